@@ -1,0 +1,208 @@
+//! What a caller can choose: [`Config`] for a container, [`ExecConfig`] for a process in it. Plain data, checked when it
+//! is used, never before; the faces (C setters, Python keywords) fill it in and decide nothing.
+
+use std::ffi::OsString;
+use std::os::fd::RawFd;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How a container is made. The default is the safe one: every namespace but time's new, a writable layer that vanishes
+/// with the container, docker's default capabilities, no network but loopback.
+#[derive(Clone, Debug, Default)]
+pub struct Config {
+    /// The name that [`crate::Container::join`] takes; a random one where there is none. At most 64 of
+    /// `[a-zA-Z0-9_.-]`, not starting with a dot or a dash.
+    pub name: Option<String>,
+    /// The hostname inside; the container's name where there is none. Needs a UTS namespace of its own.
+    pub hostname: Option<String>,
+    /// Environment of every process, over the defaults (PATH, HOME): sethostname-like pairs of name and value.
+    pub env: Vec<(OsString, OsString)>,
+    /// Further mounts, in order, after the root and before its own /proc, /dev and /sys are sealed.
+    pub mounts: Vec<Mount>,
+    /// Memory limit in bytes, swap not included; none where there is none.
+    pub memory: Option<u64>,
+    /// Most processes and threads at one time; no limit where there is none.
+    pub pids: Option<u64>,
+    /// What happens where no cgroup can be had.
+    pub cgroup: CgroupPolicy,
+    /// Which namespaces are new, shared or joined.
+    pub namespaces: Namespaces,
+    /// The root is mounted read-only.
+    pub read_only: bool,
+    /// Where a container's changes go.
+    pub upper: Upper,
+    /// How a directory image is used.
+    pub directory: DirectoryUse,
+    /// Let the container outlive the process that makes it, until someone destroys it.
+    pub detached: bool,
+    /// Capabilities that processes inside may have, as a mask of capabilities(7) numbers; docker's default set where
+    /// there is none.
+    pub capabilities: Option<u64>,
+    /// Let programs gain privileges by setuid and file capabilities (no_new_privs is not set).
+    pub new_privileges: bool,
+    /// Where running containers are written down; see [`crate::Container::list`] for the default.
+    pub state_dir: Option<PathBuf>,
+    /// Where images are kept; /var/lib/ctr for root, `$XDG_DATA_HOME/ctr` for others.
+    pub store_dir: Option<PathBuf>,
+}
+
+/// One choice for each kind of namespace; see namespaces(7).
+#[derive(Clone, Debug, Default)]
+pub struct Namespaces {
+    /// Mounts: without one of its own the container has the host's file system, chrooted where the image is a directory.
+    pub mount: Namespace,
+    /// Process ids.
+    pub pid: Namespace,
+    /// User and group ids, and the capabilities over everything else.
+    pub user: Namespace,
+    /// Hostname.
+    pub uts: Namespace,
+    /// System V IPC and POSIX message queues.
+    pub ipc: Namespace,
+    /// The root of the cgroup tree.
+    pub cgroup: Namespace,
+    /// Network interfaces, addresses, ports.
+    pub net: Namespace,
+    /// Offsets of the boot-time and monotonic clocks. `None` means the host's.
+    pub time: Option<Namespace>,
+}
+
+/// Where one namespace comes from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Namespace {
+    /// A new one.
+    #[default]
+    New,
+    /// The caller's own.
+    Host,
+    /// The one of this process.
+    Pid(i32),
+    /// The one behind this file (/proc/PID/ns/KIND, or a bind mount of such).
+    Path(PathBuf),
+    /// The one of this running container.
+    Container(String),
+}
+
+/// What to do where no cgroup can be had.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CgroupPolicy {
+    /// Refuse to create where a limit was asked for, do without where none was.
+    #[default]
+    Auto,
+    /// Refuse to create.
+    Required,
+    /// Do without, whatever limits were asked for.
+    Optional,
+    /// Make none.
+    Off,
+}
+
+/// Where the changes of a container go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Upper {
+    /// A private tmpfs: the fastest, counted against the container's memory limit, gone with the container by the
+    /// kernel's own doing.
+    #[default]
+    Memory,
+    /// A directory in the store, removed when the container is destroyed.
+    Disk,
+}
+
+/// How an image that is a directory is used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DirectoryUse {
+    /// As the lower layer of an overlay: we never write to it.
+    #[default]
+    Lower,
+    /// Itself as the root: what the container writes is written there.
+    Direct,
+}
+
+/// One mount into a container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mount {
+    /// A file or directory of the host.
+    Bind {
+        /// Path on the host.
+        source: PathBuf,
+        /// Absolute path inside; made where it is missing.
+        target: PathBuf,
+        /// Nothing can be written through it.
+        read_only: bool,
+    },
+    /// A new, empty tmpfs.
+    Tmpfs {
+        /// Absolute path inside; made where it is missing.
+        target: PathBuf,
+        /// Most bytes it may hold; half of the machine's memory where there is none.
+        size: Option<u64>,
+        /// Permission bits of its root, 0o1777 where there are none.
+        mode: Option<u32>,
+    },
+}
+
+/// How a process is started inside. The default: user and group 0, the container's environment, `/` as working
+/// directory, the caller's stdin, stdout and stderr, a session of its own.
+#[derive(Clone, Debug, Default)]
+pub struct ExecConfig {
+    /// Environment, over the container's.
+    pub env: Vec<(OsString, OsString)>,
+    /// Start from an empty environment instead of the container's.
+    pub clear_env: bool,
+    /// Working directory inside, absolute.
+    pub cwd: Option<PathBuf>,
+    /// `name`, `uid`, `name:group` or `uid:gid`; names and supplementary groups come from the image's own /etc/passwd
+    /// and /etc/group.
+    pub user: Option<String>,
+    /// Standard input.
+    pub stdin: Stdio,
+    /// Standard output.
+    pub stdout: Stdio,
+    /// Standard error.
+    pub stderr: Stdio,
+    /// Further descriptors: (the caller's, its number inside).
+    pub fds: Vec<(RawFd, i32)>,
+    /// A terminal of its own as stdin, stdout and stderr (which are then not to be set), and its size.
+    pub pty: Option<Winsize>,
+    /// Session and process group.
+    pub session: Session,
+    /// Kill it after this long; its exit then has [`crate::ExitReason::TimedOut`].
+    pub time_limit: Option<Duration>,
+}
+
+/// Where one standard stream leads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Stdio {
+    /// The caller's own stream of that number.
+    #[default]
+    Inherit,
+    /// /dev/null.
+    Null,
+    /// A new pipe, the other end of which the caller gets.
+    Pipe,
+    /// This descriptor of the caller; it stays the caller's.
+    Fd(RawFd),
+    /// For stderr: wherever stdout leads.
+    Stdout,
+}
+
+/// The size of a terminal, ioctl_tty(2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Winsize {
+    /// Lines.
+    pub rows: u16,
+    /// Characters a line.
+    pub cols: u16,
+}
+
+/// The session or process group of a new process; see setsid(2), setpgid(2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Session {
+    /// A new session, so a new process group too.
+    #[default]
+    New,
+    /// A new process group in the session of the container's PID 1.
+    Group,
+    /// This existing process group of the container, by its pid inside.
+    Join(i32),
+}

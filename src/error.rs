@@ -1,0 +1,154 @@
+//! What can go wrong, in words a user understands.
+//!
+//! An error tells a story: the step that failed, the object it failed on, the errno, and what to do about it. The
+//! `Display` of an [`Error`] is that story in one sentence; `ctr_last_error()` and Python's `str(e)` are the same
+//! sentence. [`Error::code`] is the stable number that C sees, [`Error::errno`] the one that Python's `OSError` carries.
+
+use std::fmt;
+
+use nix::errno::Errno;
+
+/// The result of everything in this crate that can fail.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// The stable kinds of failure, as C sees them (`enum ctr_error`). Numbers are never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(i32)]
+pub enum ErrorCode {
+    /// A system call failed; errno says how.
+    System = -1,
+    /// An argument is not acceptable, whatever the machine.
+    Invalid = -2,
+    /// No such container, image, program, user or file.
+    NotFound = -3,
+    /// The name is taken by a running container.
+    NameInUse = -4,
+    /// The container is gone: destroyed, or its PID 1 was killed.
+    Destroyed = -5,
+    /// The time given to a wait has passed.
+    TimedOut = -6,
+    /// The machine (its kernel, its settings, this user's rights) does not offer what was asked.
+    Unsupported = -7,
+    /// The image is not something that can be run: not an archive, cut off, unsafe.
+    BadImage = -8,
+    /// The program could not be started inside the container.
+    Exec = -9,
+    /// The caller's own request was interrupted (Ctrl-C in Python, cancellation of an import).
+    Interrupted = -10,
+    /// A bug in ctr: a panic was caught at the border.
+    Internal = -11,
+}
+
+/// A failure: which step, on what, why, and the mend.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", self.sentence())]
+pub struct Error {
+    code: ErrorCode,
+    step: String,
+    object: String,
+    errno: i32,
+    why: String,
+    mend: String,
+}
+
+impl Error {
+    /// A system call failed in `step`, on `object` (a path, a pid, an interface).
+    pub fn system(step: impl Into<String>, object: impl fmt::Display, errno: i32) -> Self {
+        Self::new(ErrorCode::System, step, object, errno, "")
+    }
+
+    /// As [`Error::system`], with the errno that `error` carries.
+    pub fn io(step: impl Into<String>, object: impl fmt::Display, error: &std::io::Error) -> Self {
+        match error.raw_os_error() {
+            Some(errno) => Self::system(step, object, errno),
+            None => Self::new(ErrorCode::System, step, object, libc::EIO, error.to_string()),
+        }
+    }
+
+    /// `what` is not acceptable because of `why`.
+    pub fn invalid(what: impl Into<String>, object: impl fmt::Display, why: impl Into<String>) -> Self {
+        Self::new(ErrorCode::Invalid, what, object, libc::EINVAL, why)
+    }
+
+    /// Any kind of failure, spelled out.
+    pub fn new(
+        code: ErrorCode,
+        step: impl Into<String>,
+        object: impl fmt::Display,
+        errno: i32,
+        why: impl Into<String>,
+    ) -> Self {
+        Self { code, step: step.into(), object: object.to_string(), errno, why: why.into(), mend: String::new() }
+    }
+
+    /// The same error with another stable code.
+    #[must_use]
+    pub fn with_code(mut self, code: ErrorCode) -> Self {
+        self.code = code;
+        self
+    }
+
+    /// The same error with what the user can do about it.
+    #[must_use]
+    pub fn mend(mut self, mend: impl Into<String>) -> Self {
+        self.mend = mend.into();
+        self
+    }
+
+    /// The stable number that C sees.
+    pub fn code(&self) -> ErrorCode {
+        self.code
+    }
+
+    /// The errno behind it, always a positive number of errno(3).
+    pub fn errno(&self) -> i32 {
+        self.errno
+    }
+
+    /// The step that failed, as "mount proc" or "start the program".
+    pub fn step(&self) -> &str {
+        &self.step
+    }
+
+    /// What it failed on: a path, a name, a pid.
+    pub fn object(&self) -> &str {
+        &self.object
+    }
+
+    /// What the user can do about it; empty when nothing is known.
+    pub fn advice(&self) -> &str {
+        &self.mend
+    }
+
+    fn sentence(&self) -> String {
+        let mut text = self.step.clone();
+        if !self.object.is_empty() {
+            text.push(' ');
+            text.push_str(&self.object);
+        }
+        text.push_str(": ");
+        if self.why.is_empty() {
+            text.push_str(&describe(self.errno));
+        } else {
+            text.push_str(&self.why);
+        }
+        if !self.mend.is_empty() {
+            text.push_str(" (");
+            text.push_str(&self.mend);
+            text.push(')');
+        }
+        text
+    }
+}
+
+/// "EPERM, operation not permitted", as errno(3) has it.
+fn describe(errno: i32) -> String {
+    let known = Errno::from_raw(errno);
+    if known == Errno::UnknownErrno {
+        return format!("errno {errno}");
+    }
+    let text = known.desc();
+    let mut letters = text.chars();
+    let lower = letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect());
+    format!("{known:?}, {lower}")
+}

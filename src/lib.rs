@@ -1,0 +1,33 @@
+//! ctr: a container engine that is a library.
+//!
+//! ```no_run
+//! let c = ctr::Container::create("host", &ctr::Config::default())?;
+//! let p = c.exec(["/bin/echo", "hello"], &ctr::ExecConfig::default())?;
+//! assert_eq!(p.wait(None)?.unwrap().code, 0);
+//! c.destroy()?;
+//! # Ok::<(), ctr::Error>(())
+//! ```
+//!
+//! The rooms, from top to bottom: [`ffi`] (the C ABI) and the Python bindings stand on this file's names; `container`
+//! knows the whole story; `image`, `rootfs`, `cgroup`, `network` and `security` turn a [`Config`] into steps of a `plan`;
+//! `zygote` starts and talks to the freestanding program of `init`, which walks plans; `sys` has the system calls.
+
+mod cgroup;
+mod config;
+mod container;
+mod error;
+pub mod ffi;
+mod image;
+mod init;
+mod network;
+mod plan;
+mod rootfs;
+mod security;
+mod sys;
+mod zygote;
+
+pub use config::{
+    CgroupPolicy, Config, DirectoryUse, ExecConfig, Mount, Namespace, Namespaces, Session, Stdio, Upper, Winsize,
+};
+pub use container::{Container, ContainerInfo, Exit, ExitReason, NamespaceSet, Process, explain};
+pub use error::{Error, ErrorCode, Result};
