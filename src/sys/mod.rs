@@ -1,1 +1,5 @@
 //! room
+
+mod pidfd;
+
+pub(crate) use pidfd::{pidfd_open, pidfd_send_signal};
