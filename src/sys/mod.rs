@@ -29,11 +29,11 @@ pub fn pidfd_open(pid: i32) -> Result<OwnedFd> {
 }
 
 /// pidfd_send_signal(2). `flags`: 0, or PIDFD_SIGNAL_PROCESS_GROUP.
-pub fn pidfd_send_signal(pidfd: BorrowedFd<'_>, signal: i32, flags: u32) -> Result<()> {
+pub fn pidfd_send_signal(pidfd: BorrowedFd<'_>, signal: i32, flags: u32) -> nix::Result<()> {
     // SAFETY: plain numbers; no siginfo.
     let result =
         unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal, std::ptr::null::<u8>(), flags) };
-    if result < 0 { Err(Error::last_os_error()) } else { Ok(()) }
+    nix::errno::Errno::result(result).map(drop)
 }
 
 /// Takes a write lock on the whole file for this process: F_SETLK, or F_OFD_SETLK for this open file description; see
