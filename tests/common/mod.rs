@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use ctr::{Config, Container, Exit, ExecConfig, Process, Stdio};
+use ctr::{Config, Container, ExecConfig, Exit, Process, Stdio};
 
 /// Long enough for anything that is not a mistake.
 pub const LONG: Option<Duration> = Some(Duration::from_secs(60));
