@@ -70,7 +70,8 @@ impl Blueprint {
         let image = store.resolve(image)?;
         let joined = Joined::open(&config.namespaces, state)?;
         let limits = crate::cgroup::Limits { memory: config.memory, pids: config.pids };
-        let cgroup = Cgroup::plan(&name, &limits, config.cgroup)?;
+        // Names are one's own in one state directory only; the cgroup tree is everyone's.
+        let cgroup = Cgroup::plan(&format!("{name}.{}", &super::state::random_name()[..4]), &limits, config.cgroup)?;
         let upper = (config.upper == Upper::Disk && uses_overlay(&image, config))
             .then(|| store.path().join("upper").join(&name));
         let binds = config.mounts.iter().filter_map(Bind::open).collect::<Result<_>>()?;
