@@ -161,12 +161,19 @@ impl Directory {
 
     /// A failure on one of its files: "write /sys/fs/cgroup/…/memory.max: EINVAL, invalid argument".
     fn error(&self, verb: &str, file: &str, errno: Errno) -> Error {
-        let error = Error::system(verb, self.path.join(file).display(), errno as i32);
-        if self.is_removed() { error.with_code(ErrorCode::Destroyed) } else { error }
+        if self.is_removed() {
+            let why = "the container is gone";
+            return Error::new(ErrorCode::Destroyed, "find the cgroup", self.path.display(), libc::ENOENT, why);
+        }
+        Error::system(verb, self.path.join(file).display(), errno as i32)
     }
 
     fn is_removed(&self) -> bool {
         !self.has("cgroup.procs")
+    }
+
+    fn check_not_removed(&self) -> Result<()> {
+        if self.is_removed() { Err(self.error("find", "", Errno::ENOENT)) } else { Ok(()) }
     }
 
     fn write(&self, file: &str, value: &str) -> Result<()> {

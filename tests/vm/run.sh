@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# The virtual machine's lane of `make test`: the Rust tests on an older kernel (Debian 12's 6.1) with all of cgroup v2, as
+# root, as an ordinary user with cgroups of its own, and as one without. Ends in one line that sums it up.
+#   run.sh [FILTER]...   only tests whose name has one of these; all of them where there is none
+# Exit 0: passed; 1: failed; 77: skipped, the line says why.
+set -euo pipefail
+
+here=$(cd "$(dirname "$0")" && pwd)
+cd "$here/../.."
+
+files=() names=()
+while read -r binary; do
+    name=$(basename "$binary")
+    names+=("${name%-*}")
+    files+=(-f "$binary:/lane/tests/${name%-*}")
+done < <(cargo test --no-run --lib --tests 2>&1 | tee /dev/stderr | sed -n 's/^ *Executable .*(\(.*\))$/\1/p')
+[ ${#files[@]} -gt 0 ] || { echo "vm: cargo built no tests"; exit 1; }
+
+# shellcheck disable=SC2016 # expanded inside
+script='worst=0
+for test in /lane/tests/*; do
+    echo "-- ${test##*/}"
+    "$test" --nocapture "$@" || worst=$?
+done
+exit $worst'
+exec "$here/boot.sh" -u root -u user -u stranger -t "${CTR_VM_SECONDS:-600}" "${files[@]}" -- sh -c "$script" sh "$@"
