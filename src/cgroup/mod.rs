@@ -28,7 +28,7 @@ use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, fstatfs};
 
-pub(crate) use hierarchies::{Hierarchies, hierarchies};
+pub(crate) use hierarchies::hierarchies;
 pub(crate) use layout::Layout;
 pub(crate) use remove::remove;
 
@@ -124,7 +124,8 @@ impl Cgroup {
         self.v2.as_ref().map(|directory| directory.fd.as_fd())
     }
 
-    /// v2 where clone3(2) can't be had: `cgroup.procs`, open for writing, for a process that writes "0" into it.
+    /// v2 where CLONE_INTO_CGROUP can't be had (no clone3(2), or the process is there already): `cgroup.procs`, open for
+    /// writing, for a process that writes "0" into it. That one waits for an RCU grace period.
     pub(crate) fn join_fd_v2(&self) -> Result<Option<OwnedFd>> {
         self.v2.as_ref().map(|directory| directory.open_for_writing("cgroup.procs")).transpose()
     }

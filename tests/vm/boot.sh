@@ -28,9 +28,10 @@ skip() { echo "SKIPPED vm: $*"; exit 77; }
 
 needed=()
 command -v qemu-system-x86_64 >/dev/null || needed+=(qemu-system-x86)
-[ -x /usr/bin/busybox ] && ! ldd /usr/bin/busybox >/dev/null 2>&1 || needed+=(busybox-static)
+# A static one; ldd fails on those.
+if ! command -v busybox >/dev/null || ldd "$(command -v busybox)" >/dev/null 2>&1; then needed+=(busybox-static); fi
 if [ ${#needed[@]} -gt 0 ]; then
-    [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || skip "missing: ${needed[*]}"
+    if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then skip "missing: ${needed[*]}"; fi
     apt-get install -qq --no-install-recommends "${needed[@]}" >/dev/null 2>&1 || skip "apt-get install ${needed[*]} failed"
 fi
 mkdir -p "$cache"
@@ -46,7 +47,7 @@ work=$(mktemp -d "${TMPDIR:-/tmp}/ctr-vm.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 root=$work/root
 mkdir -p "$root"/{bin,sbin,usr/bin,usr/sbin,etc,proc,sys,dev,tmp,run,root,home,var/lib,lib64,lane}
-cp /usr/bin/busybox "$root/bin/busybox"
+cp "$(command -v busybox)" "$root/bin/busybox"
 install -m 755 "$here/init" "$root/init"
 
 # The modules with what they depend on, which modules.dep lists behind the colon.
