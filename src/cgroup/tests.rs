@@ -67,7 +67,9 @@ fn plan(memory: Option<u64>, pids: Option<u64>) -> Option<Layout> {
 }
 
 fn skipped(why: impl std::fmt::Display) {
-    eprintln!("SKIPPED {}: {why}", std::thread::current().name().unwrap_or_default());
+    // In one write, so that tests which run beside don't get between.
+    let line = format!("SKIPPED {}: {why}\n", std::thread::current().name().unwrap_or_default());
+    eprint!("{line}");
 }
 
 fn until(what: &str, mut done: impl FnMut() -> bool) {

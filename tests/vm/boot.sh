@@ -4,8 +4,8 @@
 # -u  who runs it, each in turn: root, user (an ordinary user with cgroups of its own, as systemd delegates them) or
 #     stranger (an ordinary user without).
 # -f  a file or directory to have inside, at DEST or the same path; a program brings its shared libraries along.
-# Everything inside is busybox, in memory, without a network. What the command prints is printed; the last line says how
-# it ended. Exit 0: it succeeded as every user; 1: it did not, or the machine hung; 77: no machine can be had here.
+# Everything inside is busybox, in memory, without a network. What the command prints is printed, and what it writes to
+# /run/note becomes part of the last line, which says how it ended. Exit 0: it succeeded as every user; 1: it did not, or the machine hung; 77: no machine can be had here.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -22,7 +22,7 @@ while getopts u:f:t:m: option; do
     esac
 done
 shift $((OPTIND - 1))
-[ $# -gt 0 ] || { sed -n '2,9s/^# //p' "$0" >&2; exit 2; }
+[ $# -gt 0 ] || { sed -n '2,10s/^# //p' "$0" >&2; exit 2; }
 [ ${#users[@]} -gt 0 ] || users=(root)
 skip() { echo "SKIPPED vm: $*"; exit 77; }
 
@@ -87,11 +87,11 @@ timeout "$seconds" qemu-system-x86_64 -accel tcg,thread=multi -cpu max -smp 2 -m
 
 words=() failed=0
 for user in "${users[@]}"; do
-    status=$(sed -n "s/^CTR-VM $user exit \([0-9]*\)$/\1/p" "$work/console")
+    read -r status note < <(sed -n "s/^CTR-VM $user exit //p" "$work/console") || true
     case $status in
-    0) words+=("$user passed") ;;
+    0) words+=("$user passed${note:+ ($note)}") ;;
     '') words+=("$user never ended") failed=1 ;;
-    *) words+=("$user failed with $status") failed=1 ;;
+    *) words+=("$user failed with $status${note:+ ($note)}") failed=1 ;;
     esac
 done
 summary=$(printf ', %s' "${words[@]}")
