@@ -18,7 +18,7 @@ done < <(cargo test --no-run --lib --tests 2>&1 | tee /dev/stderr | sed -n 's/^ 
 
 # What tests of single rooms read on the host.
 header=/usr/include/linux/capability.h
-[ ! -e $header ] || files+=(-f $header)
+[ ! -e $header ] || files+=(-f "$header")
 
 # shellcheck disable=SC2016 # expanded inside
 script='worst=0
