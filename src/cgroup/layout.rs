@@ -138,7 +138,7 @@ impl Layout {
             made[1] = Some(path);
             if let Some(limit) = self.limits.memory {
                 memory::set_first(Controller::V1(&directory), limit)
-                    .map_err(|errno| directory.error("write", memory::V1_LIMIT, errno))?;
+                    .map_err(|errno| directory.error("set the memory limit of", "", errno))?;
             }
             cgroup.v1_memory = Some(directory);
         }
@@ -169,7 +169,7 @@ impl Layout {
             }
             other => other,
         }
-        .map_err(|errno| directory.error("write the limits of", "", errno))
+        .map_err(|errno| directory.error("set the limits of", "", errno))
     }
 
     fn try_limit_v2(&self, directory: &Directory) -> nix::Result<()> {

@@ -160,13 +160,14 @@ impl Directory {
         control::open_for_writing(&self.fd, file).map_err(|errno| self.error("open", file, errno))
     }
 
-    /// A failure on one of its files: "write /sys/fs/cgroup/…/memory.max: EINVAL, invalid argument".
+    /// A failure on one of its files, or (`""`) on itself: "write /sys/fs/cgroup/…/memory.max: EINVAL, invalid argument".
     fn error(&self, verb: &str, file: &str, errno: Errno) -> Error {
         if self.is_removed() {
             let why = "the container is gone";
             return Error::new(ErrorCode::Destroyed, "find the cgroup", self.path.display(), libc::ENOENT, why);
         }
-        Error::system(verb, self.path.join(file).display(), errno as i32)
+        let path = if file.is_empty() { self.path.clone() } else { self.path.join(file) };
+        Error::system(verb, path.display(), errno as i32)
     }
 
     fn is_removed(&self) -> bool {
