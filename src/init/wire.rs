@@ -24,6 +24,8 @@ pub const KEPT: usize = 32;
 pub const HANDED: usize = KEPT;
 /// Where the zygote finds the user namespace of the newborn while it walks its own calls.
 pub const USER_NAMESPACE: usize = SLOTS - 1;
+/// Where PID 1 has its devpts, by which terminals are opened. Always there, so that a joiner knows it.
+pub const TERMINALS: usize = SLOTS - 2;
 /// Slot 0 of each request: the channel for its [`Reply`]s.
 pub const STATUS: usize = 0;
 /// Slot 1 of [`SPAWN`]: the container's end of its control socket.
@@ -142,6 +144,9 @@ pub const TRY: u8 = 1;
 pub const PATCH: u16 = 0xff00;
 /// Pseudo call: fail with errno args\[3\] unless args\[2\] bytes at args\[0\] and args\[1\] are the same.
 pub const SAME: u16 = 0xff01;
+
+/// Pseudo call: close the descriptor in slot args\[0\]; the slot is empty then.
+pub const CLOSE: u16 = 0xff02;
 
 /// What a server answers. The host takes every byte of it for hostile where it comes from inside a container.
 #[repr(C)]
