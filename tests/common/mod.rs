@@ -1,186 +1,122 @@
-//! What every test that makes containers needs: names of its own, a state directory of its own, and the question whether
-//! anything is left. A test binary that doesn't use all of it is no reason for a warning.
+//! What the tests share: running a program and reading what it said, images, users.
+
 #![allow(dead_code)]
 
-use std::collections::BTreeSet;
-use std::fs;
+pub mod leftovers;
+
+use std::io::Read;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::sync::OnceLock;
+use std::time::Duration;
 
-/// How long what was killed may take to be gone. No test passes faster or slower for it.
-const PATIENCE: Duration = Duration::from_secs(20);
+use ctr::{Config, Container, ExecConfig, Exit, Process, Stdio};
 
-/// One test's part of the machine: every container of it has a name that starts with [`Scope::prefix`], so that tests
-/// that run at the same time don't take each other's containers for leftovers.
-pub struct Scope {
-    prefix: String,
-    dir: PathBuf,
-    count: AtomicU32,
+/// Long enough for anything that is not a mistake.
+pub const LONG: Option<Duration> = Some(Duration::from_secs(60));
+
+/// A program with its output captured.
+pub fn captured() -> ExecConfig {
+    ExecConfig { stdin: Stdio::Null, stdout: Stdio::Pipe, stderr: Stdio::Stdout, ..ExecConfig::default() }
 }
 
-impl Scope {
-    /// `test` is a short word for the test, no more than 30 letters.
-    pub fn new(test: &str) -> Self {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let prefix = format!("t{}-{}-{test}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let dir = std::env::temp_dir().join(&prefix);
-        fs::create_dir_all(&dir).unwrap();
-        Self { prefix, dir, count: AtomicU32::new(0) }
-    }
-
-    /// What the names of its containers start with.
-    pub fn prefix(&self) -> &str {
-        &self.prefix
-    }
-
-    /// A directory that is removed with the test.
-    pub fn dir(&self) -> &Path {
-        &self.dir
-    }
-
-    /// Where its containers are written down.
-    pub fn state_dir(&self) -> PathBuf {
-        self.dir.join("state")
-    }
-
-    /// A configuration with a name that no other container has and with a state directory of the test's own.
-    pub fn config(&self) -> ctr::Config {
-        let name = format!("{}.{}", self.prefix, self.count.fetch_add(1, Ordering::Relaxed));
-        ctr::Config { name: Some(name), state_dir: Some(self.state_dir()), ..ctr::Config::default() }
-    }
-
-    /// What there is of its containers: cgroups, records and sockets, mounts of ours, processes, and zombies of this
-    /// process. Each as a line that a person understands.
-    pub fn leftovers(&self) -> BTreeSet<String> {
-        let mut found = BTreeSet::new();
-        found.extend(cgroups(&self.prefix).into_iter().map(|path| format!("cgroup {}", path.display())));
-        found.extend(entries(&self.state_dir(), &self.prefix).map(|path| format!("file {}", path.display())));
-        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
-        found.extend(mounts.lines().filter(|line| line.contains(&self.prefix)).map(|line| format!("mount {line}")));
-        found.extend(processes().into_iter().filter(|it| it.is_of(&self.prefix)).map(|it| format!("process {it:?}")));
-        found.extend(zombies().into_iter().map(|it| format!("zombie {it:?}")));
-        found
-    }
-
-    /// Waits until nothing is left, and fails with what is.
-    pub fn assert_nothing_left(&self) {
-        wait_for_none(|| self.leftovers());
-    }
+/// A program with nothing connected.
+pub fn quiet() -> ExecConfig {
+    ExecConfig { stdin: Stdio::Null, stdout: Stdio::Null, stderr: Stdio::Null, ..ExecConfig::default() }
 }
 
-impl Drop for Scope {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.dir);
-    }
+/// Everything a descriptor has to say.
+pub fn read_all(fd: OwnedFd) -> String {
+    let mut bytes = Vec::new();
+    std::fs::File::from(fd).read_to_end(&mut bytes).expect("a pipe can be read");
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// Waits until the processes that ctr started for `host`, a process that has ended, are gone, and fails with what is not:
-/// its zygote, and through it everything that the zygote made.
-pub fn assert_no_process_of(host: u32) {
-    wait_for_none(|| {
-        let owner = format!("makes the containers of process {host} ");
-        let zygotes = processes().into_iter().filter(|it| format!("{} ", it.title).contains(&owner));
-        zygotes.map(|it| format!("process {it:?}")).collect()
-    });
+/// Waits for a process that is known to end.
+pub fn end_of(process: &Process) -> Exit {
+    process.wait(LONG).expect("waiting works").expect("it ends within a minute")
 }
 
-/// Waits until `found` is empty, and fails with what is in it.
-pub fn wait_for_none(mut found: impl FnMut() -> BTreeSet<String>) {
-    let start = Instant::now();
-    loop {
-        let left = found();
-        if left.is_empty() {
+/// Runs a program: what it said, how it ended.
+pub fn run_with(container: &Container, argv: &[&str], config: &ExecConfig) -> (String, Exit) {
+    let process = container.exec(argv, config).unwrap_or_else(|error| panic!("{argv:?} starts: {error}"));
+    let said = process.take_stdout().map(read_all).unwrap_or_default();
+    (said, end_of(&process))
+}
+
+/// Runs a program: what it said, how it ended.
+pub fn run(container: &Container, argv: &[&str]) -> (String, Exit) {
+    run_with(container, argv, &captured())
+}
+
+/// Runs a shell script that has to succeed; what it said.
+pub fn sh(container: &Container, script: &str) -> String {
+    let (said, exit) = run(container, &["/bin/sh", "-c", script]);
+    assert_eq!(exit.code, 0, "{script} said: {said}");
+    said.trim_end().to_string()
+}
+
+/// A container of the host's programs.
+pub fn host() -> Container {
+    host_with(&Config::default())
+}
+
+/// As [`host`].
+pub fn host_with(config: &Config) -> Container {
+    Container::create("host", config).unwrap_or_else(|error| panic!("the host is an image: {error}"))
+}
+
+/// A scratch directory of this test run on a tmpfs.
+pub fn scratch(name: &str) -> PathBuf {
+    let path = Path::new("/dev/shm").join(format!("ctr-test-{}-{name}", std::process::id()));
+    std::fs::create_dir_all(&path).expect("/dev/shm can be written to");
+    path
+}
+
+/// A busybox image as a directory, made once.
+pub fn busybox() -> &'static Path {
+    static MADE: OnceLock<PathBuf> = OnceLock::new();
+    MADE.get_or_init(|| {
+        let root = scratch("busybox");
+        for directory in ["bin", "etc", "root", "usr"] {
+            std::fs::create_dir_all(root.join(directory)).expect("scratch can be written to");
+        }
+        let busybox = ["/bin/busybox", "/usr/bin/busybox"].iter().find(|path| Path::new(path).exists());
+        let busybox = busybox.expect("busybox-static is installed (make test does that)");
+        std::fs::copy(busybox, root.join("bin/busybox")).expect("busybox can be copied");
+        let list = std::process::Command::new(busybox).arg("--list").output().expect("busybox runs").stdout;
+        for applet in String::from_utf8_lossy(&list).lines().filter(|applet| *applet != "busybox") {
+            std::os::unix::fs::symlink("busybox", root.join("bin").join(applet)).expect("links can be made");
+        }
+        std::fs::write(
+            root.join("etc/passwd"),
+            "root:x:0:0:root:/root:/bin/sh\nann:x:1000:1000:Ann:/home/ann:/bin/sh\nbob:x:1001:100:Bob:/home/bob:/bin/sh\n",
+        )
+        .expect("scratch can be written to");
+        std::fs::write(root.join("etc/group"), "root:x:0:\nann:x:1000:\nusers:x:100:\naudio:x:29:ann,bob\nvideo:x:44:ann\n")
+            .expect("scratch can be written to");
+        root
+    })
+}
+
+/// The same as a tarball.
+pub fn busybox_tar() -> &'static Path {
+    static MADE: OnceLock<PathBuf> = OnceLock::new();
+    MADE.get_or_init(|| {
+        let tar = scratch("tar").join("busybox.tar");
+        let done = std::process::Command::new("tar").arg("-C").arg(busybox()).arg("-cf").arg(&tar).arg(".").status();
+        assert!(done.expect("tar runs").success());
+        tar
+    })
+}
+
+/// Waits until `what` holds, for things that other processes do.
+pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    for _ in 0..2000 {
+        if holds() {
             return;
         }
-        assert!(start.elapsed() < PATIENCE, "left behind:\n  {}", left.into_iter().collect::<Vec<_>>().join("\n  "));
-        sleep(Duration::from_millis(5));
+        std::thread::sleep(Duration::from_millis(5));
     }
-}
-
-/// This process's descriptors and where they lead: to compare before and after.
-pub fn descriptors() -> BTreeSet<(i32, PathBuf)> {
-    let entries = fs::read_dir("/proc/self/fd").unwrap().flatten();
-    // The descriptor of the listing itself is gone when it is looked at.
-    entries.filter_map(|it| Some((it.file_name().to_str()?.parse().ok()?, fs::read_link(it.path()).ok()?))).collect()
-}
-
-/// A process, as /proc shows it.
-#[derive(Debug)]
-pub struct Seen {
-    /// Its pid.
-    pub pid: i32,
-    /// Its parent's.
-    pub parent: i32,
-    /// R, S, Z, …
-    pub state: char,
-    /// The name that ps(1) shows without options.
-    pub comm: String,
-    /// The command line, words parted by spaces; ours is a title.
-    pub title: String,
-    /// /proc/PID/cgroup.
-    pub cgroup: String,
-}
-
-impl Seen {
-    fn read(pid: i32) -> Option<Self> {
-        let read =
-            |file: &str| fs::read(format!("/proc/{pid}/{file}")).map(|it| String::from_utf8_lossy(&it).into_owned());
-        let stat = read("stat").ok()?;
-        // The name is in parentheses and may hold any letter, these included.
-        let (comm, fields) = (stat.split_once('(')?.1).rsplit_once(") ")?;
-        let mut fields = fields.split(' ');
-        Some(Self {
-            pid,
-            state: fields.next()?.chars().next()?,
-            parent: fields.next()?.parse().ok()?,
-            comm: comm.to_string(),
-            title: read("cmdline").unwrap_or_default().replace('\0', " "),
-            cgroup: read("cgroup").unwrap_or_default(),
-        })
-    }
-
-    /// Whether it belongs to a container whose name starts with `prefix`: its PID 1 has the name in its title, what it
-    /// started is in the container's cgroup.
-    pub fn is_of(&self, prefix: &str) -> bool {
-        (self.comm.starts_with("ctr-") && self.title.contains(prefix))
-            || self.cgroup.contains(&format!("/ctr-{prefix}"))
-    }
-}
-
-/// Every process that there is.
-pub fn processes() -> Vec<Seen> {
-    let entries = fs::read_dir("/proc").unwrap().flatten();
-    entries.filter_map(|it| Seen::read(it.file_name().to_str()?.parse().ok()?)).collect()
-}
-
-/// The children of this process that have ended and that nobody has waited for.
-pub fn zombies() -> Vec<Seen> {
-    let me = std::process::id() as i32;
-    processes().into_iter().filter(|it| it.parent == me && it.state == 'Z').collect()
-}
-
-/// The cgroups of containers whose name starts with `prefix`, on whichever hierarchy.
-pub fn cgroups(prefix: &str) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    let mut places = vec![PathBuf::from("/sys/fs/cgroup")];
-    let wanted = format!("ctr-{prefix}");
-    // Containers' directories may be anywhere below for an ordinary user of v2, and only at the top for v1.
-    while let Some(place) = places.pop() {
-        for entry in fs::read_dir(&place).into_iter().flatten().flatten() {
-            if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                continue;
-            }
-            let ours = entry.file_name().to_str().is_some_and(|name| name.starts_with(&wanted));
-            if ours { found.push(entry.path()) } else { places.push(entry.path()) }
-        }
-    }
-    found
-}
-
-fn entries(dir: &Path, prefix: &str) -> impl Iterator<Item = PathBuf> {
-    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
-    let ours = entries.filter(move |it| it.file_name().to_str().is_none_or(|name| name.contains(prefix)));
-    ours.map(|it| it.path()).collect::<Vec<_>>().into_iter()
+    panic!("not within ten seconds: {what}");
 }

@@ -79,9 +79,10 @@ chmod 755 "$root/lane/command"
 (cd "$root" && find . -print0 | busybox cpio -0 -o -H newc 2>/dev/null) >"$work/initramfs"
 
 start=$SECONDS
-# A hang of the machine is what the time limit is for. Its console is a serial line with CR LF.
-timeout "$seconds" qemu-system-x86_64 -accel tcg,thread=multi -cpu max -smp 2 -m "$memory" -nodefaults -no-user-config \
-    -display none -monitor none -nic none -no-reboot -serial stdio -kernel "${image[0]}" -initrd "$work/initramfs" \
+# A hang of the machine is what the time limit is for; setpriv ends it with us. Its console is a serial line with CR LF.
+setpriv --pdeathsig TERM timeout "$seconds" qemu-system-x86_64 -accel tcg,thread=multi -cpu max -smp 2 -m "$memory" \
+    -nodefaults -no-user-config -display none -monitor none -nic none -no-reboot -serial stdio \
+    -kernel "${image[0]}" -initrd "$work/initramfs" \
     -append "console=ttyS0 quiet loglevel=1 printk.devkmsg=off panic=-1 cgroup_no_v1=all" </dev/null 2>"$work/qemu.log" |
     tr -d '\r' | tee "$work/console" | grep -v -e '^CTR-VM ' -e 'reboot: Power down' || true
 

@@ -8,11 +8,16 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 cd "$here/../.."
 
-files=() names=()
+# An emulated machine takes minutes for what these do, none of which depends on cgroups.
+left_out=(image)
+files=()
 while read -r binary; do
     name=$(basename "$binary")
-    names+=("${name%-*}")
-    files+=(-f "$binary:/lane/tests/${name%-*}")
+    name=${name%-*}
+    case " ${left_out[*]} " in
+    *" $name "*) echo "vm: not run: $name" ;;
+    *) files+=(-f "$binary:/lane/tests/$name") ;;
+    esac
 done < <(cargo test --no-run --lib --tests 2>&1 | tee /dev/stderr | sed -n 's/^ *Executable .*(\(.*\))$/\1/p')
 [ ${#files[@]} -gt 0 ] || { echo "vm: cargo built no tests"; exit 1; }
 
