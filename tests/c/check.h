@@ -1,7 +1,7 @@
 /* What the C tests share. A test is a function whose name is a sentence; each runs in a process of its own, so that one
  * that crashes, hangs or changes its process does not take the others along.
  *
- * Output, one line a test: "ok SENTENCE", "not ok SENTENCE: where: what", "skip SENTENCE: why".
+ * Output, one line a test: "ok SENTENCE", "not ok SENTENCE: where: what", "SKIPPED SENTENCE: why".
  */
 #ifndef CHECK_H
 #define CHECK_H
@@ -113,7 +113,7 @@ static void run_test(const char *sentence, void (*test)(void))
 	waitpid(pid, &status, 0);
 	if (WIFSIGNALED(status))
 		snprintf(why, sizeof why, "signal %d, %s", WTERMSIG(status), strsignal(WTERMSIG(status)));
-	verdict = WIFEXITED(status) && WEXITSTATUS(status) == 77 ? "skip" : status == 0 ? "ok" : "not ok";
+	verdict = WIFEXITED(status) && WEXITSTATUS(status) == 77 ? "SKIPPED" : status == 0 ? "ok" : "not ok";
 	failures_ += strcmp(verdict, "not ok") == 0;
 	if (*verdict == 'n' && *why == '\0')
 		snprintf(why, sizeof why, "status %d", WEXITSTATUS(status));
