@@ -76,6 +76,7 @@ install: lib ## library, header and ctr.pc below DESTDIR PREFIX
 	ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/libctr.so
 	sed -e 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@INCLUDEDIR@|$(INCLUDEDIR)|; s|@VERSION@|$(VERSION)|' \
 		tools/ctr.pc.in >$(DESTDIR)$(LIBDIR)/pkgconfig/ctr.pc
+	@if [ -z "$(DESTDIR)" ] && [ "$$(id -u)" = 0 ]; then ldconfig || true; fi
 
 uninstall: ## removes what install put there
 	rm -f $(DESTDIR)$(INCLUDEDIR)/ctr.h $(DESTDIR)$(LIBDIR)/libctr.a $(DESTDIR)$(LIBDIR)/libctr.so \

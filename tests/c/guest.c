@@ -126,22 +126,6 @@ TEST(lifecycles_leave_no_descriptor)
 	CHECK(count_fds() == before);
 }
 
-TEST(every_descriptor_is_close_on_exec)
-{
-	bool there[4096];
-	ctr_container *c;
-
-	for (int fd = 0; fd < 4096; fd++)
-		there[fd] = fcntl(fd, F_GETFD) >= 0;
-	c = new_container();
-	for (int fd = 0; fd < 4096; fd++) {
-		int flags = fcntl(fd, F_GETFD);
-
-		CHECK(there[fd] || flags < 0 || flags & FD_CLOEXEC);
-	}
-	OK(ctr_destroy(c));
-}
-
 static void *lifecycles(void *count)
 {
 	for (int i = 0; i < *(int *)count; i++) {
@@ -158,6 +142,44 @@ static void *lifecycles(void *count)
 		OK(ctr_destroy(c));
 	}
 	return NULL;
+}
+
+static long resident_pages(void)
+{
+	FILE *file = fopen("/proc/self/statm", "re");
+	long size, resident = -1;
+
+	CHECK(file && fscanf(file, "%ld %ld", &size, &resident) == 2);
+	fclose(file);
+	return resident;
+}
+
+TEST(lifecycles_leave_no_memory)
+{
+	int count = 50;
+	long before;
+
+	lifecycles(&count);
+	before = resident_pages();
+	count = getenv("SLOW") ? 10000 : 300;
+	lifecycles(&count);
+	CHECK(resident_pages() - before < 64);
+}
+
+TEST(every_descriptor_is_close_on_exec)
+{
+	bool there[4096];
+	ctr_container *c;
+
+	for (int fd = 0; fd < 4096; fd++)
+		there[fd] = fcntl(fd, F_GETFD) >= 0;
+	c = new_container();
+	for (int fd = 0; fd < 4096; fd++) {
+		int flags = fcntl(fd, F_GETFD);
+
+		CHECK(there[fd] || flags < 0 || flags & FD_CLOEXEC);
+	}
+	OK(ctr_destroy(c));
 }
 
 TEST(sixteen_threads_live_their_lifecycles_side_by_side)
@@ -362,6 +384,7 @@ int main(void)
 	RUN(signals_mask_directory_umask_environment_and_limits_stay_as_they_were);
 	RUN(errno_stays_on_success_and_tells_on_failure);
 	RUN(lifecycles_leave_no_descriptor);
+	RUN(lifecycles_leave_no_memory);
 	RUN(every_descriptor_is_close_on_exec);
 	RUN(sixteen_threads_live_their_lifecycles_side_by_side);
 	RUN(one_handle_serves_many_threads);
