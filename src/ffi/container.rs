@@ -81,7 +81,8 @@ pub unsafe extern "C" fn ctr_join_in(
 }
 
 /// The namespaces of any process that the kernel lets the caller join, as nsenter(1) enters them: all that differ from
-/// the caller's. ctr_exec() works as in a container; limits and ctr_destroy() do not apply to what ctr did not make.
+/// the caller's. ctr_exec() works as in a container, and what it started ends with the handle; limits do not apply to
+/// what ctr did not make, and the process itself is never touched.
 ///
 /// Return value: 0 and the handle in *out, which ctr_close() releases; CTR_ERR_NOT_FOUND when there is no such process,
 /// CTR_ERR_SYSTEM with EPERM when it is not the caller's to join. *out is NULL then.
@@ -239,8 +240,8 @@ pub extern "C" fn ctr_is_running(c: *const ctr_container) -> c_int {
 }
 
 /// What ctr_create() would do for this image and configuration, wall by wall, as the shell commands that a person would
-/// type to get the same, each with a line that says what it is for. Nothing is made. The arguments are those of
-/// ctr_create().
+/// type to get the same, each with a line that says what it is for. Nothing is made, but the image is unpacked into the
+/// store. The arguments are those of ctr_create().
 ///
 /// Return value: 0 and the text in *text, which ctr_string_free() frees; else what ctr_create() would answer, and *text
 /// is NULL.
@@ -256,7 +257,8 @@ pub unsafe extern "C" fn ctr_explain(image: *const c_char, config: *const ctr_co
 
 /// What was done to make this container; see ctr_explain().
 ///
-/// Return value: 0 and the text in *text, which ctr_string_free() frees; CTR_ERR_INVALID, and *text is NULL.
+/// Return value: 0 and the text in *text, which ctr_string_free() frees; CTR_ERR_UNSUPPORTED for what another process made
+/// or ctr_join_pid() joined; CTR_ERR_INVALID. *text is NULL then.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ctr_explain_container(c: *const ctr_container, text: *mut *mut c_char) -> c_int {
     border(|| {

@@ -11,8 +11,8 @@ use crate::{ExecConfig, Result, Session, Stdio, Winsize};
 
 static EXEC_CONFIGS: Table<Mutex<ExecConfig>> = Table::new("exec_config", 2);
 
-/// A new configuration for ctr_exec(). The defaults: user and group 0, the container's environment, / as the working
-/// directory, the caller's stdin, stdout and stderr, a session of its own, no time limit. What is set is checked by
+/// A new configuration for ctr_exec(). The defaults: the user and working directory that the image names, else 0:0 and /;
+/// the container's environment; the caller's stdin, stdout and stderr; a session of its own; no time limit. What is set is checked by
 /// ctr_exec(), not by the setters. One configuration may be used any number of times, and changed or freed as soon as
 /// ctr_exec() has returned.
 ///
@@ -50,7 +50,7 @@ pub extern "C" fn ctr_exec_config_set_clear_env(config: *mut ctr_exec_config, cl
     set(config, |config| config.clear_env = clear)
 }
 
-/// The working directory, an absolute path inside. Default: /.
+/// The working directory, an absolute path inside. Default: the image's, else /.
 ///
 /// Return value: 0, or CTR_ERR_INVALID.
 #[unsafe(no_mangle)]
@@ -60,7 +60,7 @@ pub unsafe extern "C" fn ctr_exec_config_set_cwd(config: *mut ctr_exec_config, c
 }
 
 /// The user: "name", "uid", "name:group" or "uid:gid". Names and supplementary groups come from the image's own
-/// /etc/passwd and /etc/group, passwd(5). Default: "0:0".
+/// /etc/passwd and /etc/group, passwd(5). Default: the image's, else "0:0".
 ///
 /// Return value: 0, or CTR_ERR_INVALID.
 #[unsafe(no_mangle)]
@@ -96,8 +96,8 @@ pub extern "C" fn ctr_exec_config_set_stdio_fd(config: *mut ctr_exec_config, str
     stdio(config, stream, || Ok(Stdio::Fd(fd)))
 }
 
-/// Gives the program one more descriptor: the caller's fd appears inside under the number inside (3 or more). It is
-/// duplicated by each ctr_exec() and stays the caller's. No other descriptor of the caller is ever visible inside.
+/// Gives the program one more descriptor, at most 12: the caller's fd appears inside under the number inside, 3 to 1023. It
+/// is duplicated by each ctr_exec() and stays the caller's. No other descriptor of the caller is ever visible inside.
 ///
 /// Return value: 0, or CTR_ERR_INVALID.
 #[unsafe(no_mangle)]
@@ -107,7 +107,7 @@ pub extern "C" fn ctr_exec_config_add_fd(config: *mut ctr_exec_config, fd: c_int
 
 /// Gives the program a terminal of its own, pty(7), as stdin, stdout, stderr and controlling terminal;
 /// ctr_process_pty() is the caller's end and ctr_process_resize() changes its size. The standard streams are then not to
-/// be set.
+/// be set. TERM is the caller's, unless it is set.
 ///
 /// Return value: 0, or CTR_ERR_INVALID.
 #[unsafe(no_mangle)]
