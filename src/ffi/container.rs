@@ -213,8 +213,8 @@ pub extern "C" fn ctr_name(c: *const ctr_container) -> *const c_char {
     border(|| Ok(container(c)?.name.as_ptr()))
 }
 
-/// The pid of the container's PID 1 on the host; for ctr_join_pid(), the pid that was joined. By the time you use it, it
-/// may be another process's: prefer ctr_pidfd().
+/// The pid of the container's PID 1 on the host; for ctr_join_pid(), of the process of ours that starts programs in those
+/// namespaces. By the time you use it, it may be another process's: prefer ctr_pidfd().
 ///
 /// Return value: the pid, or CTR_ERR_INVALID.
 #[unsafe(no_mangle)]

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "check.h"
 
+#include <poll.h>
 #include <pthread.h>
 
 TEST(an_argv_that_names_nothing_is_refused)
@@ -126,7 +127,7 @@ TEST(other_handles_on_a_destroyed_container_say_so)
 	ANSWERS(1, ctr_is_running(other));
 	OK(ctr_destroy(c));
 	ANSWERS(0, ctr_is_running(other));
-	FAILS(CTR_ERR_DESTROYED, "destroyed", ctr_exec(other, argv, NULL, &p));
+	FAILS(CTR_ERR_DESTROYED, "ended", ctr_exec(other, argv, NULL, &p));
 	ANSWERS(CTR_ERR_DESTROYED, ctr_set_mem_limit(other, 64 * MIB));
 	ANSWERS(CTR_ERR_DESTROYED, ctr_mem_usage(other, &number, NULL));
 	CHECK(ctr_name(other) != NULL);
@@ -146,6 +147,7 @@ TEST(a_container_whose_pid_1_was_killed_from_outside_is_destroyed)
 	CHECK(end.reason == CTR_REASON_DESTROYED);
 	CHECK(end.code == 128 + SIGKILL && end.signal == SIGKILL);
 	ANSWERS(CTR_ERR_DESTROYED, ctr_exec(c, argv, NULL, &none));
+	CHECK(poll(&(struct pollfd){.fd = ctr_pidfd(c), .events = POLLIN}, 1, 60000) == 1);
 	ANSWERS(0, ctr_is_running(c));
 	ctr_process_free(p);
 	OK(ctr_destroy(c));

@@ -102,15 +102,17 @@ static void run_test(const char *sentence, void (*test)(void))
 	if (pid == 0) {
 		report_ = fds[1];
 		close(fds[0]);
+		setpgid(0, 0);
 		alarm(getenv("SLOW") ? 600 : 120);
 		test();
 		exit(0);
 	}
 	close(fds[1]);
+	waitpid(pid, &status, 0);
+	kill(-pid, SIGKILL); /* what a test that failed left running holds the pipe open */
 	while (length < sizeof why - 1 && (n = read(fds[0], why + length, sizeof why - 1 - length)) > 0)
 		length += (size_t)n;
 	close(fds[0]);
-	waitpid(pid, &status, 0);
 	if (WIFSIGNALED(status))
 		snprintf(why, sizeof why, "signal %d, %s", WTERMSIG(status), strsignal(WTERMSIG(status)));
 	verdict = WIFEXITED(status) && WEXITSTATUS(status) == 77 ? "SKIPPED" : status == 0 ? "ok" : "not ok";
