@@ -17,8 +17,8 @@ struct floor {
 void floor_open(struct floor *f, const char *rootfs, const char *program, const char *tmpfs);
 void floor_close(struct floor *f);
 
-// One lifecycle: user, mount, pid, uts, ipc, cgroup and net namespaces, a fresh overlay, a memory cgroup with a limit of
-// 64 MiB, /proc, pivot_root, exec, reap, remove. Ends the process with a message where a step fails.
+// One lifecycle: user, mount, pid, uts, ipc, cgroup and net namespaces, a fresh overlay, a memory cgroup with a limit
+// of 64 MiB, /proc, pivot_root, exec, reap, remove. Ends the process with a message where a step fails.
 void floor_lifecycle(struct floor *f);
 
 #endif

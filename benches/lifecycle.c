@@ -3,8 +3,9 @@
 //   lifecycle MODE IMAGE ROOTFS TMPFS [...]     see `modes` at the end for what each one measures
 //
 // The two sides of a comparison take turns within one run, in small batches and in an order that changes each time, so
-// that a noisy neighbour meets both. Every line of output is one comparison, tab-separated, for run.sh to put into a table:
-//   row, then of ours and of the other side: median min p90 (microseconds unless the row says otherwise), number of samples
+// that a noisy neighbour meets both. Every line of output is one comparison, for table.awk: the row's name, then median,
+// minimum and 90th percentile of ours and of the other side (microseconds unless the row says otherwise), then the
+// number of samples; tabs in between.
 #define _GNU_SOURCE
 #include <ctr.h>
 #include <dirent.h>
@@ -97,8 +98,8 @@ static void timed(const char *name, void (*side)(void), int count, int warm, int
     }
 }
 
-// Batches of both sides in turn. The first ones of each batch don't count: they pay for what the other side left behind,
-// above all for its network namespaces, which a kernel thread takes down.
+// Batches of both sides in turn. The first ones of each batch don't count: they pay for what the other side left
+// behind, above all for its network namespaces, which a kernel thread takes down.
 static void compare(const char *row, void (*ours)(void), void (*other)(void), int batches, int count, int pause_ms) {
     int warm = pause_ms ? 0 : 3;
     for (int i = 0; i < batches; i++) {
@@ -289,7 +290,8 @@ static void mode_first(void) {
         CHECK(pipe2(out, O_CLOEXEC));
         posix_spawn_file_actions_init(&actions);
         posix_spawn_file_actions_adddup2(&actions, out[1], 1);
-        if ((errno = posix_spawn(&pid, "/proc/self/exe", &actions, NULL, argv, environ))) die("posix_spawn of ourselves");
+        errno = posix_spawn(&pid, "/proc/self/exe", &actions, NULL, argv, environ);
+        if (errno) die("posix_spawn of ourselves");
         close(out[1]);
         long length = read(out[0], text, sizeof text - 1);
         CHECK(waitpid(pid, &status, 0));
@@ -356,8 +358,8 @@ static void mode_memory(void) {
     OURS(ctr_destroy(c));
 }
 
-// Whole commands of other engines, given as LABEL<TAB>COMMAND lines on stdin, each run once a round between lifecycles of
-// ours and of the floor. A command is split at blanks; there is no shell.
+// Whole commands of other engines, given as LABEL<TAB>COMMAND lines on stdin, each run once a round between lifecycles
+// of ours and of the floor. A command is split at blanks; there is no shell.
 static void mode_commands(void) {
     enum { MOST = 16, WORDS = 64 };
     static char lines[MOST][4096], *words[MOST][WORDS];

@@ -3,9 +3,9 @@
 #
 #   benches/profile.sh [ours|floor] [LIFECYCLES] [calls] [times] [sched] [kernel]      default: ours 200, all four
 #
-# calls: how many of each system call host, zygote, PID 1 and program make per lifecycle (strace; counts are exact, times are not).
-# times: how long each takes without strace in the way (perf trace). sched: who wakes whom, and every switch of a few
-# milliseconds in a row. kernel: the functions in which both cpus spend the time (perf record).
+# calls: how many of each system call host, zygote, PID 1 and program make per lifecycle (strace: the counts are exact,
+# the times are not). times: how long each takes without strace in the way (perf trace). sched: who wakes whom, and every
+# switch of a few milliseconds in a row. kernel: the functions in which both cpus spend the time (perf record).
 # Run benches/run.sh once before: it builds build/bench. Needs root, strace, perf.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
@@ -29,18 +29,21 @@ run=("$out/lifecycle" "only_$side" "$out/busybox.tar" "$out/rootfs" "$data/scrat
 
 if wanted calls; then
     echo "## system calls per lifecycle, $count lifecycles of $side under strace"
-    strace -f -T --decode-pids=pidns -o "$data/strace" "${run[@]}" "$count" && python3 "$here/roles.py" "$count" < "$data/strace"
+    strace -f -T --decode-pids=pidns -o "$data/strace" "${run[@]}" "$count" &&
+        python3 "$here/roles.py" "$count" < "$data/strace"
 fi
 if wanted times; then
     echo; echo "## microseconds per lifecycle in system calls, by command name (perf trace; waiting included)"
     perf trace -o "$data/trace" -- "${run[@]}" "$count" 2> /dev/null
     # "  12.345 ( 0.006 ms): lifecycle/123 write(...)"
-    sed -nE 's/^ *[0-9.]+ \( *([0-9.]+) ms\): ([^\/]+)\/[0-9]+ (\.\.\. \[continued\]: )?([a-z0-9_]+)\(.*/\2\t\4\t\1/p' "$data/trace" |
+    line='^ *[0-9.]+ \( *([0-9.]+) ms\): ([^/]+)/[0-9]+ (\.\.\. \[continued\]: )?([a-z0-9_]+)\(.*'
+    sed -nE "s:$line:\2\t\4\t\1:p" "$data/trace" |
         sed -E 's/^:[0-9]+/(not known yet)/' |
         awk -F'\t' -v n="$count" '{ us[$1 "\t" $2] += $3 * 1e3; calls[$1 "\t" $2]++ }
             END { for (k in us) printf "%s\t%.2f\t%.1f\t%.1f\n", k, calls[k] / n, us[k] / n, us[k] / calls[k] }' |
         sort -t$'\t' -k4,4nr | head -n 60 |
-        awk -F'\t' 'BEGIN { printf "%-16s %-24s %10s %12s %10s\n", "command", "call", "a round", "us a round", "us each" }
+        awk -F'\t' '
+            BEGIN { printf "%-16s %-24s %10s %12s %10s\n", "command", "call", "a round", "us a round", "us each" }
             { printf "%-16s %-24s %10.2f %12.1f %10.1f\n", $1, $2, $3, $4, $5 }'
 fi
 if wanted sched; then

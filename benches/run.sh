@@ -3,10 +3,10 @@
 #
 #   benches/run.sh [targets] [phases] [peers] [walls]      default: targets phases peers; about two minutes
 #
-# targets: what ctr promises, each beside what it is measured against. peers: whole commands of other engines. walls: what
-# the kernel charges for each step of a container (benches/kernel.c).
-# Needs root, a C compiler, libctr (CTR_LIBDIR, else target/release) and a busybox that is linked statically. Python's rows
-# need `import ctr` to work in $PYTHON (python3). What is missing is named and left out.
+# targets: what ctr promises, each beside what it is measured against. phases: how a lifecycle divides up. peers: whole
+# commands of other engines. walls: what the kernel charges for each step of a container (benches/kernel.c).
+# Needs root, a C compiler, libctr (CTR_LIBDIR, else target/release) and a busybox that is linked statically. Python's
+# rows need `import ctr` to work in $PYTHON (python3). What is missing is named and left out.
 # Images are kept in build/bench; everything else lives on a tmpfs in a private mount namespace and is gone afterwards.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
@@ -36,9 +36,9 @@ tmp=$out/tmp
 [ -f "$top/include/ctr.h" ] || stop "no include/ctr.h"
 cc=${CC:-cc}
 flags=(-std=gnu11 -O2 -Wall -Wextra -Werror)
-$cc "${flags[@]}" -I"$top/include" -o "$out/lifecycle" "$here/lifecycle.c" "$here/floor.c" -L"$libdir" -lctr \
+$cc "${flags[@]}" -I"$top/include" -o "$out/lifecycle" "$here"/{lifecycle,floor,bench}.c -L"$libdir" -lctr \
     -Wl,-rpath,"$libdir" -lpthread || exit 1
-$cc "${flags[@]}" -static -o "$out/kernel" "$here/kernel.c" || exit 1
+$cc "${flags[@]}" -static -o "$out/kernel" "$here"/{kernel,kernel_container,bench}.c || exit 1
 
 ### images: a small one of busybox alone, as directory and as tarball, and a Debian of 170 MB
 busybox=$(readlink -f "$(command -v busybox)")
@@ -117,11 +117,11 @@ END
     have crun && printf 'crun run\tcrun run -b %s ctr-bench\n' "$bundle" >> "$commands"
     if wanted peers; then
         have runc && printf 'runc run\trunc run -b %s ctr-bench\n' "$bundle" >> "$commands"
-        have bwrap && printf 'bwrap --unshare-all\tbwrap --unshare-all --bind %s / --proc /proc --dev /dev /bin/true\n' \
-            "$out/rootfs" >> "$commands"
+        have bwrap && printf '%s\tbwrap --unshare-all --bind %s / --proc /proc --dev /dev /bin/true\n' \
+            'bwrap --unshare-all' "$out/rootfs" >> "$commands"
         if have podman; then
-            podman="podman --root $tmp/podman --runroot $tmp/podman-run --storage-driver overlay --cgroup-manager cgroupfs"
-            podman="$podman --events-backend none"
+            podman="podman --root $tmp/podman --runroot $tmp/podman-run --storage-driver overlay"
+            podman="$podman --cgroup-manager cgroupfs --events-backend none"
             options="--network none --memory 64m --security-opt seccomp=unconfined"
             # What podman sets by default needs CAP_SYS_RESOURCE.
             options="$options --ulimit nofile=1024:1024 --ulimit nproc=1000:1000"
@@ -131,8 +131,8 @@ END
     elif ! have crun; then
         skip "crun run" "crun is not installed"
     fi
-    # crun of Debian 12 refuses a machine with cgroup v1 controllers beside an empty v2 tree, so it must not see the latter.
-    # The mount is hidden in one more private mount namespace; the machine's own stays.
+    # crun of Debian 12 refuses a machine with cgroup v1 controllers beside an empty v2 tree, so it must not see the
+    # latter. The mount is hidden in one more private mount namespace; the machine's own stays.
     export out tmp commands podman=${podman:-}
     # shellcheck disable=SC2016
     unshare --mount --propagation private bash -c '

@@ -14,7 +14,7 @@ BEGIN {
     target("crowd", "lifecycles, 16 threads at once", "16 processes of the floor", "per_s", "rate", 0.70)
     target("exec", "exec + wait of busybox true inside", "posix_spawn + waitpid of it", "ms", "ratio", 1.10)
     target("python_same", "Python: c.run([\"/bin/true\"]), \"host\"", "subprocess.run of it", "ms", "ratio", 1.00)
-    target("python_busybox", "Python: c.run([\"/bin/true\"]), busybox", "subprocess.run(/bin/true)", "ms", "ratio", 1.00)
+    target("python_busybox", "Python: c.run([\"/bin/true\"]), busybox", "subprocess.run of the host's", "ms", "ratio", 1.00)
     target("heap", "lifecycle, caller with 1 GiB of heap", "caller with a small one", "ms", "ratio", 1.05)
     target("large_image", "create, image of 170 MB, second time", "image of 2 MB", "ms", "ratio", 1.05)
     target("first", "first create of a process", "floor in the same run", "ms", "ours", 0.6)
@@ -53,8 +53,8 @@ END {
         verdict = !limit ? "" : (more ? judged >= limit : judged <= limit) ? "reached" : "MISSED"
         goal = !limit ? "" : sprintf(more ? ">= %.4g" : "<= %.4g", limit)
         if (row == "memory_container" && processes[row] != 1) verdict = verdict ", but " processes[row] " processes"
-        printf layout, what[row], left[row], than[row], right[row], sprintf(sense == "times" ? "%.1f x" : "%.3f", value),
-            goal, verdict
+        shown = sprintf(sense == "times" ? "%.1f x" : "%.3f", value)
+        printf layout, what[row], left[row], than[row], right[row], shown, goal, verdict
     }
     for (row in reason) if (!(row in what)) printf "%-38s %s\n", row, reason[row]
 }
