@@ -113,7 +113,7 @@ static int install_filter(unsigned leaves, int as_tree) {
     code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 1, 0);
     code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS);
     code[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
-    if (as_tree) // level by level: node i of `width` on a level has its children `width + i - 1` further on, and next to it
+    if (as_tree) // level by level: node i of `width` has its children `width + i - 1` further on and next to it
         for (unsigned width = 1; width < leaves; width *= 2)
             for (unsigned i = 0; i < width; i++)
                 code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 512 / width * i + 256 / width,

@@ -3,8 +3,8 @@
 //   lifecycle MODE IMAGE ROOTFS TMPFS [...]     see `modes` at the end for what each one measures
 //
 // The two sides of a comparison take turns within one run, in small batches and in an order that changes each time, so
-// that a noisy neighbour meets both. Every line of output is one comparison, for table.awk: the row's name, then median,
-// minimum and 90th percentile of ours and of the other side (microseconds unless the row says otherwise), then the
+// that a noisy neighbour meets both. Every line of output is one comparison, for table.awk: the row's name, then
+// median, minimum and 90th percentile of ours and of the other side (microseconds unless the row says otherwise), then the
 // number of samples; tabs in between.
 #define _GNU_SOURCE
 #include <ctr.h>

@@ -4,8 +4,8 @@
 #   benches/profile.sh [ours|floor] [LIFECYCLES] [calls] [times] [sched] [kernel]      default: ours 200, all four
 #
 # calls: how many of each system call host, zygote, PID 1 and program make per lifecycle (strace: the counts are exact,
-# the times are not). times: how long each takes without strace in the way (perf trace). sched: who wakes whom, and every
-# switch of a few milliseconds in a row. kernel: the functions in which both cpus spend the time (perf record).
+# the times are not). times: how long each takes without strace in the way (perf trace). sched: who wakes whom, and
+# every switch of a few milliseconds in a row. kernel: the functions in which both cpus spend the time (perf record).
 # Run benches/run.sh once before: it builds build/bench. Needs root, strace, perf.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
@@ -37,7 +37,7 @@ if wanted times; then
     perf trace -o "$data/trace" -- "${run[@]}" "$count" 2> /dev/null
     # "  12.345 ( 0.006 ms): lifecycle/123 write(...)"
     line='^ *[0-9.]+ \( *([0-9.]+) ms\): ([^/]+)/[0-9]+ (\.\.\. \[continued\]: )?([a-z0-9_]+)\(.*'
-    sed -nE "s:$line:\2\t\4\t\1:p" "$data/trace" |
+    sed -nE "s#$line#\2\t\4\t\1#p" "$data/trace" |
         sed -E 's/^:[0-9]+/(not known yet)/' |
         awk -F'\t' -v n="$count" '{ us[$1 "\t" $2] += $3 * 1e3; calls[$1 "\t" $2]++ }
             END { for (k in us) printf "%s\t%.2f\t%.1f\t%.1f\n", k, calls[k] / n, us[k] / n, us[k] / calls[k] }' |

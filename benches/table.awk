@@ -9,12 +9,12 @@ BEGIN {
     # unit: ms (from microseconds), KiB, per_s. sense: ratio (ours to the other), rate (the same, more is better),
     # times (the other to ours, more is better), ours (the value itself).
     target("back_to_back", "lifecycle, one after another", "floor of the same walls", "ms", "ratio", 1.25)
-    target("crun run", "the same", "crun run, whole process", "ms", "times", 5)
+    target("crun run", "lifecycle", "crun run, whole process", "ms", "times", 5)
     target("pauses", "lifecycle, 20 ms between", "floor, 20 ms between", "ms", "ratio", 1.30)
     target("crowd", "lifecycles, 16 threads at once", "16 processes of the floor", "per_s", "rate", 0.70)
     target("exec", "exec + wait of busybox true inside", "posix_spawn + waitpid of it", "ms", "ratio", 1.10)
     target("python_same", "Python: c.run([\"/bin/true\"]), \"host\"", "subprocess.run of it", "ms", "ratio", 1.00)
-    target("python_busybox", "Python: c.run([\"/bin/true\"]), busybox", "subprocess.run of the host's", "ms", "ratio", 1.00)
+    target("python_busybox", "Python: c.run([\"/bin/true\"]), busybox", "subprocess.run", "ms", "ratio", 1.00)
     target("heap", "lifecycle, caller with 1 GiB of heap", "caller with a small one", "ms", "ratio", 1.05)
     target("large_image", "create, image of 170 MB, second time", "image of 2 MB", "ms", "ratio", 1.05)
     target("first", "first create of a process", "floor in the same run", "ms", "ours", 0.6)
