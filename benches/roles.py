@@ -29,6 +29,7 @@ def main() -> None:
     early: defaultdict[str, list[tuple[str, str]]] = defaultdict(
         list
     )  # lines of processes whose parent's clone has not returned yet
+    begun: dict[str, str] = {}  # the first half of a call that another process's line interrupted
     calls: defaultdict[tuple[str, str], int] = defaultdict(int)
     seconds: defaultdict[tuple[str, str], float] = defaultdict(float)
 
@@ -39,8 +40,13 @@ def main() -> None:
 
     def take(pid: str, name: str, line: str) -> None:
         key = (role[pid], name)
-        if "resumed>" not in line:
+        if "resumed>" in line:
+            line = begun.pop(pid, "") + line
+        else:
             calls[key] += 1
+        if line.endswith("<unfinished ...>"):
+            begun[pid] = line
+            return
         if found := TIME.search(line):
             seconds[key] += float(found[1])
         if name in ("execve", "execveat") and "= 0" in line:
