@@ -12,6 +12,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include "bench.h"
@@ -324,6 +325,12 @@ static long number_in(const char *path, const char *key) {
     return number;
 }
 
+static int parent_of(int pid) {
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/status", pid);
+    return (int)number_in(path, "PPid:");
+}
+
 static int children_of(int pid) {
     int found = 0;
     char path[64];
@@ -332,7 +339,7 @@ static int children_of(int pid) {
     for (struct dirent *entry; (entry = readdir(proc));) {
         if (entry->d_name[0] < '1' || entry->d_name[0] > '9') continue;
         snprintf(path, sizeof path, "/proc/%.20s/status", entry->d_name);
-        if (!access(path, R_OK) && number_in(path, "PPid:") == pid) found++;
+        if (!access(path, R_OK) && parent_of(atoi(entry->d_name)) == pid) found++;
     }
     closedir(proc);
     return found;
@@ -348,16 +355,68 @@ static void print_memory(const char *row, int pid, int processes) {
 
 // A container at rest. What was made ahead of time for the next one is given up when nobody wants it for some seconds.
 static void mode_memory(void) {
-    char path[64];
     ctr_container *c = create(image);
     run_true(c);
-    int pid = ctr_pid(c);
-    snprintf(path, sizeof path, "/proc/%d/status", pid);
-    int zygote = (int)number_in(path, "PPid:");
+    int pid = ctr_pid(c), zygote = parent_of(pid);
     for (int seconds = 0; seconds < 15 && children_of(zygote) > 1; seconds++) sleep(1);
     print_memory("memory_container", pid, children_of(zygote));
     print_memory("memory_zygote", zygote, 1);
     OURS(ctr_destroy(c));
+}
+
+// Processor time, which a busy machine blurs less than it does wall time: what the caller spends on a lifecycle, what the
+// zygote does, and what all processes inside do (of the floor: its only child).
+static double self_us(int whose) {
+    struct rusage usage;
+    CHECK(getrusage(whose, &usage));
+    return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1e6 +
+           (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
+}
+
+// Of a process itself, and of those it has reaped; fields 14 to 17 of /proc/PID/stat, proc_pid_stat(5).
+static void processor_time(int pid, double *own, double *reaped) {
+    char path[64], text[1024] = {0};
+    unsigned long user, system;
+    long children_user, children_system;
+    snprintf(path, sizeof path, "/proc/%d/stat", pid);
+    int fd = (int)CHECK(open(path, O_RDONLY | O_CLOEXEC));
+    CHECK(read(fd, text, sizeof text - 1));
+    close(fd);
+    char *after_name = strrchr(text, ')');
+    if (!after_name || sscanf(after_name + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu %ld %ld", &user, &system,
+                              &children_user, &children_system) != 4)
+        die(path);
+    double tick = 1e6 / (double)sysconf(_SC_CLK_TCK);
+    *own = (double)(user + system) * tick;
+    *reaped = (double)(children_user + children_system) * tick;
+}
+
+static void print_time(const char *row, double ours, double other, int count) {
+    ours /= count;
+    other /= count;
+    printf("%s\t%.3f\t%.3f\t%.3f\t%.3f\t%.3f\t%.3f\t%d\n", row, ours, ours, ours, other, other, other, count);
+}
+
+static void mode_processor(void) {
+    enum { COUNT = 500 };
+    double floor_self, floor_child, self, own, reaped, own_before, reaped_before;
+    ctr_container *c = create(image); // stays, so that its parent does
+    int zygote = parent_of(ctr_pid(c));
+    for (int i = 0; i < 20; i++) lifecycle();
+    processor_time(zygote, &own_before, &reaped_before);
+    self = self_us(RUSAGE_SELF);
+    for (int i = 0; i < COUNT; i++) lifecycle();
+    self = self_us(RUSAGE_SELF) - self;
+    processor_time(zygote, &own, &reaped);
+    floor_self = self_us(RUSAGE_SELF);
+    floor_child = self_us(RUSAGE_CHILDREN);
+    for (int i = 0; i < COUNT; i++) floor_once();
+    floor_self = self_us(RUSAGE_SELF) - floor_self;
+    floor_child = self_us(RUSAGE_CHILDREN) - floor_child;
+    OURS(ctr_destroy(c));
+    print_time("cpu_caller", self, floor_self, COUNT);
+    print_time("cpu_zygote", own - own_before, 0, COUNT);
+    print_time("cpu_inside", reaped - reaped_before, floor_child, COUNT);
 }
 
 // Whole commands of other engines, given as LABEL<TAB>COMMAND lines on stdin, each run once a round between lifecycles
@@ -410,12 +469,19 @@ static const struct {
     const char *name;
     void (*run)(void);
 } modes[] = {
-    {"back_to_back", mode_back_to_back}, {"pauses", mode_pauses},
-    {"phases", mode_phases},             {"crowd", mode_crowd},
-    {"exec", mode_exec},                 {"heap", mode_heap},
-    {"large_image", mode_large_image},   {"first", mode_first},
-    {"first_one", mode_first_one},       {"memory", mode_memory},
-    {"commands", mode_commands},         {"only_ours", mode_only_ours},
+    {"back_to_back", mode_back_to_back},
+    {"pauses", mode_pauses},
+    {"phases", mode_phases},
+    {"processor", mode_processor},
+    {"crowd", mode_crowd},
+    {"exec", mode_exec},
+    {"heap", mode_heap},
+    {"large_image", mode_large_image},
+    {"first", mode_first},
+    {"first_one", mode_first_one},
+    {"memory", mode_memory},
+    {"commands", mode_commands},
+    {"only_ours", mode_only_ours},
     {"only_floor", mode_only_floor},
 };
 

@@ -5,7 +5,7 @@
 #
 # calls: how many of each system call host, zygote, PID 1 and program make per lifecycle (strace: the counts are exact,
 # the times are not). times: how long each takes without strace in the way (perf trace). sched: who wakes whom, and
-# every switch of a few milliseconds in a row. kernel: the functions in which both cpus spend the time (perf record).
+# every switch of a few milliseconds in a row. kernel: processor time by command and call (perf record).
 # Run benches/run.sh once before: it builds build/bench. Needs root, strace, perf.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
@@ -53,13 +53,9 @@ if wanted sched; then
     perf script -i "$data/sched" -F comm,pid,cpu,time,event,trace 2> /dev/null | python3 "$here/wakeups.py" "$count"
 fi
 if wanted kernel; then
-    echo; echo "## where both cpus are while lifecycles of $side run (perf record, cpu-clock, self time)"
-    perf record -q -a -F 5000 -e cpu-clock -o "$data/record" -- "${run[@]}" $((count * 5)) > /dev/null 2>&1
-    for columns in comm comm,sym; do
-        perf report -i "$data/record" --stdio -F "overhead,$columns" --percent-limit 0.4 2> /dev/null |
-            sed -nE 's/ +(- +)*$//; /^ +[0-9]/p' | head -n 60
-        echo
-    done
+    echo; echo "## processor time while lifecycles of $side run, whole machine (perf record, cpu-clock)"
+    perf record -q -a -g -F 4000 -e cpu-clock -o "$data/record" -- "${run[@]}" $((count * 5)) > /dev/null 2>&1
+    perf script -i "$data/record" -F comm,ip,sym 2> /dev/null | python3 "$here/stacks.py" $((count * 5)) 4000
 fi
 umount -l "$out/tmp"
 rmdir "$out/tmp" 2> /dev/null

@@ -83,7 +83,7 @@ if wanted targets; then
         skip python_same "$python has no ctr module"
     fi
 fi
-wanted phases && bench phases
+wanted phases && { bench phases; bench processor; }
 if wanted targets || wanted peers; then
     bundle=$tmp/bundle
     mkdir "$bundle" && "$python" - "$bundle/config.json" "$out/rootfs" << 'END'

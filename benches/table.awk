@@ -23,6 +23,9 @@ BEGIN {
     target("phase_create", "  create", "whole lifecycle", "ms", "share", 0)
     target("phase_exec_wait", "  exec + wait", "whole lifecycle", "ms", "share", 0)
     target("phase_destroy", "  destroy", "whole lifecycle", "ms", "share", 0)
+    target("cpu_caller", "  processor time: caller", "of the floor", "ms", "ratio", 0)
+    target("cpu_zygote", "  processor time: zygote", "(the floor has none)", "ms", "ratio", 0)
+    target("cpu_inside", "  processor time: inside", "of the floor", "ms", "ratio", 0)
     layout = "%-38s %26s  %-34s %29s  %7s  %-7s %s\n"
 }
 
