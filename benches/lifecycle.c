@@ -4,8 +4,8 @@
 //
 // The two sides of a comparison take turns within one run, in small batches and in an order that changes each time, so
 // that a noisy neighbour meets both. Every line of output is one comparison, for table.awk: the row's name, then
-// median, minimum and 90th percentile of ours and of the other side (microseconds unless the row says otherwise), then the
-// number of samples; tabs in between.
+// median, minimum and 90th percentile of ours and of the other side (microseconds unless the row says otherwise), then
+// the number of samples; tabs in between.
 #define _GNU_SOURCE
 #include <ctr.h>
 #include <dirent.h>
@@ -364,8 +364,8 @@ static void mode_memory(void) {
     OURS(ctr_destroy(c));
 }
 
-// Processor time, which a busy machine blurs less than it does wall time: what the caller spends on a lifecycle, what the
-// zygote does, and what all processes inside do (of the floor: its only child).
+// Processor time, which a busy machine blurs less than it does wall time: what the caller spends on a lifecycle, what
+// the zygote does, and what all processes inside do (of the floor: its only child).
 static double self_us(int whose) {
     struct rusage usage;
     CHECK(getrusage(whose, &usage));
@@ -383,8 +383,8 @@ static void processor_time(int pid, double *own, double *reaped) {
     CHECK(read(fd, text, sizeof text - 1));
     close(fd);
     char *after_name = strrchr(text, ')');
-    if (!after_name || sscanf(after_name + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu %ld %ld", &user, &system,
-                              &children_user, &children_system) != 4)
+    if (!after_name || sscanf(after_name + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu %ld %ld", &user,
+                              &system, &children_user, &children_system) != 4)
         die(path);
     double tick = 1e6 / (double)sysconf(_SC_CLK_TCK);
     *own = (double)(user + system) * tick;
