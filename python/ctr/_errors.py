@@ -41,7 +41,8 @@ class Error(OSError):
 
 def _is_also(base: type[Exception]) -> type[Error]:
     """`Error` and `base` in one; seen, and pickled, as ctr.NAME."""
-    return type(base.__name__, (Error, base), {"__doc__": f"A ctr.Error that is also a {base.__name__}."})
+    described = {"__doc__": f"A ctr.Error that is also a {base.__name__}.", "__module__": "ctr"}
+    return type(base.__name__, (Error, base), described)
 
 
 _INVALID = -2

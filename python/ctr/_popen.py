@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import signal as _signal
@@ -103,12 +104,16 @@ class Popen:
             process_group=process_group,
             pty=pty,
         )
+        self._pid: int | None = None
         self._native = container.exec(argument_list(args, shell), options)
         self.stdin: IO[Any] | None = self._stream(self._native.take_stdin(), "w", bufsize, pipesize)
         self.stdout: IO[Any] | None = self._stream(self._native.take_stdout(), "r", bufsize, pipesize)
         self.stderr: IO[Any] | None = self._stream(self._native.take_stderr(), "r", bufsize, pipesize)
         master = self._native.pty()
         self.pty: Terminal | None = None if master is None else Terminal(os.dup(master), "r+")
+        # Asked for now, since it can't be told any more once the process has ended.
+        with contextlib.suppress(ProcessLookupError):
+            self._pid = self._native.host_pid()
 
     def _stream(self, fd: int | None, mode: str, bufsize: int, pipesize: int) -> IO[Any] | None:
         if fd is None:
@@ -136,13 +141,18 @@ class Popen:
 
     @property
     def pid(self) -> int:
-        """Its pid inside the container."""
-        return self._native.pid
+        """Its pid on the host, which is what `os.kill` and its like take.
+
+        `ProcessLookupError` where it had ended before its pid could be looked up: no number would be safe to give.
+        """
+        if self._pid is None:
+            self._pid = self._native.host_pid()
+        return self._pid
 
     @property
-    def host_pid(self) -> int:
-        """Its pid on the host."""
-        return self._native.host_pid()
+    def pid_inside(self) -> int:
+        """Its pid inside the container."""
+        return self._native.pid
 
     @property
     def exit(self) -> Exit | None:

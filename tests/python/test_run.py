@@ -188,8 +188,8 @@ def test_text_is_decoded_and_its_newlines_are_one(c: ctr.Container) -> None:
     script = ["printf", r"a\r\nb\rc\n\303\244"]
     for kind in ({"text": True}, {"universal_newlines": True}, {"encoding": "utf-8"}, {"errors": "strict"}):
         expected = "a\nb\nc\nä"
-        assert c.run(script, stdout=PIPE, **kind).stdout == expected  # type: ignore[arg-type]
-        assert c.run(script, capture_output=True, **kind).stdout == expected  # type: ignore[arg-type]
+        assert c.run(script, stdout=PIPE, **kind).stdout == expected
+        assert c.run(script, capture_output=True, **kind).stdout == expected
     assert c.run(script, stdout=PIPE).stdout == "a\r\nb\rc\nä".encode()
 
 
