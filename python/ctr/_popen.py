@@ -105,6 +105,7 @@ class Popen:
             pty=pty,
         )
         self._pid: int | None = None
+        self._starter = os.getpid()
         self._native = container.exec(argument_list(args, shell), options)
         self.stdin: IO[Any] | None = self._stream(self._native.take_stdin(), "w", bufsize, pipesize)
         self.stdout: IO[Any] | None = self._stream(self._native.take_stdout(), "r", bufsize, pipesize)
@@ -233,7 +234,8 @@ class Popen:
                 self.wait()
 
     def __del__(self) -> None:
-        if getattr(self, "_native", None) is not None and self.poll() is None:
+        # In a forked child this is a copy: the process is the parent's to ask about.
+        if getattr(self, "_native", None) is not None and os.getpid() == self._starter and self.poll() is None:
             import warnings
 
             warnings.warn(f"{self!r} is still running", ResourceWarning, source=self, stacklevel=2)

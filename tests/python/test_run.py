@@ -164,7 +164,7 @@ def test_stderr_follows_our_stdout_when_that_is_inherited() -> None:
 
 def test_only_stderr_can_be_stdout(c: ctr.Container) -> None:
     for name in ("stdin", "stdout"):
-        with pytest.raises(ValueError, match="STDOUT"):
+        with pytest.raises(ValueError, match="only stderr"):
             c.run(["true"], **{name: STDOUT})  # type: ignore[arg-type]
 
 

@@ -2,7 +2,6 @@
 
 use std::os::fd::AsRawFd;
 use std::path::PathBuf;
-use std::process;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::UNIX_EPOCH;
 
@@ -24,8 +23,6 @@ pub struct Container {
     /// Empty once closed. Calls that are under way in other threads hold it, too, until they return.
     inner: Mutex<Option<Arc<ctr::Container>>>,
     name: String,
-    /// The process that has the handle. A forked child has a copy of it, whose end means nothing.
-    holder: u32,
 }
 
 #[pymethods]
@@ -158,7 +155,7 @@ impl Container {
 impl Container {
     fn new(container: ctr::Container) -> Self {
         let name = container.name().to_owned();
-        Self { inner: Mutex::new(Some(Arc::new(container))), name, holder: process::id() }
+        Self { inner: Mutex::new(Some(Arc::new(container))), name }
     }
 
     fn inner(&self, py: Python<'_>) -> PyResult<Arc<ctr::Container>> {
@@ -168,15 +165,9 @@ impl Container {
         held.ok_or_else(closed).or_raise(py)
     }
 
-    /// Lets go of the core's handle. In a forked child that is the copy of a handle: to drop it would end the parent's
-    /// container, so it is forgotten.
     fn release(&self, py: Python<'_>) {
-        let Some(inner) = self.inner.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
-        if process::id() == self.holder {
-            py.detach(|| drop(inner));
-        } else {
-            std::mem::forget(inner);
-        }
+        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner).take();
+        py.detach(|| drop(inner));
     }
 }
 

@@ -34,6 +34,8 @@ fn slept(process: &ctr::Process, slice: Duration) -> ctr::Result<Option<ctr::Exi
     let milliseconds = slice.as_nanos().div_ceil(1_000_000).min(1_000) as u16;
     match poll(&mut ended, PollTimeout::from(milliseconds)) {
         Err(Errno::EINTR) => Ok(None),
+        // Another thread may have taken the answer, and have it for us in a moment.
+        Ok(1..) => process.wait(Some(SLICE)),
         _ => process.wait(Some(Duration::ZERO)),
     }
 }
