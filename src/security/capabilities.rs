@@ -193,7 +193,9 @@ mod tests {
         let mut seen = 0;
         for line in header.lines() {
             let mut words = line.split_whitespace();
-            let (Some("#define"), Some(name), Some(value)) = (words.next(), words.next(), words.next()) else { continue };
+            let (Some("#define"), Some(name), Some(value)) = (words.next(), words.next(), words.next()) else {
+                continue;
+            };
             if let (true, Ok(value)) = (name.starts_with("CAP_"), value.parse::<u32>()) {
                 assert_eq!(number(name), Some(value), "{name}");
                 seen += 1;
