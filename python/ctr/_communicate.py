@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import time
+import weakref
 from subprocess import TimeoutExpired
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,8 @@ class Conversation:
     """What was sent and read so far; it outlives a time-out, so that the next call can go on."""
 
     def __init__(self, process: Popen, input: Any) -> None:
-        self._process = process
+        # The process holds us; to hold it in turn would keep its descriptors open until the next garbage collection.
+        self._process: Popen = weakref.proxy(process)
         self._input = input
         self._inward: Any = process.stdin if process.pty is None else process.pty
         self._outward: tuple[Any, Any] = (process.stdout if process.pty is None else process.pty, process.stderr)

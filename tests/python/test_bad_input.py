@@ -83,7 +83,6 @@ def test_an_image_that_is_cut_off(tmp_path: Path, suffix: str) -> None:
 def test_a_name_that_can_not_be_one(name: str) -> None:
     error = refused(errno.EINVAL, lambda: ctr.Container(name=name))
     assert isinstance(error, ValueError)
-    assert error.mend
 
 
 def test_a_name_in_use() -> None:
@@ -105,7 +104,7 @@ def test_a_missing_program(c: ctr.Container) -> None:
 
 
 def test_an_empty_program_name(c: ctr.Container) -> None:
-    refused(errno.ENOENT, lambda: c.run([""]))
+    refused(errno.EINVAL, lambda: c.run([""]), "names the program")
 
 
 def test_a_program_that_is_a_directory_or_not_executable(c: ctr.Container) -> None:
@@ -130,10 +129,6 @@ def test_too_many_arguments(c: ctr.Container) -> None:
 def test_a_missing_working_directory(c: ctr.Container) -> None:
     refused(errno.ENOENT, lambda: c.run(["true"], cwd="/no/such/directory"), "/no/such/directory")
     refused(errno.ENOTDIR, lambda: c.run(["true"], cwd="/etc/passwd"), "/etc/passwd")
-
-
-def test_a_relative_working_directory(c: ctr.Container) -> None:
-    refused(errno.EINVAL, lambda: c.run(["true"], cwd="tmp"), "tmp")
 
 
 def test_a_missing_user_or_group(c: ctr.Container) -> None:
