@@ -3,3 +3,4 @@
 //! anything.
 
 pub(crate) mod capabilities;
+pub(crate) mod seccomp;
