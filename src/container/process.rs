@@ -1,7 +1,7 @@
 //! x
+use crate::{Result, Winsize};
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::time::Duration;
-use crate::{Result, Winsize};
 
 /// A program started in a container. Dropping the handle leaves the program running.
 pub struct Process {}

@@ -1,1 +1,311 @@
-//! room
+//! The plan: everything that is done to make a container or to start a process in it, decided before anything is done.
+//!
+//! A [`Plan`] is a list of [`Step`]s. A step says in words what it does and why, and in shell what a person would type to get
+//! the same; and it has the [`Call`]s that carry it out. The calls are lowered to a message ([`encode`]) that our
+//! program walks as it stands; when call k fails, [`Plan::error`] tells which step that was.
+//!
+//! The middle rooms (image, rootfs, cgroup, network, security) append steps; `container` puts them together.
+
+mod encode;
+mod explain;
+
+pub use encode::{Header, encode, encode_spawn};
+pub use explain::{Shell, quote};
+
+use std::borrow::Cow;
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use crate::init::wire;
+use crate::{Error, ErrorCode};
+
+/// An ordered list of steps, and what they need.
+#[derive(Default)]
+pub struct Plan<'a> {
+    steps: Vec<Step>,
+    calls: Vec<Call>,
+    /// Strings and records that calls point to.
+    data: Vec<u8>,
+    /// Where in `data` an offset stands that has to become an address.
+    addresses: Vec<usize>,
+    /// Descriptors that go with the message, in the order of their slots.
+    fds: Vec<Fd<'a>>,
+    slots: Slots,
+}
+
+/// One step, as a person sees it.
+pub struct Step {
+    /// What it does, as a verb with its object missing: "mount proc on".
+    pub what: &'static str,
+    /// The object: "/proc".
+    pub object: Cow<'static, str>,
+    /// What it is for.
+    pub why: &'static str,
+    /// What a person would type.
+    pub shell: Shell,
+    /// The index of its first call.
+    first_call: usize,
+}
+
+/// A descriptor that goes with a message.
+pub enum Fd<'a> {
+    /// The plan's own.
+    Owned(OwnedFd),
+    /// Somebody else's.
+    Borrowed(BorrowedFd<'a>),
+}
+
+impl AsFd for Fd<'_> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Owned(fd) => fd.as_fd(),
+            Self::Borrowed(fd) => *fd,
+        }
+    }
+}
+
+/// A system call with its arguments.
+pub struct Call {
+    nr: u16,
+    args: [Arg; 6],
+    out: u8,
+    ok: [u8; 2],
+    flags: u8,
+}
+
+/// One argument of a call.
+#[derive(Clone, Copy)]
+pub enum Arg {
+    /// A number.
+    Number(u64),
+    /// The address of the plan's data at this offset.
+    Data(usize),
+    /// The descriptor in this slot.
+    Slot(Slot),
+}
+
+/// Where a descriptor is kept on the other side; see `wire`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slot(pub u8);
+
+impl From<u64> for Arg {
+    fn from(number: u64) -> Self {
+        Self::Number(number)
+    }
+}
+impl From<i32> for Arg {
+    fn from(number: i32) -> Self {
+        Self::Number(number as i64 as u64)
+    }
+}
+impl From<u32> for Arg {
+    fn from(number: u32) -> Self {
+        Self::Number(u64::from(number))
+    }
+}
+impl From<usize> for Arg {
+    fn from(number: usize) -> Self {
+        Self::Number(number as u64)
+    }
+}
+impl From<Slot> for Arg {
+    fn from(slot: Slot) -> Self {
+        Self::Slot(slot)
+    }
+}
+
+/// Which slots are free: those of one request, and those that live on in the process.
+struct Slots {
+    /// The next one for a descriptor that comes with the message.
+    sent: u8,
+    /// Bit i: slot i holds a result of an earlier call.
+    used: u64,
+}
+
+impl Default for Slots {
+    fn default() -> Self {
+        Self { sent: 1, used: 0 }
+    }
+}
+
+impl<'a> Plan<'a> {
+    /// An empty plan.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Begins a step; the calls that follow belong to it.
+    pub fn step(
+        &mut self,
+        what: &'static str,
+        object: impl Into<Cow<'static, str>>,
+        why: &'static str,
+        shell: impl Into<Shell>,
+    ) {
+        let first_call = self.calls.len();
+        self.steps.push(Step { what, object: object.into(), why, shell: shell.into(), first_call });
+    }
+
+    /// Appends a call to the present step.
+    pub fn call<const N: usize>(&mut self, nr: i64, args: [Arg; N]) -> &mut Call {
+        let mut all = [Arg::Number(0); 6];
+        all[..N].copy_from_slice(&args);
+        let index = self.calls.len();
+        self.calls.push(Call { nr: nr as u16, args: all, out: wire::NONE, ok: [0; 2], flags: 0 });
+        &mut self.calls[index]
+    }
+
+    /// A string that a call points to.
+    pub fn string(&mut self, text: impl AsRef<CStr>) -> Arg {
+        self.data(text.as_ref().to_bytes_with_nul(), 1)
+    }
+
+    /// A string that a call points to, from bytes; one with a NUL in it ends there, so callers check first.
+    pub fn bytes(&mut self, text: impl AsRef<[u8]>) -> Arg {
+        let at = self.data(text.as_ref(), 1);
+        self.data.push(0);
+        at
+    }
+
+    /// Bytes that a call points to, aligned.
+    pub fn data(&mut self, bytes: &[u8], align: usize) -> Arg {
+        while self.data.len() % align != 0 {
+            self.data.push(0);
+        }
+        let at = self.data.len();
+        self.data.extend_from_slice(bytes);
+        Arg::Data(at)
+    }
+
+    /// A null-terminated array of pointers to strings, as execve(2) wants it.
+    pub fn strings<S: AsRef<[u8]>>(&mut self, strings: impl IntoIterator<Item = S>) -> Arg {
+        let mut offsets = Vec::new();
+        for string in strings {
+            offsets.push(self.data.len());
+            self.data.extend_from_slice(string.as_ref());
+            self.data.push(0);
+        }
+        let array = self.data(&[], 8);
+        for offset in offsets {
+            self.addresses.push(self.data.len());
+            self.data.extend_from_slice(&offset.to_ne_bytes());
+        }
+        self.data.extend_from_slice(&[0; 8]);
+        array
+    }
+
+    /// Sends a descriptor along; the slot it arrives in. All of them before the first call.
+    pub fn send(&mut self, fd: Fd<'a>) -> Slot {
+        let slot = Slot(self.slots.sent);
+        self.slots.sent += 1;
+        self.fds.push(fd);
+        slot
+    }
+
+    /// A slot for a result that lives until the request is done, or until [`Plan::close`].
+    pub fn slot(&mut self) -> Slot {
+        self.take_slot(wire::MOST_FDS / 2, wire::KEPT)
+    }
+
+    /// A slot for a result that lives as long as the process, or until [`Plan::close`].
+    pub fn kept_slot(&mut self) -> Slot {
+        self.take_slot(wire::HANDED + 16, wire::USER_NAMESPACE)
+    }
+
+    fn take_slot(&mut self, from: usize, to: usize) -> Slot {
+        let free = (from..to).find(|i| self.slots.used >> i & 1 == 0);
+        // The plans of this library need a dozen at a time; walking into the end is a mistake of ours.
+        let slot = free.expect("a plan has a free slot");
+        self.slots.used |= 1 << slot;
+        Slot(slot as u8)
+    }
+
+    /// Closes a descriptor and frees its slot.
+    pub fn close(&mut self, slot: Slot) {
+        self.call(libc::SYS_close, [slot.into()]);
+        self.slots.used &= !(1 << slot.0);
+    }
+
+    /// Slots that another plan of the same process has kept.
+    pub fn continue_from(&mut self, other: &Plan<'_>) {
+        self.slots.used |= other.slots.used & !((1 << wire::KEPT) - 1);
+    }
+
+    /// The first descriptor's slot that is still free to send to.
+    pub fn reserve_sent(&mut self, count: u8) {
+        self.slots.sent += count;
+    }
+
+    /// The descriptors that go with the message.
+    pub fn fds(&self) -> Vec<BorrowedFd<'_>> {
+        self.fds.iter().map(AsFd::as_fd).collect()
+    }
+
+    /// How many calls there are so far.
+    pub fn len(&self) -> usize {
+        self.calls.len()
+    }
+
+    /// What call `index` failing with `errno` means.
+    pub fn error(&self, index: u32, errno: i32) -> Error {
+        let step = self.steps.iter().rev().find(|step| step.first_call <= index as usize);
+        match step {
+            Some(step) => Error::system(step.what, &step.object, errno),
+            None => Error::new(ErrorCode::Internal, "walk the plan", "", errno, format!("call {index} of no step")),
+        }
+    }
+
+    /// The steps.
+    pub fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    /// Appends another plan's steps for `explain` only: what the host does itself.
+    pub fn note(
+        &mut self,
+        what: &'static str,
+        object: impl Into<Cow<'static, str>>,
+        why: &'static str,
+        shell: impl Into<Shell>,
+    ) {
+        self.step(what, object, why, shell);
+    }
+}
+
+impl Call {
+    /// Puts the result into `slot`.
+    pub fn out(&mut self, slot: Slot) -> &mut Self {
+        self.out = slot.0;
+        self
+    }
+
+    /// Takes this errno for success too. At most two.
+    pub fn ok(&mut self, errno: i32) -> &mut Self {
+        let free = usize::from(self.ok[0] != 0);
+        self.ok[free] = errno as u8;
+        self
+    }
+
+    /// Takes any errno for success.
+    pub fn ok_any(&mut self) -> &mut Self {
+        self.ok = [wire::ANY; 2];
+        self
+    }
+
+    /// Goes on with the next call where this one finds nothing to run; see `wire::TRY`.
+    pub fn one_of_several(&mut self) -> &mut Self {
+        self.flags |= wire::TRY;
+        self
+    }
+}
+
+/// A path or name as a C string.
+///
+/// # Errors
+/// Where it has a NUL in it.
+pub fn c_string(what: &'static str, bytes: impl Into<Vec<u8>>) -> crate::Result<CString> {
+    CString::new(bytes).map_err(|error| {
+        let text = String::from_utf8_lossy(&error.clone().into_vec()).into_owned();
+        Error::invalid(what, text, "there is a NUL byte in it")
+    })
+}

@@ -1,1 +1,142 @@
-//! room
+//! System calls that nix does not wrap, one thin function each, named as in the man page. And two things that a guest in
+//! somebody's process needs below any library: system calls that leave errno alone, and a lock that survives fork.
+
+pub mod fork_lock;
+pub mod mount;
+pub mod raw;
+
+use std::ffi::CStr;
+use std::io::{Error, Result};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+/// memfd_create(2) of an executable file that can be sealed. MFD_EXEC is Linux 6.3's; older kernels refuse the flag.
+pub fn memfd_create_exec(name: &CStr) -> Result<OwnedFd> {
+    const MFD_EXEC: u32 = 0x10;
+    let flags = libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING;
+    memfd_create(name, flags | MFD_EXEC).or_else(|_| memfd_create(name, flags))
+}
+
+/// memfd_create(2).
+pub fn memfd_create(name: &CStr, flags: u32) -> Result<OwnedFd> {
+    // SAFETY: the name is a string; the result is a new descriptor.
+    owned(unsafe { libc::memfd_create(name.as_ptr(), flags) })
+}
+
+/// pidfd_open(2).
+pub fn pidfd_open(pid: i32) -> Result<OwnedFd> {
+    // SAFETY: plain numbers; the result is a new descriptor, close-on-exec.
+    owned(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) } as RawFd)
+}
+
+/// pidfd_send_signal(2). `flags`: 0, or PIDFD_SIGNAL_PROCESS_GROUP.
+pub fn pidfd_send_signal(pidfd: BorrowedFd<'_>, signal: i32, flags: u32) -> nix::Result<()> {
+    // SAFETY: plain numbers; no siginfo.
+    let result =
+        unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal, std::ptr::null::<u8>(), flags) };
+    nix::errno::Errno::result(result).map(drop)
+}
+
+/// Takes a write lock on the whole file for this process: F_SETLK, or F_OFD_SETLK for this open file description; see
+/// fcntl(2). `Ok(false)` where somebody else has one.
+pub fn fcntl_setlk(fd: BorrowedFd<'_>, description: bool) -> Result<bool> {
+    let mut lock = whole_file(libc::F_WRLCK);
+    let command = if description { libc::F_OFD_SETLK } else { libc::F_SETLK };
+    // SAFETY: the record outlives the call.
+    if unsafe { libc::fcntl(fd.as_raw_fd(), command, &raw mut lock) } == 0 {
+        return Ok(true);
+    }
+    let error = Error::last_os_error();
+    match error.raw_os_error() {
+        Some(libc::EAGAIN | libc::EACCES) => Ok(false),
+        _ => Err(error),
+    }
+}
+
+/// Whether anybody else holds a lock on the file: F_OFD_GETLK of fcntl(2).
+pub fn fcntl_is_locked(fd: BorrowedFd<'_>) -> Result<bool> {
+    let mut lock = whole_file(libc::F_WRLCK);
+    // SAFETY: the kernel writes to the record.
+    if unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_OFD_GETLK, &raw mut lock) } != 0 {
+        return Err(Error::last_os_error());
+    }
+    Ok(i32::from(lock.l_type) != libc::F_UNLCK)
+}
+
+fn whole_file(kind: i32) -> libc::flock {
+    libc::flock { l_type: kind as i16, l_whence: libc::SEEK_SET as i16, l_start: 0, l_len: 0, l_pid: 0 }
+}
+
+/// capget(2) of the calling thread: effective, permitted, inheritable.
+pub fn capget() -> [u64; 3] {
+    #[repr(C)]
+    struct Header {
+        version: u32,
+        pid: i32,
+    }
+    let mut header = Header { version: 0x2008_0522, pid: 0 };
+    let mut data = [[0u32; 3]; 2];
+    // SAFETY: the kernel writes two records of three words for this version.
+    unsafe { libc::syscall(libc::SYS_capget, &raw mut header, &raw mut data) };
+    let [low, high] = data;
+    std::array::from_fn(|i| u64::from(low[i]) | u64::from(high[i]) << 32)
+}
+
+/// `openat2(2)`.
+pub fn openat2(dir: BorrowedFd<'_>, path: &CStr, flags: i32, mode: u32, resolve: u64) -> Result<OwnedFd> {
+    let how = [(flags | libc::O_CLOEXEC) as u64, u64::from(mode), resolve];
+    // SAFETY: the record of three words and the string outlive the call; the result is a new descriptor.
+    owned(unsafe { libc::syscall(libc::SYS_openat2, dir.as_raw_fd(), path.as_ptr(), how.as_ptr(), size_of_val(&how)) }
+        as RawFd)
+}
+
+/// The number that getsockopt(2) answers for SO_PEERPIDFD (Linux 6.5): a pidfd of whoever called listen(2).
+pub fn peer_pidfd(socket: BorrowedFd<'_>) -> Result<OwnedFd> {
+    const SO_PEERPIDFD: i32 = 77;
+    let mut fd: RawFd = -1;
+    let mut len = size_of::<RawFd>() as libc::socklen_t;
+    // SAFETY: the kernel writes one int.
+    let result = unsafe {
+        libc::getsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, SO_PEERPIDFD, (&raw mut fd).cast(), &raw mut len)
+    };
+    if result < 0 { Err(Error::last_os_error()) } else { owned(fd) }
+}
+
+/// A descriptor of the caller, for as long as it keeps it open; an error where it is not open.
+pub fn borrow(fd: RawFd) -> Result<BorrowedFd<'static>> {
+    // SAFETY: F_GETFD only asks.
+    if fd < 0 || unsafe { libc::fcntl(fd, libc::F_GETFD) } < 0 {
+        return Err(Error::from_raw_os_error(libc::EBADF));
+    }
+    // SAFETY: it is open now; that it stays so until the call that it was given to returns is the caller's part, as with
+    // any descriptor number in an API of the POSIX kind.
+    Ok(unsafe { BorrowedFd::borrow_raw(fd) })
+}
+
+/// ioctl_tty(2) TIOCSWINSZ.
+pub fn set_winsize(terminal: BorrowedFd<'_>, rows: u16, cols: u16) -> Result<()> {
+    let size = libc::winsize { ws_row: rows, ws_col: cols, ws_xpixel: 0, ws_ypixel: 0 };
+    // SAFETY: the record outlives the call.
+    if unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCSWINSZ, &raw const size) } < 0 {
+        return Err(Error::last_os_error());
+    }
+    Ok(())
+}
+
+fn owned(fd: RawFd) -> Result<OwnedFd> {
+    if fd < 0 {
+        return Err(Error::last_os_error());
+    }
+    // SAFETY: the call that was just made returned it as a new descriptor.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// A descriptor's inode number and device: what tells one open file from another.
+pub fn identity(fd: impl AsFd) -> (u64, u64) {
+    nix::sys::stat::fstat(fd).map_or((0, 0), |stat| (stat.st_dev, stat.st_ino))
+}
+
+/// The seccomp mode of the calling thread, PR_GET_SECCOMP of prctl(2): 0 none, 2 a filter.
+pub fn seccomp_mode() -> i32 {
+    // SAFETY: asks only.
+    unsafe { libc::prctl(libc::PR_GET_SECCOMP) }
+}

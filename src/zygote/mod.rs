@@ -1,1 +1,82 @@
-//! room
+//! The zygote, as the host sees it: a tiny process of ours that clones containers' PID 1, so that nothing of the host's
+//! memory, descriptors or signals is ever near them, and no child of the host is ever ours.
+//!
+//! There is one for a process and a set of rights: [`current`] starts it at the first need, and anew when it was killed, after a
+//! fork, and when the host has changed its credentials or namespaces since (a container must never get more than its
+//! host has at that moment). `container` calls this; `start` has the clone.
+
+mod channel;
+mod identity;
+mod start;
+
+pub use channel::{Answer, Channel, receive, send};
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+
+use crate::init::wire;
+use crate::sys::fork_lock::ForkLock;
+use crate::{Error, Result};
+use identity::Identity;
+
+/// A running zygote.
+pub struct Zygote {
+    socket: OwnedFd,
+    /// What the socket is, so that a host that closed it, and opened something else under its number, is noticed.
+    socket_identity: (u64, u64),
+    identity: Identity,
+    /// The file whose lock is its lifeline; see src/init/program/lifeline.rs.
+    _lifeline: OwnedFd,
+}
+
+static CURRENT: ForkLock<Option<Arc<Zygote>>> = ForkLock::new(None);
+
+/// This process's zygote, started if there is none that fits.
+pub fn current() -> Result<Arc<Zygote>> {
+    let identity = Identity::of_this_thread();
+    let mut current = CURRENT.lock();
+    if let Some(zygote) = current.as_ref()
+        && zygote.identity == identity
+        && zygote.is_ours()
+    {
+        return Ok(Arc::clone(zygote));
+    }
+    let zygote = Arc::new(start::start(identity)?);
+    if let Some(old) = current.replace(Arc::clone(&zygote)) {
+        old.retire();
+    }
+    Ok(zygote)
+}
+
+/// Forgets a zygote that turned out to be dead, so that the next [`current`] starts another.
+pub fn forget(dead: &Arc<Zygote>) {
+    let mut current = CURRENT.lock();
+    if current.as_ref().is_some_and(|zygote| Arc::ptr_eq(zygote, dead)) {
+        *current = None;
+    }
+}
+
+impl Zygote {
+    /// Sends it a message; EPIPE or ECONNRESET where it is dead.
+    pub fn send(&self, message: &[u8], fds: &[std::os::fd::BorrowedFd<'_>]) -> std::io::Result<()> {
+        send(self.socket.as_fd(), message, fds)
+    }
+
+    fn is_ours(&self) -> bool {
+        crate::sys::identity(&self.socket) == self.socket_identity
+    }
+
+    /// Tells it to end with its last container. Nobody but the process that started it may: a forked child forgets it.
+    fn retire(&self) {
+        if self.identity.pid == std::process::id() && self.is_ours() {
+            let message = wire::Request::bare(wire::RETIRE);
+            // One that is dead already has what we want.
+            _ = self.send(message.as_bytes(), &[]);
+        }
+    }
+}
+
+/// The zygote could not be started.
+fn failed(step: &str, error: &std::io::Error) -> Error {
+    Error::io(step, "for ctr's zygote", error)
+}

@@ -1,0 +1,279 @@
+//! Which controllers this machine has, in which version, and where this process may make cgroups.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, AtFlags};
+use nix::sys::statfs::{CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, FsType, statfs};
+use nix::unistd::{AccessFlags, faccessat, geteuid};
+
+use super::{Directory, control};
+use crate::{Error, ErrorCode};
+
+/// Where nearly every system has its cgroups; another place is looked up in mountinfo.
+const MOUNT: &str = "/sys/fs/cgroup";
+
+/// Where a container's directories go.
+#[derive(Debug)]
+pub(crate) struct Hierarchies {
+    pub(super) memory: Home,
+    pub(super) pids: Home,
+}
+
+/// The place for one controller: the parent of the containers' directories.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Home {
+    V1(PathBuf),
+    V2(PathBuf),
+    Missing(Missing),
+}
+
+/// Why a controller can't be had, and what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Missing {
+    errno: i32,
+    why: String,
+    mend: String,
+}
+
+/// Looked up once for each effective user id that this process has had: a program that drops its privileges after its
+/// first container gets what it may use now.
+pub(crate) fn hierarchies() -> Arc<Hierarchies> {
+    static KNOWN: Mutex<Option<(u32, Arc<Hierarchies>)>> = Mutex::new(None);
+    let user = geteuid().as_raw();
+    // Never waits: in the child of a fork(2) the lock may be held by a thread that isn't there.
+    if let Ok(known) = KNOWN.try_lock()
+        && let Some((of, hierarchies)) = &*known
+        && *of == user
+    {
+        return Arc::clone(hierarchies);
+    }
+    let found = Arc::new(Hierarchies::probe(user == 0));
+    if let Ok(mut known) = KNOWN.try_lock() {
+        *known = Some((user, Arc::clone(&found)));
+    }
+    found
+}
+
+impl Hierarchies {
+    fn probe(root: bool) -> Self {
+        let mounts = Mounts::find();
+        let own = Own::read();
+        let memory = mounts.v1_memory.as_deref().map(|mount| v1_home(mount, "memory", &own));
+        let pids = mounts.v1_pids.as_deref().map(|mount| v1_home(mount, "pids", &own));
+        if let (Some(memory), Some(pids)) = (&memory, &pids) {
+            return Self { memory: memory.clone(), pids: pids.clone() };
+        }
+        let v2 = |controller| match &mounts.v2 {
+            Some(mount) => v2_home(mount, controller, root, &own),
+            None => Home::Missing(Missing::not_mounted()),
+        };
+        Self { memory: memory.unwrap_or_else(|| v2("memory")), pids: pids.unwrap_or_else(|| v2("pids")) }
+    }
+}
+
+/// The mount points.
+#[derive(Debug, Default)]
+struct Mounts {
+    v1_memory: Option<PathBuf>,
+    v1_pids: Option<PathBuf>,
+    v2: Option<PathBuf>,
+}
+
+impl Mounts {
+    fn find() -> Self {
+        let mount = Path::new(MOUNT);
+        let at = |path: PathBuf, kind: FsType| {
+            statfs(&path).is_ok_and(|found| found.filesystem_type() == kind).then_some(path)
+        };
+        if let Some(v2) = at(mount.into(), CGROUP2_SUPER_MAGIC) {
+            return Self { v2: Some(v2), ..Self::default() };
+        }
+        let found = Self {
+            v1_memory: at(mount.join("memory"), CGROUP_SUPER_MAGIC),
+            v1_pids: at(mount.join("pids"), CGROUP_SUPER_MAGIC),
+            v2: at(mount.join("unified"), CGROUP2_SUPER_MAGIC),
+        };
+        // The list of mounts may be long, so it is read only where the usual places lack something.
+        if found.v1_memory.is_some() && found.v1_pids.is_some() {
+            return found;
+        }
+        let listed = fs::read_to_string("/proc/self/mountinfo").map(|text| Self::parse(&text)).unwrap_or_default();
+        Self {
+            v1_memory: found.v1_memory.or(listed.v1_memory),
+            v1_pids: found.v1_pids.or(listed.v1_pids),
+            v2: found.v2.or(listed.v2),
+        }
+    }
+
+    /// From the lines of mountinfo, proc_pid_mountinfo(5): the mount point is the fifth field, after a lone dash come the
+    /// type, the source and the options of the file system, among them the controllers of v1.
+    fn parse(mountinfo: &str) -> Self {
+        let mut mounts = Self::default();
+        for line in mountinfo.lines() {
+            let Some((mount, filesystem)) = line.split_once(" - ") else { continue };
+            let Some(point) = mount.split(' ').nth(4) else { continue };
+            // Spaces and such are octal there; nobody mounts cgroups on such a path, and a wrong guess is only not found.
+            let point = PathBuf::from(point);
+            let mut fields = filesystem.split(' ');
+            let kind = fields.next();
+            let options = fields.nth(1).unwrap_or_default();
+            let has = |controller| options.split(',').any(|option| option == controller);
+            match kind {
+                Some("cgroup2") => _ = mounts.v2.get_or_insert(point),
+                Some("cgroup") => {
+                    if has("memory") {
+                        mounts.v1_memory.get_or_insert_with(|| point.clone());
+                    }
+                    if has("pids") {
+                        mounts.v1_pids.get_or_insert(point);
+                    }
+                }
+                _ => {}
+            }
+        }
+        mounts
+    }
+}
+
+/// The caller's own cgroups, /proc/self/cgroup of cgroups(7).
+struct Own(String);
+
+impl Own {
+    fn read() -> Self {
+        Self(fs::read_to_string("/proc/self/cgroup").unwrap_or_default())
+    }
+
+    /// Its path below the mount point; `""` is the tree of v2. One outside the cgroup namespace ("/..") is of no use.
+    fn path(&self, controller: &str) -> Option<&str> {
+        let path = self.0.lines().find_map(|line| {
+            let (controllers, path) = line.split_once(':')?.1.split_once(':')?;
+            controllers.split(',').any(|found| found == controller).then_some(path)
+        })?;
+        (!path.split('/').any(|part| part == "..")).then(|| path.trim_matches('/'))
+    }
+}
+
+/// v1: the hierarchy's root, else the caller's own cgroup where it was given to this user.
+fn v1_home(mount: &Path, controller: &str, own: &Own) -> Home {
+    let first = match writable(mount) {
+        Ok(()) => return Home::V1(mount.into()),
+        Err(errno) => Missing::not_writable(mount, errno),
+    };
+    match own.path(controller).map(|path| mount.join(path)) {
+        Some(path) if writable(&path).is_ok() => Home::V1(path),
+        _ => Home::Missing(first),
+    }
+}
+
+/// v2: for root the tree's root; for others the nearest ancestor of the caller's own cgroup that was given to this user
+/// and can hand the controller on. The caller's own cgroup has processes and so mostly can't; under systemd it is a slice
+/// of user@UID.service.
+fn v2_home(mount: &Path, controller: &str, root: bool, own: &Own) -> Home {
+    let own = own.path("").map(|path| mount.join(path));
+    let ancestors = own.iter().flat_map(|own| own.ancestors()).take_while(|path| path.starts_with(mount));
+    let mut missing = None;
+    for candidate in root.then_some(mount).into_iter().chain(ancestors) {
+        match v2_usable(candidate, controller) {
+            Ok(()) => return Home::V2(candidate.into()),
+            // The first directory has processes; one that isn't ours ends the walk and is what is worth knowing.
+            Err(why) => {
+                let foreign = why.errno == libc::EACCES;
+                if foreign || missing.is_none() {
+                    missing = Some(why);
+                }
+                if foreign {
+                    break;
+                }
+            }
+        }
+    }
+    Home::Missing(missing.unwrap_or_else(Missing::not_mounted))
+}
+
+fn v2_usable(path: &Path, controller: &str) -> Result<(), Missing> {
+    let procs = path.join("cgroup.procs");
+    // A process enters only when the caller may write to the procs file of the cgroup above both, which is this one.
+    for file in [path, &procs] {
+        writable(file).map_err(|errno| Missing::not_writable(file, errno))?;
+    }
+    let directory = Directory::open(path).map_err(|errno| Missing::not_writable(path, errno))?;
+    if !control::has_word(&directory.fd, "cgroup.controllers", controller) {
+        return Err(Missing::no_controller(path, controller));
+    }
+    if control::has_word(&directory.fd, "cgroup.subtree_control", controller) {
+        return Ok(());
+    }
+    let subtree = path.join("cgroup.subtree_control");
+    writable(&subtree).map_err(|errno| Missing::not_writable(&subtree, errno))?;
+    // Only the root of the whole tree may have processes and hand controllers on; it has no cgroup.events.
+    let inner = directory.has("cgroup.events");
+    if inner && !control::read_pids(&directory.fd, "cgroup.procs").is_ok_and(|pids| pids.is_empty()) {
+        return Err(Missing::has_processes(path));
+    }
+    Ok(())
+}
+
+fn writable(path: &Path) -> nix::Result<()> {
+    faccessat(AT_FDCWD, path, AccessFlags::W_OK, AtFlags::AT_EACCESS)
+}
+
+impl Missing {
+    fn not_mounted() -> Self {
+        Self {
+            errno: libc::ENOENT,
+            why: "no cgroup file system is mounted".into(),
+            mend: format!(
+                "mount -t cgroup2 none {MOUNT}; in a container, start the outer one with its cgroups mounted"
+            ),
+        }
+    }
+
+    fn no_controller(path: &Path, controller: &str) -> Self {
+        Self {
+            errno: libc::ENOENT,
+            why: format!("{} does not have the {controller} controller", path.display()),
+            mend: format!(
+                "start the kernel without cgroup_disable={controller} (on some boards: with cgroup_enable={controller}); \
+                 under systemd: systemd-run --user --scope -p Delegate=yes PROGRAM"
+            ),
+        }
+    }
+
+    fn not_writable(path: &Path, errno: Errno) -> Self {
+        let mend = match errno {
+            Errno::EROFS => {
+                "it is mounted read-only; start the outer container with its cgroups writable, as by docker run \
+                 --privileged --cgroupns=private"
+            }
+            _ => {
+                "start the program in cgroups of its user's own: systemd-run --user --scope -p Delegate=yes PROGRAM; or \
+                 do without by the cgroup policy \"optional\""
+            }
+        };
+        let why = format!("this user may not make cgroups in {}", path.display());
+        Self { errno: errno as i32, why, mend: mend.into() }
+    }
+
+    pub(super) fn has_processes(path: &Path) -> Self {
+        Self {
+            errno: libc::EBUSY,
+            why: format!(
+                "{} has processes of its own and so can't hand controllers on (cgroups(7), \"no internal processes\")",
+                path.display()
+            ),
+            mend: format!(
+                "move them into a leaf: mkdir {0}/host; for p in $(cat {0}/cgroup.procs); do echo $p > {0}/host/cgroup.procs; done",
+                path.display()
+            ),
+        }
+    }
+
+    /// What a caller that needs the controller is told.
+    pub(super) fn error(&self, controller: &str) -> Error {
+        Error::new(ErrorCode::Unsupported, format!("make a {controller} cgroup"), "", self.errno, self.why.clone())
+            .mend(self.mend.clone())
+    }
+}

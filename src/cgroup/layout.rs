@@ -1,0 +1,273 @@
+//! Which directories a container's cgroup has: decided first ([`Cgroup::plan`]), written into the container's record,
+//! then made ([`Layout::make`]).
+//!
+//! A container's directory stands right in the place that [`hierarchies`] found and is called ctr-NAME, without a
+//! directory of ours around it: that one would be left behind, or cost each container a second mkdir and rmdir.
+
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use nix::errno::Errno;
+use nix::fcntl::AT_FDCWD;
+use nix::sys::stat::Mode;
+use nix::unistd::{UnlinkatFlags, mkdir, unlinkat};
+
+use super::hierarchies::{Home, Missing};
+use super::{Cgroup, Controller, Directory, LateDirectory, Limits, control, hierarchies, memory};
+use crate::{CgroupPolicy, Error, ErrorCode, Result};
+
+/// What a container's cgroup directory is called: this and its name.
+pub(super) const PREFIX: &str = "ctr-";
+
+/// The directories of a container that is to be made.
+#[derive(Debug)]
+pub(crate) struct Layout {
+    /// What [`super::remove`] takes: every directory that may ever be made.
+    paths: Vec<PathBuf>,
+    v2: Option<PathBuf>,
+    v1_memory: Option<PathBuf>,
+    v1_pids: Option<PathBuf>,
+    /// The controllers that the directory of v2 is to have.
+    on_v2: Controllers,
+    limits: Limits,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Controllers {
+    memory: bool,
+    pids: bool,
+}
+
+impl Cgroup {
+    /// Decides where the cgroup of the container `name` goes; `None` is a container without one. Nothing is made.
+    pub(crate) fn plan(name: &str, limits: &Limits, policy: CgroupPolicy) -> Result<Option<Layout>> {
+        let hierarchies = hierarchies();
+        decide(name, limits, policy, &hierarchies.memory, &hierarchies.pids)
+    }
+}
+
+pub(super) fn decide(
+    name: &str,
+    limits: &Limits,
+    policy: CgroupPolicy,
+    memory: &Home,
+    pids: &Home,
+) -> Result<Option<Layout>> {
+    limits.check()?;
+    let mut limits = limits.clone();
+    match policy {
+        CgroupPolicy::Off if limits == Limits::default() => return Ok(None),
+        CgroupPolicy::Off => {
+            let why = "the cgroup policy is \"off\", and a limit needs a cgroup";
+            return Err(Error::invalid("limit the container", name, why));
+        }
+        CgroupPolicy::Auto | CgroupPolicy::Required | CgroupPolicy::Optional => {}
+    }
+    if let Home::Missing(missing) = memory {
+        match policy {
+            CgroupPolicy::Optional => limits.memory = None,
+            CgroupPolicy::Auto if limits.memory.is_none() => {}
+            _ => return Err(missing.error("memory")),
+        }
+    }
+    if let Home::Missing(missing) = pids {
+        match policy {
+            CgroupPolicy::Optional => limits.pids = None,
+            _ if limits.pids.is_none() => {}
+            _ => return Err(missing.error("pids")),
+        }
+    }
+    Ok(Layout::new(&format!("{PREFIX}{name}"), limits, memory, pids))
+}
+
+impl Layout {
+    fn new(directory: &str, limits: Limits, memory: &Home, pids: &Home) -> Option<Self> {
+        let on_v2 = Controllers::default();
+        let mut layout = Self { paths: Vec::with_capacity(2), v2: None, v1_memory: None, v1_pids: None, on_v2, limits };
+        match memory {
+            Home::V1(parent) => layout.v1_memory = Some(parent.join(directory)),
+            Home::V2(parent) => {
+                layout.v2 = Some(parent.join(directory));
+                layout.on_v2.memory = true;
+            }
+            Home::Missing(_) => {}
+        }
+        match pids {
+            // Without a memory cgroup nobody could tell a later pids cgroup which processes to move into it.
+            Home::V1(parent) if layout.limits.pids.is_some() || layout.v1_memory.is_some() => {
+                layout.v1_pids = Some(parent.join(directory));
+            }
+            Home::V2(parent) if layout.limits.pids.is_some() || layout.v2.is_some() => {
+                layout.v2 = Some(parent.join(directory));
+                layout.on_v2.pids = true;
+            }
+            _ => {}
+        }
+        layout.paths.extend([&layout.v2, &layout.v1_memory, &layout.v1_pids].into_iter().flatten().cloned());
+        layout.paths.dedup();
+        (!layout.paths.is_empty()).then_some(layout)
+    }
+
+    /// Every directory that the container may ever have, for its record, before they exist. On v1 the last one is the
+    /// pids cgroup, which is only made when there is a limit.
+    pub(crate) fn paths(&self) -> &[PathBuf] {
+        &self.paths
+    }
+
+    /// Makes the directories and sets the limits. When it fails, nothing is left.
+    pub(crate) fn make(&self) -> Result<Cgroup> {
+        let mut made: [Option<&Path>; 3] = [None; 3];
+        self.make_all(&mut made).inspect_err(|_| {
+            for path in made.into_iter().flatten() {
+                let _ = unlinkat(AT_FDCWD, path, UnlinkatFlags::RemoveDir);
+            }
+        })
+    }
+
+    fn make_all<'a>(&'a self, made: &mut [Option<&'a Path>; 3]) -> Result<Cgroup> {
+        let mut cgroup = Cgroup { v2: None, v1_memory: None, v1_pids: LateDirectory::default() };
+        if let Some(path) = &self.v2 {
+            let directory = make_directory(path)?;
+            made[0] = Some(path);
+            self.limit_v2(&directory)?;
+            cgroup.v2 = Some(directory);
+        }
+        if let Some(path) = &self.v1_memory {
+            let directory = make_directory(path)?;
+            made[1] = Some(path);
+            if let Some(limit) = self.limits.memory {
+                memory::set_first(Controller::V1(&directory), limit)
+                    .map_err(|errno| directory.error("write", memory::V1_LIMIT, errno))?;
+            }
+            cgroup.v1_memory = Some(directory);
+        }
+        if let Some(path) = &self.v1_pids {
+            if let Some(limit) = self.limits.pids {
+                let directory = if self.v1_memory.as_ref() == Some(path) {
+                    // One v1 hierarchy with both controllers.
+                    Directory::open(path).map_err(|errno| Error::system("open cgroup", path.display(), errno as i32))?
+                } else {
+                    make_directory(path)?
+                };
+                made[2] = Some(path);
+                directory.write("pids.max", &limit.to_string())?;
+                cgroup.v1_pids.made = OnceLock::from(directory);
+            }
+            cgroup.v1_pids.path = Some(path.clone());
+        }
+        Ok(cgroup)
+    }
+
+    /// A directory of v2 has a controller's files once its parent hands the controller on, so that is tried only when
+    /// they aren't there: the first container of a machine pays for it.
+    fn limit_v2(&self, directory: &Directory) -> Result<()> {
+        match self.try_limit_v2(directory) {
+            Err(Errno::ENOENT) => {
+                self.hand_on(directory)?;
+                self.try_limit_v2(directory)
+            }
+            other => other,
+        }
+        .map_err(|errno| directory.error("write the limits of", "", errno))
+    }
+
+    fn try_limit_v2(&self, directory: &Directory) -> nix::Result<()> {
+        match self.limits.memory {
+            _ if !self.on_v2.memory => {}
+            Some(limit) => memory::set_first(Controller::V2(directory), limit)?,
+            None if directory.has("memory.max") => {}
+            None => return Err(Errno::ENOENT),
+        }
+        match self.limits.pids {
+            _ if !self.on_v2.pids => Ok(()),
+            Some(limit) => control::write(&directory.fd, "pids.max", &limit.to_string()),
+            None if directory.has("pids.max") => Ok(()),
+            None => Err(Errno::ENOENT),
+        }
+    }
+
+    fn hand_on(&self, directory: &Directory) -> Result<()> {
+        let parent = directory.path.parent().unwrap_or(&directory.path);
+        let control =
+            Directory::open(parent).map_err(|errno| Error::system("open cgroup", parent.display(), errno as i32))?;
+        for controller in hand_on_words(&control) {
+            match control::write(&control.fd, "cgroup.subtree_control", controller) {
+                Ok(()) => {}
+                Err(Errno::EBUSY) => return Err(Missing::has_processes(parent).error(&controller[1..])),
+                Err(errno) => return Err(control.error("write", "cgroup.subtree_control", errno)),
+            }
+        }
+        Ok(())
+    }
+
+    /// The same by hand: shell commands, each with what it is for.
+    pub(crate) fn commands(&self) -> Vec<(String, String)> {
+        let mut commands = Vec::new();
+        let mut add = |command: String, why: &str| commands.push((command, why.to_string()));
+        if let Some(path) = &self.v2 {
+            if let Some(parent) = path.parent() {
+                add(
+                    format!("echo +memory +pids > {}", parent.join("cgroup.subtree_control").display()),
+                    "cgroup v2 counts below a directory only what the directory hands on",
+                );
+            }
+            add(format!("mkdir {}", path.display()), "the container's cgroup: what it uses is counted here");
+        }
+        if let Some(path) = &self.v1_memory {
+            add(format!("mkdir {}", path.display()), "the container's memory cgroup: what it uses is counted here");
+        }
+        let memory = self.v1_memory.as_ref().or(self.v2.as_ref());
+        if let (Some(path), Some(limit)) = (memory, self.limits.memory) {
+            for ((value, file), why) in memory::first_files(self.v1_memory.is_none(), limit)
+                .into_iter()
+                .zip(["memory that it can't have", "nor swap out instead"])
+            {
+                add(format!("echo {value} > {}", path.join(file).display()), why);
+            }
+        }
+        if let Some(limit) = self.limits.pids {
+            if let Some(path) = &self.v1_pids {
+                add(format!("mkdir -p {}", path.display()), "its pids cgroup: processes and threads are counted here");
+            }
+            if let Some(path) = self.v1_pids.as_ref().or(self.v2.as_ref()) {
+                let file = path.join("pids.max");
+                add(format!("echo {limit} > {}", file.display()), "so many processes and threads, so no fork bomb");
+            }
+        }
+        for path in self.v2.iter().map(|v2| v2.join("cgroup.procs")) {
+            add(format!("echo $$ > {}", path.display()), "PID 1 goes in, and all its children are born there");
+        }
+        let pids = self.v1_pids.iter().filter(|_| self.limits.pids.is_some());
+        for path in self.v1_memory.iter().chain(pids).map(|v1| v1.join("tasks")) {
+            add(format!("echo $$ > {}", path.display()), "PID 1 goes in, and all its children are born there");
+        }
+        commands
+    }
+}
+
+/// The controllers that a directory can still hand on, as `cgroup.subtree_control` wants them.
+fn hand_on_words(parent: &Directory) -> impl Iterator<Item = &'static str> {
+    ["+memory", "+pids"].into_iter().filter(|word| {
+        control::has_word(&parent.fd, "cgroup.controllers", &word[1..])
+            && !control::has_word(&parent.fd, "cgroup.subtree_control", &word[1..])
+    })
+}
+
+/// mkdir and open.
+pub(super) fn make_directory(path: &Path) -> Result<Directory> {
+    mkdir(path, Mode::from_bits_truncate(0o755)).map_err(|errno| {
+        let error = Error::system("make cgroup", path.display(), errno as i32);
+        match errno {
+            Errno::EEXIST => error.with_code(ErrorCode::NameInUse).mend(format!(
+                "a container of that name runs in another state directory, or was left by one that is lost; if nothing \
+                 runs in it: rmdir {}",
+                path.display()
+            )),
+            _ => error,
+        }
+    })?;
+    Directory::open(path).map_err(|errno| {
+        let _ = unlinkat(AT_FDCWD, path, UnlinkatFlags::RemoveDir);
+        Error::system("open cgroup", path.display(), errno as i32)
+    })
+}

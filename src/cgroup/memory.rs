@@ -1,0 +1,170 @@
+//! The memory limit, live, and what the memory controller counted.
+//!
+//! The limit is of memory alone: what a container may not have it may not swap out either. v1 has `memory.memsw.*` for
+//! that (memory and swap together, never below the limit of memory), v2 `memory.swap.max`.
+
+use nix::errno::Errno;
+
+use super::{Cgroup, Controller, Directory, MEMORY_MIN, control};
+use crate::{Error, ErrorCode, Result};
+
+pub(super) const V1_LIMIT: &str = "memory.limit_in_bytes";
+const V1_LIMIT_WITH_SWAP: &str = "memory.memsw.limit_in_bytes";
+/// v1 shows "no limit" as the largest multiple of the page size that a page counter holds; no machine has half of it.
+const V1_UNLIMITED: u64 = 1 << 62;
+
+impl Cgroup {
+    /// Sets the limit; `None` lifts it. Below present use the kernel reclaims first (page cache, and swap where there is
+    /// one); if that is not enough the answer is EBUSY, the old limit stays, and nothing is killed.
+    pub(crate) fn set_memory(&self, limit: Option<u64>) -> Result<()> {
+        limit.map_or(Ok(()), check)?;
+        match self.memory_controller()? {
+            Controller::V1(directory) => set_v1(directory, limit),
+            Controller::V2(directory) => set_v2(directory, limit),
+        }
+    }
+
+    /// The limit as the kernel holds it: a multiple of the page size.
+    pub(crate) fn memory(&self) -> Result<Option<u64>> {
+        match self.memory_controller()? {
+            Controller::V1(directory) => Ok(directory.read_number(V1_LIMIT)?.filter(|limit| *limit < V1_UNLIMITED)),
+            Controller::V2(directory) => directory.read_number("memory.max"),
+        }
+    }
+
+    /// Bytes in use now, and the most that ever were. v2 counts the latter since Linux 5.19; before that it is the former.
+    pub(crate) fn memory_usage(&self) -> Result<(u64, u64)> {
+        let (directory, now, peak) = match self.memory_controller()? {
+            Controller::V1(directory) => (directory, "memory.usage_in_bytes", "memory.max_usage_in_bytes"),
+            Controller::V2(directory) => (directory, "memory.current", "memory.peak"),
+        };
+        let now = directory.read_number(now)?.unwrap_or(0);
+        match control::read_number(&directory.fd, peak) {
+            Ok(most) => Ok((now, most.unwrap_or(0).max(now))),
+            Err(Errno::ENOENT) => Ok((now, now)),
+            Err(errno) => Err(directory.error("read", peak, errno)),
+        }
+    }
+
+    /// How many processes of it the kernel's OOM killer has ended.
+    pub(crate) fn oom_kills(&self) -> Result<u64> {
+        let (directory, file) = match self.memory_controller()? {
+            Controller::V1(directory) => (directory, "memory.oom_control"),
+            Controller::V2(directory) => (directory, "memory.events"),
+        };
+        let kills = control::read_keyed(&directory.fd, file, "oom_kill");
+        Ok(kills.map_err(|errno| directory.error("read", file, errno))?.unwrap_or(0))
+    }
+}
+
+/// Refuses a limit that no container can live with.
+pub(super) fn check(limit: u64) -> Result<()> {
+    if limit >= MEMORY_MIN {
+        return Ok(());
+    }
+    Err(Error::invalid("set the memory limit to", limit, format!("the smallest is {MEMORY_MIN} bytes (2 MiB)"))
+        .mend("no limit is said by leaving it out, not by 0"))
+}
+
+/// Sets the limit of a cgroup that nothing is in yet. [`Errno::ENOENT`] means that the controller is off.
+pub(super) fn set_first(controller: Controller<'_>, limit: u64) -> nix::Result<()> {
+    let text = limit.to_string();
+    let (directory, file, swap_file, swap) = match controller {
+        Controller::V1(directory) => (directory, V1_LIMIT, V1_LIMIT_WITH_SWAP, text.as_str()),
+        Controller::V2(directory) => (directory, "memory.max", "memory.swap.max", "0"),
+    };
+    control::write(&directory.fd, file, &text)?;
+    without_swap(control::write(&directory.fd, swap_file, swap))
+}
+
+/// The same commands for a person: (value, file).
+pub(super) fn first_files(v2: bool, limit: u64) -> [(String, &'static str); 2] {
+    match v2 {
+        false => [(limit.to_string(), V1_LIMIT), (limit.to_string(), V1_LIMIT_WITH_SWAP)],
+        true => [(limit.to_string(), "memory.max"), ("0".into(), "memory.swap.max")],
+    }
+}
+
+fn set_v1(directory: &Directory, limit: Option<u64>) -> Result<()> {
+    let text = limit.map_or_else(|| "-1".into(), |bytes| bytes.to_string());
+    let write = |file: &str| control::write(&directory.fd, file, &text);
+    // The kernel refuses a limit of memory above the one of both with EINVAL, so the order depends on the direction; who
+    // sets limits at the same time as we do may turn it round under us. A lock against that would have to hold between
+    // processes and survive a fork(2) of its holder.
+    for _ in 0..1000 {
+        let old = directory.read_number(V1_LIMIT)?.unwrap_or(u64::MAX);
+        let lower = limit.is_some_and(|bytes| bytes < old);
+        let (first, second) = if lower { (V1_LIMIT, V1_LIMIT_WITH_SWAP) } else { (V1_LIMIT_WITH_SWAP, V1_LIMIT) };
+        let outcome = without_swap(write(first)).and_then(|()| match without_swap(write(second)) {
+            Err(Errno::EBUSY) if lower => {
+                // Pages in swap count as well and don't fit.
+                let _ = control::write(&directory.fd, V1_LIMIT, &old.to_string());
+                Err(Errno::EBUSY)
+            }
+            other => other,
+        });
+        match outcome {
+            Ok(()) => return Ok(()),
+            Err(Errno::EBUSY) => {
+                let now = directory.read_number("memory.usage_in_bytes")?.unwrap_or(0);
+                return Err(in_use(directory, limit, now));
+            }
+            Err(Errno::EINVAL) => std::thread::yield_now(),
+            Err(errno) => return Err(directory.error("write", V1_LIMIT, errno)),
+        }
+    }
+    Err(directory.error("write", V1_LIMIT, Errno::EINVAL))
+}
+
+/// A `memory.max` below what is in use and can't be reclaimed wakes the OOM killer, a `memory.high` only reclaims (and
+/// slows the container while it is above). So the new limit is tried as `memory.high`, and only one that held is set.
+fn set_v2(directory: &Directory, limit: Option<u64>) -> Result<()> {
+    let Some(bytes) = limit else {
+        directory.write("memory.max", "max")?;
+        return write_swap_max(directory, "max");
+    };
+    let text = bytes.to_string();
+    if usage_v2(directory)? > bytes {
+        let high = directory.read_number("memory.high")?.map_or_else(|| "max".into(), |old| old.to_string());
+        directory.write("memory.high", &text)?;
+        let held = usage_v2(directory);
+        let outcome = match held {
+            Ok(now) if now > bytes => Err(in_use(directory, limit, now)),
+            Ok(_) => directory.write("memory.max", &text),
+            Err(error) => Err(error),
+        };
+        directory.write("memory.high", &high)?;
+        outcome?;
+    } else {
+        directory.write("memory.max", &text)?;
+    }
+    write_swap_max(directory, "0")
+}
+
+fn usage_v2(directory: &Directory) -> Result<u64> {
+    Ok(directory.read_number("memory.current")?.unwrap_or(0))
+}
+
+fn write_swap_max(directory: &Directory, value: &str) -> Result<()> {
+    without_swap(control::write(&directory.fd, "memory.swap.max", value))
+        .map_err(|errno| directory.error("write", "memory.swap.max", errno))
+}
+
+/// A kernel that doesn't account swap lacks the file.
+fn without_swap(outcome: nix::Result<()>) -> nix::Result<()> {
+    match outcome {
+        Err(Errno::ENOENT) => Ok(()),
+        other => other,
+    }
+}
+
+fn in_use(directory: &Directory, limit: Option<u64>, now: u64) -> Error {
+    Error::new(
+        ErrorCode::System,
+        format!("set the memory limit to {} of", limit.unwrap_or(0)),
+        directory.path.display(),
+        libc::EBUSY,
+        format!("EBUSY, {now} bytes are in use and can't be reclaimed; the limit stays as it was"),
+    )
+    .mend("end programs inside first, or choose a larger limit")
+}

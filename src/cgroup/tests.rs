@@ -1,0 +1,317 @@
+//! The same tests run on cgroup v1 and v2, as root and as a user with cgroups of its own; `tests/vm` has the latter three.
+
+use std::io::Read;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use super::hierarchies::Home;
+use super::{Cgroup, Layout, Limits, MEMORY_MIN, PIDS_MAX, hierarchies, remove};
+use crate::{CgroupPolicy, ErrorCode, Result};
+
+const MIB: u64 = 1 << 20;
+
+/// A cgroup that goes away with the test, whatever its outcome.
+struct Made {
+    cgroup: Cgroup,
+    paths: Vec<PathBuf>,
+}
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        let _ = self.cgroup.kill();
+        remove(&self.paths).unwrap();
+    }
+}
+
+impl Made {
+    fn with(memory: Option<u64>, pids: Option<u64>) -> Option<Self> {
+        let layout = plan(memory, pids)?;
+        Some(Self { cgroup: layout.make().unwrap(), paths: layout.paths().to_vec() })
+    }
+
+    /// A shell inside, which moves itself in as PID 1 of a container does.
+    fn shell(&self, script: &str) -> Child {
+        let files = ["tasks", "cgroup.procs"];
+        let entries = self.paths.iter().filter_map(|path| files.map(|f| path.join(f)).into_iter().find(|p| p.exists()));
+        let enter = "for f; do echo 0 > \"$f\" || exit 99; done; set --;";
+        Command::new("sh")
+            .args(["-c", &format!("{enter} {script}"), "sh"])
+            .args(entries)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap()
+    }
+
+    /// A process inside that holds so much memory until it is killed: dd reads a block and finds nobody to write it to.
+    fn hog(&self, mib: u64) -> Child {
+        let child = self.shell(&format!("exec dd if=/dev/zero bs={mib}M count=1 2>/dev/null"));
+        until("the hog holds its memory", || self.cgroup.memory_usage().unwrap().0 >= mib * MIB);
+        child
+    }
+}
+
+fn plan(memory: Option<u64>, pids: Option<u64>) -> Option<Layout> {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let name = format!("test-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+    match Cgroup::plan(&name, &Limits { memory, pids }, CgroupPolicy::Required) {
+        Ok(layout) => layout,
+        Err(error) => {
+            let test = std::thread::current().name().unwrap_or_default().to_string();
+            eprintln!("SKIPPED {test}: {error}");
+            None
+        }
+    }
+}
+
+fn until(what: &str, mut done: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !done() {
+        assert!(start.elapsed() < Duration::from_secs(60), "never: {what}");
+        sleep(Duration::from_millis(2));
+    }
+}
+
+fn end(mut child: Child) {
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+fn refused<T: std::fmt::Debug>(outcome: Result<T>, code: ErrorCode, words: &str) {
+    let error = outcome.unwrap_err();
+    assert_eq!(error.code(), code, "{error}");
+    assert!(error.to_string().contains(words), "{error}");
+}
+
+#[test]
+fn a_plan_makes_nothing_and_a_removed_cgroup_leaves_nothing() {
+    let Some(layout) = plan(Some(64 * MIB), Some(10)) else { return };
+    assert!(layout.paths().iter().all(|path| !path.exists()));
+    let cgroup = layout.make().unwrap();
+    assert!(layout.paths().iter().all(|path| path.exists()));
+    assert_eq!(cgroup.memory().unwrap(), Some(64 * MIB));
+    assert_eq!(cgroup.pids().unwrap(), Some(10));
+    remove(layout.paths()).unwrap();
+    assert!(layout.paths().iter().all(|path| !path.exists()));
+    remove(layout.paths()).unwrap();
+}
+
+#[test]
+fn a_name_in_use_is_told_and_what_was_made_before_is_taken_back() {
+    let Some(layout) = plan(None, Some(10)) else { return };
+    let last = layout.paths().last().unwrap();
+    std::fs::create_dir(last).unwrap();
+    refused(layout.make(), ErrorCode::NameInUse, "rmdir");
+    std::fs::remove_dir(last).unwrap();
+    assert!(layout.paths().iter().all(|path| !path.exists()));
+}
+
+#[test]
+fn a_process_enters_by_the_descriptors_of_a_joiner() {
+    let Some(made) = Made::with(None, Some(10)) else { return };
+    let joined = Cgroup::open(&made.paths).unwrap();
+    let fds = joined.join_fds().unwrap();
+    let v1 = made.paths.iter().filter(|path| path.join("tasks").exists()).count();
+    assert_eq!(fds.len(), v1);
+    assert_eq!(joined.clone_into().is_some(), v1 < made.paths.len());
+    assert_eq!(joined.join_fd_v2().unwrap().is_some(), v1 < made.paths.len());
+    let inside = made.shell("exec sleep 1000");
+    until("it is inside", || joined.pids_now().unwrap() == 1);
+    assert_eq!(joined.pids().unwrap(), Some(10));
+    end(inside);
+}
+
+#[test]
+fn a_hog_dies_at_the_limit_and_is_counted() {
+    let Some(made) = Made::with(Some(32 * MIB), None) else { return };
+    assert_eq!(made.cgroup.oom_kills().unwrap(), 0);
+    let status = made.shell("exec dd if=/dev/zero of=/dev/null bs=128M count=1 2>/dev/null").wait().unwrap();
+    assert!(!status.success());
+    assert!(made.cgroup.oom_kills().unwrap() >= 1);
+    let (now, peak) = made.cgroup.memory_usage().unwrap();
+    assert!(now <= 32 * MIB && peak <= 32 * MIB && peak >= now, "{now} {peak}");
+}
+
+#[test]
+fn the_limit_moves_up_and_down_and_away() {
+    let Some(made) = Made::with(None, None) else { return };
+    let cgroup = &made.cgroup;
+    assert_eq!(cgroup.memory().unwrap(), None);
+    for limit in [64 * MIB, 128 * MIB, 16 * MIB, 4096 * MIB, MEMORY_MIN] {
+        cgroup.set_memory(Some(limit)).unwrap();
+        assert_eq!(cgroup.memory().unwrap(), Some(limit));
+    }
+    cgroup.set_memory(None).unwrap();
+    assert_eq!(cgroup.memory().unwrap(), None);
+    cgroup.set_memory(None).unwrap();
+    cgroup.set_memory(Some(u64::MAX)).unwrap();
+    cgroup.set_memory(Some(64 * MIB + 5)).unwrap();
+    assert_eq!(cgroup.memory().unwrap(), Some(64 * MIB));
+}
+
+#[test]
+fn a_limit_below_what_is_in_use_is_refused_and_nobody_dies() {
+    let Some(made) = Made::with(Some(256 * MIB), None) else { return };
+    let mut hog = made.hog(64);
+    let error = made.cgroup.set_memory(Some(32 * MIB)).unwrap_err();
+    assert_eq!(error.errno(), libc::EBUSY, "{error}");
+    assert_eq!(made.cgroup.memory().unwrap(), Some(256 * MIB));
+    assert_eq!(made.cgroup.oom_kills().unwrap(), 0);
+    assert!(hog.try_wait().unwrap().is_none(), "the hog died");
+    made.cgroup.set_memory(Some(100 * MIB)).unwrap();
+    assert_eq!(made.cgroup.memory().unwrap(), Some(100 * MIB));
+    end(hog);
+    made.cgroup.set_memory(Some(16 * MIB)).unwrap();
+}
+
+#[test]
+fn threads_that_set_limits_at_once_never_fail() {
+    let Some(made) = Made::with(Some(64 * MIB), None) else { return };
+    std::thread::scope(|scope| {
+        for thread in 0..4u64 {
+            let cgroup = &made.cgroup;
+            scope.spawn(move || {
+                for round in 0..50 {
+                    cgroup.set_memory(Some((16 + thread * 7 + round) * MIB)).unwrap();
+                }
+            });
+        }
+    });
+    made.cgroup.set_memory(Some(64 * MIB)).unwrap();
+    assert_eq!(made.cgroup.memory().unwrap(), Some(64 * MIB));
+}
+
+#[test]
+fn limits_that_no_container_can_live_with_are_refused_by_name() {
+    for bad in [0, 1, 4095, MEMORY_MIN - 1] {
+        let limits = Limits { memory: Some(bad), pids: None };
+        refused(Cgroup::plan("x", &limits, CgroupPolicy::Optional), ErrorCode::Invalid, "2 MiB");
+    }
+    for bad in [0, 1, PIDS_MAX + 1, u64::MAX] {
+        let limits = Limits { memory: None, pids: Some(bad) };
+        refused(Cgroup::plan("x", &limits, CgroupPolicy::Optional), ErrorCode::Invalid, "at the least");
+    }
+    let Some(made) = Made::with(None, Some(PIDS_MAX)) else { return };
+    refused(made.cgroup.set_memory(Some(0)), ErrorCode::Invalid, "2 MiB");
+    refused(made.cgroup.set_pids(Some(0)), ErrorCode::Invalid, "at the least");
+    assert_eq!(made.cgroup.pids().unwrap(), Some(PIDS_MAX));
+}
+
+#[test]
+fn a_pids_limit_stops_forks() {
+    let Some(made) = Made::with(None, Some(3)) else { return };
+    let mut child = made.shell("sleep 1000 & sleep 1000 & (sleep 1000 & echo forked) 2>/dev/null; echo done; read x");
+    until("three are inside", || made.cgroup.pids_now().unwrap() == 3);
+    made.cgroup.set_pids(Some(2)).unwrap();
+    assert_eq!(made.cgroup.pids().unwrap(), Some(2));
+    child.kill().unwrap();
+    let mut output = String::new();
+    made.cgroup.kill().unwrap();
+    child.stdout.take().unwrap().read_to_string(&mut output).unwrap();
+    child.wait().unwrap();
+    assert!(!output.contains("forked"), "{output}");
+}
+
+#[test]
+fn a_pids_limit_set_later_holds_for_all_that_run_already() {
+    let Some(made) = Made::with(None, None) else { return };
+    let child = made.shell("sleep 1000 & sleep 1000 & read x; sleep 1000 & sleep 1000 & wait");
+    until("three are inside", || made.cgroup.pids_now().unwrap() == 3);
+    let joined = Cgroup::open(&made.paths).unwrap();
+    made.cgroup.set_pids(None).unwrap();
+    assert_eq!(made.cgroup.pids().unwrap(), None);
+    made.cgroup.set_pids(Some(4)).unwrap();
+    assert_eq!(made.cgroup.pids_now().unwrap(), 3);
+    assert_eq!(joined.pids().unwrap(), Some(4));
+    joined.set_pids(Some(3)).unwrap();
+    assert_eq!(made.cgroup.pids().unwrap(), Some(3));
+    end(child);
+}
+
+#[test]
+fn kill_ends_all_of_a_process_tree_and_nothing_else() {
+    let Some(made) = Made::with(None, None) else { return };
+    let mut outside = Command::new("sleep").arg("1000").spawn().unwrap();
+    let mut child = made.shell("for i in 1 2 3 4 5; do setsid sleep 1000 & done; wait");
+    until("six are inside", || made.cgroup.pids_now().unwrap() == 6);
+    made.cgroup.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(made.cgroup.pids_now().unwrap(), 0);
+    assert!(outside.try_wait().unwrap().is_none());
+    end(outside);
+}
+
+#[test]
+fn removal_waits_for_the_dying_and_takes_cgroups_inside_along() {
+    let Some(made) = Made::with(None, None) else { return };
+    std::fs::create_dir_all(made.paths[0].join("a/b")).unwrap();
+    let mut child = made.shell("exec sleep 1000");
+    until("it is inside", || made.cgroup.pids_now().unwrap() == 1);
+    std::thread::scope(|scope| {
+        let removal = scope.spawn(|| remove(&made.paths));
+        sleep(Duration::from_millis(20));
+        child.kill().unwrap();
+        removal.join().unwrap().unwrap();
+    });
+    child.wait().unwrap();
+    assert!(made.paths.iter().all(|path| !path.exists()));
+    let error = made.cgroup.set_memory(Some(64 * MIB)).unwrap_err();
+    assert_eq!(error.code(), ErrorCode::Destroyed, "{error}");
+    let error = made.cgroup.set_pids(Some(10)).unwrap_err();
+    assert_eq!(error.code(), ErrorCode::Destroyed, "{error}");
+    assert!(made.paths.iter().all(|path| !path.exists()));
+}
+
+#[test]
+fn a_record_that_names_something_else_removes_nothing() {
+    let directory = std::env::temp_dir().join(format!("notours-{}", std::process::id()));
+    std::fs::create_dir(&directory).unwrap();
+    refused(remove(std::slice::from_ref(&directory)), ErrorCode::Invalid, "notours");
+    std::fs::remove_dir(&directory).unwrap();
+}
+
+#[test]
+fn where_a_controller_is_missing_the_policy_decides() {
+    let parsed = |limits: Limits, policy| {
+        let missing = Home::Missing(super::hierarchies::Missing::has_processes("/sys/fs/cgroup".as_ref()));
+        super::layout::decide("x", &limits, policy, &missing, &missing)
+    };
+    let limited = || Limits { memory: Some(64 * MIB), pids: None };
+    let pids = || Limits { memory: None, pids: Some(64) };
+    assert!(parsed(Limits::default(), CgroupPolicy::Auto).unwrap().is_none());
+    assert!(parsed(limited(), CgroupPolicy::Optional).unwrap().is_none());
+    assert!(parsed(pids(), CgroupPolicy::Optional).unwrap().is_none());
+    refused(parsed(limited(), CgroupPolicy::Auto), ErrorCode::Unsupported, "move them into a leaf");
+    refused(parsed(pids(), CgroupPolicy::Auto), ErrorCode::Unsupported, "pids");
+    refused(parsed(Limits::default(), CgroupPolicy::Required), ErrorCode::Unsupported, "memory");
+    refused(parsed(limited(), CgroupPolicy::Off), ErrorCode::Invalid, "off");
+    assert!(parsed(Limits::default(), CgroupPolicy::Off).unwrap().is_none());
+}
+
+#[test]
+fn the_commands_of_explain_make_the_same_cgroup() {
+    let Some(layout) = plan(Some(64 * MIB), Some(10)) else { return };
+    let commands: Vec<String> = layout.commands().into_iter().map(|(command, _)| command).collect();
+    // Moves itself in, so it lives for as long as the look at it takes.
+    let script = format!("set -e; {}; echo ready; read x", commands.join("; "));
+    let mut child =
+        Command::new("sh").args(["-c", &script]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut ready = [0; 6];
+    child.stdout.take().unwrap().read_exact(&mut ready).unwrap();
+    let cgroup = Cgroup::open(layout.paths()).unwrap();
+    let seen = (cgroup.memory(), cgroup.pids(), cgroup.pids_now());
+    child.wait().unwrap();
+    remove(layout.paths()).unwrap();
+    assert_eq!((seen.0.unwrap(), seen.1.unwrap(), seen.2.unwrap()), (Some(64 * MIB), Some(10), 1));
+}
+
+#[test]
+fn a_container_without_a_pids_limit_costs_v1_no_second_directory() {
+    let Some(made) = Made::with(Some(64 * MIB), None) else { return };
+    assert_eq!(made.paths.iter().filter(|path| path.exists()).count(), 1);
+    let Home::V1(_) = hierarchies().pids else { return };
+    assert_eq!(made.paths.len(), 2);
+}

@@ -1,0 +1,260 @@
+//! Making a server process: the zygote's half and the newborn's half.
+//!
+//! The zygote clones it into its namespaces and writes its id maps, which takes rights in the parent user namespace
+//! that the newborn has no more. The newborn waits for that, walks its calls, and waits to be handed its control socket: at
+//! once, or, where it is made ahead of time, when somebody asks for one of its shape.
+
+use super::kernel::{CLONE_NEWPID, SIGKILL, close, close_all_but, errno, exit, fork, nr, now, syscall, syscall3};
+use super::message::{pair, receive_into, send};
+use super::walk::{Failure, Slots, walk};
+use super::wire::{
+    self, Call, DENY_SETGROUPS, FAILED, HANDED, ID_RANGE, INTO_CGROUP, IN_CLONE, IN_MAP, IN_RANGE, IN_SETNS, JOIN_PID,
+    RANGE, RANGE_FIRST, RANGES, Reply, Request, SLOTS,
+};
+
+/// A newborn, as the zygote sees it.
+pub struct Newborn {
+    pub pid: i32,
+    pub pidfd: i32,
+    /// Our end of its birth socket.
+    pub birth: i32,
+    /// The first host id of its range, 0 if it has none.
+    pub range: u32,
+}
+
+/// What clone returned to.
+pub enum Born {
+    Parent(Newborn),
+    /// We are the newborn: its end of the birth socket, and its claim on its range, or -1.
+    Child(i32, i32),
+}
+
+/// Clones a newborn and maps its ids. `slots` are the request's: slot 2 may be the PID namespace or the cgroup.
+pub fn give_birth(request: &Request, slots: &Slots) -> Result<Born, Failure> {
+    let fail = |call, errno| Failure { call, errno };
+    let [ours, theirs] = pair().map_err(|error| fail(IN_CLONE, error))?;
+    let (claim, range) = if request.flags & ID_RANGE == 0 { (-1, 0) } else { claim_range(request.ranges) };
+    if claim < 0 && request.flags & ID_RANGE != 0 {
+        close(ours);
+        close(theirs);
+        return Err(fail(IN_RANGE, -claim));
+    }
+    let [_, _, third, ..] = *slots;
+    let cgroup = (request.flags & INTO_CGROUP != 0).then_some(third);
+    let mut pidfd = -1;
+    let pid = if request.flags & JOIN_PID == 0 {
+        fork(request.namespaces, &mut pidfd, cgroup)
+    } else {
+        match fork_in_pid_namespace(request, third, &mut pidfd) {
+            Ok(pid) => pid,
+            Err(error) => {
+                close(ours);
+                close(theirs);
+                return Err(fail(IN_SETNS, error));
+            }
+        }
+    };
+    if pid == 0 {
+        close(ours);
+        return Ok(Born::Child(theirs, claim));
+    }
+    close(theirs);
+    close(claim);
+    if pid < 0 {
+        close(ours);
+        return Err(fail(IN_CLONE, -pid as i32));
+    }
+    let newborn = Newborn { pid: pid as i32, pidfd, birth: ours, range };
+    let mapped = write_maps(request, &newborn);
+    if mapped != 0 {
+        kill(&newborn);
+        return Err(fail(IN_MAP, mapped));
+    }
+    send(ours, b"m".as_ptr() as usize, 1, &[]);
+    Ok(Born::Parent(newborn))
+}
+
+/// Ends a newborn that nobody wants; it is reaped as any child.
+pub fn kill(newborn: &Newborn) {
+    // SAFETY: our own child, not reaped yet.
+    unsafe { syscall3(nr::KILL, newborn.pid as usize, SIGKILL as usize, 0) };
+    close(newborn.birth);
+    close(newborn.pidfd);
+}
+
+/// The newborn's half: forgets what it holds of the zygote's, walks its calls, waits for its control socket. Ends the
+/// process where that fails.
+pub fn grow_up(birth: i32, claim: i32, calls: &[Call], slots: &mut Slots, fds: usize) {
+    let mut keep = [0i32; SLOTS];
+    let mut kept = 0;
+    let stem = slots.iter().take(fds).skip(2).copied();
+    for (to, fd) in keep.iter_mut().zip([birth, claim].into_iter().chain(stem).filter(|&fd| fd >= 0)) {
+        *to = fd;
+        kept += 1;
+    }
+    close_all_but(keep.get_mut(..kept).unwrap_or_default());
+    let [status, control, ..] = slots;
+    (*status, *control) = (-1, -1);
+    let mut word = 0u8;
+    if receive_into(birth, &raw mut word as usize, 1, slots, SLOTS, 0) != Ok((1, 0)) {
+        exit(0);
+    }
+    // SAFETY: calls of our own library.
+    if let Err(failure) = unsafe { walk(calls, 0, slots) } {
+        let last_words = Reply { tag: FAILED, call: failure.call, errno: failure.errno, ..Reply::default() };
+        send(birth, &raw const last_words as usize, size_of::<Reply>(), &[]);
+        exit(1);
+    }
+    if !matches!(receive_into(birth, &raw mut word as usize, 1, slots, HANDED, 0), Ok((1, 1..))) {
+        exit(0);
+    }
+}
+
+fn fork_in_pid_namespace(request: &Request, namespace: i32, pidfd: &mut i32) -> Result<isize, i32> {
+    const AT_FDCWD: usize = -100isize as usize;
+    const O_CLOEXEC: usize = 0o2_000_000;
+    // SAFETY: plain calls; setns changes only where the next child is born, and is set back.
+    unsafe {
+        let own = syscall(nr::OPENAT, AT_FDCWD, c"/proc/self/ns/pid".as_ptr() as usize, O_CLOEXEC, 0, 0, 0);
+        if own < 0 {
+            return Err(-own as i32);
+        }
+        let entered = syscall3(nr::SETNS, namespace as usize, CLONE_NEWPID, 0);
+        let pid = if entered < 0 { 0 } else { fork(request.namespaces, pidfd, None) };
+        if pid != 0 || entered < 0 {
+            syscall3(nr::SETNS, own as usize, CLONE_NEWPID, 0);
+            close(own as i32);
+        }
+        if entered < 0 { Err(-entered as i32) } else { Ok(pid) }
+    }
+}
+
+/// Claims a range that no living container has: a lock on its byte of the file at `path`, F_OFD_SETLK of fcntl(2). It lives
+/// as long as somebody has the file open as we opened it here: as long as the newborn. (descriptor, first id) or
+/// (-errno, 0).
+fn claim_range(path: u64) -> (i32, u32) {
+    const AT_FDCWD: usize = -100isize as usize;
+    const O_RDWR_CLOEXEC: usize = 2 | 0o2_000_000;
+    const F_OFD_SETLK: usize = 37;
+    const F_WRLCK: u16 = 1;
+    #[repr(C)]
+    struct Flock {
+        kind: u16,
+        whence: u16,
+        start: u64,
+        len: u64,
+        pid: u32,
+    }
+    // SAFETY: the path is a string in the message; the record outlives the call.
+    unsafe {
+        let fd = syscall(nr::OPENAT, AT_FDCWD, path as usize, O_RDWR_CLOEXEC, 0, 0, 0) as i32;
+        if fd < 0 {
+            return (fd, 0);
+        }
+        // Where the search starts is of no importance, as long as two zygotes don't always start at the same place.
+        let start = syscall3(nr::GETPID, 0, 0, 0) as u64 * 61 + now();
+        for i in 0..u64::from(RANGES) {
+            let n = (start + i) % u64::from(RANGES);
+            let lock = Flock { kind: F_WRLCK, whence: 0, start: n, len: 1, pid: 0 };
+            if syscall3(nr::FCNTL, fd as usize, F_OFD_SETLK, &raw const lock as usize) == 0 {
+                return (fd, RANGE_FIRST + n as u32 * RANGE);
+            }
+        }
+        close(fd);
+    }
+    (-errno::EUSERS, 0)
+}
+
+/// Writes the newborn's id maps; 0 or an errno. See user_namespaces(7).
+fn write_maps(request: &Request, newborn: &Newborn) -> i32 {
+    let mut own = [0u8; 32];
+    let (uid_map, gid_map) = if request.flags & ID_RANGE == 0 {
+        // SAFETY: addresses and lengths within the message.
+        unsafe { (bytes(request.uid_map), bytes(request.gid_map)) }
+    } else {
+        let mut text = Text { at: &mut own, len: 0 };
+        text.push(b"0 ");
+        text.number(newborn.range);
+        text.push(b" 65536\n");
+        let len = text.len;
+        let map = own.get(..len).unwrap_or_default();
+        (map, map)
+    };
+    if request.flags & DENY_SETGROUPS != 0 {
+        let error = write_proc(newborn.pid, b"/setgroups\0", b"deny");
+        // Before Linux 3.19 there is no such file and no such need.
+        if error != 0 && error != errno::ENOENT {
+            return error;
+        }
+    }
+    if gid_map.is_empty() {
+        return 0;
+    }
+    let error = write_proc(newborn.pid, b"/gid_map\0", gid_map);
+    if error != 0 { error } else { write_proc(newborn.pid, b"/uid_map\0", uid_map) }
+}
+
+unsafe fn bytes(at: [u64; 2]) -> &'static [u8] {
+    let [address, len] = at;
+    if address == 0 {
+        return &[];
+    }
+    // SAFETY: the caller answers for it.
+    unsafe { core::slice::from_raw_parts(address as *const u8, len as usize) }
+}
+
+/// Opens /proc/PID`file`; a descriptor or a negative errno.
+pub fn open_proc(pid: i32, file: &[u8], flags: usize) -> i32 {
+    const AT_FDCWD: usize = -100isize as usize;
+    let mut path = [0u8; 40];
+    let mut text = Text { at: &mut path, len: 0 };
+    text.push(b"/proc/");
+    text.number(pid as u32);
+    text.push(file);
+    // SAFETY: a NUL-terminated path: `file` ends with one.
+    unsafe { syscall(nr::OPENAT, AT_FDCWD, path.as_ptr() as usize, flags | 0o2_000_000, 0, 0, 0) as i32 }
+}
+
+fn write_proc(pid: i32, file: &[u8], text: &[u8]) -> i32 {
+    const O_WRONLY: usize = 1;
+    let fd = open_proc(pid, file, O_WRONLY);
+    if fd < 0 {
+        return -fd;
+    }
+    // SAFETY: the text outlives the call.
+    let written = unsafe { syscall3(nr::WRITE, fd as usize, text.as_ptr() as usize, text.len()) };
+    close(fd);
+    if written < 0 { -written as i32 } else { 0 }
+}
+
+struct Text<'a> {
+    at: &'a mut [u8],
+    len: usize,
+}
+
+impl Text<'_> {
+    fn push(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            if let Some(to) = self.at.get_mut(self.len) {
+                *to = byte;
+                self.len += 1;
+            }
+        }
+    }
+
+    fn number(&mut self, mut n: u32) {
+        let mut digits = [0u8; 10];
+        let mut count = 0;
+        for digit in digits.iter_mut().rev() {
+            *digit = b'0' + (n % 10) as u8;
+            n /= 10;
+            count += 1;
+            if n == 0 {
+                break;
+            }
+        }
+        self.push(digits.get(digits.len() - count..).unwrap_or_default());
+    }
+}
+
+const _: () = assert!(wire::USER_NAMESPACE > HANDED);

@@ -1,0 +1,257 @@
+//! The kernel, as this program sees it: one function that makes a system call, the few structures it needs, two ways to
+//! make a process. x86-64 only; see syscall(2), clone(2).
+
+use core::arch::{asm, global_asm};
+
+/// System call numbers, arch/x86/entry/syscalls/syscall_64.tbl.
+#[allow(missing_docs)]
+pub mod nr {
+    pub const WRITE: usize = 1;
+    pub const CLOSE: usize = 3;
+    pub const MMAP: usize = 9;
+    pub const MUNMAP: usize = 11;
+    pub const RT_SIGACTION: usize = 13;
+    pub const RT_SIGPROCMASK: usize = 14;
+    pub const MADVISE: usize = 28;
+    pub const GETPID: usize = 39;
+    pub const SENDMSG: usize = 46;
+    pub const RECVMSG: usize = 47;
+    pub const SOCKETPAIR: usize = 53;
+    pub const GETSOCKOPT: usize = 55;
+    pub const CLONE: usize = 56;
+    pub const WAIT4: usize = 61;
+    pub const KILL: usize = 62;
+    pub const FCNTL: usize = 72;
+    pub const PRCTL: usize = 157;
+    pub const CLOCK_GETTIME: usize = 228;
+    pub const EXIT_GROUP: usize = 231;
+    pub const OPENAT: usize = 257;
+    pub const PPOLL: usize = 271;
+    pub const ACCEPT4: usize = 288;
+    pub const SETNS: usize = 308;
+    pub const CLONE3: usize = 435;
+    pub const CLOSE_RANGE: usize = 436;
+}
+
+/// Errno values, asm-generic/errno-base.h.
+#[allow(missing_docs)]
+pub mod errno {
+    pub const ENOENT: i32 = 2;
+    pub const EINTR: i32 = 4;
+    pub const EAGAIN: i32 = 11;
+    pub const EACCES: i32 = 13;
+    pub const ENOTDIR: i32 = 20;
+    pub const EPROTO: i32 = 71;
+    pub const EUSERS: i32 = 87;
+}
+
+pub const SIGKILL: i32 = 9;
+pub const SIGCHLD: i32 = 17;
+pub const CLONE_VM: u64 = 0x100;
+pub const CLONE_FS: u64 = 0x200;
+pub const CLONE_FILES: u64 = 0x400;
+pub const CLONE_SIGHAND: u64 = 0x800;
+pub const CLONE_PIDFD: u64 = 0x1000;
+pub const CLONE_VFORK: u64 = 0x4000;
+pub const CLONE_THREAD: u64 = 0x1_0000;
+pub const CLONE_SYSVSEM: u64 = 0x4_0000;
+pub const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+pub const CLONE_NEWPID: usize = 0x2000_0000;
+
+/// A system call: the result, or a negative errno.
+///
+/// # Safety
+/// As the call itself.
+#[inline(always)]
+pub unsafe fn syscall(nr: usize, a: usize, b: usize, c: usize, d: usize, e: usize, f: usize) -> isize {
+    let result: isize;
+    // SAFETY: the caller answers for the arguments; the kernel clobbers rcx and r11 only.
+    unsafe {
+        asm!("syscall", inlateout("rax") nr => result, in("rdi") a, in("rsi") b, in("rdx") c, in("r10") d, in("r8") e,
+            in("r9") f, lateout("rcx") _, lateout("r11") _, options(nostack));
+    }
+    result
+}
+
+/// A system call of up to three arguments.
+///
+/// # Safety
+/// As the call itself.
+#[inline(always)]
+pub unsafe fn syscall3(nr: usize, a: usize, b: usize, c: usize) -> isize {
+    // SAFETY: the caller answers for it.
+    unsafe { syscall(nr, a, b, c, 0, 0, 0) }
+}
+
+pub fn exit(code: i32) -> ! {
+    loop {
+        // SAFETY: ends this process.
+        unsafe { syscall3(nr::EXIT_GROUP, code as usize, 0, 0) };
+    }
+}
+
+pub fn close(fd: i32) {
+    if fd >= 0 {
+        // SAFETY: closing a descriptor that this program owns; a failure leaves nothing to do.
+        unsafe { syscall3(nr::CLOSE, fd as usize, 0, 0) };
+    }
+}
+
+unsafe extern "C" {
+    /// clone(2) with a new stack, on which the child calls `entry(arg)`, which never returns.
+    fn clone_onto(flags: u64, stack: *mut u8, pidfd: *mut i32, entry: extern "C" fn(usize) -> !, arg: usize) -> isize;
+    /// What SA_RESTORER wants: rt_sigreturn(2).
+    fn restorer();
+    /// A handler that does nothing: SIGCHLD has to interrupt ppoll, no more.
+    fn wake();
+}
+
+global_asm!(
+    ".global clone_onto",
+    "clone_onto:",
+    "mov r9, rcx",       // the entry; the kernel clobbers rcx, leaves r8 and r9
+    "mov r10, 0",        // child_tid
+    "mov eax, 56",
+    "syscall",
+    "test eax, eax",
+    "jnz 2f",
+    "xor ebp, ebp",
+    "mov rdi, r8",
+    "call r9",
+    "2: ret",
+    ".global restorer",
+    "restorer:",
+    "mov eax, 15",
+    "syscall",
+    ".global wake",
+    "wake: ret",
+);
+
+/// A child that shares our memory and runs `entry(arg)` on `stack` (its top, 16-byte aligned).
+///
+/// # Safety
+/// `entry` must be fit to run beside us in the same memory.
+pub unsafe fn clone_shared(
+    flags: u64,
+    stack: *mut u8,
+    pidfd: &mut i32,
+    entry: extern "C" fn(usize) -> !,
+    arg: usize,
+) -> isize {
+    // SAFETY: the caller answers for the stack and the entry.
+    unsafe { clone_onto(flags, stack, pidfd, entry, arg) }
+}
+
+#[repr(C)]
+#[derive(Default)]
+struct CloneArgs {
+    flags: u64,
+    pidfd: u64,
+    child_tid: u64,
+    parent_tid: u64,
+    exit_signal: u64,
+    stack: u64,
+    stack_size: u64,
+    tls: u64,
+    set_tid: u64,
+    set_tid_size: u64,
+    cgroup: u64,
+}
+
+/// fork(2) with new namespaces and a pidfd. clone3(2) only where a cgroup is given: some sandboxes refuse it.
+pub fn fork(flags: u64, pidfd: &mut i32, cgroup: Option<i32>) -> isize {
+    match cgroup {
+        None => {
+            let flags = flags | CLONE_PIDFD | SIGCHLD as u64;
+            // SAFETY: without CLONE_VM the child has its own copy of everything.
+            unsafe { syscall(nr::CLONE, flags as usize, 0, &raw mut *pidfd as usize, 0, 0, 0) }
+        }
+        Some(cgroup) => {
+            let args = CloneArgs {
+                flags: flags | CLONE_PIDFD | CLONE_INTO_CGROUP,
+                pidfd: &raw mut *pidfd as u64,
+                exit_signal: SIGCHLD as u64,
+                cgroup: cgroup as u64,
+                ..CloneArgs::default()
+            };
+            // SAFETY: as above; the record lives until the call returns.
+            unsafe { syscall3(nr::CLONE3, &raw const args as usize, size_of::<CloneArgs>(), 0) }
+        }
+    }
+}
+
+/// Blocks every signal outside ppoll, and has SIGCHLD interrupt it there. What the host ignored (Python ignores SIGPIPE) is
+/// set back, or programs inside would inherit it.
+pub fn settle_signals() {
+    #[repr(C)]
+    struct Action {
+        handler: usize,
+        flags: u64,
+        restorer: usize,
+        mask: u64,
+    }
+    let all = u64::MAX;
+    // SAFETY: the records outlive the calls; `wake` and `restorer` are made for this.
+    unsafe {
+        syscall(nr::RT_SIGPROCMASK, 2, &raw const all as usize, 0, 8, 0, 0);
+        for signal in 1..=64 {
+            let chld = signal == SIGCHLD as usize;
+            let action = Action {
+                handler: if chld { wake as *const () as usize } else { 0 },
+                flags: 0x0400_0000,
+                restorer: restorer as *const () as usize,
+                mask: 0,
+            };
+            syscall(nr::RT_SIGACTION, signal, &raw const action as usize, 0, 8, 0, 0);
+        }
+    }
+}
+
+/// CLOCK_MONOTONIC in milliseconds.
+pub fn now() -> u64 {
+    let mut time = [0u64; 2];
+    // SAFETY: the kernel writes a timespec.
+    unsafe { syscall3(nr::CLOCK_GETTIME, 1, &raw mut time as usize, 0) };
+    time[0].wrapping_mul(1000).wrapping_add(time[1] / 1_000_000)
+}
+
+/// Closes every descriptor but these. Sorts them in place.
+pub fn close_all_but(keep: &mut [i32]) {
+    for end in (1..keep.len()).rev() {
+        for i in 0..end {
+            // SAFETY: i + 1 <= end < len.
+            unsafe {
+                if keep.get_unchecked(i) > keep.get_unchecked(i + 1) {
+                    let swap = *keep.get_unchecked(i);
+                    *keep.get_unchecked_mut(i) = *keep.get_unchecked(i + 1);
+                    *keep.get_unchecked_mut(i + 1) = swap;
+                }
+            }
+        }
+    }
+    let mut first = 0;
+    for &fd in keep.iter() {
+        if fd < first {
+            continue;
+        }
+        close_range(first as u32, (fd as u32).wrapping_sub(1), first < fd);
+        first = fd.wrapping_add(1);
+    }
+    close_range(first as u32, u32::MAX, true);
+}
+
+fn close_range(first: u32, last: u32, any: bool) {
+    if !any {
+        return;
+    }
+    // SAFETY: closing descriptors only.
+    let result = unsafe { syscall3(nr::CLOSE_RANGE, first as usize, last as usize, 0) };
+    if result < 0 {
+        // Before Linux 5.9, or under a filter: one by one, as far as any descriptor of ours can lie.
+        let mut fd = first;
+        while fd <= last && fd < 1 << 16 {
+            close(fd as i32);
+            fd += 1;
+        }
+    }
+}

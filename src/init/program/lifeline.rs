@@ -1,0 +1,46 @@
+//! The lifeline: this process ends when its host dies or execs something else.
+//!
+//! The host holds a POSIX record lock, fcntl(2), on the file behind our descriptor 1. Such a lock belongs to a process's
+//! descriptor table: a forked child doesn't inherit it, death releases it, and so does exec, which closes the
+//! close-on-exec descriptor. A thread of ours waits for that lock. No other lifeline does all three: the end of file of a
+//! socket waits for forked children too, and a pidfd doesn't notice exec.
+
+use super::kernel::{
+    CLONE_FILES, CLONE_FS, CLONE_SIGHAND, CLONE_SYSVSEM, CLONE_THREAD, CLONE_VM, clone_shared, exit, nr, syscall3,
+};
+
+/// Where the host puts the file of the lock.
+const LIFELINE: usize = 1;
+
+#[repr(align(16))]
+#[allow(dead_code)]
+struct Stack([u8; 512]);
+static mut STACK: Stack = Stack([0; 512]);
+
+/// Starts the thread that waits.
+pub fn watch() -> bool {
+    let flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM;
+    let mut none = 0;
+    // SAFETY: the stack is used by this thread alone, and there is one of them.
+    unsafe { clone_shared(flags, (&raw mut STACK).add(1).cast(), &mut none, wait, 0) > 0 }
+}
+
+extern "C" fn wait(_: usize) -> ! {
+    const F_SETLKW: usize = 7;
+    const F_WRLCK: u16 = 1;
+    #[repr(C)]
+    struct Flock {
+        kind: u16,
+        whence: u16,
+        start: u64,
+        len: u64,
+        pid: u32,
+    }
+    loop {
+        let lock = Flock { kind: F_WRLCK, whence: 0, start: 0, len: 0, pid: 0 };
+        // SAFETY: the record outlives the call.
+        if unsafe { syscall3(nr::FCNTL, LIFELINE, F_SETLKW, &raw const lock as usize) } == 0 {
+            exit(0);
+        }
+    }
+}

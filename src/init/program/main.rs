@@ -1,0 +1,41 @@
+//! The program that runs as a host process's zygote and as PID 1 of its containers: freestanding, static, without an
+//! allocator, run from a sealed memfd.
+//!
+//! - As the **zygote** it waits on descriptor 0 for requests of its host and clones the PID 1 of each container. It ends
+//!   when the host dies or execs (`lifeline`).
+//! - As **PID 1** (it is a clone, nothing is executed) it walks the rest of the container's plan, then starts the programs it
+//!   is handed, reaps whatever dies, and reports exits.
+//!
+//! Both are one loop over the same requests: see `serve`. build.rs compiles it; there is no std here, and no panic either:
+//! the panic handler refers to a symbol that doesn't exist, so a panic that could happen does not link.
+
+#![no_std]
+#![no_main]
+#![allow(missing_docs)]
+
+mod birth;
+mod children;
+mod kernel;
+mod lifeline;
+mod message;
+mod runtime;
+mod serve;
+mod walk;
+#[path = "../wire.rs"]
+#[allow(dead_code)]
+mod wire;
+
+/// Called by `_start` with the stack as execve(2) leaves it: argc, argv.
+#[unsafe(no_mangle)]
+extern "C" fn start(stack: *const usize) -> ! {
+    kernel::settle_signals();
+    const PR_SET_NAME: usize = 15;
+    // SAFETY: a NUL-terminated name.
+    unsafe { kernel::syscall3(kernel::nr::PRCTL, PR_SET_NAME, c"ctr-zygote".as_ptr() as usize, 0) };
+    // SAFETY: argv[0] is there: our own host wrote it.
+    let title = unsafe { *stack.add(1) };
+    if !message::settle() || !lifeline::watch() {
+        kernel::exit(1);
+    }
+    serve::serve(title)
+}

@@ -1,0 +1,192 @@
+//! Datagrams in, replies out, descriptors with both. See unix(7), recvmsg(2), cmsg(3).
+
+use super::kernel::{close, errno, nr, syscall, syscall3};
+use super::walk::Slots;
+use super::wire::{Aside, BASE, Call, INLINE, KEPT, LARGE, LARGEST, MOST_FDS, Reply, Request};
+
+#[repr(C)]
+struct Message {
+    name: usize,
+    name_len: u32,
+    iov: *mut [usize; 2],
+    iov_len: usize,
+    control: *mut Control,
+    control_len: usize,
+    flags: u32,
+}
+
+/// A control message of SCM_RIGHTS with all the descriptors there may be.
+#[repr(C, align(8))]
+struct Control {
+    len: usize,
+    level: u32,
+    kind: u32,
+    fds: [i32; MOST_FDS],
+}
+
+const SOL_SOCKET: u32 = 1;
+const SCM_RIGHTS: u32 = 1;
+const MSG_DONTWAIT: usize = 0x40;
+const MSG_NOSIGNAL: usize = 0x4000;
+const MSG_CMSG_CLOEXEC: usize = 0x4000_0000;
+const HEADER: usize = 16;
+
+/// Maps the place for messages. Once, before the first [`receive`].
+pub fn settle() -> bool {
+    map(INLINE, -1)
+}
+
+fn map(len: usize, memfd: i32) -> bool {
+    const PROT_READ_WRITE: usize = 3;
+    const MAP_PRIVATE_FIXED: usize = 0x12;
+    const MAP_ANONYMOUS: usize = 0x20;
+    let flags = MAP_PRIVATE_FIXED | if memfd < 0 { MAP_ANONYMOUS } else { 0 };
+    // SAFETY: the place is set aside for this: the program is linked and its stack lies elsewhere.
+    let at = unsafe { syscall(nr::MMAP, BASE, len, PROT_READ_WRITE, flags, memfd as usize, 0) };
+    at == BASE as isize
+}
+
+/// Forgets the last message and gives its memory back to the kernel.
+pub fn forget(large: bool) {
+    const MADV_DONTNEED: usize = 4;
+    // SAFETY: nothing refers to the message any more.
+    unsafe {
+        if large {
+            syscall3(nr::MUNMAP, BASE + INLINE, LARGEST - INLINE, 0);
+            map(INLINE, -1);
+        } else {
+            syscall3(nr::MADVISE, BASE, INLINE, MADV_DONTNEED);
+        }
+    }
+}
+
+/// What came.
+pub enum Received {
+    /// A message at BASE, checked: its calls and its data lie within it. And how many descriptors it has.
+    Request(&'static Request, usize),
+    /// A datagram that is no message; it is dropped, its descriptors are closed, but for the first, the status channel.
+    Malformed,
+    /// Nothing now.
+    Nothing,
+    /// The other end is closed.
+    End,
+}
+
+/// Takes the next message from `socket`, its descriptors into slots 0, 1, …
+pub fn receive(socket: i32, slots: &mut Slots) -> Received {
+    let (got, mut count) = match receive_into(socket, BASE, INLINE, slots, 0, MSG_DONTWAIT) {
+        Ok((0, 0)) => return Received::End,
+        Ok(got) => got,
+        Err(error) if error == errno::EAGAIN || error == errno::EINTR => return Received::Nothing,
+        Err(_) => return Received::End,
+    };
+    // SAFETY: the place is mapped, aligned and at least a Request long.
+    let mut request: &'static Request = unsafe { &*(BASE as *const Request) };
+    let mut here = got;
+    if got >= size_of::<Request>() && request.flags & LARGE != 0 {
+        let len = request.len as usize;
+        let [memfd, ..] = *slots;
+        if count == 0 || len > LARGEST || !map(len, memfd) {
+            return Received::Malformed;
+        }
+        close(memfd);
+        slots.copy_within(1..MOST_FDS, 0);
+        count -= 1;
+        here = len;
+        // SAFETY: as above; the place has changed under it, so it is read anew.
+        request = unsafe { &*(BASE as *const Request) };
+    }
+    let calls = (request.calls as usize).wrapping_mul(size_of::<Call>()).wrapping_add(size_of::<Request>());
+    let shape = request.shape as usize;
+    let whole = here >= size_of::<Request>()
+        && request.len as usize == here
+        && request.calls < 1 << 16
+        && calls <= here
+        && shape <= here
+        && (shape == 0 || shape % 8 == 0 && shape >= calls && shape + size_of::<Aside>() <= here);
+    if !whole {
+        return Received::Malformed;
+    }
+    Received::Request(request, count)
+}
+
+/// recvmsg into `len` bytes at `at`; descriptors go to the slots from `first` on. (bytes, descriptors)
+pub fn receive_into(
+    socket: i32,
+    at: usize,
+    len: usize,
+    slots: &mut Slots,
+    first: usize,
+    flags: usize,
+) -> Result<(usize, usize), i32> {
+    let mut control = Control { len: 0, level: 0, kind: 0, fds: [-1; MOST_FDS] };
+    let mut iov = [at, len];
+    let mut message = Message {
+        name: 0,
+        name_len: 0,
+        iov: &raw mut iov,
+        iov_len: 1,
+        control: &raw mut control,
+        control_len: size_of::<Control>(),
+        flags: 0,
+    };
+    // SAFETY: the records live until the call returns; the bytes go where the caller owns memory.
+    let got = unsafe { syscall3(nr::RECVMSG, socket as usize, &raw mut message as usize, flags | MSG_CMSG_CLOEXEC) };
+    if got < 0 {
+        return Err(-got as i32);
+    }
+    let mut count = 0;
+    if message.control_len >= HEADER && control.level == SOL_SOCKET && control.kind == SCM_RIGHTS {
+        count = (control.len.wrapping_sub(HEADER) / 4).min(MOST_FDS);
+        for (slot, fd) in slots.iter_mut().skip(first).zip(control.fds).take(count) {
+            *slot = fd;
+        }
+    }
+    Ok((got as usize, count))
+}
+
+/// Answers on a status channel. One that the host has closed is no error: it does not want to know.
+pub fn reply(status: i32, reply: &Reply, fds: &[i32]) {
+    send(status, &raw const *reply as usize, size_of::<Reply>(), fds);
+}
+
+/// Sends bytes and descriptors.
+pub fn send(socket: i32, at: usize, len: usize, fds: &[i32]) -> isize {
+    let mut control = Control { len: HEADER, level: SOL_SOCKET, kind: SCM_RIGHTS, fds: [-1; MOST_FDS] };
+    for (to, from) in control.fds.iter_mut().zip(fds) {
+        *to = *from;
+        control.len += 4;
+    }
+    let mut iov = [at, len];
+    let with_fds = !fds.is_empty();
+    let message = Message {
+        name: 0,
+        name_len: 0,
+        iov: &raw mut iov,
+        iov_len: 1,
+        control: &raw mut control,
+        control_len: if with_fds { control.len } else { 0 },
+        flags: 0,
+    };
+    // SAFETY: the records live until the call returns.
+    unsafe { syscall3(nr::SENDMSG, socket as usize, &raw const message as usize, MSG_NOSIGNAL | MSG_DONTWAIT) }
+}
+
+/// A connected pair of datagram sockets.
+pub fn pair() -> Result<[i32; 2], i32> {
+    const AF_UNIX: usize = 1;
+    const SOCK_SEQPACKET_CLOEXEC: usize = 5 | 0o2_000_000;
+    let mut ends = [-1i32; 2];
+    // SAFETY: the kernel writes two descriptors.
+    let result =
+        unsafe { syscall(nr::SOCKETPAIR, AF_UNIX, SOCK_SEQPACKET_CLOEXEC, 0, &raw mut ends as usize, 0, 0) };
+    if result < 0 { Err(-result as i32) } else { Ok(ends) }
+}
+
+/// Closes what a request brought and what its calls opened.
+pub fn close_slots(slots: &mut Slots) {
+    for slot in slots.iter_mut().take(KEPT) {
+        close(*slot);
+        *slot = -1;
+    }
+}

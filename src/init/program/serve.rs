@@ -1,0 +1,434 @@
+//! The loop: waits for requests, exits of children and time limits, and serves them. The zygote and PID 1 run the same one;
+//! they differ in where requests come from and in what the end of a socket means.
+
+use super::birth::{self, Born, Newborn, give_birth, grow_up, open_proc};
+use super::children::Children;
+use super::kernel::{self, CLONE_PIDFD, CLONE_VFORK, CLONE_VM, SIGCHLD, clone_shared, close, exit, nr, syscall, syscall3};
+use super::message::{self, Received, close_slots, receive, reply};
+use super::walk::{Failure, Slots, walk};
+use super::wire::{
+    Aside, CONTROL, Call, DETACHED, DONE, EXEC, FAILED, HANDED, IN_ASIDE, IN_CLONE, IN_MESSAGE, IN_TABLE, LARGE, MOST_FDS,
+    NONE, RETIRE, RUN, Reply, Request, SLOTS, SPAWN, STATUS, STOCK, USER_NAMESPACE,
+};
+
+/// How long a newborn that was made ahead of time waits for somebody to want it, in milliseconds.
+const SHELF_LIFE: u64 = 10_000;
+/// The most sockets that one server hears.
+const MOST_SOCKETS: usize = 128;
+
+const POLLIN: u16 = 1;
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct PollFd {
+    fd: i32,
+    events: u16,
+    ready: u16,
+}
+
+/// What a server is.
+#[derive(Clone, Copy, PartialEq)]
+enum Role {
+    Zygote,
+    /// PID 1, or a server in joined namespaces. It ends with its zygote.
+    Init,
+    /// The same, made to outlive everyone.
+    Detached,
+}
+
+struct Server {
+    role: Role,
+    slots: Slots,
+    children: Children,
+    /// PID 1: its end of the birth socket; its end means that the zygote is gone.
+    birth: i32,
+    listener: i32,
+    sockets: usize,
+    retired: bool,
+    /// Where the kernel has argv\[0\], which ps(1) shows.
+    title: usize,
+    /// The newborn on the shelf, the shape it has, and the shape that was asked for last.
+    embryo: Newborn,
+    embryo_shape: u64,
+    last_shape: u64,
+}
+
+static mut SOCKETS: [i32; MOST_SOCKETS] = [0; MOST_SOCKETS];
+static mut POLLED: [PollFd; MOST_SOCKETS + 2] = [PollFd { fd: 0, events: 0, ready: 0 }; MOST_SOCKETS + 2];
+
+/// Serves until there is no reason to.
+pub fn serve(title: usize) -> ! {
+    let mut server = Server {
+        role: Role::Zygote,
+        slots: [-1; SLOTS],
+        children: Children::new(),
+        birth: -1,
+        listener: -1,
+        sockets: 0,
+        retired: false,
+        title,
+        embryo: Newborn { pid: 0, pidfd: -1, birth: -1, range: 0 },
+        embryo_shape: 0,
+        last_shape: 0,
+    };
+    server.hear(0);
+    loop {
+        server.wait();
+        server.children.reap(&mut server.embryo);
+        if server.retired && server.children.is_empty() {
+            exit(0);
+        }
+    }
+}
+
+impl Server {
+    fn sockets(&self) -> &'static mut [i32] {
+        // SAFETY: one thread, one slice at a time; sockets <= MOST_SOCKETS.
+        unsafe { core::slice::from_raw_parts_mut((&raw mut SOCKETS).cast(), self.sockets) }
+    }
+
+    /// Hears one more socket.
+    fn hear(&mut self, socket: i32) {
+        if self.sockets == MOST_SOCKETS {
+            close(socket);
+            return;
+        }
+        self.sockets += 1;
+        if let Some(last) = self.sockets().last_mut() {
+            *last = socket;
+        }
+    }
+
+    fn hear_no_more(&mut self, socket: i32) {
+        close(socket);
+        let last = self.sockets().last().copied().unwrap_or(-1);
+        if let Some(place) = self.sockets().iter_mut().find(|place| **place == socket) {
+            *place = last;
+            self.sockets -= 1;
+        }
+    }
+
+    /// Sleeps until something happens and serves what came on sockets. Exits of children are for the caller.
+    fn wait(&mut self) {
+        let mut limit = self.children.enforce();
+        if self.embryo.pid != 0 {
+            limit = Some(limit.map_or(SHELF_LIFE, |other| other.min(SHELF_LIFE)));
+        }
+        let time = limit.map_or([0, 0], |ms| [ms / 1000, ms % 1000 * 1_000_000]);
+        let timeout = if limit.is_some() { &raw const time as usize } else { 0 };
+        let sockets = self.sockets;
+        // SAFETY: one thread; MOST_SOCKETS + 2 places, of which sockets + 2 are used.
+        let polled: &'static mut [PollFd] =
+            unsafe { core::slice::from_raw_parts_mut((&raw mut POLLED).cast(), sockets + 2) };
+        let fds = self.sockets().iter().copied().chain([self.listener, self.birth]);
+        for (place, fd) in polled.iter_mut().zip(fds) {
+            *place = PollFd { fd, events: POLLIN, ready: 0 };
+        }
+        let none = 0u64;
+        // SAFETY: the kernel writes to the places and reads the rest; an empty mask lets SIGCHLD in.
+        let ready = unsafe {
+            syscall(nr::PPOLL, polled.as_ptr() as usize, polled.len(), timeout, &raw const none as usize, 8, 0)
+        };
+        if ready == 0 && self.embryo.pid != 0 {
+            birth::kill(&self.embryo);
+            self.embryo.pid = 0;
+        }
+        if ready <= 0 {
+            return;
+        }
+        for (i, place) in polled.iter().enumerate() {
+            if place.ready == 0 {
+                continue;
+            }
+            if i < sockets {
+                self.take(place.fd);
+            } else if i == sockets {
+                self.accept();
+            } else if self.role == Role::Init {
+                exit(0); // The zygote is gone, and so everything must be.
+            } else {
+                close(self.birth);
+                self.birth = -1;
+            }
+        }
+    }
+
+    /// A joiner connects. The socket lies in a directory that only its user can enter; a peer that has a pid in our own
+    /// namespace is inside the container, and has no business here.
+    fn accept(&mut self) {
+        const SOCK_CLOEXEC: usize = 0o2_000_000;
+        const SO_PEERCRED: usize = 17;
+        // SAFETY: plain calls; the kernel writes a struct ucred.
+        let (socket, peer) = unsafe {
+            let socket = syscall(nr::ACCEPT4, self.listener as usize, 0, 0, SOCK_CLOEXEC, 0, 0) as i32;
+            let mut credentials = [0i32; 3];
+            let mut len = 12u32;
+            let at = &raw mut credentials as usize;
+            syscall(nr::GETSOCKOPT, socket as usize, 1, SO_PEERCRED, at, &raw mut len as usize, 0);
+            let [pid, ..] = credentials;
+            (socket, pid)
+        };
+        let own_pid_namespace = {
+            // SAFETY: no arguments.
+            unsafe { syscall3(nr::GETPID, 0, 0, 0) == 1 }
+        };
+        if peer != 0 && own_pid_namespace {
+            close(socket);
+        } else if socket >= 0 {
+            self.hear(socket);
+        }
+    }
+
+    /// Serves the next message of `socket`.
+    fn take(&mut self, socket: i32) {
+        let mut large = false;
+        match receive(socket, &mut self.slots) {
+            Received::Nothing => return,
+            Received::End if self.role == Role::Zygote => self.retired = true,
+            Received::End => {}
+            Received::Malformed => {
+                self.fail(Failure { call: IN_MESSAGE, errno: kernel::errno::EPROTO });
+                large = true;
+            }
+            Received::Request(request, fds) => {
+                large = request.flags & LARGE != 0;
+                let calls = calls_of(request);
+                match request.kind {
+                    SPAWN if self.role == Role::Zygote => self.spawn(request, calls, fds),
+                    RUN => self.run(request, calls),
+                    EXEC => self.exec(request, calls),
+                    RETIRE if self.role == Role::Zygote => self.retired = true,
+                    _ => self.fail(Failure { call: IN_MESSAGE, errno: kernel::errno::EPROTO }),
+                }
+                close_slots(&mut self.slots);
+                message::forget(large);
+                return;
+            }
+        }
+        if large {
+            close_slots(&mut self.slots);
+            message::forget(large);
+        } else {
+            self.hear_no_more(socket);
+        }
+    }
+
+    fn fail(&self, failure: Failure) {
+        let [status, ..] = self.slots;
+        reply(status, &Reply { tag: FAILED, call: failure.call, errno: failure.errno, ..Reply::default() }, &[]);
+    }
+
+    /// Takes the status channel out of the slots, or the end of the request would close it.
+    fn keep_status(&mut self) -> i32 {
+        let [status, ..] = &mut self.slots;
+        core::mem::replace(status, -1)
+    }
+
+    /// RUN: the server itself walks the calls.
+    fn run(&mut self, request: &Request, calls: &[Call]) {
+        // SAFETY: calls of our own library.
+        if let Err(failure) = unsafe { walk(calls, 0, &mut self.slots) } {
+            return self.fail(failure);
+        }
+        let [address, len] = request.title;
+        if address != 0 {
+            // SAFETY: the host sends no more bytes than the argv[0] it gave the zygote has.
+            unsafe { core::ptr::copy_nonoverlapping(address as *const u8, self.title as *mut u8, len as usize) };
+        }
+        if request.listener != NONE
+            && let Some(slot) = self.slots.get_mut(request.listener as usize)
+        {
+            self.listener = core::mem::replace(slot, -1);
+        }
+        let [status, ..] = self.slots;
+        let mut gifts = [-1; 5];
+        let gifts = self.gifts(request, -1, &mut gifts);
+        reply(status, &Reply { tag: DONE, ..Reply::default() }, gifts);
+    }
+
+    /// The descriptors that go back: `first`, where there is one, and the request's `give`.
+    fn gifts<'a>(&self, request: &Request, first: i32, into: &'a mut [i32; 5]) -> &'a [i32] {
+        let given = request.give.iter().filter_map(|&slot| self.slots.get(slot as usize).copied());
+        let mut count = 0;
+        for (to, fd) in into.iter_mut().zip([first].into_iter().chain(given).filter(|&fd| fd >= 0)) {
+            *to = fd;
+            count += 1;
+        }
+        into.get(..count).unwrap_or_default()
+    }
+
+    /// EXEC: a child that shares our memory walks the calls, which end in execve. We sleep until it has (CLONE_VFORK), so its
+    /// failure is simply there afterwards.
+    fn exec(&mut self, request: &Request, calls: &[Call]) {
+        if self.children.is_full() {
+            return self.fail(Failure { call: IN_TABLE, errno: kernel::errno::EAGAIN });
+        }
+        let (own, childs) = calls.split_at_checked(request.before as usize).unwrap_or((calls, &[]));
+        // SAFETY: calls of our own library.
+        if let Err(failure) = unsafe { walk(own, 0, &mut self.slots) } {
+            return self.fail(failure);
+        }
+        let before = self.slots;
+        let mut child = Child { calls: childs, first: own.len() as u32, slots: &mut self.slots, failure: None };
+        let mut pidfd = -1;
+        let flags = CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD as u64;
+        // SAFETY: the child has the stack to itself while we sleep, and walks calls only.
+        let pid = unsafe {
+            let top = (&raw mut STACK).add(1).cast();
+            clone_shared(flags, top, &mut pidfd, run_child, &raw mut child as usize)
+        } as i32;
+        let failure = child.failure;
+        // The child moved its descriptors about, and the slots with them; ours are where they were.
+        self.slots = before;
+        if pid < 0 {
+            return self.fail(Failure { call: IN_CLONE, errno: -pid });
+        }
+        if let Some(failure) = failure {
+            const WALL: usize = 0x4000_0000;
+            // SAFETY: reaps the child that has just ended.
+            unsafe { syscall(nr::WAIT4, pid as usize, 0, WALL, 0, 0, 0) };
+            close(pidfd);
+            return self.fail(failure);
+        }
+        let mut gifts = [-1; 5];
+        let gifts = self.gifts(request, pidfd, &mut gifts);
+        let status = self.keep_status();
+        reply(status, &Reply { tag: DONE, pid, ..Reply::default() }, gifts);
+        close(pidfd);
+        self.children.add(pid, status, -1, request.time_limit);
+    }
+
+    /// SPAWN: hands the newborn of this shape its control socket, and makes one if none is on the shelf.
+    fn spawn(&mut self, request: &Request, calls: &[Call], fds: usize) {
+        if self.children.is_full() {
+            return self.fail(Failure { call: IN_TABLE, errno: kernel::errno::EAGAIN });
+        }
+        let shape = shape_of(request);
+        let newborn = if self.embryo.pid != 0 && self.embryo_shape == shape {
+            let newborn = Newborn { ..self.embryo };
+            self.embryo.pid = 0;
+            newborn
+        } else {
+            match give_birth(request, &self.slots) {
+                Ok(Born::Parent(newborn)) => newborn,
+                Ok(Born::Child(birth, claim)) => return self.become_init(birth, claim, request, calls, fds),
+                Err(failure) => return self.fail(failure),
+            }
+        };
+        let Newborn { pid, pidfd, birth, range } = newborn;
+        if let Err(failure) = self.hand_over(request, &newborn) {
+            birth::kill(&newborn);
+            return self.fail(failure);
+        }
+        let status = self.keep_status();
+        reply(status, &Reply { tag: DONE, pid, note: range, ..Reply::default() }, &[pidfd]);
+        close(pidfd);
+        self.children.add(pid, status, birth, 0);
+
+        // Whoever wants two of a shape may want a third. It is made now, while the host is busy with this one.
+        let again = request.flags & STOCK != 0 && shape == self.last_shape;
+        self.last_shape = shape;
+        if self.embryo.pid != 0 && self.embryo_shape != shape {
+            birth::kill(&self.embryo);
+            self.embryo.pid = 0;
+        }
+        if again && self.embryo.pid == 0 {
+            close_slots(&mut self.slots);
+            match give_birth(request, &self.slots) {
+                Ok(Born::Parent(newborn)) => {
+                    self.embryo = newborn;
+                    self.embryo_shape = shape;
+                }
+                Ok(Born::Child(birth, claim)) => self.become_init(birth, claim, request, calls, 0),
+                Err(_) => {} // Whoever asks for one next meets the same failure and is told.
+            }
+        }
+    }
+
+    /// Walks the zygote's own part of a SPAWN and hands its results to the newborn, with the control socket.
+    fn hand_over(&mut self, request: &Request, newborn: &Newborn) -> Result<(), Failure> {
+        let at = core::ptr::from_ref(request).wrapping_byte_add(request.shape as usize).cast::<Aside>();
+        // SAFETY: `receive` has checked that the record lies within the message, aligned.
+        let (aside, calls) = unsafe { (&*at, core::slice::from_raw_parts(at.add(1).cast::<Call>(), (*at).calls as usize)) };
+        let mut walked = Ok(());
+        if !calls.is_empty() {
+            if let Some(slot) = self.slots.last_mut() {
+                *slot = open_proc(newborn.pid, b"/ns/user\0", 0);
+            }
+            // SAFETY: calls of our own library.
+            walked = unsafe { walk(calls, IN_ASIDE, &mut self.slots) };
+        }
+        if walked.is_ok() {
+            let mut fds = [-1; MOST_FDS];
+            let handed = (aside.handed as usize).min(MOST_FDS - 1);
+            let control = self.slots.iter().skip(CONTROL).take(1);
+            let results = self.slots.iter().skip(HANDED + 1).take(handed);
+            for (to, fd) in fds.iter_mut().zip(control.chain(results)) {
+                *to = *fd;
+            }
+            message::send(newborn.birth, b"h".as_ptr() as usize, 1, fds.get(..=handed).unwrap_or_default());
+        }
+        for slot in self.slots.iter_mut().skip(HANDED + 1) {
+            close(*slot);
+            *slot = -1;
+        }
+        walked
+    }
+
+    /// We are the newborn. Returns when it has grown up, into the loop, as a server of its own.
+    fn become_init(&mut self, birth: i32, claim: i32, request: &Request, calls: &[Call], fds: usize) {
+        grow_up(birth, claim, calls, &mut self.slots, fds);
+        self.role = if request.flags & DETACHED == 0 { Role::Init } else { Role::Detached };
+        self.children.clear();
+        self.embryo.pid = 0;
+        self.retired = false;
+        self.birth = birth;
+        self.sockets = 0;
+        if let Some(control) = self.slots.get_mut(HANDED) {
+            let control = core::mem::replace(control, -1);
+            self.hear(control);
+        }
+    }
+}
+
+fn calls_of(request: &Request) -> &'static [Call] {
+    // SAFETY: `receive` has checked that the calls lie within the message, which stays where it is while it is served.
+    unsafe { core::slice::from_raw_parts(core::ptr::from_ref(request).add(1).cast(), request.calls as usize) }
+}
+
+/// FNV-1a over the bytes that tell the shape: equal shapes, equal numbers. A host that made two shapes collide would harm
+/// nobody but itself.
+fn shape_of(request: &Request) -> u64 {
+    let at = core::ptr::from_ref(request).cast::<u64>();
+    let mut hash = 0xcbf2_9ce4_8422_2325u64;
+    for i in 0..request.shape as usize / 8 {
+        // SAFETY: within the message, see `receive`; its length field is not part of the shape.
+        let word = unsafe { *at.add(i) };
+        hash = (hash ^ if i == 1 { word >> 32 } else { word }).wrapping_mul(0x100_0000_01b3);
+    }
+    hash
+}
+
+struct Child<'a> {
+    calls: &'a [Call],
+    first: u32,
+    slots: &'a mut Slots,
+    failure: Option<Failure>,
+}
+
+#[repr(align(16))]
+#[allow(dead_code)]
+struct Stack([u8; 4096]);
+static mut STACK: Stack = Stack([0; 4096]);
+
+extern "C" fn run_child(child: usize) -> ! {
+    // SAFETY: `exec` sleeps until we are done with its record.
+    let child = unsafe { &mut *(child as *mut Child<'_>) };
+    // SAFETY: calls of our own library, and our descriptor table is our own.
+    let failure = unsafe { walk(child.calls, child.first, child.slots) };
+    // Only a failure comes back from execve; a plan without one is a mistake of the host.
+    child.failure = Some(failure.err().unwrap_or(Failure { call: IN_MESSAGE, errno: kernel::errno::EPROTO }));
+    exit(0)
+}
+
+const _: () = assert!(STATUS == 0 && USER_NAMESPACE == SLOTS - 1);

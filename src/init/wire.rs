@@ -1,0 +1,190 @@
+//! What the host and the freestanding program say to each other: fixed, typed records, no parsing.
+//!
+//! A message is one datagram of an AF_UNIX SOCK_SEQPACKET socket: a [`Request`], the [`Call`]s behind it, the data that
+//! they point to. The receiver has it at the fixed address [`BASE`], so every pointer in it is right as it stands and
+//! nothing needs to be relocated. A message over [`INLINE`] bytes travels in a memfd (flag [`LARGE`]).
+//!
+//! This file is compiled twice: into the library and into the program. It may use nothing but `core`.
+
+/// Where a message lies in the program's memory.
+pub const BASE: usize = 0x2000_0000;
+/// The largest message that is sent as a datagram.
+pub const INLINE: usize = 64 << 10;
+/// The largest message at all: execve(2) takes 6 MiB of strings at the very most.
+pub const LARGEST: usize = 8 << 20;
+/// The most descriptors with one message; the kernel's SCM_MAX_FD is 253.
+pub const MOST_FDS: usize = 32;
+
+/// Descriptors are named by slots. A request's descriptors arrive in slots 0, 1, … and all slots below [`KEPT`] are
+/// closed when the request is done.
+pub const SLOTS: usize = 64;
+/// Slots from here on live as long as the process.
+pub const KEPT: usize = 32;
+/// The first slot of what the zygote hands over to a newborn.
+pub const HANDED: usize = KEPT;
+/// Where the zygote finds the user namespace of the newborn while it walks its own calls.
+pub const USER_NAMESPACE: usize = SLOTS - 1;
+/// Slot 0 of each request: the channel for its [`Reply`]s.
+pub const STATUS: usize = 0;
+/// Slot 1 of [`SPAWN`]: the container's end of its control socket.
+pub const CONTROL: usize = 1;
+
+/// Request kind, to the zygote: make a PID 1 (or another server process) with these namespaces.
+pub const SPAWN: u32 = 1;
+/// Request kind, to any server: walk these calls yourself.
+pub const RUN: u32 = 2;
+/// Request kind, to any server: walk `before` calls yourself, clone, let the child walk the rest, which end in execve.
+pub const EXEC: u32 = 3;
+/// Request kind, to the zygote: end when the last child has ended.
+pub const RETIRE: u32 = 4;
+
+/// Request flag: the whole message is in the memfd that comes as the first descriptor.
+pub const LARGE: u32 = 1;
+/// Request flag of [`SPAWN`]: a newborn of this shape may be made ahead of time.
+pub const STOCK: u32 = 2;
+/// Request flag of [`SPAWN`]: it outlives the zygote.
+pub const DETACHED: u32 = 4;
+/// Request flag of [`SPAWN`]: claim a range of ids, and map ids 0 to 65535 to it.
+pub const ID_RANGE: u32 = 8;
+/// Request flag of [`SPAWN`]: write "deny" to /proc/PID/setgroups before the maps, as user_namespaces(7) demands of
+/// the unprivileged.
+pub const DENY_SETGROUPS: u32 = 16;
+/// Request flag of [`SPAWN`]: slot 2 is a PID namespace (or a pidfd) in which it is born.
+pub const JOIN_PID: u32 = 32;
+/// Request flag of [`SPAWN`]: slot 2 is a cgroup2 directory in which it is born.
+pub const INTO_CGROUP: u32 = 64;
+
+/// First host id of the ranges that are claimed, and how many ranges there are. They lie in the part that systemd sets
+/// aside for containers (0x00080000 to 0x6fffffff).
+pub const RANGE_FIRST: u32 = 0x4000_0000;
+/// How many ranges there are.
+pub const RANGES: u32 = 0x2fff;
+/// Ids in a range.
+pub const RANGE: u32 = 0x1_0000;
+
+/// No pointer, no slot.
+pub const NONE: u8 = 255;
+
+/// One message to a server.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Request {
+    /// SPAWN, RUN, EXEC or RETIRE.
+    pub kind: u32,
+    /// The flags above.
+    pub flags: u32,
+    /// Bytes in all, this record included.
+    pub len: u32,
+    /// Bytes that tell the shape of a SPAWN: two with the same bytes up to here make the same newborn.
+    pub shape: u32,
+    /// How many calls follow this record.
+    pub calls: u32,
+    /// EXEC: how many of them the server walks itself, before the clone.
+    pub before: u32,
+    /// SPAWN: the namespaces, as CLONE_NEW* flags of clone(2).
+    pub namespaces: u64,
+    /// EXEC: kill after so many milliseconds; 0 is never.
+    pub time_limit: u64,
+    /// SPAWN: contents of uid_map and gid_map, addresses and lengths; 0 is none.
+    pub uid_map: [u64; 2],
+    /// See `uid_map`.
+    pub gid_map: [u64; 2],
+    /// SPAWN with ID_RANGE: the path of the file whose bytes are the ranges' locks.
+    pub ranges: u64,
+    /// RUN: what ps(1) shows from now on, address and length; 0 is no change.
+    pub title: [u64; 2],
+    /// Slots whose descriptors go back with the reply to RUN or EXEC.
+    pub give: [u8; 4],
+    /// RUN: the slot of a listening socket to serve from now on, or NONE.
+    pub listener: u8,
+    /// Room.
+    pub _room: [u8; 3],
+}
+
+/// Behind the shape of a SPAWN: calls that the zygote walks itself once the newborn's ids are mapped.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Aside {
+    /// How many calls follow this record.
+    pub calls: u32,
+    /// How many slots from [`HANDED`] + 1 on are handed over to the newborn.
+    pub handed: u32,
+}
+
+/// One system call.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Call {
+    /// Its number, or one of the pseudo calls below.
+    pub nr: u16,
+    /// An errno that counts as success; [`ANY`] for all of them.
+    pub ok: u8,
+    /// A second one.
+    pub ok2: u8,
+    /// Bit i: argument i is a slot, to be replaced by its descriptor.
+    pub fds: u8,
+    /// The slot that takes the result, or NONE.
+    pub out: u8,
+    /// [`TRY`] or 0.
+    pub flags: u8,
+    /// Room.
+    pub _room: u8,
+    /// The arguments: numbers, addresses inside the message, slots.
+    pub args: [u64; 6],
+}
+
+/// `ok`: every errno counts as success.
+pub const ANY: u8 = 255;
+/// Call flag: on ENOENT, ENOTDIR or EACCES go on with the next call, as execvp(3) does; EACCES is remembered.
+pub const TRY: u8 = 1;
+
+/// Pseudo call: write the descriptor in slot args\[1\] to the 32-bit word at address args\[0\].
+pub const PATCH: u16 = 0xff00;
+/// Pseudo call: fail with errno args\[3\] unless args\[2\] bytes at args\[0\] and args\[1\] are the same.
+pub const SAME: u16 = 0xff01;
+
+/// What a server answers. The host takes every byte of it for hostile where it comes from inside a container.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reply {
+    /// DONE, FAILED or EXITED.
+    pub tag: u32,
+    /// FAILED: the errno.
+    pub errno: i32,
+    /// FAILED: which call, counted from 0; or one of the numbers below.
+    pub call: u32,
+    /// The pid, as the server sees it.
+    pub pid: i32,
+    /// EXITED: the status as wait4(2) has it.
+    pub status: i32,
+    /// EXITED: the time limit passed. DONE to SPAWN: the first host id of the range.
+    pub note: u32,
+    /// EXITED: microseconds in user mode.
+    pub user_us: u64,
+    /// EXITED: microseconds in the kernel.
+    pub system_us: u64,
+    /// EXITED: largest resident set, in KiB.
+    pub max_rss: u64,
+}
+
+/// Reply tag: done, started.
+pub const DONE: u32 = 1;
+/// Reply tag: a call failed; nothing of it runs.
+pub const FAILED: u32 = 2;
+/// Reply tag: the process has ended and was reaped. Always the last one.
+pub const EXITED: u32 = 3;
+
+/// `call` of a failure that lies before the first one: the message itself.
+pub const IN_MESSAGE: u32 = 0x1000_0000;
+/// … clone(2).
+pub const IN_CLONE: u32 = 0x1000_0001;
+/// … the claim of an id range.
+pub const IN_RANGE: u32 = 0x1000_0002;
+/// … uid_map, gid_map or setgroups.
+pub const IN_MAP: u32 = 0x1000_0003;
+/// … setns(2) into the PID namespace to be born in.
+pub const IN_SETNS: u32 = 0x1000_0004;
+/// Added to the index of a call that the zygote walked itself (the Aside's).
+pub const IN_ASIDE: u32 = 0x2000_0000;
+/// The table of children is full.
+pub const IN_TABLE: u32 = 0x1000_0005;

@@ -1,0 +1,131 @@
+//! Lowers a plan to the message that our program walks: the record, the calls, the data, every address as it will be over
+//! there.
+
+use super::{Arg, Plan};
+use crate::init::wire::{self, Aside, BASE, Request};
+
+/// What a message says besides its calls.
+#[derive(Clone, Copy)]
+pub struct Header {
+    /// RUN, EXEC or SPAWN of `wire`.
+    pub kind: u32,
+    /// Flags of `wire`.
+    pub flags: u32,
+    /// EXEC: calls that the server walks itself before it clones.
+    pub before: usize,
+    /// SPAWN: CLONE_NEW* flags.
+    pub namespaces: u64,
+    /// EXEC: kill after so many milliseconds; 0 is never.
+    pub time_limit: u64,
+    /// SPAWN: the text of uid_map and gid_map, as (data, length).
+    pub maps: [Option<(Arg, usize)>; 2],
+    /// SPAWN: the path of the id ranges' file.
+    pub ranges: Option<Arg>,
+    /// RUN: what ps shows from now on.
+    pub title: Option<(Arg, usize)>,
+    /// Slots that go back with the reply.
+    pub give: [u8; 4],
+    /// RUN: slot of the listening socket.
+    pub listener: u8,
+}
+
+impl Header {
+    /// A message of this kind and nothing special.
+    pub fn new(kind: u32) -> Self {
+        Self {
+            kind,
+            flags: 0,
+            before: 0,
+            namespaces: 0,
+            time_limit: 0,
+            maps: [None; 2],
+            ranges: None,
+            title: None,
+            give: [wire::NONE; 4],
+            listener: wire::NONE,
+        }
+    }
+}
+
+/// The message of a RUN or EXEC.
+pub fn encode(header: &Header, plan: &Plan<'_>) -> Vec<u8> {
+    let mut message = Vec::with_capacity(room(plan) + size_of::<Request>());
+    put_request(&mut message, header, plan);
+    finish(message, 0)
+}
+
+/// The message of a SPAWN: `plan` for the newborn, `aside` for the zygote, whose results in slots HANDED + 1 to HANDED +
+/// `handed` go to the newborn.
+pub fn encode_spawn(header: &Header, plan: &Plan<'_>, aside: &Plan<'_>, handed: usize) -> Vec<u8> {
+    let mut message = Vec::with_capacity(room(plan) + room(aside) + size_of::<Request>() + size_of::<Aside>() + 8);
+    put_request(&mut message, header, plan);
+    message.resize(message.len().next_multiple_of(8), 0);
+    let shape = message.len();
+    message.extend_from_slice(Aside { calls: aside.calls.len() as u32, handed: handed as u32 }.as_bytes());
+    put_plan(&mut message, aside);
+    finish(message, shape)
+}
+
+fn room(plan: &Plan<'_>) -> usize {
+    plan.calls.len() * size_of::<wire::Call>() + plan.data.len()
+}
+
+fn put_request(message: &mut Vec<u8>, header: &Header, plan: &Plan<'_>) {
+    let data = BASE + size_of::<Request>() + plan.calls.len() * size_of::<wire::Call>();
+    let address = |arg: Option<Arg>| match arg {
+        Some(Arg::Data(offset)) => (data + offset) as u64,
+        _ => 0,
+    };
+    let text = |text: Option<(Arg, usize)>| text.map_or([0; 2], |(arg, len)| [address(Some(arg)), len as u64]);
+    let request = Request {
+        flags: header.flags,
+        calls: plan.calls.len() as u32,
+        before: header.before as u32,
+        namespaces: header.namespaces,
+        time_limit: header.time_limit,
+        uid_map: text(header.maps[0]),
+        gid_map: text(header.maps[1]),
+        ranges: address(header.ranges),
+        title: text(header.title),
+        give: header.give,
+        listener: header.listener,
+        ..Request::bare(header.kind)
+    };
+    message.extend_from_slice(request.as_bytes());
+    put_plan(message, plan);
+}
+
+/// The calls and, behind them, their data; `message` ends where they will begin.
+fn put_plan(message: &mut Vec<u8>, plan: &Plan<'_>) {
+    let data = BASE + message.len() + plan.calls.len() * size_of::<wire::Call>();
+    for call in &plan.calls {
+        let mut fds = 0;
+        let args = std::array::from_fn(|i| match call.args[i] {
+            Arg::Number(number) => number,
+            Arg::Data(offset) => (data + offset) as u64,
+            Arg::Slot(slot) => {
+                fds |= 1 << i;
+                u64::from(slot.0)
+            }
+        });
+        let [ok, ok2] = call.ok;
+        let call = wire::Call { nr: call.nr, ok, ok2, fds, out: call.out, flags: call.flags, _room: 0, args };
+        message.extend_from_slice(call.as_bytes());
+    }
+    let start = message.len();
+    message.extend_from_slice(&plan.data);
+    for &at in &plan.addresses {
+        if let Some(word) = message.get_mut(start + at..).and_then(<[u8]>::first_chunk_mut::<8>) {
+            *word = (usize::from_ne_bytes(*word) + data).to_ne_bytes();
+        }
+    }
+}
+
+fn finish(mut message: Vec<u8>, shape: usize) -> Vec<u8> {
+    let len = message.len() as u32;
+    for (at, value) in [(std::mem::offset_of!(Request, len), len), (std::mem::offset_of!(Request, shape), shape as u32)]
+    {
+        message[at..at + 4].copy_from_slice(&value.to_ne_bytes());
+    }
+    message
+}

@@ -1,0 +1,129 @@
+//! /dev: a small tmpfs with the six devices that programs can't do without, each a bind mount of the host's (a user
+//! namespace can't make device nodes), terminals, shared memory, message queues, and the usual links.
+
+use std::ffi::CStr;
+
+use super::{Shape, attach, clone_tree, new_mount};
+use crate::plan::{Plan, Slot};
+use crate::sys::mount::{MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID};
+
+const DEVICES: [(&CStr, &CStr); 6] = [
+    (c"null", c"/dev/null"),
+    (c"zero", c"/dev/zero"),
+    (c"full", c"/dev/full"),
+    (c"random", c"/dev/random"),
+    (c"urandom", c"/dev/urandom"),
+    (c"tty", c"/dev/tty"),
+];
+
+const LINKS: [(&CStr, &CStr); 5] = [
+    (c"fd", c"/proc/self/fd"),
+    (c"stdin", c"/proc/self/fd/0"),
+    (c"stdout", c"/proc/self/fd/1"),
+    (c"stderr", c"/proc/self/fd/2"),
+    (c"ptmx", c"pts/ptmx"),
+];
+
+/// Puts a /dev together on top of the host's, in our own mount namespace, from where it is moved into the root. The slots
+/// of it and of its devpts.
+pub fn dev(plan: &mut Plan<'_>, shape: &Shape) -> (Slot, Slot) {
+    plan.step("take from the host", "/dev", "the devices that every program may use", "");
+    // Taken before they are covered.
+    let sources = DEVICES.map(|(_, path)| {
+        let slot = plan.slot();
+        clone_tree(plan, path, false, slot);
+        slot
+    });
+    let ipc = (!shape.own_ipc).then(|| {
+        [c"/dev/shm", c"/dev/mqueue"].map(|path| {
+            let slot = plan.slot();
+            clone_tree(plan, path, true, slot);
+            slot
+        })
+    });
+    let dev = plan.kept_slot();
+    plan.step("make a tmpfs for", "/dev", "devices of its own", "mount -t tmpfs -o nosuid,mode=755 tmpfs $ROOT{}");
+    new_mount(plan, c"tmpfs", &[(c"mode", c"755"), (c"size", c"64m")], MOUNT_ATTR_NOSUID, dev);
+    let host_dev = plan.string(c"/dev");
+    attach(plan, dev, libc::AT_FDCWD.into(), host_dev);
+    for ((name, path), source) in DEVICES.into_iter().zip(sources) {
+        plan.step(
+            "bind",
+            path.to_string_lossy(),
+            "a user namespace can't mknod, so the host's node is bound",
+            "touch $ROOT{} && mount --bind {} $ROOT{}",
+        );
+        let name = plan.string(name);
+        plan.call(libc::SYS_mknodat, [dev.into(), name, (libc::S_IFREG | 0o666).into(), 0.into()]);
+        attach(plan, source, dev.into(), name);
+        plan.close(source);
+    }
+    plan.step(
+        "link",
+        "/dev/fd",
+        "the standard links",
+        "ln -s /proc/self/fd $ROOT/dev/fd; for i in 0 1 2; do ln -s /proc/self/fd/$i $ROOT/dev/$(echo stdin stdout stderr \
+         | cut -d' ' -f$((i + 1))); done; ln -s pts/ptmx $ROOT/dev/ptmx",
+    );
+    for (name, target) in LINKS {
+        let (name, target) = (plan.string(name), plan.string(target));
+        plan.call(libc::SYS_symlinkat, [target, dev.into(), name]);
+    }
+    let pts = plan.kept_slot();
+    plan.step(
+        "make a devpts for",
+        "/dev/pts",
+        "terminals of its own",
+        "mkdir $ROOT{} && mount -t devpts -o newinstance,ptmxmode=0666,mode=0620 devpts $ROOT{}",
+    );
+    // Every mount of devpts is a new instance since Linux 4.7.
+    let mut options = vec![(c"ptmxmode", c"0666"), (c"mode", c"0620")];
+    if shape.many_ids {
+        options.push((c"gid", c"5"));
+    }
+    directory(plan, dev, c"pts");
+    new_mount(plan, c"devpts", &options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, pts);
+    let at = plan.string(c"pts");
+    attach(plan, pts, dev.into(), at);
+    if let Some([shm, mqueue]) = ipc {
+        for (name, slot) in [(c"shm", shm), (c"mqueue", mqueue)] {
+            plan.step("share the host's", "/dev/shm", "the IPC namespace is the host's", "mount --rbind {} $ROOT{}");
+            directory(plan, dev, name);
+            let at = plan.string(name);
+            attach(plan, slot, dev.into(), at);
+            plan.close(slot);
+        }
+    } else {
+        let attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+        let slot = plan.slot();
+        plan.step(
+            "make a tmpfs for",
+            "/dev/shm",
+            "POSIX shared memory of its own, shm_overview(7)",
+            "mkdir $ROOT{} && mount -t tmpfs -o nosuid,nodev,noexec,mode=1777,size=64m shm $ROOT{}",
+        );
+        directory(plan, dev, c"shm");
+        new_mount(plan, c"tmpfs", &[(c"mode", c"1777"), (c"size", c"64m")], attributes, slot);
+        let at = plan.string(c"shm");
+        attach(plan, slot, dev.into(), at);
+        plan.close(slot);
+        plan.step(
+            "make a mqueue for",
+            "/dev/mqueue",
+            "message queues of its own, mq_overview(7)",
+            "mkdir $ROOT{} && mount -t mqueue -o nosuid,nodev,noexec mqueue $ROOT{}",
+        );
+        directory(plan, dev, c"mqueue");
+        let slot = plan.slot();
+        new_mount(plan, c"mqueue", &[], attributes, slot);
+        let at = plan.string(c"mqueue");
+        attach(plan, slot, dev.into(), at);
+        plan.close(slot);
+    }
+    (dev, pts)
+}
+
+fn directory(plan: &mut Plan<'_>, dir: Slot, name: &CStr) {
+    let name = plan.string(name);
+    plan.call(libc::SYS_mkdirat, [dir.into(), name, 0o755.into()]);
+}

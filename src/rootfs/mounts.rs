@@ -1,0 +1,116 @@
+//! What the caller mounts into the container: directories and files of the host, and empty tmpfs.
+
+use std::ffi::CString;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Component, Path, PathBuf};
+
+use super::root::Source;
+use super::{new_mount, set_attributes};
+use crate::plan::{Plan, Slot, c_string, quote};
+use crate::sys::mount::{
+    MOUNT_ATTR_NODEV, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, MOVE_MOUNT_F_EMPTY_PATH, MOVE_MOUNT_T_EMPTY_PATH,
+    RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS,
+};
+use crate::{Error, Mount, Result};
+
+/// Mounts them below `root`. `sources` are the bind mounts' sources, in order.
+pub fn user_mounts(plan: &mut Plan<'_>, root: Slot, mounts: &[Mount], sources: Vec<(Source, bool)>) -> Result<()> {
+    let mut sources = sources.into_iter();
+    for mount in mounts {
+        match mount {
+            Mount::Bind { target, read_only, .. } => {
+                let Some((source, directory)) = sources.next() else { continue };
+                let (option, extra) = if *read_only { (",ro", MOUNT_ATTR_RDONLY) } else { ("", 0) };
+                plan.step(
+                    "bind into the container",
+                    target.to_string_lossy().into_owned(),
+                    "what the caller shares of the host's files; setuid programs and devices in it have no effect",
+                    format!(
+                        "mount --rbind -o nosuid,nodev{option} {} $ROOT{}",
+                        quote(&source.path().to_string_lossy()),
+                        quote(&target.to_string_lossy())
+                    ),
+                );
+                let slot = source.mount(plan)?;
+                set_attributes(plan, slot, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | extra, true);
+                mount_at(plan, root, target, slot, directory)?;
+            }
+            Mount::Tmpfs { target, size, mode } => {
+                let mode = CString::new(format!("{:o}", mode.unwrap_or(0o1777))).unwrap_or_default();
+                let size = size.map(|size| CString::new(size.to_string()).unwrap_or_default());
+                plan.step(
+                    "mount a tmpfs at",
+                    target.to_string_lossy().into_owned(),
+                    "an empty place that is gone with the container",
+                    "mount -t tmpfs -o nosuid,nodev tmpfs $ROOT{}",
+                );
+                let mut options = vec![(c"mode", mode.as_c_str())];
+                if let Some(size) = &size {
+                    options.push((c"size", size.as_c_str()));
+                }
+                let slot = plan.slot();
+                new_mount(plan, c"tmpfs", &options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, slot);
+                mount_at(plan, root, target, slot, true)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Attaches `slot` at `target`, which is made where it is missing. Links of the image on the way are resolved within
+/// the root (RESOLVE_IN_ROOT), so nothing outside it is ever made or covered.
+fn mount_at(plan: &mut Plan<'_>, root: Slot, target: &Path, slot: Slot, directory: bool) -> Result<()> {
+    let names = components(target)?;
+    let mut parent = root;
+    let mut path = PathBuf::new();
+    for (i, name) in names.iter().enumerate() {
+        let name_in_plan = plan.bytes(name.as_os_str().as_bytes());
+        if directory || i + 1 < names.len() {
+            plan.call(libc::SYS_mkdirat, [parent.into(), name_in_plan, 0o755.into()]).ok(libc::EEXIST).ok(libc::EROFS);
+        } else {
+            let mode = libc::S_IFREG | 0o644;
+            plan.call(libc::SYS_mknodat, [parent.into(), name_in_plan, mode.into(), 0.into()])
+                .ok(libc::EEXIST)
+                .ok(libc::EROFS);
+        }
+        path.push(name);
+        if parent != root {
+            plan.close(parent);
+        }
+        let opened = plan.slot();
+        let in_plan = plan.bytes(path.as_os_str().as_bytes());
+        let flags = (libc::O_PATH | libc::O_CLOEXEC) as u64;
+        let how = [flags, 0, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS];
+        let how = plan.data(how.map(u64::to_ne_bytes).as_flattened(), 8);
+        plan.call(libc::SYS_openat2, [root.into(), in_plan, how, 24.into()]).out(opened);
+        parent = opened;
+    }
+    let empty = plan.string(c"");
+    let flags = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH;
+    plan.call(libc::SYS_move_mount, [slot.into(), empty, parent.into(), empty, flags.into()]);
+    plan.close(parent);
+    plan.close(slot);
+    Ok(())
+}
+
+/// The names that a mount's target is made of.
+fn components(target: &Path) -> Result<Vec<PathBuf>> {
+    let bad = |why: &str| Error::invalid("mount at", target.display(), why);
+    c_string("mount at", target.as_os_str().as_bytes())?;
+    if !target.is_absolute() {
+        return Err(bad("the place must be an absolute path inside the container"));
+    }
+    let mut names = Vec::new();
+    for component in target.components() {
+        match component {
+            Component::RootDir | Component::CurDir => {}
+            Component::Normal(name) => names.push(PathBuf::from(name)),
+            _ => return Err(bad("the place must not contain ..")),
+        }
+    }
+    let first = names.first().ok_or_else(|| bad("the root is the image's; choose a directory below it"))?;
+    if ["proc", "sys"].iter().any(|kernel| first.as_os_str() == *kernel) {
+        return Err(bad("nothing can be mounted into /proc or /sys"));
+    }
+    Ok(names)
+}

@@ -1,0 +1,269 @@
+//! The root itself: an overlay over an image's layers, a directory as it is, or the host's own programs; then the pivot.
+
+use std::ffi::{CStr, CString, OsStr};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use super::{Parts, attach, clone_tree, mount_attr, new_mount, set_attributes};
+use crate::Result;
+use crate::init::wire::PATCH;
+use crate::plan::{Arg, Plan, Slot, c_string, quote};
+use crate::sys::mount::{
+    AT_EMPTY_PATH, MOUNT_ATTR_IDMAP, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, OPEN_TREE_CLOEXEC,
+    OPEN_TREE_CLONE,
+};
+
+/// What the root is made from.
+pub enum Root {
+    /// An overlay over layers.
+    Overlay(Layers),
+    /// This directory itself.
+    Direct(Source),
+    /// The host's own /usr, /bin, /lib and /etc, read-only, in an empty tmpfs.
+    Host,
+}
+
+/// The layers of an overlay.
+pub struct Layers {
+    /// The directory that has them.
+    pub base: Source,
+    /// Their names below it, highest first; empty where the directory itself is the only layer.
+    pub names: Vec<PathBuf>,
+    /// A directory on disk with `u` and `w` for the changes, where they are not to go to the private tmpfs.
+    pub upper: Option<Source>,
+}
+
+/// A directory of the host, as the newborn gets at it.
+pub enum Source {
+    /// Handed over by the zygote, id-mapped.
+    Handed(Slot, PathBuf),
+    /// By its path, without symlinks, in the newborn's own mount namespace.
+    Path(PathBuf),
+}
+
+impl Source {
+    pub(super) fn path(&self) -> &Path {
+        match self {
+            Self::Handed(_, path) | Self::Path(path) => path,
+        }
+    }
+
+    /// A copy of its mount, attached nowhere yet.
+    pub(super) fn mount(&self, plan: &mut Plan<'_>) -> Result<Slot> {
+        match self {
+            Self::Handed(slot, _) => Ok(*slot),
+            Self::Path(path) => {
+                let slot = plan.slot();
+                clone_tree(plan, &c_path("use the image", path)?, true, slot);
+                Ok(slot)
+            }
+        }
+    }
+}
+
+/// The zygote's part of handing over a directory: a copy of its mount in which the newborn's root owns what the host's
+/// root owns. `sent` is the directory's descriptor, `handed` the slot from which it is handed over.
+pub fn idmap(aside: &mut Plan<'_>, path: &Path, sent: Slot, handed: Slot, recursive: bool) {
+    aside.step(
+        "id-map",
+        path.to_string_lossy().into_owned(),
+        "files of root belong to the container's root, without copying or changing them",
+        "mount --bind -o X-mount.idmap=/proc/$PID/ns/user {} $SCRATCH",
+    );
+    let empty = aside.string(c"");
+    let recursive = if recursive { crate::sys::mount::AT_RECURSIVE } else { 0 };
+    let flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | recursive;
+    aside.call(libc::SYS_open_tree, [sent.into(), empty, flags.into()]).out(handed);
+    let attr = aside.data(&mount_attr(MOUNT_ATTR_IDMAP), 8);
+    let Arg::Data(at) = attr else { return };
+    let namespace = u64::from(crate::init::wire::USER_NAMESPACE as u8);
+    aside.call(i64::from(PATCH), [Arg::Data(at + 24), namespace.into()]);
+    let flags = AT_EMPTY_PATH | recursive;
+    aside.call(libc::SYS_mount_setattr, [handed.into(), empty, flags.into(), attr, 32.into()]);
+}
+
+/// Makes the root; the slot of its directory.
+pub fn make(plan: &mut Plan<'_>, root: &Root, parts: &Parts, scratch: &CStr) -> Result<Slot> {
+    match root {
+        Root::Overlay(layers) => overlay(plan, layers, parts),
+        Root::Direct(source) => {
+            let path = source.path().to_string_lossy().into_owned();
+            plan.step("use as root", path, "the directory itself is the root", "mount --rbind {} $ROOT");
+            let slot = source.mount(plan)?;
+            let at = plan.string(scratch);
+            attach(plan, slot, libc::AT_FDCWD.into(), at);
+            Ok(slot)
+        }
+        Root::Host => host(plan, parts),
+    }
+}
+
+fn overlay(plan: &mut Plan<'_>, layers: &Layers, parts: &Parts) -> Result<Slot> {
+    let scratch = parts.scratch.expect("an overlay's stem has a scratch");
+    let base = layers.base.path();
+    let options = overlay_options(layers);
+    let full = |name: &Path| base.join(name).to_string_lossy().into_owned();
+    let lower = if layers.names.is_empty() {
+        base.to_string_lossy().into_owned()
+    } else {
+        layers.names.iter().map(|name| full(name)).collect::<Vec<_>>().join(":")
+    };
+    plan.step(
+        "mount the overlay of",
+        base.to_string_lossy().into_owned(),
+        "the image below, read-only and shared; the container's changes above",
+        format!(
+            "mkdir $SCRATCH/u $SCRATCH/w && mount -t overlay -o \
+             lowerdir={},upperdir=$SCRATCH/u,workdir=$SCRATCH/w,userxattr overlay $ROOT",
+            quote(&lower)
+        ),
+    );
+    for name in [c"u", c"w", c"m", c"l"] {
+        let name = plan.string(name);
+        plan.call(libc::SYS_mkdirat, [scratch.into(), name, 0o755.into()]);
+    }
+    let slot = layers.base.mount(plan)?;
+    let at = plan.string(c"l");
+    attach(plan, slot, scratch.into(), at);
+    plan.close(slot);
+    if let Some(upper) = &layers.upper {
+        let slot = upper.mount(plan)?;
+        let name = plan.string(c"d");
+        plan.call(libc::SYS_mkdirat, [scratch.into(), name, 0o755.into()]);
+        attach(plan, slot, scratch.into(), name);
+        plan.close(slot);
+    }
+    plan.call(libc::SYS_fchdir, [scratch.into()]);
+    let (kind, at) = (plan.string(c"overlay"), plan.string(c"m"));
+    let options = plan.bytes(options.as_bytes());
+    plan.call(libc::SYS_mount, [kind, at, kind, 0.into(), options]);
+    let root = plan.slot();
+    let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC;
+    plan.call(libc::SYS_openat, [scratch.into(), at, flags.into()]).out(root);
+    Ok(root)
+}
+
+/// The options of mount(2), which takes a page of them at most; paths are relative to the scratch. Colons and backslashes in
+/// a name are escaped as overlayfs wants it.
+fn overlay_options(layers: &Layers) -> std::ffi::OsString {
+    let mut options = b"lowerdir=".to_vec();
+    if layers.names.is_empty() {
+        options.push(b'l');
+    }
+    for (i, name) in layers.names.iter().enumerate() {
+        if i > 0 {
+            options.push(b':');
+        }
+        options.extend_from_slice(b"l/");
+        for &byte in name.as_os_str().as_bytes() {
+            if matches!(byte, b':' | b'\\' | b',') {
+                options.push(b'\\');
+            }
+            options.push(byte);
+        }
+    }
+    let upper: &[u8] = if layers.upper.is_some() { b",upperdir=d/u,workdir=d/w" } else { b",upperdir=u,workdir=w" };
+    options.extend_from_slice(upper);
+    options.extend_from_slice(b",userxattr");
+    OsStr::from_bytes(&options).to_os_string()
+}
+
+/// The host's programs in a root of our own. What they are on this machine (a directory, a link) is looked up here, on the host.
+fn host(plan: &mut Plan<'_>, parts: &Parts) -> Result<Slot> {
+    let root = parts.scratch.expect("the host's stem has a scratch");
+    let attributes = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
+    for path in ["/usr", "/etc", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"] {
+        let name = plan.bytes(&path[1..]);
+        if let Ok(target) = std::fs::read_link(path) {
+            let command = format!("ln -s {} $ROOT{path}", quote(&target.to_string_lossy()));
+            plan.step("link", path, "as on the host", command);
+            let target = plan.bytes(target.as_os_str().as_bytes());
+            plan.call(libc::SYS_symlinkat, [target, root.into(), name]);
+        } else if Path::new(path).is_dir() {
+            plan.step(
+                "bind",
+                path,
+                "the host's own programs, read-only",
+                "mkdir $ROOT{} && mount --rbind -o ro,nosuid,nodev {} $ROOT{}",
+            );
+            let slot = plan.slot();
+            clone_tree(plan, &c_path("bind", Path::new(path))?, true, slot);
+            set_attributes(plan, slot, attributes, true);
+            plan.call(libc::SYS_mkdirat, [root.into(), name, 0o755.into()]);
+            attach(plan, slot, root.into(), name);
+            plan.close(slot);
+        }
+    }
+    plan.step(
+        "make directories in",
+        "/",
+        "what programs expect to find",
+        "mkdir -p $ROOT/root $ROOT/home $ROOT/var/tmp $ROOT/run $ROOT/opt $ROOT/mnt $ROOT/srv",
+    );
+    for (name, mode) in [
+        (c"root", 0o700),
+        (c"home", 0o755),
+        (c"var", 0o755),
+        (c"var/tmp", 0o1777),
+        (c"run", 0o755),
+        (c"opt", 0o755),
+        (c"mnt", 0o755),
+        (c"srv", 0o755),
+    ] {
+        let name = plan.string(name);
+        plan.call(libc::SYS_mkdirat, [root.into(), name, mode.into()]);
+    }
+    Ok(root)
+}
+
+/// Puts /proc, /dev, /sys and /tmp into the root.
+pub fn furnish(plan: &mut Plan<'_>, root: Slot, parts: &Parts, read_only: bool) {
+    for (name, path, slot) in [(c"proc", "/proc", parts.proc), (c"sys", "/sys", parts.sys), (c"dev", "/dev", parts.dev)]
+    {
+        plan.step("put into the root", path, "it was made ready before", "");
+        let name = plan.string(name);
+        plan.call(libc::SYS_mkdirat, [root.into(), name, 0o755.into()]).ok(libc::EEXIST);
+        // A symlink of the image's in its place is not followed: ENOTDIR, and the container is not made.
+        attach(plan, slot, root.into(), name);
+        plan.close(slot);
+    }
+    plan.step("make", "/tmp", "a place for everyone to write", "mkdir -p -m 1777 $ROOT{}");
+    let name = plan.string(c"tmp");
+    plan.call(libc::SYS_mkdirat, [root.into(), name, 0o1777.into()]).ok(libc::EEXIST);
+    if read_only {
+        plan.step(
+            "make a tmpfs for",
+            "/tmp",
+            "the root can't be written to, /tmp must",
+            "mount -t tmpfs -o nosuid,nodev,mode=1777 tmpfs $ROOT{}",
+        );
+        let slot = plan.slot();
+        new_mount(plan, c"tmpfs", &[(c"mode", c"1777")], MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, slot);
+        attach(plan, slot, root.into(), name);
+        plan.close(slot);
+    }
+}
+
+/// The root becomes `/`, and the old one is gone.
+pub fn pivot(plan: &mut Plan<'_>, root: Slot, read_only: bool) {
+    if read_only {
+        plan.step("make read-only", "/", "nothing of the image can be changed", "mount -o remount,bind,ro $ROOT");
+        set_attributes(plan, root, MOUNT_ATTR_RDONLY, false);
+    }
+    plan.step(
+        "pivot_root to",
+        "/",
+        "the image is the root; the host's file system is out of reach",
+        "cd $ROOT && pivot_root . . && umount -l . && cd /",
+    );
+    let dot = plan.string(c".");
+    let slash = plan.string(c"/");
+    plan.call(libc::SYS_fchdir, [root.into()]);
+    plan.call(libc::SYS_pivot_root, [dot, dot]);
+    plan.call(libc::SYS_umount2, [dot, libc::MNT_DETACH.into()]);
+    plan.call(libc::SYS_chdir, [slash]);
+}
+
+fn c_path(what: &'static str, path: &Path) -> Result<CString> {
+    c_string(what, path.as_os_str().as_bytes())
+}

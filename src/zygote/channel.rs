@@ -1,0 +1,146 @@
+//! Datagrams with descriptors between the host and our program, and a channel for each request's answers.
+
+use std::io::{Error, ErrorKind, IoSlice, IoSliceMut, Result};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::{
+    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, UnixAddr, recvmsg, sendmsg,
+    socketpair,
+};
+
+use crate::init::wire::{INLINE, LARGE, LARGEST, Reply, Request};
+use crate::sys;
+
+/// Our end of the channel on which one request is answered.
+pub struct Channel {
+    socket: OwnedFd,
+}
+
+/// What came on a channel.
+pub enum Answer {
+    /// A reply and the descriptors with it.
+    Reply(Reply, Vec<OwnedFd>),
+    /// The other end is gone, so nothing will come any more.
+    End,
+    /// The time is up.
+    TimedOut,
+}
+
+impl Channel {
+    /// A new channel: our end, and the end to send with the request.
+    pub fn new() -> Result<(Self, OwnedFd)> {
+        let (ours, theirs) = pair()?;
+        Ok((Self { socket: ours }, theirs))
+    }
+
+    /// Waits for the next answer, at most `timeout`.
+    pub fn receive(&self, timeout: Option<Duration>) -> Result<Answer> {
+        if timeout.is_some() && !wait_readable(&[self.socket.as_fd()], timeout)? {
+            return Ok(Answer::TimedOut);
+        }
+        receive(self.socket.as_fd(), MsgFlags::empty())
+    }
+
+    /// The next answer if there is one now; [`Answer::TimedOut`] if not.
+    pub fn try_receive(&self) -> Result<Answer> {
+        receive(self.socket.as_fd(), MsgFlags::MSG_DONTWAIT)
+    }
+}
+
+impl AsFd for Channel {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+/// A connected pair of datagram sockets.
+pub fn pair() -> Result<(OwnedFd, OwnedFd)> {
+    Ok(socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?)
+}
+
+/// Waits until one of them is readable or at its end, at most `timeout`. Signals of the host don't cut it short.
+pub fn wait_readable(fds: &[BorrowedFd<'_>], timeout: Option<Duration>) -> Result<bool> {
+    let end = timeout.map(|timeout| Instant::now() + timeout);
+    loop {
+        let mut polled: [PollFd<'_>; 2] =
+            std::array::from_fn(|i| PollFd::new(fds[i.min(fds.len() - 1)], PollFlags::POLLIN));
+        let left = match end {
+            None => PollTimeout::NONE,
+            // Rounded up, or the last millisecond would be spent spinning.
+            Some(end) => {
+                let left = end.saturating_duration_since(Instant::now()).as_micros().div_ceil(1000);
+                PollTimeout::try_from(left.min(i32::MAX as u128) as i32).unwrap_or(PollTimeout::MAX)
+            }
+        };
+        match poll(&mut polled[..fds.len().min(2)], left) {
+            Ok(0) if end.is_none_or(|end| Instant::now() < end) => {}
+            Ok(ready) => return Ok(ready > 0),
+            Err(Errno::EINTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Sends a message of `plan`, in a memfd where it is too large for a datagram.
+pub fn send(socket: BorrowedFd<'_>, message: &[u8], fds: &[BorrowedFd<'_>]) -> Result<()> {
+    if message.len() <= INLINE {
+        return send_datagram(socket, message, fds);
+    }
+    if message.len() > LARGEST {
+        return Err(Error::from_raw_os_error(libc::E2BIG));
+    }
+    let memfd = sys::memfd_create(c"ctr-message", libc::MFD_CLOEXEC)?;
+    let mut large = message.to_vec();
+    Request::set_flag(&mut large, LARGE);
+    std::io::Write::write_all(&mut std::fs::File::from(memfd.try_clone()?), &large)?;
+    let all: Vec<_> = std::iter::once(memfd.as_fd()).chain(fds.iter().copied()).collect();
+    send_datagram(socket, &large[..size_of::<Request>()], &all)
+}
+
+fn send_datagram(socket: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> Result<()> {
+    let raw: Vec<_> = fds.iter().map(AsRawFd::as_raw_fd).collect();
+    let rights = [ControlMessage::ScmRights(&raw)];
+    let control = if raw.is_empty() { &[][..] } else { &rights[..] };
+    loop {
+        match sendmsg::<UnixAddr>(socket.as_raw_fd(), &[IoSlice::new(bytes)], control, MsgFlags::MSG_NOSIGNAL, None) {
+            Ok(_) => return Ok(()),
+            Err(Errno::EINTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// The next reply of a socket. Every byte may be hostile: one that is no reply ends the conversation, and descriptors
+/// that nobody asked for are closed.
+pub fn receive(socket: BorrowedFd<'_>, flags: MsgFlags) -> Result<Answer> {
+    let mut bytes = [0u8; size_of::<Reply>()];
+    let mut control = nix::cmsg_space!([i32; 5]);
+    let (count, fds) = loop {
+        let mut iov = [IoSliceMut::new(&mut bytes)];
+        let flags = flags | MsgFlags::MSG_CMSG_CLOEXEC;
+        match recvmsg::<UnixAddr>(socket.as_raw_fd(), &mut iov, Some(&mut control), flags) {
+            Ok(message) => {
+                let mut fds = Vec::new();
+                for control in message.cmsgs()? {
+                    if let ControlMessageOwned::ScmRights(received) = control {
+                        // SAFETY: the kernel has just installed them for us.
+                        fds.extend(received.into_iter().map(|fd| unsafe { OwnedFd::from_raw_fd(fd) }));
+                    }
+                }
+                break (message.bytes, fds);
+            }
+            Err(Errno::EINTR) => {}
+            Err(Errno::EAGAIN) => return Ok(Answer::TimedOut),
+            Err(Errno::ECONNRESET) => return Ok(Answer::End),
+            Err(error) => return Err(error.into()),
+        }
+    };
+    match count {
+        0 => Ok(Answer::End),
+        count if count == bytes.len() => Ok(Answer::Reply(Reply::from_bytes(&bytes), fds)),
+        _ => Err(Error::new(ErrorKind::InvalidData, "a reply of the wrong size")),
+    }
+}

@@ -1,0 +1,47 @@
+//! Whose zygote it is: the process, its credentials, its namespaces, its root. Everything that a child it makes would inherit
+//! and that a host can change.
+
+use std::os::fd::AsFd;
+
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat};
+use nix::sys::stat::{FileStat, Mode, fstatat};
+use nix::unistd::{Gid, getgroups, getresgid, getresuid};
+
+/// What a host is, at one moment, for one thread (credentials are a thread's, credentials(7)).
+#[derive(Debug, PartialEq, Eq)]
+pub struct Identity {
+    pub pid: u32,
+    uids: [u32; 3],
+    gids: [u32; 3],
+    groups: Vec<Gid>,
+    capabilities: [u64; 3],
+    /// no_new_privs and the seccomp mode, prctl(2).
+    confined: [i32; 2],
+    /// The inodes of /proc/thread-self/ns/*: those a child is born into.
+    namespaces: [u64; 8],
+    root: (u64, u64),
+}
+
+impl Identity {
+    pub fn of_this_thread() -> Self {
+        let uid = getresuid().map_or([0; 3], |ids| [ids.real, ids.effective, ids.saved].map(|id| id.as_raw()));
+        let gid = getresgid().map_or([0; 3], |ids| [ids.real, ids.effective, ids.saved].map(|id| id.as_raw()));
+        Self {
+            pid: std::process::id(),
+            uids: uid,
+            gids: gid,
+            groups: getgroups().unwrap_or_default(),
+            capabilities: crate::sys::capget(),
+            confined: [nix::sys::prctl::get_no_new_privs().map_or(-1, i32::from), crate::sys::seccomp_mode()],
+            namespaces: namespaces(),
+            root: fstatat(AT_FDCWD, "/", AtFlags::empty()).map_or((0, 0), |stat| (stat.st_dev, stat.st_ino)),
+        }
+    }
+}
+
+fn namespaces() -> [u64; 8] {
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let Ok(dir) = openat(AT_FDCWD, "/proc/thread-self/ns", flags, Mode::empty()) else { return [0; 8] };
+    ["mnt", "user", "net", "pid_for_children", "uts", "ipc", "cgroup", "time_for_children"]
+        .map(|name| fstatat(dir.as_fd(), name, AtFlags::empty()).map_or(0, |stat: FileStat| stat.st_ino))
+}
