@@ -207,10 +207,10 @@ fn action(name: &str, number: Option<u32>, by_name: Option<&str>) -> std::result
         return Err(format!("{name} takes no errno"));
     }
     let named = by_name.filter(|errno| !errno.is_empty()).map(errno).transpose()?;
-    if let (Some(number), Some(named)) = (number, named) {
-        if number != named {
-            return Err(format!("errno is given twice, as {number} and as {named}"));
-        }
+    if let (Some(number), Some(named)) = (number, named)
+        && number != named
+    {
+        return Err(format!("errno is given twice, as {number} and as {named}"));
     }
     let errno = number.or(named).unwrap_or(libc::EPERM as u32);
     let errno = u16::try_from(errno).ok().filter(|errno| *errno < 4096);

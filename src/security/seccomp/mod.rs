@@ -31,11 +31,14 @@ pub(crate) struct Profile {
     refusal: Option<Action>,
 }
 
+/// Programs by the answer to what is refused and by the capabilities that matter.
+type Compiled = BTreeMap<(Option<Action>, u64), Arc<[sock_filter]>>;
+
 /// What a set of rules has become so far.
 #[derive(Debug)]
 struct Rules {
     document: Document,
-    compiled: Mutex<BTreeMap<(Option<Action>, u64), Arc<[sock_filter]>>>,
+    compiled: Mutex<Compiled>,
 }
 
 /// The instructions for `profile` in a container that has the capabilities `caps`.
