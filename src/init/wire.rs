@@ -24,6 +24,8 @@ pub const KEPT: usize = 32;
 pub const HANDED: usize = KEPT;
 /// Where the zygote finds the user namespace of the newborn while it walks its own calls.
 pub const USER_NAMESPACE: usize = SLOTS - 1;
+/// Where PID 1 has its devpts, by which terminals are opened. Always there, so that a joiner knows it.
+pub const TERMINALS: usize = SLOTS - 2;
 /// Slot 0 of each request: the channel for its [`Reply`]s.
 pub const STATUS: usize = 0;
 /// Slot 1 of [`SPAWN`]: the container's end of its control socket.

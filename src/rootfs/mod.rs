@@ -47,8 +47,6 @@ pub struct Parts {
     proc: Slot,
     sys: Slot,
     dev: Slot,
-    /// The container's devpts; it stays open in PID 1, which opens terminals by it.
-    pub pts: Slot,
 }
 
 /// Where things are put together: a directory that surely exists. The mounts on it are in the new mount namespace only.
@@ -91,7 +89,7 @@ pub fn stem(plan: &mut Plan<'_>, shape: &Shape, scratch: &std::ffi::CStr) -> Par
         clone_tree(plan, c"/sys", true, sys);
         set_attributes(plan, sys, read_only, true);
     }
-    let (dev, pts) = dev::dev(plan, shape);
+    let dev = dev::dev(plan, shape);
     let scratch = shape.scratch.then(|| {
         let slot = plan.kept_slot();
         plan.step(
@@ -105,7 +103,7 @@ pub fn stem(plan: &mut Plan<'_>, shape: &Shape, scratch: &std::ffi::CStr) -> Par
         attach(plan, slot, libc::AT_FDCWD.into(), at);
         slot
     });
-    Parts { scratch, proc, sys, dev, pts }
+    Parts { scratch, proc, sys, dev }
 }
 
 /// fsopen, fsconfig, fsmount: a new file system, attached nowhere yet, into `slot`.

@@ -141,3 +141,15 @@ pub fn seccomp_mode() -> i32 {
     // SAFETY: asks only.
     unsafe { libc::prctl(libc::PR_GET_SECCOMP) }
 }
+
+/// getrandom(2). Whether it worked.
+pub fn random(bytes: &mut [u8]) -> bool {
+    // SAFETY: the kernel writes as many bytes as there are.
+    unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) == bytes.len() as isize }
+}
+
+/// The pid behind a pidfd in our own PID namespace, from its fdinfo (pidfd_open(2)): 0 or negative where it has none any more.
+pub fn pidfd_pid(pidfd: BorrowedFd<'_>) -> Option<i32> {
+    let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd())).ok()?;
+    info.lines().find_map(|line| line.strip_prefix("Pid:"))?.trim().parse().ok()
+}

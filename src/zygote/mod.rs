@@ -9,7 +9,8 @@ mod channel;
 mod identity;
 mod start;
 
-pub use channel::{Answer, Channel, receive, send};
+pub use channel::{Answer, Channel, pair, send, wait_readable};
+pub use start::TITLE;
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;

@@ -1,0 +1,103 @@
+//! Which ids a container's user namespace has; see user_namespaces(7).
+
+use std::ffi::CString;
+
+use crate::Namespace;
+use crate::init::wire::{DENY_SETGROUPS, ID_RANGE};
+use crate::plan::{Header, Plan};
+use crate::sys;
+
+/// How ids inside are mapped to ids outside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ids {
+    /// No user namespace of its own.
+    Host,
+    /// A range that no other container has. The caller is root of the machine.
+    Range,
+    /// The caller is root, but in a user namespace itself: the same ids as outside, 0 to this.
+    Same(u64),
+    /// The caller is an ordinary user: root inside is the caller outside, and there is nobody else.
+    Single { uid: u32, gid: u32 },
+}
+
+const CAP_SETUID: u32 = 7;
+const CAP_SYS_ADMIN: u32 = 21;
+
+impl Ids {
+    /// What this thread may give a new user namespace.
+    pub fn of_this_process(namespace: &Namespace) -> Self {
+        if *namespace != Namespace::New {
+            return Self::Host;
+        }
+        let (uid, gid) = (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw());
+        let [effective, ..] = sys::capget();
+        let may = |capability: u32| effective >> capability & 1 == 1;
+        if !may(CAP_SETUID) || !may(CAP_SYS_ADMIN) {
+            return Self::Single { uid, gid };
+        }
+        match mapped_from_zero() {
+            u64::MAX => Self::Single { uid, gid },
+            count if count > u64::from(u32::MAX) - 1 => Self::Range,
+            count => Self::Same(count),
+        }
+    }
+
+    /// More ids than 0 exist inside.
+    pub fn many(&self) -> bool {
+        !matches!(self, Self::Single { .. })
+    }
+
+    /// The namespace is new.
+    pub fn are_new(&self) -> bool {
+        *self != Self::Host
+    }
+
+    /// Directories can be id-mapped, and have to be: it takes rights over the file system they lie on.
+    pub fn can_map(&self) -> bool {
+        *self == Self::Range
+    }
+
+    /// Puts the maps into a SPAWN.
+    pub fn put(&self, header: &mut Header, stem: &mut Plan<'_>, ranges: CString) {
+        match self {
+            Self::Host => {}
+            Self::Range => {
+                header.flags |= ID_RANGE;
+                header.ranges = Some(stem.string(&ranges));
+            }
+            Self::Same(count) => {
+                let map = format!("0 0 {count}\n");
+                let text = (stem.bytes(&map), map.len());
+                header.maps = [Some(text); 2];
+            }
+            Self::Single { uid, gid } => {
+                header.flags |= DENY_SETGROUPS;
+                header.maps = [uid, gid].map(|id| {
+                    let map = format!("0 {id} 1\n");
+                    Some((stem.bytes(&map), map.len()))
+                });
+            }
+        }
+    }
+
+    /// The options of unshare(1) that do the same.
+    pub fn explain(&self) -> String {
+        match self {
+            Self::Host => String::new(),
+            Self::Range => " --map-users=0:$RANGE:65536 --map-groups=0:$RANGE:65536".into(),
+            Self::Same(count) => format!(" --map-users=0:0:{count} --map-groups=0:0:{count}"),
+            Self::Single { .. } => " --map-root-user".into(),
+        }
+    }
+}
+
+/// How many ids from 0 on this process's user namespace maps in one piece: all 2^32 - 1 in the first one. `u64::MAX` where 0
+/// is not mapped at all.
+fn mapped_from_zero() -> u64 {
+    let text = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    let lines = text.lines().filter_map(|line| {
+        let mut numbers = line.split_ascii_whitespace().map(str::parse::<u64>);
+        Some((numbers.next()?.ok()?, numbers.nth(1)?.ok()?))
+    });
+    lines.filter(|(inside, _)| *inside == 0).map(|(_, count)| count).next().unwrap_or(u64::MAX)
+}
