@@ -17,7 +17,7 @@ mod config;
 mod container;
 mod error;
 pub mod ffi;
-mod image;
+pub mod image;
 mod init;
 mod network;
 mod plan;

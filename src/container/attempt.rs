@@ -90,7 +90,11 @@ impl Attempt {
             }
             let path = env.iter().find_map(|entry| entry.strip_prefix(b"PATH=")).unwrap_or(b"/bin:/usr/bin");
             let path = String::from_utf8_lossy(path);
-            return fail(ErrorCode::NotFound, errno, format!("ENOENT, no directory of the container's PATH has it ({path})"));
+            return fail(
+                ErrorCode::NotFound,
+                errno,
+                format!("ENOENT, no directory of the container's PATH has it ({path})"),
+            );
         };
         let shown = String::from_utf8_lossy(&path).into_owned();
         match errno {
@@ -116,7 +120,11 @@ impl Attempt {
             ),
             libc::E2BIG => {
                 let bytes: usize = env.iter().map(|entry| entry.len() + 1).sum();
-                fail(ErrorCode::Exec, errno, format!("E2BIG, arguments and environment ({bytes} bytes of it) are too large"))
+                fail(
+                    ErrorCode::Exec,
+                    errno,
+                    format!("E2BIG, arguments and environment ({bytes} bytes of it) are too large"),
+                )
             }
             _ => Error::system("start", &name, errno).with_code(ErrorCode::Exec),
         }
@@ -138,7 +146,7 @@ impl Attempt {
     fn open(&self, container: &Shared, path: &[u8]) -> Option<OwnedFd> {
         let mut full = path.to_vec();
         if !path.starts_with(b"/") {
-            full = [&self.cwd, b"/", path].concat();
+            full = [&self.cwd[..], b"/", path].concat();
         }
         open_in(container, &full)
     }
@@ -165,7 +173,8 @@ pub fn read_file(file: &OwnedFd, most: usize) -> Option<Vec<u8>> {
         return None;
     }
     // O_PATH can't be read; its own link in /proc leads to the very same file, proc_pid_fd(5).
-    let again = std::fs::File::open(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&file.as_fd()))).ok()?;
+    let again =
+        std::fs::File::open(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&file.as_fd()))).ok()?;
     let mut bytes = Vec::new();
     again.take(most as u64).read_to_end(&mut bytes).ok()?;
     Some(bytes)

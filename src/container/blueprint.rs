@@ -6,15 +6,15 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use super::ids::Ids;
 use super::namespaces::{self, Joined};
 use super::state::{StateDir, env_text};
-use crate::cgroup::Layout;
+use crate::cgroup::{Cgroup, Layout};
 use crate::image::{ImageConfig, Source, Store};
 use crate::init::wire::{self, HANDED};
 use crate::plan::{Fd, Header, Plan, Slot, c_string, quote};
 use crate::rootfs::{self, Layers, Parts, Root};
 use crate::security::capabilities;
-use super::ids::Ids;
 use crate::{Config, DirectoryUse, Error, ErrorCode, Mount, Namespace, Result, Upper};
 
 /// All that is decided.
@@ -69,7 +69,7 @@ impl Blueprint {
         let image = store.resolve(image)?;
         let joined = Joined::open(&config.namespaces, state)?;
         let limits = crate::cgroup::Limits { memory: config.memory, pids: config.pids };
-        let cgroup = Layout::plan(&name, &limits, config.cgroup)?;
+        let cgroup = Cgroup::plan(&name, &limits, config.cgroup)?;
         let upper = (config.upper == Upper::Disk && uses_overlay(&image, config))
             .then(|| store.path().join("upper").join(&name));
         let binds = config.mounts.iter().filter_map(Bind::open).collect::<Result<_>>()?;
@@ -105,7 +105,11 @@ impl Blueprint {
             }
         }
         if self.config.hostname.is_some() && namespaces.uts != Namespace::New {
-            return Err(Error::invalid("set the hostname of", &self.name, "the UTS namespace is not the container's own"));
+            return Err(Error::invalid(
+                "set the hostname of",
+                &self.name,
+                "the UTS namespace is not the container's own",
+            ));
         }
         if self.joined.user.is_some() && namespaces.pid == Namespace::New {
             return Err(Error::new(
@@ -273,7 +277,7 @@ impl Blueprint {
 
     /// What PID 1 does once it has its control socket.
     fn rest<'a>(
-        &self,
+        &'a self,
         rest: &mut Plan<'a>,
         acquired: &'a Acquired,
         parts: Option<&Parts>,
@@ -281,7 +285,12 @@ impl Blueprint {
         sources: Vec<(rootfs::Source, bool)>,
     ) -> Result<Header> {
         let mut run = Header::new(wire::RUN);
-        let record = acquired.record.as_ref().map(|record| rest.send(Fd::Borrowed(record.as_fd())));
+        let image_lock = match &self.image {
+            Source::Layers { lock, .. } => Some(lock),
+            _ => None,
+        };
+        let locks: Vec<_> =
+            acquired.record.iter().chain(image_lock).map(|lock| rest.send(Fd::Borrowed(lock.as_fd()))).collect();
         let listener = acquired.listener.as_ref().map(|listener| rest.send(Fd::Borrowed(listener.as_fd())));
         let cgroups: Vec<_> = acquired.join.iter().map(|fd| rest.send(Fd::Borrowed(fd.as_fd()))).collect();
         if let Some(layout) = &self.cgroup {
@@ -298,10 +307,10 @@ impl Blueprint {
             rest.call(libc::SYS_unshare, [libc::CLONE_NEWCGROUP.into()]);
         }
         if let Some(parts) = parts {
-            let slot = rootfs::make(rest, root, parts, &self.scratch)?;
+            let slot = rootfs::make(rest, root, parts)?;
             rootfs::furnish(rest, slot, parts, self.config.read_only);
             rootfs::user_mounts(rest, slot, &self.config.mounts, sources)?;
-            rootfs::pivot(rest, slot, self.config.read_only);
+            rootfs::pivot(rest, slot, parts, self.config.read_only);
         }
         if self.config.namespaces.uts == Namespace::New {
             let hostname = self.config.hostname.as_deref().unwrap_or(&self.name);
@@ -315,10 +324,10 @@ impl Blueprint {
             rest.step("die with the zygote", "", "the container ends when the process that made it ends", "");
             rest.call(libc::SYS_prctl, [libc::PR_SET_PDEATHSIG.into(), libc::SIGKILL.into()]);
         }
-        if let Some(record) = record {
-            rest.step("keep the record's lock", "", "it shows that this container lives", "");
+        rest.step("keep the locks of", "its record and its image", "they show that this container lives", "");
+        for lock in locks {
             let kept = rest.kept_slot();
-            rest.call(libc::SYS_fcntl, [record.into(), libc::F_DUPFD_CLOEXEC.into(), 0.into()]).out(kept);
+            rest.call(libc::SYS_fcntl, [lock.into(), libc::F_DUPFD_CLOEXEC.into(), 0.into()]).out(kept);
         }
         if let Some(listener) = listener {
             rest.step("listen on", "the control socket", "other processes of this user may join", "");
@@ -397,7 +406,8 @@ fn open_path(path: &Path) -> Result<OwnedFd> {
 
 /// Layers are given lowest first, by absolute path, all in one directory of the store; an overlay wants them highest first.
 fn split_layers(layers: &[PathBuf]) -> (PathBuf, Vec<PathBuf>) {
-    let base = layers.first().and_then(|layer| layer.ancestors().find(|base| layers.iter().all(|l| l.starts_with(base))));
+    let base =
+        layers.first().and_then(|layer| layer.ancestors().find(|base| layers.iter().all(|l| l.starts_with(base))));
     let base = base.unwrap_or(Path::new("/")).to_path_buf();
     if layers.len() == 1 {
         return (base, Vec::new());
@@ -461,10 +471,14 @@ fn state_ranges(scratch: &CStr) -> Result<CString> {
     c_string("use the state directory", [scratch.to_bytes(), b"/ids"].concat())
 }
 
-fn check_env(name: &OsStr, value: &OsStr) -> Result<()> {
+pub fn check_env(name: &OsStr, value: &OsStr) -> Result<()> {
     let bytes = name.as_bytes();
     if bytes.is_empty() || bytes.contains(&b'=') || bytes.contains(&0) {
-        return Err(Error::invalid("set the environment variable", name.display(), "a name is not empty and has no = or NUL"));
+        return Err(Error::invalid(
+            "set the environment variable",
+            name.display(),
+            "a name is not empty and has no = or NUL",
+        ));
     }
     c_string("set the environment variable", value.as_bytes()).map(drop)
 }

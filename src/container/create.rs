@@ -13,9 +13,7 @@ use super::blueprint::{Acquired, Blueprint, Plans};
 use super::shared::Shared;
 use super::state::{Claim, ExecDefaults, Record, StateDir, start_of};
 use crate::cgroup::Cgroup;
-use crate::init::wire::{
-    DONE, FAILED, IN_ASIDE, IN_CLONE, IN_MAP, IN_RANGE, IN_SETNS, IN_TABLE, Reply,
-};
+use crate::init::wire::{DONE, FAILED, IN_ASIDE, IN_CLONE, IN_MAP, IN_RANGE, IN_SETNS, IN_TABLE, Reply};
 use crate::plan::{encode, encode_spawn};
 use crate::sys::fork_lock::ForkLock;
 use crate::zygote::{self, Answer, Channel, Zygote, pair, send, wait_readable};
@@ -75,15 +73,14 @@ fn raise(blueprint: &Blueprint, undo: &mut Undo, claim: Claim, image: &OsStr) ->
         make_upper(upper)?;
     }
     let cgroup = blueprint.cgroup.as_ref().map(crate::cgroup::Layout::make).transpose()?;
-    let (control, theirs) = pair().map_err(|e| Error::io("make a control socket", "", &e))?;
     let acquired = acquire(state, &undo.record.name, claim, cgroup.as_ref())?;
     let plans = blueprint.plans(&acquired)?;
     if blueprint.ids.can_map() {
         make_ranges_file(state)?;
     }
-    let (zygote, born) = match give_birth(&plans, &control, &theirs, undo) {
+    let (zygote, born) = match give_birth(&plans, undo) {
         // It died on the way, or before and nobody noticed; another one is started, once.
-        Err(Failure::Zygote) => give_birth(&plans, &control, &theirs, undo),
+        Err(Failure::Zygote) => give_birth(&plans, undo),
         other => other,
     }
     .map_err(|failure| match failure {
@@ -96,7 +93,7 @@ fn raise(blueprint: &Blueprint, undo: &mut Undo, claim: Claim, image: &OsStr) ->
         ),
         Failure::Error(error) => error,
     })?;
-    let Born { channel, pid } = born;
+    let Born { control, channel, pid } = born;
     let pidfd = undo.pidfd.take().expect("a born process has a pidfd");
     Ok(Shared {
         record: undo.record.clone(),
@@ -118,6 +115,10 @@ fn raise(blueprint: &Blueprint, undo: &mut Undo, claim: Claim, image: &OsStr) ->
 fn record(blueprint: &Blueprint, image: &OsStr) -> Record {
     let config = &blueprint.config;
     let (owner, owner_start) = this_process();
+    // What the image says about how it is run; empty is nothing.
+    let said = |what: fn(&crate::image::ImageConfig) -> &String| {
+        blueprint.image_config().map(what).filter(|text| !text.is_empty()).cloned()
+    };
     Record {
         version: 1,
         name: blueprint.name.clone(),
@@ -135,8 +136,8 @@ fn record(blueprint: &Blueprint, image: &OsStr) -> Record {
             own_pid: config.namespaces.pid == crate::Namespace::New,
             has_root: true,
             capabilities: blueprint.capabilities(),
-            cwd: blueprint.image_config().and_then(|image| image.working_dir.clone()).map(Into::into),
-            user: blueprint.image_config().and_then(|image| image.user.clone()),
+            cwd: said(|image| &image.working_dir).map(Into::into),
+            user: said(|image| &image.user),
         },
     }
 }
@@ -183,6 +184,7 @@ fn make_ranges_file(state: &StateDir) -> Result<()> {
 }
 
 struct Born {
+    control: OwnedFd,
     channel: Channel,
     pid: i32,
 }
@@ -201,14 +203,10 @@ impl From<Error> for Failure {
 
 /// Has the zygote give birth and PID 1 do the rest. Both messages are sent at once: PID 1 finds the second one in its socket
 /// when it comes to it, so the host waits once.
-fn give_birth(
-    plans: &Plans<'_>,
-    control: &OwnedFd,
-    theirs: &OwnedFd,
-    undo: &mut Undo,
-) -> std::result::Result<(Arc<Zygote>, Born), Failure> {
+fn give_birth(plans: &Plans<'_>, undo: &mut Undo) -> std::result::Result<(Arc<Zygote>, Born), Failure> {
     let channel = || Channel::new().map_err(|e| Error::io("make a channel", "", &e));
     let zygote = zygote::current()?;
+    let (control, theirs) = pair().map_err(|e| Error::io("make a control socket", "", &e))?;
     let (birth, birth_theirs) = channel()?;
     let (ready, ready_theirs) = channel()?;
     let spawn = encode_spawn(&plans.spawn, &plans.stem, &plans.aside, plans.handed);
@@ -223,10 +221,11 @@ fn give_birth(
     fds.extend(plans.rest.fds());
     send(control.as_fd(), &rest, &fds).map_err(|e| Error::io("send a request to PID 1 of", &undo.record.name, &e))?;
     drop(fds);
-    drop((birth_theirs, ready_theirs));
+    // Only PID 1 may have these, or its end would not be ours to see.
+    drop((birth_theirs, ready_theirs, theirs));
     let pid = await_birth(plans, &birth, undo, &zygote)?;
     await_ready(plans, &birth, &ready, undo)?;
-    Ok((zygote, Born { channel: birth, pid }))
+    Ok((zygote, Born { control, channel: birth, pid }))
 }
 
 fn await_birth(
@@ -251,16 +250,17 @@ fn await_birth(
 
 fn await_ready(plans: &Plans<'_>, birth: &Channel, ready: &Channel, undo: &Undo) -> Result<()> {
     let fail = |e: std::io::Error| Error::io("hear from PID 1 of", &undo.record.name, &e);
-    match ready.receive(Some(PATIENCE)).map_err(fail)? {
+    wait_readable(&[ready.as_fd(), birth.as_fd()], Some(PATIENCE)).map_err(fail)?;
+    match ready.try_receive().map_err(fail)? {
         Answer::Reply(reply, _) if reply.tag == DONE => return Ok(()),
         Answer::Reply(reply, _) if reply.tag == FAILED => return Err(mend(plans.rest.error(reply.call, reply.errno))),
-        Answer::Reply(..) | Answer::TimedOut => return Err(slow(&undo.record.name)),
-        Answer::End => {}
+        _ => {}
     }
     // It is gone. Its last words come by the zygote.
     match birth.receive(Some(PATIENCE)).map_err(fail)? {
         Answer::Reply(reply, _) => Err(explain_failure(plans, &reply)),
-        _ => Err(Error::new(
+        Answer::TimedOut => Err(slow(&undo.record.name)),
+        Answer::End => Err(Error::new(
             ErrorCode::System,
             "make the container",
             &undo.record.name,

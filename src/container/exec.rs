@@ -27,7 +27,8 @@ pub fn exec(container: &Arc<Shared>, argv: &[&OsStr], config: &ExecConfig) -> Re
 
     let mut plan = Plan::new();
     let mut header = Header::new(EXEC);
-    let mut targets: Vec<(Slot, i32)> = streams.into_iter().zip(0..).map(|(fd, target)| (plan.send(fd), target)).collect();
+    let mut targets: Vec<(Slot, i32)> =
+        streams.into_iter().zip(0..).map(|(fd, target)| (plan.send(fd), target)).collect();
     for (fd, target) in extra {
         targets.push((plan.send(Fd::Borrowed(fd)), target));
     }
@@ -36,7 +37,8 @@ pub fn exec(container: &Arc<Shared>, argv: &[&OsStr], config: &ExecConfig) -> Re
         targets.extend((0..3).map(|target| (slave, target)));
     }
     header.before = plan.len();
-    header.time_limit = config.time_limit.map_or(0, |limit| (limit.as_millis().min(u128::from(u64::MAX)) as u64).max(1));
+    header.time_limit =
+        config.time_limit.map_or(0, |limit| (limit.as_millis().min(u128::from(u64::MAX)) as u64).max(1));
 
     new_process(&mut plan, container, config);
     move_descriptors(&mut plan, &mut targets);

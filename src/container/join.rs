@@ -78,7 +78,8 @@ pub fn namespace_of(state: &StateDir, name: &str, kind: &'static str) -> Result<
     header.give = [slot.0, NONE, NONE, NONE];
     let fd = container.run(&header, &plan)?.pop();
     let fd = fd.ok_or_else(|| Error::system("open the namespace of container", name, libc::EPROTO))?;
-    if nix::sys::statfs::fstatfs(&fd).is_ok_and(|fs| fs.filesystem_type().0 == libc::NSFS_MAGIC as _) {
+    // Whatever the container has put in that place: only a namespace will do.
+    if nix::sys::statfs::fstatfs(&fd).is_ok_and(|fs| fs.filesystem_type() == nix::sys::statfs::NSFS_MAGIC) {
         return Ok(fd);
     }
     Err(Error::system("open the namespace of container", name, libc::EPROTO))

@@ -114,7 +114,8 @@ impl Process {
             ExitReason::Exited
         } else if reply.note == 1 {
             ExitReason::TimedOut
-        } else if signal == libc::SIGKILL && !self.killed.load(Ordering::Relaxed) && self.container.was_out_of_memory() {
+        } else if signal == libc::SIGKILL && !self.killed.load(Ordering::Relaxed) && self.container.was_out_of_memory()
+        {
             ExitReason::OutOfMemory
         } else {
             ExitReason::Signaled

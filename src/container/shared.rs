@@ -84,10 +84,7 @@ impl Shared {
     }
 
     /// Waits for the first answer to a request: done, or the call that failed.
-    pub fn answer_or_failure(
-        &self,
-        channel: &Channel,
-    ) -> Result<std::result::Result<(Reply, Vec<OwnedFd>), Reply>> {
+    pub fn answer_or_failure(&self, channel: &Channel) -> Result<std::result::Result<(Reply, Vec<OwnedFd>), Reply>> {
         match channel.receive(Some(PATIENCE)).map_err(|e| Error::io("hear from container", &self.record.name, &e))? {
             Answer::Reply(reply, fds) if reply.tag == DONE => Ok(Ok((reply, fds))),
             Answer::Reply(reply, _) if reply.tag == FAILED => Ok(Err(reply)),

@@ -182,13 +182,15 @@ impl StateDir {
                 Err(errno) => return Err(fail(errno)),
             };
             // A sweeper may have come between; it has taken an empty record for a dead one, and removes it.
-            let locked = sys::fcntl_setlk(fd.as_fd(), true).map_err(|e| Error::io("lock the record", &file_name, &e))?;
+            let locked =
+                sys::fcntl_setlk(fd.as_fd(), true).map_err(|e| Error::io("lock the record", &file_name, &e))?;
             let stat = fstat(&fd).map_err(fail)?;
             if !locked || stat.st_nlink == 0 {
                 continue;
             }
             let mut file = File::from(fd);
-            let text = serde_json::to_vec(record).map_err(|e| Error::invalid("write the record", &file_name, e.to_string()))?;
+            let text = serde_json::to_vec(record)
+                .map_err(|e| Error::invalid("write the record", &file_name, e.to_string()))?;
             if let Err(e) = file.write_all(&text) {
                 _ = unlinkat(&self.fd, file_name.as_str(), UnlinkatFlags::NoRemoveDir);
                 return Err(Error::io("write the record", self.path.join(&file_name).display(), &e));
@@ -349,7 +351,11 @@ fn default_path() -> PathBuf {
         return path.into();
     }
     let uid = nix::unistd::geteuid().as_raw();
-    let candidates = if uid == 0 { ["/run".to_string(), "/dev/shm".into()] } else { [format!("/run/user/{uid}"), "/dev/shm".into()] };
+    let candidates = if uid == 0 {
+        ["/run".to_string(), "/dev/shm".into()]
+    } else {
+        [format!("/run/user/{uid}"), "/dev/shm".into()]
+    };
     let [own, shared] = candidates;
     if is_tmpfs(&own) {
         return PathBuf::from(own).join("ctr");

@@ -41,7 +41,8 @@ impl User {
         let entry = entries()
             .find(|entry| entry.name == user.as_bytes())
             .or_else(|| number.and_then(|uid| entries().find(|entry| entry.uid == uid)));
-        let uid = entry.as_ref().map(|entry| entry.uid).or(number).ok_or_else(|| missing("user", user, "/etc/passwd"))?;
+        let uid =
+            entry.as_ref().map(|entry| entry.uid).or(number).ok_or_else(|| missing("user", user, "/etc/passwd"))?;
         let gid = match group {
             None => entry.as_ref().map_or(0, |entry| entry.gid),
             Some(group) => lines(&groups)

@@ -1,1 +1,34 @@
-//! room
+//! Images: what a user names becomes the trees that a root is made of.
+//!
+//! [`Store::resolve`] is what `container` calls. Below it, an archive's way is: `compress` (which kind, and its decoder) in
+//! one thread, `archive` (entries; with `pax`, `sparse`, `acl`, `number` for their fields) and `unpack` (files, through the
+//! directory descriptors of `dirs`) in another, `pipeline` around both, `import` around all, `store` underneath.
+//!
+//! Rests on tar(5), POSIX.1-2024 pax, the OCI image specification, and the kernel's Documentation/filesystems/overlayfs.rst.
+
+mod acl;
+mod archive;
+mod compress;
+mod config;
+mod dirs;
+mod entry;
+mod fault;
+mod import;
+mod limits;
+mod number;
+mod pax;
+mod pipeline;
+mod remove;
+mod source;
+mod sparse;
+mod spool;
+mod store;
+mod unpack;
+mod write;
+
+pub use compress::Compression;
+pub use config::ImageConfig;
+pub use limits::Limits;
+pub use pipeline::{Progress, Report};
+pub use source::Source;
+pub use store::Store;

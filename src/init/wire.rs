@@ -145,6 +145,9 @@ pub const PATCH: u16 = 0xff00;
 /// Pseudo call: fail with errno args\[3\] unless args\[2\] bytes at args\[0\] and args\[1\] are the same.
 pub const SAME: u16 = 0xff01;
 
+/// Pseudo call: close the descriptor in slot args\[0\]; the slot is empty then.
+pub const CLOSE: u16 = 0xff02;
+
 /// What a server answers. The host takes every byte of it for hostile where it comes from inside a container.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -244,7 +244,7 @@ impl<'a> Plan<'a> {
 
     /// Closes a descriptor and frees its slot.
     pub fn close(&mut self, slot: Slot) {
-        self.call(libc::SYS_close, [slot.into()]);
+        self.call(i64::from(wire::CLOSE), [u64::from(slot.0).into()]);
         self.slots.used &= !(1 << slot.0);
     }
 

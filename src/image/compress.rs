@@ -1,0 +1,132 @@
+//! Compressed archives, told apart by their first bytes and read as a stream.
+
+use std::io::{self, BufRead, BufReader, Read};
+
+/// How an archive is compressed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Compression {
+    /// Not at all.
+    #[default]
+    None,
+    /// gzip, RFC 1952; also several members one after another, as pigz and bgzip write.
+    Gzip,
+    /// Zstandard, RFC 8878.
+    Zstd,
+    /// xz.
+    Xz,
+    /// bzip2.
+    Bzip2,
+    /// LZ4 frames.
+    Lz4,
+}
+
+/// What zstd(1) itself accepts without `--long`: a window of 128 MiB. Most archives ask for 8 MiB or less.
+const ZSTD_WINDOW_LOG_MOST: u32 = 27;
+/// What `xz -9` needs.
+const XZ_MEMORY_MOST: u64 = 96 << 20;
+
+impl Compression {
+    /// The one whose mark `start` begins with.
+    pub fn of(start: &[u8]) -> Self {
+        match start {
+            [0x1f, 0x8b, ..] => Self::Gzip,
+            // Either a frame or one of the skippable ones, which pzstd and seekable archives start with.
+            [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Self::Zstd,
+            [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Self::Xz,
+            [b'B', b'Z', b'h', b'1'..=b'9', ..] => Self::Bzip2,
+            [0x04, 0x22, 0x4d, 0x18, ..] => Self::Lz4,
+            _ => Self::None,
+        }
+    }
+
+    /// Whether the format itself tells an archive that was cut off.
+    pub fn vouches_for_length(self) -> bool {
+        self != Self::None
+    }
+}
+
+/// The decompressed stream of `input`.
+pub fn reader<'r>(compression: Compression, input: impl BufRead + Send + 'r) -> io::Result<Box<dyn Read + Send + 'r>> {
+    Ok(match compression {
+        Compression::None => Box::new(input),
+        Compression::Gzip => Box::new(Gzip { member: None, input: Some(input) }),
+        Compression::Zstd => {
+            let mut decoder = zstd::Decoder::with_buffer(input)?;
+            decoder.window_log_max(ZSTD_WINDOW_LOG_MOST)?;
+            Box::new(decoder)
+        }
+        Compression::Xz => {
+            let flags = liblzma::stream::CONCATENATED;
+            let stream = liblzma::stream::Stream::new_stream_decoder(XZ_MEMORY_MOST, flags)?;
+            Box::new(liblzma::bufread::XzDecoder::new_stream(input, stream))
+        }
+        Compression::Bzip2 => Box::new(bzip2::bufread::MultiBzDecoder::new(input)),
+        Compression::Lz4 => Box::new(Lz4(lz4_flex::frame::FrameDecoder::new(input))),
+    })
+}
+
+/// gzip members one after another, until the input's end or the zeros that tapes and some mirrors pad with.
+struct Gzip<R> {
+    member: Option<flate2::bufread::GzDecoder<R>>,
+    /// Between two members.
+    input: Option<R>,
+}
+
+impl<R: BufRead> Read for Gzip<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            if let Some(member) = &mut self.member {
+                let length = member.read(buffer)?;
+                if length > 0 || buffer.is_empty() {
+                    return Ok(length);
+                }
+                self.input = self.member.take().map(flate2::bufread::GzDecoder::into_inner);
+            }
+            let Some(mut input) = self.input.take() else { return Ok(0) };
+            if ends(&mut input)? {
+                return Ok(0);
+            }
+            self.member = Some(flate2::bufread::GzDecoder::new(input));
+        }
+    }
+}
+
+/// LZ4 frames one after another; the decoder says 0 at the end of each.
+struct Lz4<R: Read>(lz4_flex::frame::FrameDecoder<R>);
+
+impl<R: BufRead> Read for Lz4<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let length = self.0.read(buffer)?;
+            if length > 0 || buffer.is_empty() || self.0.get_mut().fill_buf()?.is_empty() {
+                return Ok(length);
+            }
+        }
+    }
+}
+
+/// Whether nothing but zeros is left.
+fn ends(input: &mut impl BufRead) -> io::Result<bool> {
+    loop {
+        let bytes = input.fill_buf()?;
+        if bytes.is_empty() {
+            return Ok(true);
+        }
+        if bytes[0] != 0 {
+            return Ok(false);
+        }
+        let zeros = bytes.iter().position(|&byte| byte != 0).unwrap_or(bytes.len());
+        if zeros < bytes.len() {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "garbage between two gzip members"));
+        }
+        input.consume(zeros);
+    }
+}
+
+/// `input`'s compression, and all of `input` again.
+pub fn sniff<'r>(mut input: impl Read + Send + 'r) -> io::Result<(Compression, impl BufRead + Send + 'r)> {
+    let mut start = Vec::new();
+    (&mut input).take(6).read_to_end(&mut start)?;
+    let compression = Compression::of(&start);
+    Ok((compression, BufReader::with_capacity(256 << 10, io::Cursor::new(start).chain(input))))
+}

@@ -1,0 +1,131 @@
+//! Where in a tree we are: a stack of directory descriptors from the root down, which neighbouring entries share.
+//!
+//! A name is walked one component at a time with O_NOFOLLOW, so a symbolic link is never traversed and a name longer than
+//! PATH_MAX is no different from a short one. openat2(2)'s RESOLVE_BENEATH would say the same in one call, but not with
+//! fewer calls: an archive mostly stays in one directory, whose descriptor is at hand here. open(2), path_resolution(7).
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::fs::{self, Mode, OFlags};
+use rustix::io::Errno;
+
+/// The deepest directories that are kept open; the host's descriptors are few (RLIMIT_NOFILE), trees may be deep.
+const OPEN_MOST: usize = 16;
+
+const PATH_FLAGS: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+
+type Make<'m> = &'m mut dyn FnMut(BorrowedFd, &[u8], usize) -> Result<bool, Errno>;
+
+pub struct Dirs {
+    root: OwnedFd,
+    levels: Vec<Level>,
+}
+
+struct Level {
+    name: Vec<u8>,
+    /// `None` where it was closed to stay below [`OPEN_MOST`].
+    fd: Option<OwnedFd>,
+}
+
+/// What [`Dirs::enter`] found missing, or in the way.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// The first `.0` bytes of the path are not there.
+    Missing(usize),
+    /// The first `.0` bytes of the path name something that is no directory; perhaps a symbolic link.
+    NotDirectory(usize),
+    System(Errno),
+}
+
+impl Dirs {
+    pub fn new(root: OwnedFd) -> Self {
+        Self { root, levels: Vec::new() }
+    }
+
+    /// The directory `path` (as [`super::entry::Entry::path`]).
+    pub fn enter(&mut self, path: &[u8]) -> Result<BorrowedFd<'_>, Stop> {
+        self.enter_or_make(path, &mut |_, _, _| Ok(false))
+    }
+
+    /// As [`Dirs::enter`]; `make` is called for each directory that is missing, with its parent, its name and the length of
+    /// the path that it ends, and answers whether it has made it.
+    pub fn enter_or_make(&mut self, path: &[u8], make: Make<'_>) -> Result<BorrowedFd<'_>, Stop> {
+        let mut depth = 0;
+        let mut end = 0;
+        let mut is_known = true;
+        for name in path.split(|&byte| byte == b'/').filter(|name| !name.is_empty()) {
+            end += name.len() + usize::from(depth > 0);
+            is_known = is_known && self.levels.get(depth).is_some_and(|level| level.name == name);
+            if !is_known {
+                self.levels.truncate(depth);
+                self.push(name, end, make)?;
+            }
+            depth += 1;
+        }
+        self.levels.truncate(depth);
+        self.reopen(depth)?;
+        Ok(self.at(depth))
+    }
+
+    /// Forgets `name` in the directory that was entered last: it was replaced.
+    pub fn forget(&mut self, parent: &[u8], name: &[u8]) {
+        let components = parent.split(|&byte| byte == b'/').filter(|name| !name.is_empty()).chain([name]);
+        let mut depth = 0;
+        for name in components {
+            if self.levels.get(depth).is_none_or(|level| level.name != name) {
+                return;
+            }
+            depth += 1;
+        }
+        self.levels.truncate(depth - 1);
+    }
+
+    fn push(&mut self, name: &[u8], end: usize, make: Make<'_>) -> Result<(), Stop> {
+        let depth = self.levels.len();
+        self.reopen(depth)?;
+        let parent = self.at(depth);
+        let fd = match fs::openat(parent, name, PATH_FLAGS, Mode::empty()) {
+            Err(Errno::NOENT) => {
+                if !make(parent, name, end).map_err(Stop::System)? {
+                    return Err(Stop::Missing(end));
+                }
+                fs::openat(parent, name, PATH_FLAGS, Mode::empty())
+            }
+            answer => answer,
+        };
+        let fd = fd.map_err(|errno| match errno {
+            Errno::NOTDIR | Errno::LOOP => Stop::NotDirectory(end),
+            errno => Stop::System(errno),
+        })?;
+        self.levels.push(Level { name: name.into(), fd: Some(fd) });
+        if let Some(far) = self.levels.len().checked_sub(OPEN_MOST + 1) {
+            self.levels[far].fd = None;
+        }
+        Ok(())
+    }
+
+    /// Makes sure that the first `depth` levels end in an open one.
+    fn reopen(&mut self, depth: usize) -> Result<(), Stop> {
+        if depth == 0 || self.levels[depth - 1].fd.is_some() {
+            return Ok(());
+        }
+        let start = self.levels[..depth].iter().rposition(|level| level.fd.is_some()).map_or(0, |last| last + 1);
+        let mut fd = None;
+        for level in &self.levels[start..depth] {
+            let parent = match &fd {
+                Some(fd) => OwnedFd::as_fd(fd),
+                None => self.at(start),
+            };
+            fd = Some(fs::openat(parent, level.name.as_slice(), PATH_FLAGS, Mode::empty()).map_err(Stop::System)?);
+        }
+        self.levels[depth - 1].fd = fd;
+        Ok(())
+    }
+
+    fn at(&self, depth: usize) -> BorrowedFd<'_> {
+        match depth.checked_sub(1).and_then(|level| self.levels[level].fd.as_ref()) {
+            Some(fd) => fd.as_fd(),
+            None => self.root.as_fd(),
+        }
+    }
+}

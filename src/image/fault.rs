@@ -1,0 +1,99 @@
+//! Why an import stops, before the archive's name is known: the parts of a [`crate::Error`] that the reader of the archive
+//! and the unpacker can tell. The caller, who knows the archive, makes the sentence.
+
+use std::{fmt, io};
+
+use rustix::io::Errno;
+
+use crate::{Error, ErrorCode};
+
+pub(crate) type Outcome<T> = std::result::Result<T, Fault>;
+
+#[derive(Debug)]
+pub(crate) enum Fault {
+    /// The archive's own fault; `entry` is empty where the fault is not in one entry.
+    Bad { entry: String, why: String },
+    /// The archive is more than [`super::Limits`] allow.
+    Over { entry: String, why: String, field: &'static str },
+    /// The machine said no to `step` on `object`.
+    System { step: &'static str, object: String, errno: i32 },
+    /// The caller wants no more of it.
+    Cancelled,
+}
+
+impl Fault {
+    pub fn bad(entry: &[u8], why: impl Into<String>) -> Self {
+        Self::Bad { entry: show(entry), why: why.into() }
+    }
+
+    pub fn over(entry: &[u8], field: &'static str, why: impl Into<String>) -> Self {
+        Self::Over { entry: show(entry), why: why.into(), field }
+    }
+
+    pub fn system(step: &'static str, object: &[u8], errno: Errno) -> Self {
+        Self::System { step, object: show(object), errno: errno.raw_os_error() }
+    }
+
+    /// What a failed read of the archive means. Decoders report damage as an `io::Error` without an errno, and the threads
+    /// that read pass faults on inside of one.
+    pub fn read(error: io::Error) -> Self {
+        let error = match error.downcast::<Self>() {
+            Ok(fault) => return fault,
+            Err(error) => error,
+        };
+        match error.raw_os_error() {
+            Some(errno) => Self::System { step: "read", object: String::new(), errno },
+            None if error.kind() == io::ErrorKind::UnexpectedEof => Self::cut_off(b""),
+            None => Self::Bad { entry: String::new(), why: format!("its compressed data is damaged: {error}") },
+        }
+    }
+
+    pub fn cut_off(entry: &[u8]) -> Self {
+        Self::bad(entry, "the archive is cut off in the middle")
+    }
+
+    /// The sentence for the user: `archive` is what he named.
+    pub fn into_error(self, archive: &str) -> Error {
+        let place = |entry: String| if entry.is_empty() { archive.into() } else { format!("{archive}, entry {entry}") };
+        match self {
+            Self::Bad { entry, why } => Error::new(ErrorCode::BadImage, "unpack", place(entry), libc::EINVAL, why),
+            Self::Over { entry, why, field } => {
+                Error::new(ErrorCode::BadImage, "unpack", place(entry), libc::E2BIG, why)
+                    .mend(format!("raise the import's limit \"{field}\" if you trust the archive"))
+            }
+            Self::System { step, object, errno } => {
+                let error = Error::system(step, place(object), errno);
+                match errno {
+                    libc::ENOSPC | libc::EDQUOT => {
+                        error.mend("free space on the store's file system, or set CTR_STORE_DIR to one with room")
+                    }
+                    libc::EMFILE | libc::ENFILE => error.mend("close files or raise RLIMIT_NOFILE"),
+                    _ => error,
+                }
+            }
+            Self::Cancelled => {
+                Error::new(ErrorCode::Interrupted, "import", archive, libc::EINTR, "cancelled; nothing of it is left")
+            }
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(to, "{self:?}")
+    }
+}
+
+impl std::error::Error for Fault {}
+
+/// A name from an archive as a person can read it: printable, and of a length that fits in a sentence.
+pub(crate) fn show(name: &[u8]) -> String {
+    const MOST: usize = 200;
+    if name.len() > MOST {
+        return format!("{}…({} bytes)", name[..MOST].escape_ascii(), name.len());
+    }
+    match std::str::from_utf8(name) {
+        Ok(text) if !text.chars().any(char::is_control) => text.into(),
+        _ => name.escape_ascii().to_string(),
+    }
+}

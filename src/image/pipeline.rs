@@ -1,0 +1,308 @@
+//! An archive's bytes on their way: one thread reads and decompresses, another takes the archive apart and hashes, the
+//! caller's own waits and reports progress.
+//!
+//! We are guests, so the threads are made with every signal blocked (no handler of the host ever runs on them, and a write
+//! past RLIMIT_FSIZE is an error instead of SIGXFSZ), and the one that makes files has an umask of its own.
+
+use std::io::{self, BufRead, Read};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
+use std::thread::{self, ScopedJoinHandle};
+use std::time::Duration;
+
+use nix::sched::CloneFlags;
+use nix::sys::signal::{SigSet, SigmaskHow};
+use nix::sys::stat::Mode;
+use sha2::{Digest, Sha256};
+
+use super::compress::{self, Compression};
+use super::fault::{Fault, Outcome};
+use super::limits::Limits;
+
+/// One piece on its way; eight of them are all the memory that a slow side costs.
+const PIECE: usize = 256 << 10;
+const PIECES: usize = 8;
+
+/// How often the caller hears of progress.
+const REPORT_EVERY: Duration = Duration::from_millis(100);
+
+/// How far an import is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Progress {
+    /// Bytes of the archive read so far, as it is (compressed).
+    pub bytes: u64,
+    /// Bytes that it has; 0 where that can't be known (a pipe).
+    pub total: u64,
+    /// Entries unpacked so far.
+    pub entries: u64,
+}
+
+/// Hears of progress and says whether to go on.
+pub type Report<'r> = &'r mut dyn FnMut(Progress) -> bool;
+
+/// What the threads tell the caller.
+pub struct Counters {
+    total: u64,
+    read: AtomicU64,
+    entries: AtomicU64,
+    stop: AtomicBool,
+}
+
+impl Counters {
+    /// One more entry.
+    pub fn entry(&self) {
+        self.entries.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn progress(&self) -> Progress {
+        let (bytes, entries) = (self.read.load(Ordering::Relaxed), self.entries.load(Ordering::Relaxed));
+        Progress { bytes, total: self.total, entries }
+    }
+}
+
+/// What went through.
+pub struct Passed<T> {
+    pub value: T,
+    /// SHA-256 of all decompressed bytes.
+    pub digest: [u8; 32],
+    /// SHA-256 of all bytes as they were; only where it was asked for.
+    pub blob_digest: Option<[u8; 32]>,
+    /// Decompressed bytes.
+    pub bytes: u64,
+    pub compression: Compression,
+}
+
+pub struct Source<'s> {
+    pub input: Box<dyn Read + Send + 's>,
+    /// Its length, 0 where that is not known.
+    pub total: u64,
+    /// Also hash the bytes as they come.
+    pub hash_blob: bool,
+}
+
+/// Sends `source` through `work`, and the rest that `work` leaves unread after it.
+pub fn run<T: Send>(
+    source: Source<'_>,
+    limits: &Limits,
+    report: Report<'_>,
+    work: impl FnOnce(&mut Stream<'_>, &Counters, bool) -> Outcome<T> + Send,
+) -> Outcome<Passed<T>> {
+    let counters = Counters {
+        total: source.total,
+        read: AtomicU64::new(0),
+        entries: AtomicU64::new(0),
+        stop: AtomicBool::new(false),
+    };
+    let (pieces, taken) = sync_channel(PIECES);
+    let (back, recycled) = channel();
+    let (done, finished) = sync_channel::<()>(1);
+    thread::scope(|scope| {
+        let reader = spawn(scope, "ctr-inflate", || read(source, limits, &counters, pieces, recycled))?;
+        let worker = spawn(scope, "ctr-unpack", || {
+            let answer = unpack(taken, back, &counters, work);
+            // The caller waits for this, or for the end of `done` where a panic skips it.
+            let _ = done.send(());
+            answer
+        })?;
+        while finished.recv_timeout(REPORT_EVERY) == Err(RecvTimeoutError::Timeout) {
+            if !report(counters.progress()) {
+                counters.stop.store(true, Ordering::Relaxed);
+            }
+        }
+        let worker = join(worker);
+        let (blob_digest, compression) = join(reader)?;
+        let (value, digest, bytes) = worker?;
+        // The last report, complete; by now there is nothing that could be cancelled.
+        report(counters.progress());
+        Ok(Passed { value, digest, blob_digest, bytes, compression })
+    })
+}
+
+/// Runs `work` on a thread of its own with signals blocked and, where the kernel lets us, an umask of its own of 0.
+/// `work` is told whether it has that.
+fn spawn<'scope, T: Send + 'scope>(
+    scope: &'scope thread::Scope<'scope, '_>,
+    name: &str,
+    work: impl FnOnce() -> T + Send + 'scope,
+) -> Outcome<ScopedJoinHandle<'scope, T>> {
+    let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK);
+    let thread = thread::Builder::new().name(name.into()).spawn_scoped(scope, work);
+    if let Ok(before) = before {
+        // Setting a mask that was valid before can't fail.
+        let _ = before.thread_set_mask();
+    }
+    thread.map_err(|error| Fault::System {
+        step: "start a thread for",
+        object: String::new(),
+        errno: error.raw_os_error().unwrap_or(libc::EAGAIN),
+    })
+}
+
+fn join<T>(thread: ScopedJoinHandle<'_, T>) -> T {
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+type Piece = io::Result<Vec<u8>>;
+
+fn read(
+    source: Source<'_>,
+    limits: &Limits,
+    counters: &Counters,
+    pieces: SyncSender<Piece>,
+    recycled: Receiver<Vec<u8>>,
+) -> Outcome<(Option<[u8; 32]>, Compression)> {
+    let mut hasher = source.hash_blob.then(Sha256::new);
+    let mut compression = Compression::None;
+    let tap = Tap { input: source.input, hasher: hasher.as_mut(), counters };
+    let answer = (|| -> io::Result<()> {
+        let (kind, input) = compress::sniff(tap)?;
+        compression = kind;
+        let mut reader = compress::reader(kind, input)?;
+        let mut out = 0u64;
+        loop {
+            let mut piece = recycled.try_recv().unwrap_or_else(|_| Vec::with_capacity(PIECE));
+            piece.resize(PIECE, 0);
+            let (length, end) = fill(&mut *reader, &mut piece);
+            piece.truncate(length);
+            out += length as u64;
+            if out > limits.bytes {
+                return Err(over("bytes", format!("more than {} bytes", limits.bytes)));
+            }
+            let read = counters.read.load(Ordering::Relaxed);
+            if limits.is_bomb(read, out) {
+                return Err(over("ratio", format!("it unpacks to over {} times its size", limits.ratio)));
+            }
+            // A closed channel: the other side has failed, and says why.
+            let is_last = length < PIECE;
+            if length > 0 && pieces.send(Ok(piece)).is_err() {
+                return Ok(());
+            }
+            end?;
+            if is_last {
+                return Ok(());
+            }
+        }
+    })();
+    if let Err(error) = answer {
+        let _ = pieces.send(Err(error));
+    }
+    Ok((hasher.map(|hasher| hasher.finalize().into()), compression))
+}
+
+/// Reads until `buffer` is full or the input ends, well or badly. The bytes before damage are worth having: the archive's
+/// own fault may be the better story.
+fn fill(reader: &mut dyn Read, buffer: &mut [u8]) -> (usize, io::Result<()>) {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match reader.read(&mut buffer[filled..]) {
+            Ok(0) => break,
+            Ok(length) => filled += length,
+            Err(error) => return (filled, Err(error)),
+        }
+    }
+    (filled, Ok(()))
+}
+
+fn over(field: &'static str, why: String) -> io::Error {
+    io::Error::other(Fault::over(b"", field, why))
+}
+
+/// Counts and hashes what is read, and stops when the caller says so.
+struct Tap<'t, R> {
+    input: R,
+    hasher: Option<&'t mut Sha256>,
+    counters: &'t Counters,
+}
+
+impl<R: Read> Read for Tap<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.counters.stop.load(Ordering::Relaxed) {
+            return Err(io::Error::other(Fault::Cancelled));
+        }
+        let length = loop {
+            match self.input.read(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                answer => break answer?,
+            }
+        };
+        if let Some(hasher) = &mut self.hasher {
+            hasher.update(&buffer[..length]);
+        }
+        self.counters.read.fetch_add(length as u64, Ordering::Relaxed);
+        Ok(length)
+    }
+}
+
+/// The decompressed bytes, as the unpacking thread sees them.
+pub struct Stream<'s> {
+    pieces: Receiver<Piece>,
+    back: Sender<Vec<u8>>,
+    piece: Vec<u8>,
+    at: usize,
+    hasher: Sha256,
+    bytes: u64,
+    counters: &'s Counters,
+}
+
+fn unpack<T>(
+    pieces: Receiver<Piece>,
+    back: Sender<Vec<u8>>,
+    counters: &Counters,
+    work: impl FnOnce(&mut Stream<'_>, &Counters, bool) -> Outcome<T>,
+) -> Outcome<(T, [u8; 32], u64)> {
+    let own_umask = nix::sched::unshare(CloneFlags::CLONE_FS).is_ok();
+    if own_umask {
+        nix::sys::stat::umask(Mode::empty());
+    }
+    let hasher = Sha256::new();
+    let mut stream = Stream { pieces, back, piece: Vec::new(), at: 0, hasher, bytes: 0, counters };
+    let value = work(&mut stream, counters, own_umask)?;
+    // What follows an archive's end belongs to the digest, and a compressed one has its checksum there.
+    loop {
+        let length = stream.fill_buf().map_err(Fault::read)?.len();
+        if length == 0 {
+            break;
+        }
+        stream.consume(length);
+    }
+    Ok((value, stream.hasher.finalize().into(), stream.bytes))
+}
+
+impl BufRead for Stream<'_> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.at == self.piece.len() {
+            if self.counters.stop.load(Ordering::Relaxed) {
+                return Err(io::Error::other(Fault::Cancelled));
+            }
+            let next = match self.pieces.recv() {
+                Ok(next) => next?,
+                // The reader has sent all and gone.
+                Err(_) => Vec::new(),
+            };
+            self.hasher.update(&next);
+            self.bytes += next.len() as u64;
+            let old = std::mem::replace(&mut self.piece, next);
+            self.at = 0;
+            if old.capacity() > 0 {
+                // The reader may be gone already.
+                let _ = self.back.send(old);
+            }
+        }
+        Ok(&self.piece[self.at..])
+    }
+
+    fn consume(&mut self, length: usize) {
+        self.at += length;
+    }
+}
+
+impl Read for Stream<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let piece = self.fill_buf()?;
+        let length = piece.len().min(buffer.len());
+        buffer[..length].copy_from_slice(&piece[..length]);
+        self.consume(length);
+        Ok(length)
+    }
+}

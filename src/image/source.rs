@@ -1,0 +1,253 @@
+//! From what a user names to where the root comes from.
+//!
+//! The second time, a tarball costs a stat, a readlink and the opening of its image record. The file is known by device,
+//! inode, size, mtime and ctime, and only where these could be trusted: a file that was changed within the tick of the
+//! kernel's clock in which it was read may change again without a trace, so its reading waits for the tick to pass.
+
+use std::ffi::OsStr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::fs::{self, AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, Stat};
+use rustix::io::Errno;
+use rustix::time::{ClockId, clock_gettime};
+use serde::{Deserialize, Serialize};
+
+use super::config::ImageConfig;
+use super::import;
+use super::pipeline::Report;
+use super::store::{Store, try_lock};
+use crate::{Error, ErrorCode, Result};
+
+/// Where a container's root comes from.
+#[derive(Debug)]
+#[non_exhaustive]
+#[expect(clippy::large_enum_variant, reason = "there is one at a time, and it is taken apart at once")]
+pub enum Source {
+    /// This machine's own /usr, /bin, /lib, /etc, read-only.
+    Host,
+    /// A directory of the caller's, canonical.
+    Directory(PathBuf),
+    /// Unpacked trees in the store.
+    Layers {
+        /// Lowest first, absolute.
+        layers: Vec<PathBuf>,
+        /// What the image says about how to run it.
+        config: ImageConfig,
+        /// `sha256:HEX`.
+        digest: String,
+        /// A shared flock(2): as long as it, or a duplicate, is open anywhere, the image can't be removed.
+        lock: OwnedFd,
+    },
+}
+
+/// What images/HEX holds.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Record {
+    /// Layers' names, lowest first.
+    pub layers: Vec<String>,
+    #[serde(default)]
+    pub config: ImageConfig,
+    /// Bytes of all layers' uncompressed archives.
+    pub size: u64,
+    /// Seconds since 1970.
+    pub created: u64,
+}
+
+/// More than any record has; one of that size was written by someone else.
+const RECORD_MOST: usize = 16 << 20;
+
+/// An image record in use.
+pub(super) struct Loaded {
+    pub record: Record,
+    pub lock: OwnedFd,
+}
+
+impl Store {
+    /// What `image` names: `"host"`, a directory, an archive (imported where it is not yet known), or the name of an
+    /// imported image. What exists as a path is that path.
+    pub fn resolve(&self, image: &OsStr) -> Result<Source> {
+        self.resolve_with(image, &mut |_| true)
+    }
+
+    /// As [`Store::resolve`]; `report` hears of an import's progress and can stop it by answering false.
+    pub fn resolve_with(&self, image: &OsStr, report: Report<'_>) -> Result<Source> {
+        if image == "host" {
+            return Ok(Source::Host);
+        }
+        if image.is_empty() {
+            return Err(Error::invalid("find the image", "\"\"", "its name is empty"));
+        }
+        let path = Path::new(image);
+        let stat = match fs::statat(CWD, path, AtFlags::empty()) {
+            Ok(stat) => stat,
+            Err(errno @ (Errno::NOENT | Errno::NOTDIR)) => return Err(not_found(path, errno)),
+            Err(errno) => return Err(Error::system("find the image", path.display(), errno.raw_os_error())),
+        };
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::Directory => std::fs::canonicalize(path)
+                .map(Source::Directory)
+                .map_err(|error| Error::io("find the image", path.display(), &error)),
+            FileType::RegularFile => {
+                let digest = match self.seen(&stat)? {
+                    Some(loaded) => loaded,
+                    None => import::file(self, path, report)?,
+                };
+                Ok(self.source(digest))
+            }
+            _ => Err(Error::new(
+                ErrorCode::BadImage,
+                "use the image",
+                path.display(),
+                libc::EINVAL,
+                "it is neither a file nor a directory",
+            )
+            .mend("import a pipe by its descriptor")),
+        }
+    }
+
+    pub(super) fn source(&self, (digest, loaded): (String, Loaded)) -> Source {
+        Source::Layers {
+            layers: loaded.record.layers.iter().map(|layer| self.layer_path(layer)).collect(),
+            config: loaded.record.config,
+            digest: format!("sha256:{digest}"),
+            lock: loaded.lock,
+        }
+    }
+
+    /// The image that was made from the file of `stat`, if it was and is still here.
+    pub(super) fn seen(&self, stat: &Stat) -> Result<Option<(String, Loaded)>> {
+        let Some(root) = self.root()? else { return Ok(None) };
+        let mut buffer = [0u8; 256];
+        let Ok(length) = fs::readlinkat_raw(root, seen_name(stat), &mut buffer[..]) else { return Ok(None) };
+        let text = std::str::from_utf8(&buffer[..length]).unwrap_or_default();
+        let Some(digest) = text.strip_prefix(&seen_state(stat)) else { return Ok(None) };
+        Ok(self.load(digest)?.map(|loaded| (digest.into(), loaded)))
+    }
+
+    /// Remembers that the file of `stat` is the image `digest`. A failure costs only time, later.
+    pub(super) fn remember(&self, stat: &Stat, digest: &str) {
+        let Ok(Some(root)) = self.root() else { return };
+        let name = seen_name(stat);
+        let temporary = format!("tmp/seen-{}", rustix::process::getpid().as_raw_nonzero());
+        let text = seen_state(stat) + digest;
+        let _ = fs::unlinkat(root, &temporary, AtFlags::empty());
+        if fs::symlinkat(text, root, &temporary).is_ok() {
+            let _ = fs::renameat(root, &temporary, root, name);
+        }
+    }
+
+    /// The image `digest`, marked as in use; `None` when it is not (or no longer wholly) here.
+    pub(super) fn load(&self, digest: &str) -> Result<Option<Loaded>> {
+        let Some(root) = self.root()? else { return Ok(None) };
+        if !is_digest(digest) {
+            return Ok(None);
+        }
+        let name = format!("images/{digest}");
+        let lock = match fs::openat(root, &name, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()) {
+            Ok(lock) => lock,
+            Err(Errno::NOENT) => return Ok(None),
+            Err(errno) => return Err(self.failed("open an image in", errno)),
+        };
+        // An exclusive lock is that of someone who removes it.
+        let locked = try_lock(&lock, FlockOperation::NonBlockingLockShared);
+        if !locked.map_err(|errno| self.failed("lock an image in", errno))? {
+            return Ok(None);
+        }
+        let stat = fs::fstat(&lock).map_err(|errno| self.failed("look at an image in", errno))?;
+        if stat.st_nlink == 0 {
+            return Ok(None);
+        }
+        let mut text = vec![0; usize::try_from(stat.st_size).unwrap_or(0).min(RECORD_MOST)];
+        let length = rustix::io::read(&lock, &mut text[..]).map_err(|errno| self.failed("read an image in", errno))?;
+        text.truncate(length);
+        let record: Record = match serde_json::from_slice(&text) {
+            Ok(record) => record,
+            Err(error) => {
+                return Err(Error::new(
+                    ErrorCode::BadImage,
+                    "read",
+                    self.path().join(name).display(),
+                    libc::EINVAL,
+                    format!("it is damaged: {error}"),
+                )
+                .mend("remove it and import the image again"));
+            }
+        };
+        for layer in &record.layers {
+            // Someone may have removed it by hand: import again then, instead of failing at the mount.
+            if !is_digest(layer)
+                || fs::accessat(root, format!("layers/{layer}/fs"), fs::Access::EXISTS, AtFlags::empty()).is_err()
+            {
+                return Ok(None);
+            }
+        }
+        Ok(Some(Loaded { record, lock }))
+    }
+}
+
+/// Digests are used as file names, so they are looked at first.
+pub(super) fn is_digest(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+fn not_found(path: &Path, errno: Errno) -> Error {
+    let is_path = path.as_os_str().as_bytes().contains(&b'/');
+    let error = Error::system("find the image", path.display(), errno.raw_os_error()).with_code(ErrorCode::NotFound);
+    if is_path { error } else { error.mend("give a tarball, a directory, or \"host\"") }
+}
+
+fn seen_name(stat: &Stat) -> String {
+    format!("seen/{:x}-{:x}", stat.st_dev, stat.st_ino)
+}
+
+/// The number in front is that of this way to unpack: a change that gives other trees counts it up.
+fn seen_state(stat: &Stat) -> String {
+    format!(
+        "1 {} {}.{:09} {}.{:09} ",
+        stat.st_size, stat.st_mtime, stat.st_mtime_nsec, stat.st_ctime, stat.st_ctime_nsec
+    )
+}
+
+/// Whether two looks saw the same file in the same state.
+pub(super) fn is_same(one: &Stat, other: &Stat) -> bool {
+    seen_name(one) == seen_name(other) && seen_state(one) == seen_state(other)
+}
+
+/// The file's state, once its next change is sure to show in it; the second answer is false where that can't be had.
+///
+/// Local file systems stamp with the kernel's coarse clock, which stands still for a jiffy (10 ms at most). Some have whole
+/// seconds or two (ext3, vfat), which shows in the nanoseconds, and a file server has a clock of its own.
+pub(super) fn settled(fd: impl AsFd) -> std::result::Result<(Stat, bool), Errno> {
+    const NFS: i64 = 0x6969;
+    const SMB2: i64 = 0xfe53_4d42;
+    const CIFS: i64 = 0xff53_4d42;
+    const FUSE: i64 = 0x6573_5546;
+    const V9FS: i64 = 0x0102_1997;
+    const CEPH: i64 = 0x00c3_6400;
+    let is_remote =
+        fs::fstatfs(&fd).is_ok_and(|stat| [NFS, SMB2, CIFS, FUSE, V9FS, CEPH].contains(&(stat.f_type & 0xffff_ffff)));
+    for _ in 0..3 {
+        let stat = fs::fstat(&fd)?;
+        let tick = match (is_remote, stat.st_ctime_nsec == 0 || stat.st_mtime_nsec == 0) {
+            (true, _) => Duration::from_secs(60),
+            (false, true) => Duration::from_secs(2),
+            (false, false) => Duration::from_millis(20),
+        };
+        let now = clock_gettime(ClockId::Realtime);
+        let age = |seconds: i64, nanos: u64| {
+            (i128::from(now.tv_sec) - i128::from(seconds)) * 1_000_000_000 + i128::from(now.tv_nsec) - i128::from(nanos)
+        };
+        // The ctime decides: an mtime can be set to anything, but not without a new ctime.
+        let left = tick.as_nanos() as i128 - age(stat.st_ctime, stat.st_ctime_nsec as u64);
+        match left {
+            ..=0 => return Ok((stat, true)),
+            // From the future, or on a clock too coarse to wait for.
+            50_000_000.. => return Ok((stat, false)),
+            left => std::thread::sleep(Duration::from_nanos(left as u64)),
+        }
+    }
+    Ok((fs::fstat(&fd)?, false))
+}

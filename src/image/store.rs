@@ -1,0 +1,299 @@
+//! The store: where unpacked images are kept, one per user. What is in it is found by digest, and what is not finished is
+//! never in it under a digest.
+//!
+//! ```text
+//! STORE/                 0700, of the user
+//!   layers/HEX/fs/       a tree of files; HEX is the SHA-256 of the layer's uncompressed tar (OCI: DiffID)
+//!   layers/HEX/kept      what such a tree can't hold (devices, foreign owners): a tar of headers; often missing
+//!   images/HEX           an image's layers and configuration, JSON; a shared flock(2) on it says that it is in use
+//!   names/NAME           symbolic link whose text is an image's HEX
+//!   seen/DEV-INO         symbolic link whose text says which file of the host was imported as which image
+//!   tmp/…                what is being made, each locked by its maker; what is not locked is swept
+//!   lock                 shared by imports, exclusive for the removal of layers
+//! ```
+//! Everything moves from tmp/ to its place by rename(2). Nothing is synced to disk: the store can be made again.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use rustix::fs::{self, AtFlags, Dir, FileType, FlockOperation, Mode, OFlags};
+use rustix::io::Errno;
+
+use super::fault::Fault;
+use super::limits::Limits;
+use super::remove;
+use crate::{Error, ErrorCode, Result};
+
+/// Where images are kept.
+#[derive(Debug)]
+pub struct Store {
+    place: PathBuf,
+    root: OnceLock<OwnedFd>,
+    pub(super) limits: Limits,
+}
+
+const DIRECTORIES: [&str; 5] = ["layers", "images", "names", "seen", "tmp"];
+
+/// How long a wait for another process's import sleeps between two looks, so that it can be cancelled.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+impl Store {
+    /// The store at `dir`; without one at CTR_STORE_DIR, /var/lib/ctr (root) or $XDG_DATA_HOME/ctr (others). Touches
+    /// nothing until something is looked up or imported, and makes the directory only for an import.
+    pub fn open(dir: Option<&Path>) -> Result<Self> {
+        let place = match dir {
+            Some(dir) => dir.to_path_buf(),
+            None => default_place()?,
+        };
+        let place =
+            std::path::absolute(&place).map_err(|error| Error::io("find the store", place.display(), &error))?;
+        Ok(Self { place, root: OnceLock::new(), limits: Limits::default() })
+    }
+
+    /// The same store with other bounds for what is imported.
+    #[must_use]
+    pub fn with_limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Its directory.
+    pub fn path(&self) -> &Path {
+        &self.place
+    }
+
+    /// The tree of a layer.
+    pub(super) fn layer_path(&self, layer: &str) -> PathBuf {
+        self.place.join("layers").join(layer).join("fs")
+    }
+
+    /// The store's directory; `None` where there is none yet.
+    pub(super) fn root(&self) -> Result<Option<BorrowedFd<'_>>> {
+        if let Some(root) = self.root.get() {
+            return Ok(Some(root.as_fd()));
+        }
+        match fs::open(&self.place, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()) {
+            Ok(root) => self.verified(root).map(Some),
+            Err(Errno::NOENT) => Ok(None),
+            Err(errno) => Err(self.failed("open", errno)),
+        }
+    }
+
+    /// The store's directory, made where it is missing.
+    pub(super) fn made(&self) -> Result<BorrowedFd<'_>> {
+        let root = match self.root()? {
+            Some(root) => root,
+            None => {
+                // The directories above are the user's own as well (~/.local/share), and as private.
+                use std::os::unix::fs::DirBuilderExt;
+                std::fs::DirBuilder::new()
+                    .recursive(true)
+                    .mode(0o700)
+                    .create(&self.place)
+                    .map_err(|error| Error::io("create", self.place.display(), &error).mend(PLACE_MEND))?;
+                match self.root()? {
+                    Some(root) => root,
+                    None => return Err(self.failed("open", Errno::NOENT)),
+                }
+            }
+        };
+        for name in DIRECTORIES {
+            match fs::mkdirat(root, name, Mode::RWXU) {
+                Ok(()) | Err(Errno::EXIST) => {}
+                Err(errno) => return Err(self.failed("create a directory in", errno)),
+            }
+        }
+        Ok(root)
+    }
+
+    /// Unpacked images hold setuid programs and other people's secrets, so nobody else may reach them (CVE-2021-41091).
+    fn verified(&self, root: OwnedFd) -> Result<BorrowedFd<'_>> {
+        let stat = fs::fstat(&root).map_err(|errno| self.failed("look at", errno))?;
+        let refuse = |why: String| {
+            Err(Error::new(ErrorCode::Invalid, "use the store", self.place.display(), libc::EPERM, why)
+                .mend(PLACE_MEND))
+        };
+        if stat.st_uid != rustix::process::geteuid().as_raw() {
+            return refuse(format!("it belongs to user {}", stat.st_uid));
+        }
+        if stat.st_mode & 0o7077 != 0 {
+            // An empty one was made for us, by someone who thought of no mode.
+            if !is_empty(&root).map_err(|errno| self.failed("look into", errno))? {
+                return refuse(format!("its mode is {:04o}, so others can reach into it", stat.st_mode & 0o7777));
+            }
+            fs::fchmod(&root, Mode::RWXU).map_err(|errno| self.failed("chmod", errno))?;
+        }
+        Ok(self.root.get_or_init(|| root).as_fd())
+    }
+
+    pub(super) fn failed(&self, step: &str, errno: Errno) -> Error {
+        let error = Error::system(step, self.place.display(), errno.raw_os_error());
+        match errno {
+            Errno::ACCESS | Errno::PERM | Errno::ROFS | Errno::NOSPC | Errno::DQUOT => error.mend(PLACE_MEND),
+            _ => error,
+        }
+    }
+
+    /// A new private directory in tmp/, locked for as long as it is held.
+    pub(super) fn workspace(&self) -> Result<Workspace<'_>> {
+        let root = self.made()?;
+        let pid = rustix::process::getpid().as_raw_nonzero();
+        for attempt in 0..u32::MAX {
+            let name = format!("tmp/{pid}-{attempt}");
+            match fs::mkdirat(root, &name, Mode::RWXU) {
+                Ok(()) => {}
+                Err(Errno::EXIST) => continue,
+                Err(errno) => return Err(self.failed("create a directory in", errno)),
+            }
+            // A sweeper may have been faster than our lock.
+            match fs::openat(root, &name, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()) {
+                Ok(fd) if try_lock(&fd, FlockOperation::NonBlockingLockExclusive) == Ok(true) && is_there(&fd) => {
+                    // A default ACL of the directory above would be added to every file's mode.
+                    let _ = fs::fremovexattr(&fd, "system.posix_acl_default");
+                    return Ok(Workspace { root, name, fd });
+                }
+                _ => {}
+            }
+        }
+        Err(self.failed("create a directory in", Errno::EXIST))
+    }
+
+    /// Removes what imports left that were killed.
+    pub(super) fn sweep(&self) -> Result<()> {
+        let root = self.made()?;
+        let failed = |errno| self.failed("sweep", errno);
+        let tmp = fs::openat(root, "tmp", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+            .map_err(failed)?;
+        for entry in Dir::read_from(&tmp).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let name = entry.file_name();
+            if matches!(name.to_bytes(), b"." | b"..") {
+                continue;
+            }
+            let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+            match fs::openat(&tmp, name, flags, Mode::empty()) {
+                Ok(fd) if try_lock(&fd, FlockOperation::NonBlockingLockExclusive) == Ok(true) => {}
+                // A symbolic link on its way to its place; made and moved in two calls.
+                Err(Errno::LOOP) => {}
+                _ => continue,
+            }
+            // Whoever sweeps at the same time may have it already.
+            let _ = match entry.file_type() {
+                FileType::Directory => remove::tree(tmp.as_fd(), name.to_bytes()),
+                _ => fs::unlinkat(&tmp, name, AtFlags::empty()),
+            };
+        }
+        Ok(())
+    }
+
+    /// Waits for the lock file `name`. `go_on` is asked between two looks.
+    pub(super) fn lock(&self, name: &str, shared: bool, go_on: &mut dyn FnMut() -> bool) -> Result<Lock<'_>> {
+        let root = self.made()?;
+        let flags = OFlags::RDONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let operation = match shared {
+            true => FlockOperation::NonBlockingLockShared,
+            false => FlockOperation::NonBlockingLockExclusive,
+        };
+        loop {
+            let fd = fs::openat(root, name, flags, Mode::RUSR | Mode::WUSR)
+                .map_err(|errno| self.failed("make a lock in", errno))?;
+            loop {
+                if try_lock(&fd, operation).map_err(|errno| self.failed("lock", errno))? {
+                    break;
+                }
+                if !go_on() {
+                    return Err(Fault::Cancelled.into_error(&self.place.to_string_lossy()));
+                }
+                std::thread::sleep(LOOK_EVERY);
+            }
+            // Its last holder may have removed it before letting go.
+            if is_there(&fd) {
+                return Ok(Lock { root, name: name.into(), _fd: fd });
+            }
+        }
+    }
+}
+
+const PLACE_MEND: &str = "set CTR_STORE_DIR to a directory of your own, mode 0700, with room";
+
+/// A lock file in the store. One in tmp/ is removed when it is let go.
+pub(super) struct Lock<'s> {
+    root: BorrowedFd<'s>,
+    name: String,
+    _fd: OwnedFd,
+}
+
+impl Drop for Lock<'_> {
+    fn drop(&mut self) {
+        if self.name.starts_with("tmp/") {
+            let _ = fs::unlinkat(self.root, &self.name, AtFlags::empty());
+        }
+    }
+}
+
+/// A directory in tmp/ that nobody else touches, removed with all in it when it is dropped.
+pub(super) struct Workspace<'s> {
+    root: BorrowedFd<'s>,
+    name: String,
+    fd: OwnedFd,
+}
+
+impl Workspace<'_> {
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+impl Drop for Workspace<'_> {
+    fn drop(&mut self) {
+        // What can't be removed now, the next sweep removes.
+        let _ = remove::tree(self.root, self.name.as_bytes());
+    }
+}
+
+/// Takes a flock; false when someone else has it.
+pub(super) fn try_lock(fd: impl AsFd, operation: FlockOperation) -> std::result::Result<bool, Errno> {
+    loop {
+        match fs::flock(&fd, operation) {
+            Ok(()) => return Ok(true),
+            Err(Errno::WOULDBLOCK) => return Ok(false),
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+}
+
+/// Whether an open file still has a name.
+pub(super) fn is_there(fd: impl AsFd) -> bool {
+    fs::fstat(fd).is_ok_and(|stat| stat.st_nlink > 0)
+}
+
+fn is_empty(dir: impl AsFd) -> std::result::Result<bool, Errno> {
+    for entry in Dir::read_from(dir)? {
+        if !matches!(entry?.file_name().to_bytes(), b"." | b"..") {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn default_place() -> Result<PathBuf> {
+    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    if let Some(place) = variable("CTR_STORE_DIR") {
+        return Ok(place);
+    }
+    if rustix::process::geteuid().is_root() {
+        return Ok("/var/lib/ctr".into());
+    }
+    // The XDG base directory specification has relative paths ignored.
+    if let Some(data) = variable("XDG_DATA_HOME").filter(|data| data.is_absolute()) {
+        return Ok(data.join("ctr"));
+    }
+    match variable("HOME").filter(|home| home.is_absolute()) {
+        Some(home) => Ok(home.join(".local/share/ctr")),
+        None => Err(Error::new(ErrorCode::Invalid, "find the store", "", libc::ENOENT, "HOME is not set")
+            .mend("set CTR_STORE_DIR or HOME")),
+    }
+}

@@ -1,0 +1,463 @@
+//! Makes a tree of files from an archive's entries, all of it below one directory descriptor.
+//!
+//! Nothing here takes a path apart or puts one together: a parent comes from [`Dirs`], what is made is one component below
+//! it, and nothing that exists is ever opened for writing or followed. So an entry can replace what an earlier one made,
+//! and can't reach anything else. The thread should have an umask of its own (see `pipeline`).
+
+use std::fs::File;
+use std::io::{BufRead, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::FileExt;
+
+use rustix::fs::{self, AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags};
+use rustix::io::Errno;
+
+use super::archive::Archive;
+use super::dirs::{Dirs, Stop};
+use super::entry::{Entry, Kind};
+use super::fault::{Fault, Outcome};
+use super::limits::Limits;
+use super::remove;
+use super::spool::{Replay, Spool};
+
+/// Where an owner and a mode are kept that the file itself can't have: "uid:gid:mode", the mode in octal.
+pub const OWNER_XATTR: &str = "user.ctr.owner";
+
+/// Rounds over the hard links whose target came later; more than links to links ever need.
+const LINK_ROUNDS: usize = 16;
+
+pub struct Unpack<'a> {
+    limits: &'a Limits,
+    dirs: Dirs,
+    /// Where hard links' targets are looked up, so that the walk in `dirs` keeps its place.
+    targets: Dirs,
+    work: Work<'a>,
+    /// Directories change their times while they are filled, and a mode could keep us out, so both come last.
+    directories: Option<Spool>,
+    /// Hard links to what is not yet there.
+    links: Option<Spool>,
+    /// What the tree can't hold: devices, and owners and attributes that this user or file system can't give.
+    kept: Option<Spool>,
+    identity: Identity,
+}
+
+/// The directory for what must wait.
+struct Work<'a>(BorrowedFd<'a>);
+
+impl Work<'_> {
+    fn spool<'s>(&self, spool: &'s mut Option<Spool>, name: &str) -> Outcome<&'s mut Spool> {
+        match spool {
+            Some(spool) => Ok(spool),
+            None => Ok(spool.insert(Spool::create(self.0, name)?)),
+        }
+    }
+}
+
+/// Who makes the files.
+struct Identity {
+    uid: u32,
+    gid: u32,
+    /// Root gives files their owners; anyone else has files of his own only, and keeps the owners in [`OWNER_XATTR`].
+    is_root: bool,
+    /// The umask is 0, so a file has the mode that it was created with.
+    exact_modes: bool,
+}
+
+impl<'a> Unpack<'a> {
+    /// Unpacks into `root`, an empty directory; `work` is a directory beside it for what must wait.
+    pub fn new(root: OwnedFd, work: BorrowedFd<'a>, limits: &'a Limits, exact_modes: bool) -> Outcome<Self> {
+        let again = root.try_clone().map_err(Fault::read)?;
+        let uid = rustix::process::geteuid().as_raw();
+        let gid = rustix::process::getegid().as_raw();
+        let mut unpack = Self {
+            limits,
+            dirs: Dirs::new(root),
+            targets: Dirs::new(again),
+            work: Work(work),
+            directories: None,
+            links: None,
+            kept: None,
+            identity: Identity { uid, gid, is_root: uid == 0, exact_modes },
+        };
+        // The root itself, for archives that say nothing of it.
+        unpack.put_by(&Entry::new(b"", Kind::Directory, 0o755))?;
+        Ok(unpack)
+    }
+
+    /// Makes what `entry` says, its data coming from `archive`.
+    pub fn entry<R: BufRead>(&mut self, entry: &Entry, archive: &mut Archive<R>) -> Outcome<()> {
+        if entry.path.is_empty() {
+            return match entry.kind {
+                Kind::Directory => self.put_by(entry),
+                _ => Err(Fault::bad(b".", "it would replace the image's root by something that is no directory")),
+            };
+        }
+        match entry.kind {
+            Kind::Directory => self.directory(entry),
+            Kind::File => self.file(entry, archive),
+            Kind::HardLink => {
+                if self.hard_link(entry)? {
+                    return Ok(());
+                }
+                self.clear(entry)?;
+                self.work.spool(&mut self.links, "links")?.add(entry)
+            }
+            Kind::Symlink => self.node(entry, |parent, name| fs::symlinkat(entry.link.as_slice(), parent, name)),
+            Kind::Fifo => self.node(entry, |parent, name| {
+                fs::mknodat(parent, name, FileType::Fifo, Mode::from_raw_mode(entry.mode & 0o777), 0)
+            }),
+            Kind::Char | Kind::Block => {
+                // Inside a user namespace a device node can't be opened, so there is none to be misused either.
+                self.clear(entry)?;
+                self.keep(entry)
+            }
+        }
+    }
+
+    /// Does what had to wait. The file "kept" is left in the work directory when it says something.
+    pub fn finish(mut self) -> Outcome<()> {
+        if let Some(links) = self.links.take() {
+            self.waiting_links(links.replay(self.limits)?)?;
+        }
+        if let Some(directories) = self.directories.take() {
+            directories.replay(self.limits)?.each(|entry| self.directory_metadata(&entry))?;
+        }
+        match self.kept {
+            Some(kept) => kept.finish().map(drop),
+            None => Ok(()),
+        }
+    }
+
+    fn waiting_links(&mut self, mut links: Replay) -> Outcome<()> {
+        for _ in 0..LINK_ROUNDS {
+            let mut is_done = true;
+            links.each(|entry| {
+                // A later entry may have taken the name since; then the link has lost it.
+                is_done &= self.exists(&entry)? || self.hard_link(&entry)?;
+                Ok(())
+            })?;
+            if is_done {
+                return Ok(());
+            }
+        }
+        links.each(|entry| match self.exists(&entry)? {
+            true => Ok(()),
+            false => {
+                let target = super::fault::show(&entry.link);
+                Err(Fault::bad(&entry.path, format!("a hard link to {target}, which is not in the archive")))
+            }
+        })
+    }
+
+    fn put_by(&mut self, directory: &Entry) -> Outcome<()> {
+        self.work.spool(&mut self.directories, "directories")?.add(directory)
+    }
+
+    fn keep(&mut self, entry: &Entry) -> Outcome<()> {
+        self.work.spool(&mut self.kept, "kept")?.add(entry)
+    }
+
+    fn directory(&mut self, entry: &Entry) -> Outcome<()> {
+        let parent = self.parent(entry)?;
+        let name = entry.split().1;
+        match fs::mkdirat(parent, name, Mode::RWXU) {
+            Ok(()) => {}
+            Err(Errno::EXIST) => {
+                let stat = fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW).map_err(failed("look at", entry))?;
+                if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
+                    fs::unlinkat(parent, name, AtFlags::empty()).map_err(failed("replace", entry))?;
+                    fs::mkdirat(parent, name, Mode::RWXU).map_err(failed("create directory", entry))?;
+                }
+            }
+            Err(errno) => return Err(failed("create directory", entry)(errno)),
+        }
+        self.put_by(entry)
+    }
+
+    fn file<R: BufRead>(&mut self, entry: &Entry, archive: &mut Archive<R>) -> Outcome<()> {
+        let mode = self.identity.mode(entry);
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let is_plain = entry.xattrs.is_empty() && (self.identity.is_root || !self.identity.must_record(entry));
+        let first = Mode::from_raw_mode(if is_plain { mode & 0o777 } else { 0o600 });
+        let fd = self.make(entry, "create", |parent, name| fs::openat(parent, name, flags, first))?;
+        let file = File::from(fd);
+        let written = match &entry.sparse {
+            None => write_whole(&file, archive),
+            Some(_) => write_sparse(&file, entry, archive),
+        };
+        written.map_err(|fault| match fault {
+            // The place in the archive is known here, the name of the entry too.
+            Fault::Bad { entry: place, why } if place.is_empty() => Fault::bad(&entry.path, why),
+            Fault::System { step, object, errno } if object.is_empty() => {
+                Fault::System { step, object: super::fault::show(&entry.path), errno }
+            }
+            fault => fault,
+        })?;
+        let needs_mode = !is_plain || !self.identity.exact_modes || mode & 0o7000 != 0;
+        self.metadata(file.as_fd(), entry, needs_mode)
+    }
+
+    /// False when the target is not there (yet).
+    fn hard_link(&mut self, entry: &Entry) -> Outcome<bool> {
+        let (above, target) = super::entry::split(&entry.link);
+        if target.is_empty() {
+            return Err(Fault::bad(&entry.path, "a hard link to the image's root"));
+        }
+        let above = match self.targets.enter(above) {
+            // The look-up borrows `targets`, the new name `self`: a duplicate keeps the two apart.
+            Ok(fd) => fd.try_clone_to_owned().map_err(Fault::read)?,
+            Err(Stop::Missing(_)) => return Ok(false),
+            Err(stop) => return Err(stopped(&entry.link, stop)),
+        };
+        let source = match fs::statat(&above, target, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => stat,
+            Err(Errno::NOENT) => return Ok(false),
+            Err(errno) => return Err(failed("look at the target of", entry)(errno)),
+        };
+        if FileType::from_raw_mode(source.st_mode) == FileType::Directory {
+            return Err(Fault::bad(&entry.path, "a hard link to a directory"));
+        }
+        if entry.link == entry.path {
+            return Ok(true);
+        }
+        self.make(entry, "link", |parent, name| {
+            match fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW) {
+                Ok(there) if (there.st_dev, there.st_ino) == (source.st_dev, source.st_ino) => return Ok(()),
+                _ => {}
+            }
+            fs::linkat(&above, target, parent, name, AtFlags::empty())
+        })?;
+        Ok(true)
+    }
+
+    /// A symbolic link or fifo: what has no data and is never opened.
+    fn node(&mut self, entry: &Entry, make: impl Fn(BorrowedFd, &[u8]) -> Result<(), Errno>) -> Outcome<()> {
+        self.make(entry, "create", make)?;
+        let mode = self.identity.mode(entry);
+        let needs_mode = entry.kind == Kind::Fifo && (!self.identity.exact_modes || mode & 0o7000 != 0);
+        let identity = &self.identity;
+        let parent = self.dirs.enter(entry.split().0).map_err(|stop| stopped(&entry.path, stop))?;
+        let name = entry.split().1;
+        let mut whole = entry.xattrs.is_empty();
+        if identity.is_root {
+            if identity.must_chown(entry) {
+                let (uid, gid) = owner(entry);
+                whole &= fs::chownat(parent, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW).is_ok();
+            }
+        } else {
+            whole &= entry.uid == 0 && entry.gid == 0 && (entry.kind == Kind::Symlink || mode == entry.mode);
+        }
+        if needs_mode {
+            // chmod follows links, and there is no other way for a node that must not be opened: but we have just made it,
+            // in a directory that nobody else can reach.
+            fs::chmodat(parent, name, Mode::from_raw_mode(mode), AtFlags::empty()).map_err(failed("chmod", entry))?;
+        }
+        fs::utimensat(parent, name, &times(entry), AtFlags::SYMLINK_NOFOLLOW)
+            .map_err(failed("set the time of", entry))?;
+        if whole { Ok(()) } else { self.keep(entry) }
+    }
+
+    fn directory_metadata(&mut self, entry: &Entry) -> Outcome<()> {
+        let (above, name) = entry.split();
+        let parent = match self.dirs.enter(above) {
+            Ok(parent) => parent,
+            // Something else has taken its place, or that of a directory above it.
+            Err(Stop::Missing(_) | Stop::NotDirectory(_)) => return Ok(()),
+            Err(stop) => return Err(stopped(&entry.path, stop)),
+        };
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let name = if name.is_empty() { b"." } else { name };
+        let fd = match fs::openat(parent, name, flags, Mode::empty()) {
+            Ok(fd) => fd,
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(()),
+            Err(errno) => return Err(failed("open", entry)(errno)),
+        };
+        self.metadata(fd.as_fd(), entry, true)
+    }
+
+    /// Owner, attributes, mode and times, in the order in which one does not undo the other: chown clears setuid bits and
+    /// file capabilities, and a file without write permission takes no attributes of users.
+    fn metadata(&mut self, fd: BorrowedFd, entry: &Entry, needs_mode: bool) -> Outcome<()> {
+        let identity = &self.identity;
+        let mode = identity.mode(entry);
+        let mut has_owner = true;
+        if !identity.is_root {
+            has_owner = entry.uid == 0 && entry.gid == 0;
+        } else if identity.must_chown(entry) {
+            let (uid, gid) = owner(entry);
+            match fs::fchown(fd, uid, gid) {
+                Ok(()) => {}
+                // Root of a user namespace that has no such id.
+                Err(Errno::INVAL | Errno::PERM) => has_owner = false,
+                Err(errno) => return Err(failed("chown", entry)(errno)),
+            }
+        }
+        let mut whole = true;
+        for (name, value) in &entry.xattrs {
+            if is_ours(name) {
+                match fs::fsetxattr(fd, name.as_slice(), value, XattrFlags::empty()) {
+                    Ok(()) => {}
+                    // ENOSPC is also what a file system says to an attribute that is too large for it.
+                    Err(_) => whole = false,
+                }
+            } else {
+                whole = false;
+            }
+        }
+        if !has_owner || mode != entry.mode {
+            let text = format!("{}:{}:{:o}", entry.uid, entry.gid, entry.mode);
+            whole &= fs::fsetxattr(fd, OWNER_XATTR, text.as_bytes(), XattrFlags::empty()).is_ok();
+        }
+        if needs_mode {
+            fs::fchmod(fd, Mode::from_raw_mode(mode)).map_err(failed("chmod", entry))?;
+        }
+        fs::futimens(fd, &times(entry)).map_err(failed("set the time of", entry))?;
+        if whole { Ok(()) } else { self.keep(entry) }
+    }
+
+    /// Makes one thing; what has its name already goes first.
+    fn make<T>(
+        &mut self,
+        entry: &Entry,
+        step: &'static str,
+        make: impl Fn(BorrowedFd, &[u8]) -> Result<T, Errno>,
+    ) -> Outcome<T> {
+        let name = entry.split().1;
+        match make(self.parent(entry)?, name) {
+            Err(Errno::EXIST) => {
+                self.clear(entry)?;
+                make(self.parent(entry)?, name).map_err(failed(step, entry))
+            }
+            answer => answer.map_err(failed(step, entry)),
+        }
+    }
+
+    /// Removes what has the entry's name, if anything has.
+    fn clear(&mut self, entry: &Entry) -> Outcome<()> {
+        let (above, name) = entry.split();
+        self.targets.forget(above, name);
+        self.dirs.forget(above, name);
+        let parent = self.parent(entry)?;
+        match fs::unlinkat(parent, name, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(Errno::ISDIR) => remove::tree(parent, name).map_err(failed("replace", entry)),
+            Err(errno) => Err(failed("replace", entry)(errno)),
+        }
+    }
+
+    fn exists(&mut self, entry: &Entry) -> Outcome<bool> {
+        let (above, name) = entry.split();
+        match self.dirs.enter(above) {
+            Ok(parent) => match fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW) {
+                Ok(_) => Ok(true),
+                Err(Errno::NOENT) => Ok(false),
+                Err(errno) => Err(failed("look at", entry)(errno)),
+            },
+            Err(Stop::Missing(_)) => Ok(false),
+            Err(stop) => Err(stopped(&entry.path, stop)),
+        }
+    }
+
+    /// The directory that the entry belongs in; missing ones are made, as root's, with the entry's own time.
+    fn parent(&mut self, entry: &Entry) -> Outcome<BorrowedFd<'_>> {
+        let above = entry.split().0;
+        let mut made = Vec::new();
+        let mut make = |parent: BorrowedFd, name: &[u8], end| {
+            made.push(end);
+            fs::mkdirat(parent, name, Mode::RWXU).map(|()| true)
+        };
+        // The borrow of an early return would outlive it (rust-lang/rust#54663), so look again below: it costs nothing.
+        if let Err(stop) = self.dirs.enter_or_make(above, &mut make) {
+            return Err(stopped(&entry.path, stop));
+        }
+        for end in made {
+            let mut directory = Entry::new(&above[..end], Kind::Directory, 0o755);
+            directory.mtime = entry.mtime;
+            self.put_by(&directory)?;
+        }
+        self.dirs.enter(above).map_err(|stop| stopped(&entry.path, stop))
+    }
+}
+
+impl Identity {
+    /// The mode that a file of `entry` gets. Someone who is not root must stay able to read his files and to change his
+    /// directories, and leaves no setuid program where nobody expects one.
+    fn mode(&self, entry: &Entry) -> u32 {
+        match (self.is_root, entry.kind) {
+            (true, _) => entry.mode,
+            (false, Kind::Directory) => (entry.mode & 0o1777) | 0o700,
+            (false, _) => (entry.mode & 0o777) | 0o400,
+        }
+    }
+
+    /// Whether a file that is the user's own says less than the entry does.
+    fn must_record(&self, entry: &Entry) -> bool {
+        (entry.uid, entry.gid) != (0, 0) || self.mode(entry) != entry.mode
+    }
+
+    fn must_chown(&self, entry: &Entry) -> bool {
+        (entry.uid, entry.gid) != (self.uid, self.gid)
+    }
+}
+
+/// Attributes that an image may set: those of users (less overlayfs's and our own), file capabilities and ACLs.
+/// The rest is this machine's business (security modules) or power over it (trusted).
+fn is_ours(name: &[u8]) -> bool {
+    match name {
+        b"security.capability" | b"system.posix_acl_access" | b"system.posix_acl_default" => true,
+        _ => name.starts_with(b"user.") && !name.starts_with(b"user.overlay.") && !name.starts_with(b"user.ctr."),
+    }
+}
+
+fn owner(entry: &Entry) -> (Option<Uid>, Option<Gid>) {
+    (Some(Uid::from_raw(entry.uid)), Some(Gid::from_raw(entry.gid)))
+}
+
+fn times(entry: &Entry) -> Timestamps {
+    let time = Timespec { tv_sec: entry.mtime.0, tv_nsec: entry.mtime.1.into() };
+    Timestamps { last_access: time, last_modification: time }
+}
+
+fn write_whole<R: BufRead>(mut file: &File, archive: &mut Archive<R>) -> Outcome<()> {
+    loop {
+        let piece = archive.data()?;
+        if piece.is_empty() {
+            return Ok(());
+        }
+        let length = piece.len();
+        file.write_all(piece).map_err(|error| unwritten(&error))?;
+        archive.consume(length);
+    }
+}
+
+fn write_sparse<R: BufRead>(file: &File, entry: &Entry, archive: &mut Archive<R>) -> Outcome<()> {
+    for extent in entry.sparse.iter().flatten() {
+        let (mut offset, end) = (extent.offset, extent.offset + extent.length);
+        while offset < end {
+            let piece = archive.data()?;
+            let length = usize::try_from(end - offset).unwrap_or(usize::MAX).min(piece.len());
+            file.write_all_at(&piece[..length], offset).map_err(|error| unwritten(&error))?;
+            archive.consume(length);
+            offset += length as u64;
+        }
+    }
+    fs::ftruncate(file, entry.size).map_err(|errno| Fault::system("write", &entry.path, errno))
+}
+
+fn unwritten(error: &std::io::Error) -> Fault {
+    Fault::System { step: "write", object: String::new(), errno: error.raw_os_error().unwrap_or(libc::EIO) }
+}
+
+fn failed<'e>(step: &'static str, entry: &'e Entry) -> impl Fn(Errno) -> Fault + 'e {
+    move |errno| Fault::system(step, &entry.path, errno)
+}
+
+fn stopped(path: &[u8], stop: Stop) -> Fault {
+    match stop {
+        Stop::System(errno) => Fault::system("open", path, errno),
+        Stop::Missing(end) | Stop::NotDirectory(end) => {
+            let way = super::fault::show(&path[..end.min(path.len())]);
+            Fault::bad(path, format!("it leads through {way}, which is no directory (a symbolic link is not followed)"))
+        }
+    }
+}
