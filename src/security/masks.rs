@@ -11,6 +11,7 @@ use std::borrow::Cow;
 use std::ffi::CStr;
 use std::fs;
 use std::path::Path;
+use std::sync::OnceLock;
 
 use crate::plan::{Arg, Plan, Slot};
 use crate::sys::mount::{
@@ -50,40 +51,51 @@ pub(crate) struct Place {
 }
 
 /// The places that this kernel has of those that are covered: masked ones, and ones that are made read-only.
-pub(crate) fn places() -> (Vec<Place>, Vec<Place>) {
+pub(crate) fn places() -> &'static (Vec<Place>, Vec<Place>) {
+    static PLACES: OnceLock<(Vec<Place>, Vec<Place>)> = OnceLock::new();
+    PLACES.get_or_init(look)
+}
+
+fn look() -> (Vec<Place>, Vec<Place>) {
     let throttles = (0..).map(|cpu| format!("/sys/devices/system/cpu/cpu{cpu}"));
     let throttles = throttles.take_while(|cpu| Path::new(cpu).exists()).map(|cpu| cpu + "/thermal_throttle");
     let masked = MASKED.map(Cow::Borrowed).into_iter().chain(throttles.map(Cow::Owned)).filter_map(Place::at);
     (masked.collect(), READ_ONLY.map(Cow::Borrowed).into_iter().filter_map(Place::at).collect())
 }
 
-/// Covers `masked` and `read_only` on the mounts `proc` and `sys`, which must be attached (Linux before 6.15 lets nothing
-/// be mounted on, or cloned from, a mount that is not). `dir` is a path that the tmpfs can be attached at meanwhile, in the
-/// container's mount namespace before it pivots.
-pub(crate) fn cover(plan: &mut Plan<'_>, proc: Slot, sys: Slot, dir: &CStr, masked: &[Place], read_only: &[Place]) {
+/// Attaches `proc` and `sys` (Linux before 6.15 lets nothing be mounted on, or cloned from, a mount that is attached
+/// nowhere) on top of the host's in the container's mount namespace, and covers the places on them. They are moved into the
+/// root later with what is on them. `scratch` is a directory that something can be mounted on meanwhile.
+pub(crate) fn cover(plan: &mut Plan<'_>, proc: Slot, sys: Slot, scratch: &CStr, places: &(Vec<Place>, Vec<Place>)) {
+    let (masked, read_only) = places;
     let attributes = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
     let (empty, file, directory) = (plan.string(c""), plan.string(c"file"), plan.string(c"directory"));
-    if !masked.is_empty() {
-        plan.step("make a cover", "", "an empty file and an empty directory, of our own making", "");
-        let cover = plan.slot();
-        tmpfs(plan, cover);
-        let dir = plan.string(dir);
+    plan.step("make a cover", "", "an empty file and an empty directory, of our own making", "");
+    let cover = plan.slot();
+    tmpfs(plan, cover);
+    for (slot, path) in [(proc, c"/proc"), (sys, c"/sys"), (cover, scratch)] {
+        let path = plan.string(path);
         let flags = MOVE_MOUNT_F_EMPTY_PATH;
-        plan.call(libc::SYS_move_mount, [cover.into(), empty, libc::AT_FDCWD.into(), dir, flags.into()]);
-        plan.call(libc::SYS_mknodat, [cover.into(), file, (libc::S_IFREG | 0o444).into(), 0.into()]);
-        plan.call(libc::SYS_mkdirat, [cover.into(), directory, 0o555.into()]);
-        for place in masked {
-            plan.step(
-                "mask",
-                place.path.clone(),
-                "it tells about the machine and about other containers",
-                if place.directory { "mount -t tmpfs -o ro tmpfs $ROOT{}" } else { "mount --bind /dev/null $ROOT{}" },
-            );
-            let of = if place.directory { directory } else { file };
-            put(plan, (cover.into(), of), place.on(proc, sys), attributes, false);
-        }
-        plan.close(cover);
+        plan.call(libc::SYS_move_mount, [slot.into(), empty, libc::AT_FDCWD.into(), path, flags.into()]);
     }
+    plan.call(libc::SYS_mknodat, [cover.into(), file, (libc::S_IFREG | 0o444).into(), 0.into()]);
+    plan.call(libc::SYS_mkdirat, [cover.into(), directory, 0o555.into()]);
+    for place in masked {
+        plan.step(
+            "mask",
+            place.path.clone(),
+            "it tells about the machine and about other containers",
+            if place.directory { "mount -t tmpfs -o ro tmpfs $ROOT{}" } else { "mount --bind /dev/null $ROOT{}" },
+        );
+        let of = if place.directory { directory } else { file };
+        put(plan, (cover.into(), of), place.on(proc, sys), attributes, false);
+    }
+    plan.step("drop the cover", "", "its clones stay where they are", "");
+    let (dot, slash) = (plan.string(c"."), plan.string(c"/"));
+    plan.call(libc::SYS_fchdir, [cover.into()]);
+    plan.call(libc::SYS_umount2, [dot, libc::MNT_DETACH.into()]);
+    plan.call(libc::SYS_chdir, [slash]);
+    plan.close(cover);
     for place in read_only {
         plan.step(
             "make read-only",
@@ -151,7 +163,7 @@ mod tests {
 
     #[test]
     fn every_place_of_this_kernel_is_covered_by_name() {
-        let (masked, read_only) = places();
+        let (masked, read_only) = look();
         for path in MASKED {
             let there = Path::new(path).symlink_metadata().is_ok();
             assert_eq!(masked.iter().any(|place| place.path == path), there, "{path}");
@@ -159,7 +171,7 @@ mod tests {
         assert!(read_only.iter().any(|place| place.path == "/proc/sys" && place.directory));
         assert!(masked.iter().all(|place| place.directory == Path::new(&*place.path).is_dir()));
         let mut plan = Plan::new();
-        cover(&mut plan, Slot(1), Slot(2), c"/sys", &masked, &read_only);
+        cover(&mut plan, Slot(40), Slot(41), c"/run", places());
         let covered: Vec<_> = plan.steps().iter().map(|step| step.object.to_string()).collect();
         for place in masked.iter().chain(&read_only) {
             assert!(covered.contains(&place.path.to_string()), "{} in {covered:?}", place.path);

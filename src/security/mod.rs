@@ -10,3 +10,7 @@ pub(crate) mod rlimits;
 pub(crate) mod seccomp;
 pub(crate) mod steps;
 pub(crate) mod sysctl;
+
+pub(crate) use preset::Walls;
+pub use preset::{Preset, Seccomp};
+pub use rlimits::Rlimit;

@@ -1,11 +1,13 @@
 //! The three presets: which walls stand, as data.
 
+use std::path::PathBuf;
 use std::str::FromStr;
 
-use super::capabilities;
 use super::rlimits::{NO_CORE, Rlimit};
 use super::seccomp::Profile;
-use crate::{Error, Result};
+use super::sysctl::{Own, Sysctl};
+use super::{capabilities, landlock};
+use crate::{Config, Error, Namespace, Result};
 
 /// How much a container may do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,6 +21,33 @@ pub enum Preset {
     /// Nothing but the namespaces: every capability over them, every system call, nothing masked. In a user namespace of
     /// its own it still is not the host's root; without one it is.
     Privileged,
+}
+
+/// The system calls that processes inside may make, seccomp(2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Seccomp {
+    /// The default preset's.
+    Default,
+    /// The strict preset's.
+    Strict,
+    /// A profile in docker's JSON format, from a file.
+    File(PathBuf),
+    /// The same, as text.
+    Json(String),
+    /// Every system call: said loudly, this opens nearly all of the kernel to whoever is inside.
+    Unconfined,
+}
+
+impl Seccomp {
+    fn profile(&self) -> Result<Option<Profile>> {
+        Ok(Some(match self {
+            Self::Default => Profile::default_profile(),
+            Self::Strict => Profile::strict(),
+            Self::File(path) => Profile::from_file(path)?,
+            Self::Json(text) => Profile::from_json(text, "given as text")?,
+            Self::Unconfined => return Ok(None),
+        }))
+    }
 }
 
 /// Which walls stand around a container.
@@ -36,8 +65,6 @@ pub(crate) struct Walls {
     pub(crate) masks: bool,
     /// The root is mounted read-only.
     pub(crate) read_only: bool,
-    /// Network beyond loopback may be asked for.
-    pub(crate) network: bool,
     /// Namespaces may be shared with the host or joined.
     pub(crate) shared_namespaces: bool,
     /// A session keyring of its own, keyrings(7).
@@ -48,6 +75,48 @@ pub(crate) struct Walls {
     pub(crate) pids: Option<u64>,
     /// Limits of each process.
     pub(crate) rlimits: Vec<Rlimit>,
+    /// Kernel parameters of its namespaces.
+    pub(crate) sysctls: Vec<Sysctl>,
+}
+
+impl Walls {
+    /// The walls that `config` asks for, and `config` with what its preset adds.
+    pub(crate) fn of(config: &Config) -> Result<(Self, Config)> {
+        let mut walls = config.preset.walls()?;
+        let mut config = config.clone();
+        walls.refuse_shared(&config)?;
+        walls.capabilities = config.capabilities.unwrap_or(walls.capabilities);
+        walls.new_privileges |= config.new_privileges;
+        if let Some(choice) = &config.seccomp {
+            walls.seccomp = choice.profile()?;
+        }
+        let own = |kind: &Namespace| *kind == Namespace::New;
+        let kinds = &config.namespaces;
+        let own = Own { ipc: own(&kinds.ipc), net: own(&kinds.net), uts: own(&kinds.uts), user: own(&kinds.user) };
+        let sysctls = config.sysctls.iter().map(|(name, value)| Sysctl::new(name, value, own));
+        walls.sysctls = sysctls.collect::<Result<_>>()?;
+        walls.rlimits.extend(config.rlimits.iter().copied());
+        config.read_only |= walls.read_only;
+        config.memory = config.memory.or(walls.memory);
+        config.pids = config.pids.or(walls.pids);
+        Ok((walls, config))
+    }
+
+    /// Landlock's second wall, where it stands. A container that may mount does without: nothing can be mounted behind it.
+    pub(crate) fn landlock(&self) -> Option<landlock::Ruleset> {
+        let mounts = self.capabilities & capabilities::known(&["CAP_SYS_ADMIN"]) != 0;
+        if self.landlock && !mounts { landlock::Ruleset::of_this_kernel() } else { None }
+    }
+
+    fn refuse_shared(&self, config: &Config) -> Result<()> {
+        let kinds = &config.namespaces;
+        let all = [&kinds.mount, &kinds.pid, &kinds.user, &kinds.uts, &kinds.ipc, &kinds.cgroup, &kinds.net];
+        if self.shared_namespaces || all.iter().all(|kind| **kind == Namespace::New) {
+            return Ok(());
+        }
+        let why = "it shares no namespace with anybody";
+        Err(Error::invalid("use the security preset", config.preset.name(), why).mend("choose the preset default"))
+    }
 }
 
 impl Preset {
@@ -69,12 +138,12 @@ impl Preset {
                 new_privileges: false,
                 masks: true,
                 read_only: false,
-                network: true,
                 shared_namespaces: true,
                 own_keyring: true,
                 memory: None,
                 pids: None,
                 rlimits: vec![NO_CORE],
+                sysctls: Vec::new(),
             },
             Self::Strict => Walls {
                 capabilities: capabilities::STRICT,
@@ -83,12 +152,12 @@ impl Preset {
                 new_privileges: false,
                 masks: true,
                 read_only: true,
-                network: false,
                 shared_namespaces: false,
                 own_keyring: true,
                 memory: Some(512 << 20),
                 pids: Some(128),
                 rlimits: vec![NO_CORE],
+                sysctls: Vec::new(),
             },
             Self::Privileged => Walls {
                 capabilities: capabilities::all()?,
@@ -97,12 +166,12 @@ impl Preset {
                 new_privileges: true,
                 masks: false,
                 read_only: false,
-                network: true,
                 shared_namespaces: true,
                 own_keyring: true,
                 memory: None,
                 pids: None,
                 rlimits: Vec::new(),
+                sysctls: Vec::new(),
             },
         })
     }
@@ -133,13 +202,35 @@ mod tests {
     }
 
     #[test]
+    fn strict_sets_what_the_caller_leaves_open_and_shares_nothing() {
+        let config = Config { preset: Preset::Strict, pids: Some(7), ..Config::default() };
+        let (walls, decided) = Walls::of(&config).unwrap();
+        assert!(decided.read_only && decided.memory.is_some() && decided.pids == Some(7));
+        assert_eq!(walls.capabilities, capabilities::STRICT);
+        let mut shared = config;
+        shared.namespaces.net = Namespace::Host;
+        let error = Walls::of(&shared).unwrap_err().to_string();
+        assert!(error.contains("strict"), "{error}");
+    }
+
+    #[test]
+    fn what_the_caller_says_counts_more_than_the_preset() {
+        let config = Config { seccomp: Some(Seccomp::Unconfined), capabilities: Some(1), ..Config::default() };
+        let (walls, _) = Walls::of(&config).unwrap();
+        assert!(walls.seccomp.is_none() && walls.capabilities == 1);
+        let config = Config { sysctls: vec![("kernel.core_pattern".into(), "|/x".into())], ..Config::default() };
+        assert!(Walls::of(&config).is_err());
+        let config = Config { seccomp: Some(Seccomp::File("/nonexistent".into())), ..Config::default() };
+        assert_eq!(Walls::of(&config).unwrap_err().errno(), libc::ENOENT);
+    }
+
+    #[test]
     fn each_preset_is_stricter_than_the_next() {
         let [default, strict, privileged] = Preset::ALL.map(|(_, preset)| preset.walls().unwrap());
         for (less, more) in [(&strict, &default), (&default, &privileged)] {
             assert_eq!(less.capabilities & !more.capabilities, 0);
             for (less, more) in [
                 (less.new_privileges, more.new_privileges),
-                (less.network, more.network),
                 (less.shared_namespaces, more.shared_namespaces),
                 (!less.masks, !more.masks),
                 (!less.landlock, !more.landlock),

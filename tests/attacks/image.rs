@@ -35,7 +35,8 @@ attack!(cve_2019_16884, {
             symlink(link, root.join(place)).unwrap();
             for config in both_uses() {
                 let error = Container::create(&root, &config).err().expect("an image with a link there is refused");
-                assert_eq!(error.errno(), libc::ENOTDIR, "{error}");
+                // move_mount(2) has either for a directory's mount on something that is none.
+                assert!([libc::ENOTDIR, libc::EINVAL].contains(&error.errno()), "{error}");
                 assert!(error.to_string().contains(place), "{error}");
             }
         }

