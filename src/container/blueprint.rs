@@ -213,7 +213,7 @@ impl Blueprint {
         if let Some(parts) = &parts {
             sysctl::set(&mut stem, parts.proc, &self.walls.sysctls);
             if self.walls.masks {
-                masks::cover(&mut stem, parts.proc, parts.sys, &self.scratch, masks::places());
+                masks::cover(&mut stem, parts.proc, parts.sys, masks::places());
             }
         }
         if self.walls.own_keyring {

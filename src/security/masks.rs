@@ -8,7 +8,6 @@
 //! of the image takes part (CVE-2019-16884, CVE-2025-31133).
 
 use std::borrow::Cow;
-use std::ffi::CStr;
 use std::fs;
 use std::path::Path;
 use std::sync::OnceLock;
@@ -65,15 +64,15 @@ fn look() -> (Vec<Place>, Vec<Place>) {
 
 /// Attaches `proc` and `sys` (Linux before 6.15 lets nothing be mounted on, or cloned from, a mount that is attached
 /// nowhere) on top of the host's in the container's mount namespace, and covers the places on them. They are moved into the
-/// root later with what is on them. `scratch` is a directory that something can be mounted on meanwhile.
-pub(crate) fn cover(plan: &mut Plan<'_>, proc: Slot, sys: Slot, scratch: &CStr, places: &(Vec<Place>, Vec<Place>)) {
+/// root later with what is on them; the covers' own file system stays behind and is gone with the old root.
+pub(crate) fn cover(plan: &mut Plan<'_>, proc: Slot, sys: Slot, places: &(Vec<Place>, Vec<Place>)) {
     let (masked, read_only) = places;
     let attributes = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
     let (empty, file, directory) = (plan.string(c""), plan.string(c"file"), plan.string(c"directory"));
     plan.step("make a cover", "", "an empty file and an empty directory, of our own making", "");
     let cover = plan.slot();
     tmpfs(plan, cover);
-    for (slot, path) in [(proc, c"/proc"), (sys, c"/sys"), (cover, scratch)] {
+    for (slot, path) in [(cover, c"/proc"), (proc, c"/proc"), (sys, c"/sys")] {
         let path = plan.string(path);
         let flags = MOVE_MOUNT_F_EMPTY_PATH;
         plan.call(libc::SYS_move_mount, [slot.into(), empty, libc::AT_FDCWD.into(), path, flags.into()]);
@@ -90,11 +89,6 @@ pub(crate) fn cover(plan: &mut Plan<'_>, proc: Slot, sys: Slot, scratch: &CStr, 
         let of = if place.directory { directory } else { file };
         put(plan, (cover.into(), of), place.on(proc, sys), attributes, false);
     }
-    plan.step("drop the cover", "", "its clones stay where they are", "");
-    let (dot, slash) = (plan.string(c"."), plan.string(c"/"));
-    plan.call(libc::SYS_fchdir, [cover.into()]);
-    plan.call(libc::SYS_umount2, [dot, libc::MNT_DETACH.into()]);
-    plan.call(libc::SYS_chdir, [slash]);
     plan.close(cover);
     for place in read_only {
         plan.step(
@@ -171,7 +165,7 @@ mod tests {
         assert!(read_only.iter().any(|place| place.path == "/proc/sys" && place.directory));
         assert!(masked.iter().all(|place| place.directory == Path::new(&*place.path).is_dir()));
         let mut plan = Plan::new();
-        cover(&mut plan, Slot(40), Slot(41), c"/run", places());
+        cover(&mut plan, Slot(40), Slot(41), places());
         let covered: Vec<_> = plan.steps().iter().map(|step| step.object.to_string()).collect();
         for place in masked.iter().chain(&read_only) {
             assert!(covered.contains(&place.path.to_string()), "{} in {covered:?}", place.path);
