@@ -15,6 +15,7 @@ use crate::init::wire::{self, HANDED};
 use crate::plan::{Fd, Header, Plan, Slot, c_string, quote};
 use crate::rootfs::{self, Layers, Parts, Root};
 use crate::security::{Walls, capabilities, landlock, masks, rlimits, steps, sysctl};
+use crate::zygote::Zygote;
 use crate::{Config, DirectoryUse, Error, ErrorCode, Mount, Namespace, Result, Upper};
 
 /// All that is decided.
@@ -55,7 +56,7 @@ pub struct Plans<'a> {
 
 impl Blueprint {
     /// Decides everything. Looks at the machine, makes nothing but the image in the store.
-    pub fn new(image: &OsStr, config: &Config, state: &StateDir) -> Result<Self> {
+    pub fn new(image: &OsStr, config: &Config, state: &StateDir, zygote: &Zygote) -> Result<Self> {
         let name = match &config.name {
             Some(name) => {
                 super::state::check_name(name)?;
@@ -79,7 +80,7 @@ impl Blueprint {
         let blueprint = Self {
             name,
             image,
-            ids: Ids::of_this_process(&config.namespaces.user),
+            ids: Ids::of(zygote, &config.namespaces.user),
             config: config.clone(),
             walls: walls.clone(),
             joined,

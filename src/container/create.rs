@@ -13,7 +13,7 @@ use super::blueprint::{Acquired, Blueprint, Plans};
 use super::shared::Shared;
 use super::state::{Claim, ExecDefaults, Record, StateDir, start_of};
 use crate::cgroup::Cgroup;
-use crate::init::wire::{DONE, FAILED, IN_ASIDE, IN_CLONE, IN_MAP, IN_RANGE, IN_SETNS, IN_TABLE, Reply};
+use crate::init::wire::{DONE, FAILED, IN_ASIDE, IN_CLONE, IN_MAP, IN_RANGE, IN_SETNS, IN_TABLE, RUN, Reply};
 use crate::plan::{encode, encode_spawn};
 use crate::sys::fork_lock::ForkLock;
 use crate::zygote::{self, Answer, Channel, Zygote, pair, send, wait_readable};
@@ -26,18 +26,20 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// a line that says what it is for. Nothing is made, but the image is unpacked into the store.
 pub fn explain(image: impl AsRef<OsStr>, config: &Config) -> Result<String> {
     let state = StateDir::open(config.state_dir.as_deref())?;
-    Blueprint::new(image.as_ref(), config, &state)?.explain()
+    Blueprint::new(image.as_ref(), config, &state, &*zygote::current()?)?.explain()
 }
 
 /// Makes a container.
 pub fn create(image: &OsStr, config: &Config) -> Result<Shared> {
     let state = StateDir::open(config.state_dir.as_deref())?;
-    let blueprint = Blueprint::new(image, config, &state)?;
+    // Asked for first: while it starts, if it has to, we decide the rest.
+    let zygote = zygote::current()?;
+    let blueprint = Blueprint::new(image, config, &state, &zygote)?;
     let record = record(&blueprint, image);
     let claim = state.claim(&record)?;
     // From here on there is something to take back.
     let mut undo = Undo { state: Some(state), inode: claim.inode, record, pidfd: None };
-    match raise(&blueprint, &mut undo, claim, image) {
+    match raise(&blueprint, &mut undo, claim, image, zygote) {
         Ok(shared) => Ok(shared),
         Err(error) => {
             undo.undo();
@@ -67,7 +69,13 @@ impl Undo {
     }
 }
 
-fn raise(blueprint: &Blueprint, undo: &mut Undo, claim: Claim, image: &OsStr) -> Result<Shared> {
+fn raise(
+    blueprint: &Blueprint,
+    undo: &mut Undo,
+    claim: Claim,
+    image: &OsStr,
+    mut zygote: Arc<Zygote>,
+) -> Result<Shared> {
     let state = undo.state.as_ref().expect("undo has the state until the end");
     if let Some(upper) = &blueprint.upper {
         make_upper(upper)?;
@@ -75,15 +83,14 @@ fn raise(blueprint: &Blueprint, undo: &mut Undo, claim: Claim, image: &OsStr) ->
     let cgroup = blueprint.cgroup.as_ref().map(crate::cgroup::Layout::make).transpose()?;
     let acquired = acquire(state, &undo.record.name, claim, cgroup.as_ref())?;
     let plans = blueprint.plans(&acquired)?;
-    if blueprint.ids.can_map() {
-        make_ranges_file(state)?;
-    }
-    let (zygote, born) = match give_birth(&plans, undo) {
+    let mut born = give_birth(&plans, undo, &zygote);
+    if let Err(Failure::Zygote) = born {
         // It died on the way, or before and nobody noticed; another one is started, once.
-        Err(Failure::Zygote) => give_birth(&plans, undo),
-        other => other,
+        zygote::forget(&zygote);
+        zygote = zygote::current()?;
+        born = give_birth(&plans, undo, &zygote);
     }
-    .map_err(|failure| match failure {
+    let born = born.map_err(|failure| match failure {
         Failure::Zygote => Error::new(
             ErrorCode::System,
             "make the container",
@@ -174,15 +181,6 @@ fn acquire(state: &StateDir, name: &str, claim: Claim, cgroup: Option<&Cgroup>) 
     })
 }
 
-/// The file whose bytes are the locks of the id ranges; it is never removed, and empty.
-fn make_ranges_file(state: &StateDir) -> Result<()> {
-    use nix::fcntl::{OFlag, openat};
-    let flags = OFlag::O_CREAT | OFlag::O_RDWR | OFlag::O_CLOEXEC;
-    openat(state, "ids", flags, nix::sys::stat::Mode::from_bits_truncate(0o600))
-        .map(drop)
-        .map_err(|errno| Error::system("make", state.path().join("ids").display(), errno as i32))
-}
-
 struct Born {
     control: OwnedFd,
     channel: Channel,
@@ -203,70 +201,53 @@ impl From<Error> for Failure {
 
 /// Has the zygote give birth and PID 1 do the rest. Both messages are sent at once: PID 1 finds the second one in its socket
 /// when it comes to it, so the host waits once.
-fn give_birth(plans: &Plans<'_>, undo: &mut Undo) -> std::result::Result<(Arc<Zygote>, Born), Failure> {
-    let channel = || Channel::new().map_err(|e| Error::io("make a channel", "", &e));
-    let zygote = zygote::current()?;
+fn give_birth(plans: &Plans<'_>, undo: &mut Undo, zygote: &Zygote) -> std::result::Result<Born, Failure> {
     let (control, theirs) = pair().map_err(|e| Error::io("make a control socket", "", &e))?;
-    let (birth, birth_theirs) = channel()?;
-    let (ready, ready_theirs) = channel()?;
+    // Both answer on one channel; they are told apart by what they say.
+    let (channel, channel_theirs) = Channel::new().map_err(|e| Error::io("make a channel", "", &e))?;
     let spawn = encode_spawn(&plans.spawn, &plans.stem, &plans.aside, plans.handed);
-    let mut fds = vec![birth_theirs.as_fd(), theirs.as_fd()];
+    let mut fds = vec![channel_theirs.as_fd(), theirs.as_fd()];
     fds.extend(plans.stem.fds());
     if zygote.send(&spawn, &fds).is_err() {
-        zygote::forget(&zygote);
         return Err(Failure::Zygote);
     }
     let rest = encode(&plans.run, &plans.rest);
-    let mut fds = vec![ready_theirs.as_fd()];
+    let mut fds = vec![channel_theirs.as_fd()];
     fds.extend(plans.rest.fds());
     send(control.as_fd(), &rest, &fds).map_err(|e| Error::io("send a request to PID 1 of", &undo.record.name, &e))?;
     drop(fds);
-    // Only PID 1 may have these, or its end would not be ours to see.
-    drop((birth_theirs, ready_theirs, theirs));
-    let pid = await_birth(plans, &birth, undo, &zygote)?;
-    await_ready(plans, &birth, &ready, undo)?;
-    Ok((zygote, Born { control, channel: birth, pid }))
+    // Only PID 1 and the zygote may have these, or their end would not be ours to see.
+    drop((channel_theirs, theirs));
+    let pid = await_both(plans, &channel, undo)?;
+    Ok(Born { control, channel, pid })
 }
 
-fn await_birth(
-    plans: &Plans<'_>,
-    birth: &Channel,
-    undo: &mut Undo,
-    zygote: &Arc<Zygote>,
-) -> std::result::Result<i32, Failure> {
-    match birth.receive(Some(PATIENCE)).map_err(|e| Error::io("hear from", "ctr's zygote", &e))? {
-        Answer::Reply(reply, mut fds) if reply.tag == DONE && !fds.is_empty() => {
-            undo.pidfd = Some(fds.remove(0));
-            Ok(reply.pid)
+/// Waits until the zygote has told the pid and PID 1 that it is ready, in whichever order.
+fn await_both(plans: &Plans<'_>, channel: &Channel, undo: &mut Undo) -> std::result::Result<i32, Failure> {
+    let (mut pid, mut ready) = (None, false);
+    loop {
+        if let (Some(pid), true) = (pid, ready) {
+            return Ok(pid);
         }
-        Answer::Reply(reply, _) => Err(explain_failure(plans, &reply).into()),
-        Answer::TimedOut => Err(slow(&undo.record.name).into()),
-        Answer::End => {
-            zygote::forget(zygote);
-            Err(Failure::Zygote)
+        match channel.receive(Some(PATIENCE)).map_err(|e| Error::io("hear from PID 1 of", &undo.record.name, &e))? {
+            Answer::Reply(reply, mut fds) if reply.tag == DONE && !fds.is_empty() => {
+                undo.pidfd = Some(fds.remove(0));
+                pid = Some(reply.pid);
+            }
+            Answer::Reply(reply, _) if reply.tag == DONE => ready = true,
+            Answer::Reply(reply, _) if reply.tag == FAILED && reply.note == RUN => {
+                // The zygote's word is on its way, and with it the pidfd by which all is taken back.
+                if pid.is_none()
+                    && let Ok(Answer::Reply(_, fds)) = channel.receive(Some(PATIENCE))
+                {
+                    undo.pidfd = fds.into_iter().next();
+                }
+                return Err(mend(plans.rest.error(reply.call, reply.errno)).into());
+            }
+            Answer::Reply(reply, _) => return Err(explain_failure(plans, &reply).into()),
+            Answer::TimedOut => return Err(slow(&undo.record.name).into()),
+            Answer::End => return Err(Failure::Zygote),
         }
-    }
-}
-
-fn await_ready(plans: &Plans<'_>, birth: &Channel, ready: &Channel, undo: &Undo) -> Result<()> {
-    let fail = |e: std::io::Error| Error::io("hear from PID 1 of", &undo.record.name, &e);
-    wait_readable(&[ready.as_fd(), birth.as_fd()], Some(PATIENCE)).map_err(fail)?;
-    match ready.try_receive().map_err(fail)? {
-        Answer::Reply(reply, _) if reply.tag == DONE => return Ok(()),
-        Answer::Reply(reply, _) if reply.tag == FAILED => return Err(mend(plans.rest.error(reply.call, reply.errno))),
-        _ => {}
-    }
-    // It is gone. Its last words come by the zygote.
-    match birth.receive(Some(PATIENCE)).map_err(fail)? {
-        Answer::Reply(reply, _) => Err(explain_failure(plans, &reply)),
-        Answer::TimedOut => Err(slow(&undo.record.name)),
-        Answer::End => Err(Error::new(
-            ErrorCode::System,
-            "make the container",
-            &undo.record.name,
-            libc::EPIPE,
-            "its PID 1 ended before it was ready",
-        )),
     }
 }
 

@@ -22,13 +22,12 @@ pub fn exec(container: &Arc<Shared>, argv: &[&OsStr], config: &ExecConfig) -> Re
     let attempt = Attempt::new(container, argv, config)?;
     let user = User::resolve(container, config.user.as_deref().or(container.record.exec.user.as_deref()))?;
     let env = environment(container, config, user.as_ref())?;
-    let (streams, ours) = if config.pty.is_some() { (Vec::new(), [None, None, None]) } else { streams(config)? };
     let extra = extra_fds(config)?;
 
     let mut plan = Plan::new();
     let mut header = Header::new(EXEC);
-    let mut targets: Vec<(Slot, i32)> =
-        streams.into_iter().zip(0..).map(|(fd, target)| (plan.send(fd), target)).collect();
+    let mut targets = Vec::new();
+    let ours = if config.pty.is_some() { [None, None, None] } else { streams(&mut plan, config, &mut targets)? };
     for (fd, target) in extra {
         targets.push((plan.send(Fd::Borrowed(fd)), target));
     }
@@ -123,37 +122,44 @@ pub fn set_env(env: &mut Vec<Vec<u8>>, entry: Vec<u8>) {
     }
 }
 
-/// The program's ends of the standard streams, and ours.
-fn streams(config: &ExecConfig) -> Result<(Vec<Fd<'static>>, [Option<OwnedFd>; 3])> {
-    let mut theirs = Vec::with_capacity(3);
+/// Connects the standard streams: sends the program's ends along, adds (slot, number) to `targets`, answers our ends.
+fn streams(plan: &mut Plan<'_>, config: &ExecConfig, targets: &mut Vec<(Slot, i32)>) -> Result<[Option<OwnedFd>; 3]> {
     let mut ours = [None, None, None];
+    let mut null = None;
     for (number, choice) in [config.stdin, config.stdout, config.stderr].into_iter().enumerate() {
         let fail = |e: std::io::Error| Error::io("connect the stream", number, &e);
-        theirs.push(match choice {
+        let slot = match choice {
+            Stdio::Null => send_null(plan, &mut null)?,
             // A stream that the host has closed is no reason to fail, as for fork.
-            Stdio::Inherit => sys::borrow(number as RawFd).map_or_else(|_| null(), |fd| Ok(Fd::Borrowed(fd)))?,
-            Stdio::Fd(fd) => Fd::Borrowed(sys::borrow(fd).map_err(fail)?),
-            Stdio::Null => null()?,
+            Stdio::Inherit => match sys::borrow(number as RawFd) {
+                Ok(fd) => plan.send(Fd::Borrowed(fd)),
+                Err(_) => send_null(plan, &mut null)?,
+            },
+            Stdio::Fd(fd) => plan.send(Fd::Borrowed(sys::borrow(fd).map_err(fail)?)),
+            Stdio::Stdout if number == 2 => targets[1].0,
             Stdio::Stdout => {
-                let stdout: &Fd<'_> = theirs.get(1).filter(|_| number == 2).ok_or_else(|| {
-                    Error::invalid("connect the stream", number, "only stderr can go where stdout goes")
-                })?;
-                Fd::Owned(stdout.as_fd().try_clone_to_owned().map_err(fail)?)
+                return Err(Error::invalid("connect the stream", number, "only stderr can go where stdout goes"));
             }
             Stdio::Pipe => {
                 let (read, write) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).map_err(|e| fail(e.into()))?;
                 let (their, our) = if number == 0 { (read, write) } else { (write, read) };
                 ours[number] = Some(our);
-                Fd::Owned(their)
+                plan.send(Fd::Owned(their))
             }
-        });
+        };
+        targets.push((slot, number as i32));
     }
-    Ok((theirs, ours))
+    Ok(ours)
 }
 
-fn null() -> Result<Fd<'static>> {
+/// The slot of /dev/null, opened once for all streams that want it.
+fn send_null(plan: &mut Plan<'_>, null: &mut Option<Slot>) -> Result<Slot> {
+    if let Some(slot) = *null {
+        return Ok(slot);
+    }
     let file = std::fs::File::options().read(true).write(true).open("/dev/null");
-    file.map(|file| Fd::Owned(file.into())).map_err(|e| Error::io("open", "/dev/null", &e))
+    let file = file.map_err(|e| Error::io("open", "/dev/null", &e))?;
+    Ok(*null.insert(plan.send(Fd::Owned(file.into()))))
 }
 
 /// How many further descriptors one program can be given.

@@ -5,7 +5,7 @@ use std::ffi::CString;
 use crate::Namespace;
 use crate::init::wire::{DENY_SETGROUPS, ID_RANGE};
 use crate::plan::{Header, Plan};
-use crate::sys;
+use crate::zygote::Zygote;
 
 /// How ids inside are mapped to ids outside.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,25 +20,16 @@ pub enum Ids {
     Single { uid: u32, gid: u32 },
 }
 
-const CAP_SETUID: u32 = 7;
-const CAP_SYS_ADMIN: u32 = 21;
-
 impl Ids {
-    /// What this thread may give a new user namespace.
-    pub fn of_this_process(namespace: &Namespace) -> Self {
+    /// What this thread, whose zygote it is, may give a new user namespace.
+    pub fn of(zygote: &Zygote, namespace: &Namespace) -> Self {
         if *namespace != Namespace::New {
             return Self::Host;
         }
-        let (uid, gid) = (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw());
-        let [effective, ..] = sys::capget();
-        let may = |capability: u32| effective >> capability & 1 == 1;
-        if !may(CAP_SETUID) || !may(CAP_SYS_ADMIN) {
-            return Self::Single { uid, gid };
-        }
-        match mapped_from_zero() {
-            u64::MAX => Self::Single { uid, gid },
-            count if count > u64::from(u32::MAX) - 1 => Self::Range,
-            count => Self::Same(count),
+        match zygote.mapped_ids() {
+            Some(count) if count >= u64::from(u32::MAX) => Self::Range,
+            Some(count) => Self::Same(count),
+            None => Self::Single { uid: nix::unistd::geteuid().as_raw(), gid: nix::unistd::getegid().as_raw() },
         }
     }
 
@@ -89,15 +80,4 @@ impl Ids {
             Self::Single { .. } => " --map-root-user".into(),
         }
     }
-}
-
-/// How many ids from 0 on this process's user namespace maps in one piece: all 2^32 - 1 in the first one. `u64::MAX` where 0
-/// is not mapped at all.
-fn mapped_from_zero() -> u64 {
-    let text = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
-    let lines = text.lines().filter_map(|line| {
-        let mut numbers = line.split_ascii_whitespace().map(str::parse::<u64>);
-        Some((numbers.next()?.ok()?, numbers.nth(1)?.ok()?))
-    });
-    lines.filter(|(inside, _)| *inside == 0).map(|(_, count)| count).next().unwrap_or(u64::MAX)
 }

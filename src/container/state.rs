@@ -18,6 +18,7 @@ use nix::sys::stat::{Mode, fstat, fstatat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 use serde::{Deserialize, Serialize};
 
+use crate::sys::fork_lock::ForkLock;
 use crate::{Error, ErrorCode, Result, cgroup, sys};
 
 /// A line of [`crate::Container::list`].
@@ -350,7 +351,21 @@ fn default_path() -> PathBuf {
     if let Some(path) = std::env::var_os("CTR_STATE_DIR").filter(|path| !path.is_empty()) {
         return path.into();
     }
+    // Looked up once for a user: it is two system calls on the way of every create.
+    static LAST: ForkLock<Option<(u32, PathBuf)>> = ForkLock::new(None);
     let uid = nix::unistd::geteuid().as_raw();
+    let mut last = LAST.lock();
+    match &*last {
+        Some((of, path)) if *of == uid => path.clone(),
+        _ => {
+            let path = default_path_of(uid);
+            *last = Some((uid, path.clone()));
+            path
+        }
+    }
+}
+
+fn default_path_of(uid: u32) -> PathBuf {
     let candidates = if uid == 0 {
         ["/run".to_string(), "/dev/shm".into()]
     } else {

@@ -162,7 +162,8 @@ pub struct Reply {
     pub pid: i32,
     /// EXITED: the status as wait4(2) has it.
     pub status: i32,
-    /// EXITED: the time limit passed. DONE to SPAWN: the first host id of the range.
+    /// EXITED: 1 if the time limit passed. DONE to SPAWN: the first host id of the range. FAILED: the kind of the request;
+    /// 0 where they are the last words of a newborn.
     pub note: u32,
     /// EXITED: microseconds in user mode.
     pub user_us: u64,

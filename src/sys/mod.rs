@@ -153,3 +153,20 @@ pub fn pidfd_pid(pidfd: BorrowedFd<'_>) -> Option<i32> {
     let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd())).ok()?;
     info.lines().find_map(|line| line.strip_prefix("Pid:"))?.trim().parse().ok()
 }
+
+/// getgroups(2). nix's asks /proc first how many there may be.
+pub fn getgroups() -> Vec<u32> {
+    let mut groups = vec![0; 64];
+    loop {
+        // SAFETY: the kernel writes at most as many as there is room for.
+        let count = unsafe { libc::getgroups(groups.len() as i32, groups.as_mut_ptr()) };
+        if let Ok(count) = usize::try_from(count) {
+            groups.truncate(count);
+            return groups;
+        }
+        if groups.len() > 65536 {
+            return Vec::new();
+        }
+        groups.resize(groups.len() * 4, 0);
+    }
+}

@@ -46,6 +46,8 @@ struct Server {
     listener: i32,
     sockets: usize,
     retired: bool,
+    /// The kind of request that is being served.
+    serving: u32,
     /// Where the kernel has argv\[0\], which ps(1) shows.
     title: usize,
     /// The newborn on the shelf, the shape it has, and the shape that was asked for last.
@@ -67,6 +69,7 @@ pub fn serve(title: usize) -> ! {
         listener: -1,
         sockets: 0,
         retired: false,
+        serving: 0,
         title,
         embryo: Newborn { pid: 0, pidfd: -1, birth: -1, range: 0 },
         embryo_shape: 0,
@@ -208,6 +211,7 @@ impl Server {
             Received::Request(request, fds) => {
                 large = request.flags & LARGE != 0;
                 let calls = calls_of(request);
+                self.serving = request.kind;
                 match request.kind {
                     SPAWN if self.role == Role::Zygote => self.spawn(request, calls, fds),
                     RUN => self.run(request, calls),
@@ -230,7 +234,8 @@ impl Server {
 
     fn fail(&self, failure: Failure) {
         let [status, ..] = self.slots;
-        reply(status, &Reply { tag: FAILED, call: failure.call, errno: failure.errno, ..Reply::default() }, &[]);
+        let failed = Reply { tag: FAILED, call: failure.call, errno: failure.errno, note: self.serving, ..Reply::default() };
+        reply(status, &failed, &[]);
     }
 
     /// Takes the status channel out of the slots, or the end of the request would close it.
