@@ -2,6 +2,8 @@
 
 #![allow(dead_code)]
 
+pub mod leftovers;
+
 use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
