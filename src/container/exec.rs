@@ -1,1 +1,278 @@
-//! x
+//! Exec: starts a program in a container. The plan is walked by a child of PID 1 that shares its memory until execve, so the
+//! program's host never has anything of it, and a failure comes back as the call that failed.
+
+use std::ffi::OsStr;
+use std::os::fd::{AsFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, OnceLock};
+
+use super::attempt::Attempt;
+use super::process::Process;
+use super::shared::Shared;
+use super::state::env_text;
+use super::user::User;
+use crate::init::wire::{EXEC, NONE, TERMINALS};
+use crate::plan::{Arg, Fd, Header, Plan, Slot, c_string, encode};
+use crate::zygote::Channel;
+use crate::{Error, ErrorCode, ExecConfig, Result, Session, Stdio, Winsize, sys};
+
+/// Starts `argv` in the container.
+pub fn exec(container: &Arc<Shared>, argv: &[&OsStr], config: &ExecConfig) -> Result<Process> {
+    let attempt = Attempt::new(container, argv, config)?;
+    let user = User::resolve(container, config.user.as_deref().or(container.record.exec.user.as_deref()))?;
+    let env = environment(container, config, user.as_ref())?;
+    let extra = extra_fds(config)?;
+
+    let mut plan = Plan::new();
+    let mut header = Header::new(EXEC);
+    let mut targets = Vec::new();
+    let ours = if config.pty.is_some() { [None, None, None] } else { streams(&mut plan, config, &mut targets)? };
+    for (fd, target) in extra {
+        targets.push((plan.send(Fd::Borrowed(fd)), target));
+    }
+    if let Some(size) = config.pty {
+        let slave = terminal(&mut plan, container, size, user.as_ref(), &mut header)?;
+        targets.extend((0..3).map(|target| (slave, target)));
+    }
+    header.before = plan.len();
+    header.time_limit =
+        config.time_limit.map_or(0, |limit| (limit.as_millis().min(u128::from(u64::MAX)) as u64).max(1));
+
+    new_process(&mut plan, container, config);
+    move_descriptors(&mut plan, &mut targets);
+    if config.pty.is_some() {
+        plan.step("control", "the terminal", "", "");
+        plan.call(libc::SYS_ioctl, [0.into(), libc::TIOCSCTTY.into(), 0.into()]);
+    }
+    become_user(&mut plan, container, user.as_ref());
+    let cwd = config.cwd.as_deref().or(container.record.exec.cwd.as_deref());
+    if let Some(cwd) = cwd {
+        plan.step("change to the working directory", cwd.to_string_lossy().into_owned(), "", "");
+        let path = plan.string(c_string("change to the working directory", cwd.as_os_str().as_bytes())?);
+        plan.call(libc::SYS_chdir, [path]);
+    }
+    let exec_step = plan.len() as u32;
+    attempt.put(&mut plan, argv, &env);
+
+    let (channel, theirs) = Channel::new().map_err(|e| Error::io("make a channel", "", &e))?;
+    let mut fds = vec![theirs.as_fd()];
+    fds.extend(plan.fds());
+    container.send(&encode(&header, &plan), &fds)?;
+    drop(fds);
+    drop(theirs);
+    let (reply, mut fds) = match container.answer_or_failure(&channel)? {
+        Ok(answer) => answer,
+        Err(failure) if failure.call >= exec_step => {
+            return Err(attempt.explain(container, failure.errno, &env));
+        }
+        Err(failure) => return Err(mend(plan.error(failure.call, failure.errno))),
+    };
+    if fds.is_empty() || (config.pty.is_some() && fds.len() < 2) {
+        return Err(Error::new(ErrorCode::System, "start", attempt.name(), libc::EPROTO, "PID 1 sent no pidfd"));
+    }
+    Ok(Process {
+        container: Arc::clone(container),
+        channel,
+        pidfd: fds.remove(0),
+        pid: reply.pid,
+        streams: Mutex::new(ours),
+        pty: config.pty.map(|_| fds.remove(0)),
+        exit: OnceLock::new(),
+        receiving: Mutex::new(()),
+        killed: AtomicBool::new(false),
+    })
+}
+
+fn mend(error: Error) -> Error {
+    match (error.step(), error.errno()) {
+        ("change to the working directory", _) => error.with_code(ErrorCode::Exec),
+        ("start", libc::EAGAIN) => error.mend("the container's pids limit, or this user's, is reached"),
+        ("become user", libc::EINVAL) => error.mend("that id is not mapped in the container's user namespace"),
+        _ => error,
+    }
+}
+
+/// The program's environment: the container's, the user's home, what the caller adds.
+fn environment(container: &Shared, config: &ExecConfig, user: Option<&User>) -> Result<Vec<Vec<u8>>> {
+    let mut env: Vec<Vec<u8>> = if config.clear_env {
+        Vec::new()
+    } else {
+        container.record.exec.env.iter().map(|entry| entry.as_bytes().to_vec()).collect()
+    };
+    if let Some(home) = user.and_then(|user| user.home.as_deref()).filter(|_| !config.clear_env) {
+        set_env(&mut env, [b"HOME=", home].concat());
+    }
+    if config.pty.is_some() && !config.clear_env {
+        let term = std::env::var_os("TERM").filter(|term| !term.is_empty());
+        set_env(&mut env, env_text(OsStr::new("TERM"), term.as_deref().unwrap_or(OsStr::new("xterm"))));
+    }
+    for (name, value) in &config.env {
+        super::blueprint::check_env(name, value)?;
+        set_env(&mut env, env_text(name, value));
+    }
+    Ok(env)
+}
+
+/// Sets NAME=VALUE in an environment, in the place of an older one of that name.
+pub fn set_env(env: &mut Vec<Vec<u8>>, entry: Vec<u8>) {
+    let name = entry.iter().position(|&byte| byte == b'=').map_or(entry.as_slice(), |equals| &entry[..=equals]);
+    match env.iter_mut().find(|old| old.starts_with(name)) {
+        Some(old) => *old = entry,
+        None => env.push(entry),
+    }
+}
+
+/// Connects the standard streams: sends the program's ends along, adds (slot, number) to `targets`, answers our ends.
+fn streams(plan: &mut Plan<'_>, config: &ExecConfig, targets: &mut Vec<(Slot, i32)>) -> Result<[Option<OwnedFd>; 3]> {
+    let mut ours = [None, None, None];
+    let mut null = None;
+    for (number, choice) in [config.stdin, config.stdout, config.stderr].into_iter().enumerate() {
+        let fail = |e: std::io::Error| Error::io("connect the stream", number, &e);
+        let slot = match choice {
+            Stdio::Null => send_null(plan, &mut null)?,
+            // A stream that the host has closed is no reason to fail, as for fork.
+            Stdio::Inherit => match sys::borrow(number as RawFd) {
+                Ok(fd) => plan.send(Fd::Borrowed(fd)),
+                Err(_) => send_null(plan, &mut null)?,
+            },
+            Stdio::Fd(fd) => plan.send(Fd::Borrowed(sys::borrow(fd).map_err(fail)?)),
+            Stdio::Stdout if number == 2 => targets[1].0,
+            Stdio::Stdout => {
+                return Err(Error::invalid("connect the stream", number, "only stderr can go where stdout goes"));
+            }
+            Stdio::Pipe => {
+                let (read, write) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).map_err(|e| fail(e.into()))?;
+                let (their, our) = if number == 0 { (read, write) } else { (write, read) };
+                ours[number] = Some(our);
+                plan.send(Fd::Owned(their))
+            }
+        };
+        targets.push((slot, number as i32));
+    }
+    Ok(ours)
+}
+
+/// The slot of /dev/null, opened once for all streams that want it.
+fn send_null(plan: &mut Plan<'_>, null: &mut Option<Slot>) -> Result<Slot> {
+    if let Some(slot) = *null {
+        return Ok(slot);
+    }
+    let file = std::fs::File::options().read(true).write(true).open("/dev/null");
+    let file = file.map_err(|e| Error::io("open", "/dev/null", &e))?;
+    Ok(*null.insert(plan.send(Fd::Owned(file.into()))))
+}
+
+/// How many further descriptors one program can be given.
+const MOST_EXTRA: usize = 12;
+
+fn extra_fds(config: &ExecConfig) -> Result<Vec<(std::os::fd::BorrowedFd<'static>, i32)>> {
+    if config.fds.len() > MOST_EXTRA {
+        return Err(Error::invalid("pass descriptors", config.fds.len(), "at most 12 besides the standard streams"));
+    }
+    let mut seen = Vec::new();
+    config
+        .fds
+        .iter()
+        .map(|&(fd, target)| {
+            if !(3..1024).contains(&target) || seen.contains(&target) {
+                return Err(Error::invalid("pass a descriptor as", target, "numbers are 3 to 1023, each once"));
+            }
+            seen.push(target);
+            sys::borrow(fd).map(|fd| (fd, target)).map_err(|e| Error::io("pass the descriptor", fd, &e))
+        })
+        .collect()
+}
+
+/// Opens a terminal of the container's own devpts; its master goes back to us. The slave's slot.
+fn terminal(
+    plan: &mut Plan<'_>,
+    container: &Shared,
+    size: Winsize,
+    user: Option<&User>,
+    header: &mut Header,
+) -> Result<Slot> {
+    if !container.record.exec.terminals {
+        return Err(Error::new(
+            ErrorCode::Unsupported,
+            "open a terminal in",
+            &container.record.name,
+            libc::ENOTTY,
+            "it has no /dev of its own",
+        ));
+    }
+    plan.step("open", "a terminal", "", "");
+    let flags = libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC;
+    let (master, slave) = (plan.slot(), plan.slot());
+    let name = plan.string(c"ptmx");
+    plan.call(libc::SYS_openat, [Slot(TERMINALS as u8).into(), name, flags.into()]).out(master);
+    let unlock = plan.data(&0i32.to_ne_bytes(), 4);
+    plan.call(libc::SYS_ioctl, [master.into(), libc::TIOCSPTLCK.into(), unlock]);
+    // TIOCGPTPEER and no path: whatever the container has put at /dev/pts is of no matter.
+    plan.call(libc::SYS_ioctl, [master.into(), libc::TIOCGPTPEER.into(), flags.into()]).out(slave);
+    let window = [size.rows, size.cols, 0, 0].map(u16::to_ne_bytes);
+    let window = plan.data(window.as_flattened(), 4);
+    plan.call(libc::SYS_ioctl, [master.into(), libc::TIOCSWINSZ.into(), window]);
+    if let Some(user) = user {
+        plan.call(libc::SYS_fchown, [slave.into(), user.uid.into(), u32::MAX.into()]);
+    }
+    header.give = [master.0, NONE, NONE, NONE];
+    Ok(slave)
+}
+
+/// A fresh process: no signal blocked, a session or group as asked.
+fn new_process(plan: &mut Plan<'_>, container: &Shared, config: &ExecConfig) {
+    plan.step("start", "a process", "", "");
+    let nothing = plan.data(&0u64.to_ne_bytes(), 8);
+    plan.call(libc::SYS_rt_sigprocmask, [libc::SIG_SETMASK.into(), nothing, 0.into(), 8.into()]);
+    match config.session {
+        Session::New => _ = plan.call(libc::SYS_setsid, []),
+        Session::Group => _ = plan.call(libc::SYS_setpgid, [0.into(), 0.into()]),
+        Session::Join(group) => {
+            plan.step("join the process group", group.to_string(), "", "");
+            plan.call(libc::SYS_setpgid, [0.into(), group.into()]);
+        }
+    }
+    if !container.record.exec.own_pid {
+        // Nobody's end will end it otherwise.
+        plan.call(libc::SYS_prctl, [libc::PR_SET_PDEATHSIG.into(), libc::SIGKILL.into()]);
+    }
+}
+
+/// Brings each descriptor to its number and closes all others. First out of each other's way, then into place.
+fn move_descriptors(plan: &mut Plan<'_>, targets: &mut [(Slot, i32)]) {
+    plan.step("pass", "descriptors", "", "");
+    let high = targets.iter().map(|&(_, target)| target).max().unwrap_or(2) + 1;
+    let mut moved: Vec<Slot> = Vec::new();
+    for &(slot, _) in targets.iter() {
+        if !moved.contains(&slot) {
+            moved.push(slot);
+            plan.call(libc::SYS_fcntl, [slot.into(), libc::F_DUPFD_CLOEXEC.into(), high.into()]).out(slot);
+        }
+    }
+    for &(slot, target) in targets.iter() {
+        plan.call(libc::SYS_dup3, [slot.into(), target.into(), 0.into()]);
+    }
+    targets.sort_by_key(|&(_, target)| target);
+    let mut first = 0u32;
+    for target in targets.iter().map(|&(_, target)| target as u32).chain([u32::MAX]) {
+        if target > first {
+            let last = if target == u32::MAX { target } else { target - 1 };
+            // Where the call is missing: all of PID 1's descriptors are close-on-exec anyway.
+            plan.call(libc::SYS_close_range, [first.into(), last.into(), 0.into()]).ok(libc::ENOSYS).ok(libc::EPERM);
+        }
+        first = target.wrapping_add(1);
+    }
+}
+
+fn become_user(plan: &mut Plan<'_>, container: &Shared, user: Option<&User>) {
+    let Some(user) = user else { return };
+    plan.step("become user", user.name.clone(), "", "");
+    let groups: Vec<u8> = user.groups.iter().flat_map(|group| group.to_ne_bytes()).collect();
+    let list = plan.data(&groups, 4);
+    let refused = if container.record.exec.many_ids { 0 } else { libc::EPERM };
+    plan.call(libc::SYS_setgroups, [user.groups.len().into(), list]).ok(refused);
+    let [uid, gid]: [Arg; 2] = [user.uid.into(), user.gid.into()];
+    plan.call(libc::SYS_setresgid, [gid, gid, gid]);
+    plan.call(libc::SYS_setresuid, [uid, uid, uid]);
+}

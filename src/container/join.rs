@@ -1,8 +1,216 @@
-//! x
+//! Join: a handle on a container that another process made, or on the namespaces of any process at all.
+
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::time::Duration;
+
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, getsockopt, socket, sockopt};
+
+use super::namespaces::KINDS;
+use super::shared::Shared;
+use super::state::{ExecDefaults, Record, StateDir};
+use crate::cgroup::Cgroup;
+use crate::init::wire::{self, DONE, FAILED, NONE, RUN};
+use crate::plan::{Fd, Header, Plan, encode_spawn};
+use crate::zygote::{self, Answer, Channel, pair};
+use crate::{Error, ErrorCode, Result, sys};
+
 /// Which namespaces [`crate::Container::join_pid`] enters: a mask of CLONE_NEW* flags of namespaces(7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NamespaceSet(pub u32);
+
 impl NamespaceSet {
-    /// Every kind that differs from the caller's.
+    /// Every kind in which the process differs from the caller.
     pub const ALL: Self = Self(0);
+}
+
+/// A handle on a running container by its name.
+pub fn join(state: StateDir, name: &str) -> Result<Shared> {
+    let (record, inode) = state.find(name)?;
+    let fail = |errno: nix::errno::Errno| Error::system("join container", name, errno as i32);
+    let control = socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None).map_err(fail)?;
+    let address = UnixAddr::new(&state.socket_path(name)).map_err(fail)?;
+    connect(control.as_raw_fd(), &address).map_err(|errno| {
+        let error = fail(errno);
+        match errno {
+            nix::errno::Errno::ECONNREFUSED | nix::errno::Errno::ENOENT => {
+                error.with_code(ErrorCode::NotFound).mend("it is just being made, or just ending")
+            }
+            _ => error,
+        }
+    })?;
+    // The kernel's word for who listens: the container's PID 1.
+    let pid = getsockopt(&control, sockopt::PeerCredentials).map_err(fail)?.pid();
+    let pidfd = sys::peer_pidfd(control.as_fd())
+        .or_else(|_| sys::pidfd_open(pid))
+        .map_err(|e| Error::io("join container", name, &e))?;
+    let cgroup = if record.cgroups.is_empty() { None } else { Some(Cgroup::open(&record.cgroups)?) };
+    let oom_kills = cgroup.as_ref().and_then(|cgroup| cgroup.oom_kills().ok()).unwrap_or(0);
+    Ok(Shared {
+        record,
+        inode: Some(inode),
+        state: Some(state),
+        control,
+        birth: None,
+        zygote: None,
+        pid,
+        pidfd,
+        cgroup,
+        made_from: None,
+        holder: std::process::id(),
+        destroyed: AtomicBool::new(false),
+        oom_kills: AtomicU64::new(oom_kills),
+    })
+}
+
+/// The namespace of a running container, opened by its own PID 1: nobody else may look at its /proc entries.
+pub fn namespace_of(state: &StateDir, name: &str, kind: &'static str) -> Result<OwnedFd> {
+    let again = StateDir::open(Some(state.path()))?;
+    let container = join(again, name)?;
+    let mut plan = Plan::new();
+    plan.step("open the namespace", kind, "", "");
+    let slot = plan.slot();
+    let path = plan.bytes(format!("/proc/self/ns/{kind}"));
+    let flags = libc::O_RDONLY | libc::O_CLOEXEC;
+    plan.call(libc::SYS_openat, [libc::AT_FDCWD.into(), path, flags.into()]).out(slot);
+    let mut header = Header::new(RUN);
+    header.give = [slot.0, NONE, NONE, NONE];
+    let fd = container.run(&header, &plan)?.pop();
+    let fd = fd.ok_or_else(|| Error::system("open the namespace of container", name, libc::EPROTO))?;
+    // Whatever the container has put in that place: only a namespace will do.
+    if nix::sys::statfs::fstatfs(&fd).is_ok_and(|fs| fs.filesystem_type() == nix::sys::statfs::NSFS_MAGIC) {
+        return Ok(fd);
+    }
+    Err(Error::system("open the namespace of container", name, libc::EPROTO))
+}
+
+/// A server in the namespaces of process `pid`: as nsenter(1), but it stays, so a second program costs no more than in a container
+/// of our own.
+pub fn join_pid(pid: i32, set: NamespaceSet) -> Result<Shared> {
+    let fail = |e: std::io::Error| {
+        let error = Error::io("join the namespaces of process", pid, &e);
+        match e.raw_os_error() {
+            Some(libc::ESRCH) => error.with_code(ErrorCode::NotFound),
+            _ => error,
+        }
+    };
+    if pid <= 0 {
+        return Err(Error::invalid("join the namespaces of process", pid, "a pid is a positive number"));
+    }
+    // The pidfd first: from here on it is this process, whoever gets its number.
+    let target = sys::pidfd_open(pid).map_err(fail)?;
+    let flags = if set == NamespaceSet::ALL { differing(pid)? } else { set.0 };
+    let (control, theirs) = pair().map_err(fail)?;
+    let (channel, channel_theirs) = Channel::new().map_err(fail)?;
+
+    let mut stem = Plan::new();
+    stem.reserve_sent(1);
+    let slot = stem.send(Fd::Borrowed(target.as_fd()));
+    stem.step("enter the namespaces of process", pid.to_string(), "", "nsenter --target {} --all");
+    if flags != 0 {
+        stem.call(libc::SYS_setns, [slot.into(), flags.into()]);
+    }
+    let has_root = flags & libc::CLONE_NEWUSER as u32 != 0;
+    if has_root {
+        stem.step("become root in the user namespace of process", pid.to_string(), "", "");
+        stem.call(libc::SYS_setgroups, [0.into(), 0.into()]).ok(libc::EPERM);
+        stem.call(libc::SYS_setresgid, [0.into(), 0.into(), 0.into()]).ok(libc::EINVAL);
+        stem.call(libc::SYS_setresuid, [0.into(), 0.into(), 0.into()]).ok(libc::EINVAL);
+    }
+    stem.step("settle in", pid.to_string(), "", "");
+    stem.call(libc::SYS_prctl, [libc::PR_SET_DUMPABLE.into(), 0.into()]);
+    stem.call(libc::SYS_prctl, [libc::PR_SET_CHILD_SUBREAPER.into(), 1.into()]);
+    stem.call(libc::SYS_prctl, [libc::PR_SET_PDEATHSIG.into(), libc::SIGKILL.into()]);
+    let name = stem.string(c"ctr-join");
+    stem.call(libc::SYS_prctl, [libc::PR_SET_NAME.into(), name]);
+
+    let zygote = zygote::current()?;
+    let message = encode_spawn(&Header::new(wire::SPAWN), &stem, &Plan::new(), 0);
+    let mut fds = vec![channel_theirs.as_fd(), theirs.as_fd()];
+    fds.extend(stem.fds());
+    if let Err(e) = zygote.send(&message, &fds) {
+        zygote::forget(&zygote);
+        return Err(fail(e));
+    }
+    drop(fds);
+    drop((channel_theirs, theirs));
+    let patience = Some(Duration::from_secs(30));
+    let (server, pidfd) = match channel.receive(patience).map_err(fail)? {
+        Answer::Reply(reply, mut fds) if reply.tag == DONE && !fds.is_empty() => (reply.pid, fds.remove(0)),
+        Answer::Reply(reply, _) => return Err(stem.error(reply.call, reply.errno)),
+        _ => return Err(Error::system("join the namespaces of process", pid, libc::EPIPE)),
+    };
+    let shared = Shared {
+        record: record(pid, has_root),
+        inode: None,
+        state: None,
+        control,
+        birth: Some(channel),
+        zygote: Some(zygote),
+        pid: server,
+        pidfd,
+        cgroup: None,
+        made_from: None,
+        holder: std::process::id(),
+        destroyed: AtomicBool::new(false),
+        oom_kills: AtomicU64::new(0),
+    };
+    // A server that could not enter says so when it is asked for the first time.
+    if let Err(gone) = shared.run(&Header::new(RUN), &Plan::new()) {
+        let channel = shared.birth.as_ref().map(|birth| birth.receive(patience));
+        return Err(match channel {
+            Some(Ok(Answer::Reply(reply, _))) if reply.tag == FAILED => {
+                let error = stem.error(reply.call, reply.errno);
+                match reply.errno {
+                    libc::EPERM => error.mend("it takes the rights of its user namespace: the same user, or root"),
+                    _ => error,
+                }
+            }
+            _ => gone,
+        });
+    }
+    Ok(shared)
+}
+
+/// The kinds in which `pid` is elsewhere than this thread. setns(2) refuses the user namespace one is in already.
+fn differing(pid: i32) -> Result<u32> {
+    let mut flags = 0;
+    for kind in &KINDS {
+        let of = |who: &str| std::fs::read_link(Path::new("/proc").join(who).join("ns").join(kind.name));
+        match (of(&pid.to_string()), of("thread-self")) {
+            (Ok(theirs), Ok(ours)) if theirs != ours => flags |= kind.flag as u32,
+            (Err(e), _) if e.kind() != std::io::ErrorKind::NotFound => {
+                return Err(Error::io("look at the namespaces of process", pid, &e)
+                    .mend("the same user may, or root; a container of ctr is joined by its name"));
+            }
+            _ => {}
+        }
+    }
+    Ok(flags)
+}
+
+fn record(pid: i32, has_root: bool) -> Record {
+    Record {
+        version: 1,
+        name: String::new(),
+        image: format!("pid {pid}"),
+        created: 0,
+        owner: std::process::id() as i32,
+        owner_start: 0,
+        detached: false,
+        cgroups: Vec::new(),
+        upper: None,
+        exec: ExecDefaults {
+            env: vec![
+                b"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_vec().into(),
+                b"HOME=/root".to_vec().into(),
+            ],
+            terminals: false,
+            many_ids: true,
+            own_pid: false,
+            has_root,
+            ..ExecDefaults::default()
+        },
+    }
 }

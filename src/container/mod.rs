@@ -1,10 +1,19 @@
 //! A container's whole story: create, exec, join, limits, destroy. The only room that knows every other one.
+//!
+//! `blueprint` decides and plans, `create` carries out, `exec` and `attempt` start programs, `join` enters what others made,
+//! `shared` is what the handles of a container have in common, `process` is what `exec` answers, `state` is the ledger.
 
+mod attempt;
+mod blueprint;
 mod create;
 mod exec;
+mod ids;
 mod join;
+mod namespaces;
 mod process;
+mod shared;
 mod state;
+mod user;
 
 pub use create::explain;
 pub use join::NamespaceSet;
@@ -12,91 +21,179 @@ pub use process::{Exit, ExitReason, Process};
 pub use state::ContainerInfo;
 
 use std::ffi::OsStr;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, UNIX_EPOCH};
 
-use crate::{Config, ExecConfig, Result};
+use shared::Shared;
+use state::StateDir;
+
+use crate::{Config, Error, ErrorCode, ExecConfig, Result};
 
 /// A running container. Dropping the handle of a container that this process made (and did not detach) destroys it; a
 /// joined or detached one lives on. Any thread may call any method at any time.
-pub struct Container {}
+pub struct Container {
+    shared: Arc<Shared>,
+    /// Dropping this handle ends the container.
+    ends: bool,
+}
 
 impl Container {
     /// Makes a container from `image`: a tarball, a directory, or `"host"`.
     pub fn create(image: impl AsRef<OsStr>, config: &Config) -> Result<Self> {
-        unimplemented!()
+        let shared = create::create(image.as_ref(), config)?;
+        Ok(Self { ends: !shared.record.detached, shared: Arc::new(shared) })
     }
+
     /// A handle on a running container that any process of this user made.
     pub fn join(name: &str) -> Result<Self> {
-        unimplemented!()
+        Ok(Self { shared: Arc::new(join::join(StateDir::open(None)?, name)?), ends: false })
     }
+
     /// As [`Container::join`], with the state directory given.
     pub fn join_in(state_dir: &Path, name: &str) -> Result<Self> {
-        unimplemented!()
+        Ok(Self { shared: Arc::new(join::join(StateDir::open(Some(state_dir))?, name)?), ends: false })
     }
-    /// The namespaces of any process, as nsenter(1) enters them.
+
+    /// The namespaces of any process, as nsenter(1) enters them. Programs started there end with the handle.
     pub fn join_pid(pid: i32, namespaces: NamespaceSet) -> Result<Self> {
-        unimplemented!()
+        Ok(Self { shared: Arc::new(join::join_pid(pid, namespaces)?), ends: true })
     }
+
     /// The running containers of this user, oldest first; sweeps what dead owners left.
     pub fn list() -> Result<Vec<ContainerInfo>> {
-        unimplemented!()
+        list(&StateDir::open(None)?)
     }
+
     /// As [`Container::list`], with the state directory given.
     pub fn list_in(state_dir: &Path) -> Result<Vec<ContainerInfo>> {
-        unimplemented!()
+        list(&StateDir::open(Some(state_dir))?)
     }
+
     /// Starts a program inside.
     pub fn exec<A: AsRef<OsStr>>(&self, argv: impl IntoIterator<Item = A>, config: &ExecConfig) -> Result<Process> {
-        unimplemented!()
+        let argv: Vec<A> = argv.into_iter().collect();
+        let argv: Vec<&OsStr> = argv.iter().map(AsRef::as_ref).collect();
+        exec::exec(&self.shared, &argv, config)
     }
+
     /// The name that [`Container::join`] takes; empty for a joined pid.
     pub fn name(&self) -> &str {
-        unimplemented!()
+        &self.shared.record.name
     }
+
     /// The pid of the container's PID 1 on the host.
     pub fn pid(&self) -> i32 {
-        unimplemented!()
+        self.shared.pid
     }
+
     /// A pidfd of the container's PID 1, readable when the container has ended.
     pub fn pidfd(&self) -> BorrowedFd<'_> {
-        unimplemented!()
+        self.shared.pidfd.as_fd()
     }
+
     /// Whether it runs: neither destroyed nor ended from outside.
     pub fn is_running(&self) -> bool {
-        unimplemented!()
+        !self.shared.destroyed.load(Ordering::Acquire) && self.shared.lives()
     }
+
     /// Sets the memory limit, live; `None` lifts it. Below present use the kernel reclaims; what can't be reclaimed
     /// makes the call fail with EBUSY and the old limit stays.
     pub fn set_memory_limit(&self, bytes: Option<u64>) -> Result<()> {
-        unimplemented!()
+        self.cgroup()?.set_memory(bytes)
     }
+
     /// The memory limit; `None` where there is none.
     pub fn memory_limit(&self) -> Result<Option<u64>> {
-        unimplemented!()
+        self.cgroup()?.memory()
     }
+
     /// Bytes in use, and the most that ever were.
     pub fn memory_usage(&self) -> Result<(u64, u64)> {
-        unimplemented!()
+        self.cgroup()?.memory_usage()
     }
+
     /// Sets the most processes and threads, live; `None` lifts it.
     pub fn set_pids_limit(&self, count: Option<u64>) -> Result<()> {
-        unimplemented!()
+        self.cgroup()?.set_pids(count)
     }
+
     /// The most processes and threads; `None` where there is no limit.
     pub fn pids_limit(&self) -> Result<Option<u64>> {
-        unimplemented!()
+        self.cgroup()?.pids()
     }
+
+    fn cgroup(&self) -> Result<&crate::cgroup::Cgroup> {
+        self.shared.check_running()?;
+        if !self.shared.lives() {
+            return Err(self.shared.gone());
+        }
+        self.shared.cgroup.as_ref().ok_or_else(|| {
+            Error::new(
+                ErrorCode::Unsupported,
+                "limit container",
+                self.name(),
+                libc::EOPNOTSUPP,
+                "it has no cgroup: none can be had here, or it was made without one",
+            )
+            .mend("make it with the cgroup policy \"required\" to learn what is missing")
+        })
+    }
+
     /// What was done to make it, as the shell commands a person would type; see [`explain`].
     pub fn explain(&self) -> Result<String> {
-        unimplemented!()
+        match &self.shared.made_from {
+            Some((image, config)) => {
+                let config = Config { name: Some(self.name().to_string()), ..config.clone() };
+                create::explain(image, &config)
+            }
+            None => Err(Error::new(
+                ErrorCode::Unsupported,
+                "explain container",
+                self.name(),
+                libc::EOPNOTSUPP,
+                "only the process that made it knows how",
+            )),
+        }
     }
+
     /// Kills every process, reaps them and removes all that was made for it. In any state, and twice too.
     pub fn destroy(&self) -> Result<()> {
-        unimplemented!()
+        self.shared.destroy()
     }
+
     /// Releases the handle without ending the container where it is joined or detached; otherwise as drop.
     pub fn close(self) {
-        unimplemented!()
+        drop(self);
     }
+}
+
+impl Drop for Container {
+    fn drop(&mut self) {
+        let ours = self.shared.holder == std::process::id();
+        if self.ends && ours && !self.shared.destroyed.load(Ordering::Acquire) {
+            // Nobody is there to be told; what could not be removed stays on record for the next sweep.
+            _ = self.shared.destroy();
+        }
+    }
+}
+
+fn list(state: &StateDir) -> Result<Vec<ContainerInfo>> {
+    let running = state.list()?.into_iter();
+    Ok(running
+        .filter_map(|(record, _)| {
+            // One that ends meanwhile is not listed.
+            let pid = join::join(StateDir::open(Some(state.path())).ok()?, &record.name).ok()?.pid;
+            Some(ContainerInfo {
+                pid,
+                created: UNIX_EPOCH + Duration::from_secs(record.created),
+                name: record.name,
+                image: record.image,
+                owner: record.owner,
+                detached: record.detached,
+            })
+        })
+        .collect())
 }

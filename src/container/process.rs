@@ -1,10 +1,32 @@
-//! x
-use crate::{Result, Winsize};
-use std::os::fd::{BorrowedFd, OwnedFd};
-use std::time::Duration;
+//! A process in a container, as its starter sees it: wait, kill, streams, terminal.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+
+use super::shared::Shared;
+use crate::init::wire::{EXITED, Reply};
+use crate::zygote::{Answer, Channel, wait_readable};
+use crate::{Error, ErrorCode, Result, Winsize, sys};
 
 /// A program started in a container. Dropping the handle leaves the program running.
-pub struct Process {}
+pub struct Process {
+    pub(super) container: Arc<Shared>,
+    pub(super) channel: Channel,
+    pub(super) pidfd: OwnedFd,
+    pub(super) pid: i32,
+    /// Our ends of its streams: stdin, stdout, stderr.
+    pub(super) streams: Mutex<[Option<OwnedFd>; 3]>,
+    pub(super) pty: Option<OwnedFd>,
+    pub(super) exit: OnceLock<Exit>,
+    /// Held from receiving the answer to keeping it in `exit`.
+    pub(super) receiving: Mutex<()>,
+    /// We have sent it SIGKILL ourselves, so it wasn't the kernel for want of memory.
+    pub(super) killed: AtomicBool,
+}
 
 /// How a process ended, and what it used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,54 +61,158 @@ pub enum ExitReason {
     Destroyed = 4,
 }
 
+/// How long a process that is dead may take to be reported. PID 1 does it at once; a hostile one may never.
+const REPORT: Duration = Duration::from_secs(2);
+
 impl Process {
     /// Its pid inside the container.
     pub fn pid(&self) -> i32 {
-        unimplemented!()
+        self.pid
     }
+
     /// Its pid on the host; an error when it is gone.
     pub fn host_pid(&self) -> Result<i32> {
-        unimplemented!()
+        sys::pidfd_pid(self.pidfd.as_fd())
+            .filter(|&pid| pid > 0)
+            .ok_or_else(|| Error::system("find on the host process", self.pid, libc::ESRCH))
     }
+
     /// Its pidfd, readable when it has ended; for the caller's own event loop.
     pub fn pidfd(&self) -> BorrowedFd<'_> {
-        unimplemented!()
+        self.pidfd.as_fd()
     }
+
     /// Waits until it ends, at most `timeout`; `None` is what a passed time-out answers. Any number of threads may wait, and
     /// once it has ended every call answers the same.
     pub fn wait(&self, timeout: Option<Duration>) -> Result<Option<Exit>> {
-        unimplemented!()
+        let fail = |e: std::io::Error| Error::io("wait for process", self.pid, &e);
+        let end = timeout.map(|timeout| Instant::now() + timeout);
+        loop {
+            if let Some(exit) = self.exit.get() {
+                return Ok(Some(*exit));
+            }
+            let left = end.map(|end| end.saturating_duration_since(Instant::now()));
+            if left == Some(Duration::ZERO) || !wait_readable(&[self.channel.as_fd()], left).map_err(fail)? {
+                // Its pidfd tells of its end a moment before PID 1 has reaped it.
+                let ended = wait_readable(&[self.pidfd.as_fd()], Some(Duration::ZERO)).map_err(fail)?;
+                if !ended || !wait_readable(&[self.channel.as_fd()], Some(REPORT)).map_err(fail)? {
+                    return Ok(self.exit.get().copied());
+                }
+            }
+            // One thread at a time: the end of the channel comes after the answer, and a second thread must not take it for
+            // the end of the container before the first has kept the answer.
+            let _receiving = self.receiving.lock().unwrap_or_else(PoisonError::into_inner);
+            if self.exit.get().is_some() {
+                continue;
+            }
+            match self.channel.try_receive().map_err(fail)? {
+                Answer::Reply(reply, _) if reply.tag == EXITED => _ = self.exit.set(self.exit_of(&reply)),
+                Answer::Reply(..) => {}
+                Answer::End => _ = self.exit.set(DESTROYED),
+                Answer::TimedOut => {}
+            }
+        }
     }
+
+    fn exit_of(&self, reply: &Reply) -> Exit {
+        let status = reply.status;
+        let signal = status & 0x7f;
+        let reason = if signal == 0 {
+            ExitReason::Exited
+        } else if reply.note == 1 {
+            ExitReason::TimedOut
+        } else if signal == libc::SIGKILL && !self.killed.load(Ordering::Relaxed) && self.container.was_out_of_memory()
+        {
+            ExitReason::OutOfMemory
+        } else {
+            ExitReason::Signaled
+        };
+        Exit {
+            code: if signal == 0 { status >> 8 & 0xff } else { 128 + signal },
+            signal,
+            reason,
+            user_time: Duration::from_micros(reply.user_us),
+            system_time: Duration::from_micros(reply.system_us),
+            max_rss: reply.max_rss.saturating_mul(1024),
+        }
+    }
+
     /// A descriptor that is readable once [`Process::wait`] will not block.
     pub fn wait_fd(&self) -> BorrowedFd<'_> {
-        unimplemented!()
+        self.channel.as_fd()
     }
+
     /// Sends it a signal; one that ended already is no error.
     pub fn kill(&self, signal: i32) -> Result<()> {
-        unimplemented!()
+        if signal == libc::SIGKILL {
+            self.killed.store(true, Ordering::Relaxed);
+        }
+        match sys::pidfd_send_signal(self.pidfd.as_fd(), signal, 0) {
+            Ok(()) | Err(Errno::ESRCH) => Ok(()),
+            Err(errno) => Err(Error::system("signal process", self.pid, errno as i32)),
+        }
     }
+
     /// Sends a signal to its process group.
     pub fn kill_group(&self, signal: i32) -> Result<()> {
-        unimplemented!()
+        if signal == libc::SIGKILL {
+            self.killed.store(true, Ordering::Relaxed);
+        }
+        const PIDFD_SIGNAL_PROCESS_GROUP: u32 = 4;
+        match sys::pidfd_send_signal(self.pidfd.as_fd(), signal, PIDFD_SIGNAL_PROCESS_GROUP) {
+            Ok(()) => Ok(()),
+            // Before Linux 6.9, and where the leader is gone but the group is not: PID 1 sends it.
+            Err(Errno::EINVAL | Errno::ESRCH) => self.container.kill_group(self.pid, signal),
+            Err(errno) => Err(Error::system("signal the group of process", self.pid, errno as i32)),
+        }
     }
+
     /// Our end of its standard input, where it is a pipe; once.
     pub fn take_stdin(&self) -> Option<OwnedFd> {
-        unimplemented!()
+        self.take(0)
     }
+
     /// Our end of its standard output, where it is a pipe; once.
     pub fn take_stdout(&self) -> Option<OwnedFd> {
-        unimplemented!()
+        self.take(1)
     }
+
     /// Our end of its standard error, where it is a pipe; once.
     pub fn take_stderr(&self) -> Option<OwnedFd> {
-        unimplemented!()
+        self.take(2)
     }
+
+    fn take(&self, stream: usize) -> Option<OwnedFd> {
+        self.streams.lock().unwrap_or_else(PoisonError::into_inner).get_mut(stream)?.take()
+    }
+
     /// The master side of its terminal, where it has one.
     pub fn pty(&self) -> Option<BorrowedFd<'_>> {
-        unimplemented!()
+        self.pty.as_ref().map(AsFd::as_fd)
     }
+
     /// Sets the size of its terminal, and so sends it SIGWINCH.
     pub fn resize(&self, size: Winsize) -> Result<()> {
-        unimplemented!()
+        let Some(pty) = &self.pty else {
+            return Err(Error::new(
+                ErrorCode::Invalid,
+                "resize the terminal of process",
+                self.pid,
+                libc::ENOTTY,
+                "it was started without one",
+            ));
+        };
+        sys::set_winsize(pty.as_fd(), size.rows, size.cols)
+            .map_err(|e| Error::io("resize the terminal of process", self.pid, &e))
     }
 }
+
+/// PID 1 went, and everything with it, before it could say how.
+const DESTROYED: Exit = Exit {
+    code: 128 + libc::SIGKILL,
+    signal: libc::SIGKILL,
+    reason: ExitReason::Destroyed,
+    user_time: Duration::ZERO,
+    system_time: Duration::ZERO,
+    max_rss: 0,
+};

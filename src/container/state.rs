@@ -1,5 +1,26 @@
-//! x
-use std::time::SystemTime;
+//! The state directory: what runs, on record. A record is the container's ledger: it names all that outlives a system call, and
+//! is written before any of it exists.
+//!
+//! `NAME.json` is the record, `NAME.sock` the control socket. A container's PID 1 holds a lock on its record (an open file
+//! description lock, fcntl(2), which the kernel releases when the process is gone, however it went), so a record that can be
+//! locked is a dead one, and whoever locks it sweeps what it names. No pid is ever guessed from.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, openat};
+use nix::sys::stat::{Mode, fstat, fstatat};
+use nix::unistd::{UnlinkatFlags, unlinkat};
+use serde::{Deserialize, Serialize};
+
+use crate::sys::fork_lock::ForkLock;
+use crate::{Error, ErrorCode, Result, cgroup, sys};
+
 /// A line of [`crate::Container::list`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ContainerInfo {
@@ -15,4 +36,413 @@ pub struct ContainerInfo {
     pub created: SystemTime,
     /// Whether it outlives its owner.
     pub detached: bool,
+}
+
+/// What is written down about a container: all that a joiner or a sweeper needs.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Record {
+    /// 1. A sweeper leaves what it doesn't know alone.
+    pub version: u32,
+    pub name: String,
+    pub image: String,
+    /// Seconds since 1970.
+    pub created: u64,
+    pub owner: i32,
+    /// When the owner started, in clock ticks since boot: with the pid, it names one process for good.
+    pub owner_start: u64,
+    pub detached: bool,
+    /// Directories to remove.
+    pub cgroups: Vec<PathBuf>,
+    /// The directory of its changes, where they are on disk.
+    pub upper: Option<PathBuf>,
+    /// How programs are started in it.
+    pub exec: ExecDefaults,
+}
+
+/// What a joiner must know to start a program as the creator would.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct ExecDefaults {
+    /// NAME=VALUE, each as bytes of text where it is UTF-8.
+    pub env: Vec<Text>,
+    /// It has a /dev of its own, so terminals.
+    pub terminals: bool,
+    /// More ids than 0 are mapped.
+    pub many_ids: bool,
+    /// It has a PID namespace of its own, so its PID 1's end is everyone's.
+    pub own_pid: bool,
+    /// Programs are root unless another user is asked for; a joined process without a user namespace of its own keeps what it is.
+    pub has_root: bool,
+    /// Capabilities that programs may have.
+    pub capabilities: u64,
+    /// The working directory and user that the image asks for.
+    pub cwd: Option<PathBuf>,
+    pub user: Option<String>,
+}
+
+/// A string of the system's kind: any bytes, as readable text where it can be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Text {
+    Utf8(String),
+    Bytes(Vec<u8>),
+}
+
+impl From<Vec<u8>> for Text {
+    fn from(bytes: Vec<u8>) -> Self {
+        String::from_utf8(bytes).map_or_else(|error| Self::Bytes(error.into_bytes()), Self::Utf8)
+    }
+}
+
+impl Text {
+    pub fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Utf8(text) => text.as_bytes(),
+            Self::Bytes(bytes) => bytes,
+        }
+    }
+}
+
+/// The state directory of a user.
+pub struct StateDir {
+    path: PathBuf,
+    fd: OwnedFd,
+}
+
+/// A record that this process has made, or joined.
+pub struct Claim {
+    /// The record's file. Whoever has it open as we do keeps the lock.
+    pub file: OwnedFd,
+    /// Which file it is, for there may be another of the same name once it is gone.
+    pub inode: u64,
+}
+
+/// The longest name of a container.
+const LONGEST_NAME: usize = 64;
+
+impl StateDir {
+    /// Opens the state directory, which is made where it is missing.
+    pub fn open(chosen: Option<&Path>) -> Result<Self> {
+        let path = match chosen {
+            Some(path) => path.to_path_buf(),
+            None => default_path(),
+        };
+        let fail = |errno: Errno| {
+            Error::system("use the state directory", path.display(), errno as i32)
+                .mend("choose another with CTR_STATE_DIR or the configuration's state_dir")
+        };
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
+        let fd = match nix::fcntl::open(&path, flags, Mode::empty()) {
+            Err(Errno::ENOENT) => {
+                make_directories(&path).map_err(fail)?;
+                nix::fcntl::open(&path, flags, Mode::empty())
+            }
+            other => other,
+        }
+        .map_err(fail)?;
+        let stat = fstat(&fd).map_err(fail)?;
+        // Somebody else's directory, or one that others can write to, could hold sockets that only look like ours.
+        if stat.st_uid != nix::unistd::geteuid().as_raw() || stat.st_mode & 0o077 != 0 {
+            return Err(Error::new(
+                ErrorCode::Invalid,
+                "use the state directory",
+                path.display(),
+                libc::EPERM,
+                "it must belong to this user and be closed to others (mode 0700)",
+            )
+            .mend("choose another with CTR_STATE_DIR or the configuration's state_dir"));
+        }
+        Ok(Self { path, fd })
+    }
+
+    /// Its path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Takes `record`'s name and writes it down, before anything it names exists.
+    pub fn claim(&self, record: &Record) -> Result<Claim> {
+        let file_name = format!("{}.json", record.name);
+        let fail = |errno: Errno| Error::system("write the record", self.path.join(&file_name).display(), errno as i32);
+        let flags = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_RDWR | OFlag::O_CLOEXEC;
+        loop {
+            let fd = match openat(&self.fd, file_name.as_str(), flags, Mode::from_bits_truncate(0o600)) {
+                Ok(fd) => fd,
+                Err(Errno::EEXIST) => {
+                    if self.sweep(&record.name)? {
+                        continue;
+                    }
+                    return Err(Error::new(
+                        ErrorCode::NameInUse,
+                        "name the container",
+                        &record.name,
+                        libc::EEXIST,
+                        "a running container has this name",
+                    )
+                    .mend("choose another name, or join or destroy that one"));
+                }
+                Err(errno) => return Err(fail(errno)),
+            };
+            // A sweeper may have come between; it has taken an empty record for a dead one, and removes it.
+            let locked =
+                sys::fcntl_setlk(fd.as_fd(), true).map_err(|e| Error::io("lock the record", &file_name, &e))?;
+            let stat = fstat(&fd).map_err(fail)?;
+            if !locked || stat.st_nlink == 0 {
+                continue;
+            }
+            let mut file = File::from(fd);
+            let text = serde_json::to_vec(record)
+                .map_err(|e| Error::invalid("write the record", &file_name, e.to_string()))?;
+            if let Err(e) = file.write_all(&text) {
+                _ = unlinkat(&self.fd, file_name.as_str(), UnlinkatFlags::NoRemoveDir);
+                return Err(Error::io("write the record", self.path.join(&file_name).display(), &e));
+            }
+            return Ok(Claim { file: file.into(), inode: stat.st_ino });
+        }
+    }
+
+    /// The record of a container that runs.
+    pub fn find(&self, name: &str) -> Result<(Record, u64)> {
+        check_name(name)?;
+        let gone = || {
+            Error::new(ErrorCode::NotFound, "join container", name, libc::ENOENT, "no container of this name runs")
+                .mend("ctr.containers() or ctr_list() shows what does")
+        };
+        match self.read(name)? {
+            Some((record, inode, true)) => record.map(|record| (record, inode)).ok_or_else(gone),
+            Some((_, _, false)) => {
+                self.sweep(name)?;
+                Err(gone())
+            }
+            None => Err(gone()),
+        }
+    }
+
+    /// A record, its inode, and whether its container lives.
+    fn read(&self, name: &str) -> Result<Option<(Option<Record>, u64, bool)>> {
+        let file_name = format!("{name}.json");
+        let fail = |errno: Errno| Error::system("read the record", self.path.join(&file_name).display(), errno as i32);
+        let flags = OFlag::O_RDWR | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
+        let fd = match openat(&self.fd, file_name.as_str(), flags, Mode::empty()) {
+            Ok(fd) => fd,
+            Err(Errno::ENOENT) => return Ok(None),
+            Err(errno) => return Err(fail(errno)),
+        };
+        let lives = sys::fcntl_is_locked(fd.as_fd()).map_err(|e| Error::io("read the record", &file_name, &e))?;
+        let inode = fstat(&fd).map_err(fail)?.st_ino;
+        let mut text = Vec::new();
+        File::from(fd).read_to_end(&mut text).map_err(|e| Error::io("read the record", &file_name, &e))?;
+        Ok(Some((serde_json::from_slice(&text).ok(), inode, lives)))
+    }
+
+    /// Removes all that a dead container left, its record last. Whether there was one: a living one is left alone.
+    pub fn sweep(&self, name: &str) -> Result<bool> {
+        self.sweep_if(name, None, None)
+    }
+
+    /// As [`StateDir::sweep`], only if the record is the file `inode`; `known` is what stands in it, where that is known.
+    /// Waits for the lock as long as it takes a killed PID 1 to let go of it.
+    pub fn sweep_known(&self, name: &str, inode: u64, known: &Record) -> Result<bool> {
+        self.sweep_if(name, Some(inode), Some(known))
+    }
+
+    fn sweep_if(&self, name: &str, inode: Option<u64>, known: Option<&Record>) -> Result<bool> {
+        let file_name = format!("{name}.json");
+        let fail = |errno: Errno| Error::system("sweep", self.path.join(&file_name).display(), errno as i32);
+        let flags = OFlag::O_RDWR | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
+        let fd = match openat(&self.fd, file_name.as_str(), flags, Mode::empty()) {
+            Ok(fd) => fd,
+            Err(Errno::ENOENT) => return Ok(inode.is_none()),
+            Err(errno) => return Err(fail(errno)),
+        };
+        let patience = Instant::now() + if inode.is_some() { Duration::from_secs(10) } else { Duration::ZERO };
+        while !sys::fcntl_setlk(fd.as_fd(), true).map_err(|e| Error::io("lock the record", &file_name, &e))? {
+            if Instant::now() >= patience {
+                return Ok(false);
+            }
+            std::thread::sleep(Duration::from_micros(200));
+        }
+        // Another sweeper may have been here first; then the name may be somebody else's by now.
+        let stat = fstat(&fd).map_err(fail)?;
+        if stat.st_nlink == 0 || inode.is_some_and(|inode| inode != stat.st_ino) {
+            return Ok(inode.is_none());
+        }
+        let read;
+        let record = match known {
+            Some(record) => Some(record),
+            None => {
+                let mut text = Vec::new();
+                let mut file = File::from(fd.try_clone().map_err(|e| Error::io("sweep", &file_name, &e))?);
+                file.read_to_end(&mut text).map_err(|e| Error::io("sweep", &file_name, &e))?;
+                read = serde_json::from_slice::<Record>(&text).ok().filter(|record| record.version == 1);
+                if read.is_none() && !text.is_empty() {
+                    return self.put_aside(&file_name).map(|()| true);
+                }
+                read.as_ref()
+            }
+        };
+        if let Some(record) = record {
+            cgroup::remove(&record.cgroups)?;
+            if let Some(upper) = &record.upper {
+                remove_tree(upper)?;
+            }
+        }
+        for file in [format!("{name}.sock"), file_name.clone()] {
+            match unlinkat(&self.fd, file.as_str(), UnlinkatFlags::NoRemoveDir) {
+                Ok(()) | Err(Errno::ENOENT) => {}
+                Err(errno) => return Err(fail(errno)),
+            }
+        }
+        Ok(true)
+    }
+
+    /// A record that can't be read is kept for a person to look at, and is in nobody's way.
+    fn put_aside(&self, file_name: &str) -> Result<()> {
+        let aside = format!("{file_name}.damaged");
+        nix::fcntl::renameat(&self.fd, file_name, &self.fd, aside.as_str()).map_err(|errno| {
+            Error::system("put aside the damaged record", self.path.join(file_name).display(), errno as i32)
+        })
+    }
+
+    /// The records of the containers that run, oldest first. What dead owners left is swept.
+    pub fn list(&self) -> Result<Vec<(Record, u64)>> {
+        let entries = std::fs::read_dir(&self.path).map_err(|e| Error::io("read", self.path.display(), &e))?;
+        let mut running = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(|e| Error::io("read", self.path.display(), &e))?;
+            let file_name = entry.file_name();
+            let Some(name) = file_name.to_str().and_then(|file| file.strip_suffix(".json")) else { continue };
+            if let Some(record) = self.look_after(name)? {
+                running.push(record);
+            }
+        }
+        running.sort_by(|(a, _), (b, _)| (a.created, &a.name).cmp(&(b.created, &b.name)));
+        Ok(running)
+    }
+
+    /// The record of `name` if it runs. Where its owner is gone, so will it be in a moment: that is waited for.
+    fn look_after(&self, name: &str) -> Result<Option<(Record, u64)>> {
+        let Some((record, inode, lives)) = self.read(name)? else { return Ok(None) };
+        if !lives {
+            self.sweep(name)?;
+            return Ok(None);
+        }
+        let Some(record) = record else { return Ok(None) };
+        if !record.detached && start_of(record.owner) != Some(record.owner_start) {
+            self.sweep_known(name, inode, &record)?;
+            return Ok(None);
+        }
+        Ok(Some((record, inode)))
+    }
+
+    /// A path to `name`'s control socket that fits into a sockaddr_un, however deep the directory lies.
+    pub fn socket_path(&self, name: &str) -> PathBuf {
+        PathBuf::from(format!("/proc/self/fd/{}/{name}.sock", self.fd.as_raw_fd()))
+    }
+}
+
+impl AsFd for StateDir {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// Where a user's containers are written down: on a tmpfs, since all of it is gone after a reboot.
+fn default_path() -> PathBuf {
+    if let Some(path) = std::env::var_os("CTR_STATE_DIR").filter(|path| !path.is_empty()) {
+        return path.into();
+    }
+    // Looked up once for a user: it is two system calls on the way of every create.
+    static LAST: ForkLock<Option<(u32, PathBuf)>> = ForkLock::new(None);
+    let uid = nix::unistd::geteuid().as_raw();
+    let mut last = LAST.lock();
+    match &*last {
+        Some((of, path)) if *of == uid => path.clone(),
+        _ => {
+            let path = default_path_of(uid);
+            *last = Some((uid, path.clone()));
+            path
+        }
+    }
+}
+
+fn default_path_of(uid: u32) -> PathBuf {
+    let candidates = if uid == 0 {
+        ["/run".to_string(), "/dev/shm".into()]
+    } else {
+        [format!("/run/user/{uid}"), "/dev/shm".into()]
+    };
+    let [own, shared] = candidates;
+    if is_tmpfs(&own) {
+        return PathBuf::from(own).join("ctr");
+    }
+    let base = if is_tmpfs(&shared) { shared } else { "/tmp".to_string() };
+    PathBuf::from(format!("{base}/ctr-{uid}"))
+}
+
+fn is_tmpfs(path: &str) -> bool {
+    nix::sys::statfs::statfs(path).is_ok_and(|fs| fs.filesystem_type() == nix::sys::statfs::TMPFS_MAGIC)
+}
+
+fn make_directories(path: &Path) -> nix::Result<()> {
+    for ancestor in path.ancestors().collect::<Vec<_>>().into_iter().rev() {
+        match nix::unistd::mkdir(ancestor, Mode::from_bits_truncate(0o700)) {
+            Ok(()) | Err(Errno::EEXIST) => {}
+            // /run may be read-only and yet have what we need below it; the last one tells.
+            Err(errno) if ancestor == path => return Err(errno),
+            Err(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// Removes the directory of a container's changes. What is in it is the container's: it is walked without following links.
+fn remove_tree(path: &Path) -> Result<()> {
+    match std::fs::remove_dir_all(path) {
+        Ok(()) => Ok(()),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(e) => Err(Error::io("remove", path.display(), &e)),
+    }
+}
+
+/// Refuses a name that can't be one.
+pub fn check_name(name: &str) -> Result<()> {
+    let bad = |why: &str| Err(Error::invalid("name the container", name, why));
+    if name.is_empty() {
+        return bad("the name is empty");
+    }
+    if name.len() > LONGEST_NAME {
+        return bad("the name is longer than 64 bytes");
+    }
+    if !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b)) || name.starts_with(['.', '-']) {
+        return bad("a name is made of letters, digits, _, . and -, and starts with neither . nor -");
+    }
+    Ok(())
+}
+
+/// A name that nobody has: 12 hexadecimal digits, as docker's short ids.
+pub fn random_name() -> String {
+    let mut bytes = [0u8; 6];
+    if !sys::random(&mut bytes) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64);
+        bytes.copy_from_slice(&(now ^ u64::from(std::process::id()) << 24).to_ne_bytes()[..6]);
+    }
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// When process `pid` started, in clock ticks since boot: field 22 of /proc/PID/stat, proc_pid_stat(5).
+pub fn start_of(pid: i32) -> Option<u64> {
+    let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
+    let after_name = stat.iter().rposition(|&byte| byte == b')')? + 2;
+    let fields = std::str::from_utf8(stat.get(after_name..)?).ok()?;
+    let mut fields = fields.split(' ');
+    // A zombie is no owner any more.
+    if matches!(fields.next()?, "Z" | "X") {
+        return None;
+    }
+    fields.nth(18)?.parse().ok()
+}
+
+/// The bytes of an environment entry.
+pub fn env_text(name: &std::ffi::OsStr, value: &std::ffi::OsStr) -> Vec<u8> {
+    [name.as_bytes(), b"=", value.as_bytes()].concat()
 }

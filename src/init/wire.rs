@@ -24,6 +24,8 @@ pub const KEPT: usize = 32;
 pub const HANDED: usize = KEPT;
 /// Where the zygote finds the user namespace of the newborn while it walks its own calls.
 pub const USER_NAMESPACE: usize = SLOTS - 1;
+/// Where PID 1 has its devpts, by which terminals are opened. Always there, so that a joiner knows it.
+pub const TERMINALS: usize = SLOTS - 2;
 /// Slot 0 of each request: the channel for its [`Reply`]s.
 pub const STATUS: usize = 0;
 /// Slot 1 of [`SPAWN`]: the container's end of its control socket.
@@ -143,6 +145,9 @@ pub const PATCH: u16 = 0xff00;
 /// Pseudo call: fail with errno args\[3\] unless args\[2\] bytes at args\[0\] and args\[1\] are the same.
 pub const SAME: u16 = 0xff01;
 
+/// Pseudo call: close the descriptor in slot args\[0\]; the slot is empty then.
+pub const CLOSE: u16 = 0xff02;
+
 /// What a server answers. The host takes every byte of it for hostile where it comes from inside a container.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -157,7 +162,8 @@ pub struct Reply {
     pub pid: i32,
     /// EXITED: the status as wait4(2) has it.
     pub status: i32,
-    /// EXITED: the time limit passed. DONE to SPAWN: the first host id of the range.
+    /// EXITED: 1 if the time limit passed. DONE to SPAWN: the first host id of the range. FAILED: the kind of the request;
+    /// 0 where they are the last words of a newborn.
     pub note: u32,
     /// EXITED: microseconds in user mode.
     pub user_us: u64,

@@ -40,7 +40,7 @@ pub struct Step {
     /// The object: "/proc".
     pub object: Cow<'static, str>,
     /// What it is for.
-    pub why: &'static str,
+    pub why: Cow<'static, str>,
     /// What a person would type.
     pub shell: Shell,
     /// The index of its first call.
@@ -139,11 +139,11 @@ impl<'a> Plan<'a> {
         &mut self,
         what: &'static str,
         object: impl Into<Cow<'static, str>>,
-        why: &'static str,
+        why: impl Into<Cow<'static, str>>,
         shell: impl Into<Shell>,
     ) {
         let first_call = self.calls.len();
-        self.steps.push(Step { what, object: object.into(), why, shell: shell.into(), first_call });
+        self.steps.push(Step { what, object: object.into(), why: why.into(), shell: shell.into(), first_call });
     }
 
     /// Appends a call to the present step.
@@ -194,6 +194,23 @@ impl<'a> Plan<'a> {
         array
     }
 
+    /// A record of words, some of which may be addresses of other data, as struct sock_fprog has one.
+    pub fn words(&mut self, words: &[Arg]) -> Arg {
+        let record = self.data(&[], 8);
+        for word in words {
+            let word = match word {
+                Arg::Number(number) => *number,
+                Arg::Data(offset) => {
+                    self.addresses.push(self.data.len());
+                    *offset as u64
+                }
+                Arg::Slot(slot) => u64::from(slot.0),
+            };
+            self.data.extend_from_slice(&word.to_ne_bytes());
+        }
+        record
+    }
+
     /// Sends a descriptor along; the slot it arrives in. All of them before the first call.
     pub fn send(&mut self, fd: Fd<'a>) -> Slot {
         let slot = Slot(self.slots.sent);
@@ -209,7 +226,12 @@ impl<'a> Plan<'a> {
 
     /// A slot for a result that lives as long as the process, or until [`Plan::close`].
     pub fn kept_slot(&mut self) -> Slot {
-        self.take_slot(wire::HANDED + 16, wire::USER_NAMESPACE)
+        self.take_slot(wire::HANDED + 16, wire::TERMINALS)
+    }
+
+    /// This very slot, for a result that lives as long as the process.
+    pub fn keep_in(&mut self, slot: usize) -> Slot {
+        self.take_slot(slot, slot + 1)
     }
 
     fn take_slot(&mut self, from: usize, to: usize) -> Slot {
@@ -222,7 +244,7 @@ impl<'a> Plan<'a> {
 
     /// Closes a descriptor and frees its slot.
     pub fn close(&mut self, slot: Slot) {
-        self.call(libc::SYS_close, [slot.into()]);
+        self.call(i64::from(wire::CLOSE), [u64::from(slot.0).into()]);
         self.slots.used &= !(1 << slot.0);
     }
 
@@ -258,17 +280,6 @@ impl<'a> Plan<'a> {
     /// The steps.
     pub fn steps(&self) -> &[Step] {
         &self.steps
-    }
-
-    /// Appends another plan's steps for `explain` only: what the host does itself.
-    pub fn note(
-        &mut self,
-        what: &'static str,
-        object: impl Into<Cow<'static, str>>,
-        why: &'static str,
-        shell: impl Into<Shell>,
-    ) {
-        self.step(what, object, why, shell);
     }
 }
 

@@ -4,6 +4,7 @@
 use std::ffi::CStr;
 
 use super::{Shape, attach, clone_tree, new_mount};
+use crate::init::wire::TERMINALS;
 use crate::plan::{Plan, Slot};
 use crate::sys::mount::{MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID};
 
@@ -24,9 +25,9 @@ const LINKS: [(&CStr, &CStr); 5] = [
     (c"ptmx", c"pts/ptmx"),
 ];
 
-/// Puts a /dev together on top of the host's, in our own mount namespace, from where it is moved into the root. The slots
-/// of it and of its devpts.
-pub fn dev(plan: &mut Plan<'_>, shape: &Shape) -> (Slot, Slot) {
+/// Puts a /dev together on top of the host's, in our own mount namespace, from where it is moved into the root. Its slot;
+/// its devpts stays open in PID 1, in slot TERMINALS.
+pub fn dev(plan: &mut Plan<'_>, shape: &Shape) -> Slot {
     plan.step("take from the host", "/dev", "the devices that every program may use", "");
     // Taken before they are covered.
     let sources = DEVICES.map(|(_, path)| {
@@ -69,7 +70,7 @@ pub fn dev(plan: &mut Plan<'_>, shape: &Shape) -> (Slot, Slot) {
         let (name, target) = (plan.string(name), plan.string(target));
         plan.call(libc::SYS_symlinkat, [target, dev.into(), name]);
     }
-    let pts = plan.kept_slot();
+    let pts = plan.keep_in(TERMINALS);
     plan.step(
         "make a devpts for",
         "/dev/pts",
@@ -120,7 +121,7 @@ pub fn dev(plan: &mut Plan<'_>, shape: &Shape) -> (Slot, Slot) {
         attach(plan, slot, dev.into(), at);
         plan.close(slot);
     }
-    (dev, pts)
+    dev
 }
 
 fn directory(plan: &mut Plan<'_>, dir: Slot, name: &CStr) {

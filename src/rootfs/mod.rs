@@ -16,7 +16,8 @@ pub use root::{Layers, Root, Source, furnish, idmap, make, pivot};
 use crate::plan::{Arg, Plan, Slot};
 use crate::sys::mount::{
     FSCONFIG_CMD_CREATE, FSCONFIG_SET_STRING, FSMOUNT_CLOEXEC, FSOPEN_CLOEXEC, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC,
-    MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, MOVE_MOUNT_F_EMPTY_PATH, OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE,
+    MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, MOVE_MOUNT_F_EMPTY_PATH, MOVE_MOUNT_T_EMPTY_PATH, OPEN_TREE_CLOEXEC,
+    OPEN_TREE_CLONE,
 };
 
 pub use mounts::user_mounts;
@@ -44,11 +45,13 @@ pub struct Shape {
 pub struct Parts {
     /// The private tmpfs, attached at the scratch place.
     pub scratch: Option<Slot>,
-    proc: Slot,
-    sys: Slot,
+    /// The scratch place, for a root that is attached there itself.
+    place: Slot,
+    /// The container's procfs, attached nowhere yet.
+    pub proc: Slot,
+    /// Its sysfs, likewise.
+    pub sys: Slot,
     dev: Slot,
-    /// The container's devpts; it stays open in PID 1, which opens terminals by it.
-    pub pts: Slot,
 }
 
 /// Where things are put together: a directory that surely exists. The mounts on it are in the new mount namespace only.
@@ -58,6 +61,24 @@ pub fn stem(plan: &mut Plan<'_>, shape: &Shape, scratch: &std::ffi::CStr) -> Par
         plan.step("make private", "/", "what is mounted here must not spread to the host", "mount --make-rslave /");
         plan.call(libc::SYS_mount, [0.into(), root, 0.into(), (libc::MS_REC | libc::MS_SLAVE).into()]);
     }
+    // Opened now: it may lie in /dev/shm, which is covered soon.
+    let place = plan.kept_slot();
+    plan.step("open", scratch.to_string_lossy().into_owned(), "", "");
+    let path = plan.string(scratch);
+    let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC;
+    plan.call(libc::SYS_openat, [libc::AT_FDCWD.into(), path, flags.into()]).out(place);
+    let scratch = shape.scratch.then(|| {
+        let slot = plan.kept_slot();
+        plan.step(
+            "make a tmpfs for the changes at",
+            scratch.to_string_lossy().into_owned(),
+            "what the container writes is gone with it, by the kernel's own doing",
+            "mount -t tmpfs -o mode=755 tmpfs {}",
+        );
+        new_mount(plan, c"tmpfs", &[(c"mode", c"755")], 0, slot);
+        attach_here(plan, slot, place);
+        slot
+    });
     let proc = plan.kept_slot();
     if shape.own_pid {
         plan.step(
@@ -91,21 +112,8 @@ pub fn stem(plan: &mut Plan<'_>, shape: &Shape, scratch: &std::ffi::CStr) -> Par
         clone_tree(plan, c"/sys", true, sys);
         set_attributes(plan, sys, read_only, true);
     }
-    let (dev, pts) = dev::dev(plan, shape);
-    let scratch = shape.scratch.then(|| {
-        let slot = plan.kept_slot();
-        plan.step(
-            "make a tmpfs for the changes at",
-            scratch.to_string_lossy().into_owned(),
-            "what the container writes is gone with it, by the kernel's own doing",
-            "mount -t tmpfs -o mode=755 tmpfs {}",
-        );
-        let at = plan.string(scratch);
-        new_mount(plan, c"tmpfs", &[(c"mode", c"755")], 0, slot);
-        attach(plan, slot, libc::AT_FDCWD.into(), at);
-        slot
-    });
-    Parts { scratch, proc, sys, dev, pts }
+    let dev = dev::dev(plan, shape);
+    Parts { scratch, place, proc, sys, dev }
 }
 
 /// fsopen, fsconfig, fsmount: a new file system, attached nowhere yet, into `slot`.
@@ -140,6 +148,13 @@ fn clone_tree(plan: &mut Plan<'_>, path: &std::ffi::CStr, recursive: bool, slot:
 fn attach(plan: &mut Plan<'_>, slot: Slot, dir: Arg, path: Arg) {
     let empty = plan.string(c"");
     plan.call(libc::SYS_move_mount, [slot.into(), empty, dir, path, MOVE_MOUNT_F_EMPTY_PATH.into()]);
+}
+
+/// move_mount: attaches the mount in `slot` at the directory in `place`.
+fn attach_here(plan: &mut Plan<'_>, slot: Slot, place: Slot) {
+    let empty = plan.string(c"");
+    let flags = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH;
+    plan.call(libc::SYS_move_mount, [slot.into(), empty, place.into(), empty, flags.into()]);
 }
 
 /// mount_setattr: sets attributes of the mount in `slot`, and of those below it.

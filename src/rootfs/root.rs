@@ -1,10 +1,10 @@
 //! The root itself: an overlay over an image's layers, a directory as it is, or the host's own programs; then the pivot.
 
-use std::ffi::{CStr, CString, OsStr};
+use std::ffi::{CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use super::{Parts, attach, clone_tree, mount_attr, new_mount, set_attributes};
+use super::{Parts, attach, attach_here, clone_tree, mount_attr, new_mount, set_attributes};
 use crate::Result;
 use crate::init::wire::PATCH;
 use crate::plan::{Arg, Plan, Slot, c_string, quote};
@@ -83,15 +83,14 @@ pub fn idmap(aside: &mut Plan<'_>, path: &Path, sent: Slot, handed: Slot, recurs
 }
 
 /// Makes the root; the slot of its directory.
-pub fn make(plan: &mut Plan<'_>, root: &Root, parts: &Parts, scratch: &CStr) -> Result<Slot> {
+pub fn make(plan: &mut Plan<'_>, root: &Root, parts: &Parts) -> Result<Slot> {
     match root {
         Root::Overlay(layers) => overlay(plan, layers, parts),
         Root::Direct(source) => {
             let path = source.path().to_string_lossy().into_owned();
             plan.step("use as root", path, "the directory itself is the root", "mount --rbind {} $ROOT");
             let slot = source.mount(plan)?;
-            let at = plan.string(scratch);
-            attach(plan, slot, libc::AT_FDCWD.into(), at);
+            attach_here(plan, slot, parts.place);
             Ok(slot)
         }
         Root::Host => host(plan, parts),
@@ -244,8 +243,9 @@ pub fn furnish(plan: &mut Plan<'_>, root: Slot, parts: &Parts, read_only: bool) 
     }
 }
 
-/// The root becomes `/`, and the old one is gone.
-pub fn pivot(plan: &mut Plan<'_>, root: Slot, read_only: bool) {
+/// The root becomes `/`, and the old one is gone: no descriptor of it is left open.
+pub fn pivot(plan: &mut Plan<'_>, root: Slot, parts: &Parts, read_only: bool) {
+    plan.close(parts.place);
     if read_only {
         plan.step("make read-only", "/", "nothing of the image can be changed", "mount -o remount,bind,ro $ROOT");
         set_attributes(plan, root, MOUNT_ATTR_RDONLY, false);
@@ -262,6 +262,10 @@ pub fn pivot(plan: &mut Plan<'_>, root: Slot, read_only: bool) {
     plan.call(libc::SYS_pivot_root, [dot, dot]);
     plan.call(libc::SYS_umount2, [dot, libc::MNT_DETACH.into()]);
     plan.call(libc::SYS_chdir, [slash]);
+    if let Some(scratch) = parts.scratch.filter(|scratch| *scratch != root) {
+        plan.close(scratch);
+    }
+    plan.close(root);
 }
 
 fn c_path(what: &'static str, path: &Path) -> Result<CString> {

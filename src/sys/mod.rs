@@ -2,6 +2,7 @@
 //! somebody's process needs below any library: system calls that leave errno alone, and a lock that survives fork.
 
 pub mod fork_lock;
+pub mod landlock;
 pub mod mount;
 pub mod raw;
 
@@ -139,4 +140,33 @@ pub fn identity(fd: impl AsFd) -> (u64, u64) {
 pub fn seccomp_mode() -> i32 {
     // SAFETY: asks only.
     unsafe { libc::prctl(libc::PR_GET_SECCOMP) }
+}
+
+/// getrandom(2). Whether it worked.
+pub fn random(bytes: &mut [u8]) -> bool {
+    // SAFETY: the kernel writes as many bytes as there are.
+    unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) == bytes.len() as isize }
+}
+
+/// The pid behind a pidfd in our own PID namespace, from its fdinfo (pidfd_open(2)): 0 or negative where it has none any more.
+pub fn pidfd_pid(pidfd: BorrowedFd<'_>) -> Option<i32> {
+    let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd())).ok()?;
+    info.lines().find_map(|line| line.strip_prefix("Pid:"))?.trim().parse().ok()
+}
+
+/// getgroups(2). nix's asks /proc first how many there may be.
+pub fn getgroups() -> Vec<u32> {
+    let mut groups = vec![0; 64];
+    loop {
+        // SAFETY: the kernel writes at most as many as there is room for.
+        let count = unsafe { libc::getgroups(groups.len() as i32, groups.as_mut_ptr()) };
+        if let Ok(count) = usize::try_from(count) {
+            groups.truncate(count);
+            return groups;
+        }
+        if groups.len() > 65536 {
+            return Vec::new();
+        }
+        groups.resize(groups.len() * 4, 0);
+    }
 }

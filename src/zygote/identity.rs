@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat};
 use nix::sys::stat::{FileStat, Mode, fstatat};
-use nix::unistd::{Gid, getgroups, getresgid, getresuid};
+use nix::unistd::{getresgid, getresuid};
 
 /// What a host is, at one moment, for one thread (credentials are a thread's, credentials(7)).
 #[derive(Debug, PartialEq, Eq)]
@@ -13,7 +13,7 @@ pub struct Identity {
     pub pid: u32,
     uids: [u32; 3],
     gids: [u32; 3],
-    groups: Vec<Gid>,
+    groups: Vec<u32>,
     capabilities: [u64; 3],
     /// no_new_privs and the seccomp mode, prctl(2).
     confined: [i32; 2],
@@ -30,12 +30,30 @@ impl Identity {
             pid: std::process::id(),
             uids: uid,
             gids: gid,
-            groups: getgroups().unwrap_or_default(),
+            groups: crate::sys::getgroups(),
             capabilities: crate::sys::capget(),
             confined: [nix::sys::prctl::get_no_new_privs().map_or(-1, i32::from), crate::sys::seccomp_mode()],
             namespaces: namespaces(),
             root: fstatat(AT_FDCWD, "/", AtFlags::empty()).map_or((0, 0), |stat| (stat.st_dev, stat.st_ino)),
         }
+    }
+}
+
+impl Identity {
+    /// See [`super::Zygote::mapped_ids`], and user_namespaces(7) for the file.
+    pub fn mapped_ids(&self) -> Option<u64> {
+        const CAP_SETUID: u64 = 1 << 7;
+        const CAP_SYS_ADMIN: u64 = 1 << 21;
+        let [effective, ..] = self.capabilities;
+        if effective & CAP_SETUID == 0 || effective & CAP_SYS_ADMIN == 0 {
+            return None;
+        }
+        let text = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+        text.lines().find_map(|line| {
+            let mut numbers = line.split_ascii_whitespace().map(str::parse::<u64>);
+            let (inside, count) = (numbers.next()?.ok()?, numbers.nth(1)?.ok()?);
+            (inside == 0).then_some(count)
+        })
     }
 }
 

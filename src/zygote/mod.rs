@@ -9,7 +9,8 @@ mod channel;
 mod identity;
 mod start;
 
-pub use channel::{Answer, Channel, receive, send};
+pub use channel::{Answer, Channel, pair, send, wait_readable};
+pub use start::TITLE;
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
@@ -25,6 +26,8 @@ pub struct Zygote {
     /// What the socket is, so that a host that closed it, and opened something else under its number, is noticed.
     socket_identity: (u64, u64),
     identity: Identity,
+    /// How many ids from 0 on its user namespace maps in one piece; see [`Zygote::mapped_ids`].
+    mapped_ids: Option<u64>,
     /// The file whose lock is its lifeline; see src/init/program/lifeline.rs.
     _lifeline: OwnedFd,
 }
@@ -60,6 +63,12 @@ impl Zygote {
     /// Sends it a message; EPIPE or ECONNRESET where it is dead.
     pub fn send(&self, message: &[u8], fds: &[std::os::fd::BorrowedFd<'_>]) -> std::io::Result<()> {
         send(self.socket.as_fd(), message, fds)
+    }
+
+    /// How many ids from 0 on this process's user namespace maps in one piece, 2^32 - 1 in the first one of the machine;
+    /// nothing where this thread lacks the rights to give ids away. It can't change without another zygote being started.
+    pub fn mapped_ids(&self) -> Option<u64> {
+        self.mapped_ids
     }
 
     fn is_ours(&self) -> bool {

@@ -61,7 +61,8 @@ pub fn start(identity: Identity) -> Result<Zygote> {
         }
     })?;
     let socket_identity = sys::identity(&socket);
-    Ok(Zygote { socket, socket_identity, identity, _lifeline: lifeline })
+    let mapped_ids = identity.mapped_ids();
+    Ok(Zygote { socket, socket_identity, identity, mapped_ids, _lifeline: lifeline })
 }
 
 /// The program in a memfd that nobody can write to any more, not even root in a container through /proc/1/exe.

@@ -134,7 +134,7 @@ fn fork_in_pid_namespace(request: &Request, namespace: i32, pidfd: &mut i32) -> 
 /// (-errno, 0).
 fn claim_range(path: u64) -> (i32, u32) {
     const AT_FDCWD: usize = -100isize as usize;
-    const O_RDWR_CLOEXEC: usize = 2 | 0o2_000_000;
+    const O_RDWR_CREAT_CLOEXEC: usize = 2 | 0o100 | 0o2_000_000;
     const F_OFD_SETLK: usize = 37;
     const F_WRLCK: u16 = 1;
     #[repr(C)]
@@ -147,7 +147,7 @@ fn claim_range(path: u64) -> (i32, u32) {
     }
     // SAFETY: the path is a string in the message; the record outlives the call.
     unsafe {
-        let fd = syscall(nr::OPENAT, AT_FDCWD, path as usize, O_RDWR_CLOEXEC, 0, 0, 0) as i32;
+        let fd = syscall(nr::OPENAT, AT_FDCWD, path as usize, O_RDWR_CREAT_CLOEXEC, 0o600, 0, 0) as i32;
         if fd < 0 {
             return (fd, 0);
         }

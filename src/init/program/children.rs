@@ -2,7 +2,7 @@
 
 use super::birth::Newborn;
 use super::kernel::{SIGKILL, close, nr, now, syscall};
-use super::message::{reply, receive_into};
+use super::message::{MSG_DONTWAIT, receive_into, reply};
 use super::wire::{EXITED, Reply, SLOTS};
 
 /// As many as the usual limit on descriptors (1024) lets a server hold status channels for.
@@ -15,11 +15,13 @@ struct Child {
     /// The zygote's end of a newborn's birth socket, else -1.
     birth: i32,
     timed_out: bool,
+    /// It outlives this process.
+    detached: bool,
     /// When to kill it, in milliseconds of CLOCK_MONOTONIC; 0 is never.
     deadline: u64,
 }
 
-static mut TABLE: [Child; MOST] = [Child { pid: 0, status: 0, birth: 0, timed_out: false, deadline: 0 }; MOST];
+static mut TABLE: [Child; MOST] = [Child { pid: 0, status: 0, birth: 0, timed_out: false, detached: false, deadline: 0 }; MOST];
 
 /// The children of this process.
 pub struct Children {
@@ -46,7 +48,7 @@ impl Children {
     }
 
     /// Remembers a child. Only when not full.
-    pub fn add(&mut self, pid: i32, status: i32, birth: i32, time_limit: u64) {
+    pub fn add(&mut self, pid: i32, status: i32, birth: i32, time_limit: u64, detached: bool) {
         if self.is_full() {
             return;
         }
@@ -54,7 +56,7 @@ impl Children {
         self.count += 1;
         self.deadlines += usize::from(deadline != 0);
         if let Some(last) = self.table().last_mut() {
-            *last = Child { pid, status, birth, timed_out: false, deadline };
+            *last = Child { pid, status, birth, timed_out: false, detached, deadline };
         }
     }
 
@@ -89,6 +91,19 @@ impl Children {
         next
     }
 
+    /// Kills every child that is not detached, and reaps them.
+    pub fn end_all(&mut self) {
+        for child in self.table().iter().filter(|child| !child.detached) {
+            // SAFETY: our own children, not reaped yet.
+            unsafe { syscall(nr::KILL, child.pid as usize, SIGKILL as usize, 0, 0, 0, 0) };
+        }
+        for child in self.table().iter().filter(|child| !child.detached) {
+            const WALL: usize = 0x4000_0000;
+            // SAFETY: as above.
+            unsafe { syscall(nr::WAIT4, child.pid as usize, 0, WALL, 0, 0, 0) };
+        }
+    }
+
     /// Reaps every child that has ended, and the orphans that PID 1 inherits, and reports those we know.
     pub fn reap(&mut self, embryo: &mut Newborn) {
         loop {
@@ -117,14 +132,10 @@ impl Children {
         if child.birth >= 0 {
             // A newborn whose plan failed said so before it went.
             let mut last_words = Reply::default();
-            let words = receive_into(
-                child.birth,
-                &raw mut last_words as usize,
-                size_of::<Reply>(),
-                &mut [-1; SLOTS],
-                0,
-                0x40,
-            );
+            let at = &raw mut last_words as usize;
+            let mut hear = || receive_into(child.birth, at, size_of::<Reply>(), &mut [-1; SLOTS], 0, MSG_DONTWAIT);
+            // Where it went without taking what we handed it, the first answer is ECONNRESET, once.
+            let words = hear().or_else(|_| hear());
             if words == Ok((size_of::<Reply>(), 0)) {
                 reply(child.status, &last_words, &[]);
             }

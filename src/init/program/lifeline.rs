@@ -5,8 +5,10 @@
 //! close-on-exec descriptor. A thread of ours waits for that lock. No other lifeline does all three: the end of file of a
 //! socket waits for forked children too, and a pidfd doesn't notice exec.
 
+use core::sync::atomic::{AtomicBool, Ordering};
+
 use super::kernel::{
-    CLONE_FILES, CLONE_FS, CLONE_SIGHAND, CLONE_SYSVSEM, CLONE_THREAD, CLONE_VM, clone_shared, exit, nr, syscall3,
+    CLONE_FILES, CLONE_FS, CLONE_SIGHAND, CLONE_SYSVSEM, CLONE_THREAD, CLONE_VM, SIGCHLD, clone_shared, nr, syscall, syscall3,
 };
 
 /// Where the host puts the file of the lock.
@@ -15,6 +17,7 @@ const LIFELINE: usize = 1;
 #[repr(align(16))]
 #[allow(dead_code)]
 struct Stack([u8; 512]);
+static CUT: AtomicBool = AtomicBool::new(false);
 static mut STACK: Stack = Stack([0; 512]);
 
 /// Starts the thread that waits.
@@ -40,7 +43,20 @@ extern "C" fn wait(_: usize) -> ! {
         let lock = Flock { kind: F_WRLCK, whence: 0, start: 0, len: 0, pid: 0 };
         // SAFETY: the record outlives the call.
         if unsafe { syscall3(nr::FCNTL, LIFELINE, F_SETLKW, &raw const lock as usize) } == 0 {
-            exit(0);
+            break;
         }
     }
+    CUT.store(true, Ordering::Release);
+    // SAFETY: our own process. The loop sleeps in ppoll with this signal let in, or will; it is not lost.
+    unsafe { syscall3(nr::KILL, syscall3(nr::GETPID, 0, 0, 0) as usize, SIGCHLD as usize, 0) };
+    loop {
+        const FOR_EVER: usize = usize::MAX;
+        // SAFETY: sleeps; the loop ends this thread with the process.
+        unsafe { syscall(nr::PPOLL, 0, 0, 0, 0, 8, FOR_EVER) };
+    }
+}
+
+/// Whether the host is gone.
+pub fn is_cut() -> bool {
+    CUT.load(Ordering::Acquire)
 }

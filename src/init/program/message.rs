@@ -26,7 +26,8 @@ struct Control {
 
 const SOL_SOCKET: u32 = 1;
 const SCM_RIGHTS: u32 = 1;
-const MSG_DONTWAIT: usize = 0x40;
+/// recvmsg flag: don't wait.
+pub const MSG_DONTWAIT: usize = 0x40;
 const MSG_NOSIGNAL: usize = 0x4000;
 const MSG_CMSG_CLOEXEC: usize = 0x4000_0000;
 const HEADER: usize = 16;

@@ -3,6 +3,7 @@
 
 use super::birth::{self, Born, Newborn, give_birth, grow_up, open_proc};
 use super::children::Children;
+use super::lifeline;
 use super::kernel::{self, CLONE_PIDFD, CLONE_VFORK, CLONE_VM, SIGCHLD, clone_shared, close, exit, nr, syscall, syscall3};
 use super::message::{self, Received, close_slots, receive, reply};
 use super::walk::{Failure, Slots, walk};
@@ -45,6 +46,8 @@ struct Server {
     listener: i32,
     sockets: usize,
     retired: bool,
+    /// The kind of request that is being served.
+    serving: u32,
     /// Where the kernel has argv\[0\], which ps(1) shows.
     title: usize,
     /// The newborn on the shelf, the shape it has, and the shape that was asked for last.
@@ -66,6 +69,7 @@ pub fn serve(title: usize) -> ! {
         listener: -1,
         sockets: 0,
         retired: false,
+        serving: 0,
         title,
         embryo: Newborn { pid: 0, pidfd: -1, birth: -1, range: 0 },
         embryo_shape: 0,
@@ -75,8 +79,13 @@ pub fn serve(title: usize) -> ! {
     loop {
         server.wait();
         server.children.reap(&mut server.embryo);
-        if server.retired && server.children.is_empty() {
-            exit(0);
+        if server.role == Role::Zygote {
+            if lifeline::is_cut() {
+                server.end_all();
+            }
+            if server.retired && server.children.is_empty() {
+                exit(0);
+            }
         }
     }
 }
@@ -85,6 +94,15 @@ impl Server {
     fn sockets(&self) -> &'static mut [i32] {
         // SAFETY: one thread, one slice at a time; sockets <= MOST_SOCKETS.
         unsafe { core::slice::from_raw_parts_mut((&raw mut SOCKETS).cast(), self.sockets) }
+    }
+
+    /// The host is gone. What it made and did not detach goes too, and is reaped, so that nobody else has to.
+    fn end_all(&mut self) {
+        if self.embryo.pid != 0 {
+            birth::kill(&self.embryo);
+        }
+        self.children.end_all();
+        exit(0);
     }
 
     /// Hears one more socket.
@@ -193,6 +211,7 @@ impl Server {
             Received::Request(request, fds) => {
                 large = request.flags & LARGE != 0;
                 let calls = calls_of(request);
+                self.serving = request.kind;
                 match request.kind {
                     SPAWN if self.role == Role::Zygote => self.spawn(request, calls, fds),
                     RUN => self.run(request, calls),
@@ -215,7 +234,8 @@ impl Server {
 
     fn fail(&self, failure: Failure) {
         let [status, ..] = self.slots;
-        reply(status, &Reply { tag: FAILED, call: failure.call, errno: failure.errno, ..Reply::default() }, &[]);
+        let failed = Reply { tag: FAILED, call: failure.call, errno: failure.errno, note: self.serving, ..Reply::default() };
+        reply(status, &failed, &[]);
     }
 
     /// Takes the status channel out of the slots, or the end of the request would close it.
@@ -295,7 +315,7 @@ impl Server {
         let status = self.keep_status();
         reply(status, &Reply { tag: DONE, pid, ..Reply::default() }, gifts);
         close(pidfd);
-        self.children.add(pid, status, -1, request.time_limit);
+        self.children.add(pid, status, -1, request.time_limit, false);
     }
 
     /// SPAWN: hands the newborn of this shape its control socket, and makes one if none is on the shelf.
@@ -323,7 +343,7 @@ impl Server {
         let status = self.keep_status();
         reply(status, &Reply { tag: DONE, pid, note: range, ..Reply::default() }, &[pidfd]);
         close(pidfd);
-        self.children.add(pid, status, birth, 0);
+        self.children.add(pid, status, birth, 0, request.flags & DETACHED != 0);
 
         // Whoever wants two of a shape may want a third. It is made now, while the host is busy with this one.
         let again = request.flags & STOCK != 0 && shape == self.last_shape;

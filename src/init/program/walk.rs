@@ -1,7 +1,7 @@
 //! The walker: carries out a plan's calls in order, as they stand. No allocation, no decision, no memory of its own.
 
-use super::kernel::{errno, syscall};
-use super::wire::{ANY, Call, PATCH, SAME, SLOTS, TRY};
+use super::kernel::{close, errno, syscall};
+use super::wire::{ANY, CLOSE, Call, PATCH, SAME, SLOTS, TRY};
 
 /// Where a plan failed.
 #[derive(Clone, Copy)]
@@ -49,7 +49,7 @@ pub unsafe fn walk(calls: &[Call], first: u32, slots: &mut Slots) -> Result<(), 
     tried.map_or(Ok(()), Err)
 }
 
-unsafe fn carry_out(nr: u16, args: &[u64; 6], slots: &Slots) -> isize {
+unsafe fn carry_out(nr: u16, args: &[u64; 6], slots: &mut Slots) -> isize {
     let [a, b, c, d, e, f] = args.map(|arg| arg as usize);
     // SAFETY: addresses in the calls point into the message, which is ours to read and write.
     unsafe {
@@ -63,6 +63,13 @@ unsafe fn carry_out(nr: u16, args: &[u64; 6], slots: &Slots) -> isize {
                     if *((a + i) as *const u8) != *((b + i) as *const u8) {
                         return -(d as isize);
                     }
+                }
+                0
+            }
+            CLOSE => {
+                if let Some(slot) = slots.get_mut(a) {
+                    close(*slot);
+                    *slot = -1;
                 }
                 0
             }

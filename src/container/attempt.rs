@@ -1,0 +1,215 @@
+//! The attempt to run a program: which paths are tried, and, where none works, what is missing. The search is execvp(3)'s, with
+//! the container's PATH; the diagnosis looks at the program's own first bytes, as execve(2) does.
+
+use std::ffi::OsStr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::sync::Arc;
+
+use super::shared::Shared;
+use crate::init::wire::{NONE, RUN};
+use crate::plan::{Header, Plan, c_string};
+use crate::{Error, ErrorCode, ExecConfig, Result};
+
+/// A program and where it may be.
+pub struct Attempt {
+    program: Vec<u8>,
+    cwd: Vec<u8>,
+}
+
+/// What execve(2) refused, told apart by looking.
+enum Kind {
+    /// A script and its interpreter.
+    Script(Vec<u8>),
+    /// An ELF file and its loader.
+    Dynamic(Vec<u8>),
+    Other,
+}
+
+impl Attempt {
+    /// Checks what can be checked before anything is done.
+    pub fn new(container: &Arc<Shared>, argv: &[&OsStr], config: &ExecConfig) -> Result<Self> {
+        container.check_running()?;
+        let program = argv.first().map(|program| program.as_bytes()).unwrap_or_default();
+        if program.is_empty() {
+            return Err(Error::invalid("start", "a program", "argv is empty: its first entry names the program"));
+        }
+        for argument in argv {
+            c_string("start a program with the argument", argument.as_bytes())?;
+        }
+        let cwd = config.cwd.as_deref().map_or(&b"/"[..], |cwd| cwd.as_os_str().as_bytes()).to_vec();
+        Ok(Self { program: program.to_vec(), cwd })
+    }
+
+    /// The program's name as given.
+    pub fn name(&self) -> String {
+        String::from_utf8_lossy(&self.program).into_owned()
+    }
+
+    /// The paths to try, in order.
+    fn candidates(&self, env: &[Vec<u8>]) -> Vec<Vec<u8>> {
+        if self.program.contains(&b'/') {
+            return vec![self.program.clone()];
+        }
+        let path = env.iter().find_map(|entry| entry.strip_prefix(b"PATH=")).unwrap_or(b"/bin:/usr/bin");
+        path.split(|&byte| byte == b':')
+            .map(|dir| {
+                let dir: &[u8] = if dir.is_empty() { b"." } else { dir };
+                [dir, b"/", &self.program].concat()
+            })
+            .collect()
+    }
+
+    /// Appends the execve calls.
+    pub fn put(&self, plan: &mut Plan<'_>, argv: &[&OsStr], env: &[Vec<u8>]) {
+        plan.step("start", self.name(), "", "");
+        let candidates = self.candidates(env);
+        let arguments = plan.strings(argv.iter().map(|argument| argument.as_bytes()));
+        let environment = plan.strings(env);
+        let several = candidates.len() > 1;
+        for path in candidates {
+            let path = plan.bytes(path);
+            let call = plan.call(libc::SYS_execve, [path, arguments, environment]);
+            if several {
+                call.one_of_several();
+            }
+        }
+    }
+
+    /// Why it can't be run, in words.
+    pub fn explain(&self, container: &Shared, errno: i32, env: &[Vec<u8>]) -> Error {
+        let name = self.name();
+        let fail = |code, errno, why: String| Error::new(code, "start", &name, errno, why);
+        let found = self.candidates(env).iter().find_map(|path| Some((path.clone(), self.open(container, path)?)));
+        let Some((path, file)) = found else {
+            if errno != libc::ENOENT && errno != libc::ENOTDIR {
+                return Error::system("start", &name, errno).with_code(ErrorCode::Exec);
+            }
+            if self.program.contains(&b'/') {
+                return fail(ErrorCode::NotFound, errno, "ENOENT, there is no such program in the container".into());
+            }
+            let path = env.iter().find_map(|entry| entry.strip_prefix(b"PATH=")).unwrap_or(b"/bin:/usr/bin");
+            let path = String::from_utf8_lossy(path);
+            return fail(
+                ErrorCode::NotFound,
+                errno,
+                format!("ENOENT, no directory of the container's PATH has it ({path})"),
+            );
+        };
+        let shown = String::from_utf8_lossy(&path).into_owned();
+        match errno {
+            libc::ENOENT | libc::EACCES | libc::ELIBBAD => match kind(&file) {
+                Kind::Script(needed) if self.open(container, &needed).is_none() => fail(
+                    ErrorCode::NotFound,
+                    libc::ENOENT,
+                    format!("ENOENT, its interpreter {} is missing in the container", String::from_utf8_lossy(&needed)),
+                ),
+                Kind::Dynamic(needed) if self.open(container, &needed).is_none() => fail(
+                    ErrorCode::NotFound,
+                    libc::ENOENT,
+                    format!("ENOENT, its ELF loader {} is missing in the container", String::from_utf8_lossy(&needed)),
+                )
+                .mend("the program is linked for another system: use a static one, or an image with that loader"),
+                _ if errno == libc::EACCES => self.not_executable(&shown, &file),
+                _ => fail(ErrorCode::Exec, errno, format!("ENOENT, {shown} is there, but something it needs is not")),
+            },
+            libc::ENOEXEC => fail(
+                ErrorCode::Exec,
+                errno,
+                format!("ENOEXEC, {shown} is neither a program for this machine nor a script that starts with #!"),
+            ),
+            libc::E2BIG => {
+                let bytes: usize = env.iter().map(|entry| entry.len() + 1).sum();
+                fail(
+                    ErrorCode::Exec,
+                    errno,
+                    format!("E2BIG, arguments and environment ({bytes} bytes of it) are too large"),
+                )
+            }
+            _ => Error::system("start", &name, errno).with_code(ErrorCode::Exec),
+        }
+    }
+
+    fn not_executable(&self, path: &str, file: &OwnedFd) -> Error {
+        let why = match nix::sys::stat::fstat(file) {
+            Ok(stat) if stat.st_mode & libc::S_IFMT == libc::S_IFDIR => format!("EACCES, {path} is a directory"),
+            Ok(stat) if stat.st_mode & 0o111 == 0 => {
+                format!("EACCES, {path} is not executable (mode {:04o})", stat.st_mode & 0o7777)
+            }
+            _ => format!("EACCES, this user may not run {path}, or its file system is mounted noexec"),
+        };
+        Error::new(ErrorCode::Exec, "start", self.name(), libc::EACCES, why)
+    }
+
+    /// A file of the container, opened by its PID 1 so that it is the container's path, and only as a place (O_PATH): a fifo
+    /// or a device in it does nothing.
+    fn open(&self, container: &Shared, path: &[u8]) -> Option<OwnedFd> {
+        let mut full = path.to_vec();
+        if !path.starts_with(b"/") {
+            full = [&self.cwd[..], b"/", path].concat();
+        }
+        open_in(container, &full)
+    }
+}
+
+/// Has PID 1 open `path` with O_PATH; nothing where there is none.
+pub fn open_in(container: &Shared, path: &[u8]) -> Option<OwnedFd> {
+    let mut plan = Plan::new();
+    plan.step("look at", String::from_utf8_lossy(path).into_owned(), "", "");
+    let slot = plan.slot();
+    let path = plan.string(c_string("look at", path).ok()?);
+    let flags = libc::O_PATH | libc::O_CLOEXEC;
+    plan.call(libc::SYS_openat, [libc::AT_FDCWD.into(), path, flags.into()]).out(slot);
+    let mut header = Header::new(RUN);
+    header.give = [slot.0, NONE, NONE, NONE];
+    container.run(&header, &plan).ok()?.pop()
+}
+
+/// The first bytes of a regular file that is open with O_PATH, at most `most`; nothing of what is no regular file.
+pub fn read_file(file: &OwnedFd, most: usize) -> Option<Vec<u8>> {
+    use std::io::Read;
+    let stat = nix::sys::stat::fstat(file).ok()?;
+    if stat.st_mode & libc::S_IFMT != libc::S_IFREG {
+        return None;
+    }
+    // O_PATH can't be read; its own link in /proc leads to the very same file, proc_pid_fd(5).
+    let again =
+        std::fs::File::open(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&file.as_fd()))).ok()?;
+    let mut bytes = Vec::new();
+    again.take(most as u64).read_to_end(&mut bytes).ok()?;
+    Some(bytes)
+}
+
+fn kind(file: &OwnedFd) -> Kind {
+    let Some(start) = read_file(file, 64 << 10) else { return Kind::Other };
+    if let Some(line) = start.strip_prefix(b"#!") {
+        let line = line.split(|&byte| byte == b'\n').next().unwrap_or_default();
+        let line = line.trim_ascii_start();
+        let end = line.iter().position(|byte| byte.is_ascii_whitespace()).unwrap_or(line.len());
+        return Kind::Script(line[..end].to_vec());
+    }
+    elf_interpreter(&start).map_or(Kind::Other, Kind::Dynamic)
+}
+
+/// PT_INTERP of a 64-bit little-endian ELF file, elf(5).
+fn elf_interpreter(file: &[u8]) -> Option<Vec<u8>> {
+    const PT_INTERP: u32 = 3;
+    let number = |at: usize, len: usize| -> Option<usize> {
+        let mut bytes = [0u8; 8];
+        bytes.get_mut(..len)?.copy_from_slice(file.get(at..at.checked_add(len)?)?);
+        usize::try_from(u64::from_le_bytes(bytes)).ok()
+    };
+    if !file.starts_with(b"\x7fELF\x02\x01") {
+        return None;
+    }
+    let (headers, size, count) = (number(32, 8)?, number(54, 2)?, number(56, 2)?);
+    for i in 0..count {
+        let header = headers.checked_add(i.checked_mul(size)?)?;
+        if number(header, 4)? == PT_INTERP as usize {
+            let (at, len) = (number(header.checked_add(8)?, 8)?, number(header.checked_add(32)?, 8)?);
+            let path = file.get(at..at.checked_add(len)?)?;
+            return Some(path.split(|&byte| byte == 0).next()?.to_vec());
+        }
+    }
+    None
+}

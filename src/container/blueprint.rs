@@ -1,0 +1,505 @@
+//! From what the caller wants to the plan: every decision about a container, before anything is done. `create` carries it out,
+//! `explain` prints it.
+
+use std::ffi::{CStr, CString, OsStr};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use super::ids::Ids;
+use super::namespaces::{self, Joined};
+use super::state::{StateDir, env_text};
+use crate::cgroup::{Cgroup, Layout};
+use crate::image::{ImageConfig, Source, Store};
+use crate::init::wire::{self, HANDED};
+use crate::plan::{Fd, Header, Plan, Slot, c_string, quote};
+use crate::rootfs::{self, Layers, Parts, Root};
+use crate::security::{Walls, capabilities, landlock, masks, rlimits, steps, sysctl};
+use crate::zygote::Zygote;
+use crate::{Config, DirectoryUse, Error, ErrorCode, Mount, Namespace, Result, Upper};
+
+/// All that is decided.
+pub struct Blueprint {
+    pub name: String,
+    pub image: Source,
+    pub config: Config,
+    pub walls: Walls,
+    pub ids: Ids,
+    pub joined: Joined,
+    pub cgroup: Option<Layout>,
+    /// The directory of the changes on disk.
+    pub upper: Option<PathBuf>,
+    /// The bind mounts' sources, opened.
+    binds: Vec<Bind>,
+    scratch: CString,
+}
+
+struct Bind {
+    path: PathBuf,
+    fd: OwnedFd,
+    directory: bool,
+}
+
+/// The plans of one container, and what goes with them.
+pub struct Plans<'a> {
+    /// What the newborn does before it knows its image.
+    pub stem: Plan<'a>,
+    /// What the zygote does for it.
+    pub aside: Plan<'a>,
+    /// How many slots the zygote hands over.
+    pub handed: usize,
+    /// What PID 1 does to finish.
+    pub rest: Plan<'a>,
+    pub spawn: Header,
+    pub run: Header,
+}
+
+impl Blueprint {
+    /// Decides everything. Looks at the machine, makes nothing but the image in the store.
+    pub fn new(image: &OsStr, config: &Config, state: &StateDir, zygote: &Zygote) -> Result<Self> {
+        let name = match &config.name {
+            Some(name) => {
+                super::state::check_name(name)?;
+                name.clone()
+            }
+            None => super::state::random_name(),
+        };
+        for (key, value) in &config.env {
+            check_env(key, value)?;
+        }
+        let (walls, config) = &Walls::of(config)?;
+        let store = Store::open(config.store_dir.as_deref())?;
+        let image = store.resolve(image)?;
+        let joined = Joined::open(&config.namespaces, state)?;
+        let limits = crate::cgroup::Limits { memory: config.memory, pids: config.pids };
+        // Names are one's own in one state directory only; the cgroup tree is everyone's.
+        let cgroup = Cgroup::plan(&format!("{name}.{}", &super::state::random_name()[..4]), &limits, config.cgroup)?;
+        let upper = (config.upper == Upper::Disk && uses_overlay(&image, config))
+            .then(|| store.path().join("upper").join(&name));
+        let binds = config.mounts.iter().filter_map(Bind::open).collect::<Result<_>>()?;
+        let scratch = c_string("use the state directory", state.path().as_os_str().as_bytes())?;
+        let blueprint = Self {
+            name,
+            image,
+            ids: Ids::of(zygote, &config.namespaces.user),
+            config: config.clone(),
+            walls: walls.clone(),
+            joined,
+            cgroup,
+            upper,
+            binds,
+            scratch,
+        };
+        blueprint.check()?;
+        Ok(blueprint)
+    }
+
+    /// Refuses what can't work, in words.
+    fn check(&self) -> Result<()> {
+        let namespaces = &self.config.namespaces;
+        if namespaces.mount != Namespace::New {
+            if !self.config.mounts.is_empty() {
+                return Err(Error::invalid("mount into", &self.name, "the mount namespace is not the container's own"));
+            }
+            if !matches!(self.image, Source::Host) {
+                return Err(Error::invalid(
+                    "use the image with",
+                    "a mount namespace that is not new",
+                    "an image needs a mount namespace of its own; only \"host\" does without",
+                ));
+            }
+        }
+        if self.config.hostname.is_some() && namespaces.uts != Namespace::New {
+            return Err(Error::invalid(
+                "set the hostname of",
+                &self.name,
+                "the UTS namespace is not the container's own",
+            ));
+        }
+        if self.joined.user.is_some() && namespaces.pid == Namespace::New {
+            return Err(Error::new(
+                ErrorCode::Unsupported,
+                "make a PID namespace in",
+                "a joined user namespace",
+                libc::EINVAL,
+                "a process can't be born into a joined user namespace",
+            )
+            .mend("share or join the PID namespace too"));
+        }
+        if namespaces.user == Namespace::Host && !nix::unistd::geteuid().is_root() && self.new_flags() != 0 {
+            return Err(Error::new(
+                ErrorCode::Unsupported,
+                "make namespaces without",
+                "a user namespace",
+                libc::EPERM,
+                "only root may",
+            )
+            .mend("leave the user namespace new, or share every namespace with the host"));
+        }
+        Ok(())
+    }
+
+    /// The CLONE_NEW* flags of the namespaces that are new from birth. Those of cgroups and time are made later.
+    pub fn new_flags(&self) -> u64 {
+        let all = &self.config.namespaces;
+        namespaces::KINDS
+            .iter()
+            .filter(|kind| !kind.late && kind.of(all) == Some(&Namespace::New))
+            .fold(0, |flags, kind| flags | kind.flag as u64)
+    }
+
+    /// Whether it has a root, and so a /dev, of its own.
+    pub fn own_root(&self) -> bool {
+        self.config.namespaces.mount == Namespace::New
+    }
+
+    /// The environment of programs, weakest first: ours, the image's, the configuration's.
+    pub fn env(&self) -> Vec<Vec<u8>> {
+        let mut env: Vec<Vec<u8>> =
+            vec![b"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_vec(), b"HOME=/root".to_vec()];
+        let image = self.image_config().map(|config| config.env.as_slice()).unwrap_or_default();
+        let own = self.config.env.iter().map(|(name, value)| env_text(name, value));
+        for entry in image.iter().map(|entry| entry.as_bytes().to_vec()).chain(own) {
+            super::exec::set_env(&mut env, entry);
+        }
+        env
+    }
+
+    /// What the image says about how it is run.
+    pub fn image_config(&self) -> Option<&ImageConfig> {
+        match &self.image {
+            Source::Layers { config, .. } => Some(config),
+            _ => None,
+        }
+    }
+
+    /// Capabilities that programs may have.
+    pub fn capabilities(&self) -> u64 {
+        self.walls.capabilities
+    }
+
+    /// The plans, and the descriptors that go with them.
+    pub fn plans<'a>(&'a self, acquired: &'a Acquired) -> Result<Plans<'a>> {
+        let mut spawn = Header::new(wire::SPAWN);
+        let mut stem = Plan::new();
+        stem.reserve_sent(1); // The control socket.
+        let stem_is_plain = self.joined.is_empty() && acquired.clone_into.is_none();
+        if let Some(cgroup) = &acquired.clone_into {
+            stem.send(Fd::Borrowed(cgroup.as_fd()));
+            spawn.flags |= wire::INTO_CGROUP;
+        } else if let Some(pid) = &self.joined.pid {
+            stem.send(Fd::Borrowed(pid.as_fd()));
+            spawn.flags |= wire::JOIN_PID;
+        }
+        let joins = self.joined.send(&mut stem);
+        let flags = self.new_flags();
+        spawn.namespaces = if self.joined.user.is_some() { 0 } else { flags };
+        self.ids.put(&mut spawn, &mut stem, state_ranges(&self.scratch)?);
+        if stem_is_plain {
+            spawn.flags |= wire::STOCK;
+        }
+        if self.config.detached {
+            spawn.flags |= wire::DETACHED;
+        }
+        self.explain_namespaces(&mut stem, flags);
+        become_root(&mut stem, &self.ids, self.config.namespaces.pid == Namespace::New);
+        self.joined.enter(&mut stem, &joins, if self.joined.user.is_some() { flags } else { 0 });
+        if self.config.namespaces.time == Some(Namespace::New) {
+            stem.step("unshare", "time", "clocks that can be set off from the host's", "unshare --time");
+            stem.call(libc::SYS_unshare, [0x80.into()]);
+        }
+        if self.config.namespaces.net == Namespace::New {
+            crate::network::loopback(&mut stem);
+        }
+        let parts = self.own_root().then(|| rootfs::stem(&mut stem, &self.shape(), &self.scratch));
+        if let Some(parts) = &parts {
+            sysctl::set(&mut stem, parts.proc, &self.walls.sysctls);
+            if self.walls.masks {
+                masks::cover(&mut stem, parts.proc, parts.sys, masks::places());
+            }
+        }
+        if self.walls.own_keyring {
+            steps::own_keyring(&mut stem);
+        }
+        rlimits::set(&mut stem, &self.walls.rlimits);
+        limit_privileges(&mut stem, self.capabilities(), self.walls.new_privileges)?;
+
+        let (aside, handed, root, sources) = self.hand_over(&mut stem)?;
+        let mut rest = Plan::new();
+        rest.continue_from(&stem);
+        let run = self.rest(&mut rest, acquired, parts.as_ref(), &root, sources)?;
+        Ok(Plans { stem, aside, handed, rest, spawn, run })
+    }
+
+    fn shape(&self) -> rootfs::Shape {
+        let namespaces = &self.config.namespaces;
+        rootfs::Shape {
+            own_user: namespaces.user != Namespace::Host,
+            many_ids: self.ids.many(),
+            own_pid: namespaces.pid == Namespace::New,
+            own_net: namespaces.net == Namespace::New,
+            own_ipc: namespaces.ipc == Namespace::New,
+            scratch: matches!(self.image, Source::Host) || uses_overlay(&self.image, &self.config),
+        }
+    }
+
+    /// What the zygote hands over: the directories of the host, id-mapped where root's files are to belong to the container's
+    /// root. Elsewhere the newborn opens them by their path.
+    fn hand_over<'a>(&'a self, stem: &mut Plan<'a>) -> Result<(Plan<'a>, usize, Root, Vec<(rootfs::Source, bool)>)> {
+        let mut aside = Plan::new();
+        let mut handed = 0;
+        let mut source = |stem: &mut Plan<'a>, path: &Path, fd: Option<&'a OwnedFd>, recursive: bool| -> Result<_> {
+            if !self.ids.can_map() || handed + 2 > wire::MOST_FDS / 2 {
+                return Ok(rootfs::Source::Path(path.to_path_buf()));
+            }
+            let fd = match fd {
+                Some(fd) => Fd::Borrowed(fd.as_fd()),
+                None => Fd::Owned(open_path(path)?),
+            };
+            let sent = stem.send(fd);
+            handed += 1;
+            let slot = Slot((HANDED + handed) as u8);
+            rootfs::idmap(&mut aside, path, sent, slot, recursive);
+            Ok(rootfs::Source::Handed(slot, path.to_path_buf()))
+        };
+        let root = match &self.image {
+            _ if !self.own_root() => Root::Host,
+            Source::Host => Root::Host,
+            Source::Directory(path) if self.config.directory == DirectoryUse::Direct => {
+                Root::Direct(source(stem, path, None, true)?)
+            }
+            Source::Directory(path) => {
+                Root::Overlay(Layers { base: source(stem, path, None, false)?, names: Vec::new(), upper: None })
+            }
+            Source::Layers { layers, .. } => {
+                let (base, names) = split_layers(layers);
+                Root::Overlay(Layers { base: source(stem, &base, None, false)?, names, upper: None })
+            }
+        };
+        let root = match (root, &self.upper) {
+            (Root::Overlay(layers), Some(upper)) => {
+                Root::Overlay(Layers { upper: Some(source(stem, upper, None, false)?), ..layers })
+            }
+            (root, _) => root,
+        };
+        let sources = self
+            .binds
+            .iter()
+            .map(|bind| Ok((source(stem, &bind.path, Some(&bind.fd), true)?, bind.directory)))
+            .collect::<Result<_>>()?;
+        Ok((aside, handed, root, sources))
+    }
+
+    /// What PID 1 does once it has its control socket.
+    fn rest<'a>(
+        &'a self,
+        rest: &mut Plan<'a>,
+        acquired: &'a Acquired,
+        parts: Option<&Parts>,
+        root: &Root,
+        sources: Vec<(rootfs::Source, bool)>,
+    ) -> Result<Header> {
+        let mut run = Header::new(wire::RUN);
+        let image_lock = match &self.image {
+            Source::Layers { lock, .. } => Some(lock),
+            _ => None,
+        };
+        let locks: Vec<_> =
+            acquired.record.iter().chain(image_lock).map(|lock| rest.send(Fd::Borrowed(lock.as_fd()))).collect();
+        let listener = acquired.listener.as_ref().map(|listener| rest.send(Fd::Borrowed(listener.as_fd())));
+        let cgroups: Vec<_> = acquired.join.iter().map(|fd| rest.send(Fd::Borrowed(fd.as_fd()))).collect();
+        if let Some(layout) = &self.cgroup {
+            for (shell, why) in layout.commands() {
+                rest.step("join cgroup", "", why, shell);
+            }
+        }
+        for cgroup in cgroups {
+            let zero = rest.bytes("0");
+            rest.call(libc::SYS_write, [cgroup.into(), zero, 1.into()]);
+        }
+        if self.config.namespaces.cgroup == Namespace::New {
+            rest.step("unshare", "cgroup", "its own cgroup is the root of the tree it sees", "unshare --cgroup");
+            rest.call(libc::SYS_unshare, [libc::CLONE_NEWCGROUP.into()]);
+        }
+        if let Some(parts) = parts {
+            let slot = rootfs::make(rest, root, parts)?;
+            rootfs::furnish(rest, slot, parts, self.config.read_only);
+            rootfs::user_mounts(rest, slot, &self.config.mounts, sources)?;
+            rootfs::pivot(rest, slot, parts, self.config.read_only);
+        }
+        if self.config.namespaces.uts == Namespace::New {
+            let hostname = self.config.hostname.as_deref().unwrap_or(&self.name);
+            let name = rest.bytes(c_string("set the hostname", hostname)?.as_bytes());
+            rest.step("set the hostname", hostname.to_string(), "a name of its own", "hostname {}");
+            rest.call(libc::SYS_sethostname, [name, hostname.len().into()]);
+        }
+        rest.step("settle", "", "files are made with the usual permissions", "umask 022");
+        rest.call(libc::SYS_umask, [0o022.into()]);
+        if !self.config.detached {
+            rest.step("die with the zygote", "", "the container ends when the process that made it ends", "");
+            rest.call(libc::SYS_prctl, [libc::PR_SET_PDEATHSIG.into(), libc::SIGKILL.into()]);
+        }
+        rest.step("keep the locks of", "its record and its image", "they show that this container lives", "");
+        for lock in locks {
+            let kept = rest.kept_slot();
+            rest.call(libc::SYS_fcntl, [lock.into(), libc::F_DUPFD_CLOEXEC.into(), 0.into()]).out(kept);
+        }
+        if let Some(listener) = listener {
+            rest.step("listen on", "the control socket", "other processes of this user may join", "");
+            rest.call(libc::SYS_listen, [listener.into(), 64.into()]);
+            run.listener = listener.0;
+        }
+        if let Some(ruleset) = self.walls.landlock() {
+            landlock::restrict(rest, &ruleset);
+        }
+        if let Some(profile) = &self.walls.seccomp {
+            steps::seccomp(rest, profile, self.capabilities())?;
+        }
+        let title = format!("ctr-init: {}", self.name);
+        let mut padded = title.into_bytes();
+        padded.resize(crate::zygote::TITLE, 0);
+        run.title = Some((rest.data(&padded, 1), padded.len()));
+        Ok(run)
+    }
+
+    fn explain_namespaces(&self, stem: &mut Plan<'_>, flags: u64) {
+        let options: Vec<_> =
+            namespaces::KINDS.iter().filter(|kind| flags & kind.flag as u64 != 0).map(|kind| kind.option).collect();
+        let map = self.ids.explain();
+        let fork = if options.contains(&"--pid") { " --fork" } else { "" };
+        stem.step(
+            "unshare",
+            "the namespaces",
+            "its own view of users, processes, mounts, network, hostname and IPC",
+            format!("unshare {}{map}{fork} --propagation slave bash", options.join(" ")),
+        );
+    }
+
+    /// Everything that a person would type.
+    pub fn explain(&self) -> Result<String> {
+        let acquired = Acquired::default();
+        let plans = self.plans(&acquired)?;
+        let mut text = format!(
+            "# Container {}: what ctr does, as a person would type it.\nROOT=$(mktemp -d); SCRATCH={}\n",
+            quote(&self.name),
+            quote(&self.scratch.to_string_lossy())
+        );
+        for plan in [&plans.stem, &plans.aside, &plans.rest] {
+            plan.explain(&mut text);
+        }
+        Ok(text)
+    }
+}
+
+/// What the host acquires for a container and hands to it.
+#[derive(Default)]
+pub struct Acquired {
+    pub record: Option<OwnedFd>,
+    pub listener: Option<OwnedFd>,
+    /// v1: `tasks` of each cgroup.
+    pub join: Vec<OwnedFd>,
+    /// v2: the cgroup to be born in.
+    pub clone_into: Option<OwnedFd>,
+}
+
+impl Bind {
+    /// Opens the source of a bind mount; `None` for other mounts.
+    fn open(mount: &Mount) -> Option<Result<Self>> {
+        let Mount::Bind { source, .. } = mount else { return None };
+        Some(Self::open_source(source))
+    }
+
+    fn open_source(source: &Path) -> Result<Self> {
+        let fail = |e: std::io::Error| Error::io("bind", source.display(), &e);
+        // The path without symlinks: the newborn opens it once more, and follows none.
+        let path = std::fs::canonicalize(source).map_err(fail)?;
+        let fd = open_path(&path)?;
+        let directory = path.is_dir();
+        Ok(Self { path, fd, directory })
+    }
+}
+
+fn open_path(path: &Path) -> Result<OwnedFd> {
+    let flags = nix::fcntl::OFlag::O_PATH | nix::fcntl::OFlag::O_CLOEXEC | nix::fcntl::OFlag::O_NOFOLLOW;
+    nix::fcntl::open(path, flags, nix::sys::stat::Mode::empty())
+        .map_err(|errno| Error::system("open", path.display(), errno as i32))
+}
+
+/// Layers are given lowest first, by absolute path, all in one directory of the store; an overlay wants them highest first.
+fn split_layers(layers: &[PathBuf]) -> (PathBuf, Vec<PathBuf>) {
+    let base =
+        layers.first().and_then(|layer| layer.ancestors().find(|base| layers.iter().all(|l| l.starts_with(base))));
+    let base = base.unwrap_or(Path::new("/")).to_path_buf();
+    if layers.len() == 1 {
+        return (base, Vec::new());
+    }
+    let names = layers.iter().rev().filter_map(|layer| layer.strip_prefix(&base).ok()).map(Path::to_path_buf).collect();
+    (base, names)
+}
+
+fn uses_overlay(image: &Source, config: &Config) -> bool {
+    match image {
+        Source::Host => false,
+        Source::Directory(_) => config.directory == DirectoryUse::Lower,
+        Source::Layers { .. } => true,
+    }
+}
+
+/// The newborn takes the ids of the container's root, so that what it makes belongs to it, and can be looked into by nobody
+/// inside.
+fn become_root(stem: &mut Plan<'_>, ids: &Ids, own_pid: bool) {
+    stem.step("become", "root", "of this user namespace only", "");
+    if ids.are_new() {
+        stem.call(libc::SYS_setgroups, [0.into(), 0.into()]).ok(libc::EPERM);
+        stem.call(libc::SYS_setresgid, [0.into(), 0.into(), 0.into()]);
+        stem.call(libc::SYS_setresuid, [0.into(), 0.into(), 0.into()]);
+    }
+    stem.call(libc::SYS_prctl, [libc::PR_SET_DUMPABLE.into(), 0.into()]);
+    let name = stem.string(c"ctr-init");
+    stem.call(libc::SYS_prctl, [libc::PR_SET_NAME.into(), name]);
+    stem.call(libc::SYS_umask, [0.into()]);
+    if !own_pid {
+        stem.call(libc::SYS_prctl, [libc::PR_SET_CHILD_SUBREAPER.into(), 1.into()]);
+    }
+}
+
+/// PID 1 keeps its own rights, which it needs to start programs as any user; but nothing it starts gets more than this.
+fn limit_privileges(stem: &mut Plan<'_>, mask: u64, new_privileges: bool) -> Result<()> {
+    let kept = capabilities::names(mask).join(",").to_lowercase().replace("cap_", "+");
+    stem.step(
+        "drop capabilities from",
+        "the bounding set",
+        "docker's default set at most, capabilities(7)",
+        format!("setpriv --bounding-set -all,{kept} --inh-caps -all bash"),
+    );
+    for capability in capabilities::bounding_drops(mask)? {
+        stem.call(libc::SYS_prctl, [libc::PR_CAPBSET_DROP.into(), capability.into()]);
+    }
+    if !new_privileges {
+        stem.step(
+            "set no_new_privs in",
+            "PID 1",
+            "no setuid program can raise anyone's rights",
+            "setpriv --no-new-privs bash",
+        );
+        stem.call(libc::SYS_prctl, [libc::PR_SET_NO_NEW_PRIVS.into(), 1.into(), 0.into(), 0.into(), 0.into()]);
+    }
+    Ok(())
+}
+
+/// The path of the file whose bytes are the id ranges' locks.
+fn state_ranges(scratch: &CStr) -> Result<CString> {
+    c_string("use the state directory", [scratch.to_bytes(), b"/ids"].concat())
+}
+
+pub fn check_env(name: &OsStr, value: &OsStr) -> Result<()> {
+    let bytes = name.as_bytes();
+    if bytes.is_empty() || bytes.contains(&b'=') || bytes.contains(&0) {
+        return Err(Error::invalid(
+            "set the environment variable",
+            name.display(),
+            "a name is not empty and has no = or NUL",
+        ));
+    }
+    c_string("set the environment variable", value.as_bytes()).map(drop)
+}

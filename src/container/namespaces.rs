@@ -1,0 +1,121 @@
+//! The kinds of namespaces, and those of others that a container joins; see namespaces(7), setns(2).
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
+use nix::sys::stat::Mode;
+
+use super::state::StateDir;
+use crate::plan::{Fd, Plan, Slot};
+use crate::{Error, Namespace, Namespaces, Result};
+
+/// One kind of namespace.
+pub struct Kind {
+    /// Its CLONE_NEW* flag.
+    pub flag: i32,
+    /// Its name in /proc/PID/ns.
+    pub name: &'static str,
+    /// The option of unshare(1).
+    pub option: &'static str,
+    /// Not made at birth: a cgroup namespace's root is the cgroup one is in by then, a time namespace can't be entered by
+    /// the process that makes it.
+    pub late: bool,
+}
+
+/// In the order in which they are entered: the user namespace first, it gives the rights for the others.
+pub const KINDS: [Kind; 8] = [
+    Kind { flag: libc::CLONE_NEWUSER, name: "user", option: "--user", late: false },
+    Kind { flag: libc::CLONE_NEWNS, name: "mnt", option: "--mount", late: false },
+    Kind { flag: libc::CLONE_NEWPID, name: "pid", option: "--pid", late: false },
+    Kind { flag: libc::CLONE_NEWNET, name: "net", option: "--net", late: false },
+    Kind { flag: libc::CLONE_NEWUTS, name: "uts", option: "--uts", late: false },
+    Kind { flag: libc::CLONE_NEWIPC, name: "ipc", option: "--ipc", late: false },
+    Kind { flag: libc::CLONE_NEWCGROUP, name: "cgroup", option: "--cgroup", late: true },
+    Kind { flag: 0x80, name: "time", option: "--time", late: true },
+];
+
+impl Kind {
+    /// The choice for this kind.
+    pub fn of<'a>(&self, all: &'a Namespaces) -> Option<&'a Namespace> {
+        match self.name {
+            "user" => Some(&all.user),
+            "mnt" => Some(&all.mount),
+            "pid" => Some(&all.pid),
+            "net" => Some(&all.net),
+            "uts" => Some(&all.uts),
+            "ipc" => Some(&all.ipc),
+            "cgroup" => Some(&all.cgroup),
+            _ => all.time.as_ref(),
+        }
+    }
+}
+
+/// Namespaces of others, opened.
+#[derive(Default)]
+pub struct Joined {
+    pub user: Option<OwnedFd>,
+    /// One is born into a PID namespace, one doesn't enter it.
+    pub pid: Option<OwnedFd>,
+    others: Vec<(&'static Kind, OwnedFd)>,
+}
+
+impl Joined {
+    /// Opens all that are to be joined.
+    pub fn open(all: &Namespaces, state: &StateDir) -> Result<Self> {
+        let mut joined = Self::default();
+        for kind in &KINDS {
+            let fd = match kind.of(all) {
+                None | Some(Namespace::New | Namespace::Host) => continue,
+                Some(Namespace::Path(path)) => open_namespace(path)?,
+                Some(Namespace::Pid(pid)) => open_namespace(Path::new(&format!("/proc/{pid}/ns/{}", kind.name)))?,
+                Some(Namespace::Container(name)) => super::join::namespace_of(state, name, kind.name)?,
+            };
+            match kind.name {
+                "user" => joined.user = Some(fd),
+                "pid" => joined.pid = Some(fd),
+                _ => joined.others.push((kind, fd)),
+            }
+        }
+        Ok(joined)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.user.is_none() && self.pid.is_none() && self.others.is_empty()
+    }
+
+    /// Sends them along; the PID namespace has its place by protocol, so it is sent before.
+    pub fn send<'a>(&'a self, stem: &mut Plan<'a>) -> Vec<Slot> {
+        let user = self.user.iter();
+        user.chain(self.others.iter().map(|(_, fd)| fd)).map(|fd| stem.send(Fd::Borrowed(fd.as_fd()))).collect()
+    }
+
+    /// Enters them; `unshare` are the namespaces to be made within a joined user namespace.
+    pub fn enter(&self, stem: &mut Plan<'_>, slots: &[Slot], unshare: u64) {
+        let mut slots = slots.iter();
+        if let (Some(_), Some(slot)) = (&self.user, slots.next()) {
+            stem.step("enter the namespace", "user", "joined, not made", "nsenter --user=$NS bash");
+            stem.call(libc::SYS_setns, [(*slot).into(), libc::CLONE_NEWUSER.into()]);
+            if unshare != 0 {
+                stem.step("unshare in", "the joined user namespace", "whatever is not joined is its own", "");
+                stem.call(libc::SYS_unshare, [unshare.into()]);
+            }
+        }
+        for ((kind, _), slot) in self.others.iter().zip(slots) {
+            stem.step("enter the namespace", kind.name, "joined, not made", "nsenter --{}=$NS bash");
+            stem.call(libc::SYS_setns, [(*slot).into(), kind.flag.into()]);
+        }
+    }
+}
+
+fn open_namespace(path: &Path) -> Result<OwnedFd> {
+    open(path, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()).map_err(|errno| {
+        let error = Error::system("open the namespace", path.display(), errno as i32);
+        match errno {
+            Errno::ENOENT => error.mend("has that process ended?"),
+            Errno::EACCES | Errno::EPERM => error.mend("it belongs to another user"),
+            _ => error,
+        }
+    })
+}

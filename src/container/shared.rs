@@ -1,0 +1,204 @@
+//! What all handles of one container in a process share: its sockets, its record, how it ends.
+
+use std::ffi::OsString;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+
+use super::state::{Record, StateDir};
+use crate::cgroup::Cgroup;
+use crate::init::wire::{DONE, EXITED, FAILED, RUN, Reply};
+use crate::plan::{Header, Plan, encode};
+use crate::zygote::{Answer, Channel, Zygote, send, wait_readable};
+use crate::{Config, Error, ErrorCode, Result, sys};
+
+/// A container that this process made or joined.
+pub struct Shared {
+    pub record: Record,
+    /// Its record's file, where it has one: a joined pid has none.
+    pub inode: Option<u64>,
+    pub state: Option<StateDir>,
+    /// Requests go to its PID 1 by this.
+    pub control: OwnedFd,
+    /// The zygote's reports about its PID 1, where this process made it.
+    pub birth: Option<Channel>,
+    /// Keeps the zygote from being retired while it has children of ours.
+    pub zygote: Option<Arc<Zygote>>,
+    pub pid: i32,
+    pub pidfd: OwnedFd,
+    pub cgroup: Option<Cgroup>,
+    /// What it was made from and how, for `explain`.
+    pub made_from: Option<(OsString, Config)>,
+    /// The process that made this handle: a forked child of it must not end what it inherits.
+    pub holder: u32,
+    pub destroyed: AtomicBool,
+    /// Kills for want of memory that have been told of.
+    pub oom_kills: AtomicU64,
+}
+
+/// How long PID 1 may take for a request. It does nothing that waits.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+impl Shared {
+    /// Refuses where it is over.
+    pub fn check_running(&self) -> Result<()> {
+        if self.destroyed.load(Ordering::Acquire) { Err(self.gone()) } else { Ok(()) }
+    }
+
+    /// The error of everything that is asked of a container that is over.
+    pub fn gone(&self) -> Error {
+        let why = if self.destroyed.load(Ordering::Acquire) {
+            "it was destroyed"
+        } else {
+            "it has ended: its PID 1 was killed, or the process that made it ended"
+        };
+        Error::new(ErrorCode::Destroyed, "use container", &self.record.name, libc::ESRCH, why)
+    }
+
+    /// Sends PID 1 a message; a container that is over is told apart.
+    pub fn send(&self, message: &[u8], fds: &[BorrowedFd<'_>]) -> Result<()> {
+        self.check_running()?;
+        send(self.control.as_fd(), message, fds).map_err(|e| match e.raw_os_error() {
+            Some(libc::EPIPE | libc::ECONNRESET | libc::ENOTCONN) => self.gone(),
+            _ => Error::io("send a request to container", &self.record.name, &e),
+        })
+    }
+
+    /// Has PID 1 walk a plan. `plan` has room for the status channel in its first slot.
+    pub fn run(&self, header: &Header, plan: &Plan<'_>) -> Result<Vec<OwnedFd>> {
+        let (channel, theirs) = Channel::new().map_err(|e| Error::io("make a channel", "", &e))?;
+        let mut fds = vec![theirs.as_fd()];
+        fds.extend(plan.fds());
+        self.send(&encode(header, plan), &fds)?;
+        drop(fds);
+        drop(theirs);
+        self.answer(&channel, plan).map(|(_, fds)| fds)
+    }
+
+    /// Waits for the first answer to a request; a failure means what the plan says of it.
+    fn answer(&self, channel: &Channel, plan: &Plan<'_>) -> Result<(Reply, Vec<OwnedFd>)> {
+        self.answer_or_failure(channel)?.map_err(|failure| plan.error(failure.call, failure.errno))
+    }
+
+    /// Waits for the first answer to a request: done, or the call that failed.
+    pub fn answer_or_failure(&self, channel: &Channel) -> Result<std::result::Result<(Reply, Vec<OwnedFd>), Reply>> {
+        match channel.receive(Some(PATIENCE)).map_err(|e| Error::io("hear from container", &self.record.name, &e))? {
+            Answer::Reply(reply, fds) if reply.tag == DONE => Ok(Ok((reply, fds))),
+            Answer::Reply(reply, _) if reply.tag == FAILED => Ok(Err(reply)),
+            Answer::TimedOut => Err(Error::new(
+                ErrorCode::TimedOut,
+                "hear from container",
+                &self.record.name,
+                libc::ETIMEDOUT,
+                "its PID 1 does not answer; is it stopped?",
+            )),
+            _ => Err(self.gone()),
+        }
+    }
+
+    /// Has PID 1 signal a process group, which it can do after the group's leader is gone too.
+    pub fn kill_group(&self, group: i32, signal: i32) -> Result<()> {
+        let mut plan = Plan::new();
+        plan.step("signal the process group", group.to_string(), "", "");
+        plan.call(libc::SYS_kill, [(-group).into(), signal.into()]).ok(libc::ESRCH);
+        match self.run(&Header::new(RUN), &plan) {
+            // The whole container is gone, the group with it.
+            Err(error) if error.code() == ErrorCode::Destroyed => Ok(()),
+            other => other.map(drop),
+        }
+    }
+
+    /// Whether the kernel has killed a process of this container for want of memory since this was last asked.
+    pub fn was_out_of_memory(&self) -> bool {
+        let Some(kills) = self.cgroup.as_ref().and_then(|cgroup| cgroup.oom_kills().ok()) else { return false };
+        let told = |told: u64| (told < kills).then_some(told + 1);
+        self.oom_kills.fetch_update(Ordering::Relaxed, Ordering::Relaxed, told).is_ok()
+    }
+
+    /// Whether PID 1 lives.
+    pub fn lives(&self) -> bool {
+        !wait_readable(&[self.pidfd.as_fd()], Some(Duration::ZERO)).unwrap_or(true)
+    }
+
+    /// Ends it and removes all that was made for it.
+    pub fn destroy(&self) -> Result<()> {
+        self.destroyed.store(true, Ordering::Release);
+        if !self.record.exec.own_pid {
+            self.kill_the_rest()?;
+        }
+        self.kill_init()?;
+        match (&self.state, self.inode) {
+            (Some(state), Some(inode)) => state.sweep_known(&self.record.name, inode, &self.record).map(drop),
+            _ => Ok(()),
+        }
+    }
+
+    /// Kills PID 1, and with it its PID namespace, and waits until all of it is dead and reaped.
+    fn kill_init(&self) -> Result<()> {
+        let fail = |errno| Error::system("kill PID 1 of container", &self.record.name, errno);
+        match sys::pidfd_send_signal(self.pidfd.as_fd(), libc::SIGKILL, 0) {
+            Ok(()) | Err(Errno::ESRCH) => {}
+            Err(errno) => return Err(fail(errno as i32)),
+        }
+        let end = Instant::now() + PATIENCE;
+        let died = match &self.birth {
+            // The zygote reaps it, and says so. A dead zygote says nothing.
+            Some(birth) if self.holder == std::process::id() => loop {
+                match birth.receive(Some(end.saturating_duration_since(Instant::now()))) {
+                    Ok(Answer::Reply(reply, _)) if reply.tag == EXITED => break true,
+                    Ok(Answer::Reply(..)) => {}
+                    Ok(Answer::TimedOut) => break false,
+                    Ok(Answer::End) | Err(_) => break self.wait_dead(end),
+                }
+            },
+            _ => self.wait_dead(end),
+        };
+        if died { Ok(()) } else { Err(fail(libc::ETIMEDOUT)) }
+    }
+
+    fn wait_dead(&self, end: Instant) -> bool {
+        wait_readable(&[self.pidfd.as_fd()], Some(end.saturating_duration_since(Instant::now()))).unwrap_or(false)
+    }
+
+    /// Without a PID namespace of its own the end of our server ends nobody else: all of its descendants are killed first. It
+    /// is their subreaper (prctl(2)), so they stay its descendants, whatever their parents do.
+    fn kill_the_rest(&self) -> Result<()> {
+        if let Some(cgroup) = &self.cgroup {
+            // Our own server is in it too; it is to go anyway.
+            return cgroup.kill();
+        }
+        for _ in 0..1000 {
+            let children = descendants(self.pid);
+            if children.is_empty() {
+                return Ok(());
+            }
+            for pid in children {
+                if let Ok(pidfd) = sys::pidfd_open(pid) {
+                    _ = sys::pidfd_send_signal(pidfd.as_fd(), libc::SIGKILL, 0);
+                }
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Err(Error::system("kill the processes of container", &self.record.name, libc::EBUSY))
+    }
+}
+
+/// Every process below `pid`, from /proc/PID/task/TID/children, proc(5).
+fn descendants(pid: i32) -> Vec<i32> {
+    let mut found = Vec::new();
+    let mut todo = vec![pid];
+    while let Some(pid) = todo.pop() {
+        let Ok(tasks) = std::fs::read_dir(format!("/proc/{pid}/task")) else { continue };
+        for task in tasks.flatten() {
+            let children = std::fs::read_to_string(task.path().join("children")).unwrap_or_default();
+            let children = children.split_ascii_whitespace().filter_map(|pid| pid.parse::<i32>().ok());
+            let before = found.len();
+            found.extend(children);
+            todo.extend_from_slice(&found[before..]);
+        }
+    }
+    found
+}

@@ -1,0 +1,115 @@
+//! Users by name, from the image's own /etc/passwd and /etc/group: read by us, in our own parser, never by a library that would
+//! load what the container offers (nsswitch.conf(5), CVE-2019-14271). See passwd(5), group(5).
+
+use super::attempt::{open_in, read_file};
+use super::shared::Shared;
+use crate::{Error, ErrorCode, Result};
+
+/// Whom a program runs as.
+pub struct User {
+    /// As it was asked for.
+    pub name: String,
+    pub uid: u32,
+    pub gid: u32,
+    /// Supplementary groups.
+    pub groups: Vec<u32>,
+    pub home: Option<Vec<u8>>,
+}
+
+/// The largest /etc/passwd or /etc/group that is read.
+const LARGEST: usize = 4 << 20;
+
+struct Passwd<'a> {
+    name: &'a [u8],
+    uid: u32,
+    gid: u32,
+    home: &'a [u8],
+}
+
+impl User {
+    /// What `wanted` means in this container; `None` where nobody asked: root, and nothing to look up.
+    pub fn resolve(container: &Shared, wanted: Option<&str>) -> Result<Option<Self>> {
+        let Some(wanted) = wanted.filter(|wanted| !wanted.is_empty()) else {
+            let root = Self { name: "root".into(), uid: 0, gid: 0, groups: Vec::new(), home: None };
+            return Ok(container.record.exec.has_root.then_some(root));
+        };
+        let (user, group) = wanted.split_once(':').map_or((wanted, None), |(user, group)| (user, Some(group)));
+        let passwd = file(container, b"/etc/passwd");
+        let groups = file(container, b"/etc/group");
+        let entries = || lines(&passwd).filter_map(passwd_entry);
+        let number = user.parse::<u32>().ok();
+        let entry = entries()
+            .find(|entry| entry.name == user.as_bytes())
+            .or_else(|| number.and_then(|uid| entries().find(|entry| entry.uid == uid)));
+        let uid =
+            entry.as_ref().map(|entry| entry.uid).or(number).ok_or_else(|| missing("user", user, "/etc/passwd"))?;
+        let gid = match group {
+            None => entry.as_ref().map_or(0, |entry| entry.gid),
+            Some(group) => lines(&groups)
+                .filter_map(group_entry)
+                .find(|(name, ..)| *name == group.as_bytes())
+                .map(|(_, gid, _)| gid)
+                .or_else(|| group.parse().ok())
+                .ok_or_else(|| missing("group", group, "/etc/group"))?,
+        };
+        if (uid != 0 || gid != 0) && !container.record.exec.many_ids {
+            return Err(Error::new(
+                ErrorCode::Unsupported,
+                "become user",
+                wanted,
+                libc::EINVAL,
+                "this container has the single id 0, since the user who made it has no further ids to give",
+            )
+            .mend("run it as root inside, or make the container as root"));
+        }
+        // Groups that are named for the user count only if no group was asked for, as in docker.
+        let member = |members: &[u8]| {
+            entry.as_ref().is_some_and(|entry| members.split(|&byte| byte == b',').any(|member| member == entry.name))
+        };
+        let supplementary = if group.is_some() {
+            Vec::new()
+        } else {
+            let of = lines(&groups).filter_map(group_entry).filter(|(.., members)| member(members));
+            of.map(|(_, gid, _)| gid).take(MOST_GROUPS).collect()
+        };
+        let home = Some(entry.map_or(b"/".to_vec(), |entry| entry.home.to_vec()));
+        Ok(Some(Self { name: wanted.to_string(), uid, gid, groups: supplementary, home }))
+    }
+}
+
+/// NGROUPS_MAX of limits.h.
+const MOST_GROUPS: usize = 65536;
+
+fn missing(what: &str, name: &str, place: &str) -> Error {
+    Error::new(
+        ErrorCode::NotFound,
+        format!("find the {what}"),
+        name,
+        libc::ENOENT,
+        format!("the container's {place} has no such {what}"),
+    )
+    .mend("a number works without an entry")
+}
+
+fn file(container: &Shared, path: &[u8]) -> Vec<u8> {
+    open_in(container, path).and_then(|file| read_file(&file, LARGEST)).unwrap_or_default()
+}
+
+fn lines(file: &[u8]) -> impl Iterator<Item = Vec<&[u8]>> {
+    file.split(|&byte| byte == b'\n').map(|line| line.split(|&byte| byte == b':').collect())
+}
+
+fn passwd_entry(fields: Vec<&[u8]>) -> Option<Passwd<'_>> {
+    let [name, _, uid, gid, _, home, ..] = fields[..] else { return None };
+    Some(Passwd { name, uid: number(uid)?, gid: number(gid)?, home })
+}
+
+/// Name, id, members.
+fn group_entry(fields: Vec<&[u8]>) -> Option<(&[u8], u32, &[u8])> {
+    let [name, _, gid, ref rest @ ..] = fields[..] else { return None };
+    Some((name, number(gid)?, rest.first().copied().unwrap_or_default()))
+}
+
+fn number(text: &[u8]) -> Option<u32> {
+    std::str::from_utf8(text).ok()?.parse().ok()
+}

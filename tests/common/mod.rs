@@ -1,0 +1,122 @@
+//! What the tests share: running a program and reading what it said, images, users.
+
+#![allow(dead_code)]
+
+pub mod leftovers;
+
+use std::io::Read;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use ctr::{Config, Container, ExecConfig, Exit, Process, Stdio};
+
+/// Long enough for anything that is not a mistake.
+pub const LONG: Option<Duration> = Some(Duration::from_secs(60));
+
+/// A program with its output captured.
+pub fn captured() -> ExecConfig {
+    ExecConfig { stdin: Stdio::Null, stdout: Stdio::Pipe, stderr: Stdio::Stdout, ..ExecConfig::default() }
+}
+
+/// A program with nothing connected.
+pub fn quiet() -> ExecConfig {
+    ExecConfig { stdin: Stdio::Null, stdout: Stdio::Null, stderr: Stdio::Null, ..ExecConfig::default() }
+}
+
+/// Everything a descriptor has to say.
+pub fn read_all(fd: OwnedFd) -> String {
+    let mut bytes = Vec::new();
+    std::fs::File::from(fd).read_to_end(&mut bytes).expect("a pipe can be read");
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Waits for a process that is known to end.
+pub fn end_of(process: &Process) -> Exit {
+    process.wait(LONG).expect("waiting works").expect("it ends within a minute")
+}
+
+/// Runs a program: what it said, how it ended.
+pub fn run_with(container: &Container, argv: &[&str], config: &ExecConfig) -> (String, Exit) {
+    let process = container.exec(argv, config).unwrap_or_else(|error| panic!("{argv:?} starts: {error}"));
+    let said = process.take_stdout().map(read_all).unwrap_or_default();
+    (said, end_of(&process))
+}
+
+/// Runs a program: what it said, how it ended.
+pub fn run(container: &Container, argv: &[&str]) -> (String, Exit) {
+    run_with(container, argv, &captured())
+}
+
+/// Runs a shell script that has to succeed; what it said.
+pub fn sh(container: &Container, script: &str) -> String {
+    let (said, exit) = run(container, &["/bin/sh", "-c", script]);
+    assert_eq!(exit.code, 0, "{script} said: {said}");
+    said.trim_end().to_string()
+}
+
+/// A container of the host's programs.
+pub fn host() -> Container {
+    host_with(&Config::default())
+}
+
+/// As [`host`].
+pub fn host_with(config: &Config) -> Container {
+    Container::create("host", config).unwrap_or_else(|error| panic!("the host is an image: {error}"))
+}
+
+/// A scratch directory of this test run on a tmpfs.
+pub fn scratch(name: &str) -> PathBuf {
+    let path = Path::new("/dev/shm").join(format!("ctr-test-{}-{name}", std::process::id()));
+    std::fs::create_dir_all(&path).expect("/dev/shm can be written to");
+    path
+}
+
+/// A busybox image as a directory, made once.
+pub fn busybox() -> &'static Path {
+    static MADE: OnceLock<PathBuf> = OnceLock::new();
+    MADE.get_or_init(|| {
+        let root = scratch("busybox");
+        for directory in ["bin", "etc", "root", "usr"] {
+            std::fs::create_dir_all(root.join(directory)).expect("scratch can be written to");
+        }
+        let busybox = ["/bin/busybox", "/usr/bin/busybox"].iter().find(|path| Path::new(path).exists());
+        let busybox = busybox.expect("busybox-static is installed (make test does that)");
+        std::fs::copy(busybox, root.join("bin/busybox")).expect("busybox can be copied");
+        let list = std::process::Command::new(busybox).arg("--list").output().expect("busybox runs").stdout;
+        for applet in String::from_utf8_lossy(&list).lines().filter(|applet| *applet != "busybox") {
+            std::os::unix::fs::symlink("busybox", root.join("bin").join(applet)).expect("links can be made");
+        }
+        std::fs::write(
+            root.join("etc/passwd"),
+            "root:x:0:0:root:/root:/bin/sh\nann:x:1000:1000:Ann:/home/ann:/bin/sh\nbob:x:1001:100:Bob:/home/bob:/bin/sh\n",
+        )
+        .expect("scratch can be written to");
+        std::fs::write(root.join("etc/group"), "root:x:0:\nann:x:1000:\nusers:x:100:\naudio:x:29:ann,bob\nvideo:x:44:ann\n")
+            .expect("scratch can be written to");
+        root
+    })
+}
+
+/// The same as a tarball.
+pub fn busybox_tar() -> &'static Path {
+    static MADE: OnceLock<PathBuf> = OnceLock::new();
+    MADE.get_or_init(|| {
+        let tar = scratch("tar").join("busybox.tar");
+        let done = std::process::Command::new("tar").arg("-C").arg(busybox()).arg("-cf").arg(&tar).arg(".").status();
+        assert!(done.expect("tar runs").success());
+        tar
+    })
+}
+
+/// Waits until `what` holds, for things that other processes do.
+pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    for _ in 0..2000 {
+        if holds() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    panic!("not within ten seconds: {what}");
+}

@@ -1,0 +1,302 @@
+//! The main job: create, exec, wait, destroy.
+
+mod common;
+
+use common::{busybox, busybox_tar, captured, end_of, eventually, host, host_with, quiet, read_all, run, run_with, sh};
+use ctr::{Config, Container, DirectoryUse, ErrorCode, ExecConfig, ExitReason, Mount, Stdio, Upper, Winsize};
+use std::io::{Read, Write};
+use std::os::fd::AsRawFd;
+use std::time::Duration;
+
+#[test]
+fn a_program_of_the_host_runs_isolated() {
+    let c = host();
+    assert_eq!(sh(&c, "id -u"), "0");
+    assert_eq!(sh(&c, "hostname"), c.name());
+    assert_eq!(sh(&c, "ls -d /proc/[0-9]* | wc -l"), "4", "PID 1, the shell and its pipeline are all there is");
+    assert!(sh(&c, "cat /proc/1/comm").contains("ctr-init"));
+    assert_eq!(sh(&c, "ls /sys/class/net"), "lo");
+    assert_eq!(sh(&c, "cat /sys/class/net/lo/flags"), "0x9");
+    c.destroy().unwrap();
+    c.destroy().unwrap();
+    assert!(!c.is_running());
+}
+
+#[test]
+fn a_tarball_runs_and_is_left_as_it_was() {
+    let c = Container::create(busybox_tar(), &Config::default()).unwrap();
+    assert_eq!(sh(&c, "echo changed > /etc/passwd; echo new > /root/new; cat /etc/passwd /root/new"), "changed\nnew");
+    assert_eq!(sh(&c, "ls -ln /etc/group | awk '{print $3, $4}'"), "0 0", "root's files are the container's root's");
+    let other = Container::create(busybox_tar(), &Config::default()).unwrap();
+    assert!(sh(&other, "cat /etc/passwd").starts_with("root:"));
+}
+
+#[test]
+fn a_directory_is_a_lower_layer_or_the_root_itself() {
+    let root = busybox();
+    let lower = Container::create(root, &Config::default()).unwrap();
+    sh(&lower, "touch /lower");
+    assert!(!root.join("lower").exists());
+    let direct = Config { directory: DirectoryUse::Direct, ..Config::default() };
+    let direct = Container::create(root, &direct).unwrap();
+    sh(&direct, "touch /direct");
+    assert!(root.join("direct").exists());
+    std::fs::remove_file(root.join("direct")).unwrap();
+}
+
+#[test]
+fn changes_can_go_to_disk_and_are_gone_afterwards() {
+    let store = common::scratch("disk-store");
+    let config = Config { upper: Upper::Disk, store_dir: Some(store.clone()), ..Config::default() };
+    let c = Container::create(busybox(), &config).unwrap();
+    sh(&c, "echo x > /x; rm -rf /etc; mkdir /etc; echo y > /etc/y");
+    assert_eq!(sh(&c, "cat /x /etc/y; ls /etc"), "x\ny\ny");
+    assert_eq!(std::fs::read_dir(store.join("upper")).unwrap().count(), 1);
+    c.destroy().unwrap();
+    assert_eq!(std::fs::read_dir(store.join("upper")).unwrap().count(), 0);
+}
+
+#[test]
+fn a_read_only_root_refuses_and_tmp_is_writable() {
+    let c = Container::create(busybox(), &Config { read_only: true, ..Config::default() }).unwrap();
+    assert!(sh(&c, "touch /x 2>&1 || echo refused").contains("refused"));
+    assert_eq!(sh(&c, "echo t > /tmp/t && cat /tmp/t"), "t");
+    assert_eq!(sh(&c, "echo t > /dev/null && echo ok"), "ok");
+}
+
+#[test]
+fn binds_and_tmpfs_are_mounted_where_asked() {
+    let data = common::scratch("data");
+    std::fs::write(data.join("in"), "from the host").unwrap();
+    let bind = |target: &str, read_only| Mount::Bind { source: data.clone(), target: target.into(), read_only };
+    let config = Config {
+        mounts: vec![
+            bind("/data", false),
+            bind("/deep/er/data", true),
+            Mount::Bind { source: data.join("in"), target: "/etc/one-file".into(), read_only: true },
+            Mount::Tmpfs { target: "/scratch".into(), size: Some(1 << 20), mode: Some(0o700) },
+        ],
+        ..Config::default()
+    };
+    let c = Container::create(busybox(), &config).unwrap();
+    assert_eq!(sh(&c, "cat /data/in; echo; cat /etc/one-file"), "from the host\nfrom the host");
+    sh(&c, "echo back > /data/out");
+    assert_eq!(std::fs::read_to_string(data.join("out")).unwrap(), "back\n");
+    assert!(sh(&c, "touch /deep/er/data/no 2>&1 || echo refused").contains("refused"));
+    assert_eq!(sh(&c, "stat -c %a /scratch"), "700");
+    assert!(sh(&c, "head -c 2000000 /dev/zero > /scratch/f 2>&1 || echo full").contains("full"));
+}
+
+#[test]
+fn streams_are_pipes_descriptors_or_nothing() {
+    let c = host();
+    let config = ExecConfig { stdin: Stdio::Pipe, stdout: Stdio::Pipe, stderr: Stdio::Pipe, ..ExecConfig::default() };
+    let p = c.exec(["sh", "-c", "cat; echo err >&2"], &config).unwrap();
+    let mut stdin = std::fs::File::from(p.take_stdin().unwrap());
+    stdin.write_all(b"through").unwrap();
+    drop(stdin);
+    assert_eq!(read_all(p.take_stdout().unwrap()), "through");
+    assert_eq!(read_all(p.take_stderr().unwrap()), "err\n");
+    assert!(p.take_stdout().is_none());
+    assert_eq!(end_of(&p).code, 0);
+    let file = std::fs::File::open("/etc/hostname").unwrap();
+    let config = ExecConfig { fds: vec![(file.as_raw_fd(), 7)], ..captured() };
+    let (said, _) = run_with(&c, &["sh", "-c", "cat <&7; ls /proc/self/fd"], &config);
+    assert_eq!(said, format!("{}0\n1\n2\n3\n7\n", std::fs::read_to_string("/etc/hostname").unwrap()));
+}
+
+#[test]
+fn exits_are_told_apart() {
+    let c = host();
+    let (_, exit) = run(&c, &["sh", "-c", "exit 7"]);
+    assert_eq!((exit.code, exit.signal, exit.reason), (7, 0, ExitReason::Exited));
+    let (_, exit) = run(&c, &["sh", "-c", "kill -TERM $$"]);
+    assert_eq!((exit.code, exit.signal, exit.reason), (143, 15, ExitReason::Signaled));
+    let limit = ExecConfig { time_limit: Some(Duration::from_millis(50)), ..quiet() };
+    let (_, exit) = run_with(&c, &["sleep", "100"], &limit);
+    assert_eq!((exit.signal, exit.reason), (9, ExitReason::TimedOut));
+    let p = c.exec(["sleep", "100"], &quiet()).unwrap();
+    assert_eq!(p.wait(Some(Duration::from_millis(30))).unwrap(), None);
+    p.kill(libc_sigkill()).unwrap();
+    assert_eq!(end_of(&p).reason, ExitReason::Signaled);
+    let p = c.exec(["sleep", "100"], &quiet()).unwrap();
+    c.destroy().unwrap();
+    assert_eq!(end_of(&p).reason, ExitReason::Destroyed);
+    assert_eq!(c.exec(["true"], &quiet()).err().unwrap().code(), ErrorCode::Destroyed);
+}
+
+fn libc_sigkill() -> i32 {
+    9
+}
+
+#[test]
+fn a_memory_hog_is_told_to_be_out_of_memory() {
+    let c = host_with(&Config { memory: Some(32 << 20), ..Config::default() });
+    let (_, exit) = run(&c, &["sh", "-c", "exec tail /dev/zero"]);
+    assert_eq!((exit.signal, exit.reason), (9, ExitReason::OutOfMemory));
+    c.set_memory_limit(Some(256 << 20)).unwrap();
+    assert_eq!(c.memory_limit().unwrap(), Some(256 << 20));
+    c.set_memory_limit(None).unwrap();
+    assert_eq!(c.memory_limit().unwrap(), None);
+    let (said, exit) = run(&c, &["sh", "-c", "head -c 100000000 /dev/zero | tail -c 100000000 | wc -c"]);
+    assert_eq!((said.trim(), exit.code), ("100000000", 0));
+}
+
+#[test]
+fn a_fork_bomb_stays_within_its_pids_limit() {
+    let c = host_with(&Config { pids: Some(20), ..Config::default() });
+    let p = c.exec(["sh", "-c", "bomb() { bomb | bomb & }; bomb; sleep 100"], &quiet()).unwrap();
+    std::thread::sleep(Duration::from_millis(200));
+    p.kill_group(9).unwrap();
+    c.destroy().unwrap();
+}
+
+#[test]
+fn a_terminal_has_job_control_and_a_size() {
+    let c = host();
+    let config = ExecConfig { pty: Some(Winsize { rows: 30, cols: 100 }), ..ExecConfig::default() };
+    let p = c.exec(["sh", "-c", "tty; stty size; read x; stty size; echo got $x"], &config).unwrap();
+    let mut master = std::fs::File::from(p.pty().unwrap().try_clone_to_owned().unwrap());
+    let mut said = String::new();
+    let mut read_until = |what: &str, master: &mut std::fs::File| {
+        let mut buffer = [0; 1000];
+        while !said.contains(what) {
+            match master.read(&mut buffer) {
+                Ok(count) if count > 0 => said.push_str(&String::from_utf8_lossy(&buffer[..count])),
+                _ => break,
+            }
+        }
+        assert!(said.contains(what), "{what} in {said}");
+    };
+    read_until("/dev/pts/0", &mut master);
+    read_until("30 100", &mut master);
+    p.resize(Winsize { rows: 40, cols: 90 }).unwrap();
+    master.write_all(b"hello\n").unwrap();
+    read_until("40 90", &mut master);
+    read_until("got hello", &mut master);
+    assert_eq!(end_of(&p).code, 0);
+}
+
+#[test]
+fn users_and_groups_come_from_the_image() {
+    let c = Container::create(busybox(), &Config::default()).unwrap();
+    let id = |user: &str| run_with(&c, &["id"], &ExecConfig { user: Some(user.into()), ..captured() }).0;
+    assert_eq!(id("ann").trim(), "uid=1000(ann) gid=1000(ann) groups=29(audio),44(video)");
+    assert_eq!(id("1001").trim(), "uid=1001(bob) gid=100(users) groups=29(audio)");
+    assert_eq!(id("ann:users").trim(), "uid=1000(ann) gid=100(users)");
+    assert_eq!(id("5000:6000").trim(), "uid=5000 gid=6000");
+    let home = ExecConfig { user: Some("ann".into()), ..captured() };
+    assert_eq!(run_with(&c, &["sh", "-c", "echo $HOME"], &home).0.trim(), "/home/ann");
+    let missing = ExecConfig { user: Some("nobody-here".into()), ..quiet() };
+    let error = c.exec(["true"], &missing).err().unwrap();
+    assert_eq!(error.code(), ErrorCode::NotFound);
+    assert!(error.to_string().contains("nobody-here"), "{error}");
+}
+
+#[test]
+fn what_is_missing_is_named() {
+    let c = Container::create(busybox(), &Config::default()).unwrap();
+    sh(
+        &c,
+        "printf '#!/no/interpreter\\n' > /script; echo text > /text; echo > /plain; chmod +x /script /text; mkdir /dir",
+    );
+    let error = |argv: &[&str]| c.exec(argv, &quiet()).err().unwrap();
+    let e = error(&["/no/such"]);
+    assert_eq!((e.code(), e.errno()), (ErrorCode::NotFound, 2));
+    assert!(error(&["no-such-program"]).to_string().contains("PATH"));
+    assert!(error(&["/script"]).to_string().contains("/no/interpreter"), "{}", error(&["/script"]));
+    assert_eq!(error(&["/text"]).errno(), 8);
+    assert_eq!(error(&["/plain"]).errno(), 13);
+    assert!(error(&["/dir"]).to_string().contains("directory"));
+    assert_eq!(error(&[]).code(), ErrorCode::Invalid);
+    assert_eq!(error(&["true", &"x".repeat(200_000)]).errno(), 7);
+    let cwd = ExecConfig { cwd: Some("/no/cwd".into()), ..quiet() };
+    let e = c.exec(["true"], &cwd).err().unwrap();
+    assert!(e.to_string().contains("/no/cwd"), "{e}");
+    let large: Vec<String> = std::iter::once("true".into()).chain((0..3000).map(|i| format!("{i:0100}"))).collect();
+    assert_eq!(end_of(&c.exec(&large, &quiet()).unwrap()).code, 0, "a message that needs a memfd");
+}
+
+#[test]
+fn orphans_are_reaped_by_pid_1() {
+    let c = host();
+    sh(&c, "for i in 1 2 3 4 5; do (sleep 0.01 &) ; done");
+    eventually("no zombies", || sh(&c, "ps -eo stat,comm | grep -c '^Z' || true") == "0");
+}
+
+#[test]
+fn joining_is_as_good_as_having_made_it() {
+    let c = host_with(&Config { memory: Some(64 << 20), ..Config::default() });
+    sh(&c, "echo here > /tmp/x");
+    let joined = Container::join(c.name()).unwrap();
+    assert_eq!(sh(&joined, "cat /tmp/x"), "here");
+    assert_eq!(joined.pid(), c.pid());
+    joined.set_memory_limit(Some(128 << 20)).unwrap();
+    assert_eq!(c.memory_limit().unwrap(), Some(128 << 20));
+    assert!(Container::list().unwrap().iter().any(|info| info.name == c.name() && info.pid == c.pid()));
+    joined.destroy().unwrap();
+    assert!(!c.is_running());
+    assert_eq!(c.exec(["true"], &quiet()).err().unwrap().code(), ErrorCode::Destroyed);
+    assert_eq!(Container::join(c.name()).err().unwrap().code(), ErrorCode::NotFound);
+    c.destroy().unwrap();
+}
+
+#[test]
+fn any_process_can_be_joined_by_its_pid() {
+    let c = host();
+    let p = c.exec(["sleep", "100"], &quiet()).unwrap();
+    let joined = Container::join_pid(p.host_pid().unwrap(), ctr::NamespaceSet::ALL).unwrap();
+    assert_eq!(sh(&joined, "hostname"), c.name());
+    assert_eq!(sh(&joined, "cat /proc/1/comm"), "ctr-init");
+    drop(joined);
+    assert!(c.is_running());
+    assert_eq!(Container::join_pid(0, ctr::NamespaceSet::ALL).err().unwrap().code(), ErrorCode::Invalid);
+}
+
+#[test]
+fn a_pid_1_that_is_killed_from_outside_ends_the_container() {
+    let c = host();
+    let p = c.exec(["sleep", "100"], &quiet()).unwrap();
+    std::process::Command::new("kill").args(["-9", &c.pid().to_string()]).status().unwrap();
+    assert_eq!(end_of(&p).reason, ExitReason::Destroyed);
+    eventually("it has ended", || !c.is_running());
+    assert_eq!(c.exec(["true"], &quiet()).err().unwrap().code(), ErrorCode::Destroyed);
+    c.destroy().unwrap();
+}
+
+#[test]
+fn names_are_checked() {
+    let create = |name: &str| Container::create("host", &Config { name: Some(name.into()), ..Config::default() });
+    for bad in ["", "a/b", "..", "-x", &"n".repeat(65), "a b"] {
+        assert_eq!(create(bad).err().unwrap().code(), ErrorCode::Invalid, "{bad:?}");
+    }
+    let name = format!("named-{}", std::process::id());
+    let c = create(&name).unwrap();
+    assert_eq!(create(&name).err().unwrap().code(), ErrorCode::NameInUse);
+    c.destroy().unwrap();
+    create(&name).unwrap();
+}
+
+#[test]
+fn many_threads_live_many_lives() {
+    std::thread::scope(|scope| {
+        for _ in 0..16 {
+            scope.spawn(|| {
+                for _ in 0..10 {
+                    let c = host_with(&Config { memory: Some(64 << 20), ..Config::default() });
+                    assert_eq!(run(&c, &["true"]).1.code, 0);
+                    c.destroy().unwrap();
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn explain_prints_what_a_person_would_type() {
+    let text = ctr::explain("host", &Config { memory: Some(64 << 20), ..Config::default() }).unwrap();
+    println!("{text}");
+    for word in ["unshare", "mount -t proc", "pivot_root", "ip link set lo up", "67108864", "hostname"] {
+        assert!(text.contains(word), "{word} in {text}");
+    }
+}
