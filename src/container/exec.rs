@@ -79,6 +79,7 @@ pub fn exec(container: &Arc<Shared>, argv: &[&OsStr], config: &ExecConfig) -> Re
         streams: Mutex::new(ours),
         pty: config.pty.map(|_| fds.remove(0)),
         exit: OnceLock::new(),
+        receiving: Mutex::new(()),
         killed: AtomicBool::new(false),
     })
 }

@@ -27,13 +27,24 @@ pub struct Archive<'a, R> {
     data: u64,
     padding: u64,
     entries: u64,
+    content: u64,
     blocks: u64,
     ended: bool,
 }
 
 impl<'a, R: BufRead> Archive<'a, R> {
     pub fn new(input: R, limits: &'a Limits) -> Self {
-        Self { input, limits, global: Pax::default(), data: 0, padding: 0, entries: 0, blocks: 0, ended: false }
+        Self {
+            input,
+            limits,
+            global: Pax::default(),
+            data: 0,
+            padding: 0,
+            entries: 0,
+            content: 0,
+            blocks: 0,
+            ended: false,
+        }
     }
 
     /// Whether the archive had its end marker; where nothing else vouches for its length, one without was cut off.
@@ -43,6 +54,11 @@ impl<'a, R: BufRead> Archive<'a, R> {
 
     pub fn entries(&self) -> u64 {
         self.entries
+    }
+
+    /// Bytes of all files so far, holes included.
+    pub fn content(&self) -> u64 {
+        self.content
     }
 
     /// The next entry, what is left of the present one's data being skipped.
@@ -291,6 +307,7 @@ impl<'a, R: BufRead> Archive<'a, R> {
                 return Err(Fault::over(&path, "file", format!("a file of {} bytes", entry.size)));
             }
         }
+        self.content = self.content.saturating_add(entry.size);
         Ok(entry)
     }
 

@@ -47,8 +47,10 @@ pub struct Parts {
     pub scratch: Option<Slot>,
     /// The scratch place, for a root that is attached there itself.
     place: Slot,
-    proc: Slot,
-    sys: Slot,
+    /// The container's procfs, attached nowhere yet.
+    pub proc: Slot,
+    /// Its sysfs, likewise.
+    pub sys: Slot,
     dev: Slot,
 }
 

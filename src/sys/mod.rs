@@ -2,6 +2,7 @@
 //! somebody's process needs below any library: system calls that leave errno alone, and a lock that survives fork.
 
 pub mod fork_lock;
+pub mod landlock;
 pub mod mount;
 pub mod raw;
 

@@ -2,6 +2,8 @@
 
 mod support;
 
+mod attacks;
 mod bad_input;
+mod layers;
 mod resolve;
 mod tarballs;
