@@ -72,7 +72,8 @@ impl Blueprint {
         let image = store.resolve(image)?;
         let joined = Joined::open(&config.namespaces, state)?;
         let limits = crate::cgroup::Limits { memory: config.memory, pids: config.pids };
-        let cgroup = Cgroup::plan(&name, &limits, config.cgroup)?;
+        // Names are one's own in one state directory only; the cgroup tree is everyone's.
+        let cgroup = Cgroup::plan(&format!("{name}.{}", &super::state::random_name()[..4]), &limits, config.cgroup)?;
         let upper = (config.upper == Upper::Disk && uses_overlay(&image, config))
             .then(|| store.path().join("upper").join(&name));
         let binds = config.mounts.iter().filter_map(Bind::open).collect::<Result<_>>()?;
@@ -238,6 +239,7 @@ impl Blueprint {
             own_pid: namespaces.pid == Namespace::New,
             own_net: namespaces.net == Namespace::New,
             own_ipc: namespaces.ipc == Namespace::New,
+            host_ipc: namespaces.ipc == Namespace::Host,
             scratch: matches!(self.image, Source::Host) || uses_overlay(&self.image, &self.config),
         }
     }

@@ -1,1 +1,29 @@
-//! x
+//! `ctr._ctr`: the native half of the Python package `ctr`.
+//!
+//! It converts, releases the GIL in everything that waits, lets Ctrl-C through, and decides nothing: what people see is
+//! written in Python (`python/ctr`), what happens is written in the core (`src/`). Its stub is `python/ctr/_ctr.pyi`.
+
+mod container;
+mod convert;
+mod error;
+mod process;
+mod wait;
+
+use pyo3::prelude::*;
+
+/// The module that `import ctr._ctr` gives.
+#[pymodule]
+mod _ctr {
+    #[pymodule_export]
+    use super::container::{Container, containers, explain};
+    #[pymodule_export]
+    use super::process::Process;
+    #[pymodule_export]
+    use super::version;
+}
+
+/// The version of the core.
+#[pyfunction]
+fn version() -> &'static str {
+    env!("CARGO_PKG_VERSION")
+}

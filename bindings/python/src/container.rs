@@ -1,0 +1,201 @@
+//! `_ctr.Container`: a handle on a container. `ctr.Container` stands on it.
+
+use std::os::fd::AsRawFd;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::UNIX_EPOCH;
+
+use ctr::{Error, ErrorCode, NamespaceSet};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::convert::{Bytes, config, exec_config};
+use crate::error::Raise;
+use crate::process::{ExitParts, Process, parts};
+use crate::wait::{deadline, wait};
+
+/// How `containers` tells of one: name, image, pid, owner, when it was made, detached.
+type InfoParts = (String, String, i32, i32, f64, bool);
+
+/// A handle on a container.
+#[pyclass(frozen, module = "ctr._ctr")]
+pub struct Container {
+    /// Empty once closed. Calls that are under way in other threads hold it, too, until they return.
+    inner: Mutex<Option<Arc<ctr::Container>>>,
+    name: String,
+}
+
+#[pymethods]
+impl Container {
+    /// Makes a container.
+    #[staticmethod]
+    fn create(py: Python<'_>, image: Bytes, options: &Bound<'_, PyDict>) -> PyResult<Self> {
+        let config = config(options)?;
+        py.detach(|| ctr::Container::create(image.0, &config)).or_raise(py).map(Self::new)
+    }
+
+    /// A handle on a running container.
+    #[staticmethod]
+    #[pyo3(signature = (name, state_dir=None))]
+    fn join(py: Python<'_>, name: &str, state_dir: Option<PathBuf>) -> PyResult<Self> {
+        let joined = py.detach(|| match state_dir {
+            Some(directory) => ctr::Container::join_in(&directory, name),
+            None => ctr::Container::join(name),
+        });
+        joined.or_raise(py).map(Self::new)
+    }
+
+    /// The namespaces of any process; `namespaces` is a mask of CLONE_NEW* flags, 0 for all.
+    #[staticmethod]
+    fn join_pid(py: Python<'_>, pid: i32, namespaces: u32) -> PyResult<Self> {
+        py.detach(|| ctr::Container::join_pid(pid, NamespaceSet(namespaces))).or_raise(py).map(Self::new)
+    }
+
+    /// Starts a program inside.
+    #[pyo3(signature = (argv, options=None))]
+    fn exec(&self, py: Python<'_>, argv: Vec<Bytes>, options: Option<&Bound<'_, PyDict>>) -> PyResult<Process> {
+        let (inner, config) = (self.inner(py)?, exec_config(options)?);
+        py.detach(|| inner.exec(argv.iter().map(|word| &word.0), &config)).or_raise(py).map(Process)
+    }
+
+    /// Starts a program inside and waits for its end. A time-out answers `None`; it and whatever is raised meanwhile
+    /// (Ctrl-C) kill the program and all of its process group first.
+    #[pyo3(signature = (argv, options=None, timeout=None))]
+    fn run(
+        &self,
+        py: Python<'_>,
+        argv: Vec<Bytes>,
+        options: Option<&Bound<'_, PyDict>>,
+        timeout: Option<f64>,
+    ) -> PyResult<Option<ExitParts>> {
+        let deadline = deadline(timeout)?;
+        let started = self.exec(py, argv, options)?.0;
+        let ended = wait(py, &started, deadline);
+        if !matches!(ended, Ok(Some(_))) {
+            py.detach(|| {
+                let _ = started.kill_group(nix::libc::SIGKILL);
+                let _ = started.kill(nix::libc::SIGKILL);
+                started.wait(None)
+            })
+            .or_raise(py)?;
+        }
+        Ok(ended?.map(parts))
+    }
+
+    /// The name that `join` takes; empty for a joined pid.
+    #[getter]
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The pid of its PID 1 on the host.
+    #[getter]
+    fn pid(&self, py: Python<'_>) -> PyResult<i32> {
+        Ok(self.inner(py)?.pid())
+    }
+
+    /// The pidfd of its PID 1; stays ours.
+    fn pidfd(&self, py: Python<'_>) -> PyResult<i32> {
+        Ok(self.inner(py)?.pidfd().as_raw_fd())
+    }
+
+    /// Whether it runs; a closed handle answers no.
+    fn is_running(&self, py: Python<'_>) -> bool {
+        self.inner(py).is_ok_and(|inner| py.detach(|| inner.is_running()))
+    }
+
+    /// The memory limit in bytes.
+    fn memory_limit(&self, py: Python<'_>) -> PyResult<Option<u64>> {
+        let inner = self.inner(py)?;
+        py.detach(|| inner.memory_limit()).or_raise(py)
+    }
+
+    /// Sets the memory limit; `None` lifts it.
+    fn set_memory_limit(&self, py: Python<'_>, bytes: Option<u64>) -> PyResult<()> {
+        let inner = self.inner(py)?;
+        py.detach(|| inner.set_memory_limit(bytes)).or_raise(py)
+    }
+
+    /// Bytes in use, and the most that ever were.
+    fn memory_usage(&self, py: Python<'_>) -> PyResult<(u64, u64)> {
+        let inner = self.inner(py)?;
+        py.detach(|| inner.memory_usage()).or_raise(py)
+    }
+
+    /// The most processes and threads.
+    fn pids_limit(&self, py: Python<'_>) -> PyResult<Option<u64>> {
+        let inner = self.inner(py)?;
+        py.detach(|| inner.pids_limit()).or_raise(py)
+    }
+
+    /// Sets the most processes and threads; `None` lifts it.
+    fn set_pids_limit(&self, py: Python<'_>, count: Option<u64>) -> PyResult<()> {
+        let inner = self.inner(py)?;
+        py.detach(|| inner.set_pids_limit(count)).or_raise(py)
+    }
+
+    /// What was done to make it, as shell commands.
+    fn explain(&self, py: Python<'_>) -> PyResult<String> {
+        let inner = self.inner(py)?;
+        py.detach(|| inner.explain()).or_raise(py)
+    }
+
+    /// Kills, reaps and removes all; a second time, or of a closed handle, does nothing.
+    fn destroy(&self, py: Python<'_>) -> PyResult<()> {
+        let Ok(inner) = self.inner(py) else { return Ok(()) };
+        py.detach(|| inner.destroy()).or_raise(py)
+    }
+
+    /// Releases the handle.
+    fn close(&self, py: Python<'_>) {
+        self.release(py);
+    }
+}
+
+impl Container {
+    fn new(container: ctr::Container) -> Self {
+        let name = container.name().to_owned();
+        Self { inner: Mutex::new(Some(Arc::new(container))), name }
+    }
+
+    fn inner(&self, py: Python<'_>) -> PyResult<Arc<ctr::Container>> {
+        let held = self.inner.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let closed =
+            || Error::new(ErrorCode::Destroyed, "use container", &self.name, nix::libc::EBADF, "its handle is closed");
+        held.ok_or_else(closed).or_raise(py)
+    }
+
+    fn release(&self, py: Python<'_>) {
+        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner).take();
+        py.detach(|| drop(inner));
+    }
+}
+
+impl Drop for Container {
+    fn drop(&mut self) {
+        // Without an interpreter (it is being torn down) the process ends, and its containers with it.
+        let _ = Python::try_attach(|py| self.release(py));
+    }
+}
+
+/// The plan for `image`, as shell commands. Nothing is made.
+#[pyfunction]
+pub fn explain(py: Python<'_>, image: Bytes, options: &Bound<'_, PyDict>) -> PyResult<String> {
+    let config = config(options)?;
+    py.detach(|| ctr::explain(image.0, &config)).or_raise(py)
+}
+
+/// The running containers of this user, oldest first.
+#[pyfunction]
+#[pyo3(signature = (state_dir=None))]
+pub fn containers(py: Python<'_>, state_dir: Option<PathBuf>) -> PyResult<Vec<InfoParts>> {
+    let found = py.detach(|| match state_dir {
+        Some(directory) => ctr::Container::list_in(&directory),
+        None => ctr::Container::list(),
+    });
+    let told = |info: ctr::ContainerInfo| {
+        let created = info.created.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+        (info.name, info.image, info.pid, info.owner, created, info.detached)
+    };
+    Ok(found.or_raise(py)?.into_iter().map(told).collect())
+}

@@ -1,0 +1,197 @@
+//! Python's keywords as the core's [`Config`] and [`ExecConfig`]. An option that is not given stays at the core's
+//! default; what a value means is for the core to judge.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ctr::{
+    CgroupPolicy, Config, DirectoryUse, ExecConfig, Mount, Namespace, Namespaces, Session, Stdio, Upper, Winsize,
+};
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict};
+
+/// A str, bytes or path, as the bytes that the kernel takes (`os.fsencode`).
+pub struct Bytes(pub OsString);
+
+impl FromPyObject<'_, '_> for Bytes {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
+        if let Ok(text) = object.extract::<OsString>() {
+            return Ok(Self(text));
+        }
+        if let Ok(bytes) = object.cast::<PyBytes>() {
+            return Ok(Self(OsString::from_vec(bytes.as_bytes().to_vec())));
+        }
+        let path = object.py().import("os")?.call_method1("fsencode", (object,))?;
+        Ok(Self(OsString::from_vec(path.cast::<PyBytes>()?.as_bytes().to_vec())))
+    }
+}
+
+impl Bytes {
+    fn path(self) -> PathBuf {
+        self.0.into()
+    }
+}
+
+/// Name and value.
+type Pair = (Bytes, Bytes);
+
+/// The core's configuration of a container, from what `ctr._options` collected.
+pub fn config(options: &Bound<'_, PyDict>) -> PyResult<Config> {
+    let mut config = Config::default();
+    for (key, value) in options {
+        match key.extract::<String>()?.as_str() {
+            "name" => config.name = Some(value.extract()?),
+            "hostname" => config.hostname = Some(value.extract()?),
+            "env" => config.env = environment(&value)?,
+            "mounts" => config.mounts = value.try_iter()?.map(|item| mount(&item?)).collect::<PyResult<_>>()?,
+            "memory" => config.memory = Some(value.extract()?),
+            "pids" => config.pids = Some(value.extract()?),
+            "cgroup" => config.cgroup = cgroup(&value.extract::<String>()?)?,
+            "namespaces" => namespaces(&mut config.namespaces, value.cast()?)?,
+            "read_only" => config.read_only = value.extract()?,
+            "upper" => config.upper = upper(&value.extract::<String>()?)?,
+            "directory" => config.directory = directory(&value.extract::<String>()?)?,
+            "detached" => config.detached = value.extract()?,
+            "capabilities" => config.capabilities = Some(value.extract()?),
+            "new_privileges" => config.new_privileges = value.extract()?,
+            "state_dir" => config.state_dir = Some(value.extract::<Bytes>()?.path()),
+            "store_dir" => config.store_dir = Some(value.extract::<Bytes>()?.path()),
+            other => return Err(unknown("option", other)),
+        }
+    }
+    Ok(config)
+}
+
+/// The core's configuration of a process.
+pub fn exec_config(options: Option<&Bound<'_, PyDict>>) -> PyResult<ExecConfig> {
+    let mut config = ExecConfig::default();
+    let Some(options) = options else { return Ok(config) };
+    for (key, value) in options {
+        match key.extract::<String>()?.as_str() {
+            "env" => config.env = environment(&value)?,
+            "clear_env" => config.clear_env = value.extract()?,
+            "cwd" => config.cwd = Some(value.extract::<Bytes>()?.path()),
+            "user" => config.user = Some(value.extract()?),
+            "stdin" => config.stdin = stdio(&value)?,
+            "stdout" => config.stdout = stdio(&value)?,
+            "stderr" => config.stderr = stdio(&value)?,
+            "fds" => config.fds = value.extract()?,
+            "pty" => {
+                let (rows, cols) = value.extract()?;
+                config.pty = Some(Winsize { rows, cols });
+            }
+            "process_group" => config.session = session(value.extract()?),
+            "time_limit" => {
+                config.time_limit = Some(Duration::try_from_secs_f64(value.extract()?).map_err(out_of_range)?)
+            }
+            other => return Err(unknown("option", other)),
+        }
+    }
+    Ok(config)
+}
+
+fn environment(value: &Bound<'_, PyAny>) -> PyResult<Vec<(OsString, OsString)>> {
+    let pairs: Vec<Pair> = value.extract()?;
+    Ok(pairs.into_iter().map(|(name, value)| (name.0, value.0)).collect())
+}
+
+/// `("bind", source, target, read_only)` or `("tmpfs", target, size, mode)`.
+fn mount(item: &Bound<'_, PyAny>) -> PyResult<Mount> {
+    match item.get_item(0)?.extract::<String>()?.as_str() {
+        "bind" => {
+            let (_, source, target, read_only): (String, Bytes, Bytes, bool) = item.extract()?;
+            Ok(Mount::Bind { source: source.path(), target: target.path(), read_only })
+        }
+        "tmpfs" => {
+            let (_, target, size, mode): (String, Bytes, Option<u64>, Option<u32>) = item.extract()?;
+            Ok(Mount::Tmpfs { target: target.path(), size, mode })
+        }
+        other => Err(unknown("kind of mount", other)),
+    }
+}
+
+fn namespaces(chosen: &mut Namespaces, kinds: &Bound<'_, PyDict>) -> PyResult<()> {
+    for (kind, source) in kinds {
+        let source = namespace(&source)?;
+        match kind.extract::<String>()?.as_str() {
+            "mount" => chosen.mount = source,
+            "pid" => chosen.pid = source,
+            "user" => chosen.user = source,
+            "uts" => chosen.uts = source,
+            "ipc" => chosen.ipc = source,
+            "cgroup" => chosen.cgroup = source,
+            "net" => chosen.net = source,
+            "time" => chosen.time = Some(source),
+            other => return Err(unknown("kind of namespace", other)),
+        }
+    }
+    Ok(())
+}
+
+/// `("new", None)`, `("host", None)`, `("pid", 1)`, `("path", "/proc/1/ns/net")` or `("container", "name")`.
+fn namespace(source: &Bound<'_, PyAny>) -> PyResult<Namespace> {
+    let value = source.get_item(1)?;
+    match source.get_item(0)?.extract::<String>()?.as_str() {
+        "new" => Ok(Namespace::New),
+        "host" => Ok(Namespace::Host),
+        "pid" => Ok(Namespace::Pid(value.extract()?)),
+        "path" => Ok(Namespace::Path(value.extract::<Bytes>()?.path())),
+        "container" => Ok(Namespace::Container(value.extract()?)),
+        other => Err(unknown("source of a namespace", other)),
+    }
+}
+
+fn cgroup(name: &str) -> PyResult<CgroupPolicy> {
+    match name {
+        "auto" => Ok(CgroupPolicy::Auto),
+        "required" => Ok(CgroupPolicy::Required),
+        "optional" => Ok(CgroupPolicy::Optional),
+        "off" => Ok(CgroupPolicy::Off),
+        other => Err(unknown("cgroup policy", other)),
+    }
+}
+
+fn upper(name: &str) -> PyResult<Upper> {
+    match name {
+        "memory" => Ok(Upper::Memory),
+        "disk" => Ok(Upper::Disk),
+        other => Err(unknown("place for changes", other)),
+    }
+}
+
+fn directory(name: &str) -> PyResult<DirectoryUse> {
+    match name {
+        "lower" => Ok(DirectoryUse::Lower),
+        "direct" => Ok(DirectoryUse::Direct),
+        other => Err(unknown("use of a directory", other)),
+    }
+}
+
+/// The numbers of `subprocess`: PIPE, STDOUT, DEVNULL, or a descriptor.
+fn stdio(value: &Bound<'_, PyAny>) -> PyResult<Stdio> {
+    match value.extract()? {
+        -1 => Ok(Stdio::Pipe),
+        -2 => Ok(Stdio::Stdout),
+        -3 => Ok(Stdio::Null),
+        fd if fd < 0 => Err(PyValueError::new_err(format!("{fd} is not a file descriptor"))),
+        fd => Ok(Stdio::Fd(fd)),
+    }
+}
+
+/// 0 is a new process group, as in `subprocess`.
+fn session(process_group: i32) -> Session {
+    if process_group == 0 { Session::Group } else { Session::Join(process_group) }
+}
+
+fn unknown(what: &str, name: &str) -> PyErr {
+    PyTypeError::new_err(format!("unknown {what}: {name:?}"))
+}
+
+fn out_of_range(error: impl std::fmt::Display) -> PyErr {
+    PyValueError::new_err(error.to_string())
+}

@@ -1,0 +1,85 @@
+r"""Containers as a library: a tarball in, an isolated process out.
+
+    >>> import ctr
+    >>> ctr.run("host", ["echo", "hello"], capture_output=True, text=True).stdout
+    'hello\n'
+
+    >>> with ctr.Container("debian.tar.gz", memory="256M") as c:
+    ...     c.run(["cat", "/etc/os-release"])
+    ...     c.memory_limit = "512M"
+
+`Container.run` and `Container.popen` take the keywords of `subprocess` and mean the same by them. Sizes are bytes, or
+strings in binary units ("64M" is 64 * 2**20). Times are seconds. What goes wrong is a `ctr.Error`, an `OSError`.
+"""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ._container import Container, ContainerInfo, containers, explain, join
+    from ._errors import Error
+    from ._exit import CompletedProcess, Exit
+    from ._options import Bind, Tmpfs
+    from ._popen import Popen
+    from ._run import run
+
+    __version__: str
+
+__all__ = [
+    "Bind",
+    "CompletedProcess",
+    "Container",
+    "ContainerInfo",
+    "DEVNULL",
+    "Error",
+    "Exit",
+    "PIPE",
+    "Popen",
+    "STDOUT",
+    "Tmpfs",
+    "containers",
+    "explain",
+    "join",
+    "run",
+]
+
+# The numbers of subprocess.
+PIPE = -1
+STDOUT = -2
+DEVNULL = -3
+
+# Loaded when first asked for, so that `import ctr` costs next to nothing.
+_ROOMS = {
+    "Bind": "_options",
+    "CompletedProcess": "_exit",
+    "Container": "_container",
+    "ContainerInfo": "_container",
+    "Error": "_errors",
+    "Exit": "_exit",
+    "Popen": "_popen",
+    "Tmpfs": "_options",
+    "containers": "_container",
+    "explain": "_container",
+    "join": "_container",
+    "run": "_run",
+}
+
+
+def __getattr__(name: str) -> object:
+    from importlib import import_module
+
+    if name == "__version__":
+        value: object = import_module("ctr._ctr").version()
+    elif name in _ROOMS:
+        value = getattr(import_module("ctr." + _ROOMS[name]), name)
+    elif name.endswith("Error"):
+        # ctr.FileNotFoundError and its like: what a ctr.Error is raised as.
+        value = import_module("ctr._errors").SUBCLASSES.get(name)
+    else:
+        value = None
+    if value is None:
+        raise AttributeError(f"module 'ctr' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> "list[str]":
+    return sorted({*globals(), *__all__, "__version__"})

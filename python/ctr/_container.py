@@ -1,0 +1,259 @@
+"""`Container`: a running container, and the ways to get one."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from . import _ctr
+from ._options import container_options, namespace_mask
+from ._popen import Popen
+from ._run import run_in
+from ._sizes import count, size
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from types import TracebackType
+    from typing import Literal
+
+    from typing_extensions import Self, Unpack
+
+    from ._exit import CompletedProcess
+    from ._types import Argv, ContainerOptions, Environment, Mounts, Namespace, Path, PopenOptions, Size
+
+
+class Container:
+    """A running container, made from a tarball, a directory, or "host": this machine's own system, read-only.
+
+    At the end of a `with` block everything in it is killed and all that was made for it is removed. A container also
+    ends with the process that made it, however that ends, unless it is `detached`.
+
+    Any thread may call any method at any time. In a forked child the object still works, and the child's end is not the
+    container's.
+    """
+
+    def __init__(
+        self,
+        image: Path = "host",
+        *,
+        name: str | None = None,
+        hostname: str | None = None,
+        env: Environment | None = None,
+        mounts: Mounts = (),
+        memory: Size | None = None,
+        pids: int | None = None,
+        network: str | None = None,
+        cgroup: Literal["auto", "required", "optional", "off"] = "auto",
+        namespaces: Mapping[str, Namespace] | None = None,
+        read_only: bool = False,
+        upper: Literal["memory", "disk"] = "memory",
+        directory: Literal["lower", "direct"] = "lower",
+        detached: bool = False,
+        capabilities: Iterable[str] | int | None = None,
+        new_privileges: bool = False,
+        state_dir: Path | None = None,
+        store_dir: Path | None = None,
+    ) -> None:
+        """Make a container.
+
+        Args:
+            image: A tarball, a directory, or "host".
+            name: What `ctr.join` takes; a random one by default.
+            hostname: The hostname inside; the name by default.
+            env: Environment of every process, over the defaults (PATH, HOME).
+            mounts: `Bind`, `Tmpfs`, (source, target), (source, target, "ro") or "source:target:ro", in order.
+            memory: Memory limit, "256M" or bytes; no limit by default.
+            pids: Most processes and threads at one time; no limit by default.
+            network: "none" (only loopback; the default), "host", "container:NAME", or a path of a namespace.
+            cgroup: Where no cgroup can be had: "auto" refuses if a limit was asked for, "required" always, "optional"
+                never; "off" makes none.
+            namespaces: A choice for "mount", "pid", "user", "uts", "ipc", "cgroup", "net" or "time": "new", "host",
+                "container:NAME", a pid, a path, or a `Container`.
+            read_only: Mount the root read-only.
+            upper: Where changes go: a tmpfs that vanishes with the container, or a directory in the store.
+            directory: How an image that is a directory is used: as a lower layer that is never written to, or directly.
+            detached: Outlive this process, until someone calls `destroy`.
+            capabilities: What root inside may do, by name; docker's default set by default.
+            new_privileges: Let setuid programs and file capabilities work.
+            state_dir: Where running containers are written down.
+            store_dir: Where images are kept.
+        """
+        options = container_options(
+            name=name,
+            hostname=hostname,
+            env=env,
+            mounts=mounts,
+            memory=memory,
+            pids=pids,
+            network=network,
+            cgroup=cgroup,
+            namespaces=namespaces,
+            read_only=read_only,
+            upper=upper,
+            directory=directory,
+            detached=detached,
+            capabilities=capabilities,
+            new_privileges=new_privileges,
+            state_dir=state_dir,
+            store_dir=store_dir,
+        )
+        self._hold(_ctr.Container.create(image, options), owned=not detached)
+
+    def _hold(self, native: _ctr.Container, *, owned: bool) -> None:
+        self._native = native
+        self._owned = owned
+        self._holder = os.getpid()
+
+    @classmethod
+    def _joined(cls, native: _ctr.Container) -> Self:
+        container = cls.__new__(cls)
+        container._hold(native, owned=False)
+        return container
+
+    def run(
+        self,
+        args: Argv,
+        *,
+        input: Any = None,
+        capture_output: bool = False,
+        timeout: float | None = None,
+        check: bool = False,
+        **options: Unpack[PopenOptions],
+    ) -> CompletedProcess:
+        """Run a program inside and wait for it: `subprocess.run`, with its keywords and results.
+
+        The result's `exit` says how the program ended and what it used. Whatever ends the wait early (the time-out,
+        Ctrl-C) kills the program together with its process group. Further keywords are those of `popen`.
+        """
+        return run_in(
+            self._native,
+            args,
+            input=input,
+            capture_output=capture_output,
+            timeout=timeout,
+            check=check,
+            options=options,
+        )
+
+    def popen(self, args: Argv, **options: Unpack[PopenOptions]) -> Popen:
+        """Start a program inside: `subprocess.Popen`, with its keywords and methods. See `ctr.Popen`."""
+        return Popen(self._native, args, **options)
+
+    @property
+    def name(self) -> str:
+        """The name that `ctr.join` takes; empty for a joined pid."""
+        return self._native.name
+
+    @property
+    def pid(self) -> int:
+        """The pid of the container's PID 1 on the host."""
+        return self._native.pid
+
+    @property
+    def running(self) -> bool:
+        """Whether it runs: neither destroyed nor ended from outside."""
+        return self._native.is_running()
+
+    def fileno(self) -> int:
+        """A pidfd of the container's PID 1, readable when the container has ended; for an event loop of your own."""
+        return self._native.pidfd()
+
+    @property
+    def memory_limit(self) -> int | None:
+        """The memory limit in bytes, None where there is none; set it, live, to bytes, "512M" or None."""
+        return self._native.memory_limit()
+
+    @memory_limit.setter
+    def memory_limit(self, limit: Size | None) -> None:
+        self._native.set_memory_limit(None if limit is None else count(size(limit, "memory limit"), "memory limit"))
+
+    @property
+    def memory_usage(self) -> int:
+        """Bytes in use now."""
+        return self._native.memory_usage()[0]
+
+    @property
+    def memory_peak(self) -> int:
+        """The most bytes that ever were in use."""
+        return self._native.memory_usage()[1]
+
+    @property
+    def pids_limit(self) -> int | None:
+        """The most processes and threads, None where there is no limit; can be set, live."""
+        return self._native.pids_limit()
+
+    @pids_limit.setter
+    def pids_limit(self, limit: int | None) -> None:
+        self._native.set_pids_limit(None if limit is None else count(limit, "pids limit"))
+
+    def explain(self) -> str:
+        """What was done to make it, wall by wall, as the shell commands that a person would type."""
+        return self._native.explain()
+
+    def destroy(self) -> None:
+        """Kill every process inside and remove all that was made for it. In any state, and twice too."""
+        self._native.destroy()
+
+    def close(self) -> None:
+        """Let go: a joined or detached container lives on, one that this process made is destroyed."""
+        self._native.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._owned and os.getpid() == self._holder:
+            self.destroy()
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<ctr.Container {self.name!r}>"
+
+
+class ContainerInfo(NamedTuple):
+    """A line of `ctr.containers()`."""
+
+    name: str
+    """The name that `ctr.join` takes."""
+    image: str
+    """What it was made from."""
+    pid: int
+    """The pid of its PID 1 on the host."""
+    owner: int
+    """The pid of the process that made it."""
+    created: float
+    """When it was made, in seconds since the epoch."""
+    detached: bool
+    """Whether it outlives its owner."""
+
+
+def join(container: str | int, *, namespaces: Iterable[str] | None = None, state_dir: Path | None = None) -> Container:
+    """A running container by its name, or the namespaces of any process by its pid, as nsenter(1) enters them.
+
+    Args:
+        container: A name, made by any process of this user, or a pid.
+        namespaces: For a pid: which kinds to enter ("mount", "pid", "user", "uts", "ipc", "cgroup", "net", "time"); all
+            by default.
+        state_dir: For a name: where running containers are written down.
+    """
+    if isinstance(container, int):
+        return Container._joined(_ctr.Container.join_pid(container, namespace_mask(namespaces)))
+    if namespaces is not None:
+        raise TypeError("namespaces can be chosen only when a pid is joined")
+    return Container._joined(_ctr.Container.join(container, _text(state_dir)))
+
+
+def containers(*, state_dir: Path | None = None) -> list[ContainerInfo]:
+    """The running containers of this user, oldest first."""
+    return [ContainerInfo(*parts) for parts in _ctr.containers(_text(state_dir))]
+
+
+def explain(image: Path = "host", **options: Unpack[ContainerOptions]) -> str:
+    """What `Container` would do, wall by wall, as the shell commands that a person would type. Nothing is made."""
+    return _ctr.explain(image, container_options(**options))
+
+
+def _text(path: Path | None) -> str | None:
+    return None if path is None else os.fsdecode(path)

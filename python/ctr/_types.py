@@ -1,0 +1,77 @@
+"""Types of arguments, for type checkers only: nothing imports this file when a program runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from os import PathLike
+from typing import IO, TYPE_CHECKING, Any, Literal, TypedDict, Union
+
+if TYPE_CHECKING:
+    from ._container import Container
+    from ._options import Bind, Tmpfs
+
+Path = Union[str, bytes, PathLike[str], PathLike[bytes]]
+Size = Union[int, str]
+Argv = Union[Path, Sequence[Path]]
+Environment = Union[Mapping[str, str], Mapping[bytes, bytes], Mapping[str, Path]]
+Stream = Union[None, int, IO[Any]]
+Fds = Union[Iterable[int], Mapping[int, int]]
+Pty = Union[bool, tuple[int, int]]
+Mounts = Iterable[Union["Bind", "Tmpfs", str, tuple[Path, Path], tuple[Path, Path, str]]]
+Namespace = Union[str, int, PathLike[str], "Container"]
+
+
+class _MoreOfContainers(TypedDict, total=False):
+    name: str | None
+    hostname: str | None
+    cgroup: Literal["auto", "required", "optional", "off"]
+    namespaces: Mapping[str, Namespace] | None
+    read_only: bool
+    upper: Literal["memory", "disk"]
+    directory: Literal["lower", "direct"]
+    capabilities: Iterable[str] | int | None
+    new_privileges: bool
+    state_dir: Path | None
+    store_dir: Path | None
+
+
+class _MoreOfPopen(TypedDict, total=False):
+    bufsize: int | None
+    stdin: Stream
+    stdout: Stream
+    stderr: Stream
+    shell: bool
+    extra_env: Environment | None
+    universal_newlines: bool | None
+    encoding: str | None
+    errors: str | None
+    group: str | int | None
+    pass_fds: Fds
+    start_new_session: bool
+    process_group: int | None
+    pipesize: int
+    pty: Pty
+
+
+class ContainerOptions(_MoreOfContainers, total=False):
+    """The keywords of `ctr.Container`."""
+
+    env: Environment | None
+    mounts: Mounts
+    memory: Size | None
+    pids: int | None
+    network: str | None
+    detached: bool
+
+
+class PopenOptions(_MoreOfPopen, total=False):
+    """The keywords of `Container.popen`."""
+
+    cwd: Path | None
+    env: Environment | None
+    user: str | int | None
+    text: bool | None
+
+
+class RunOptions(_MoreOfContainers, _MoreOfPopen, total=False):
+    """The keywords of `ctr.run` beside those that it names itself."""

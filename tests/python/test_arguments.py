@@ -1,0 +1,226 @@
+"""What Python's side makes of its arguments, before any container is made."""
+
+from __future__ import annotations
+
+import errno
+import os
+import pickle
+import subprocess
+import sys
+
+import pytest
+
+import ctr
+from ctr._errors import from_native
+from ctr._options import container_options, namespace_mask
+from ctr._sizes import size
+from ctr._spawn import argument_list, exec_options, terminal_size
+
+
+@pytest.mark.parametrize(
+    ("text", "bytes_"),
+    [
+        ("64M", 64 << 20),
+        ("64m", 64 << 20),
+        ("64MiB", 64 << 20),
+        ("64MB", 64 << 20),
+        ("64 mb", 64 << 20),
+        ("1g", 1 << 30),
+        ("512k", 512 << 10),
+        ("1.5G", 3 << 29),
+        ("2T", 2 << 40),
+        ("4096", 4096),
+        ("10b", 10),
+        (4096, 4096),
+    ],
+)
+def test_a_size_is_bytes_or_a_number_with_a_binary_unit(text: str | int, bytes_: int) -> None:
+    assert size(text) == bytes_
+
+
+@pytest.mark.parametrize("text", ["", "M", "64X", "64MM", "-1", "-1M", "1e3", "0x10", "1.2.3M", ".M", "٣", "1_000"])
+def test_what_is_no_size_is_refused_by_name(text: str) -> None:
+    with pytest.raises(ValueError, match="not a size") as caught:
+        size(text, "memory")
+    assert isinstance(caught.value, ctr.Error)
+    assert repr(text) in str(caught.value)
+    assert "64M" in caught.value.mend
+
+
+@pytest.mark.parametrize("value", [1.5, True, b"64M", [1]])
+def test_a_size_of_another_type_is_a_type_error(value: object) -> None:
+    with pytest.raises(TypeError, match="must be an int or a str"):
+        size(value)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("limit", [-1, 1 << 64])
+def test_a_limit_out_of_range_is_refused_by_name(limit: int) -> None:
+    with pytest.raises(ctr.Error, match="set memory"):
+        container_options(memory=limit)
+    with pytest.raises(ctr.Error, match="set pids"):
+        container_options(pids=limit)
+
+
+def test_only_given_options_reach_the_core() -> None:
+    assert container_options(name=None, memory=None, mounts=()) == {}
+    assert exec_options() == {}
+
+
+def test_a_mount_is_written_in_four_ways() -> None:
+    options = container_options(
+        mounts=[
+            "/a:/b",
+            "/a:/b:ro",
+            ("/a", "/b"),
+            ("/a", "/b", "ro"),
+            ctr.Bind("/a", "/b", True),
+            ctr.Tmpfs("/t", "1M"),
+        ]
+    )
+    writable, read_only = ("bind", "/a", "/b", False), ("bind", "/a", "/b", True)
+    assert options["mounts"] == [
+        writable,
+        read_only,
+        writable,
+        read_only,
+        read_only,
+        ("tmpfs", "/t", 1 << 20, None),
+    ]
+
+
+@pytest.mark.parametrize("mount", ["/a", "/a:/b:rx", ("/a",), ("/a", "/b", "c", "d")])
+def test_what_is_no_mount_is_a_value_error(mount: object) -> None:
+    with pytest.raises(ValueError, match="a mount is"):
+        container_options(mounts=[mount])
+
+
+def test_a_relative_mount_source_is_relative_to_our_directory() -> None:
+    options = container_options(mounts=[("data", "/data")])
+    assert options["mounts"] == [("bind", os.path.abspath("data"), "/data", False)]
+
+
+def test_capabilities_are_names_in_any_spelling() -> None:
+    assert container_options(capabilities=["CAP_CHOWN", "net_bind_service"])["capabilities"] == 1 | 1 << 10
+    assert container_options(capabilities=[])["capabilities"] == 0
+    assert container_options(capabilities=["checkpoint_restore"])["capabilities"] == 1 << 40
+    with pytest.raises(ValueError, match="unknown capability: 'CAP_FLY'"):
+        container_options(capabilities=["CAP_FLY"])
+
+
+def test_a_namespace_is_chosen_by_word_pid_path_or_container() -> None:
+    chosen = container_options(
+        namespaces={"uts": "host", "pid": "new", "ipc": 12, "net": "/proc/1/ns/net", "user": "container:web"}
+    )["namespaces"]
+    assert chosen == {
+        "uts": ("host", None),
+        "pid": ("new", None),
+        "ipc": ("pid", 12),
+        "net": ("path", "/proc/1/ns/net"),
+        "user": ("container", "web"),
+    }
+    assert container_options(network="host")["namespaces"] == {"net": ("host", None)}
+    assert container_options(network="none")["namespaces"] == {"net": ("new", None)}
+
+
+def test_a_namespace_that_does_not_exist_is_refused_by_name() -> None:
+    with pytest.raises(ValueError, match="unknown kind of namespace: 'mnt'"):
+        container_options(namespaces={"mnt": "host"})
+    with pytest.raises(ValueError, match="net namespace"):
+        container_options(network="bridge0")
+    with pytest.raises(ValueError, match="may not both be used"):
+        container_options(network="host", namespaces={"net": "host"})
+    with pytest.raises(ValueError, match="unknown kind"):
+        namespace_mask(["nets"])
+
+
+def test_arguments_are_read_as_subprocess_reads_them() -> None:
+    assert argument_list("true") == ["true"]
+    assert argument_list(("echo", b"a")) == ["echo", b"a"]
+    assert argument_list("echo $HOME", shell=True) == ["/bin/sh", "-c", "echo $HOME"]
+    assert argument_list(["echo $0", "a"], shell=True) == ["/bin/sh", "-c", "echo $0", "a"]
+
+
+def test_env_is_the_whole_environment_and_extra_env_adds_to_it() -> None:
+    assert exec_options(env={"A": "1"}) == {"clear_env": True, "env": [("A", "1")]}
+    assert exec_options(env={}) == {"clear_env": True, "env": []}
+    assert exec_options(extra_env={"A": "1"}) == {"env": [("A", "1")]}
+    assert exec_options(env={"A": "1"}, extra_env={"B": "2"}) == {"clear_env": True, "env": [("A", "1"), ("B", "2")]}
+
+
+@pytest.mark.parametrize("env", [{"A=B": "1"}, {"": "1"}, {"A\0": "1"}, {"A": "1\0"}])
+def test_an_environment_that_the_kernel_could_not_hold_is_refused(env: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match="illegal environment variable name|embedded null byte"):
+        exec_options(env=env)
+
+
+def test_the_size_of_a_terminal_is_rows_and_columns() -> None:
+    assert terminal_size((24, 80)) == (24, 80)
+    assert terminal_size(os.terminal_size((80, 24))) == (24, 80)
+
+
+def test_streams_beside_a_pty_are_refused() -> None:
+    with pytest.raises(ValueError, match="a pty is stdin, stdout and stderr"):
+        exec_options(pty=True, stdout=ctr.PIPE)
+
+
+@pytest.mark.parametrize(
+    ("number", "also"),
+    [
+        (errno.ENOENT, FileNotFoundError),
+        (errno.EACCES, PermissionError),
+        (errno.EPERM, PermissionError),
+        (errno.ETIMEDOUT, TimeoutError),
+        (errno.EEXIST, FileExistsError),
+        (errno.ENOTDIR, NotADirectoryError),
+        (errno.EISDIR, IsADirectoryError),
+        (errno.ESRCH, ProcessLookupError),
+        (errno.EINTR, InterruptedError),
+        (errno.EPIPE, BrokenPipeError),
+        (errno.EAGAIN, BlockingIOError),
+        (errno.ECONNREFUSED, ConnectionRefusedError),
+        (errno.ENOSPC, OSError),
+    ],
+)
+def test_an_error_is_also_the_built_in_one_of_its_errno(number: int, also: type[OSError]) -> None:
+    error = from_native(-1, number, "open /x: because (do that)", "open", "/x", "do that")
+    assert isinstance(error, ctr.Error)
+    assert isinstance(error, also)
+    assert (error.errno, error.step, error.object, error.mend) == (number, "open", "/x", "do that")
+    assert str(error) == "open /x: because (do that)"
+    assert error.filename == "/x"
+    assert getattr(ctr, type(error).__name__) is type(error)
+
+
+def test_an_invalid_argument_is_also_a_value_error() -> None:
+    assert isinstance(from_native(-2, errno.EINVAL, "s", "s", "o", ""), (ValueError, ctr.Error))
+
+
+def test_an_error_survives_pickling() -> None:
+    error = from_native(-3, errno.ENOENT, "open /x: gone", "open", "/x", "mend")
+    copy = pickle.loads(pickle.dumps(error))
+    assert type(copy) is type(error)
+    assert vars(copy) == vars(error)
+    assert (copy.errno, str(copy), copy.filename) == (error.errno, str(error), error.filename)
+
+
+def test_a_keyword_that_does_not_exist_is_a_type_error() -> None:
+    with pytest.raises(TypeError, match="preexec_fn"):
+        ctr.Container(preexec_fn=None)  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="memry"):
+        ctr.run("host", ["true"], memry="1M")  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="detached"):
+        ctr.run("host", ["true"], detached=True)  # type: ignore[call-arg]
+
+
+def test_import_loads_nothing_that_is_not_needed() -> None:
+    script = "import sys; before = set(sys.modules); import ctr; print(sorted(set(sys.modules) - before))"
+    loaded = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout
+    assert loaded.strip() == "['ctr']"
+
+
+def test_every_public_name_is_there() -> None:
+    for name in ctr.__all__:
+        assert getattr(ctr, name) is not None
+        assert name in dir(ctr)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        ctr.nothing  # noqa: B018

@@ -1,0 +1,419 @@
+"""`ctr.Container` from its making to its end, and the other ways to get one."""
+
+from __future__ import annotations
+
+import gc
+import os
+import select
+import signal
+import subprocess
+import sys
+import tarfile
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import ctr
+from ctr import DEVNULL, PIPE
+
+
+def shown(c: ctr.Container, script: str) -> str:
+    """What a shell inside prints."""
+    done = c.run(script, shell=True, stdout=PIPE, text=True, check=True)
+    return str(done.stdout)
+
+
+def exists(pid: int) -> bool:
+    """Whether a process of the host runs; one that ended and waits to be reaped does not."""
+    try:
+        return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def names() -> list[str]:
+    """The containers that run."""
+    return [info.name for info in ctr.containers()]
+
+
+def test_a_block_makes_a_container_and_ends_it() -> None:
+    with ctr.Container() as c:
+        pid = c.pid
+        assert c.running
+        assert exists(pid)
+        assert c.name in names()
+        assert c.name in repr(c)
+    assert not c.running
+    assert not exists(pid)
+    assert c.name not in names()
+
+
+def test_every_namespace_but_time_is_its_own() -> None:
+    with ctr.Container() as c:
+        kinds = ("mnt", "pid", "user", "uts", "ipc", "cgroup", "net", "time")
+        inside = shown(c, " ".join(["for k in", *kinds, "; do readlink /proc/self/ns/$k; done"])).split()
+        same = {kind for kind, link in zip(kinds, inside) if link == os.readlink(f"/proc/self/ns/{kind}")}
+        assert same <= {"time", "cgroup"}
+        assert "time" in same
+
+
+@pytest.mark.parametrize("kind", ["uts", "ipc", "net"])
+def test_a_namespace_can_be_the_hosts(kind: str) -> None:
+    with ctr.Container(namespaces={kind: "host"}) as c:
+        assert shown(c, f"readlink /proc/self/ns/{kind}").strip() == os.readlink(f"/proc/self/ns/{kind}")
+
+
+def test_a_namespace_can_be_another_containers() -> None:
+    with ctr.Container() as first:
+        net = shown(first, "readlink /proc/self/ns/net")
+        with ctr.Container(network=f"container:{first.name}") as second:
+            assert shown(second, "readlink /proc/self/ns/net") == net
+        with ctr.Container(namespaces={"net": first}) as third:
+            assert shown(third, "readlink /proc/self/ns/net") == net
+
+
+def test_changes_stay_inside_and_are_gone_afterwards() -> None:
+    mark = f"/tmp/{uuid.uuid4().hex}"
+    with ctr.Container() as c:
+        assert shown(c, f"echo here > {mark}; cat {mark}") == "here\n"
+        assert not Path(mark).exists()
+    with ctr.Container() as c:
+        assert c.run(["test", "-e", mark]).returncode == 1
+
+
+def test_hostname_environment_and_mounts_are_as_asked(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    (tmp_path / "f").write_text("data\n")
+    (tmp_path / "w").mkdir()
+    (tmp_path / "w").chmod(0o777)
+    with ctr.Container(
+        hostname="inside",
+        env={"A": "1"},
+        mounts=[
+            (tmp_path, "/data", "ro"),
+            ctr.Bind(tmp_path / "w", "/writable"),
+            ctr.Tmpfs("/scratch", size="1M", mode=0o700),
+        ],
+    ) as c:
+        assert shown(c, "hostname; echo $A; cat /data/f") == "inside\n1\ndata\n"
+        assert c.run(["touch", "/data/g"], stderr=DEVNULL).returncode != 0
+        assert c.run(["touch", "/writable/g"]).returncode == 0
+        assert (tmp_path / "w" / "g").exists()
+        assert shown(c, "stat -c %a /scratch; stat -f -c %T /scratch") == "700\ntmpfs\n"
+        assert c.run("head -c 2000000 /dev/zero > /scratch/f", shell=True, stderr=DEVNULL).returncode != 0
+
+
+def test_a_read_only_root_can_not_be_written() -> None:
+    with ctr.Container(read_only=True) as c:
+        done = c.run(["touch", "/usr/new"], stderr=PIPE, text=True)
+        assert done.returncode != 0
+        assert "Read-only" in done.stderr
+
+
+def test_a_tarball_is_an_image(tmp_path: Path) -> None:
+    (tmp_path / "hello").write_text("hello from the tarball\n")
+    archive = tmp_path / "image.tar.gz"
+    with tarfile.open(archive, "w:gz") as tar:
+        tar.add(tmp_path / "hello", "hello")
+    binds = [(path, path, "ro") for path in ("/bin", "/lib", "/lib64", "/usr") if os.path.exists(path)]
+    with ctr.Container(archive, mounts=binds) as c:
+        assert shown(c, "cat /hello; echo more >> /hello; wc -l < /hello") == "hello from the tarball\n2\n"
+    with ctr.Container(archive, mounts=binds) as c:
+        assert shown(c, "wc -l < /hello") == "1\n"
+
+
+def test_a_directory_is_an_image_and_is_not_written_to(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    tmp_path.chmod(0o755)
+    (root / "hello").write_text("hello\n")
+    binds = [(path, path, "ro") for path in ("/bin", "/lib", "/lib64", "/usr") if os.path.exists(path)]
+    with ctr.Container(root, mounts=binds) as c:
+        assert shown(c, "cat /hello; echo more >> /hello; cat /hello") == "hello\nhello\nmore\n"
+    assert (root / "hello").read_text() == "hello\n"
+
+
+def test_the_memory_limit_is_set_read_and_lifted_live() -> None:
+    with ctr.Container(memory="64M") as c:
+        assert c.memory_limit == 64 << 20
+        c.memory_limit = "128M"
+        assert c.memory_limit == 128 << 20
+        c.memory_limit = 32 << 20
+        assert c.memory_limit == 32 << 20
+        assert 0 < c.memory_usage <= c.memory_peak
+        c.memory_limit = None
+        assert c.memory_limit is None
+
+
+def test_a_program_that_takes_too_much_memory_ends_for_that_reason() -> None:
+    with ctr.Container(memory="16M") as c:
+        done = c.run(["sh", "-c", "exec tail /dev/zero"], stderr=DEVNULL)
+        assert (done.returncode, done.exit.reason) == (-signal.SIGKILL, "out of memory")
+        assert c.run(["true"]).returncode == 0
+
+
+def test_the_pids_limit_is_set_read_and_lifted_live() -> None:
+    with ctr.Container(pids=20) as c:
+        assert c.pids_limit == 20
+        c.pids_limit = 10
+        assert c.pids_limit == 10
+        done = c.run("for i in 1 2 3 4 5 6 7 8 9 10 11 12; do sleep 5 & done; wait", shell=True, stderr=PIPE, text=True)
+        assert "fork" in done.stderr.lower()
+        c.pids_limit = None
+        assert c.pids_limit is None
+
+
+def test_destroy_ends_what_runs_and_may_be_called_again() -> None:
+    c = ctr.Container()
+    p = c.popen(["sleep", "1000"])
+    c.destroy()
+    assert p.wait(60) == -signal.SIGKILL
+    assert p.exit is not None
+    assert p.exit.reason == "destroyed"
+    c.destroy()
+    c.close()
+    c.destroy()
+    assert not c.running
+
+
+def test_a_destroyed_container_says_so() -> None:
+    c = ctr.Container()
+    c.destroy()
+    uses: list[Callable[[], object]] = [
+        lambda: c.run(["true"]),
+        lambda: c.popen(["true"]),
+        lambda: setattr(c, "memory_limit", "64M"),
+        lambda: setattr(c, "pids_limit", 5),
+    ]
+    for use in uses:
+        with pytest.raises(ctr.Error) as caught:
+            use()
+        assert caught.value.code == -5
+        assert "destroyed" in str(caught.value)
+
+
+def test_a_closed_handle_says_so() -> None:
+    with ctr.Container() as c:
+        handle = ctr.join(c.name)
+        handle.close()
+        handle.close()
+        with pytest.raises(ctr.Error, match="closed"):
+            handle.run(["true"])
+        assert not handle.running
+        assert c.running
+
+
+def test_a_dropped_container_ends() -> None:
+    c = ctr.Container()
+    pid = c.pid
+    del c
+    gc.collect()
+    assert not exists(pid)
+
+
+def test_a_container_whose_first_process_was_killed_has_ended() -> None:
+    with ctr.Container() as c:
+        p = c.popen(["sleep", "1000"])
+        poller = select.poll()
+        poller.register(c, select.POLLIN)
+        assert poller.poll(0) == []
+        os.kill(c.pid, signal.SIGKILL)
+        assert poller.poll(60_000)
+        assert p.wait(60) == -signal.SIGKILL
+        assert p.exit is not None
+        assert p.exit.reason == "destroyed"
+        assert not c.running
+        with pytest.raises(ctr.Error):
+            c.run(["true"])
+        assert c.name not in names()
+
+
+def test_join_by_name_is_as_good_as_making_it() -> None:
+    name = f"t-{uuid.uuid4().hex[:8]}"
+    with ctr.Container(name=name, memory="64M") as c, ctr.join(name) as joined:
+        assert (joined.name, joined.pid) == (name, c.pid)
+        c.run("echo shared > /tmp/f", shell=True)
+        assert shown(joined, "cat /tmp/f") == "shared\n"
+        joined.memory_limit = "96M"
+        assert c.memory_limit == 96 << 20
+        joined.close()
+        assert c.running
+        with ctr.join(name) as again:
+            again.destroy()
+        assert not c.running
+
+
+def test_join_works_from_another_process() -> None:
+    with ctr.Container() as c:
+        c.run("echo shared > /tmp/f", shell=True)
+        script = f"import ctr; print(ctr.join({c.name!r}).run(['cat', '/tmp/f'], capture_output=True).stdout)"
+        other = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+        assert other.stdout == "b'shared\\n'\n"
+        assert c.running
+
+
+def test_join_by_pid_enters_the_namespaces_of_any_process() -> None:
+    with ctr.Container(hostname="joined") as c:
+        p = c.popen(["sleep", "1000"])
+        with ctr.join(p.pid) as joined:
+            assert joined.name == ""
+            assert shown(joined, "hostname") == "joined\n"
+        assert p.poll() is None
+        with ctr.join(c.pid, namespaces=["uts"]) as joined:
+            assert shown(joined, "hostname") == "joined\n"
+            inside = shown(joined, "readlink /proc/self/ns/net").strip()
+            assert inside == os.readlink("/proc/self/ns/net")
+        p.kill()
+        p.wait()
+
+
+def test_join_of_what_is_not_there_is_a_lookup_error_by_name() -> None:
+    with pytest.raises(FileNotFoundError, match="no-such-container"):
+        ctr.join("no-such-container")
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    with pytest.raises(ProcessLookupError, match=str(gone.pid)):
+        ctr.join(gone.pid)
+    with pytest.raises(TypeError, match="only when a pid is joined"):
+        ctr.join("name", namespaces=["net"])
+
+
+def test_containers_tells_what_runs() -> None:
+    before = time.time()
+    with ctr.Container(name="first") as first, ctr.Container(name="second", detached=True) as second:
+        try:
+            one, two = (info for info in ctr.containers() if info.name in ("first", "second"))
+            assert (one.name, one.image, one.pid, one.owner, one.detached) == (
+                "first",
+                "host",
+                first.pid,
+                os.getpid(),
+                False,
+            )
+            assert (two.name, two.pid, two.detached) == ("second", second.pid, True)
+            assert before - 1 <= one.created <= two.created <= time.time() + 1
+        finally:
+            second.destroy()
+
+
+def test_a_detached_container_outlives_its_block_and_its_maker() -> None:
+    name = f"t-{uuid.uuid4().hex[:8]}"
+    script = (
+        "import ctr\n"
+        f"with ctr.Container(name={name!r}, detached=True) as c:\n"
+        "    c.run(['touch', '/tmp/mark'], check=True)\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
+    with ctr.join(name) as c:
+        assert c.run(["test", "-e", "/tmp/mark"]).returncode == 0
+        c.destroy()
+    assert name not in names()
+
+
+@pytest.mark.parametrize("end", ["os.kill(os.getpid(), 9)", "os._exit(0)", "sys.exit()", "os.execvp('true', ['true'])"])
+def test_a_container_ends_with_its_maker_however_that_ends(end: str) -> None:
+    script = f"import ctr, os, sys\nc = ctr.Container()\nprint(c.pid, c.name, flush=True)\n{end}\n"
+    maker = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    pid, name = maker.stdout.split()
+    deadline = time.monotonic() + 60
+    while exists(int(pid)) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not exists(int(pid))
+    assert name not in names()
+
+
+def test_a_name_in_use_is_refused_by_name() -> None:
+    with ctr.Container(name="taken"), pytest.raises(FileExistsError, match="taken"):
+        ctr.Container(name="taken")
+    with ctr.Container(name="taken"):
+        pass
+
+
+def test_the_state_directory_can_be_chosen(tmp_path: Path) -> None:
+    with ctr.Container(name="elsewhere", state_dir=tmp_path / "state"):
+        assert "elsewhere" not in names()
+        assert [info.name for info in ctr.containers(state_dir=tmp_path / "state")] == ["elsewhere"]
+        with ctr.join("elsewhere", state_dir=tmp_path / "state") as c:
+            assert shown(c, "echo joined") == "joined\n"
+
+
+def test_explain_tells_each_wall_as_a_shell_command() -> None:
+    text = ctr.explain(memory="64M", hostname="told")
+    for word in ("unshare", "mount", "pivot_root", "told", "67108864"):
+        assert word in text
+    with ctr.Container(hostname="told") as c:
+        assert "pivot_root" in c.explain()
+    assert names() == []
+
+
+def test_capabilities_are_those_asked_for() -> None:
+    def effective(c: ctr.Container) -> int:
+        return int(shown(c, "grep CapEff /proc/self/status").split()[1], 16)
+
+    with ctr.Container() as c:
+        assert effective(c) == 0xA80425FB
+    with ctr.Container(capabilities=["chown", "CAP_KILL"]) as c:
+        assert effective(c) == 1 | 1 << 5
+    with ctr.Container(capabilities=[]) as c:
+        assert effective(c) == 0
+
+
+def test_no_cgroup_is_made_when_none_is_wanted() -> None:
+    with ctr.Container(cgroup="off") as c:
+        assert c.run(["true"]).returncode == 0
+        with pytest.raises(ctr.Error):
+            c.memory_limit = "64M"
+
+
+def test_threads_make_use_and_end_containers_at_once() -> None:
+    failures: list[BaseException] = []
+
+    def lives() -> None:
+        try:
+            for _ in range(10):
+                with ctr.Container(memory="64M") as c:
+                    assert c.run(["echo", "x"], capture_output=True).stdout == b"x\n"
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=lives) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert names() == []
+
+
+def test_destroy_while_other_threads_run_programs_ends_them_all() -> None:
+    c = ctr.Container()
+    reasons: list[object] = []
+
+    def run() -> None:
+        while True:
+            try:
+                reasons.append(c.run(["sleep", "1000"], timeout=120).exit.reason)
+            except ctr.Error as error:
+                reasons.append(error.code)
+                return
+
+    threads = [threading.Thread(target=run) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    while len(shown(c, "cat /proc/[0-9]*/comm").split("sleep")) < 5:
+        pass
+    c.destroy()
+    for thread in threads:
+        thread.join(60)
+    assert reasons.count("destroyed") == 4
+    assert set(reasons) == {"destroyed", -5}
+
+
+def test_a_hundred_lives_leave_no_descriptor(fds: set[int]) -> None:
+    for _ in range(100):
+        with ctr.Container() as c:
+            c.run(["true"])
