@@ -6,6 +6,8 @@ use std::os::fd::RawFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::security::{Preset, Rlimit, Seccomp};
+
 /// How a container is made. The default is the safe one: every namespace but time's new, a writable layer that vanishes
 /// with the container, docker's default capabilities, no network but loopback.
 #[derive(Clone, Debug, Default)]
@@ -35,8 +37,16 @@ pub struct Config {
     pub directory: DirectoryUse,
     /// Let the container outlive the process that makes it, until someone destroys it.
     pub detached: bool,
-    /// Capabilities that processes inside may have, as a mask of capabilities(7) numbers; docker's default set where
-    /// there is none.
+    /// Which walls stand; the other fields say more, or other, than the preset does.
+    pub preset: Preset,
+    /// The system calls that processes inside may make; the preset's where there is none.
+    pub seccomp: Option<Seccomp>,
+    /// Limits of each process, besides the preset's.
+    pub rlimits: Vec<Rlimit>,
+    /// Kernel parameters of the container's own namespaces, sysctl(8): names and values.
+    pub sysctls: Vec<(String, String)>,
+    /// Capabilities that processes inside may have, as a mask of capabilities(7) numbers; the preset's where there is
+    /// none, which is docker's default set.
     pub capabilities: Option<u64>,
     /// Let programs gain privileges by setuid and file capabilities (no_new_privs is not set).
     pub new_privileges: bool,

@@ -146,13 +146,16 @@ impl Own {
         Self(fs::read_to_string("/proc/self/cgroup").unwrap_or_default())
     }
 
-    /// Its path below the mount point; `""` is the tree of v2. One outside the cgroup namespace ("/..") is of no use.
-    fn path(&self, controller: &str) -> Option<&str> {
+    /// Where it is below the mount point; the controller `""` is the tree of v2. One outside the cgroup namespace ("/..")
+    /// is of no use.
+    fn below(&self, mount: &Path, controller: &str) -> Option<PathBuf> {
         let path = self.0.lines().find_map(|line| {
             let (controllers, path) = line.split_once(':')?.1.split_once(':')?;
             controllers.split(',').any(|found| found == controller).then_some(path)
         })?;
-        (!path.split('/').any(|part| part == "..")).then(|| path.trim_matches('/'))
+        let mut own = mount.to_path_buf();
+        own.extend(path.split('/').filter(|part| !part.is_empty()));
+        (!path.split('/').any(|part| part == "..")).then_some(own)
     }
 }
 
@@ -162,7 +165,7 @@ fn v1_home(mount: &Path, controller: &str, own: &Own) -> Home {
         Ok(()) => return Home::V1(mount.into()),
         Err(errno) => Missing::not_writable(mount, errno),
     };
-    match own.path(controller).map(|path| mount.join(path)) {
+    match own.below(mount, controller) {
         Some(path) if writable(&path).is_ok() => Home::V1(path),
         _ => Home::Missing(first),
     }
@@ -172,7 +175,7 @@ fn v1_home(mount: &Path, controller: &str, own: &Own) -> Home {
 /// and can hand the controller on. The caller's own cgroup has processes and so mostly can't; under systemd it is a slice
 /// of user@UID.service.
 fn v2_home(mount: &Path, controller: &str, root: bool, own: &Own) -> Home {
-    let own = own.path("").map(|path| mount.join(path));
+    let own = own.below(mount, "");
     let ancestors = own.iter().flat_map(|own| own.ancestors()).take_while(|path| path.starts_with(mount));
     let mut missing = None;
     for candidate in root.then_some(mount).into_iter().chain(ancestors) {
@@ -275,5 +278,34 @@ impl Missing {
     pub(super) fn error(&self, controller: &str) -> Error {
         Error::new(ErrorCode::Unsupported, format!("make a {controller} cgroup"), "", self.errno, self.why.clone())
             .mend(self.mend.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cgroups_mounted_elsewhere_are_found() {
+        let mounts = Mounts::parse(
+            "24 1 0:22 / /proc rw - proc proc rw\n\
+             31 30 0:26 / /cg/memory rw,nosuid shared:9 master:4 - cgroup cgroup rw,memory\n\
+             32 30 0:27 / /cg/one rw - cgroup cgroup rw,cpu,cpuacct,pids\n\
+             33 30 0:28 / /cg/named rw - cgroup cgroup rw,xattr,name=systemd\n\
+             34 30 0:29 / /cg/two rw - cgroup2 cgroup2 rw,nsdelegate\n",
+        );
+        assert_eq!(mounts.v1_memory.as_deref(), Some(Path::new("/cg/memory")));
+        assert_eq!(mounts.v1_pids.as_deref(), Some(Path::new("/cg/one")));
+        assert_eq!(mounts.v2.as_deref(), Some(Path::new("/cg/two")));
+    }
+
+    #[test]
+    fn the_callers_own_cgroup_is_found_unless_it_is_outside_the_namespace() {
+        let own = Own("12:cpu,memory:/a b/c\n11:pids:/../x\n1:name=systemd:/s\n0::/\n".into());
+        let below = |controller| own.below(Path::new("/m"), controller);
+        assert_eq!(below("memory"), Some("/m/a b/c".into()));
+        assert_eq!(below("pids"), None);
+        assert_eq!(below(""), Some("/m".into()));
+        assert_eq!(below("devices"), None);
     }
 }

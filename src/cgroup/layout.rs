@@ -14,6 +14,7 @@ use nix::unistd::{UnlinkatFlags, mkdir, unlinkat};
 
 use super::hierarchies::{Home, Missing};
 use super::{Cgroup, Controller, Directory, LateDirectory, Limits, control, hierarchies, memory};
+use crate::plan::quote;
 use crate::{CgroupPolicy, Error, ErrorCode, Result};
 
 /// What a container's cgroup directory is called: this and its name.
@@ -137,7 +138,7 @@ impl Layout {
             made[1] = Some(path);
             if let Some(limit) = self.limits.memory {
                 memory::set_first(Controller::V1(&directory), limit)
-                    .map_err(|errno| directory.error("write", memory::V1_LIMIT, errno))?;
+                    .map_err(|errno| directory.error("set the memory limit of", "", errno))?;
             }
             cgroup.v1_memory = Some(directory);
         }
@@ -168,7 +169,7 @@ impl Layout {
             }
             other => other,
         }
-        .map_err(|errno| directory.error("write the limits of", "", errno))
+        .map_err(|errno| directory.error("set the limits of", "", errno))
     }
 
     fn try_limit_v2(&self, directory: &Directory) -> nix::Result<()> {
@@ -203,43 +204,34 @@ impl Layout {
     /// The same by hand: shell commands, each with what it is for.
     pub(crate) fn commands(&self) -> Vec<(String, String)> {
         let mut commands = Vec::new();
-        let mut add = |command: String, why: &str| commands.push((command, why.to_string()));
+        let mut add = |command: &str, path: PathBuf, why: &str| {
+            commands.push((format!("{command}{}", quote(&path.to_string_lossy())), why.to_string()));
+        };
         if let Some(path) = &self.v2 {
-            if let Some(parent) = path.parent() {
-                add(
-                    format!("echo +memory +pids > {}", parent.join("cgroup.subtree_control").display()),
-                    "cgroup v2 counts below a directory only what the directory hands on",
-                );
-            }
-            add(format!("mkdir {}", path.display()), "the container's cgroup: what it uses is counted here");
+            let parent = path.parent().unwrap_or(path);
+            add("echo +memory +pids > ", parent.join("cgroup.subtree_control"), "v2 counts only what is handed on");
+            add("mkdir ", path.clone(), "the container's cgroup: what it uses is counted here");
         }
         if let Some(path) = &self.v1_memory {
-            add(format!("mkdir {}", path.display()), "the container's memory cgroup: what it uses is counted here");
+            add("mkdir ", path.clone(), "the container's memory cgroup: what it uses is counted here");
         }
-        let memory = self.v1_memory.as_ref().or(self.v2.as_ref());
-        if let (Some(path), Some(limit)) = (memory, self.limits.memory) {
-            for ((value, file), why) in memory::first_files(self.v1_memory.is_none(), limit)
-                .into_iter()
-                .zip(["memory that it can't have", "nor swap out instead"])
-            {
-                add(format!("echo {value} > {}", path.join(file).display()), why);
-            }
+        if let (Some(path), Some(limit)) = (self.v1_memory.as_ref().or(self.v2.as_ref()), self.limits.memory) {
+            let [(bytes, file), (swap, swap_file)] = memory::first_files(self.v1_memory.is_none(), limit);
+            add(&format!("echo {bytes} > "), path.join(file), "the memory it may use");
+            add(&format!("echo {swap} > "), path.join(swap_file), "and what is above that is not swapped out instead");
         }
+        let v1_pids = self.v1_pids.as_ref().filter(|_| self.limits.pids.is_some());
         if let Some(limit) = self.limits.pids {
-            if let Some(path) = &self.v1_pids {
-                add(format!("mkdir -p {}", path.display()), "its pids cgroup: processes and threads are counted here");
+            if let Some(path) = v1_pids {
+                add("mkdir -p ", path.clone(), "its pids cgroup: processes and threads are counted here");
             }
-            if let Some(path) = self.v1_pids.as_ref().or(self.v2.as_ref()) {
-                let file = path.join("pids.max");
-                add(format!("echo {limit} > {}", file.display()), "so many processes and threads, so no fork bomb");
+            if let Some(path) = v1_pids.or(self.v2.as_ref()) {
+                add(&format!("echo {limit} > "), path.join("pids.max"), "so many processes and threads: no fork bomb");
             }
         }
-        for path in self.v2.iter().map(|v2| v2.join("cgroup.procs")) {
-            add(format!("echo $$ > {}", path.display()), "PID 1 goes in, and all its children are born there");
-        }
-        let pids = self.v1_pids.iter().filter(|_| self.limits.pids.is_some());
-        for path in self.v1_memory.iter().chain(pids).map(|v1| v1.join("tasks")) {
-            add(format!("echo $$ > {}", path.display()), "PID 1 goes in, and all its children are born there");
+        let inside = self.v2.iter().map(|path| path.join("cgroup.procs"));
+        for file in inside.chain(self.v1_memory.iter().chain(v1_pids).map(|path| path.join("tasks"))) {
+            add("echo $$ > ", file, "PID 1 goes in, and all its children are born there");
         }
         commands
     }

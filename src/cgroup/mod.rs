@@ -28,7 +28,7 @@ use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, fstatfs};
 
-pub(crate) use hierarchies::{Hierarchies, hierarchies};
+pub(crate) use hierarchies::hierarchies;
 pub(crate) use layout::Layout;
 pub(crate) use remove::remove;
 
@@ -124,7 +124,8 @@ impl Cgroup {
         self.v2.as_ref().map(|directory| directory.fd.as_fd())
     }
 
-    /// v2 where clone3(2) can't be had: `cgroup.procs`, open for writing, for a process that writes "0" into it.
+    /// v2 where CLONE_INTO_CGROUP can't be had (no clone3(2), or the process is there already): `cgroup.procs`, open for
+    /// writing, for a process that writes "0" into it. That one waits for an RCU grace period.
     pub(crate) fn join_fd_v2(&self) -> Result<Option<OwnedFd>> {
         self.v2.as_ref().map(|directory| directory.open_for_writing("cgroup.procs")).transpose()
     }
@@ -159,14 +160,22 @@ impl Directory {
         control::open_for_writing(&self.fd, file).map_err(|errno| self.error("open", file, errno))
     }
 
-    /// A failure on one of its files: "write /sys/fs/cgroup/…/memory.max: EINVAL, invalid argument".
+    /// A failure on one of its files, or (`""`) on itself: "write /sys/fs/cgroup/…/memory.max: EINVAL, invalid argument".
     fn error(&self, verb: &str, file: &str, errno: Errno) -> Error {
-        let error = Error::system(verb, self.path.join(file).display(), errno as i32);
-        if self.is_removed() { error.with_code(ErrorCode::Destroyed) } else { error }
+        if self.is_removed() {
+            let why = "the container is gone";
+            return Error::new(ErrorCode::Destroyed, "find the cgroup", self.path.display(), libc::ENOENT, why);
+        }
+        let path = if file.is_empty() { self.path.clone() } else { self.path.join(file) };
+        Error::system(verb, path.display(), errno as i32)
     }
 
     fn is_removed(&self) -> bool {
         !self.has("cgroup.procs")
+    }
+
+    fn check_not_removed(&self) -> Result<()> {
+        if self.is_removed() { Err(self.error("find", "", Errno::ENOENT)) } else { Ok(()) }
     }
 
     fn write(&self, file: &str, value: &str) -> Result<()> {

@@ -18,7 +18,7 @@ impl Cgroup {
     /// container's processes into it, each of which waits for an RCU grace period (about 10 ms).
     pub(crate) fn set_pids(&self, limit: Option<u64>) -> Result<()> {
         limit.map_or(Ok(()), check)?;
-        let directory = match (self.pids_directory(), limit) {
+        let directory = match (self.pids_directory()?, limit) {
             (Some(directory), _) => directory,
             (None, None) => return Ok(()),
             (None, Some(_)) => self.make_pids_directory()?,
@@ -33,12 +33,12 @@ impl Cgroup {
 
     /// The most processes and threads; `None` where there is no limit.
     pub(crate) fn pids(&self) -> Result<Option<u64>> {
-        self.pids_directory().map_or(Ok(None), |directory| directory.read_number("pids.max"))
+        self.pids_directory()?.map_or(Ok(None), |directory| directory.read_number("pids.max"))
     }
 
     /// How many processes and threads there are.
     pub(crate) fn pids_now(&self) -> Result<u64> {
-        if let Some(directory) = self.pids_directory() {
+        if let Some(directory) = self.pids_directory()? {
             return Ok(directory.read_number("pids.current")?.unwrap_or(0));
         }
         let directory = self.any()?;
@@ -48,15 +48,19 @@ impl Cgroup {
     }
 
     /// The directory with `pids.max`, if there is one by now.
-    fn pids_directory(&self) -> Option<&Directory> {
+    fn pids_directory(&self) -> Result<Option<&Directory>> {
         if let Some(made) = self.v1_pids.made.get() {
-            return Some(made);
+            return Ok(Some(made));
         }
-        let Some(path) = &self.v1_pids.path else {
-            return self.v2.as_ref().filter(|directory| directory.has("pids.max"));
+        let found = match (&self.v1_pids.path, &self.v2) {
+            (Some(path), _) => Directory::open(path).ok().map(|found| self.v1_pids.made.get_or_init(|| found)),
+            (None, Some(v2)) => Some(v2).filter(|v2| v2.has("pids.max")),
+            (None, None) => None,
         };
-        let found = Directory::open(path).ok()?;
-        Some(self.v1_pids.made.get_or_init(|| found))
+        if found.is_none() {
+            self.any()?.check_not_removed()?;
+        }
+        Ok(found)
     }
 
     fn make_pids_directory(&self) -> Result<&Directory> {
@@ -70,11 +74,9 @@ impl Cgroup {
         }?;
         // A container is destroyed in the order of its paths, memory first: if that is gone, so is whoever would remove
         // this one.
-        if let Some(memory) = &self.v1_memory
-            && memory.is_removed()
-        {
+        if let Err(error) = self.any()?.check_not_removed() {
             super::remove(std::slice::from_ref(path))?;
-            return Err(memory.error("find", "", Errno::ENOENT));
+            return Err(error);
         }
         Ok(self.v1_pids.made.get_or_init(|| made))
     }

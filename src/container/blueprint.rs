@@ -14,7 +14,7 @@ use crate::image::{ImageConfig, Source, Store};
 use crate::init::wire::{self, HANDED};
 use crate::plan::{Fd, Header, Plan, Slot, c_string, quote};
 use crate::rootfs::{self, Layers, Parts, Root};
-use crate::security::capabilities;
+use crate::security::{Walls, capabilities, landlock, masks, rlimits, steps, sysctl};
 use crate::zygote::Zygote;
 use crate::{Config, DirectoryUse, Error, ErrorCode, Mount, Namespace, Result, Upper};
 
@@ -23,6 +23,7 @@ pub struct Blueprint {
     pub name: String,
     pub image: Source,
     pub config: Config,
+    pub walls: Walls,
     pub ids: Ids,
     pub joined: Joined,
     pub cgroup: Option<Layout>,
@@ -66,11 +67,13 @@ impl Blueprint {
         for (key, value) in &config.env {
             check_env(key, value)?;
         }
+        let (walls, config) = &Walls::of(config)?;
         let store = Store::open(config.store_dir.as_deref())?;
         let image = store.resolve(image)?;
         let joined = Joined::open(&config.namespaces, state)?;
         let limits = crate::cgroup::Limits { memory: config.memory, pids: config.pids };
-        let cgroup = Cgroup::plan(&name, &limits, config.cgroup)?;
+        // Names are one's own in one state directory only; the cgroup tree is everyone's.
+        let cgroup = Cgroup::plan(&format!("{name}.{}", &super::state::random_name()[..4]), &limits, config.cgroup)?;
         let upper = (config.upper == Upper::Disk && uses_overlay(&image, config))
             .then(|| store.path().join("upper").join(&name));
         let binds = config.mounts.iter().filter_map(Bind::open).collect::<Result<_>>()?;
@@ -80,6 +83,7 @@ impl Blueprint {
             image,
             ids: Ids::of(zygote, &config.namespaces.user),
             config: config.clone(),
+            walls: walls.clone(),
             joined,
             cgroup,
             upper,
@@ -171,7 +175,7 @@ impl Blueprint {
 
     /// Capabilities that programs may have.
     pub fn capabilities(&self) -> u64 {
-        self.config.capabilities.unwrap_or(capabilities::DEFAULT)
+        self.walls.capabilities
     }
 
     /// The plans, and the descriptors that go with them.
@@ -208,7 +212,17 @@ impl Blueprint {
             crate::network::loopback(&mut stem);
         }
         let parts = self.own_root().then(|| rootfs::stem(&mut stem, &self.shape(), &self.scratch));
-        limit_privileges(&mut stem, self.capabilities(), self.config.new_privileges)?;
+        if let Some(parts) = &parts {
+            sysctl::set(&mut stem, parts.proc, &self.walls.sysctls);
+            if self.walls.masks {
+                masks::cover(&mut stem, parts.proc, parts.sys, masks::places());
+            }
+        }
+        if self.walls.own_keyring {
+            steps::own_keyring(&mut stem);
+        }
+        rlimits::set(&mut stem, &self.walls.rlimits);
+        limit_privileges(&mut stem, self.capabilities(), self.walls.new_privileges)?;
 
         let (aside, handed, root, sources) = self.hand_over(&mut stem)?;
         let mut rest = Plan::new();
@@ -225,6 +239,7 @@ impl Blueprint {
             own_pid: namespaces.pid == Namespace::New,
             own_net: namespaces.net == Namespace::New,
             own_ipc: namespaces.ipc == Namespace::New,
+            host_ipc: namespaces.ipc == Namespace::Host,
             scratch: matches!(self.image, Source::Host) || uses_overlay(&self.image, &self.config),
         }
     }
@@ -334,6 +349,12 @@ impl Blueprint {
             rest.step("listen on", "the control socket", "other processes of this user may join", "");
             rest.call(libc::SYS_listen, [listener.into(), 64.into()]);
             run.listener = listener.0;
+        }
+        if let Some(ruleset) = self.walls.landlock() {
+            landlock::restrict(rest, &ruleset);
+        }
+        if let Some(profile) = &self.walls.seccomp {
+            steps::seccomp(rest, profile, self.capabilities())?;
         }
         let title = format!("ctr-init: {}", self.name);
         let mut padded = title.into_bytes();

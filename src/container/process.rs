@@ -22,6 +22,8 @@ pub struct Process {
     pub(super) streams: Mutex<[Option<OwnedFd>; 3]>,
     pub(super) pty: Option<OwnedFd>,
     pub(super) exit: OnceLock<Exit>,
+    /// Held from receiving the answer to keeping it in `exit`.
+    pub(super) receiving: Mutex<()>,
     /// We have sent it SIGKILL ourselves, so it wasn't the kernel for want of memory.
     pub(super) killed: AtomicBool,
 }
@@ -97,12 +99,17 @@ impl Process {
                     return Ok(self.exit.get().copied());
                 }
             }
+            // One thread at a time: the end of the channel comes after the answer, and a second thread must not take it for
+            // the end of the container before the first has kept the answer.
+            let _receiving = self.receiving.lock().unwrap_or_else(PoisonError::into_inner);
+            if self.exit.get().is_some() {
+                continue;
+            }
             match self.channel.try_receive().map_err(fail)? {
                 Answer::Reply(reply, _) if reply.tag == EXITED => _ = self.exit.set(self.exit_of(&reply)),
                 Answer::Reply(..) => {}
                 Answer::End => _ = self.exit.set(DESTROYED),
-                // Another thread took the answer, and has it in `exit` in a moment.
-                Answer::TimedOut => std::thread::yield_now(),
+                Answer::TimedOut => {}
             }
         }
     }

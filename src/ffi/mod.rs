@@ -1,1 +1,31 @@
-//! room
+//! The C ABI: `include/ctr.h` is generated from this module, so its doc comments are the manual that C programmers read.
+//!
+//! Each function is three lines: check what came in, call the safe API, convert what goes out. It decides nothing. What
+//! C gets instead of a pointer is a number that [`handle`] can tell from a released one, so no misuse of a handle is
+//! undefined behaviour; what is left for the caller to promise is that strings end in NUL and that out pointers can be
+//! written. No panic crosses the border, see [`border`].
+//!
+//! Every symbol is exported under a version by the linker script `src/ffi/ctr.map`. A signature never changes: what has
+//! to behave differently gets another name.
+
+// The names are C's. What C callers must promise stands once at the top of the header instead of in a `# Safety` part
+// of every function.
+#![allow(non_camel_case_types, clippy::missing_safety_doc)]
+
+mod border;
+mod config;
+mod container;
+mod error;
+mod exec_config;
+mod handle;
+mod list;
+mod process;
+mod types;
+
+pub use config::*;
+pub use container::*;
+pub use error::*;
+pub use exec_config::*;
+pub use list::*;
+pub use process::*;
+pub use types::*;

@@ -27,13 +27,32 @@ pub struct Archive<'a, R> {
     data: u64,
     padding: u64,
     entries: u64,
+    content: u64,
     blocks: u64,
     ended: bool,
+    strip: usize,
 }
 
 impl<'a, R: BufRead> Archive<'a, R> {
     pub fn new(input: R, limits: &'a Limits) -> Self {
-        Self { input, limits, global: Pax::default(), data: 0, padding: 0, entries: 0, blocks: 0, ended: false }
+        Self {
+            input,
+            limits,
+            global: Pax::default(),
+            data: 0,
+            padding: 0,
+            entries: 0,
+            content: 0,
+            blocks: 0,
+            ended: false,
+            strip: 0,
+        }
+    }
+
+    /// Takes this many leading components off every name.
+    pub fn stripped(mut self, strip: usize) -> Self {
+        self.strip = strip;
+        self
     }
 
     /// Whether the archive had its end marker; where nothing else vouches for its length, one without was cut off.
@@ -43,6 +62,11 @@ impl<'a, R: BufRead> Archive<'a, R> {
 
     pub fn entries(&self) -> u64 {
         self.entries
+    }
+
+    /// Bytes of all files so far, holes included.
+    pub fn content(&self) -> u64 {
+        self.content
     }
 
     /// The next entry, what is left of the present one's data being skipped.
@@ -291,6 +315,7 @@ impl<'a, R: BufRead> Archive<'a, R> {
                 return Err(Fault::over(&path, "file", format!("a file of {} bytes", entry.size)));
             }
         }
+        self.content = self.content.saturating_add(entry.size);
         Ok(entry)
     }
 
@@ -387,11 +412,14 @@ impl<'a, R: BufRead> Archive<'a, R> {
                 }
                 _ => {}
             }
+            depth += 1;
+            if depth <= self.strip {
+                continue;
+            }
             if !path.is_empty() {
                 path.push(b'/');
             }
             path.extend_from_slice(component);
-            depth += 1;
         }
         if path.len() > self.limits.name {
             return Err(Fault::over(&path, "name", format!("a name of {} bytes", path.len())));

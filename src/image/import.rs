@@ -2,65 +2,119 @@
 
 use std::fs::File;
 use std::io::Write;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
 
-use rustix::fs::{self, CWD, FileType, Mode, OFlags, RenameFlags};
+use rustix::fs::{self, AtFlags, CWD, FileType, Mode, OFlags, RenameFlags, Stat};
 use rustix::io::Errno;
 
 use super::archive::Archive;
 use super::config::ImageConfig;
+use super::digest::Digest;
 use super::fault::{Fault, Outcome};
+use super::layout;
 use super::pipeline::{self, Counters, Report, Stream};
-use super::source::{Loaded, Record, is_same, settled};
-use super::store::{Store, Workspace};
+use super::source::{Known, Record, is_same, settled};
+use super::store::{Lock, Store, Workspace};
 use super::unpack::Unpack;
 use crate::{Error, ErrorCode, Result};
 
+/// What of an archive is wanted; see [`super::ImportOptions`].
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Select<'s> {
+    pub reference: Option<&'s str>,
+    pub strip: usize,
+}
+
 /// The archive at `path` as an image. Whoever wants the same file at the same time waits for the one that is first.
-pub(super) fn file(store: &Store, path: &Path, report: Report<'_>) -> Result<(String, Loaded)> {
+pub(super) fn file(store: &Store, path: &Path, select: Select<'_>, report: Report<'_>) -> Result<Known> {
     let archive = path.to_string_lossy();
     let fd = open(path)?;
-    let stat = fs::fstat(&fd).map_err(|errno| Error::system("look at", &archive, errno.raw_os_error()))?;
+    let look = |errno: Errno| Error::system("look at", &archive, errno.raw_os_error());
+    let stat = fs::fstat(&fd).map_err(look)?;
     if stat.st_size == 0 {
         return Err(bad(&archive, "the file is empty"));
     }
-    let lock = format!("tmp/lock-{:x}-{:x}", stat.st_dev, stat.st_ino);
-    let mut go_on = || report(pipeline::Progress::default());
-    let _lock = store.lock(&lock, false, &mut go_on)?;
-    if let Some(known) = store.seen(&stat)? {
-        return Ok(known);
-    }
-
-    let (before, is_settled) =
-        settled(&fd).map_err(|errno| Error::system("look at", &archive, errno.raw_os_error()))?;
-    let again = fd.try_clone().map_err(|error| Error::io("open", &archive, &error))?;
-    let source = pipeline::Source {
-        input: Box::new(File::from(fd)),
-        total: u64::try_from(before.st_size).unwrap_or(0),
-        hash_blob: false,
-    };
-    let (digest, loaded) = rootfs(store, &archive, source, report)?;
-    let after = fs::fstat(&again).map_err(|errno| Error::system("look at", &archive, errno.raw_os_error()))?;
-    if !is_same(&before, &after) {
-        return Err(bad(&archive, "it was changed while it was read"));
-    }
-    if is_settled {
-        store.remember(&before, &digest);
-    }
-    Ok((digest, loaded))
+    once(store, &fd, select, &archive, report, |before, report| {
+        let source = pipeline::Source {
+            input: Box::new(File::from(fd.try_clone().map_err(|error| Error::io("open", &archive, &error))?)),
+            total: u64::try_from(before.st_size).unwrap_or(0),
+            hash_blob: false,
+        };
+        stream(store, &archive, source, select, report)
+    })
 }
 
-/// An archive that holds a root file system as an image of one layer.
-fn rootfs(store: &Store, archive: &str, source: pipeline::Source<'_>, report: Report<'_>) -> Result<(String, Loaded)> {
-    let _import = store.lock("lock", true, &mut || true)?;
-    store.sweep()?;
-    let workspace = store.workspace()?;
+/// An OCI image layout in a directory. Its index says by digest all that is in it, so that file is what it is known by.
+pub(super) fn directory(store: &Store, path: &Path, select: Select<'_>, report: Report<'_>) -> Result<Known> {
+    let name = path.to_string_lossy();
+    let open = |errno: Errno| Error::system("open the image", &name, errno.raw_os_error());
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let directory = fs::openat(CWD, path, flags, Mode::empty()).map_err(open)?;
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let index = fs::openat(&directory, "index.json", flags, Mode::empty()).map_err(open)?;
+    once(store, &index, select, &name, report, |_, report| {
+        let workspace = Importing::begin(store)?;
+        layout(&workspace, directory.as_fd(), &name, select.reference, report)
+    })
+}
+
+/// Imports what `fd` identifies, unless someone else has done so meanwhile, and remembers it where that can be relied on.
+fn once(
+    store: &Store,
+    fd: &OwnedFd,
+    select: Select<'_>,
+    archive: &str,
+    report: Report<'_>,
+    import: impl FnOnce(&Stat, Report<'_>) -> Result<Known>,
+) -> Result<Known> {
+    let look = |errno: Errno| Error::system("look at", archive, errno.raw_os_error());
+    let stat = fs::fstat(fd).map_err(look)?;
+    let lock = format!("tmp/lock-{:x}-{:x}", stat.st_dev, stat.st_ino);
+    let _lock = store.lock(&lock, false, &mut || report(pipeline::Progress::default()))?;
+    if let Some(known) = store.seen(&stat, select)? {
+        return Ok(known);
+    }
+    let (before, is_settled) = settled(fd).map_err(look)?;
+    let known = import(&before, report)?;
+    if !is_same(&before, &fs::fstat(fd).map_err(look)?) {
+        return Err(bad(archive, "it was changed while it was read"));
+    }
+    if is_settled {
+        store.remember(&before, select, &known.0);
+    }
+    Ok(known)
+}
+
+/// An import that is under way: no layer is removed meanwhile, and what it has made so far goes if it fails.
+struct Importing<'s> {
+    store: &'s Store,
+    workspace: Workspace<'s>,
+    _lock: Lock<'s>,
+}
+
+impl<'s> Importing<'s> {
+    fn begin(store: &'s Store) -> Result<Self> {
+        let lock = store.lock("lock", true, &mut || true)?;
+        store.sweep()?;
+        Ok(Self { store, workspace: store.workspace()?, _lock: lock })
+    }
+}
+
+/// An archive of a root file system, as an image of one layer; or an archive of images.
+pub(super) fn stream(
+    store: &Store,
+    archive: &str,
+    source: pipeline::Source<'_>,
+    select: Select<'_>,
+    report: Report<'_>,
+) -> Result<Known> {
+    let importing = Importing::begin(store)?;
+    let fault = |fault: Fault| fault.into_error(archive);
     let unpacked = pipeline::run(source, &store.limits, report, |stream, counters, own_umask| {
-        layer(store, &workspace, stream, counters, own_umask)
-    });
-    let unpacked = unpacked.map_err(|fault| fault.into_error(archive))?;
+        layer(&importing, "layer", select.strip, stream, counters, own_umask)
+    })
+    .map_err(fault)?;
     let tally = unpacked.value;
     if tally.entries == 0 {
         return Err(bad(archive, "the archive is empty"));
@@ -68,81 +122,167 @@ fn rootfs(store: &Store, archive: &str, source: pipeline::Source<'_>, report: Re
     if !tally.has_end && !unpacked.compression.vouches_for_length() {
         return Err(Fault::cut_off(b"").into_error(archive));
     }
-    let digest = hex(&unpacked.digest);
-    let failed = |fault: Fault| fault.into_error(&store.path().to_string_lossy());
-    publish_layer(store, &workspace, &digest).map_err(failed)?;
-    let record = Record {
-        layers: vec![digest.clone()],
-        config: ImageConfig::default(),
-        size: unpacked.bytes,
-        created: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| age.as_secs()),
+    if layout::is_layout(tally.tree.as_fd()) {
+        return layout(&importing, tally.tree.as_fd(), archive, select.reference, report);
+    }
+    if let Some(reference) = select.reference {
+        return Err(bad(archive, &format!("it is one root file system, so there is no image {reference} in it")));
+    }
+    let digest = match select.strip {
+        0 => Digest::from_bytes(unpacked.digest),
+        strip => {
+            Digest::of(format!("{strip} components stripped from {}", Digest::from_bytes(unpacked.digest)).as_bytes())
+        }
     };
-    publish_image(store, &workspace, &digest, &record).map_err(failed)?;
-    let loaded = store.load(&digest)?.ok_or_else(|| failed(Fault::system("find an image", b"", Errno::NOENT)))?;
-    Ok((digest, loaded))
+    publish_layer(&importing, "layer", digest).map_err(fault)?;
+    let record = Record::new(vec![digest.hex()], ImageConfig::default(), store.layer_size(&digest.hex()));
+    publish_image(&importing, digest, &record)
+}
+
+/// The image in a layout, layer by layer; those that the store has are not read.
+fn layout(
+    importing: &Importing<'_>,
+    directory: BorrowedFd,
+    archive: &str,
+    reference: Option<&str>,
+    report: Report<'_>,
+) -> Result<Known> {
+    let store = importing.store;
+    let fault = |fault: Fault| fault.into_error(archive);
+    let found = layout::find(directory, reference).map_err(fault)?;
+    if found.layers.len() > store.limits.layers {
+        let why = format!("an image of {} layers", found.layers.len());
+        return Err(Fault::over(b"", "layers", why).into_error(archive));
+    }
+    let (mut layers, mut size) = (Vec::<String>::new(), 0);
+    for (number, (layer, &diff_id)) in found.layers.iter().zip(&found.description.diff_ids).enumerate() {
+        let hex = diff_id.hex();
+        let lock = format!("tmp/lock-{hex}");
+        let _lock = store.lock(&lock, false, &mut || report(pipeline::Progress::default()))?;
+        if !store.has_layer(&hex)? {
+            blob(importing, number, layer, diff_id, directory, report).map_err(fault)?;
+        }
+        size += store.layer_size(&hex);
+        if store.is_opaque(&hex) {
+            // Nothing below it is seen; overlayfs does not heed this mark on a root.
+            layers.clear();
+        }
+        // Overlayfs takes no layer twice. All that the lower one of two adds, the upper one covers.
+        layers.retain(|known| *known != hex);
+        layers.push(hex);
+    }
+    if layers.is_empty() {
+        return Err(bad(archive, "an image without layers"));
+    }
+    publish_image(importing, found.digest, &Record::new(layers, found.description.config, size))
+}
+
+/// Unpacks one layer of a layout and checks it against both its digests.
+fn blob(
+    importing: &Importing<'_>,
+    number: usize,
+    layer: &layout::Layer,
+    diff_id: Digest,
+    directory: BorrowedFd,
+    report: Report<'_>,
+) -> Outcome<()> {
+    let file = File::from(layer.open(directory)?);
+    let total = file.metadata().map_err(Fault::read)?.len();
+    let source = pipeline::Source { input: Box::new(file), total, hash_blob: layer.blob.is_some() };
+    let name = format!("layer-{number}");
+    let unpacked = pipeline::run(source, &importing.store.limits, report, |stream, counters, own_umask| {
+        self::layer(importing, &name, 0, stream, counters, own_umask)
+    })?;
+    if let (Some((stated, size)), Some(real)) = (layer.blob, unpacked.blob_digest)
+        && (stated != Digest::from_bytes(real) || size != total)
+    {
+        return Err(Fault::bad(stated.to_string().as_bytes(), "the layer's content has another digest or size"));
+    }
+    if Digest::from_bytes(unpacked.digest) != diff_id {
+        return Err(Fault::bad(diff_id.to_string().as_bytes(), "the layer unpacks to another digest (DiffID)"));
+    }
+    publish_layer(importing, &name, diff_id)
 }
 
 /// What the end of a layer's archive tells.
 struct Tally {
     entries: u64,
     has_end: bool,
+    tree: OwnedFd,
 }
 
-/// Unpacks one archive into "layer" in the workspace.
+/// Unpacks one archive into `name` in the workspace.
 fn layer(
-    store: &Store,
-    workspace: &Workspace<'_>,
+    importing: &Importing<'_>,
+    name: &str,
+    strip: usize,
     stream: &mut Stream<'_>,
     counters: &Counters,
     own_umask: bool,
 ) -> Outcome<Tally> {
     let failed = |errno| Fault::system("create a directory for", b"", errno);
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let directory = |parent, name: &str| -> std::result::Result<OwnedFd, Errno> {
+    let directory = |parent: BorrowedFd, name: &str| -> std::result::Result<OwnedFd, Errno> {
         fs::mkdirat(parent, name, Mode::RWXU)?;
         fs::openat(parent, name, flags, Mode::empty())
     };
-    let layer = directory(workspace.fd(), "layer").map_err(failed)?;
+    let layer = directory(importing.workspace.fd(), name).map_err(failed)?;
     let tree = directory(layer.as_fd(), "fs").map_err(failed)?;
-    let mut unpack = Unpack::new(tree, layer.as_fd(), &store.limits, own_umask)?;
-    let mut archive = Archive::new(stream, &store.limits);
+    let limits = &importing.store.limits;
+    let mut unpack = Unpack::new(tree.try_clone().map_err(Fault::read)?, layer.as_fd(), limits, own_umask)?;
+    let mut archive = Archive::new(stream, limits).stripped(strip);
     while let Some(entry) = archive.next()? {
         unpack.entry(&entry, &mut archive)?;
         counters.entry();
     }
     unpack.finish()?;
-    Ok(Tally { entries: archive.entries(), has_end: archive.has_end() })
+    let size = archive.content();
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+    fs::openat(&layer, "size", flags, Mode::RUSR | Mode::WUSR)
+        .map_err(std::io::Error::from)
+        .and_then(|fd| File::from(fd).write_all(size.to_string().as_bytes()))
+        .map_err(|error| Fault::system("write to", b"", Errno::from_io_error(&error).unwrap_or(Errno::IO)))?;
+    Ok(Tally { entries: archive.entries(), has_end: archive.has_end(), tree })
 }
 
-/// Moves the finished layer to its place; one that is there already is the same.
-fn publish_layer(store: &Store, workspace: &Workspace<'_>, digest: &str) -> Outcome<()> {
-    let failed = |errno| Fault::system("keep a layer in", b"", errno);
-    let root = store.root().ok().flatten().ok_or_else(|| failed(Errno::NOENT))?;
-    let place = format!("layers/{digest}");
-    match fs::renameat_with(workspace.fd(), "layer", root, &place, RenameFlags::NOREPLACE) {
-        Ok(()) | Err(Errno::EXIST | Errno::NOTEMPTY) => Ok(()),
+/// Moves a finished layer to its place; one that is there already is the same.
+fn publish_layer(importing: &Importing<'_>, name: &str, digest: Digest) -> Outcome<()> {
+    let failed = |errno| Fault::system("keep a layer", b"", errno);
+    let workspace = importing.workspace.fd();
+    let root = importing.workspace.root();
+    let place = format!("layers/{}", digest.hex());
+    let answer = match fs::renameat_with(workspace, name, root, &place, RenameFlags::NOREPLACE) {
         // A file system without RENAME_NOREPLACE: a directory that is not empty is never replaced.
-        Err(Errno::INVAL) => match fs::renameat(workspace.fd(), "layer", root, &place) {
-            Ok(()) | Err(Errno::EXIST | Errno::NOTEMPTY) => Ok(()),
-            Err(errno) => Err(failed(errno)),
-        },
+        Err(Errno::INVAL) => fs::renameat(workspace, name, root, &place),
+        answer => answer,
+    };
+    match answer {
+        Ok(()) | Err(Errno::EXIST | Errno::NOTEMPTY) => Ok(()),
         Err(errno) => Err(failed(errno)),
     }
 }
 
-/// Writes the image's record. One that is there already stays: its lock is what says that it is in use.
-fn publish_image(store: &Store, workspace: &Workspace<'_>, digest: &str, record: &Record) -> Outcome<()> {
-    let failed = |errno| Fault::system("write an image to", b"", errno);
+/// Writes the image's record and takes the image into use. A record that is there already stays: its lock is what says
+/// that others use it.
+fn publish_image(importing: &Importing<'_>, digest: Digest, record: &Record) -> Result<Known> {
+    let store = importing.store;
+    let workspace = importing.workspace.fd();
+    let failed = |errno| store.failed("write an image to", errno);
     let text = serde_json::to_vec(record).map_err(|_| failed(Errno::INVAL))?;
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-    let fd = fs::openat(workspace.fd(), "image", flags, Mode::RUSR | Mode::WUSR).map_err(failed)?;
-    File::from(fd)
-        .write_all(&text)
-        .map_err(|error| failed(error.raw_os_error().map_or(Errno::IO, Errno::from_raw_os_error)))?;
-    let root = store.root().ok().flatten().ok_or_else(|| failed(Errno::NOENT))?;
-    match fs::linkat(workspace.fd(), "image", root, format!("images/{digest}"), fs::AtFlags::empty()) {
-        Ok(()) | Err(Errno::EXIST) => Ok(()),
-        Err(errno) => Err(failed(errno)),
+    let fd = fs::openat(workspace, "image", flags, Mode::RUSR | Mode::WUSR).map_err(failed)?;
+    File::from(fd).write_all(&text).map_err(|error| failed(Errno::from_io_error(&error).unwrap_or(Errno::IO)))?;
+    let place = format!("images/{}", digest.hex());
+    loop {
+        match fs::linkat(workspace, "image", importing.workspace.root(), &place, AtFlags::empty()) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(errno) => return Err(failed(errno)),
+        }
+        // Someone may remove it at this moment; then it is made again.
+        match store.load(&digest.hex())? {
+            Some(loaded) => return Ok((digest.hex(), loaded)),
+            None => std::thread::yield_now(),
+        }
     }
 }
 
@@ -159,8 +299,4 @@ fn open(path: &Path) -> Result<OwnedFd> {
 
 fn bad(archive: &str, why: &str) -> Error {
     Error::new(ErrorCode::BadImage, "import", archive, libc::EINVAL, why)
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -68,8 +68,6 @@ pub struct Passed<T> {
     pub digest: [u8; 32],
     /// SHA-256 of all bytes as they were; only where it was asked for.
     pub blob_digest: Option<[u8; 32]>,
-    /// Decompressed bytes.
-    pub bytes: u64,
     pub compression: Compression,
 }
 
@@ -112,10 +110,10 @@ pub fn run<T: Send>(
         }
         let worker = join(worker);
         let (blob_digest, compression) = join(reader)?;
-        let (value, digest, bytes) = worker?;
+        let (value, digest) = worker?;
         // The last report, complete; by now there is nothing that could be cancelled.
         report(counters.progress());
-        Ok(Passed { value, digest, blob_digest, bytes, compression })
+        Ok(Passed { value, digest, blob_digest, compression })
     })
 }
 
@@ -241,7 +239,6 @@ pub struct Stream<'s> {
     piece: Vec<u8>,
     at: usize,
     hasher: Sha256,
-    bytes: u64,
     counters: &'s Counters,
 }
 
@@ -250,13 +247,13 @@ fn unpack<T>(
     back: Sender<Vec<u8>>,
     counters: &Counters,
     work: impl FnOnce(&mut Stream<'_>, &Counters, bool) -> Outcome<T>,
-) -> Outcome<(T, [u8; 32], u64)> {
+) -> Outcome<(T, [u8; 32])> {
     let own_umask = nix::sched::unshare(CloneFlags::CLONE_FS).is_ok();
     if own_umask {
         nix::sys::stat::umask(Mode::empty());
     }
     let hasher = Sha256::new();
-    let mut stream = Stream { pieces, back, piece: Vec::new(), at: 0, hasher, bytes: 0, counters };
+    let mut stream = Stream { pieces, back, piece: Vec::new(), at: 0, hasher, counters };
     let value = work(&mut stream, counters, own_umask)?;
     // What follows an archive's end belongs to the digest, and a compressed one has its checksum there.
     loop {
@@ -266,7 +263,7 @@ fn unpack<T>(
         }
         stream.consume(length);
     }
-    Ok((value, stream.hasher.finalize().into(), stream.bytes))
+    Ok((value, stream.hasher.finalize().into()))
 }
 
 impl BufRead for Stream<'_> {
@@ -281,7 +278,6 @@ impl BufRead for Stream<'_> {
                 Err(_) => Vec::new(),
             };
             self.hasher.update(&next);
-            self.bytes += next.len() as u64;
             let old = std::mem::replace(&mut self.piece, next);
             self.at = 0;
             if old.capacity() > 0 {

@@ -8,7 +8,7 @@ use std::ffi::OsStr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{self, AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, Stat};
 use rustix::io::Errno;
@@ -16,7 +16,8 @@ use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
 use super::config::ImageConfig;
-use super::import;
+use super::digest::Digest;
+use super::import::{self, Select};
 use super::pipeline::Report;
 use super::store::{Store, try_lock};
 use crate::{Error, ErrorCode, Result};
@@ -50,7 +51,7 @@ pub(super) struct Record {
     pub layers: Vec<String>,
     #[serde(default)]
     pub config: ImageConfig,
-    /// Bytes of all layers' uncompressed archives.
+    /// Bytes of all layers' files.
     pub size: u64,
     /// Seconds since 1970.
     pub created: u64,
@@ -58,6 +59,16 @@ pub(super) struct Record {
 
 /// More than any record has; one of that size was written by someone else.
 const RECORD_MOST: usize = 16 << 20;
+
+impl Record {
+    pub fn new(layers: Vec<String>, config: ImageConfig, size: u64) -> Self {
+        let created = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| age.as_secs());
+        Self { layers, config, size, created }
+    }
+}
+
+/// An image's digest, and the image in use.
+pub(super) type Known = (String, Loaded);
 
 /// An image record in use.
 pub(super) struct Loaded {
@@ -81,22 +92,61 @@ impl Store {
             return Err(Error::invalid("find the image", "\"\"", "its name is empty"));
         }
         let path = Path::new(image);
-        let stat = match fs::statat(CWD, path, AtFlags::empty()) {
-            Ok(stat) => stat,
-            Err(errno @ (Errno::NOENT | Errno::NOTDIR)) => return Err(not_found(path, errno)),
-            Err(errno) => return Err(Error::system("find the image", path.display(), errno.raw_os_error())),
-        };
-        match FileType::from_raw_mode(stat.st_mode) {
-            FileType::Directory => std::fs::canonicalize(path)
+        match fs::statat(CWD, path, AtFlags::empty()) {
+            Ok(stat) => self.path_source(path, &stat, Select::default(), report),
+            Err(errno @ (Errno::NOENT | Errno::NOTDIR)) => self.named_source(image, errno, report),
+            Err(errno) => Err(Error::system("find the image", path.display(), errno.raw_os_error())),
+        }
+    }
+
+    /// What no path is: the name of an image here, or an archive's path with the name of one of its images behind it.
+    fn named_source(&self, image: &OsStr, errno: Errno, report: Report<'_>) -> Result<Source> {
+        if let Some(known) = self.named(image)? {
+            return Ok(self.source(known));
+        }
+        let bytes = image.as_bytes();
+        let colons = bytes.iter().enumerate().filter(|(_, byte)| **byte == b':').map(|(at, _)| at);
+        for colon in colons {
+            let path = Path::new(OsStr::from_bytes(&bytes[..colon]));
+            let Ok(reference) = std::str::from_utf8(&bytes[colon + 1..]) else { break };
+            if let Ok(stat) = fs::statat(CWD, path, AtFlags::empty())
+                && !reference.is_empty()
+            {
+                return self.path_source(path, &stat, Select { reference: Some(reference), strip: 0 }, report);
+            }
+        }
+        Err(not_found(Path::new(image), errno))
+    }
+
+    fn path_source(&self, path: &Path, stat: &Stat, select: Select<'_>, report: Report<'_>) -> Result<Source> {
+        match self.path_known(path, stat, select, report)? {
+            Some(known) => Ok(self.source(known)),
+            None => std::fs::canonicalize(path)
                 .map(Source::Directory)
                 .map_err(|error| Error::io("find the image", path.display(), &error)),
-            FileType::RegularFile => {
-                let digest = match self.seen(&stat)? {
-                    Some(loaded) => loaded,
-                    None => import::file(self, path, report)?,
-                };
-                Ok(self.source(digest))
-            }
+        }
+    }
+
+    /// The image in a file or layout; `None` for a directory that is just that.
+    pub(super) fn path_known(
+        &self,
+        path: &Path,
+        stat: &Stat,
+        select: Select<'_>,
+        report: Report<'_>,
+    ) -> Result<Option<Known>> {
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::Directory => match fs::statat(CWD, path.join("index.json"), AtFlags::SYMLINK_NOFOLLOW) {
+                Ok(index) if path.join("oci-layout").exists() => match self.seen(&index, select)? {
+                    Some(known) => Ok(Some(known)),
+                    None => import::directory(self, path, select, report).map(Some),
+                },
+                _ => Ok(None),
+            },
+            FileType::RegularFile => match self.seen(stat, select)? {
+                Some(known) => Ok(Some(known)),
+                None => import::file(self, path, select, report).map(Some),
+            },
             _ => Err(Error::new(
                 ErrorCode::BadImage,
                 "use the image",
@@ -108,7 +158,7 @@ impl Store {
         }
     }
 
-    pub(super) fn source(&self, (digest, loaded): (String, Loaded)) -> Source {
+    pub(super) fn source(&self, (digest, loaded): Known) -> Source {
         Source::Layers {
             layers: loaded.record.layers.iter().map(|layer| self.layer_path(layer)).collect(),
             config: loaded.record.config,
@@ -118,89 +168,90 @@ impl Store {
     }
 
     /// The image that was made from the file of `stat`, if it was and is still here.
-    pub(super) fn seen(&self, stat: &Stat) -> Result<Option<(String, Loaded)>> {
+    pub(super) fn seen(&self, stat: &Stat, select: Select<'_>) -> Result<Option<Known>> {
         let Some(root) = self.root()? else { return Ok(None) };
         let mut buffer = [0u8; 256];
-        let Ok(length) = fs::readlinkat_raw(root, seen_name(stat), &mut buffer[..]) else { return Ok(None) };
+        let Ok(length) = fs::readlinkat_raw(root, seen_name(stat, select), &mut buffer[..]) else { return Ok(None) };
         let text = std::str::from_utf8(&buffer[..length]).unwrap_or_default();
         let Some(digest) = text.strip_prefix(&seen_state(stat)) else { return Ok(None) };
         Ok(self.load(digest)?.map(|loaded| (digest.into(), loaded)))
     }
 
     /// Remembers that the file of `stat` is the image `digest`. A failure costs only time, later.
-    pub(super) fn remember(&self, stat: &Stat, digest: &str) {
-        let Ok(Some(root)) = self.root() else { return };
-        let name = seen_name(stat);
-        let temporary = format!("tmp/seen-{}", rustix::process::getpid().as_raw_nonzero());
-        let text = seen_state(stat) + digest;
-        let _ = fs::unlinkat(root, &temporary, AtFlags::empty());
-        if fs::symlinkat(text, root, &temporary).is_ok() {
-            let _ = fs::renameat(root, &temporary, root, name);
-        }
+    pub(super) fn remember(&self, stat: &Stat, select: Select<'_>, digest: &str) {
+        self.put_link(&seen_name(stat, select), &(seen_state(stat) + digest)).ok();
     }
 
     /// The image `digest`, marked as in use; `None` when it is not (or no longer wholly) here.
     pub(super) fn load(&self, digest: &str) -> Result<Option<Loaded>> {
-        let Some(root) = self.root()? else { return Ok(None) };
-        if !is_digest(digest) {
-            return Ok(None);
-        }
-        let name = format!("images/{digest}");
-        let lock = match fs::openat(root, &name, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()) {
-            Ok(lock) => lock,
-            Err(Errno::NOENT) => return Ok(None),
-            Err(errno) => return Err(self.failed("open an image in", errno)),
-        };
+        let Some(lock) = self.open_record(digest)? else { return Ok(None) };
         // An exclusive lock is that of someone who removes it.
         let locked = try_lock(&lock, FlockOperation::NonBlockingLockShared);
         if !locked.map_err(|errno| self.failed("lock an image in", errno))? {
             return Ok(None);
         }
-        let stat = fs::fstat(&lock).map_err(|errno| self.failed("look at an image in", errno))?;
-        if stat.st_nlink == 0 {
-            return Ok(None);
-        }
-        let mut text = vec![0; usize::try_from(stat.st_size).unwrap_or(0).min(RECORD_MOST)];
-        let length = rustix::io::read(&lock, &mut text[..]).map_err(|errno| self.failed("read an image in", errno))?;
-        text.truncate(length);
-        let record: Record = match serde_json::from_slice(&text) {
-            Ok(record) => record,
-            Err(error) => {
-                return Err(Error::new(
-                    ErrorCode::BadImage,
-                    "read",
-                    self.path().join(name).display(),
-                    libc::EINVAL,
-                    format!("it is damaged: {error}"),
-                )
-                .mend("remove it and import the image again"));
-            }
-        };
+        let Some(record) = self.read_record(digest, &lock)? else { return Ok(None) };
         for layer in &record.layers {
             // Someone may have removed it by hand: import again then, instead of failing at the mount.
-            if !is_digest(layer)
-                || fs::accessat(root, format!("layers/{layer}/fs"), fs::Access::EXISTS, AtFlags::empty()).is_err()
-            {
+            if Digest::from_hex(layer).is_none() || !self.has_layer(layer)? {
                 return Ok(None);
             }
         }
         Ok(Some(Loaded { record, lock }))
     }
-}
 
-/// Digests are used as file names, so they are looked at first.
-pub(super) fn is_digest(text: &str) -> bool {
-    text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    /// The record of the image `digest`, whoever uses it.
+    pub(super) fn record(&self, digest: &str) -> Result<Option<Record>> {
+        match self.open_record(digest)? {
+            Some(fd) => self.read_record(digest, &fd),
+            None => Ok(None),
+        }
+    }
+
+    fn open_record(&self, digest: &str) -> Result<Option<OwnedFd>> {
+        let Some(root) = self.root()? else { return Ok(None) };
+        if Digest::from_hex(digest).is_none() {
+            return Ok(None);
+        }
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        match fs::openat(root, format!("images/{digest}"), flags, Mode::empty()) {
+            Ok(fd) => Ok(Some(fd)),
+            Err(Errno::NOENT) => Ok(None),
+            Err(errno) => Err(self.failed("open an image in", errno)),
+        }
+    }
+
+    /// `None` when it was removed since it was opened.
+    fn read_record(&self, digest: &str, fd: &OwnedFd) -> Result<Option<Record>> {
+        let stat = fs::fstat(fd).map_err(|errno| self.failed("look at an image in", errno))?;
+        if stat.st_nlink == 0 {
+            return Ok(None);
+        }
+        let mut text = vec![0; usize::try_from(stat.st_size).unwrap_or(0).min(RECORD_MOST)];
+        let length = rustix::io::read(fd, &mut text[..]).map_err(|errno| self.failed("read an image in", errno))?;
+        serde_json::from_slice(&text[..length]).map(Some).map_err(|error| {
+            let place = self.path().join("images").join(digest);
+            Error::new(ErrorCode::BadImage, "read", place.display(), libc::EINVAL, format!("it is damaged: {error}"))
+                .mend("remove it and import the image again")
+        })
+    }
 }
 
 fn not_found(path: &Path, errno: Errno) -> Error {
     let is_path = path.as_os_str().as_bytes().contains(&b'/');
     let error = Error::system("find the image", path.display(), errno.raw_os_error()).with_code(ErrorCode::NotFound);
-    if is_path { error } else { error.mend("give a tarball, a directory, or \"host\"") }
+    if is_path { error } else { error.mend("give a tarball, a directory, the name of an imported image, or \"host\"") }
 }
 
-fn seen_name(stat: &Stat) -> String {
-    format!("seen/{:x}-{:x}", stat.st_dev, stat.st_ino)
+fn seen_name(stat: &Stat, select: Select<'_>) -> String {
+    let name = format!("seen/{:x}-{:x}", stat.st_dev, stat.st_ino);
+    match (select.reference, select.strip) {
+        (None, 0) => name,
+        (reference, strip) => {
+            let choice = format!("{strip} {}", reference.unwrap_or_default());
+            format!("{name}-{}", Digest::of(choice.as_bytes()).hex())
+        }
+    }
 }
 
 /// The number in front is that of this way to unpack: a change that gives other trees counts it up.
@@ -213,7 +264,7 @@ fn seen_state(stat: &Stat) -> String {
 
 /// Whether two looks saw the same file in the same state.
 pub(super) fn is_same(one: &Stat, other: &Stat) -> bool {
-    seen_name(one) == seen_name(other) && seen_state(one) == seen_state(other)
+    (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino) && seen_state(one) == seen_state(other)
 }
 
 /// The file's state, once its next change is sure to show in it; the second answer is false where that can't be had.

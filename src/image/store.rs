@@ -69,6 +69,23 @@ impl Store {
         self.place.join("layers").join(layer).join("fs")
     }
 
+    pub(super) fn has_layer(&self, layer: &str) -> Result<bool> {
+        let Some(root) = self.root()? else { return Ok(false) };
+        Ok(fs::accessat(root, format!("layers/{layer}/fs"), fs::Access::EXISTS, AtFlags::empty()).is_ok())
+    }
+
+    /// Bytes of a layer's files.
+    pub(super) fn layer_size(&self, layer: &str) -> u64 {
+        let path = self.place.join("layers").join(layer).join("size");
+        std::fs::read_to_string(path).ok().and_then(|text| text.parse().ok()).unwrap_or(0)
+    }
+
+    /// Whether a layer hides all that lies below it.
+    pub(super) fn is_opaque(&self, layer: &str) -> bool {
+        let mut value = [0; 8];
+        fs::lgetxattr(self.layer_path(layer), super::whiteout::OPAQUE_XATTR, &mut value[..]).is_ok()
+    }
+
     /// The store's directory; `None` where there is none yet.
     pub(super) fn root(&self) -> Result<Option<BorrowedFd<'_>>> {
         if let Some(root) = self.root.get() {
@@ -240,7 +257,12 @@ pub(super) struct Workspace<'s> {
     fd: OwnedFd,
 }
 
-impl Workspace<'_> {
+impl<'s> Workspace<'s> {
+    /// The store's directory.
+    pub fn root(&self) -> BorrowedFd<'s> {
+        self.root
+    }
+
     pub fn fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }

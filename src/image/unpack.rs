@@ -19,6 +19,7 @@ use super::fault::{Fault, Outcome};
 use super::limits::Limits;
 use super::remove;
 use super::spool::{Replay, Spool};
+use super::whiteout;
 
 /// Where an owner and a mode are kept that the file itself can't have: "uid:gid:mode", the mode in octal.
 pub const OWNER_XATTR: &str = "user.ctr.owner";
@@ -28,7 +29,7 @@ const LINK_ROUNDS: usize = 16;
 
 pub struct Unpack<'a> {
     limits: &'a Limits,
-    dirs: Dirs,
+    pub(super) dirs: Dirs,
     /// Where hard links' targets are looked up, so that the walk in `dirs` keeps its place.
     targets: Dirs,
     work: Work<'a>,
@@ -92,6 +93,9 @@ impl<'a> Unpack<'a> {
                 _ => Err(Fault::bad(b".", "it would replace the image's root by something that is no directory")),
             };
         }
+        if self.whiteout(entry)? {
+            return Ok(());
+        }
         match entry.kind {
             Kind::Directory => self.directory(entry),
             Kind::File => self.file(entry, archive),
@@ -149,7 +153,7 @@ impl<'a> Unpack<'a> {
         })
     }
 
-    fn put_by(&mut self, directory: &Entry) -> Outcome<()> {
+    pub(super) fn put_by(&mut self, directory: &Entry) -> Outcome<()> {
         self.work.spool(&mut self.directories, "directories")?.add(directory)
     }
 
@@ -167,6 +171,9 @@ impl<'a> Unpack<'a> {
                 if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
                     fs::unlinkat(parent, name, AtFlags::empty()).map_err(failed("replace", entry))?;
                     fs::mkdirat(parent, name, Mode::RWXU).map_err(failed("create directory", entry))?;
+                }
+                if whiteout::is_whiteout(&stat) {
+                    whiteout::make_opaque(parent, name).map_err(failed("hide what lies below", entry))?;
                 }
             }
             Err(errno) => return Err(failed("create directory", entry)(errno)),
@@ -359,22 +366,28 @@ impl<'a> Unpack<'a> {
     }
 
     /// The directory that the entry belongs in; missing ones are made, as root's, with the entry's own time.
-    fn parent(&mut self, entry: &Entry) -> Outcome<BorrowedFd<'_>> {
+    pub(super) fn parent(&mut self, entry: &Entry) -> Outcome<BorrowedFd<'_>> {
         let above = entry.split().0;
-        let mut made = Vec::new();
-        let mut make = |parent: BorrowedFd, name: &[u8], end| {
-            made.push(end);
-            fs::mkdirat(parent, name, Mode::RWXU).map(|()| true)
-        };
-        // The borrow of an early return would outlive it (rust-lang/rust#54663), so look again below: it costs nothing.
-        if let Err(stop) = self.dirs.enter_or_make(above, &mut make) {
-            return Err(stopped(&entry.path, stop));
+        loop {
+            let mut made = Vec::new();
+            let mut make = |parent: BorrowedFd, name: &[u8], end| {
+                made.push(end);
+                fs::mkdirat(parent, name, Mode::RWXU).map(|()| true)
+            };
+            let stop = self.dirs.enter_or_make(above, &mut make).err();
+            for end in made {
+                let mut directory = Entry::new(&above[..end], Kind::Directory, 0o755);
+                directory.mtime = entry.mtime;
+                self.put_by(&directory)?;
+            }
+            match stop {
+                None => break,
+                // What a layer hides it may also make anew.
+                Some(Stop::NotDirectory(end)) if self.whiteout_becomes_directory(&above[..end], entry.mtime)? => {}
+                Some(stop) => return Err(stopped(&entry.path, stop)),
+            }
         }
-        for end in made {
-            let mut directory = Entry::new(&above[..end], Kind::Directory, 0o755);
-            directory.mtime = entry.mtime;
-            self.put_by(&directory)?;
-        }
+        // Once more, since a borrow from inside the loop would last too long; it is known now and costs no system call.
         self.dirs.enter(above).map_err(|stop| stopped(&entry.path, stop))
     }
 }
@@ -448,7 +461,7 @@ fn unwritten(error: &std::io::Error) -> Fault {
     Fault::System { step: "write", object: String::new(), errno: error.raw_os_error().unwrap_or(libc::EIO) }
 }
 
-fn failed<'e>(step: &'static str, entry: &'e Entry) -> impl Fn(Errno) -> Fault + 'e {
+pub(super) fn failed<'e>(step: &'static str, entry: &'e Entry) -> impl Fn(Errno) -> Fault + 'e {
     move |errno| Fault::system(step, &entry.path, errno)
 }
 

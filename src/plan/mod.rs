@@ -194,6 +194,23 @@ impl<'a> Plan<'a> {
         array
     }
 
+    /// A record of words, some of which may be addresses of other data, as struct sock_fprog has one.
+    pub fn words(&mut self, words: &[Arg]) -> Arg {
+        let record = self.data(&[], 8);
+        for word in words {
+            let word = match word {
+                Arg::Number(number) => *number,
+                Arg::Data(offset) => {
+                    self.addresses.push(self.data.len());
+                    *offset as u64
+                }
+                Arg::Slot(slot) => u64::from(slot.0),
+            };
+            self.data.extend_from_slice(&word.to_ne_bytes());
+        }
+        record
+    }
+
     /// Sends a descriptor along; the slot it arrives in. All of them before the first call.
     pub fn send(&mut self, fd: Fd<'a>) -> Slot {
         let slot = Slot(self.slots.sent);

@@ -36,6 +36,8 @@ pub struct Shape {
     pub own_net: bool,
     /// The IPC namespace is a new one.
     pub own_ipc: bool,
+    /// The IPC namespace is the host's.
+    pub host_ipc: bool,
     /// A private tmpfs is needed: for the root itself or for an overlay's upper directory.
     pub scratch: bool,
 }
@@ -47,8 +49,10 @@ pub struct Parts {
     pub scratch: Option<Slot>,
     /// The scratch place, for a root that is attached there itself.
     place: Slot,
-    proc: Slot,
-    sys: Slot,
+    /// The container's procfs, attached nowhere yet.
+    pub proc: Slot,
+    /// Its sysfs, likewise.
+    pub sys: Slot,
     dev: Slot,
 }
 

@@ -54,32 +54,26 @@ const NAMES: [&str; 41] = [
 ];
 
 /// The fourteen that docker leaves to a container by default.
-pub(crate) const DEFAULT: u64 = bits(&[
-    0,  // CAP_CHOWN
-    1,  // CAP_DAC_OVERRIDE
-    3,  // CAP_FOWNER
-    4,  // CAP_FSETID
-    5,  // CAP_KILL
-    6,  // CAP_SETGID
-    7,  // CAP_SETUID
-    8,  // CAP_SETPCAP
-    10, // CAP_NET_BIND_SERVICE
-    13, // CAP_NET_RAW
-    18, // CAP_SYS_CHROOT
-    27, // CAP_MKNOD
-    29, // CAP_AUDIT_WRITE
-    31, // CAP_SETFCAP
+pub(crate) const DEFAULT: u64 = known(&[
+    "CAP_AUDIT_WRITE",
+    "CAP_CHOWN",
+    "CAP_DAC_OVERRIDE",
+    "CAP_FOWNER",
+    "CAP_FSETID",
+    "CAP_KILL",
+    "CAP_MKNOD",
+    "CAP_NET_BIND_SERVICE",
+    "CAP_NET_RAW",
+    "CAP_SETFCAP",
+    "CAP_SETGID",
+    "CAP_SETPCAP",
+    "CAP_SETUID",
+    "CAP_SYS_CHROOT",
 ]);
 
-/// What a program needs that only starts, runs as one user and serves a port: what the preset `strict` leaves.
-pub(crate) const STRICT: u64 = bits(&[
-    0, // CAP_CHOWN
-    1, // CAP_DAC_OVERRIDE
-    3, // CAP_FOWNER
-    5, // CAP_KILL
-    6, // CAP_SETGID
-    7, // CAP_SETUID
-]);
+/// What the preset `strict` leaves: enough for a root that owns the files of its image and starts programs as other users.
+pub(crate) const STRICT: u64 =
+    known(&["CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_KILL", "CAP_SETGID", "CAP_SETUID"]);
 
 /// Every capability that this kernel has.
 pub(crate) fn all() -> Result<u64> {
@@ -162,13 +156,28 @@ fn parse<S: AsRef<str>>(list: &[S]) -> Result<(u64, bool)> {
     Ok((mask, all))
 }
 
-const fn bits(numbers: &[u32]) -> u64 {
+/// The mask of full names that are known when this is compiled.
+pub(crate) const fn known(names: &[&str]) -> u64 {
     let (mut mask, mut at) = (0, 0);
-    while at < numbers.len() {
-        mask |= 1 << numbers[at];
+    while at < names.len() {
+        let mut number = 0;
+        while !same(NAMES[number], names[at]) {
+            number += 1;
+        }
+        mask |= 1 << number;
         at += 1;
     }
     mask
+}
+
+/// `==` of two strings, for constants.
+const fn same(left: &str, right: &str) -> bool {
+    let (left, right) = (left.as_bytes(), right.as_bytes());
+    let mut at = 0;
+    while at < left.len() && at < right.len() && left[at] == right[at] {
+        at += 1;
+    }
+    at == left.len() && at == right.len()
 }
 
 #[cfg(test)]

@@ -1,5 +1,16 @@
 //! The walls that are not namespaces: capabilities, seccomp, Landlock, masked paths, sysctls, rlimits. Each file here
-//! turns a choice into data; `container` puts the data into a plan's steps. Nothing here makes a system call that changes
-//! anything.
+//! checks a choice and turns it into data and into steps of a plan; `container` puts the steps where they belong. Nothing
+//! here makes a system call that changes anything.
 
 pub(crate) mod capabilities;
+pub(crate) mod landlock;
+pub(crate) mod masks;
+pub(crate) mod preset;
+pub(crate) mod rlimits;
+pub(crate) mod seccomp;
+pub(crate) mod steps;
+pub(crate) mod sysctl;
+
+pub(crate) use preset::Walls;
+pub use preset::{Preset, Seccomp};
+pub use rlimits::Rlimit;

@@ -2,6 +2,8 @@
 
 #![allow(dead_code)]
 
+pub mod leftovers;
+
 use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -64,10 +66,11 @@ pub fn host_with(config: &Config) -> Container {
     Container::create("host", config).unwrap_or_else(|error| panic!("the host is an image: {error}"))
 }
 
-/// A scratch directory of this test run on a tmpfs.
+/// A scratch directory of this test run, on a tmpfs if nobody says otherwise: before Linux 6.3 a tmpfs can't be id-mapped.
 pub fn scratch(name: &str) -> PathBuf {
-    let path = Path::new("/dev/shm").join(format!("ctr-test-{}-{name}", std::process::id()));
-    std::fs::create_dir_all(&path).expect("/dev/shm can be written to");
+    let place = std::env::var_os("CTR_TEST_SCRATCH").unwrap_or_else(|| "/dev/shm".into());
+    let path = Path::new(&place).join(format!("ctr-test-{}-{name}", std::process::id()));
+    std::fs::create_dir_all(&path).expect("the scratch directory can be written to");
     path
 }
 

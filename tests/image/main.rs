@@ -2,6 +2,10 @@
 
 mod support;
 
+mod attacks;
 mod bad_input;
+mod differential;
+mod export;
+mod layers;
 mod resolve;
 mod tarballs;

@@ -192,7 +192,7 @@ fn a_kill_at_any_moment_leaves_no_half_image() {
     let path = scratch.write("a.tar", &tar.end());
     let expected = lines(&resolve(&Store::open(Some(&scratch.path("other"))).unwrap(), &path));
     let mut has_layer = 0;
-    for round in 0..40u64 {
+    for round in 0..16u64 {
         let mut child = std::process::Command::new(std::env::current_exe().unwrap())
             .args(["--ignored", "--exact", "resolve::import_until_killed"])
             .env("CTR_TEST_TARBALL", &path)

@@ -265,3 +265,41 @@ pub fn as_nobody(test: &str, tarball: &Path, store: &Path) -> String {
     assert!(output.status.success(), "{printed}{}", String::from_utf8_lossy(&output.stderr));
     printed
 }
+
+/// Runs an attack where it can't hurt: in a mount namespace of its own in which everything is read-only except a new tmpfs
+/// at the temporary directory. Beside the store there is a directory "victim", which must look the same afterwards.
+pub fn behind_a_fence(attack: impl FnOnce(&Scratch) + Send) {
+    use nix::mount::{MsFlags, mount};
+    let fenced = || {
+        nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNS).unwrap();
+        let none = None::<&str>;
+        mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).unwrap();
+        for line in std::fs::read_to_string("/proc/thread-self/mountinfo").unwrap().lines() {
+            let target = line.split(' ').nth(4).unwrap().replace("\\040", " ");
+            let flags = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_RDONLY;
+            // A mount that another one covers can't be reached, by nobody.
+            let _ = mount(none, target.as_str(), none, flags, none);
+        }
+        mount(Some("ctr-fence"), &std::env::temp_dir(), Some("tmpfs"), MsFlags::empty(), Some("size=512m")).unwrap();
+        for place in ["/ctr-fence", "/etc/ctr-fence", "/var/ctr-fence", "/root/ctr-fence", "/dev/shm/ctr-fence"] {
+            let error = std::fs::write(place, "").expect_err("the fence has a hole");
+            assert_eq!(error.raw_os_error(), Some(libc::EROFS), "{place}");
+        }
+        let scratch = Scratch::new();
+        std::fs::create_dir_all(scratch.path("victim/directory")).unwrap();
+        scratch.write("victim/file", b"precious");
+        scratch.write("victim/directory/inside", b"precious");
+        let before = lines(&scratch.path("victim"));
+        attack(&scratch);
+        assert_eq!(lines(&scratch.path("victim")), before, "the victim was changed");
+        let outside: Vec<String> = names(&scratch.0)
+            .into_iter()
+            .filter(|name| !matches!(name.as_str(), "store" | "victim") && !name.ends_with(".tar"))
+            .collect();
+        assert_eq!(outside, [""; 0], "something was written outside");
+    };
+    let answer = std::thread::scope(|scope| scope.spawn(fenced).join());
+    if let Err(panic) = answer {
+        std::panic::resume_unwind(panic);
+    }
+}

@@ -1,0 +1,155 @@
+#!/bin/bash
+# `make bench`: everything beside its floor and beside the engines that are installed here, in interleaved runs.
+#
+#   benches/run.sh [targets] [phases] [peers] [walls]      default: targets phases peers; about two minutes
+#
+# targets: what ctr promises, each beside what it is measured against. phases: how a lifecycle divides up. peers: whole
+# commands of other engines. walls: what the kernel charges for each step of a container (benches/kernel.c).
+# Needs root, a C compiler, libctr (CTR_LIBDIR, else target/release) and a busybox that is linked statically. Python's
+# rows need `import ctr` to work in $PYTHON (python3). What is missing is named and left out.
+# Images are kept in build/bench; everything else lives on a tmpfs in a private mount namespace and is gone afterwards.
+set -u
+here=$(cd "$(dirname "$0")" && pwd)
+top=$(dirname "$here")
+libdir=${CTR_LIBDIR:-${CARGO_TARGET_DIR:-$top/target}/release}
+python=${PYTHON:-python3}
+out=$top/build/bench
+results=$out/results.tsv
+
+stop() { echo "bench: $*" >&2; exit 1; }
+[ "$(id -u)" = 0 ] || stop "needs root: the floor and the other engines do"
+if [ "${CTR_BENCH_NAMESPACE:-}" != private ]; then
+    exec env CTR_BENCH_NAMESPACE=private unshare --mount --propagation private "$0" "$@"
+fi
+[ $# -gt 0 ] || set -- targets phases peers
+wanted() { [[ " $sections " == *" $1 "* ]]; }
+sections="$*"
+have() { command -v "$1" > /dev/null; }
+skip() { printf 'skip\t%s\t%s\n' "$1" "$2" >> "$results"; }
+
+{ mkdir -p "$out/tmp" && : > "$results"; } || stop "cannot write to $out"
+mount -t tmpfs -o mode=0755 ctr-bench "$out/tmp" || stop "cannot mount a tmpfs on $out/tmp"
+tmp=$out/tmp
+
+### programs
+[ -f "$libdir/libctr.so" ] || stop "no $libdir/libctr.so: run make build, or set CTR_LIBDIR"
+[ -f "$top/include/ctr.h" ] || stop "no include/ctr.h"
+cc=${CC:-cc}
+flags=(-std=gnu11 -O2 -Wall -Wextra -Werror)
+$cc "${flags[@]}" -I"$top/include" -o "$out/lifecycle" "$here"/{lifecycle,floor,bench}.c -L"$libdir" -lctr \
+    -Wl,-rpath,"$libdir" -lpthread || exit 1
+$cc "${flags[@]}" -static -o "$out/kernel" "$here"/{kernel,kernel_container,bench}.c || exit 1
+
+### images: a small one of busybox alone, as directory and as tarball, and a Debian of 170 MB
+busybox=$(readlink -f "$(command -v busybox)")
+[ -f "$busybox" ] || stop "no busybox: apt-get install busybox-static"
+ldd "$busybox" > /dev/null 2>&1 && stop "$busybox is linked dynamically: apt-get install busybox-static"
+if [ ! -f "$out/busybox.tar" ]; then
+    mkdir -p "$out"/rootfs/{bin,dev,etc,proc,root,sys,tmp,usr,mnt,srv}
+    cp "$busybox" "$out/rootfs/bin/busybox"
+    for applet in $("$busybox" --list); do
+        [ "$applet" = busybox ] || ln -sf busybox "$out/rootfs/bin/$applet"
+    done
+    echo 'root:x:0:0:root:/root:/bin/sh' > "$out/rootfs/etc/passwd"
+    echo 'root:x:0:' > "$out/rootfs/etc/group"
+    tar -C "$out/rootfs" -cf "$out/busybox.tar.new" . && mv "$out/busybox.tar.new" "$out/busybox.tar" || exit 1
+fi
+large=$out/debian.tar
+if wanted targets && [ ! -f "$large" ] && have mmdebstrap; then
+    echo "bench: making the large image, once" >&2
+    sources=/etc/apt/sources.list.d/debian.sources
+    [ -f "$sources" ] || sources=
+    mmdebstrap --quiet --variant=minbase bookworm "$out/new.tar" $sources > "$out/mmdebstrap.log" 2>&1 &&
+        mv "$out/new.tar" "$large"
+fi
+
+# Images that were unpacked for the bench go when it goes; running containers are written down where they always are.
+export CTR_STORE_DIR=$out/store
+bench() { # MODE [ARGUMENT...]: appends what it prints to the results
+    "$out/lifecycle" "$1" "$out/busybox.tar" "$out/rootfs" "$tmp" "${@:2}" >> "$results" 2> "$out/errors" ||
+        skip "$1" "failed: $(tail -n 1 "$out/errors")"
+}
+
+### runs
+if wanted targets; then
+    for mode in back_to_back pauses crowd exec heap first memory; do bench "$mode"; done
+    if [ -f "$large" ]; then bench large_image "$large"; else skip large_image "mmdebstrap could not make the image"; fi
+    if $python -c 'import ctr' 2> "$out/errors"; then
+        for row in "python_same host" "python_busybox $out/busybox.tar"; do
+            $python "$here/python_run.py" "${row#* }" "${row%% *}" >> "$results" 2> "$out/errors" ||
+                skip "${row%% *}" "failed: $(tail -n 1 "$out/errors")"
+        done
+    else
+        skip python_same "$python has no ctr module"
+    fi
+fi
+wanted phases && { bench phases; bench processor; }
+if wanted targets || wanted peers; then
+    bundle=$tmp/bundle
+    mkdir "$bundle" && "$python" - "$bundle/config.json" "$out/rootfs" << 'END'
+import json, sys
+# The same walls: every namespace (but no user namespace), a memory limit, no seccomp filter.
+kinds = ["pid", "network", "ipc", "uts", "mount", "cgroup"]
+capabilities = ["CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"]
+mounts = [
+    ("/proc", "proc", "proc", []),
+    ("/dev", "tmpfs", "tmpfs", ["nosuid", "strictatime", "mode=755", "size=65536k"]),
+    ("/dev/pts", "devpts", "devpts", ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"]),
+    ("/dev/shm", "tmpfs", "shm", ["nosuid", "noexec", "nodev", "mode=1777", "size=65536k"]),
+    ("/dev/mqueue", "mqueue", "mqueue", ["nosuid", "noexec", "nodev"]),
+    ("/sys", "sysfs", "sysfs", ["nosuid", "noexec", "nodev", "ro"]),
+]
+config = {
+    "ociVersion": "1.0.0",
+    "process": {
+        "user": {"uid": 0, "gid": 0}, "args": ["/bin/true"], "env": ["PATH=/bin"], "cwd": "/", "noNewPrivileges": True,
+        "capabilities": {k: capabilities for k in ("bounding", "effective", "permitted")},
+    },
+    "root": {"path": sys.argv[2], "readonly": False},
+    "hostname": "bench",
+    "mounts": [dict(zip(("destination", "type", "source", "options"), m)) for m in mounts],
+    "linux": {"namespaces": [{"type": k} for k in kinds], "resources": {"memory": {"limit": 64 << 20}}},
+}
+json.dump(config, open(sys.argv[1], "w"))
+END
+    commands=$tmp/commands
+    : > "$commands"
+    have crun && printf 'crun run\tcrun run -b %s ctr-bench\n' "$bundle" >> "$commands"
+    if wanted peers; then
+        have runc && printf 'runc run\trunc run -b %s ctr-bench\n' "$bundle" >> "$commands"
+        have bwrap && printf '%s\tbwrap --unshare-all --bind %s / --proc /proc --dev /dev /bin/true\n' \
+            'bwrap --unshare-all' "$out/rootfs" >> "$commands"
+        if have podman; then
+            podman="podman --root $tmp/podman --runroot $tmp/podman-run --storage-driver overlay"
+            podman="$podman --cgroup-manager cgroupfs --events-backend none"
+            options="--network none --memory 64m --security-opt seccomp=unconfined"
+            # What podman sets by default needs CAP_SYS_RESOURCE.
+            options="$options --ulimit nofile=1024:1024 --ulimit nproc=1000:1000"
+            printf 'podman run\t%s run --rm %s ctr-bench /bin/true\n' "$podman" "$options" >> "$commands"
+        fi
+        for engine in crun runc bwrap podman; do have $engine || skip $engine "is not installed"; done
+    elif ! have crun; then
+        skip "crun run" "crun is not installed"
+    fi
+    # crun of Debian 12 refuses a machine with cgroup v1 controllers beside an empty v2 tree, so the latter is covered
+    # by an empty tmpfs, in one more private mount namespace.
+    export out tmp commands podman=${podman:-}
+    # shellcheck disable=SC2016
+    unshare --mount --propagation private bash -c '
+        [ ! -d /sys/fs/cgroup/memory ] || mount -t tmpfs ctr-bench /sys/fs/cgroup/unified 2> /dev/null
+        [ -z "$podman" ] || $podman import --quiet "$out/busybox.tar" ctr-bench > /dev/null 2>&1
+        "$out/lifecycle" commands "$out/busybox.tar" "$out/rootfs" "$tmp" 20 < "$commands"
+        [ -z "$podman" ] || $podman rmi --all --force > /dev/null 2>&1
+        for group in /sys/fs/cgroup/*/libpod_parent; do
+            [ ! -d "$group" ] || find "$group" -depth -type d -exec rmdir {} \; 2> /dev/null
+        done' >> "$results" 2> "$out/errors" || skip "crun run" "failed: $(tail -n 1 "$out/errors")"
+    mount | awk -v below="$tmp/" 'index($3, below) == 1 { print $3 }' | sort -r | xargs -r umount -l
+fi
+
+### table
+echo "$(uname -r), $(nproc) cpus, load $(cut -d' ' -f1 /proc/loadavg), $(date -u +%Y-%m-%d)"
+awk -F'\t' -f "$here/table.awk" "$results"
+wanted walls && { echo; "$out/kernel" "$out/rootfs" 200; }
+umount -l "$tmp" 2> /dev/null
+rmdir "$tmp" 2> /dev/null
+exit 0

@@ -1,0 +1,63 @@
+# Puts the lines of benches/lifecycle.c and python_run.py into the table of `make bench`.
+
+function target(row, text, beside, unit, sense, limit) {
+    order[++rows] = row
+    what[row] = text; than[row] = beside; units[row] = unit; senses[row] = sense; limits[row] = limit
+}
+
+BEGIN {
+    # unit: ms (from microseconds), KiB, per_s. sense: ratio (ours to the other), rate (the same, more is better),
+    # times (the other to ours, more is better), ours (the value itself).
+    target("back_to_back", "lifecycle, one after another", "floor of the same walls", "ms", "ratio", 1.25)
+    target("crun run", "lifecycle", "crun run, whole process", "ms", "times", 5)
+    target("pauses", "lifecycle, 20 ms between", "floor, 20 ms between", "ms", "ratio", 1.30)
+    target("crowd", "lifecycles, 16 threads at once", "16 processes of the floor", "per_s", "rate", 0.70)
+    target("exec", "exec + wait of busybox true inside", "posix_spawn + waitpid of it", "ms", "ratio", 1.10)
+    target("python_same", "Python: c.run([\"/bin/true\"]), \"host\"", "subprocess.run of it", "ms", "ratio", 1.00)
+    target("python_busybox", "Python: c.run([\"/bin/true\"]), busybox", "subprocess.run", "ms", "ratio", 1.00)
+    target("heap", "lifecycle, caller with 1 GiB of heap", "caller with a small one", "ms", "ratio", 1.05)
+    target("large_image", "create, image of 170 MB, second time", "image of 2 MB", "ms", "ratio", 1.05)
+    target("first", "first create of a process", "floor in the same run", "ms", "ours", 0.6)
+    target("memory_container", "PSS of a container's PID 1", "its RSS", "KiB", "ours", 16)
+    target("memory_zygote", "PSS of the zygote", "its RSS", "KiB", "ours", 16)
+    target("phase_create", "  create", "whole lifecycle", "ms", "share", 0)
+    target("phase_exec_wait", "  exec + wait", "whole lifecycle", "ms", "share", 0)
+    target("phase_destroy", "  destroy", "whole lifecycle", "ms", "share", 0)
+    target("cpu_caller", "  processor time: caller", "of the floor", "ms", "ratio", 0)
+    target("cpu_zygote", "  processor time: zygote", "(the floor has none)", "ms", "ratio", 0)
+    target("cpu_inside", "  processor time: inside", "of the floor", "ms", "ratio", 0)
+    layout = "%-38s %26s  %-34s %29s  %7s  %-7s %s\n"
+}
+
+function side(median, min, p90, unit) {
+    if (unit == "KiB") return sprintf("%d KiB", median)
+    if (unit == "per_s") return sprintf("%.0f/s (%.0f - %.0f)", median, min, p90)
+    return sprintf("%.3f ms (%.2f - %.2f)", median / 1e3, min / 1e3, p90 / 1e3)
+}
+
+$1 == "skip" { reason[$2] = $3; next }
+{
+    seen[$1] = 1; ours[$1] = $2; other[$1] = $5; processes[$1] = $8
+    if (!($1 in what)) { target($1, "lifecycle", $1 ", whole process", "ms", "times", 0) }
+    left[$1] = side($2, $3, $4, units[$1]); right[$1] = side($5, $6, $7, units[$1])
+}
+
+END {
+    printf layout, "what", "ours: median (min - p90)", "beside", "median (min - p90)", "ratio", "target", ""
+    for (i = 1; i <= rows; i++) {
+        row = order[i]
+        if (!(row in seen)) {
+            if (row in reason) printf "%-38s not measured: %s\n", what[row], reason[row]
+            continue
+        }
+        sense = senses[row]; limit = limits[row]; more = sense == "rate" || sense == "times"
+        value = sense == "times" ? other[row] / ours[row] : other[row] ? ours[row] / other[row] : 0
+        judged = sense == "ours" ? ours[row] / (units[row] == "ms" ? 1e3 : 1) : value
+        verdict = !limit ? "" : (more ? judged >= limit : judged <= limit) ? "reached" : "MISSED"
+        goal = !limit ? "" : sprintf(more ? ">= %.4g" : "<= %.4g", limit)
+        if (row == "memory_container" && processes[row] != 1) verdict = verdict ", but " processes[row] " processes"
+        shown = sprintf(sense == "times" ? "%.1f x" : "%.3f", value)
+        printf layout, what[row], left[row], than[row], right[row], shown, goal, verdict
+    }
+    for (row in reason) if (!(row in what)) printf "%-38s %s\n", row, reason[row]
+}

@@ -1,0 +1,917 @@
+/*
+ * ctr.h - a container engine that is a library. SPDX-License-Identifier: MIT OR Apache-2.0
+ *
+ * A container is an isolated set of processes with a file system of its own, made from a tarball, a directory, or this
+ * machine's own /usr ("host"). There is no daemon, no setup and no need to be root. This header is the manual.
+ *
+ *     #include <ctr.h>
+ *     #include <stdio.h>
+ *
+ *     int main(void)
+ *     {
+ *         const char *argv[] = {"/bin/echo", "hello from inside", NULL};
+ *         ctr_container *c;
+ *         ctr_process *p;
+ *         ctr_exit end = {0};
+ *
+ *         if (ctr_create("host", NULL, &c) || ctr_exec(c, argv, NULL, &p) || ctr_process_wait(p, -1, &end))
+ *             return fprintf(stderr, "%s\n", ctr_last_error()), 1;
+ *         ctr_process_free(p);
+ *         ctr_destroy(c);
+ *         return end.code;
+ *     }
+ *
+ *     cc hello.c $(pkg-config --cflags --libs ctr)
+ *
+ * What holds for every function
+ *
+ * Return value: functions that return int answer 0 (or a count, a pid, a descriptor) for success and a negative number
+ *     of enum ctr_error for failure; functions that return a pointer answer NULL. ctr_last_error() then has the story in
+ *     one sentence, ctr_last_errno() and errno the number of errno(3). A success leaves errno as it was. What an out
+ *     parameter points to is 0 or NULL after a failure.
+ * Handles: ctr_container, ctr_process and the others are opaque, and not pointers to memory: NULL, a released handle
+ *     and one of another kind are answered with CTR_ERR_INVALID, they never crash. Each comes from one function and is
+ *     released by one, as written there. A handle means something only in the process that got it.
+ * Strings: in parameters end in NUL, are copied, and stay the caller's. Paths, arguments and environment are bytes;
+ *     names are UTF-8. Strings that are returned belong to the handle unless the function says otherwise.
+ * Descriptors: all are close-on-exec. Those that belong to a handle are not to be closed.
+ * Units: bytes, milliseconds. Numbers of enums are passed as int, so that later releases may add some.
+ * Threads: any thread may call any function at any time, also with a handle that another thread uses or releases: a
+ *     call that is under way keeps it alive to its end. The last failure is kept for each thread of its own.
+ * Signals: no function may be called from a signal handler. No function installs one, blocks signals, or lets the
+ *     caller's SIGCHLD or waitpid(2) see a process of ctr's.
+ * Fork: handles of the parent are not for use in a forked child, which may make its own. Descriptors of the parent's
+ *     containers close when the child calls execve(2).
+ * Stability: functions and numbers are added, never changed or removed; the only struct with a layout, ctr_exit, keeps
+ *     its size. A program that was linked to this release runs with every later one of libctr.so.0.
+ */
+
+
+#ifndef CTR_H
+#define CTR_H
+
+/* Generated from src/ffi by `make header`. Edit the comments there. */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* The release of this header; ctr_version() has the one of the library that runs. */
+#define CTR_VERSION "0.1.0"
+#define CTR_VERSION_MAJOR 0
+#define CTR_VERSION_MINOR 1
+#define CTR_VERSION_PATCH 0
+
+
+/** No limit, wherever a limit is taken or answered. */
+#define CTR_UNLIMITED UINT64_MAX
+
+/**
+ * What a function answers. Numbers are never reused and never change their meaning; later releases may add some, so
+ * treat an unknown negative number as CTR_ERR_SYSTEM. ctr_error_name() has the names.
+ */
+typedef enum ctr_error {
+    /** Success. */
+    CTR_OK = 0,
+    /** A system call failed; ctr_last_errno() says how. */
+    CTR_ERR_SYSTEM = -1,
+    /** An argument is not acceptable, whatever the machine: NULL, a released handle, a value out of range. */
+    CTR_ERR_INVALID = -2,
+    /** No such container, image, program, user or file. */
+    CTR_ERR_NOT_FOUND = -3,
+    /** The name is taken by a running container. */
+    CTR_ERR_NAME_IN_USE = -4,
+    /** The container is gone: destroyed, or its PID 1 was killed. */
+    CTR_ERR_DESTROYED = -5,
+    /** The time given to a wait has passed. */
+    CTR_ERR_TIMED_OUT = -6,
+    /** The machine (its kernel, its settings, this user's rights) does not offer what was asked. */
+    CTR_ERR_UNSUPPORTED = -7,
+    /** The image is not something that can be run: not an archive, cut off, unsafe. */
+    CTR_ERR_BAD_IMAGE = -8,
+    /** The program could not be started inside the container. */
+    CTR_ERR_EXEC = -9,
+    /** The call was interrupted on request. */
+    CTR_ERR_INTERRUPTED = -10,
+    /** A bug in ctr, caught before it reached the caller. Please report it with ctr_last_error(). */
+    CTR_ERR_INTERNAL = -11,
+} ctr_error;
+
+/** Why a process ended: the member reason of ctr_exit. Later releases may add some. */
+typedef enum ctr_reason {
+    /** It returned from main or called exit(3). */
+    CTR_REASON_EXITED = 0,
+    /** A signal ended it. */
+    CTR_REASON_SIGNALED = 1,
+    /** The kernel killed it because the container's memory limit was reached. */
+    CTR_REASON_OUT_OF_MEMORY = 2,
+    /** Its time limit passed; see ctr_exec_config_set_time_limit(). */
+    CTR_REASON_TIMED_OUT = 3,
+    /** The container was destroyed, or its PID 1 was killed, under it. */
+    CTR_REASON_DESTROYED = 4,
+} ctr_reason;
+
+/** The kinds of namespaces, namespaces(7). The numbers are those of CLONE_NEW* in <sched.h>, so either may be used. */
+typedef enum ctr_namespace {
+    /** Clock offsets (CLONE_NEWTIME), time_namespaces(7). The host's unless asked for. */
+    CTR_NS_TIME = 128,
+    /** Mounts (CLONE_NEWNS), mount_namespaces(7). */
+    CTR_NS_MOUNT = 131072,
+    /** The root of the cgroup tree (CLONE_NEWCGROUP), cgroup_namespaces(7). */
+    CTR_NS_CGROUP = 33554432,
+    /** Hostname (CLONE_NEWUTS), uts_namespaces(7). */
+    CTR_NS_UTS = 67108864,
+    /** System V IPC and POSIX message queues (CLONE_NEWIPC), ipc_namespaces(7). */
+    CTR_NS_IPC = 134217728,
+    /** User and group ids and the capabilities over everything else (CLONE_NEWUSER), user_namespaces(7). */
+    CTR_NS_USER = 268435456,
+    /** Process ids (CLONE_NEWPID), pid_namespaces(7). */
+    CTR_NS_PID = 536870912,
+    /** Network interfaces, addresses and ports (CLONE_NEWNET), network_namespaces(7). */
+    CTR_NS_NET = 1073741824,
+} ctr_namespace;
+
+/** Where a namespace comes from, for ctr_config_set_namespace(). */
+typedef enum ctr_namespace_source {
+    /** A new one: the default of every kind but CTR_NS_TIME. */
+    CTR_NS_NEW = 0,
+    /** The caller's own, so no wall at all of this kind. */
+    CTR_NS_HOST = 1,
+} ctr_namespace_source;
+
+/** What happens where no cgroup can be had, for ctr_config_set_cgroup(). */
+typedef enum ctr_cgroup_policy {
+    /** Refuse to create where a limit was asked for, do without where none was. The default. */
+    CTR_CGROUP_AUTO = 0,
+    /** Refuse to create. */
+    CTR_CGROUP_REQUIRED = 1,
+    /** Do without, whatever limits were asked for. */
+    CTR_CGROUP_OPTIONAL = 2,
+    /** Make none. */
+    CTR_CGROUP_OFF = 3,
+} ctr_cgroup_policy;
+
+/** Where a container's changes to its file system go, for ctr_config_set_upper(). */
+typedef enum ctr_upper {
+    /** A private tmpfs(5), counted against the memory limit. The default. */
+    CTR_UPPER_MEMORY = 0,
+    /** A directory in the store, removed when the container is destroyed. */
+    CTR_UPPER_DISK = 1,
+} ctr_upper;
+
+/** How an image that is a directory is used, for ctr_config_set_directory(). */
+typedef enum ctr_directory {
+    /** As the lower layer of an overlay: it is never written to. The default. */
+    CTR_DIRECTORY_LOWER = 0,
+    /** Itself as the root: what the container writes is written there. */
+    CTR_DIRECTORY_DIRECT = 1,
+} ctr_directory;
+
+/** Where a standard stream leads, for ctr_exec_config_set_stdio(). */
+typedef enum ctr_stdio {
+    /** The caller's own stream of that number. The default. */
+    CTR_STDIO_INHERIT = 0,
+    /** /dev/null. */
+    CTR_STDIO_NULL = 1,
+    /** A new pipe; ctr_process_stdin(), ctr_process_stdout() and ctr_process_stderr() give the caller's end. */
+    CTR_STDIO_PIPE = 2,
+    /** For stderr only: wherever stdout leads. */
+    CTR_STDIO_STDOUT = 3,
+} ctr_stdio;
+
+/** The session of a new process, for ctr_exec_config_set_session(). */
+typedef enum ctr_session {
+    /** A new session, setsid(2), and so a new process group. The default. */
+    CTR_SESSION_NEW = 0,
+    /** A new process group, setpgid(2), in the session of the container's PID 1. */
+    CTR_SESSION_GROUP = 1,
+} ctr_session;
+
+/** How a container is made; see ctr_config_new(). */
+typedef struct ctr_config ctr_config;
+
+/** A running container; see ctr_create() and ctr_join(). */
+typedef struct ctr_container ctr_container;
+
+/** What ran at the moment of ctr_list(). */
+typedef struct ctr_container_list ctr_container_list;
+
+/** How a program is started in a container; see ctr_exec_config_new(). */
+typedef struct ctr_exec_config ctr_exec_config;
+
+/** A program that was started in a container; see ctr_exec(). */
+typedef struct ctr_process ctr_process;
+
+/**
+ * How a process ended, and what it used. 128 bytes for good: later releases give a meaning to what is reserved, which
+ * is 0 until then.
+ */
+typedef struct ctr_exit {
+    /** The exit code, or 128 + the signal. */
+    int32_t code;
+    /** The signal that ended it, 0 if none; signal(7). */
+    int32_t signal;
+    /** Why it ended: one of enum ctr_reason. */
+    int32_t reason;
+    /** 0. */
+    int32_t reserved_int;
+    /** CPU time in user mode, in microseconds; getrusage(2). */
+    uint64_t user_us;
+    /** CPU time in the kernel, in microseconds. */
+    uint64_t system_us;
+    /** The largest resident set, in bytes. */
+    uint64_t max_rss;
+    /** 0. */
+    uint64_t reserved[11];
+} ctr_exit;
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+/**
+ * A new configuration: the safe defaults. Every namespace but time's is new, the root is writable and forgotten with
+ * the container, docker's default capabilities, no network but loopback, no limits. What is set is checked by the
+ * function that uses it, not by the setters. One configuration may be used for any number of containers, and changed
+ * or freed as soon as ctr_create() has returned.
+ *
+ * Return value: the configuration, which ctr_config_free() frees; NULL when there is no memory.
+ */
+ctr_config *ctr_config_new(void);
+
+/** Frees a configuration. NULL is allowed. Containers made with it are not affected. */
+void ctr_config_free(ctr_config *config);
+
+/**
+ * The name under which ctr_join() finds the container, and its hostname unless another is set. At most 64 of
+ * a-z A-Z 0-9 _ . - and not starting with a dot or a dash. Default: a random one.
+ *
+ * Return value: 0, or CTR_ERR_INVALID.
+ */
+int ctr_config_set_name(ctr_config *config, const char *name);
+
+/**
+ * The hostname inside, sethostname(2). It needs a UTS namespace that is not the host's. Default: the container's name.
+ *
+ * Return value: 0, or CTR_ERR_INVALID.
+ */
+int ctr_config_set_hostname(ctr_config *config, const char *hostname);
+
+/**
+ * Adds an environment variable, environ(7), for every process of the container. The same name again replaces the
+ * value. Default: PATH and HOME only, nothing of the caller's environment.
+ *
+ * Return value: 0, or CTR_ERR_INVALID.
+ */
+int ctr_config_add_env(ctr_config *config, const char *name, const char *value);
+
+/**
+ * Adds a bind mount, mount(2): the file or directory source of the host appears at target, an absolute path inside
+ * that is made where it is missing. Mounts are made in the order in which they were added. Set-user-ID programs and
+ * device nodes have no effect through it.
+ *
+ * read_only   nothing can be written through it
+ *
+ * Return value: 0, or CTR_ERR_INVALID.
+ */
+int ctr_config_add_mount_bind(ctr_config *config, const char *source, const char *target, bool read_only);
+
+/**
+ * Adds an empty tmpfs(5) at target, an absolute path inside that is made where it is missing.
+ *
+ * size   the most bytes it may hold; CTR_UNLIMITED: half of the machine's memory
+ * mode   the permission bits of its root directory; 0: 01777
+ *
+ * Return value: 0, or CTR_ERR_INVALID.
+ */
+int ctr_config_add_tmpfs(ctr_config *config, const char *target, uint64_t size, uint32_t mode);
+
+/**
+ * The memory limit in bytes, swap not included, cgroups(7). ctr_set_mem_limit() changes it later. Default:
+ * CTR_UNLIMITED.
+ *
+ * Return value: 0, or CTR_ERR_INVALID.
+ */
+int ctr_config_set_memory(ctr_config *config, uint64_t bytes);
+
+/**
+ * The most processes and threads at one time, the pids controller of cgroups(7). ctr_set_pids_limit() changes it later.
+ * Default: CTR_UNLIMITED.
+ *
+ * Return value: 0, or CTR_ERR_INVALID.
+ */
+int ctr_config_set_pids(ctr_config *config, uint64_t count);
+
+/**
+ * What happens where no cgroup can be had: policy is one of enum ctr_cgroup_policy. Default: CTR_CGROUP_AUTO.
+ *
+ * Return value: 0, or CTR_ERR_INVALID.
+ */
+int ctr_config_set_cgroup(ctr_config *config, int policy);
+
+/**
+ * Makes a namespace new or the host's.
+ *
+ * kind     one of enum ctr_namespace (or CLONE_NEW*)
+ * source   one of enum ctr_namespace_source
+ *
+ * Return value: 0, or CTR_ERR_INVALID.
+ */
+int ctr_config_set_namespace(ctr_config *config, int kind, int source);
+
+/**
+ * Joins a namespace of the process pid, setns(2), instead of making one. kind is one of enum ctr_namespace.
+ *
+ * Return value: 0, or CTR_ERR_INVALID.
+ */
+int ctr_config_set_namespace_pid(ctr_config *config, int kind, int32_t pid);
+
+/**
+ * Joins the namespace behind a file, /proc/PID/ns/KIND or a bind mount of such, instead of making one. kind is one of
+ * enum ctr_namespace.
+ *
+ * Return value: 0, or CTR_ERR_INVALID.
+ */
+int ctr_config_set_namespace_path(ctr_config *config, int kind, const char *path);
+
+/**
+ * Joins a namespace of the running container of this name instead of making one. kind is one of enum ctr_namespace.
+ *
+ * Return value: 0, or CTR_ERR_INVALID.
+ */
+int ctr_config_set_namespace_container(ctr_config *config, int kind, const char *name);
+
+/**
+ * Mounts the root read-only. Default: false.
+ *
+ * Return value: 0, or CTR_ERR_INVALID.
+ */
+int ctr_config_set_read_only(ctr_config *config, bool read_only);
+
+/**
+ * Where the container's changes go: one of enum ctr_upper. Default: CTR_UPPER_MEMORY.
+ *
+ * Return value: 0, or CTR_ERR_INVALID.
+ */
+int ctr_config_set_upper(ctr_config *config, int place);
+
+/**
+ * How an image that is a directory is used: one of enum ctr_directory. Default: CTR_DIRECTORY_LOWER.
+ *
+ * Return value: 0, or CTR_ERR_INVALID.
+ */
+int ctr_config_set_directory(ctr_config *config, int how);
+
+/**
+ * Lets the container outlive the process that makes it, until someone destroys it. Default: false, so it ends with that
+ * process, however that ends.
+ *
+ * Return value: 0, or CTR_ERR_INVALID.
+ */
+int ctr_config_set_detached(ctr_config *config, bool detached);
+
+/**
+ * The capabilities that processes inside may have: bit n stands for the capability of number n in
+ * <linux/capability.h>, capabilities(7); 0 for none. They count inside the container's user namespace only. Default:
+ * docker's.
+ *
+ * Return value: 0, or CTR_ERR_INVALID.
+ */
+int ctr_config_set_capabilities(ctr_config *config, uint64_t mask);
+
+/**
+ * Lets programs gain privileges by set-user-ID and file capabilities: no_new_privs of prctl(2) is not set. Default:
+ * false.
+ *
+ * Return value: 0, or CTR_ERR_INVALID.
+ */
+int ctr_config_set_new_privileges(ctr_config *config, bool allowed);
+
+/**
+ * The directory in which running containers are written down. Default: $CTR_STATE_DIR, else /run/ctr for root and
+ * $XDG_RUNTIME_DIR/ctr for others. ctr_join_in() and ctr_list_in() look into another.
+ *
+ * Return value: 0, or CTR_ERR_INVALID.
+ */
+int ctr_config_set_state_dir(ctr_config *config, const char *path);
+
+/**
+ * The directory in which unpacked images are kept. Default: $CTR_STORE_DIR, else /var/lib/ctr for root and
+ * $XDG_DATA_HOME/ctr for others.
+ *
+ * Return value: 0, or CTR_ERR_INVALID.
+ */
+int ctr_config_set_store_dir(ctr_config *config, const char *path);
+
+/**
+ * Makes a container and starts its PID 1, which waits for ctr_exec(). Nothing of the caller's process is changed by it:
+ * no signal handler, working directory, umask or limit, and neither SIGCHLD nor waitpid(2) of the caller sees it.
+ *
+ * image    a tar or tar.gz file, unpacked once and then shared; a directory; or "host": this machine's own /usr, /bin,
+ *          /lib and /etc, read-only
+ * config   see ctr_config_new(); NULL for the safe defaults
+ * out      gets the handle
+ *
+ * The container ends when the process that made it ends, unless ctr_config_set_detached() says otherwise.
+ *
+ * Return value: 0 and the handle in *out, which ctr_destroy() or ctr_close() releases. Else *out is NULL, nothing is left
+ * behind, and the number says: CTR_ERR_NOT_FOUND no such image, CTR_ERR_BAD_IMAGE it is not something that can be run,
+ * CTR_ERR_NAME_IN_USE, CTR_ERR_UNSUPPORTED the machine can't give what the configuration asks for, CTR_ERR_INVALID the
+ * configuration contradicts itself, CTR_ERR_SYSTEM a step failed.
+ */
+int ctr_create(const char *image, const ctr_config *config, ctr_container **out);
+
+/**
+ * A handle on a running container that any process of this user made. It has every right of the creator's handle.
+ *
+ * name   as ctr_config_set_name() set it or ctr_list() gives it
+ *
+ * Return value: 0 and the handle in *out, which ctr_destroy() or ctr_close() releases; CTR_ERR_NOT_FOUND when no
+ * such container runs. *out is NULL then.
+ */
+int ctr_join(const char *name, ctr_container **out);
+
+/**
+ * As ctr_join(), for a container that was made with ctr_config_set_state_dir().
+ *
+ * Return value: as ctr_join().
+ */
+int ctr_join_in(const char *state_dir, const char *name, ctr_container **out);
+
+/**
+ * The namespaces of any process that the kernel lets the caller join, as nsenter(1) enters them: all that differ from
+ * the caller's. ctr_exec() works as in a container; limits and ctr_destroy() do not apply to what ctr did not make.
+ *
+ * Return value: 0 and the handle in *out, which ctr_close() releases; CTR_ERR_NOT_FOUND when there is no such process,
+ * CTR_ERR_SYSTEM with EPERM when it is not the caller's to join. *out is NULL then.
+ */
+int ctr_join_pid(int32_t pid, ctr_container **out);
+
+/**
+ * As ctr_join_pid(), for a chosen set of namespaces.
+ *
+ * namespaces   enum ctr_namespace (or CLONE_NEW*) or'ed together; 0 for all that differ from the caller's
+ *
+ * Return value: as ctr_join_pid().
+ */
+int ctr_join_pid_namespaces(int32_t pid, uint32_t namespaces, ctr_container **out);
+
+/**
+ * Starts a program in a container.
+ *
+ * argv     the program and its arguments, ended by NULL, as execve(2) takes them. A program without a slash is searched
+ *          for in the PATH of the container's environment, inside
+ * config   see ctr_exec_config_new(); NULL for the defaults
+ * out      gets the handle of the process
+ *
+ * Processes that the program leaves behind stay until they end or the container is destroyed; PID 1 reaps them.
+ *
+ * Return value: 0 and the handle in *out, which ctr_process_free() frees. Else *out is NULL and nothing runs:
+ * CTR_ERR_EXEC or CTR_ERR_NOT_FOUND the program, its #! interpreter or its ELF loader can't be started (ENOENT, EACCES,
+ * ENOEXEC, E2BIG and so on; ctr_last_error() names which), CTR_ERR_DESTROYED the container is gone, CTR_ERR_INVALID.
+ */
+int ctr_exec(ctr_container *c, const char *const *argv, const ctr_exec_config *config, ctr_process **out);
+
+/**
+ * Sets the memory limit of a running container, up or down. Where the processes use more than the new limit, the
+ * kernel reclaims; what it can't reclaim makes the call fail and the old limit stays.
+ *
+ * bytes   the limit, swap not included; CTR_UNLIMITED lifts it
+ *
+ * Return value: 0; CTR_ERR_SYSTEM with EBUSY when more than that is in use; CTR_ERR_INVALID for less than the kernel
+ * takes; CTR_ERR_UNSUPPORTED when the container has no memory cgroup; CTR_ERR_DESTROYED.
+ */
+int ctr_set_mem_limit(ctr_container *c, uint64_t bytes);
+
+/**
+ * The memory limit in bytes.
+ *
+ * Return value: 0 and the limit in *bytes, CTR_UNLIMITED where there is none; CTR_ERR_UNSUPPORTED, CTR_ERR_DESTROYED,
+ * CTR_ERR_INVALID.
+ */
+int ctr_mem_limit(ctr_container *c, uint64_t *bytes);
+
+/**
+ * The memory that the container's processes use, as the kernel counts it, in bytes.
+ *
+ * now    gets what is in use
+ * peak   gets the most that ever was; may be NULL
+ *
+ * Return value: 0; CTR_ERR_UNSUPPORTED, CTR_ERR_DESTROYED, CTR_ERR_INVALID.
+ */
+int ctr_mem_usage(ctr_container *c, uint64_t *now, uint64_t *peak);
+
+/**
+ * Sets the most processes and threads that may exist at one time in a running container; further fork(2) and clone(2)
+ * inside fail with EAGAIN. More than that may exist already.
+ *
+ * count   the limit; CTR_UNLIMITED lifts it
+ *
+ * Return value: 0; CTR_ERR_UNSUPPORTED when the container has no pids cgroup; CTR_ERR_DESTROYED, CTR_ERR_INVALID.
+ */
+int ctr_set_pids_limit(ctr_container *c, uint64_t count);
+
+/**
+ * The most processes and threads that may exist at one time.
+ *
+ * Return value: 0 and the limit in *count, CTR_UNLIMITED where there is none; CTR_ERR_UNSUPPORTED, CTR_ERR_DESTROYED,
+ * CTR_ERR_INVALID.
+ */
+int ctr_pids_limit(ctr_container *c, uint64_t *count);
+
+/**
+ * The name that ctr_join() takes.
+ *
+ * Return value: a string that is good until the handle is released, "" for what ctr_join_pid() joined; NULL for a
+ * handle that is none.
+ */
+const char *ctr_name(const ctr_container *c);
+
+/**
+ * The pid of the container's PID 1 on the host; for ctr_join_pid(), the pid that was joined. By the time you use it, it
+ * may be another process's: prefer ctr_pidfd().
+ *
+ * Return value: the pid, or CTR_ERR_INVALID.
+ */
+int32_t ctr_pid(const ctr_container *c);
+
+/**
+ * A descriptor of the container's PID 1, pidfd_open(2): poll(2) says POLLIN when the container has ended.
+ *
+ * Return value: a descriptor that belongs to the handle (don't close it) and is good until the handle is released, or
+ * CTR_ERR_INVALID.
+ */
+int ctr_pidfd(const ctr_container *c);
+
+/**
+ * Whether the container runs: neither destroyed nor ended from outside.
+ *
+ * Return value: 1 or 0, or CTR_ERR_INVALID.
+ */
+int ctr_is_running(const ctr_container *c);
+
+/**
+ * What ctr_create() would do for this image and configuration, wall by wall, as the shell commands that a person would
+ * type to get the same, each with a line that says what it is for. Nothing is made. The arguments are those of
+ * ctr_create().
+ *
+ * Return value: 0 and the text in *text, which ctr_string_free() frees; else what ctr_create() would answer, and *text
+ * is NULL.
+ */
+int ctr_explain(const char *image, const ctr_config *config, char **text);
+
+/**
+ * What was done to make this container; see ctr_explain().
+ *
+ * Return value: 0 and the text in *text, which ctr_string_free() frees; CTR_ERR_INVALID, and *text is NULL.
+ */
+int ctr_explain_container(const ctr_container *c, char **text);
+
+/** Frees a string that ctr_explain() or ctr_explain_container() made. NULL is allowed. free(3) does the same. */
+void ctr_string_free(char *string);
+
+/**
+ * Ends a container: kills every process, reaps them and removes all that was made for it (mounts, cgroups, directories).
+ * In any state. Other handles on it, also in other processes, answer CTR_ERR_DESTROYED from then on; waits for its
+ * processes answer CTR_REASON_DESTROYED. Calls with this handle that other threads are in come to an end.
+ *
+ * The handle is released, whatever the answer.
+ *
+ * Return value: 0, also when it had ended before; CTR_ERR_INVALID for a handle that is none, so also for the second
+ * ctr_destroy() of the same handle; CTR_ERR_SYSTEM when something could not be removed, which the next call of any
+ * process of this user tries again.
+ */
+int ctr_destroy(ctr_container *c);
+
+/**
+ * Releases this handle only: a container that was joined or is detached lives on. One that this process made and that
+ * is not detached is destroyed, as by ctr_destroy().
+ *
+ * Return value: 0, or CTR_ERR_INVALID for a handle that is none.
+ */
+int ctr_close(ctr_container *c);
+
+/**
+ * A new configuration for ctr_exec(). The defaults: user and group 0, the container's environment, / as the working
+ * directory, the caller's stdin, stdout and stderr, a session of its own, no time limit. What is set is checked by
+ * ctr_exec(), not by the setters. One configuration may be used any number of times, and changed or freed as soon as
+ * ctr_exec() has returned.
+ *
+ * Return value: the configuration, which ctr_exec_config_free() frees; NULL when there is no memory.
+ */
+ctr_exec_config *ctr_exec_config_new(void);
+
+/** Frees a configuration. NULL is allowed. Processes started with it are not affected. */
+void ctr_exec_config_free(ctr_exec_config *config);
+
+/**
+ * Adds an environment variable, environ(7), over the container's. The same name again replaces the value.
+ *
+ * Return value: 0, or CTR_ERR_INVALID.
+ */
+int ctr_exec_config_add_env(ctr_exec_config *config, const char *name, const char *value);
+
+/**
+ * Starts from an empty environment instead of the container's. Default: false.
+ *
+ * Return value: 0, or CTR_ERR_INVALID.
+ */
+int ctr_exec_config_set_clear_env(ctr_exec_config *config, bool clear);
+
+/**
+ * The working directory, an absolute path inside. Default: /.
+ *
+ * Return value: 0, or CTR_ERR_INVALID.
+ */
+int ctr_exec_config_set_cwd(ctr_exec_config *config, const char *cwd);
+
+/**
+ * The user: "name", "uid", "name:group" or "uid:gid". Names and supplementary groups come from the image's own
+ * /etc/passwd and /etc/group, passwd(5). Default: "0:0".
+ *
+ * Return value: 0, or CTR_ERR_INVALID.
+ */
+int ctr_exec_config_set_user(ctr_exec_config *config, const char *user);
+
+/**
+ * Where a standard stream leads.
+ *
+ * stream   0, 1 or 2: stdin, stdout, stderr
+ * how      one of enum ctr_stdio
+ *
+ * Return value: 0, or CTR_ERR_INVALID.
+ */
+int ctr_exec_config_set_stdio(ctr_exec_config *config, int stream, int how);
+
+/**
+ * Leads a standard stream to a descriptor of the caller, which is duplicated by each ctr_exec() and stays the caller's.
+ *
+ * stream   0, 1 or 2: stdin, stdout, stderr
+ *
+ * Return value: 0, or CTR_ERR_INVALID.
+ */
+int ctr_exec_config_set_stdio_fd(ctr_exec_config *config, int stream, int fd);
+
+/**
+ * Gives the program one more descriptor: the caller's fd appears inside under the number inside (3 or more). It is
+ * duplicated by each ctr_exec() and stays the caller's. No other descriptor of the caller is ever visible inside.
+ *
+ * Return value: 0, or CTR_ERR_INVALID.
+ */
+int ctr_exec_config_add_fd(ctr_exec_config *config, int fd, int inside);
+
+/**
+ * Gives the program a terminal of its own, pty(7), as stdin, stdout, stderr and controlling terminal;
+ * ctr_process_pty() is the caller's end and ctr_process_resize() changes its size. The standard streams are then not to
+ * be set.
+ *
+ * Return value: 0, or CTR_ERR_INVALID.
+ */
+int ctr_exec_config_set_pty(ctr_exec_config *config, uint16_t rows, uint16_t cols);
+
+/**
+ * The session of the program: one of enum ctr_session. Default: CTR_SESSION_NEW.
+ *
+ * Return value: 0, or CTR_ERR_INVALID.
+ */
+int ctr_exec_config_set_session(ctr_exec_config *config, int session);
+
+/**
+ * Puts the program into an existing process group of the container, setpgid(2).
+ *
+ * pgid   its number inside, as ctr_process_pid() gives it
+ *
+ * Return value: 0, or CTR_ERR_INVALID.
+ */
+int ctr_exec_config_set_process_group(ctr_exec_config *config, int32_t pgid);
+
+/**
+ * Kills the program (SIGKILL) when it has run for so many milliseconds; its ctr_exit then has CTR_REASON_TIMED_OUT. A
+ * negative number is no limit. Default: none.
+ *
+ * Return value: 0, or CTR_ERR_INVALID.
+ */
+int ctr_exec_config_set_time_limit(ctr_exec_config *config, int64_t ms);
+
+/**
+ * Waits until a process has ended. Any number of threads may wait, and once it has ended every call answers the same. No
+ * waitpid(2) of the caller takes the answer away.
+ *
+ * timeout_ms   the longest wait in milliseconds; 0 only looks, a negative number waits for ever
+ * out          gets how it ended; may be NULL
+ *
+ * Return value: 0 when it has ended; CTR_ERR_TIMED_OUT when it still runs; CTR_ERR_INVALID, CTR_ERR_SYSTEM.
+ */
+int ctr_process_wait(ctr_process *p, int timeout_ms, ctr_exit *out);
+
+/**
+ * Sends a signal to a process, kill(2); 0 sends nothing and only checks. It can't hit another process that got the same
+ * pid. One that has ended already is no error.
+ *
+ * Return value: 0; CTR_ERR_INVALID for what is no signal; CTR_ERR_SYSTEM.
+ */
+int ctr_process_kill(ctr_process *p, int signal);
+
+/**
+ * Sends a signal to every process of the process's group, killpg(3).
+ *
+ * Return value: as ctr_process_kill().
+ */
+int ctr_process_kill_group(ctr_process *p, int signal);
+
+/**
+ * Its pid inside the container.
+ *
+ * Return value: the pid, or CTR_ERR_INVALID.
+ */
+int32_t ctr_process_pid(const ctr_process *p);
+
+/**
+ * Its pid on the host. By the time you use it, it may be another process's: prefer ctr_process_pidfd().
+ *
+ * Return value: the pid; CTR_ERR_NOT_FOUND or another error when the process is gone; CTR_ERR_INVALID.
+ */
+int32_t ctr_process_host_pid(const ctr_process *p);
+
+/**
+ * A descriptor of the process, pidfd_open(2): poll(2) says POLLIN when it has ended, so an event loop can watch it.
+ * ctr_process_wait() then says how.
+ *
+ * Return value: a descriptor that belongs to the handle (don't close it) and is good until ctr_process_free(), or
+ * CTR_ERR_INVALID.
+ */
+int ctr_process_pidfd(const ctr_process *p);
+
+/**
+ * A descriptor that is readable, poll(2), once ctr_process_wait() will not block. It comes a moment after that of
+ * ctr_process_pidfd(), with the exit status on its way; watch this one if your loop must never wait.
+ *
+ * Return value: as ctr_process_pidfd().
+ */
+int ctr_process_wait_fd(const ctr_process *p);
+
+/**
+ * Takes the caller's end of the pipe to the process's standard input, where CTR_STDIO_PIPE asked for one. It is
+ * close-on-exec, and the caller's to close(2).
+ *
+ * Return value: the descriptor; CTR_ERR_INVALID when there is none or it was taken before.
+ */
+int ctr_process_stdin(ctr_process *p);
+
+/**
+ * Takes the caller's end of the pipe from the process's standard output; see ctr_process_stdin().
+ *
+ * Return value: as ctr_process_stdin().
+ */
+int ctr_process_stdout(ctr_process *p);
+
+/**
+ * Takes the caller's end of the pipe from the process's standard error; see ctr_process_stdin().
+ *
+ * Return value: as ctr_process_stdin().
+ */
+int ctr_process_stderr(ctr_process *p);
+
+/**
+ * The master side of the process's terminal, pty(7), where ctr_exec_config_set_pty() asked for one. read(2) fails with
+ * EIO when the last process inside has closed its side.
+ *
+ * Return value: a descriptor that belongs to the handle (don't close it) and is good until ctr_process_free();
+ * CTR_ERR_INVALID when there is none.
+ */
+int ctr_process_pty(const ctr_process *p);
+
+/**
+ * Sets the size of the process's terminal, ioctl_tty(2), which sends it SIGWINCH.
+ *
+ * Return value: 0; CTR_ERR_INVALID when it has no terminal; CTR_ERR_SYSTEM.
+ */
+int ctr_process_resize(ctr_process *p, uint16_t rows, uint16_t cols);
+
+/** Frees the handle and the descriptors that belong to it. The process itself runs on. NULL is allowed. */
+void ctr_process_free(ctr_process *p);
+
+/**
+ * The running containers of this user, oldest first, as they are now. What dead owners left is removed on the way.
+ *
+ * Return value: 0 and the list in *out, which ctr_list_free() frees; CTR_ERR_SYSTEM when the state directory can't be
+ * read, CTR_ERR_INVALID. *out is NULL then.
+ */
+int ctr_list(ctr_container_list **out);
+
+/**
+ * As ctr_list(), for the containers that were made with ctr_config_set_state_dir().
+ *
+ * Return value: as ctr_list().
+ */
+int ctr_list_in(const char *state_dir, ctr_container_list **out);
+
+/**
+ * How many containers are in a list; the others take an index from 0 to one less.
+ *
+ * Return value: the number, or CTR_ERR_INVALID.
+ */
+int ctr_list_count(const ctr_container_list *list);
+
+/**
+ * The name of a container, as ctr_join() takes it.
+ *
+ * Return value: a string that is good until ctr_list_free(); NULL when there is no such index.
+ */
+const char *ctr_list_name(const ctr_container_list *list, int index);
+
+/**
+ * What a container was made from, as ctr_create() got it.
+ *
+ * Return value: as ctr_list_name().
+ */
+const char *ctr_list_image(const ctr_container_list *list, int index);
+
+/**
+ * The pid of a container's PID 1 on the host.
+ *
+ * Return value: the pid; CTR_ERR_INVALID when there is no such index.
+ */
+int32_t ctr_list_pid(const ctr_container_list *list, int index);
+
+/**
+ * The pid of the process that made a container.
+ *
+ * Return value: as ctr_list_pid().
+ */
+int32_t ctr_list_owner(const ctr_container_list *list, int index);
+
+/**
+ * When a container was made, in milliseconds since the Epoch, time(7).
+ *
+ * Return value: the time; CTR_ERR_INVALID when there is no such index.
+ */
+int64_t ctr_list_created(const ctr_container_list *list, int index);
+
+/**
+ * Whether a container outlives its owner.
+ *
+ * Return value: 1 or 0; CTR_ERR_INVALID when there is no such index.
+ */
+int ctr_list_detached(const ctr_container_list *list, int index);
+
+/** Frees a list and its strings. NULL is allowed. The containers are not affected. */
+void ctr_list_free(ctr_container_list *list);
+
+/**
+ * This thread's last failure, in one sentence: the step, what it failed on, why, and what to do about it, as in
+ * "mount proc on /proc: EPERM, operation not permitted (...)". In UTF-8.
+ *
+ * The string belongs to ctr and is good until the next call of any ctr function on this thread that fails.
+ *
+ * Return value: never NULL; "" when nothing failed on this thread yet. A success does not clear it.
+ */
+const char *ctr_last_error(void);
+
+/**
+ * The errno(3) behind this thread's last failure. errno itself has the same value when the function that failed
+ * returns; a function that succeeds leaves errno alone.
+ *
+ * Return value: a positive number of errno(3), or 0 when nothing failed on this thread yet.
+ */
+int ctr_last_errno(void);
+
+/**
+ * The step of this thread's last failure, as "mount proc".
+ *
+ * Return value: as ctr_last_error().
+ */
+const char *ctr_last_step(void);
+
+/**
+ * What this thread's last failure happened on: a path, a name, a pid.
+ *
+ * Return value: as ctr_last_error(); "" when there is nothing to name.
+ */
+const char *ctr_last_object(void);
+
+/**
+ * What can be done about this thread's last failure.
+ *
+ * Return value: as ctr_last_error(); "" when nothing is known.
+ */
+const char *ctr_last_mend(void);
+
+/**
+ * The name of a number of enum ctr_error, as "CTR_ERR_NOT_FOUND".
+ *
+ * Return value: a constant string, never NULL; "CTR_ERR_UNKNOWN" for other numbers.
+ */
+const char *ctr_error_name(int code);
+
+/**
+ * The release of the library that runs, as "0.1.0". CTR_VERSION is that of the header.
+ *
+ * Return value: a constant string, never NULL.
+ */
+const char *ctr_version(void);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#endif  /* CTR_H */

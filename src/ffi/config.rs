@@ -1,0 +1,314 @@
+//! ctr_config: how a container is made.
+
+use std::ffi::{c_char, c_int};
+use std::sync::{Mutex, PoisonError};
+
+use super::border::{border, bytes, one_of, text};
+use super::handle::Table;
+use super::types::{
+    ctr_cgroup_policy, ctr_config, ctr_directory, ctr_namespace, ctr_namespace_source, ctr_upper, limit,
+};
+use crate::{CgroupPolicy, Config, DirectoryUse, Mount, Namespace, Namespaces, Result, Upper};
+
+static CONFIGS: Table<Mutex<Config>> = Table::new("config", 1);
+
+/// A new configuration: the safe defaults. Every namespace but time's is new, the root is writable and forgotten with
+/// the container, docker's default capabilities, no network but loopback, no limits. What is set is checked by the
+/// function that uses it, not by the setters. One configuration may be used for any number of containers, and changed
+/// or freed as soon as ctr_create() has returned.
+///
+/// Return value: the configuration, which ctr_config_free() frees; NULL when there is no memory.
+#[unsafe(no_mangle)]
+pub extern "C" fn ctr_config_new() -> *mut ctr_config {
+    border(|| CONFIGS.insert(Mutex::default()))
+}
+
+/// Frees a configuration. NULL is allowed. Containers made with it are not affected.
+#[unsafe(no_mangle)]
+pub extern "C" fn ctr_config_free(config: *mut ctr_config) {
+    border(|| if config.is_null() { Ok(()) } else { CONFIGS.release(config).map(drop) });
+}
+
+/// The name under which ctr_join() finds the container, and its hostname unless another is set. At most 64 of
+/// a-z A-Z 0-9 _ . - and not starting with a dot or a dash. Default: a random one.
+///
+/// Return value: 0, or CTR_ERR_INVALID.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ctr_config_set_name(config: *mut ctr_config, name: *const c_char) -> c_int {
+    // SAFETY: the caller's promise.
+    checked(config, || unsafe { text("name", name) }, |config, name| config.name = Some(name.into()))
+}
+
+/// The hostname inside, sethostname(2). It needs a UTS namespace that is not the host's. Default: the container's name.
+///
+/// Return value: 0, or CTR_ERR_INVALID.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ctr_config_set_hostname(config: *mut ctr_config, hostname: *const c_char) -> c_int {
+    // SAFETY: the caller's promise.
+    checked(
+        config,
+        || unsafe { text("hostname", hostname) },
+        |config, hostname| config.hostname = Some(hostname.into()),
+    )
+}
+
+/// Adds an environment variable, environ(7), for every process of the container. The same name again replaces the
+/// value. Default: PATH and HOME only, nothing of the caller's environment.
+///
+/// Return value: 0, or CTR_ERR_INVALID.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ctr_config_add_env(
+    config: *mut ctr_config,
+    name: *const c_char,
+    value: *const c_char,
+) -> c_int {
+    // SAFETY: the caller's promise.
+    let pair = || Ok(unsafe { (bytes("name", name)?.into(), bytes("value", value)?.into()) });
+    checked(config, pair, |config, pair| config.env.push(pair))
+}
+
+/// Adds a bind mount, mount(2): the file or directory source of the host appears at target, an absolute path inside
+/// that is made where it is missing. Mounts are made in the order in which they were added. Set-user-ID programs and
+/// device nodes have no effect through it.
+///
+/// read_only   nothing can be written through it
+///
+/// Return value: 0, or CTR_ERR_INVALID.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ctr_config_add_mount_bind(
+    config: *mut ctr_config,
+    source: *const c_char,
+    target: *const c_char,
+    read_only: bool,
+) -> c_int {
+    // SAFETY: the caller's promise.
+    let paths = || Ok(unsafe { (bytes("source", source)?.into(), bytes("target", target)?.into()) });
+    checked(config, paths, |config, (source, target)| {
+        config.mounts.push(Mount::Bind { source, target, read_only });
+    })
+}
+
+/// Adds an empty tmpfs(5) at target, an absolute path inside that is made where it is missing.
+///
+/// size   the most bytes it may hold; CTR_UNLIMITED: half of the machine's memory
+/// mode   the permission bits of its root directory; 0: 01777
+///
+/// Return value: 0, or CTR_ERR_INVALID.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ctr_config_add_tmpfs(
+    config: *mut ctr_config,
+    target: *const c_char,
+    size: u64,
+    mode: u32,
+) -> c_int {
+    // SAFETY: the caller's promise.
+    checked(
+        config,
+        || unsafe { bytes("target", target) },
+        |config, target| {
+            let mode = (mode != 0).then_some(mode);
+            config.mounts.push(Mount::Tmpfs { target: target.into(), size: limit(size), mode });
+        },
+    )
+}
+
+/// The memory limit in bytes, swap not included, cgroups(7). ctr_set_mem_limit() changes it later. Default:
+/// CTR_UNLIMITED.
+///
+/// Return value: 0, or CTR_ERR_INVALID.
+#[unsafe(no_mangle)]
+pub extern "C" fn ctr_config_set_memory(config: *mut ctr_config, bytes: u64) -> c_int {
+    set(config, |config| config.memory = limit(bytes))
+}
+
+/// The most processes and threads at one time, the pids controller of cgroups(7). ctr_set_pids_limit() changes it later.
+/// Default: CTR_UNLIMITED.
+///
+/// Return value: 0, or CTR_ERR_INVALID.
+#[unsafe(no_mangle)]
+pub extern "C" fn ctr_config_set_pids(config: *mut ctr_config, count: u64) -> c_int {
+    set(config, |config| config.pids = limit(count))
+}
+
+/// What happens where no cgroup can be had: policy is one of enum ctr_cgroup_policy. Default: CTR_CGROUP_AUTO.
+///
+/// Return value: 0, or CTR_ERR_INVALID.
+#[unsafe(no_mangle)]
+pub extern "C" fn ctr_config_set_cgroup(config: *mut ctr_config, policy: c_int) -> c_int {
+    const POLICIES: [(c_int, CgroupPolicy); 4] = [
+        (ctr_cgroup_policy::CTR_CGROUP_AUTO as c_int, CgroupPolicy::Auto),
+        (ctr_cgroup_policy::CTR_CGROUP_REQUIRED as c_int, CgroupPolicy::Required),
+        (ctr_cgroup_policy::CTR_CGROUP_OPTIONAL as c_int, CgroupPolicy::Optional),
+        (ctr_cgroup_policy::CTR_CGROUP_OFF as c_int, CgroupPolicy::Off),
+    ];
+    checked(config, || one_of("policy", &POLICIES, policy), |config, value| config.cgroup = value)
+}
+
+/// Makes a namespace new or the host's.
+///
+/// kind     one of enum ctr_namespace (or CLONE_NEW*)
+/// source   one of enum ctr_namespace_source
+///
+/// Return value: 0, or CTR_ERR_INVALID.
+#[unsafe(no_mangle)]
+pub extern "C" fn ctr_config_set_namespace(config: *mut ctr_config, kind: c_int, source: c_int) -> c_int {
+    const SOURCES: [(c_int, fn() -> Namespace); 2] = [
+        (ctr_namespace_source::CTR_NS_NEW as c_int, || Namespace::New),
+        (ctr_namespace_source::CTR_NS_HOST as c_int, || Namespace::Host),
+    ];
+    namespace(config, kind, || Ok(one_of("source", &SOURCES, source)?()))
+}
+
+/// Joins a namespace of the process pid, setns(2), instead of making one. kind is one of enum ctr_namespace.
+///
+/// Return value: 0, or CTR_ERR_INVALID.
+#[unsafe(no_mangle)]
+pub extern "C" fn ctr_config_set_namespace_pid(config: *mut ctr_config, kind: c_int, pid: i32) -> c_int {
+    namespace(config, kind, || Ok(Namespace::Pid(pid)))
+}
+
+/// Joins the namespace behind a file, /proc/PID/ns/KIND or a bind mount of such, instead of making one. kind is one of
+/// enum ctr_namespace.
+///
+/// Return value: 0, or CTR_ERR_INVALID.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ctr_config_set_namespace_path(
+    config: *mut ctr_config,
+    kind: c_int,
+    path: *const c_char,
+) -> c_int {
+    // SAFETY: the caller's promise.
+    namespace(config, kind, || Ok(Namespace::Path(unsafe { bytes("path", path) }?.into())))
+}
+
+/// Joins a namespace of the running container of this name instead of making one. kind is one of enum ctr_namespace.
+///
+/// Return value: 0, or CTR_ERR_INVALID.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ctr_config_set_namespace_container(
+    config: *mut ctr_config,
+    kind: c_int,
+    name: *const c_char,
+) -> c_int {
+    // SAFETY: the caller's promise.
+    namespace(config, kind, || Ok(Namespace::Container(unsafe { text("name", name) }?.into())))
+}
+
+/// Mounts the root read-only. Default: false.
+///
+/// Return value: 0, or CTR_ERR_INVALID.
+#[unsafe(no_mangle)]
+pub extern "C" fn ctr_config_set_read_only(config: *mut ctr_config, read_only: bool) -> c_int {
+    set(config, |config| config.read_only = read_only)
+}
+
+/// Where the container's changes go: one of enum ctr_upper. Default: CTR_UPPER_MEMORY.
+///
+/// Return value: 0, or CTR_ERR_INVALID.
+#[unsafe(no_mangle)]
+pub extern "C" fn ctr_config_set_upper(config: *mut ctr_config, place: c_int) -> c_int {
+    const PLACES: [(c_int, Upper); 2] =
+        [(ctr_upper::CTR_UPPER_MEMORY as c_int, Upper::Memory), (ctr_upper::CTR_UPPER_DISK as c_int, Upper::Disk)];
+    checked(config, || one_of("place", &PLACES, place), |config, value| config.upper = value)
+}
+
+/// How an image that is a directory is used: one of enum ctr_directory. Default: CTR_DIRECTORY_LOWER.
+///
+/// Return value: 0, or CTR_ERR_INVALID.
+#[unsafe(no_mangle)]
+pub extern "C" fn ctr_config_set_directory(config: *mut ctr_config, how: c_int) -> c_int {
+    const USES: [(c_int, DirectoryUse); 2] = [
+        (ctr_directory::CTR_DIRECTORY_LOWER as c_int, DirectoryUse::Lower),
+        (ctr_directory::CTR_DIRECTORY_DIRECT as c_int, DirectoryUse::Direct),
+    ];
+    checked(config, || one_of("how", &USES, how), |config, value| config.directory = value)
+}
+
+/// Lets the container outlive the process that makes it, until someone destroys it. Default: false, so it ends with that
+/// process, however that ends.
+///
+/// Return value: 0, or CTR_ERR_INVALID.
+#[unsafe(no_mangle)]
+pub extern "C" fn ctr_config_set_detached(config: *mut ctr_config, detached: bool) -> c_int {
+    set(config, |config| config.detached = detached)
+}
+
+/// The capabilities that processes inside may have: bit n stands for the capability of number n in
+/// <linux/capability.h>, capabilities(7); 0 for none. They count inside the container's user namespace only. Default:
+/// docker's.
+///
+/// Return value: 0, or CTR_ERR_INVALID.
+#[unsafe(no_mangle)]
+pub extern "C" fn ctr_config_set_capabilities(config: *mut ctr_config, mask: u64) -> c_int {
+    set(config, |config| config.capabilities = Some(mask))
+}
+
+/// Lets programs gain privileges by set-user-ID and file capabilities: no_new_privs of prctl(2) is not set. Default:
+/// false.
+///
+/// Return value: 0, or CTR_ERR_INVALID.
+#[unsafe(no_mangle)]
+pub extern "C" fn ctr_config_set_new_privileges(config: *mut ctr_config, allowed: bool) -> c_int {
+    set(config, |config| config.new_privileges = allowed)
+}
+
+/// The directory in which running containers are written down. Default: $CTR_STATE_DIR, else /run/ctr for root and
+/// $XDG_RUNTIME_DIR/ctr for others. ctr_join_in() and ctr_list_in() look into another.
+///
+/// Return value: 0, or CTR_ERR_INVALID.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ctr_config_set_state_dir(config: *mut ctr_config, path: *const c_char) -> c_int {
+    // SAFETY: the caller's promise.
+    checked(config, || unsafe { bytes("path", path) }, |config, path| config.state_dir = Some(path.into()))
+}
+
+/// The directory in which unpacked images are kept. Default: $CTR_STORE_DIR, else /var/lib/ctr for root and
+/// $XDG_DATA_HOME/ctr for others.
+///
+/// Return value: 0, or CTR_ERR_INVALID.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ctr_config_set_store_dir(config: *mut ctr_config, path: *const c_char) -> c_int {
+    // SAFETY: the caller's promise.
+    checked(config, || unsafe { bytes("path", path) }, |config, path| config.store_dir = Some(path.into()))
+}
+
+/// A copy of what a configuration says now; the defaults for NULL.
+pub(super) fn config(config: *const ctr_config) -> Result<Config> {
+    if config.is_null() {
+        return Ok(Config::default());
+    }
+    Ok(CONFIGS.get(config)?.lock().unwrap_or_else(PoisonError::into_inner).clone())
+}
+
+fn set(config: *mut ctr_config, change: impl FnOnce(&mut Config)) -> c_int {
+    checked(config, || Ok(()), |config, ()| change(config))
+}
+
+/// A setter whose value is checked before anything changes.
+fn checked<V>(
+    config: *mut ctr_config,
+    check: impl FnOnce() -> Result<V>,
+    change: impl FnOnce(&mut Config, V),
+) -> c_int {
+    border(|| {
+        let (config, value) = (CONFIGS.get(config)?, check()?);
+        change(&mut config.lock().unwrap_or_else(PoisonError::into_inner), value);
+        Ok(0)
+    })
+}
+
+fn namespace(config: *mut ctr_config, kind: c_int, source: impl FnOnce() -> Result<Namespace>) -> c_int {
+    type Place = fn(&mut Namespaces, Namespace);
+    const PLACES: [(c_int, Place); 8] = [
+        (ctr_namespace::CTR_NS_MOUNT as c_int, |all, one| all.mount = one),
+        (ctr_namespace::CTR_NS_PID as c_int, |all, one| all.pid = one),
+        (ctr_namespace::CTR_NS_USER as c_int, |all, one| all.user = one),
+        (ctr_namespace::CTR_NS_UTS as c_int, |all, one| all.uts = one),
+        (ctr_namespace::CTR_NS_IPC as c_int, |all, one| all.ipc = one),
+        (ctr_namespace::CTR_NS_CGROUP as c_int, |all, one| all.cgroup = one),
+        (ctr_namespace::CTR_NS_NET as c_int, |all, one| all.net = one),
+        (ctr_namespace::CTR_NS_TIME as c_int, |all, one| all.time = Some(one).filter(|one| *one != Namespace::Host)),
+    ];
+    let check = || Ok((one_of("kind", &PLACES, kind)?, source()?));
+    checked(config, check, |config, (place, namespace)| place(&mut config.namespaces, namespace))
+}

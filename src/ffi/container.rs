@@ -1,0 +1,310 @@
+//! ctr_container: create, exec, join, limits, destroy.
+
+use std::ffi::{CString, c_char, c_int};
+use std::os::fd::AsRawFd;
+use std::path::Path;
+
+use super::border::{border, bytes, new_string, out, strings, text};
+use super::config::config as config_of;
+use super::exec_config::exec_config;
+use super::handle::{Ref, Table};
+use super::process::new_process;
+use super::types::{CTR_UNLIMITED, ctr_config, ctr_container, ctr_exec_config, ctr_process, limit};
+use crate::{Container, Error, NamespaceSet, Result};
+
+static CONTAINERS: Table<Handle> = Table::new("container", 3);
+
+struct Handle {
+    container: Container,
+    name: CString,
+}
+
+/// Makes a container and starts its PID 1, which waits for ctr_exec(). Nothing of the caller's process is changed by it:
+/// no signal handler, working directory, umask or limit, and neither SIGCHLD nor waitpid(2) of the caller sees it.
+///
+/// image    a tar or tar.gz file, unpacked once and then shared; a directory; or "host": this machine's own /usr, /bin,
+///          /lib and /etc, read-only
+/// config   see ctr_config_new(); NULL for the safe defaults
+/// out      gets the handle
+///
+/// The container ends when the process that made it ends, unless ctr_config_set_detached() says otherwise.
+///
+/// Return value: 0 and the handle in *out, which ctr_destroy() or ctr_close() releases. Else *out is NULL, nothing is left
+/// behind, and the number says: CTR_ERR_NOT_FOUND no such image, CTR_ERR_BAD_IMAGE it is not something that can be run,
+/// CTR_ERR_NAME_IN_USE, CTR_ERR_UNSUPPORTED the machine can't give what the configuration asks for, CTR_ERR_INVALID the
+/// configuration contradicts itself, CTR_ERR_SYSTEM a step failed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ctr_create(
+    image: *const c_char,
+    config: *const ctr_config,
+    out: *mut *mut ctr_container,
+) -> c_int {
+    border(|| {
+        // SAFETY: the caller's promise.
+        let (out, image) = unsafe { (self::out("out", out)?, bytes("image", image)?) };
+        *out = new_handle(Container::create(image, &config_of(config)?)?)?;
+        Ok(0)
+    })
+}
+
+/// A handle on a running container that any process of this user made. It has every right of the creator's handle.
+///
+/// name   as ctr_config_set_name() set it or ctr_list() gives it
+///
+/// Return value: 0 and the handle in *out, which ctr_destroy() or ctr_close() releases; CTR_ERR_NOT_FOUND when no
+/// such container runs. *out is NULL then.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ctr_join(name: *const c_char, out: *mut *mut ctr_container) -> c_int {
+    border(|| {
+        // SAFETY: the caller's promise.
+        let (out, name) = unsafe { (self::out("out", out)?, text("name", name)?) };
+        *out = new_handle(Container::join(name)?)?;
+        Ok(0)
+    })
+}
+
+/// As ctr_join(), for a container that was made with ctr_config_set_state_dir().
+///
+/// Return value: as ctr_join().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ctr_join_in(
+    state_dir: *const c_char,
+    name: *const c_char,
+    out: *mut *mut ctr_container,
+) -> c_int {
+    border(|| {
+        // SAFETY: the caller's promise.
+        let (out, dir, name) = unsafe { (self::out("out", out)?, bytes("state_dir", state_dir)?, text("name", name)?) };
+        *out = new_handle(Container::join_in(Path::new(dir), name)?)?;
+        Ok(0)
+    })
+}
+
+/// The namespaces of any process that the kernel lets the caller join, as nsenter(1) enters them: all that differ from
+/// the caller's. ctr_exec() works as in a container, and what it started ends with the handle; limits do not apply to
+/// what ctr did not make, and the process itself is never touched.
+///
+/// Return value: 0 and the handle in *out, which ctr_close() releases; CTR_ERR_NOT_FOUND when there is no such process,
+/// CTR_ERR_SYSTEM with EPERM when it is not the caller's to join. *out is NULL then.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ctr_join_pid(pid: i32, out: *mut *mut ctr_container) -> c_int {
+    // SAFETY: the caller's promise.
+    unsafe { ctr_join_pid_namespaces(pid, NamespaceSet::ALL.0, out) }
+}
+
+/// As ctr_join_pid(), for a chosen set of namespaces.
+///
+/// namespaces   enum ctr_namespace (or CLONE_NEW*) or'ed together; 0 for all that differ from the caller's
+///
+/// Return value: as ctr_join_pid().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ctr_join_pid_namespaces(pid: i32, namespaces: u32, out: *mut *mut ctr_container) -> c_int {
+    border(|| {
+        // SAFETY: the caller's promise.
+        let out = unsafe { self::out("out", out) }?;
+        *out = new_handle(Container::join_pid(pid, NamespaceSet(namespaces))?)?;
+        Ok(0)
+    })
+}
+
+/// Starts a program in a container.
+///
+/// argv     the program and its arguments, ended by NULL, as execve(2) takes them. A program without a slash is searched
+///          for in the PATH of the container's environment, inside
+/// config   see ctr_exec_config_new(); NULL for the defaults
+/// out      gets the handle of the process
+///
+/// Processes that the program leaves behind stay until they end or the container is destroyed; PID 1 reaps them.
+///
+/// Return value: 0 and the handle in *out, which ctr_process_free() frees. Else *out is NULL and nothing runs:
+/// CTR_ERR_EXEC or CTR_ERR_NOT_FOUND the program, its #! interpreter or its ELF loader can't be started (ENOENT, EACCES,
+/// ENOEXEC, E2BIG and so on; ctr_last_error() names which), CTR_ERR_DESTROYED the container is gone, CTR_ERR_INVALID.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ctr_exec(
+    c: *mut ctr_container,
+    argv: *const *const c_char,
+    config: *const ctr_exec_config,
+    out: *mut *mut ctr_process,
+) -> c_int {
+    border(|| {
+        // SAFETY: the caller's promise.
+        let (out, argv) = unsafe { (self::out("out", out)?, strings("argv", argv)?) };
+        let c = container(c)?;
+        *out = new_process(c.container.exec(argv, &exec_config(config)?)?)?;
+        Ok(0)
+    })
+}
+
+/// Sets the memory limit of a running container, up or down. Where the processes use more than the new limit, the
+/// kernel reclaims; what it can't reclaim makes the call fail and the old limit stays.
+///
+/// bytes   the limit, swap not included; CTR_UNLIMITED lifts it
+///
+/// Return value: 0; CTR_ERR_SYSTEM with EBUSY when more than that is in use; CTR_ERR_INVALID for less than the kernel
+/// takes; CTR_ERR_UNSUPPORTED when the container has no memory cgroup; CTR_ERR_DESTROYED.
+#[unsafe(no_mangle)]
+pub extern "C" fn ctr_set_mem_limit(c: *mut ctr_container, bytes: u64) -> c_int {
+    border(|| container(c)?.container.set_memory_limit(limit(bytes)).map(|()| 0))
+}
+
+/// The memory limit in bytes.
+///
+/// Return value: 0 and the limit in *bytes, CTR_UNLIMITED where there is none; CTR_ERR_UNSUPPORTED, CTR_ERR_DESTROYED,
+/// CTR_ERR_INVALID.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ctr_mem_limit(c: *mut ctr_container, bytes: *mut u64) -> c_int {
+    border(|| {
+        // SAFETY: the caller's promise.
+        let bytes = unsafe { out("bytes", bytes) }?;
+        *bytes = container(c)?.container.memory_limit()?.unwrap_or(CTR_UNLIMITED);
+        Ok(0)
+    })
+}
+
+/// The memory that the container's processes use, as the kernel counts it, in bytes.
+///
+/// now    gets what is in use
+/// peak   gets the most that ever was; may be NULL
+///
+/// Return value: 0; CTR_ERR_UNSUPPORTED, CTR_ERR_DESTROYED, CTR_ERR_INVALID.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ctr_mem_usage(c: *mut ctr_container, now: *mut u64, peak: *mut u64) -> c_int {
+    border(|| {
+        let mut unused = 0;
+        let peak = if peak.is_null() { &raw mut unused } else { peak };
+        // SAFETY: the caller's promise, and `unused` lives here.
+        let (now, peak) = unsafe { (out("now", now)?, out("peak", peak)?) };
+        (*now, *peak) = container(c)?.container.memory_usage()?;
+        Ok(0)
+    })
+}
+
+/// Sets the most processes and threads that may exist at one time in a running container; further fork(2) and clone(2)
+/// inside fail with EAGAIN. More than that may exist already.
+///
+/// count   the limit; CTR_UNLIMITED lifts it
+///
+/// Return value: 0; CTR_ERR_UNSUPPORTED when the container has no pids cgroup; CTR_ERR_DESTROYED, CTR_ERR_INVALID.
+#[unsafe(no_mangle)]
+pub extern "C" fn ctr_set_pids_limit(c: *mut ctr_container, count: u64) -> c_int {
+    border(|| container(c)?.container.set_pids_limit(limit(count)).map(|()| 0))
+}
+
+/// The most processes and threads that may exist at one time.
+///
+/// Return value: 0 and the limit in *count, CTR_UNLIMITED where there is none; CTR_ERR_UNSUPPORTED, CTR_ERR_DESTROYED,
+/// CTR_ERR_INVALID.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ctr_pids_limit(c: *mut ctr_container, count: *mut u64) -> c_int {
+    border(|| {
+        // SAFETY: the caller's promise.
+        let count = unsafe { out("count", count) }?;
+        *count = container(c)?.container.pids_limit()?.unwrap_or(CTR_UNLIMITED);
+        Ok(0)
+    })
+}
+
+/// The name that ctr_join() takes.
+///
+/// Return value: a string that is good until the handle is released, "" for what ctr_join_pid() joined; NULL for a
+/// handle that is none.
+#[unsafe(no_mangle)]
+pub extern "C" fn ctr_name(c: *const ctr_container) -> *const c_char {
+    border(|| Ok(container(c)?.name.as_ptr()))
+}
+
+/// The pid of the container's PID 1 on the host; for ctr_join_pid(), of the process of ours that starts programs in those
+/// namespaces. By the time you use it, it may be another process's: prefer ctr_pidfd().
+///
+/// Return value: the pid, or CTR_ERR_INVALID.
+#[unsafe(no_mangle)]
+pub extern "C" fn ctr_pid(c: *const ctr_container) -> i32 {
+    border(|| Ok(container(c)?.container.pid()))
+}
+
+/// A descriptor of the container's PID 1, pidfd_open(2): poll(2) says POLLIN when the container has ended.
+///
+/// Return value: a descriptor that belongs to the handle (don't close it) and is good until the handle is released, or
+/// CTR_ERR_INVALID.
+#[unsafe(no_mangle)]
+pub extern "C" fn ctr_pidfd(c: *const ctr_container) -> c_int {
+    border(|| Ok(container(c)?.container.pidfd().as_raw_fd()))
+}
+
+/// Whether the container runs: neither destroyed nor ended from outside.
+///
+/// Return value: 1 or 0, or CTR_ERR_INVALID.
+#[unsafe(no_mangle)]
+pub extern "C" fn ctr_is_running(c: *const ctr_container) -> c_int {
+    border(|| Ok(container(c)?.container.is_running().into()))
+}
+
+/// What ctr_create() would do for this image and configuration, wall by wall, as the shell commands that a person would
+/// type to get the same, each with a line that says what it is for. Nothing is made, but the image is unpacked into the
+/// store. The arguments are those of ctr_create().
+///
+/// Return value: 0 and the text in *text, which ctr_string_free() frees; else what ctr_create() would answer, and *text
+/// is NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ctr_explain(image: *const c_char, config: *const ctr_config, text: *mut *mut c_char) -> c_int {
+    border(|| {
+        // SAFETY: the caller's promise.
+        let (text, image) = unsafe { (out("text", text)?, bytes("image", image)?) };
+        *text = new_string(&crate::explain(image, &config_of(config)?)?)?;
+        Ok(0)
+    })
+}
+
+/// What was done to make this container; see ctr_explain().
+///
+/// Return value: 0 and the text in *text, which ctr_string_free() frees; CTR_ERR_UNSUPPORTED for what another process made
+/// or ctr_join_pid() joined; CTR_ERR_INVALID. *text is NULL then.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ctr_explain_container(c: *const ctr_container, text: *mut *mut c_char) -> c_int {
+    border(|| {
+        // SAFETY: the caller's promise.
+        let text = unsafe { out("text", text) }?;
+        *text = new_string(&container(c)?.container.explain()?)?;
+        Ok(0)
+    })
+}
+
+/// Frees a string that ctr_explain() or ctr_explain_container() made. NULL is allowed. free(3) does the same.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ctr_string_free(string: *mut c_char) {
+    // SAFETY: NULL or from calloc, by the caller's promise.
+    unsafe { libc::free(string.cast()) }
+}
+
+/// Ends a container: kills every process, reaps them and removes all that was made for it (mounts, cgroups, directories).
+/// In any state. Other handles on it, also in other processes, answer CTR_ERR_DESTROYED from then on; waits for its
+/// processes answer CTR_REASON_DESTROYED. Calls with this handle that other threads are in come to an end.
+///
+/// The handle is released, whatever the answer.
+///
+/// Return value: 0, also when it had ended before; CTR_ERR_INVALID for a handle that is none, so also for the second
+/// ctr_destroy() of the same handle; CTR_ERR_SYSTEM when something could not be removed, which the next call of any
+/// process of this user tries again.
+#[unsafe(no_mangle)]
+pub extern "C" fn ctr_destroy(c: *mut ctr_container) -> c_int {
+    border(|| CONTAINERS.release(c)?.container.destroy().map(|()| 0))
+}
+
+/// Releases this handle only: a container that was joined or is detached lives on. One that this process made and that
+/// is not detached is destroyed, as by ctr_destroy().
+///
+/// Return value: 0, or CTR_ERR_INVALID for a handle that is none.
+#[unsafe(no_mangle)]
+pub extern "C" fn ctr_close(c: *mut ctr_container) -> c_int {
+    border(|| CONTAINERS.release(c).map(|_| 0))
+}
+
+fn container(c: *const ctr_container) -> Result<Ref<'static, Handle>> {
+    CONTAINERS.get(c)
+}
+
+fn new_handle(container: Container) -> Result<*mut ctr_container> {
+    let name = CString::new(container.name())
+        .map_err(|_| Error::invalid("read the name of a container", container.name(), "it has a NUL in it"))?;
+    CONTAINERS.insert(Handle { container, name })
+}

@@ -1,0 +1,183 @@
+//! ctr_exec_config: how a program is started in a container.
+
+use std::ffi::{c_char, c_int};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use super::border::{border, bytes, one_of, text};
+use super::handle::Table;
+use super::types::{ctr_exec_config, ctr_session, ctr_stdio};
+use crate::{ExecConfig, Result, Session, Stdio, Winsize};
+
+static EXEC_CONFIGS: Table<Mutex<ExecConfig>> = Table::new("exec_config", 2);
+
+/// A new configuration for ctr_exec(). The defaults: the user and working directory that the image names, else 0:0 and /;
+/// the container's environment; the caller's stdin, stdout and stderr; a session of its own; no time limit. What is set is checked by
+/// ctr_exec(), not by the setters. One configuration may be used any number of times, and changed or freed as soon as
+/// ctr_exec() has returned.
+///
+/// Return value: the configuration, which ctr_exec_config_free() frees; NULL when there is no memory.
+#[unsafe(no_mangle)]
+pub extern "C" fn ctr_exec_config_new() -> *mut ctr_exec_config {
+    border(|| EXEC_CONFIGS.insert(Mutex::default()))
+}
+
+/// Frees a configuration. NULL is allowed. Processes started with it are not affected.
+#[unsafe(no_mangle)]
+pub extern "C" fn ctr_exec_config_free(config: *mut ctr_exec_config) {
+    border(|| if config.is_null() { Ok(()) } else { EXEC_CONFIGS.release(config).map(drop) });
+}
+
+/// Adds an environment variable, environ(7), over the container's. The same name again replaces the value.
+///
+/// Return value: 0, or CTR_ERR_INVALID.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ctr_exec_config_add_env(
+    config: *mut ctr_exec_config,
+    name: *const c_char,
+    value: *const c_char,
+) -> c_int {
+    // SAFETY: the caller's promise.
+    let pair = || Ok(unsafe { (bytes("name", name)?.into(), bytes("value", value)?.into()) });
+    checked(config, pair, |config, pair| config.env.push(pair))
+}
+
+/// Starts from an empty environment instead of the container's. Default: false.
+///
+/// Return value: 0, or CTR_ERR_INVALID.
+#[unsafe(no_mangle)]
+pub extern "C" fn ctr_exec_config_set_clear_env(config: *mut ctr_exec_config, clear: bool) -> c_int {
+    set(config, |config| config.clear_env = clear)
+}
+
+/// The working directory, an absolute path inside. Default: the image's, else /.
+///
+/// Return value: 0, or CTR_ERR_INVALID.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ctr_exec_config_set_cwd(config: *mut ctr_exec_config, cwd: *const c_char) -> c_int {
+    // SAFETY: the caller's promise.
+    checked(config, || unsafe { bytes("cwd", cwd) }, |config, cwd| config.cwd = Some(cwd.into()))
+}
+
+/// The user: "name", "uid", "name:group" or "uid:gid". Names and supplementary groups come from the image's own
+/// /etc/passwd and /etc/group, passwd(5). Default: the image's, else "0:0".
+///
+/// Return value: 0, or CTR_ERR_INVALID.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ctr_exec_config_set_user(config: *mut ctr_exec_config, user: *const c_char) -> c_int {
+    // SAFETY: the caller's promise.
+    checked(config, || unsafe { text("user", user) }, |config, user| config.user = Some(user.into()))
+}
+
+/// Where a standard stream leads.
+///
+/// stream   0, 1 or 2: stdin, stdout, stderr
+/// how      one of enum ctr_stdio
+///
+/// Return value: 0, or CTR_ERR_INVALID.
+#[unsafe(no_mangle)]
+pub extern "C" fn ctr_exec_config_set_stdio(config: *mut ctr_exec_config, stream: c_int, how: c_int) -> c_int {
+    const KINDS: [(c_int, Stdio); 4] = [
+        (ctr_stdio::CTR_STDIO_INHERIT as c_int, Stdio::Inherit),
+        (ctr_stdio::CTR_STDIO_NULL as c_int, Stdio::Null),
+        (ctr_stdio::CTR_STDIO_PIPE as c_int, Stdio::Pipe),
+        (ctr_stdio::CTR_STDIO_STDOUT as c_int, Stdio::Stdout),
+    ];
+    stdio(config, stream, || one_of("how", &KINDS, how))
+}
+
+/// Leads a standard stream to a descriptor of the caller, which is duplicated by each ctr_exec() and stays the caller's.
+///
+/// stream   0, 1 or 2: stdin, stdout, stderr
+///
+/// Return value: 0, or CTR_ERR_INVALID.
+#[unsafe(no_mangle)]
+pub extern "C" fn ctr_exec_config_set_stdio_fd(config: *mut ctr_exec_config, stream: c_int, fd: c_int) -> c_int {
+    stdio(config, stream, || Ok(Stdio::Fd(fd)))
+}
+
+/// Gives the program one more descriptor, at most 12: the caller's fd appears inside under the number inside, 3 to 1023. It
+/// is duplicated by each ctr_exec() and stays the caller's. No other descriptor of the caller is ever visible inside.
+///
+/// Return value: 0, or CTR_ERR_INVALID.
+#[unsafe(no_mangle)]
+pub extern "C" fn ctr_exec_config_add_fd(config: *mut ctr_exec_config, fd: c_int, inside: c_int) -> c_int {
+    set(config, |config| config.fds.push((fd, inside)))
+}
+
+/// Gives the program a terminal of its own, pty(7), as stdin, stdout, stderr and controlling terminal;
+/// ctr_process_pty() is the caller's end and ctr_process_resize() changes its size. The standard streams are then not to
+/// be set. TERM is the caller's, unless it is set.
+///
+/// Return value: 0, or CTR_ERR_INVALID.
+#[unsafe(no_mangle)]
+pub extern "C" fn ctr_exec_config_set_pty(config: *mut ctr_exec_config, rows: u16, cols: u16) -> c_int {
+    set(config, |config| config.pty = Some(Winsize { rows, cols }))
+}
+
+/// The session of the program: one of enum ctr_session. Default: CTR_SESSION_NEW.
+///
+/// Return value: 0, or CTR_ERR_INVALID.
+#[unsafe(no_mangle)]
+pub extern "C" fn ctr_exec_config_set_session(config: *mut ctr_exec_config, session: c_int) -> c_int {
+    const KINDS: [(c_int, Session); 2] = [
+        (ctr_session::CTR_SESSION_NEW as c_int, Session::New),
+        (ctr_session::CTR_SESSION_GROUP as c_int, Session::Group),
+    ];
+    checked(config, || one_of("session", &KINDS, session), |config, value| config.session = value)
+}
+
+/// Puts the program into an existing process group of the container, setpgid(2).
+///
+/// pgid   its number inside, as ctr_process_pid() gives it
+///
+/// Return value: 0, or CTR_ERR_INVALID.
+#[unsafe(no_mangle)]
+pub extern "C" fn ctr_exec_config_set_process_group(config: *mut ctr_exec_config, pgid: i32) -> c_int {
+    set(config, |config| config.session = Session::Join(pgid))
+}
+
+/// Kills the program (SIGKILL) when it has run for so many milliseconds; its ctr_exit then has CTR_REASON_TIMED_OUT. A
+/// negative number is no limit. Default: none.
+///
+/// Return value: 0, or CTR_ERR_INVALID.
+#[unsafe(no_mangle)]
+pub extern "C" fn ctr_exec_config_set_time_limit(config: *mut ctr_exec_config, ms: i64) -> c_int {
+    set(config, |config| config.time_limit = u64::try_from(ms).ok().map(Duration::from_millis))
+}
+
+/// A copy of what a configuration says now; the defaults for NULL.
+pub(super) fn exec_config(config: *const ctr_exec_config) -> Result<ExecConfig> {
+    if config.is_null() {
+        return Ok(ExecConfig::default());
+    }
+    Ok(EXEC_CONFIGS.get(config)?.lock().unwrap_or_else(PoisonError::into_inner).clone())
+}
+
+fn set(config: *mut ctr_exec_config, change: impl FnOnce(&mut ExecConfig)) -> c_int {
+    checked(config, || Ok(()), |config, ()| change(config))
+}
+
+/// A setter whose value is checked before anything changes.
+fn checked<V>(
+    config: *mut ctr_exec_config,
+    check: impl FnOnce() -> Result<V>,
+    change: impl FnOnce(&mut ExecConfig, V),
+) -> c_int {
+    border(|| {
+        let (config, value) = (EXEC_CONFIGS.get(config)?, check()?);
+        change(&mut config.lock().unwrap_or_else(PoisonError::into_inner), value);
+        Ok(0)
+    })
+}
+
+fn stdio(config: *mut ctr_exec_config, stream: c_int, how: impl FnOnce() -> Result<Stdio>) -> c_int {
+    type Place = fn(&mut ExecConfig, Stdio);
+    const PLACES: [(c_int, Place); 3] = [
+        (0, |config, how| config.stdin = how),
+        (1, |config, how| config.stdout = how),
+        (2, |config, how| config.stderr = how),
+    ];
+    let check = || Ok((one_of("stream", &PLACES, stream)?, how()?));
+    checked(config, check, |config, (place, how)| place(config, how))
+}

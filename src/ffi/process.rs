@@ -1,0 +1,159 @@
+//! ctr_process: a program that was started in a container.
+
+use std::ffi::c_int;
+use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd};
+use std::time::Duration;
+
+use super::border::{border, out};
+use super::handle::{Ref, Table};
+use super::types::{ctr_exit, ctr_process};
+use crate::{Error, ErrorCode, Process, Result, Winsize};
+
+static PROCESSES: Table<Process> = Table::new("process", 4);
+
+/// Waits until a process has ended. Any number of threads may wait, and once it has ended every call answers the same. No
+/// waitpid(2) of the caller takes the answer away.
+///
+/// timeout_ms   the longest wait in milliseconds; 0 only looks, a negative number waits for ever
+/// out          gets how it ended; may be NULL
+///
+/// Return value: 0 when it has ended; CTR_ERR_TIMED_OUT when it still runs; CTR_ERR_INVALID, CTR_ERR_SYSTEM.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ctr_process_wait(p: *mut ctr_process, timeout_ms: c_int, out: *mut ctr_exit) -> c_int {
+    border(|| {
+        // SAFETY: the caller's promise.
+        let out = if out.is_null() { None } else { Some(unsafe { self::out("out", out) }?) };
+        let timeout = u64::try_from(timeout_ms).ok().map(Duration::from_millis);
+        let exit = process(p)?.wait(timeout)?.ok_or_else(|| still_runs(timeout_ms))?;
+        out.into_iter().for_each(|out| *out = exit.into());
+        Ok(0)
+    })
+}
+
+/// Sends a signal to a process, kill(2); 0 sends nothing and only checks. It can't hit another process that got the same
+/// pid. One that has ended already is no error.
+///
+/// Return value: 0; CTR_ERR_INVALID for what is no signal; CTR_ERR_SYSTEM.
+#[unsafe(no_mangle)]
+pub extern "C" fn ctr_process_kill(p: *mut ctr_process, signal: c_int) -> c_int {
+    border(|| process(p)?.kill(signal).map(|()| 0))
+}
+
+/// Sends a signal to every process of the process's group, killpg(3).
+///
+/// Return value: as ctr_process_kill().
+#[unsafe(no_mangle)]
+pub extern "C" fn ctr_process_kill_group(p: *mut ctr_process, signal: c_int) -> c_int {
+    border(|| process(p)?.kill_group(signal).map(|()| 0))
+}
+
+/// Its pid inside the container.
+///
+/// Return value: the pid, or CTR_ERR_INVALID.
+#[unsafe(no_mangle)]
+pub extern "C" fn ctr_process_pid(p: *const ctr_process) -> i32 {
+    border(|| Ok(process(p)?.pid()))
+}
+
+/// Its pid on the host. By the time you use it, it may be another process's: prefer ctr_process_pidfd().
+///
+/// Return value: the pid; CTR_ERR_NOT_FOUND or another error when the process is gone; CTR_ERR_INVALID.
+#[unsafe(no_mangle)]
+pub extern "C" fn ctr_process_host_pid(p: *const ctr_process) -> i32 {
+    border(|| process(p)?.host_pid())
+}
+
+/// A descriptor of the process, pidfd_open(2): poll(2) says POLLIN when it has ended, so an event loop can watch it.
+/// ctr_process_wait() then says how.
+///
+/// Return value: a descriptor that belongs to the handle (don't close it) and is good until ctr_process_free(), or
+/// CTR_ERR_INVALID.
+#[unsafe(no_mangle)]
+pub extern "C" fn ctr_process_pidfd(p: *const ctr_process) -> c_int {
+    border(|| Ok(process(p)?.pidfd().as_raw_fd()))
+}
+
+/// A descriptor that is readable, poll(2), once ctr_process_wait() will not block. It comes a moment after that of
+/// ctr_process_pidfd(), with the exit status on its way; watch this one if your loop must never wait.
+///
+/// Return value: as ctr_process_pidfd().
+#[unsafe(no_mangle)]
+pub extern "C" fn ctr_process_wait_fd(p: *const ctr_process) -> c_int {
+    border(|| Ok(process(p)?.wait_fd().as_raw_fd()))
+}
+
+/// Takes the caller's end of the pipe to the process's standard input, where CTR_STDIO_PIPE asked for one. It is
+/// close-on-exec, and the caller's to close(2).
+///
+/// Return value: the descriptor; CTR_ERR_INVALID when there is none or it was taken before.
+#[unsafe(no_mangle)]
+pub extern "C" fn ctr_process_stdin(p: *mut ctr_process) -> c_int {
+    border(|| taken("stdin", process(p)?.take_stdin()))
+}
+
+/// Takes the caller's end of the pipe from the process's standard output; see ctr_process_stdin().
+///
+/// Return value: as ctr_process_stdin().
+#[unsafe(no_mangle)]
+pub extern "C" fn ctr_process_stdout(p: *mut ctr_process) -> c_int {
+    border(|| taken("stdout", process(p)?.take_stdout()))
+}
+
+/// Takes the caller's end of the pipe from the process's standard error; see ctr_process_stdin().
+///
+/// Return value: as ctr_process_stdin().
+#[unsafe(no_mangle)]
+pub extern "C" fn ctr_process_stderr(p: *mut ctr_process) -> c_int {
+    border(|| taken("stderr", process(p)?.take_stderr()))
+}
+
+/// The master side of the process's terminal, pty(7), where ctr_exec_config_set_pty() asked for one. read(2) fails with
+/// EIO when the last process inside has closed its side.
+///
+/// Return value: a descriptor that belongs to the handle (don't close it) and is good until ctr_process_free();
+/// CTR_ERR_INVALID when there is none.
+#[unsafe(no_mangle)]
+pub extern "C" fn ctr_process_pty(p: *const ctr_process) -> c_int {
+    border(|| process(p)?.pty().map(|fd| fd.as_raw_fd()).ok_or_else(|| missing("pty", "the process has no terminal")))
+}
+
+/// Sets the size of the process's terminal, ioctl_tty(2), which sends it SIGWINCH.
+///
+/// Return value: 0; CTR_ERR_INVALID when it has no terminal; CTR_ERR_SYSTEM.
+#[unsafe(no_mangle)]
+pub extern "C" fn ctr_process_resize(p: *mut ctr_process, rows: u16, cols: u16) -> c_int {
+    border(|| process(p)?.resize(Winsize { rows, cols }).map(|()| 0))
+}
+
+/// Frees the handle and the descriptors that belong to it. The process itself runs on. NULL is allowed.
+#[unsafe(no_mangle)]
+pub extern "C" fn ctr_process_free(p: *mut ctr_process) {
+    border(|| if p.is_null() { Ok(()) } else { PROCESSES.release(p).map(drop) });
+}
+
+/// The handle of a process that was started.
+pub(super) fn new_process(process: Process) -> Result<*mut ctr_process> {
+    PROCESSES.insert(process)
+}
+
+fn process(p: *const ctr_process) -> Result<Ref<'static, Process>> {
+    PROCESSES.get(p)
+}
+
+fn taken(stream: &str, fd: Option<OwnedFd>) -> Result<c_int> {
+    fd.map(IntoRawFd::into_raw_fd).ok_or_else(|| missing(stream, "there is no such pipe, or it was taken before"))
+}
+
+fn missing(what: &str, why: &str) -> Error {
+    Error::new(ErrorCode::Invalid, "take the caller's end of", what, libc::EBADF, why)
+}
+
+fn still_runs(timeout_ms: c_int) -> Error {
+    Error::new(
+        ErrorCode::TimedOut,
+        "wait for a process",
+        "",
+        libc::ETIMEDOUT,
+        format!("it still runs after {timeout_ms} ms"),
+    )
+}

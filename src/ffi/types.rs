@@ -1,0 +1,234 @@
+//! The types of the header: opaque handles, enums, and the one struct whose layout callers see.
+
+use crate::{ErrorCode, Exit, ExitReason};
+
+/// No limit, wherever a limit is taken or answered.
+pub const CTR_UNLIMITED: u64 = u64::MAX;
+
+/// How a container is made; see ctr_config_new().
+pub struct ctr_config {
+    _opaque: [u8; 0],
+}
+
+/// How a program is started in a container; see ctr_exec_config_new().
+pub struct ctr_exec_config {
+    _opaque: [u8; 0],
+}
+
+/// A running container; see ctr_create() and ctr_join().
+pub struct ctr_container {
+    _opaque: [u8; 0],
+}
+
+/// A program that was started in a container; see ctr_exec().
+pub struct ctr_process {
+    _opaque: [u8; 0],
+}
+
+/// What ran at the moment of ctr_list().
+pub struct ctr_container_list {
+    _opaque: [u8; 0],
+}
+
+/// What a function answers. Numbers are never reused and never change their meaning; later releases may add some, so
+/// treat an unknown negative number as CTR_ERR_SYSTEM. ctr_error_name() has the names.
+#[repr(C)]
+pub enum ctr_error {
+    /// Success.
+    CTR_OK = 0,
+    /// A system call failed; ctr_last_errno() says how.
+    CTR_ERR_SYSTEM = -1,
+    /// An argument is not acceptable, whatever the machine: NULL, a released handle, a value out of range.
+    CTR_ERR_INVALID = -2,
+    /// No such container, image, program, user or file.
+    CTR_ERR_NOT_FOUND = -3,
+    /// The name is taken by a running container.
+    CTR_ERR_NAME_IN_USE = -4,
+    /// The container is gone: destroyed, or its PID 1 was killed.
+    CTR_ERR_DESTROYED = -5,
+    /// The time given to a wait has passed.
+    CTR_ERR_TIMED_OUT = -6,
+    /// The machine (its kernel, its settings, this user's rights) does not offer what was asked.
+    CTR_ERR_UNSUPPORTED = -7,
+    /// The image is not something that can be run: not an archive, cut off, unsafe.
+    CTR_ERR_BAD_IMAGE = -8,
+    /// The program could not be started inside the container.
+    CTR_ERR_EXEC = -9,
+    /// The call was interrupted on request.
+    CTR_ERR_INTERRUPTED = -10,
+    /// A bug in ctr, caught before it reached the caller. Please report it with ctr_last_error().
+    CTR_ERR_INTERNAL = -11,
+}
+
+/// Why a process ended: the member reason of ctr_exit. Later releases may add some.
+#[repr(C)]
+pub enum ctr_reason {
+    /// It returned from main or called exit(3).
+    CTR_REASON_EXITED = 0,
+    /// A signal ended it.
+    CTR_REASON_SIGNALED = 1,
+    /// The kernel killed it because the container's memory limit was reached.
+    CTR_REASON_OUT_OF_MEMORY = 2,
+    /// Its time limit passed; see ctr_exec_config_set_time_limit().
+    CTR_REASON_TIMED_OUT = 3,
+    /// The container was destroyed, or its PID 1 was killed, under it.
+    CTR_REASON_DESTROYED = 4,
+}
+
+/// The kinds of namespaces, namespaces(7). The numbers are those of CLONE_NEW* in <sched.h>, so either may be used.
+#[repr(C)]
+pub enum ctr_namespace {
+    /// Clock offsets (CLONE_NEWTIME), time_namespaces(7). The host's unless asked for.
+    CTR_NS_TIME = 0x0000_0080,
+    /// Mounts (CLONE_NEWNS), mount_namespaces(7).
+    CTR_NS_MOUNT = 0x0002_0000,
+    /// The root of the cgroup tree (CLONE_NEWCGROUP), cgroup_namespaces(7).
+    CTR_NS_CGROUP = 0x0200_0000,
+    /// Hostname (CLONE_NEWUTS), uts_namespaces(7).
+    CTR_NS_UTS = 0x0400_0000,
+    /// System V IPC and POSIX message queues (CLONE_NEWIPC), ipc_namespaces(7).
+    CTR_NS_IPC = 0x0800_0000,
+    /// User and group ids and the capabilities over everything else (CLONE_NEWUSER), user_namespaces(7).
+    CTR_NS_USER = 0x1000_0000,
+    /// Process ids (CLONE_NEWPID), pid_namespaces(7).
+    CTR_NS_PID = 0x2000_0000,
+    /// Network interfaces, addresses and ports (CLONE_NEWNET), network_namespaces(7).
+    CTR_NS_NET = 0x4000_0000,
+}
+
+/// Where a namespace comes from, for ctr_config_set_namespace().
+#[repr(C)]
+pub enum ctr_namespace_source {
+    /// A new one: the default of every kind but CTR_NS_TIME.
+    CTR_NS_NEW = 0,
+    /// The caller's own, so no wall at all of this kind.
+    CTR_NS_HOST = 1,
+}
+
+/// What happens where no cgroup can be had, for ctr_config_set_cgroup().
+#[repr(C)]
+pub enum ctr_cgroup_policy {
+    /// Refuse to create where a limit was asked for, do without where none was. The default.
+    CTR_CGROUP_AUTO = 0,
+    /// Refuse to create.
+    CTR_CGROUP_REQUIRED = 1,
+    /// Do without, whatever limits were asked for.
+    CTR_CGROUP_OPTIONAL = 2,
+    /// Make none.
+    CTR_CGROUP_OFF = 3,
+}
+
+/// Where a container's changes to its file system go, for ctr_config_set_upper().
+#[repr(C)]
+pub enum ctr_upper {
+    /// A private tmpfs(5), counted against the memory limit. The default.
+    CTR_UPPER_MEMORY = 0,
+    /// A directory in the store, removed when the container is destroyed.
+    CTR_UPPER_DISK = 1,
+}
+
+/// How an image that is a directory is used, for ctr_config_set_directory().
+#[repr(C)]
+pub enum ctr_directory {
+    /// As the lower layer of an overlay: it is never written to. The default.
+    CTR_DIRECTORY_LOWER = 0,
+    /// Itself as the root: what the container writes is written there.
+    CTR_DIRECTORY_DIRECT = 1,
+}
+
+/// Where a standard stream leads, for ctr_exec_config_set_stdio().
+#[repr(C)]
+pub enum ctr_stdio {
+    /// The caller's own stream of that number. The default.
+    CTR_STDIO_INHERIT = 0,
+    /// /dev/null.
+    CTR_STDIO_NULL = 1,
+    /// A new pipe; ctr_process_stdin(), ctr_process_stdout() and ctr_process_stderr() give the caller's end.
+    CTR_STDIO_PIPE = 2,
+    /// For stderr only: wherever stdout leads.
+    CTR_STDIO_STDOUT = 3,
+}
+
+/// The session of a new process, for ctr_exec_config_set_session().
+#[repr(C)]
+pub enum ctr_session {
+    /// A new session, setsid(2), and so a new process group. The default.
+    CTR_SESSION_NEW = 0,
+    /// A new process group, setpgid(2), in the session of the container's PID 1.
+    CTR_SESSION_GROUP = 1,
+}
+
+/// How a process ended, and what it used. 128 bytes for good: later releases give a meaning to what is reserved, which
+/// is 0 until then.
+#[repr(C)]
+pub struct ctr_exit {
+    /// The exit code, or 128 + the signal.
+    pub code: i32,
+    /// The signal that ended it, 0 if none; signal(7).
+    pub signal: i32,
+    /// Why it ended: one of enum ctr_reason.
+    pub reason: i32,
+    /// 0.
+    pub reserved_int: i32,
+    /// CPU time in user mode, in microseconds; getrusage(2).
+    pub user_us: u64,
+    /// CPU time in the kernel, in microseconds.
+    pub system_us: u64,
+    /// The largest resident set, in bytes.
+    pub max_rss: u64,
+    /// 0.
+    pub reserved: [u64; 11],
+}
+
+const _: () = assert!(size_of::<ctr_exit>() == 128 && align_of::<ctr_exit>() == align_of::<u64>());
+
+impl From<Exit> for ctr_exit {
+    fn from(exit: Exit) -> Self {
+        Self {
+            code: exit.code,
+            signal: exit.signal,
+            reason: exit.reason as i32,
+            reserved_int: 0,
+            user_us: u64::try_from(exit.user_time.as_micros()).unwrap_or(u64::MAX),
+            system_us: u64::try_from(exit.system_time.as_micros()).unwrap_or(u64::MAX),
+            max_rss: exit.max_rss,
+            reserved: [0; 11],
+        }
+    }
+}
+
+/// A limit as Rust has it.
+pub(super) fn limit(value: u64) -> Option<u64> {
+    (value != CTR_UNLIMITED).then_some(value)
+}
+
+// The numbers of the safe API and of the header are the same ones; a release that breaks this does not build.
+macro_rules! same_numbers {
+    ($($rust:expr => $c:expr),+ $(,)?) => { $(const _: () = assert!($rust as i32 == $c as i32);)+ };
+}
+same_numbers! {
+    ErrorCode::System => ctr_error::CTR_ERR_SYSTEM,
+    ErrorCode::Invalid => ctr_error::CTR_ERR_INVALID,
+    ErrorCode::NotFound => ctr_error::CTR_ERR_NOT_FOUND,
+    ErrorCode::NameInUse => ctr_error::CTR_ERR_NAME_IN_USE,
+    ErrorCode::Destroyed => ctr_error::CTR_ERR_DESTROYED,
+    ErrorCode::TimedOut => ctr_error::CTR_ERR_TIMED_OUT,
+    ErrorCode::Unsupported => ctr_error::CTR_ERR_UNSUPPORTED,
+    ErrorCode::BadImage => ctr_error::CTR_ERR_BAD_IMAGE,
+    ErrorCode::Exec => ctr_error::CTR_ERR_EXEC,
+    ErrorCode::Interrupted => ctr_error::CTR_ERR_INTERRUPTED,
+    ErrorCode::Internal => ctr_error::CTR_ERR_INTERNAL,
+    ExitReason::Exited => ctr_reason::CTR_REASON_EXITED,
+    ExitReason::Signaled => ctr_reason::CTR_REASON_SIGNALED,
+    ExitReason::OutOfMemory => ctr_reason::CTR_REASON_OUT_OF_MEMORY,
+    ExitReason::TimedOut => ctr_reason::CTR_REASON_TIMED_OUT,
+    ExitReason::Destroyed => ctr_reason::CTR_REASON_DESTROYED,
+    libc::CLONE_NEWTIME => ctr_namespace::CTR_NS_TIME,
+    libc::CLONE_NEWNS => ctr_namespace::CTR_NS_MOUNT,
+    libc::CLONE_NEWCGROUP => ctr_namespace::CTR_NS_CGROUP,
+    libc::CLONE_NEWUTS => ctr_namespace::CTR_NS_UTS,
+    libc::CLONE_NEWIPC => ctr_namespace::CTR_NS_IPC,
+    libc::CLONE_NEWUSER => ctr_namespace::CTR_NS_USER,
+    libc::CLONE_NEWPID => ctr_namespace::CTR_NS_PID,
+    libc::CLONE_NEWNET => ctr_namespace::CTR_NS_NET,
+}

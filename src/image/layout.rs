@@ -1,0 +1,274 @@
+//! Images in a directory: an OCI image layout, or what `docker save` writes. An archive of either is unpacked first, so it
+//! is such a directory too, and as hostile as any.
+//!
+//! Names in it are opened below its descriptor only (openat2(2) RESOLVE_IN_ROOT: docker's old form has relative symbolic
+//! links), and every blob is checked against its digest while it is read. OCI image specification, image-layout.md.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::fs::{self, FileType, Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
+
+use super::digest::Digest;
+use super::documents::{self, DOCUMENT_MOST, Descriptor, Document};
+use super::fault::{Fault, Outcome, show};
+
+/// How far indexes may point at indexes.
+const NESTING_MOST: usize = 4;
+
+/// An image that was found, its description read and checked.
+pub struct Found {
+    /// The digest of its configuration, which docker calls the image's id: it is the same whatever the layers' compression.
+    pub digest: Digest,
+    pub description: documents::Description,
+    /// Lowest first, one for each DiffID of the description.
+    pub layers: Vec<Layer>,
+}
+
+/// Where a layer's archive is.
+pub struct Layer {
+    path: String,
+    /// The digest and size that the manifest states; docker's form has none.
+    pub blob: Option<(Digest, u64)>,
+}
+
+impl Layer {
+    pub fn open(&self, layout: BorrowedFd) -> Outcome<OwnedFd> {
+        open(layout, &self.path)
+    }
+}
+
+/// Whether the directory is one of images. A root file system may have a file of any name, so it must not look like one.
+pub fn is_layout(directory: BorrowedFd) -> bool {
+    let has = |name: &str| fs::accessat(directory, name, fs::Access::EXISTS, fs::AtFlags::empty()).is_ok();
+    if ["bin", "usr", "etc", "sbin"].into_iter().any(has) {
+        return false;
+    }
+    has("oci-layout") && has("index.json")
+        || read(directory, "manifest.json").and_then(|bytes| documents::saved(&bytes)).is_ok()
+}
+
+/// The one image of the layout, or the one that is called `reference`.
+pub fn find(layout: BorrowedFd, reference: Option<&str>) -> Outcome<Found> {
+    match read(layout, "index.json") {
+        Ok(bytes) => find_oci(layout, &bytes, reference),
+        Err(Fault::System { errno: libc::ENOENT, .. }) => find_saved(layout, reference),
+        Err(fault) => Err(fault),
+    }
+}
+
+fn find_oci(layout: BorrowedFd, index: &[u8], reference: Option<&str>) -> Outcome<Found> {
+    let Document::Index(listed) = documents::document(index, "")? else {
+        return Err(bad("an index.json that is no index"));
+    };
+    let candidates: Vec<&Descriptor> = match reference {
+        None => listed.iter().collect(),
+        Some(reference) => listed
+            .iter()
+            .filter(|image| image.digest == reference || image.references().any(|name| is_called(name, reference)))
+            .collect(),
+    };
+    if candidates.is_empty() {
+        return Err(none_called(reference, listed.iter().flat_map(Descriptor::references)));
+    }
+    let mut manifests = Vec::new();
+    for candidate in candidates {
+        manifests_of(layout, candidate, NESTING_MOST, &mut manifests)?;
+    }
+    // The same image under two names is one.
+    manifests.sort_by_key(|(digest, _, _)| *digest);
+    manifests.dedup_by_key(|(digest, _, _)| *digest);
+    let (_, config, layers) = match manifests.len() {
+        0 => return Err(bad(format!("no image for linux/{}", architecture()))),
+        1 => manifests.remove(0),
+        _ => return Err(several(listed.iter().flat_map(Descriptor::references))),
+    };
+
+    let digest = config.digest()?;
+    if !matches!(
+        config.media_type.as_str(),
+        "" | "application/vnd.oci.image.config.v1+json" | "application/vnd.docker.container.image.v1+json"
+    ) {
+        return Err(bad(format!("it is no image but {}", show(config.media_type.as_bytes()))));
+    }
+    let description = documents::description(&blob(layout, &config)?)?;
+    let layers = layers
+        .iter()
+        .map(|layer| Ok(Layer { path: blob_path(layer.digest()?), blob: Some((layer.digest()?, layer.size)) }))
+        .collect::<Outcome<Vec<_>>>()?;
+    found(digest, description, layers)
+}
+
+/// The manifests for this machine below one descriptor.
+fn manifests_of(
+    layout: BorrowedFd,
+    descriptor: &Descriptor,
+    nesting: usize,
+    manifests: &mut Vec<(Digest, Descriptor, Vec<Descriptor>)>,
+) -> Outcome<()> {
+    if !descriptor.is_for(architecture()) {
+        return Ok(());
+    }
+    match documents::document(&blob(layout, descriptor)?, &descriptor.media_type)? {
+        Document::Manifest { config, layers } => manifests.push((descriptor.digest()?, config, layers)),
+        Document::Index(_) if nesting == 0 => return Err(bad("indexes that point at indexes, too deep")),
+        Document::Index(listed) => {
+            if listed.len() > 1000 {
+                return Err(bad("an index of more than 1000 images"));
+            }
+            for descriptor in &listed {
+                manifests_of(layout, descriptor, nesting - 1, manifests)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn find_saved(layout: BorrowedFd, reference: Option<&str>) -> Outcome<Found> {
+    let listed = documents::saved(&read(layout, "manifest.json")?)?;
+    let names = || listed.iter().flat_map(|image| image.repo_tags.iter().flatten()).map(String::as_str);
+    let mut candidates = listed.iter().filter(|image| match reference {
+        None => true,
+        Some(reference) => image.repo_tags.iter().flatten().any(|name| is_called(name, reference)),
+    });
+    let Some(image) = candidates.next() else { return Err(none_called(reference, names())) };
+    if candidates.any(|other| other.config != image.config) {
+        return Err(several(names()));
+    }
+    let bytes = read(layout, &image.config)?;
+    let digest = Digest::of(&bytes);
+    // Docker names it by its digest, as HEX.json or blobs/sha256/HEX.
+    let stem = image.config.rsplit('/').next().unwrap_or_default();
+    if let Some(stated) = Digest::from_hex(stem.strip_suffix(".json").unwrap_or(stem))
+        && stated != digest
+    {
+        return Err(Fault::bad(image.config.as_bytes(), "its content has another digest than its name"));
+    }
+    let description = documents::description(&bytes)?;
+    let layers = image.layers.iter().map(|path| Layer { path: path.clone(), blob: None }).collect();
+    found(digest, description, layers)
+}
+
+fn found(digest: Digest, description: documents::Description, layers: Vec<Layer>) -> Outcome<Found> {
+    if description.diff_ids.len() != layers.len() {
+        return Err(bad(format!(
+            "its configuration speaks of {} layers, its manifest of {}",
+            description.diff_ids.len(),
+            layers.len()
+        )));
+    }
+    Ok(Found { digest, description, layers })
+}
+
+/// Whether an image called `name` is meant by `reference`: the whole name, or the end of it that people type, with or
+/// without the tag that goes without saying.
+fn is_called(name: &str, reference: &str) -> bool {
+    let bare = |name: &str| name.strip_suffix(":latest").unwrap_or(name).to_owned();
+    let (name, reference) = (bare(name), bare(reference));
+    name == reference
+        || name.strip_suffix(&reference).is_some_and(|before| before.ends_with('/') || before.ends_with(':'))
+}
+
+fn blob_path(digest: Digest) -> String {
+    format!("blobs/sha256/{}", digest.hex())
+}
+
+/// A document among the blobs, checked.
+fn blob(layout: BorrowedFd, descriptor: &Descriptor) -> Outcome<Vec<u8>> {
+    let digest = descriptor.digest()?;
+    let path = blob_path(digest);
+    let bytes = read(layout, &path)?;
+    if bytes.len() as u64 != descriptor.size || Digest::of(&bytes) != digest {
+        return Err(Fault::bad(path.as_bytes(), "its content has another digest or size than its descriptor"));
+    }
+    Ok(bytes)
+}
+
+fn read(layout: BorrowedFd, path: &str) -> Outcome<Vec<u8>> {
+    let file = File::from(open(layout, path)?);
+    let mut bytes = Vec::new();
+    file.take(DOCUMENT_MOST + 1).read_to_end(&mut bytes).map_err(Fault::read)?;
+    if bytes.len() as u64 > DOCUMENT_MOST {
+        return Err(Fault::bad(path.as_bytes(), format!("a document of more than {DOCUMENT_MOST} bytes")));
+    }
+    Ok(bytes)
+}
+
+/// A regular file below `layout`, whatever links lie on the way.
+fn open(layout: BorrowedFd, path: &str) -> Outcome<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS | ResolveFlags::NO_XDEV;
+    let failed = |errno| Fault::system("open", path.as_bytes(), errno);
+    let fd = match fs::openat2(layout, path, flags, Mode::empty(), resolve) {
+        Err(Errno::NOSYS | Errno::PERM) => open_without_links(layout, path)?,
+        answer => answer.map_err(failed)?,
+    };
+    match fs::fstat(&fd) {
+        Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile => Ok(fd),
+        _ => Err(Fault::bad(path.as_bytes(), "it is no regular file")),
+    }
+}
+
+/// For kernels without openat2 and filters that refuse it: no link is followed at all.
+fn open_without_links(layout: BorrowedFd, path: &str) -> Outcome<OwnedFd> {
+    let failed = |errno| Fault::system("open", path.as_bytes(), errno);
+    let again = layout.try_clone_to_owned().map_err(Fault::read)?;
+    let (above, name) = super::entry::split(path.as_bytes());
+    if path.split('/').any(|part| matches!(part, "" | "." | "..")) {
+        return Err(Fault::bad(path.as_bytes(), "a path that leads elsewhere"));
+    }
+    let mut dirs = super::dirs::Dirs::new(again);
+    let parent = dirs.enter(above).map_err(|_| failed(Errno::NOENT))?;
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    fs::openat(parent.as_fd(), name, flags, Mode::empty()).map_err(failed)
+}
+
+/// This machine's, by the name that Go has for it.
+pub fn architecture() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "x86" => "386",
+        "aarch64" => "arm64",
+        "powerpc64" => "ppc64le",
+        "loongarch64" => "loong64",
+        other => other,
+    }
+}
+
+fn none_called<'n>(reference: Option<&str>, names: impl Iterator<Item = &'n str>) -> Fault {
+    match reference {
+        None => bad("there is no image in it"),
+        Some(reference) => bad(format!("there is no image {} in it, only {}", show(reference.as_bytes()), list(names))),
+    }
+}
+
+fn several<'n>(names: impl Iterator<Item = &'n str>) -> Fault {
+    bad(format!("there are several images in it; say which one: {}", list(names)))
+}
+
+fn list<'n>(names: impl Iterator<Item = &'n str>) -> String {
+    let names: Vec<String> = names.take(20).map(|name| show(name.as_bytes())).collect();
+    if names.is_empty() { "ones without a name".into() } else { names.join(", ") }
+}
+
+fn bad(why: impl Into<String>) -> Fault {
+    Fault::bad(b"", why)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_is_called_by_the_end_of_its_name() {
+        for reference in ["docker.io/library/alpine:3.20", "alpine:3.20", "library/alpine:3.20", "3.20"] {
+            assert!(is_called("docker.io/library/alpine:3.20", reference), "{reference}");
+        }
+        assert!(is_called("alpine:latest", "alpine") && is_called("alpine", "alpine:latest"));
+        for reference in ["pine:3.20", "alpine", "alpine:3", ""] {
+            assert!(!is_called("docker.io/library/alpine:3.20", reference), "{reference}");
+        }
+    }
+}

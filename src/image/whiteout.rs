@@ -1,0 +1,83 @@
+//! What a layer hides of those below it. Archives say it by names (`.wh.NAME`, `.wh..wh..opq`), the store by what overlayfs
+//! itself understands when it is mounted with `userxattr`: a character device 0/0, which anyone may make since Linux 5.8,
+//! and the attribute `user.overlay.opaque`. OCI image specification, layer.md; Documentation/filesystems/overlayfs.rst.
+//!
+//! A whiteout concerns the layers below only. What the same layer has under that name stays, wherever it is in the archive.
+
+use std::os::fd::BorrowedFd;
+
+use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, Stat, XattrFlags};
+use rustix::io::Errno;
+
+use super::entry::{Entry, Kind};
+use super::fault::{Fault, Outcome};
+use super::unpack::{Unpack, failed};
+
+pub const OPAQUE_XATTR: &str = "user.overlay.opaque";
+
+impl Unpack<'_> {
+    /// Does what `entry` says if it is a whiteout; false where it is none.
+    pub(super) fn whiteout(&mut self, entry: &Entry) -> Outcome<bool> {
+        let (above, name) = entry.split();
+        let Some(hidden) = name.strip_prefix(b".wh.") else { return Ok(false) };
+        match hidden {
+            b".wh..opq" => {
+                let parent = self.parent(entry)?;
+                make_opaque(parent, b".").map_err(failed("hide what lies below", entry))?;
+            }
+            // What aufs kept for itself.
+            _ if hidden.starts_with(b".wh.") => {}
+            b"" | b"." | b".." => return Err(Fault::bad(&entry.path, "a whiteout of no name")),
+            _ => {
+                let path = if above.is_empty() { hidden.to_vec() } else { [above, b"/", hidden].concat() };
+                self.hide(&Entry { path, ..entry.clone() })?;
+            }
+        }
+        Ok(true)
+    }
+
+    fn hide(&mut self, entry: &Entry) -> Outcome<()> {
+        let parent = self.parent(entry)?;
+        let name = entry.split().1;
+        match fs::mknodat(parent, name, FileType::CharacterDevice, Mode::empty(), 0) {
+            Ok(()) => Ok(()),
+            Err(Errno::EXIST) => {
+                let stat = fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW).map_err(failed("look at", entry))?;
+                if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
+                    make_opaque(parent, name).map_err(failed("hide what lies below", entry))?;
+                }
+                Ok(())
+            }
+            Err(errno) => Err(failed("hide what lies below", entry)(errno)),
+        }
+    }
+
+    /// Where `path` is a whiteout, makes it a directory that hides what the whiteout did.
+    pub(super) fn whiteout_becomes_directory(&mut self, path: &[u8], mtime: (i64, u32)) -> Outcome<bool> {
+        let mut directory = Entry::new(path, Kind::Directory, 0o755);
+        directory.mtime = mtime;
+        let (above, name) = super::entry::split(path);
+        let failed = failed("create directory", &directory);
+        let Ok(parent) = self.dirs.enter(above) else { return Ok(false) };
+        let stat = fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW).map_err(&failed)?;
+        if !is_whiteout(&stat) {
+            return Ok(false);
+        }
+        fs::unlinkat(parent, name, AtFlags::empty()).map_err(&failed)?;
+        fs::mkdirat(parent, name, Mode::RWXU).map_err(&failed)?;
+        make_opaque(parent, name).map_err(&failed)?;
+        self.put_by(&directory)?;
+        Ok(true)
+    }
+}
+
+pub fn is_whiteout(stat: &Stat) -> bool {
+    FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice && stat.st_rdev == 0
+}
+
+/// Marks the directory `name`, which the caller has made or seen to be one.
+pub fn make_opaque(parent: BorrowedFd, name: &[u8]) -> Result<(), Errno> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let directory = fs::openat(parent, name, flags, Mode::empty())?;
+    fs::fsetxattr(directory, OPAQUE_XATTR, b"y", XattrFlags::empty())
+}

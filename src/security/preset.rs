@@ -1,0 +1,246 @@
+//! The three presets: which walls stand, as data.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use super::rlimits::{NO_CORE, Rlimit};
+use super::seccomp::Profile;
+use super::sysctl::{Own, Sysctl};
+use super::{capabilities, landlock};
+use crate::{Config, Error, Namespace, Result};
+
+/// How much a container may do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Preset {
+    /// What docker's containers may, less what no container needs.
+    #[default]
+    Default,
+    /// For programs of strangers: no network but loopback, no namespaces of their own, no tracing, a root that can't be
+    /// written to, and limits on memory and processes.
+    Strict,
+    /// Nothing but the namespaces: every capability over them, every system call, nothing masked. In a user namespace of
+    /// its own it still is not the host's root; without one it is.
+    Privileged,
+}
+
+/// The system calls that processes inside may make, seccomp(2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Seccomp {
+    /// The default preset's.
+    Default,
+    /// The strict preset's.
+    Strict,
+    /// A profile in docker's JSON format, from a file.
+    File(PathBuf),
+    /// The same, as text.
+    Json(String),
+    /// Every system call: said loudly, this opens nearly all of the kernel to whoever is inside.
+    Unconfined,
+}
+
+impl Seccomp {
+    fn profile(&self) -> Result<Option<Profile>> {
+        Ok(Some(match self {
+            Self::Default => Profile::default_profile(),
+            Self::Strict => Profile::strict(),
+            Self::File(path) => Profile::from_file(path)?,
+            Self::Json(text) => Profile::from_json(text, "given as text")?,
+            Self::Unconfined => return Ok(None),
+        }))
+    }
+}
+
+/// Which walls stand around a container.
+#[derive(Clone, Debug)]
+pub(crate) struct Walls {
+    /// The bounding set, and what root inside has.
+    pub(crate) capabilities: u64,
+    /// The system calls; every one where there is none.
+    pub(crate) seccomp: Option<Profile>,
+    /// The second wall of `landlock`, where the kernel has it.
+    pub(crate) landlock: bool,
+    /// Programs may gain privileges by setuid and file capabilities.
+    pub(crate) new_privileges: bool,
+    /// Parts of /proc and /sys are masked and read-only.
+    pub(crate) masks: bool,
+    /// The root is mounted read-only.
+    pub(crate) read_only: bool,
+    /// Namespaces may be shared with the host or joined.
+    pub(crate) shared_namespaces: bool,
+    /// A session keyring of its own, keyrings(7).
+    pub(crate) own_keyring: bool,
+    /// Most bytes of memory, where the caller says nothing.
+    pub(crate) memory: Option<u64>,
+    /// Most processes and threads, where the caller says nothing.
+    pub(crate) pids: Option<u64>,
+    /// Limits of each process.
+    pub(crate) rlimits: Vec<Rlimit>,
+    /// Kernel parameters of its namespaces.
+    pub(crate) sysctls: Vec<Sysctl>,
+}
+
+impl Walls {
+    /// The walls that `config` asks for, and `config` with what its preset adds.
+    pub(crate) fn of(config: &Config) -> Result<(Self, Config)> {
+        let mut walls = config.preset.walls()?;
+        let mut config = config.clone();
+        walls.refuse_shared(&config)?;
+        walls.capabilities = config.capabilities.unwrap_or(walls.capabilities);
+        walls.new_privileges |= config.new_privileges;
+        if let Some(choice) = &config.seccomp {
+            walls.seccomp = choice.profile()?;
+        }
+        let own = |kind: &Namespace| *kind == Namespace::New;
+        let kinds = &config.namespaces;
+        let own = Own { ipc: own(&kinds.ipc), net: own(&kinds.net), uts: own(&kinds.uts), user: own(&kinds.user) };
+        let sysctls = config.sysctls.iter().map(|(name, value)| Sysctl::new(name, value, own));
+        walls.sysctls = sysctls.collect::<Result<_>>()?;
+        walls.rlimits.extend(config.rlimits.iter().copied());
+        config.read_only |= walls.read_only;
+        config.memory = config.memory.or(walls.memory);
+        config.pids = config.pids.or(walls.pids);
+        Ok((walls, config))
+    }
+
+    /// Landlock's second wall, where it stands. A container that may mount does without: nothing can be mounted behind it.
+    pub(crate) fn landlock(&self) -> Option<landlock::Ruleset> {
+        let mounts = self.capabilities & capabilities::known(&["CAP_SYS_ADMIN"]) != 0;
+        if self.landlock && !mounts { landlock::Ruleset::of_this_kernel() } else { None }
+    }
+
+    fn refuse_shared(&self, config: &Config) -> Result<()> {
+        let kinds = &config.namespaces;
+        let all = [&kinds.mount, &kinds.pid, &kinds.user, &kinds.uts, &kinds.ipc, &kinds.cgroup, &kinds.net];
+        if self.shared_namespaces || all.iter().all(|kind| **kind == Namespace::New) {
+            return Ok(());
+        }
+        let why = "it shares no namespace with anybody";
+        Err(Error::invalid("use the security preset", config.preset.name(), why).mend("choose the preset default"))
+    }
+}
+
+impl Preset {
+    const ALL: [(&str, Self); 3] =
+        [("default", Self::Default), ("strict", Self::Strict), ("privileged", Self::Privileged)];
+
+    /// The name that [`FromStr`] takes.
+    pub fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(_, preset)| *preset == self).map_or("", |(name, _)| name)
+    }
+
+    /// The walls of this preset on this machine.
+    pub(crate) fn walls(self) -> Result<Walls> {
+        Ok(match self {
+            Self::Default => Walls {
+                capabilities: capabilities::DEFAULT,
+                seccomp: Some(Profile::default_profile()),
+                landlock: true,
+                new_privileges: false,
+                masks: true,
+                read_only: false,
+                shared_namespaces: true,
+                own_keyring: true,
+                memory: None,
+                pids: None,
+                rlimits: vec![NO_CORE],
+                sysctls: Vec::new(),
+            },
+            Self::Strict => Walls {
+                capabilities: capabilities::STRICT,
+                seccomp: Some(Profile::strict()),
+                landlock: true,
+                new_privileges: false,
+                masks: true,
+                read_only: true,
+                shared_namespaces: false,
+                own_keyring: true,
+                memory: Some(512 << 20),
+                pids: Some(128),
+                rlimits: vec![NO_CORE],
+                sysctls: Vec::new(),
+            },
+            Self::Privileged => Walls {
+                capabilities: capabilities::all()?,
+                seccomp: None,
+                landlock: false,
+                new_privileges: true,
+                masks: false,
+                read_only: false,
+                shared_namespaces: true,
+                own_keyring: true,
+                memory: None,
+                pids: None,
+                rlimits: Vec::new(),
+                sysctls: Vec::new(),
+            },
+        })
+    }
+}
+
+impl FromStr for Preset {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        Self::ALL.iter().find(|(known, _)| *known == name).map(|(_, preset)| *preset).ok_or_else(|| {
+            Error::invalid("security preset", name, "there is none of this name").mend("default, strict or privileged")
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn presets_are_found_by_their_names() {
+        for (name, preset) in Preset::ALL {
+            assert_eq!(name.parse::<Preset>().unwrap(), preset);
+            assert_eq!(preset.name(), name);
+        }
+        let error = "strickt".parse::<Preset>().unwrap_err().to_string();
+        assert!(error.contains("strickt") && error.contains("strict"), "{error}");
+    }
+
+    #[test]
+    fn strict_sets_what_the_caller_leaves_open_and_shares_nothing() {
+        let config = Config { preset: Preset::Strict, pids: Some(7), ..Config::default() };
+        let (walls, decided) = Walls::of(&config).unwrap();
+        assert!(decided.read_only && decided.memory.is_some() && decided.pids == Some(7));
+        assert_eq!(walls.capabilities, capabilities::STRICT);
+        let mut shared = config;
+        shared.namespaces.net = Namespace::Host;
+        let error = Walls::of(&shared).unwrap_err().to_string();
+        assert!(error.contains("strict"), "{error}");
+    }
+
+    #[test]
+    fn what_the_caller_says_counts_more_than_the_preset() {
+        let config = Config { seccomp: Some(Seccomp::Unconfined), capabilities: Some(1), ..Config::default() };
+        let (walls, _) = Walls::of(&config).unwrap();
+        assert!(walls.seccomp.is_none() && walls.capabilities == 1);
+        let config = Config { sysctls: vec![("kernel.core_pattern".into(), "|/x".into())], ..Config::default() };
+        assert!(Walls::of(&config).is_err());
+        let config = Config { seccomp: Some(Seccomp::File("/nonexistent".into())), ..Config::default() };
+        assert_eq!(Walls::of(&config).unwrap_err().errno(), libc::ENOENT);
+    }
+
+    #[test]
+    fn each_preset_is_stricter_than_the_next() {
+        let [default, strict, privileged] = Preset::ALL.map(|(_, preset)| preset.walls().unwrap());
+        for (less, more) in [(&strict, &default), (&default, &privileged)] {
+            assert_eq!(less.capabilities & !more.capabilities, 0);
+            for (less, more) in [
+                (less.new_privileges, more.new_privileges),
+                (less.shared_namespaces, more.shared_namespaces),
+                (!less.masks, !more.masks),
+                (!less.landlock, !more.landlock),
+                (!less.read_only, !more.read_only),
+                (less.seccomp.is_none(), more.seccomp.is_none()),
+                (less.memory.is_none(), more.memory.is_none()),
+                (less.pids.is_none(), more.pids.is_none()),
+            ] {
+                assert!(!less || more);
+            }
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Resource limits of processes inside, setrlimit(2): by docker's names, checked before anything starts.
+
+use nix::sys::resource::{Resource, getrlimit};
+
+use crate::plan::Plan;
+use crate::{Error, Result};
+
+/// One limit: soft and hard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rlimit {
+    /// RLIMIT_*.
+    resource: Resource,
+    /// What the kernel enforces; a process may raise it up to `hard`.
+    soft: u64,
+    /// What nobody inside raises again.
+    hard: u64,
+}
+
+/// No core files: a core of a container's process would be written, or piped to a program, by rules of the host.
+pub(crate) const NO_CORE: Rlimit = Rlimit { resource: Resource::RLIMIT_CORE, soft: 0, hard: 0 };
+
+const NAMES: [(&str, Resource); 16] = [
+    ("as", Resource::RLIMIT_AS),
+    ("core", Resource::RLIMIT_CORE),
+    ("cpu", Resource::RLIMIT_CPU),
+    ("data", Resource::RLIMIT_DATA),
+    ("fsize", Resource::RLIMIT_FSIZE),
+    ("locks", Resource::RLIMIT_LOCKS),
+    ("memlock", Resource::RLIMIT_MEMLOCK),
+    ("msgqueue", Resource::RLIMIT_MSGQUEUE),
+    ("nice", Resource::RLIMIT_NICE),
+    ("nofile", Resource::RLIMIT_NOFILE),
+    ("nproc", Resource::RLIMIT_NPROC),
+    ("rss", Resource::RLIMIT_RSS),
+    ("rtprio", Resource::RLIMIT_RTPRIO),
+    ("rttime", Resource::RLIMIT_RTTIME),
+    ("sigpending", Resource::RLIMIT_SIGPENDING),
+    ("stack", Resource::RLIMIT_STACK),
+];
+
+impl Rlimit {
+    /// A limit by name, as in `docker run --ulimit`: `nofile`, `RLIMIT_NOFILE`. `None` is unlimited.
+    pub fn new(name: &str, soft: Option<u64>, hard: Option<u64>) -> Result<Self> {
+        let bad = |why: String| Error::invalid("limit", name, why);
+        let lower = name.to_ascii_lowercase();
+        let plain = lower.strip_prefix("rlimit_").unwrap_or(&lower);
+        let Some((_, resource)) = NAMES.iter().find(|(known, _)| *known == plain) else {
+            let known = NAMES.map(|(known, _)| known).join(", ");
+            return Err(bad("there is none of this name".into()).mend(format!("one of {known}")));
+        };
+        let (soft, hard) = (soft.unwrap_or(libc::RLIM_INFINITY), hard.unwrap_or(libc::RLIM_INFINITY));
+        if soft > hard {
+            return Err(bad(format!("the soft limit {soft} is above the hard limit {hard}")));
+        }
+        let (_, ours) = getrlimit(*resource).map_err(|errno| Error::system("ask for the limit", name, errno as i32))?;
+        // In a user namespace nobody may raise a hard limit: CAP_SYS_RESOURCE counts in the first one only.
+        if hard > ours {
+            let mend = format!("ask for {ours} at most, or raise the limit of the calling process");
+            return Err(Error::new(
+                crate::ErrorCode::Unsupported,
+                "limit",
+                name,
+                libc::EPERM,
+                format!("the hard limit {hard} is above the caller's own {ours}"),
+            )
+            .mend(mend));
+        }
+        Ok(Self { resource: *resource, soft, hard })
+    }
+
+    /// A limit as `docker run --ulimit` writes it: `nofile=1024:4096`, `core=0`, `memlock=unlimited`.
+    pub fn parse(text: &str) -> Result<Self> {
+        let bad = |why: &str| Error::invalid("limit", text, why).mend("write it as nofile=1024:4096 or core=0");
+        let (name, values) = text.split_once('=').ok_or_else(|| bad("there is no ="))?;
+        let value = |value: &str| match value {
+            "unlimited" | "-1" => Ok(None),
+            number => number.parse().map(Some).map_err(|_| bad("a limit is a number or unlimited")),
+        };
+        let (soft, hard) = values.split_once(':').unwrap_or((values, values));
+        Self::new(name, value(soft)?, value(hard)?)
+    }
+
+    fn name(&self) -> &'static str {
+        NAMES.iter().find(|(_, resource)| *resource == self.resource).map_or("", |(name, _)| name)
+    }
+}
+
+/// Sets the limits in the process that walks the plan, and so in all that it starts.
+pub(crate) fn set(plan: &mut Plan<'_>, limits: &[Rlimit]) {
+    for limit in limits {
+        let text = |value: u64| if value == libc::RLIM_INFINITY { "unlimited".into() } else { value.to_string() };
+        let command = format!("prlimit --pid $$ --{}={}:{}", limit.name(), text(limit.soft), text(limit.hard));
+        plan.step("limit", limit.name(), "what one process may use, setrlimit(2)", command);
+        let record = plan.data([limit.soft, limit.hard].map(u64::to_ne_bytes).as_flattened(), 8);
+        plan.call(libc::SYS_prlimit64, [0.into(), (limit.resource as u32).into(), record, 0.into()]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_are_read_as_docker_writes_them() {
+        let limit = Rlimit::parse("nofile=64:128").unwrap();
+        assert_eq!((limit.resource, limit.soft, limit.hard), (Resource::RLIMIT_NOFILE, 64, 128));
+        assert_eq!(Rlimit::parse("core=0").unwrap(), NO_CORE);
+        assert_eq!(Rlimit::parse("RLIMIT_CORE=0:0").unwrap(), NO_CORE);
+        for text in ["nofile", "nofile=", "nofile=x", "nofile=1:2:3", "files=1", "nofile=2:1", "nofile=-2"] {
+            assert!(Rlimit::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_hard_limit_above_the_callers_is_refused_with_the_mend() {
+        let (_, ours) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+        assert!(Rlimit::new("nofile", Some(1), Some(ours)).is_ok());
+        let error = Rlimit::new("nofile", Some(1), Some(ours + 1)).unwrap_err();
+        assert!(error.to_string().contains(&ours.to_string()), "{error}");
+    }
+
+    #[test]
+    fn every_resource_of_the_kernel_has_a_name() {
+        let mut numbers: Vec<_> = NAMES.iter().map(|(_, resource)| *resource as u32).collect();
+        numbers.sort_unstable();
+        assert_eq!(numbers, Vec::from_iter(0..16));
+    }
+}

@@ -1,0 +1,16 @@
+//! The attack ledger: holes that container engines had, carried out for real as root inside a container with our defaults.
+//! Each test bears the ledger's id of its line in SECURITY.md.
+//!
+//! Every test runs behind a fence (fence.sh): a private mount namespace in which nothing but a scratch tmpfs can be written to,
+//! so that a defence that breaks harms nobody. Where it is safe, the same payload also runs without the defence and must then
+//! succeed, or a test that holds nothing off would pass.
+
+mod engine;
+mod fence;
+mod filters;
+mod image;
+mod kernel;
+mod limits;
+mod pid1;
+mod privileges;
+mod proc;

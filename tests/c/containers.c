@@ -1,0 +1,341 @@
+/* What include/ctr.h promises of containers. */
+#define _GNU_SOURCE
+#include "check.h"
+
+#include <sched.h>
+
+TEST(mounts_are_where_they_were_asked_for)
+{
+	const char *dir = scratch();
+	char path[600];
+	ctr_config *config = named();
+	ctr_container *c;
+
+	snprintf(path, sizeof path, "%s/note", dir);
+	write_file(path, "from the host\n", 14);
+	CHECK(chmod(dir, 0777) == 0);
+	OK(ctr_config_add_mount_bind(config, dir, "/data", true));
+	OK(ctr_config_add_mount_bind(config, dir, "/shared", false));
+	OK(ctr_config_add_tmpfs(config, "/fast", MIB, 0700));
+	OK(ctr_config_set_read_only(config, true));
+	OK(ctr_create("host", config, &c));
+	ctr_config_free(config);
+	CHECK(strcmp(output(c, "cat /data/note", NULL), "from the host") == 0);
+	CHECK(sh(c, "echo x >/data/new").code != 0);
+	CHECK(sh(c, "echo x >/new").code != 0);
+	CHECK(sh(c, "echo x >/shared/new").code == 0);
+	CHECK(strcmp(output(c, "stat -c %a /fast", NULL), "700") == 0);
+	CHECK(sh(c, "head -c 4000000 /dev/zero >/fast/x").code != 0);
+	snprintf(path, sizeof path, "%s/new", dir);
+	CHECK(access(path, F_OK) == 0);
+	OK(ctr_destroy(c));
+}
+
+TEST(a_namespace_is_shared_with_the_host_on_its_own)
+{
+	const int kinds[] = {CTR_NS_NET, CTR_NS_UTS, CTR_NS_IPC, CTR_NS_CGROUP, CTR_NS_PID};
+	const char *names[] = {"net", "uts", "ipc", "cgroup", "pid"};
+
+	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+		ctr_config *config = named();
+		ctr_container *c;
+		char mine[128], path[64], script[256];
+		ssize_t length;
+
+		snprintf(path, sizeof path, "/proc/self/ns/%s", names[i]);
+		length = readlink(path, mine, sizeof mine - 1);
+		CHECK(length > 0);
+		mine[length] = '\0';
+		OK(ctr_config_set_namespace(config, kinds[i], CTR_NS_HOST));
+		OK(ctr_create("host", config, &c));
+		ctr_config_free(config);
+		snprintf(script, sizeof script, "readlink /proc/self/ns/%s", names[i]);
+		CHECK(strcmp(output(c, script, NULL), mine) == 0);
+		snprintf(script, sizeof script, "readlink /proc/self/ns/%s", names[(i + 1) % 5]);
+		CHECK(strcmp(output(c, script, NULL), mine) != 0);
+		OK(ctr_destroy(c));
+	}
+}
+
+TEST(a_namespace_is_joined_from_a_container_and_from_a_path)
+{
+	ctr_config *config;
+	ctr_container *c, *other;
+	char path[64], theirs[128];
+
+	c = new_container();
+	snprintf(theirs, sizeof theirs, "%s", output(c, "readlink /proc/self/ns/ipc", NULL));
+	config = named();
+	OK(ctr_config_set_namespace_container(config, CTR_NS_IPC, ctr_name(c)));
+	OK(ctr_create("host", config, &other));
+	CHECK(strcmp(output(other, "readlink /proc/self/ns/ipc", NULL), theirs) == 0);
+	OK(ctr_destroy(other));
+	ctr_config_free(config);
+
+	config = named();
+	snprintf(path, sizeof path, "/proc/%d/ns/ipc", ctr_pid(c));
+	OK(ctr_config_set_namespace_path(config, CLONE_NEWIPC, path));
+	OK(ctr_create("host", config, &other));
+	CHECK(strcmp(output(other, "readlink /proc/self/ns/ipc", NULL), theirs) == 0);
+	OK(ctr_destroy(other));
+	ctr_config_free(config);
+	OK(ctr_destroy(c));
+}
+
+TEST(memory_limits_are_set_read_and_enforced)
+{
+	const char *hog[] = {"dd", "if=/dev/zero", "of=/dev/null", "bs=200M", "count=1", NULL};
+	ctr_config *config = named();
+	ctr_exec_config *quiet = ctr_exec_config_new();
+	ctr_container *c;
+	ctr_process *p;
+	ctr_exit end;
+	uint64_t limit, now, peak;
+
+	OK(ctr_exec_config_set_stdio(quiet, 2, CTR_STDIO_NULL));
+	OK(ctr_config_set_memory(config, 64 * MIB));
+	if (ctr_create("host", config, &c) == CTR_ERR_UNSUPPORTED)
+		skip(ctr_last_error());
+	ctr_config_free(config);
+	OK(ctr_mem_limit(c, &limit));
+	CHECK(limit == 64 * MIB);
+	OK(ctr_exec(c, hog, quiet, &p));
+	OK(ctr_process_wait(p, 60000, &end));
+	CHECK(end.reason == CTR_REASON_OUT_OF_MEMORY && end.signal == SIGKILL);
+	ctr_process_free(p);
+	OK(ctr_mem_usage(c, &now, &peak));
+	CHECK(now <= peak && peak <= 64 * MIB && peak > 32 * MIB);
+	OK(ctr_set_mem_limit(c, 512 * MIB));
+	OK(ctr_exec(c, hog, quiet, &p));
+	OK(ctr_process_wait(p, 60000, &end));
+	CHECK(end.reason == CTR_REASON_EXITED && end.code == 0);
+	ctr_process_free(p);
+	OK(ctr_set_mem_limit(c, CTR_UNLIMITED));
+	OK(ctr_mem_limit(c, &limit));
+	CHECK(limit == CTR_UNLIMITED);
+	ctr_exec_config_free(quiet);
+	OK(ctr_destroy(c));
+}
+
+TEST(a_fork_bomb_stops_at_the_pids_limit)
+{
+	ctr_config *config = named();
+	ctr_container *c;
+	uint64_t limit;
+
+	OK(ctr_config_set_pids(config, 16));
+	if (ctr_create("host", config, &c) == CTR_ERR_UNSUPPORTED)
+		skip(ctr_last_error());
+	ctr_config_free(config);
+	CHECK(sh(c, "for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do sleep 5 & done 2>/dev/null").code != 0);
+	OK(ctr_pids_limit(c, &limit));
+	CHECK(limit == 16);
+	OK(ctr_set_pids_limit(c, CTR_UNLIMITED));
+	OK(ctr_pids_limit(c, &limit));
+	CHECK(limit == CTR_UNLIMITED);
+	CHECK(sh(c, "exit 9").code == 9);
+	OK(ctr_destroy(c));
+}
+
+/* The index of a name in what runs; -1 if it is not there. */
+static int find(ctr_container_list *list, const char *name)
+{
+	for (int i = 0; i < ctr_list_count(list); i++)
+		if (strcmp(ctr_list_name(list, i), name) == 0)
+			return i;
+	return -1;
+}
+
+TEST(a_running_container_is_listed_with_its_facts)
+{
+	ctr_container *c = new_container();
+	ctr_container_list *list;
+	char name[80];
+	int i;
+
+	snprintf(name, sizeof name, "%s", ctr_name(c));
+	OK(ctr_list(&list));
+	i = find(list, name);
+	CHECK(i >= 0);
+	CHECK(strcmp(ctr_list_image(list, i), "host") == 0);
+	CHECK(ctr_list_pid(list, i) == ctr_pid(c) && ctr_list_owner(list, i) == getpid());
+	CHECK(ctr_list_detached(list, i) == 0 && ctr_list_created(list, i) > 1600000000000);
+	FAILS(CTR_ERR_INVALID, "index", ctr_list_pid(list, ctr_list_count(list)));
+	CHECK(ctr_list_name(list, -1) == NULL);
+	OK(ctr_destroy(c));
+	CHECK(strcmp(ctr_list_name(list, i), name) == 0);
+	ctr_list_free(list);
+	OK(ctr_list(&list));
+	CHECK(find(list, name) < 0);
+	ctr_list_free(list);
+}
+
+TEST(another_process_joins_by_name)
+{
+	ctr_container *c = new_container(), *joined;
+	const char *name = ctr_name(c);
+	pid_t child = fork();
+	int status;
+
+	if (child == 0) {
+		if (ctr_join(name, &joined))
+			_exit(100);
+		OK(ctr_set_pids_limit(joined, 100));
+		status = sh(joined, "exit 6").code;
+		OK(ctr_close(joined));
+		_exit(status);
+	}
+	CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status));
+	CHECK(WEXITSTATUS(status) == 6);
+	ANSWERS(1, ctr_is_running(c));
+	OK(ctr_destroy(c));
+}
+
+TEST(a_process_that_ctr_did_not_make_is_joined_by_its_pid)
+{
+	ctr_container *joined;
+	int ready[2];
+	char byte;
+	pid_t child;
+
+	CHECK(pipe2(ready, O_CLOEXEC) == 0);
+	child = fork();
+	if (child == 0) {
+		if (unshare(CLONE_NEWUTS) || sethostname("somebody-else", 13))
+			_exit(1);
+		if (write(ready[1], "", 1) == 1)
+			pause();
+		_exit(0);
+	}
+	close(ready[1]);
+	if (read(ready[0], &byte, 1) != 1)
+		skip("needs root, to make a UTS namespace");
+	OK(ctr_join_pid_namespaces(child, CTR_NS_UTS, &joined));
+	CHECK(ctr_pid(joined) > 1 && ctr_pid(joined) != child && strcmp(ctr_name(joined), "") == 0);
+	CHECK(strcmp(output(joined, "hostname", NULL), "somebody-else") == 0);
+	OK(ctr_close(joined));
+	OK(ctr_join_pid(child, &joined));
+	CHECK(strcmp(output(joined, "hostname", NULL), "somebody-else") == 0);
+	OK(ctr_close(joined));
+	CHECK(kill(child, SIGKILL) == 0 && waitpid(child, NULL, 0) == child);
+}
+
+TEST(a_detached_container_outlives_its_maker_and_others_do_not)
+{
+	const char *argv[] = {"/bin/sleep", "600", NULL};
+	ctr_config *detached = named(), *bound = named();
+	char kept[80], gone[80];
+	ctr_container *c;
+	ctr_container_list *list;
+	ctr_process *p;
+	pid_t child;
+	int status;
+
+	snprintf(kept, sizeof kept, "capi-%d-kept", (int)getpid());
+	snprintf(gone, sizeof gone, "capi-%d-gone", (int)getpid());
+	OK(ctr_config_set_name(detached, kept));
+	OK(ctr_config_set_detached(detached, true));
+	OK(ctr_config_set_name(bound, gone));
+	child = fork();
+	if (child == 0) {
+		OK(ctr_create("host", detached, &c));
+		OK(ctr_create("host", bound, &c));
+		OK(ctr_exec(c, argv, NULL, &p));
+		raise(SIGKILL);
+	}
+	CHECK(waitpid(child, &status, 0) == child && WIFSIGNALED(status));
+	/* The kernel needs a moment to end the one; the other stays. */
+	for (int i = 0; i < 1000; i++) {
+		OK(ctr_list(&list));
+		status = find(list, gone);
+		CHECK(find(list, kept) >= 0);
+		ctr_list_free(list);
+		if (status < 0)
+			break;
+		usleep(10000);
+	}
+	CHECK(status < 0);
+	OK(ctr_join(kept, &c));
+	OK(ctr_close(c));
+	OK(ctr_join(kept, &c));
+	CHECK(sh(c, "exit 8").code == 8);
+	OK(ctr_destroy(c));
+	ctr_config_free(detached);
+	ctr_config_free(bound);
+}
+
+TEST(closing_the_only_handle_ends_a_container_that_is_not_detached)
+{
+	ctr_container *c = new_container(), *none;
+	char name[80];
+
+	snprintf(name, sizeof name, "%s", ctr_name(c));
+	OK(ctr_close(c));
+	ANSWERS(CTR_ERR_NOT_FOUND, ctr_join(name, &none));
+}
+
+TEST(explain_prints_the_walls_as_commands)
+{
+	ctr_config *config = named();
+	ctr_container *c;
+	ctr_container_list *list;
+	char *text;
+
+	OK(ctr_config_set_memory(config, 64 * MIB));
+	OK(ctr_explain("host", config, &text));
+	CHECK(strstr(text, "unshare") && strstr(text, "mount") && strstr(text, "pivot_root"));
+	ctr_string_free(text);
+	/* Explaining makes nothing. */
+	OK(ctr_list(&list));
+	CHECK(ctr_list_count(list) == 0);
+	ctr_list_free(list);
+	ctr_config_free(config);
+	c = new_container();
+	OK(ctr_explain_container(c, &text));
+	CHECK(strstr(text, "pivot_root"));
+	free(text);
+	OK(ctr_destroy(c));
+}
+
+TEST(the_root_is_not_the_hosts_root)
+{
+	ctr_container *c = new_container();
+	char map[128];
+
+	CHECK(strcmp(output(c, "id -u", NULL), "0") == 0);
+	snprintf(map, sizeof map, "%s", output(c, "cat /proc/self/uid_map", NULL));
+	CHECK(strstr(map, "4294967295") == NULL);
+	CHECK(strcmp(output(c, "echo $$", NULL), "1") != 0);
+	CHECK(sh(c, "touch /written-inside").code == 0);
+	CHECK(access("/written-inside", F_OK) < 0);
+	CHECK(sh(c, "mount -t tmpfs none /mnt 2>/dev/null").code != 0);
+	OK(ctr_destroy(c));
+}
+
+TEST(the_version_of_the_header_is_that_of_the_library)
+{
+	char numbers[64];
+
+	snprintf(numbers, sizeof numbers, "%d.%d.%d", CTR_VERSION_MAJOR, CTR_VERSION_MINOR, CTR_VERSION_PATCH);
+	CHECK(strcmp(ctr_version(), CTR_VERSION) == 0);
+	CHECK(strcmp(ctr_version(), numbers) == 0);
+	CHECK(sizeof(ctr_exit) == 128);
+}
+
+int main(void)
+{
+	RUN(mounts_are_where_they_were_asked_for);
+	RUN(a_namespace_is_shared_with_the_host_on_its_own);
+	RUN(a_namespace_is_joined_from_a_container_and_from_a_path);
+	RUN(memory_limits_are_set_read_and_enforced);
+	RUN(a_fork_bomb_stops_at_the_pids_limit);
+	RUN(a_running_container_is_listed_with_its_facts);
+	RUN(another_process_joins_by_name);
+	RUN(a_process_that_ctr_did_not_make_is_joined_by_its_pid);
+	RUN(a_detached_container_outlives_its_maker_and_others_do_not);
+	RUN(closing_the_only_handle_ends_a_container_that_is_not_detached);
+	RUN(explain_prints_the_walls_as_commands);
+	RUN(the_root_is_not_the_hosts_root);
+	RUN(the_version_of_the_header_is_that_of_the_library);
+	return done();
+}

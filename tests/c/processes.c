@@ -1,0 +1,231 @@
+/* What include/ctr.h promises of processes. */
+#define _GNU_SOURCE
+#include "check.h"
+
+#include <poll.h>
+
+TEST(exit_codes_and_signals_are_told_apart)
+{
+	ctr_container *c = new_container();
+	ctr_exit end = sh(c, "exit 42");
+
+	CHECK(end.code == 42 && end.signal == 0 && end.reason == CTR_REASON_EXITED);
+	end = sh(c, "kill -TERM $$");
+	CHECK(end.code == 128 + SIGTERM && end.signal == SIGTERM && end.reason == CTR_REASON_SIGNALED);
+	CHECK(end.reserved_int == 0 && end.reserved[0] == 0 && end.reserved[10] == 0);
+	end = sh(c, "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done");
+	CHECK(end.user_us + end.system_us > 0 && end.max_rss > 0);
+	OK(ctr_destroy(c));
+}
+
+TEST(every_wait_after_the_end_answers_the_same)
+{
+	const char *argv[] = {"/bin/sh", "-c", "read x; exit 7", NULL};
+	ctr_exec_config *config = ctr_exec_config_new();
+	ctr_container *c = new_container();
+	ctr_process *p;
+	ctr_exit one, two;
+	int in;
+
+	OK(ctr_exec_config_set_stdio(config, 0, CTR_STDIO_PIPE));
+	OK(ctr_exec(c, argv, config, &p));
+	memset(&one, 0xff, sizeof one);
+	FAILS(CTR_ERR_TIMED_OUT, "still runs", ctr_process_wait(p, 0, &one));
+	CHECK(one.code == 0 && one.reserved[10] == 0);
+	ANSWERS(CTR_ERR_TIMED_OUT, ctr_process_wait(p, 20, NULL));
+	CHECK(ctr_last_errno() == ETIMEDOUT);
+	in = ctr_process_stdin(p);
+	CHECK(in >= 0 && (fcntl(in, F_GETFD) & FD_CLOEXEC));
+	CHECK(ctr_process_stdin(p) == CTR_ERR_INVALID);
+	CHECK(ctr_process_stdout(p) == CTR_ERR_INVALID);
+	close(in);
+	OK(ctr_process_wait(p, -1, &one));
+	OK(ctr_process_wait(p, 0, &two));
+	CHECK(memcmp(&one, &two, sizeof one) == 0 && one.code == 7);
+	OK(ctr_process_kill(p, SIGKILL));
+	CHECK(ctr_process_host_pid(p) < 0);
+	ctr_process_free(p);
+	ctr_exec_config_free(config);
+	OK(ctr_destroy(c));
+}
+
+TEST(standard_streams_lead_where_they_are_set)
+{
+	const char *cat[] = {"/bin/cat", NULL};
+	ctr_exec_config *config = ctr_exec_config_new();
+	ctr_container *c = new_container();
+	ctr_process *p;
+	int in, fds[2];
+
+	OK(ctr_exec_config_set_stdio(config, 0, CTR_STDIO_PIPE));
+	OK(ctr_exec_config_set_stdio(config, 1, CTR_STDIO_PIPE));
+	OK(ctr_exec(c, cat, config, &p));
+	in = ctr_process_stdin(p);
+	CHECK(write(in, "through", 7) == 7);
+	close(in);
+	CHECK(strcmp(slurp(ctr_process_stdout(p)), "through") == 0);
+	OK(ctr_process_wait(p, -1, NULL));
+	ctr_process_free(p);
+	ctr_exec_config_free(config);
+
+	config = ctr_exec_config_new();
+	OK(ctr_exec_config_set_stdio(config, 2, CTR_STDIO_STDOUT));
+	CHECK(strcmp(output(c, "echo to stderr >&2", config), "to stderr") == 0);
+
+	CHECK(pipe2(fds, O_CLOEXEC) == 0);
+	config = ctr_exec_config_new();
+	OK(ctr_exec_config_add_fd(config, fds[1], 7));
+	CHECK(strcmp(output(c, "echo by number >&7; ls /proc/self/fd | tr '\\n' ' '", config), "0 1 2 3 7 ") == 0);
+	close(fds[1]);
+	CHECK(strcmp(slurp(fds[0]), "by number\n") == 0);
+
+	CHECK(pipe2(fds, O_CLOEXEC) == 0);
+	config = ctr_exec_config_new();
+	OK(ctr_exec_config_set_stdio_fd(config, 2, fds[1]));
+	output(c, "echo to the pipe >&2", config);
+	CHECK(fcntl(fds[1], F_GETFD) >= 0);
+	close(fds[1]);
+	CHECK(strcmp(slurp(fds[0]), "to the pipe\n") == 0);
+
+	config = ctr_exec_config_new();
+	OK(ctr_exec_config_set_stdio(config, 0, CTR_STDIO_NULL));
+	CHECK(strcmp(output(c, "readlink /proc/self/fd/0", config), "/dev/null") == 0);
+	OK(ctr_destroy(c));
+}
+
+TEST(environment_directory_and_user_are_as_set)
+{
+	ctr_config *config = named();
+	ctr_exec_config *exec_config = ctr_exec_config_new();
+	ctr_container *c;
+
+	OK(ctr_config_add_env(config, "COLOUR", "green"));
+	OK(ctr_config_set_hostname(config, "a-host"));
+	OK(ctr_create("host", config, &c));
+	CHECK(strcmp(output(c, "hostname", NULL), "a-host") == 0);
+	CHECK(strcmp(output(c, "echo $COLOUR ${SCRATCH-unset}", NULL), "green unset") == 0);
+	OK(ctr_exec_config_add_env(exec_config, "COLOUR", "blue"));
+	OK(ctr_exec_config_set_cwd(exec_config, "/usr"));
+	OK(ctr_exec_config_set_user(exec_config, "12:34"));
+	CHECK(strcmp(output(c, "echo $COLOUR $PWD $(id -u):$(id -g)", exec_config), "blue /usr 12:34") == 0);
+	exec_config = ctr_exec_config_new();
+	OK(ctr_exec_config_set_clear_env(exec_config, true));
+	CHECK(strcmp(output(c, "echo ${COLOUR-unset}", exec_config), "unset") == 0);
+	OK(ctr_destroy(c));
+	ctr_config_free(config);
+}
+
+TEST(a_pty_is_a_terminal_with_a_size)
+{
+	const char *argv[] = {"/bin/sh", "-c", "test -t 0 && test -t 1 && test -t 2 && stty size; read x; stty size; tty", NULL};
+	ctr_exec_config *config = ctr_exec_config_new();
+	ctr_container *c = new_container();
+	ctr_process *p;
+	ctr_exit end;
+	char text[1024];
+	size_t length = 0;
+	ssize_t n;
+	bool answered = false;
+
+	OK(ctr_exec_config_set_pty(config, 33, 99));
+	OK(ctr_exec(c, argv, config, &p));
+	while ((n = read(ctr_process_pty(p), text + length, sizeof text - 1 - length)) > 0) {
+		length += (size_t)n;
+		text[length] = '\0';
+		if (!answered && strstr(text, "33 99")) {
+			OK(ctr_process_resize(p, 44, 111));
+			CHECK(write(ctr_process_pty(p), "\n", 1) == 1);
+			answered = true;
+		}
+	}
+	OK(ctr_process_wait(p, 60000, &end));
+	CHECK(end.code == 0);
+	CHECK(strstr(text, "44 111") && strstr(text, "/dev/pts/"));
+	ctr_process_free(p);
+	ctr_exec_config_free(config);
+	CHECK(sh(c, "exit 0").code == 0);
+	OK(ctr_destroy(c));
+}
+
+TEST(a_time_limit_kills_and_says_so)
+{
+	const char *argv[] = {"/bin/sleep", "600", NULL};
+	ctr_exec_config *config = ctr_exec_config_new();
+	ctr_container *c = new_container();
+	ctr_process *p;
+	ctr_exit end;
+
+	OK(ctr_exec_config_set_time_limit(config, 50));
+	OK(ctr_exec(c, argv, config, &p));
+	OK(ctr_process_wait(p, -1, &end));
+	CHECK(end.reason == CTR_REASON_TIMED_OUT && end.signal == SIGKILL);
+	ctr_process_free(p);
+	ctr_exec_config_free(config);
+	OK(ctr_destroy(c));
+}
+
+TEST(a_group_is_killed_as_one)
+{
+	const char *argv[] = {"/bin/sh", "-c", "sleep 600 & sleep 600 & echo ready; wait", NULL};
+	ctr_exec_config *config = ctr_exec_config_new();
+	ctr_container *c = new_container();
+	ctr_process *p;
+	char line[16];
+	int out;
+
+	OK(ctr_exec_config_set_stdio(config, 1, CTR_STDIO_PIPE));
+	OK(ctr_exec(c, argv, config, &p));
+	out = ctr_process_stdout(p);
+	CHECK(read(out, line, sizeof line) == 6);
+	CHECK(ctr_process_pid(p) > 1 && ctr_process_host_pid(p) > 1);
+	OK(ctr_process_kill_group(p, SIGTERM));
+	/* The pipe ends when the last of the group has gone. */
+	CHECK(read(out, line, sizeof line) == 0);
+	close(out);
+	OK(ctr_process_wait(p, 60000, NULL));
+	ctr_process_free(p);
+	ctr_exec_config_free(config);
+	OK(ctr_destroy(c));
+}
+
+TEST(pidfds_tell_the_end_to_poll)
+{
+	const char *argv[] = {"/bin/sh", "-c", "read x", NULL};
+	ctr_exec_config *config = ctr_exec_config_new();
+	ctr_container *c = new_container(), *other;
+	ctr_process *p;
+	struct pollfd fds[3];
+
+	OK(ctr_exec_config_set_stdio(config, 0, CTR_STDIO_PIPE));
+	OK(ctr_exec(c, argv, config, &p));
+	OK(ctr_join(ctr_name(c), &other));
+	fds[0] = (struct pollfd){.fd = ctr_process_pidfd(p), .events = POLLIN};
+	fds[1] = (struct pollfd){.fd = ctr_process_wait_fd(p), .events = POLLIN};
+	fds[2] = (struct pollfd){.fd = ctr_pidfd(other), .events = POLLIN};
+	for (int i = 0; i < 3; i++)
+		CHECK(fds[i].fd >= 0 && (fcntl(fds[i].fd, F_GETFD) & FD_CLOEXEC));
+	CHECK(poll(fds, 3, 20) == 0);
+	close(ctr_process_stdin(p));
+	CHECK(poll(&fds[0], 1, 60000) == 1);
+	CHECK(poll(&fds[1], 1, 60000) == 1);
+	OK(ctr_process_wait(p, 0, NULL));
+	CHECK(poll(&fds[2], 1, 0) == 0);
+	OK(ctr_destroy(c));
+	CHECK(poll(&fds[2], 1, 60000) == 1);
+	OK(ctr_close(other));
+	ctr_process_free(p);
+	ctr_exec_config_free(config);
+}
+
+int main(void)
+{
+	RUN(exit_codes_and_signals_are_told_apart);
+	RUN(every_wait_after_the_end_answers_the_same);
+	RUN(standard_streams_lead_where_they_are_set);
+	RUN(environment_directory_and_user_are_as_set);
+	RUN(a_pty_is_a_terminal_with_a_size);
+	RUN(a_time_limit_kills_and_says_so);
+	RUN(a_group_is_killed_as_one);
+	RUN(pidfds_tell_the_end_to_poll);
+	return done();
+}

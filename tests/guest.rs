@@ -1,0 +1,376 @@
+//! We are a guest in somebody's process: it must not notice us, whatever it does, and whatever becomes of it nothing of ours is
+//! left. Each test plays a host in a process of its own.
+
+mod common;
+
+use common::{captured, end_of, eventually, host, host_with, quiet, run, sh};
+use ctr::{Config, Container, ErrorCode, ExitReason};
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+/// Starts this test program anew as the host that `role` describes (an ignored test below), with a state directory of its
+/// own.
+fn play(role: &str, state: &PathBuf) -> Child {
+    Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", role, "--ignored", "--nocapture", "--test-threads=1"])
+        .env("CTR_STATE_DIR", state)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+fn state(name: &str) -> PathBuf {
+    let path = common::scratch(name);
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700)).unwrap();
+    path
+}
+
+/// Reads the host's output until a line that starts with `word`; the rest of that line.
+fn hear(child: &mut Child, word: &str) -> String {
+    let out = child.stdout.take().unwrap();
+    let mut lines = BufReader::new(out);
+    loop {
+        let mut line = String::new();
+        assert!(lines.read_line(&mut line).unwrap() > 0, "the host ended before it said {word}");
+        // The test harness has begun the line itself.
+        if let Some((_, rest)) = line.split_once(word) {
+            child.stdout = Some(lines.into_inner());
+            return rest.trim().to_string();
+        }
+    }
+}
+
+fn nothing_is_left(state: &PathBuf, pids: &[i32]) {
+    assert_eq!(Container::list_in(state).unwrap(), Vec::new());
+    let left: Vec<_> =
+        std::fs::read_dir(state).unwrap().map(|e| e.unwrap().file_name()).filter(|n| n != "ids").collect();
+    assert_eq!(left, Vec::<std::ffi::OsString>::new());
+    for pid in pids {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        assert!(stat.is_empty() || stat.contains(") Z "), "{stat}");
+    }
+    std::fs::remove_dir_all(state).unwrap();
+}
+
+fn pid_of(text: &str) -> i32 {
+    text.parse().unwrap()
+}
+
+fn say_and_sleep(c: &Container) {
+    let p = c.exec(["sleep", "1000"], &quiet()).unwrap();
+    println!("pids {} {}", c.pid(), p.host_pid().unwrap());
+    std::thread::sleep(Duration::from_secs(100));
+}
+
+fn pids(text: &str) -> Vec<i32> {
+    text.split(' ').map(pid_of).collect()
+}
+
+#[test]
+#[ignore = "a role"]
+fn role_sleeper() {
+    say_and_sleep(&host_with(&Config { memory: Some(64 << 20), ..Config::default() }));
+}
+
+#[test]
+fn a_killed_host_leaves_nothing() {
+    let state = state("killed");
+    let mut child = play("role_sleeper", &state);
+    let pids = pids(&hear(&mut child, "pids"));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    nothing_is_left(&state, &[]);
+    eventually("its processes end", || {
+        pids.iter().all(|pid| std::fs::read_to_string(format!("/proc/{pid}/stat")).is_err())
+    });
+}
+
+#[test]
+#[ignore = "a role"]
+fn role_execs() {
+    use std::os::unix::process::CommandExt;
+    let c = host();
+    let p = c.exec(["sleep", "1000"], &quiet()).unwrap();
+    println!("pids {} {}", c.pid(), p.host_pid().unwrap());
+    std::mem::forget(c);
+    // A forked child that still has every descriptor is alive, too.
+    let mut sleeper = Command::new("sleep");
+    sleeper.arg("100");
+    let error = Command::new("sleep").arg("1000").exec();
+    panic!("{error}");
+}
+
+#[test]
+fn a_host_that_execs_something_else_ends_its_containers() {
+    let state = state("execs");
+    let mut child = play("role_execs", &state);
+    let pids = pids(&hear(&mut child, "pids"));
+    eventually("its processes end", || pids.iter().all(|pid| std::fs::metadata(format!("/proc/{pid}")).is_err()));
+    assert!(child.try_wait().unwrap().is_none());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    nothing_is_left(&state, &pids);
+}
+
+/// fork(2) without exec; the child runs `child` and exits.
+fn fork(child: impl FnOnce()) -> i32 {
+    // SAFETY: tests only; the child does little and leaves by _exit.
+    match unsafe { libc_fork() } {
+        0 => {
+            child();
+            // SAFETY: ends the child.
+            unsafe { libc_exit(0) }
+        }
+        pid => pid,
+    }
+}
+
+unsafe extern "C" {
+    #[link_name = "fork"]
+    fn libc_fork() -> i32;
+    #[link_name = "_exit"]
+    fn libc_exit(code: i32) -> !;
+    #[link_name = "waitpid"]
+    fn libc_waitpid(pid: i32, status: *mut i32, flags: i32) -> i32;
+    #[link_name = "kill"]
+    fn libc_kill(pid: i32, signal: i32) -> i32;
+}
+
+#[test]
+#[ignore = "a role"]
+fn role_forks() {
+    let c = host();
+    let child = fork(|| std::thread::sleep(Duration::from_secs(100)));
+    let p = c.exec(["sleep", "1000"], &quiet()).unwrap();
+    println!("pids {} {} {child}", c.pid(), p.host_pid().unwrap());
+    std::thread::sleep(Duration::from_secs(100));
+}
+
+#[test]
+fn a_killed_host_leaves_nothing_while_its_forked_children_live() {
+    let state = state("forks");
+    let mut child = play("role_forks", &state);
+    let mut pids = pids(&hear(&mut child, "pids"));
+    let forked = pids.pop().unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(std::fs::metadata(format!("/proc/{forked}")).is_ok());
+    nothing_is_left(&state, &[]);
+    eventually("its processes end", || pids.iter().all(|pid| std::fs::metadata(format!("/proc/{pid}")).is_err()));
+    // SAFETY: the child of the host that we started.
+    unsafe { libc_kill(forked, 9) };
+}
+
+#[test]
+#[ignore = "a role"]
+fn role_fork_and_use() {
+    let c = host();
+    let name = c.name().to_string();
+    let child = fork(|| {
+        // What it inherited works; what it drops is not its own to end; what it makes is its own.
+        assert_eq!(sh(&c, "echo inherited"), "inherited");
+        // SAFETY: the child's copy, which nobody uses any more.
+        drop(unsafe { std::ptr::read(&c) });
+        let own = host();
+        assert_eq!(sh(&own, "echo own"), "own");
+    });
+    let mut status = 0;
+    // SAFETY: our own child.
+    unsafe { libc_waitpid(child, &mut status, 0) };
+    println!("status {status} {}", Container::join(&name).is_ok());
+}
+
+#[test]
+fn a_forked_child_shares_nothing_by_accident() {
+    let state = state("fork-and-use");
+    let mut child = play("role_fork_and_use", &state);
+    let status = hear(&mut child, "status");
+    child.wait().unwrap();
+    assert_eq!(status, "0 true");
+    nothing_is_left(&state, &[]);
+}
+
+#[test]
+#[ignore = "a role"]
+fn role_detaches() {
+    let c = host_with(&Config { detached: true, name: Some("detached".into()), ..Config::default() });
+    println!("pids {} {}", c.pid(), c.pid());
+}
+
+#[test]
+fn a_detached_container_lives_until_somebody_destroys_it() {
+    let state = state("detached");
+    let mut child = play("role_detaches", &state);
+    let pids = pids(&hear(&mut child, "pids"));
+    child.wait().unwrap();
+    let list = Container::list_in(&state).unwrap();
+    assert_eq!(list.len(), 1);
+    assert_eq!((list[0].name.as_str(), list[0].pid, list[0].detached), ("detached", pids[0], true));
+    let c = Container::join_in(&state, "detached").unwrap();
+    assert_eq!(run(&c, &["sh", "-c", "exit 3"]).1.code, 3);
+    c.destroy().unwrap();
+    nothing_is_left(&state, &pids);
+}
+
+#[test]
+#[ignore = "a role"]
+fn role_reaper() {
+    // A host with a thread that waits for everything, all the time.
+    std::thread::spawn(|| {
+        loop {
+            let mut status = 0;
+            // SAFETY: whatever child there is.
+            let pid = unsafe { libc_waitpid(-1, &mut status, 0) };
+            if pid > 0 {
+                println!("stolen {pid}");
+            }
+        }
+    });
+    for i in 0..50 {
+        let c = host();
+        let (said, exit) = run(&c, &["sh", "-c", &format!("echo {i}; exit {i}")]);
+        assert_eq!((said, exit.code), (format!("{i}\n"), i));
+        assert_eq!(exit.reason, ExitReason::Exited);
+    }
+    println!("done");
+}
+
+#[test]
+fn a_host_that_reaps_everything_sees_nothing_of_us() {
+    let state = state("reaper");
+    let child = play("role_reaper", &state);
+    let out = child.wait_with_output().unwrap();
+    let text = String::from_utf8_lossy(&out.stdout);
+    assert!(out.status.success() && text.contains("done") && !text.contains("stolen"), "{text}");
+    nothing_is_left(&state, &[]);
+}
+
+#[test]
+fn a_killed_zygote_is_replaced() {
+    let c = host();
+    let zygote = std::fs::read_to_string(format!("/proc/{}/stat", c.pid())).unwrap();
+    let zygote = zygote.split(") ").nth(1).unwrap().split(' ').nth(1).unwrap().to_string();
+    assert_eq!(std::fs::read_to_string(format!("/proc/{zygote}/comm")).unwrap(), "ctr-zygote\n");
+    let title = std::fs::read_to_string(format!("/proc/{zygote}/cmdline")).unwrap();
+    assert!(title.contains(&format!("ctr-zygote: makes the containers of process {}", std::process::id())), "{title}");
+    // Others of this test program's threads may be at work with it; theirs is a process of its own.
+    let state = state("zygote");
+    let mut child = play("role_zygote", &state);
+    hear(&mut child, "replaced");
+    assert!(child.wait().unwrap().success());
+    nothing_is_left(&state, &[]);
+}
+
+#[test]
+#[ignore = "a role"]
+fn role_zygote() {
+    let parent_of = |pid: i32| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        pid_of(stat.split(") ").nth(1).unwrap().split(' ').nth(1).unwrap())
+    };
+    let c = host();
+    let other = host();
+    assert_eq!(parent_of(c.pid()), parent_of(other.pid()), "one zygote for a process");
+    // SAFETY: our own zygote.
+    unsafe { libc_kill(parent_of(c.pid()), 9) };
+    eventually("its containers end with it", || !c.is_running() && !other.is_running());
+    assert_eq!(c.exec(["true"], &quiet()).err().unwrap().code(), ErrorCode::Destroyed);
+    let next = host();
+    assert_eq!(run(&next, &["true"]).1.code, 0);
+    c.destroy().unwrap();
+    println!("replaced");
+}
+
+#[test]
+#[ignore = "a role"]
+fn role_drops_privileges() {
+    let before = host();
+    // SAFETY: this process is the test's own.
+    assert_eq!(unsafe { libc_setuid(65534) }, 0);
+    let error = Container::create("host", &Config::default()).err().map(|error| error.to_string());
+    let dir = std::env::var("CTR_STATE_DIR").unwrap();
+    let own = format!("/dev/shm/ctr-test-nobody-{}", std::process::id());
+    std::fs::create_dir(&own).unwrap();
+    let permissions = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+    std::fs::set_permissions(&own, permissions).unwrap();
+    let config = Config {
+        state_dir: Some(own.clone().into()),
+        store_dir: Some(format!("{own}/store").into()),
+        ..Config::default()
+    };
+    let c = Container::create("host", &config).unwrap();
+    assert_eq!(sh(&c, "cat /proc/self/uid_map | tr -s ' '"), " 0 65534 1");
+    assert_eq!(sh(&c, "id -u"), "0");
+    c.destroy().unwrap();
+    std::fs::remove_dir_all(&own).unwrap();
+    println!("refused {} {}", error.is_some_and(|error| error.contains(&dir)), before.is_running());
+}
+
+unsafe extern "C" {
+    #[link_name = "setuid"]
+    fn libc_setuid(uid: u32) -> i32;
+}
+
+#[test]
+fn a_host_that_drops_privileges_gets_no_more_than_it_has() {
+    let state = state("drops");
+    let mut child = play("role_drops_privileges", &state);
+    assert_eq!(hear(&mut child, "refused"), "true true");
+    assert!(child.wait().unwrap().success());
+    nothing_is_left(&state, &[]);
+}
+
+#[test]
+#[ignore = "a role"]
+fn role_many_lives() {
+    let fds = || std::fs::read_dir("/proc/self/fd").unwrap().count();
+    host();
+    let before = fds();
+    for _ in 0..1000 {
+        let c = host();
+        end_of(&c.exec(["true"], &quiet()).unwrap());
+    }
+    println!("fds {}", fds() as i64 - before as i64);
+    let children = std::fs::read_to_string("/proc/self/task/self/children").unwrap_or_default();
+    println!("children {children:?}");
+}
+
+#[test]
+fn a_thousand_lives_leave_no_descriptor_behind() {
+    let state = state("many");
+    let mut child = play("role_many_lives", &state);
+    assert_eq!(hear(&mut child, "fds"), "0");
+    assert!(child.wait().unwrap().success());
+    nothing_is_left(&state, &[]);
+}
+
+#[test]
+#[ignore = "a role"]
+fn role_churns() {
+    println!("started");
+    loop {
+        let c = host_with(&Config { memory: Some(64 << 20), ..Config::default() });
+        end_of(&c.exec(["true"], &captured()).unwrap());
+        c.destroy().unwrap();
+    }
+}
+
+#[test]
+fn a_host_killed_at_any_moment_leaves_nothing() {
+    let state = state("moments");
+    for moment in 0..200u64 {
+        let mut child = play("role_churns", &state);
+        hear(&mut child, "started");
+        std::thread::sleep(Duration::from_micros(moment * 137 % 9000));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(Container::list_in(&state).unwrap(), Vec::new());
+        let left: Vec<_> =
+            std::fs::read_dir(&state).unwrap().map(|e| e.unwrap().file_name()).filter(|n| n != "ids").collect();
+        assert!(left.is_empty(), "after {moment}: {left:?}");
+    }
+    nothing_is_left(&state, &[]);
+}

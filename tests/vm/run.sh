@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# The virtual machine's lane of `make test`: the Rust tests on an older kernel (Debian 12's 6.1) with all of cgroup v2, as
+# root, as an ordinary user with cgroups of its own, and as one without. Ends in one line that sums it up.
+#   run.sh [FILTER]...   only tests whose name has one of these; all of them where there is none
+# Exit 0: passed; 1: failed; 77: skipped, the line says why.
+set -euo pipefail
+
+here=$(cd "$(dirname "$0")" && pwd)
+cd "$here/../.."
+
+# An emulated machine takes minutes for what these do, none of which depends on cgroups.
+left_out=(image)
+files=()
+while read -r binary; do
+    name=$(basename "$binary")
+    name=${name%-*}
+    case " ${left_out[*]} " in
+    *" $name "*) echo "vm: not run: $name" ;;
+    *) files+=(-f "$binary:/lane/tests/$name") ;;
+    esac
+done < <(cargo test --no-run --lib --tests 2>&1 | tee /dev/stderr | sed -n 's/^ *Executable .*(\(.*\))$/\1/p')
+[ ${#files[@]} -gt 0 ] || { echo "vm: cargo built no tests"; exit 1; }
+
+# What tests of single rooms read on the host.
+header=/usr/include/linux/capability.h
+[ ! -e $header ] || files+=(-f "$header")
+
+# shellcheck disable=SC2016 # expanded inside
+script='worst=0
+for test in /lane/tests/*; do
+    echo "-- ${test##*/}"
+    { "$test" --nocapture "$@" || echo "FAILED ${test##*/} $?"; } 2>&1 | tee /tmp/out
+    cat /tmp/out >>/tmp/all
+    ! grep -q "^FAILED " /tmp/out || worst=1
+done
+passed=$(sed -n "s/^test result:.* \([0-9]*\) passed;.*/\1/p" /tmp/all | awk "{ n += \$1 } END { print n + 0 }")
+skipped=$(grep -c "SKIPPED " /tmp/all)
+echo "$((passed - skipped)) tests, $skipped skipped" >/run/note
+rm /tmp/out /tmp/all
+exit $worst'
+exec "$here/boot.sh" -u root -u user -u stranger -t "${CTR_VM_SECONDS:-600}" "${files[@]}" -- sh -c "$script" sh "$@"

@@ -1,0 +1,67 @@
+//! Writes `include/ctr.h` from the doc comments and signatures of `src/ffi`: `make header`. With `--check` it writes
+//! nothing and fails when the committed header is not what it would write: `make lint`.
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::{env, fs};
+
+/// The order of the header, which is read from top to bottom.
+const FILES: [&str; 7] = ["types", "config", "container", "exec_config", "process", "list", "error"];
+
+fn main() -> Result<ExitCode, Box<dyn Error>> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let path = root.join("include/ctr.h");
+    let header = generate(&root)?;
+    if fs::read_to_string(&path).is_ok_and(|committed| committed == header) {
+        return Ok(ExitCode::SUCCESS);
+    }
+    if env::args().any(|argument| argument == "--check") {
+        eprintln!("include/ctr.h is not what src/ffi says: run `make header` and commit the result");
+        return Ok(ExitCode::FAILURE);
+    }
+    fs::create_dir_all(root.join("include"))?;
+    fs::write(&path, header)?;
+    println!("wrote include/ctr.h");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn generate(root: &Path) -> Result<String, Box<dyn Error>> {
+    let mut config = cbindgen::Config::from_file(root.join("cbindgen.toml"))?;
+    config.after_includes = config.after_includes.map(|text| {
+        text.replace("@VERSION@", env!("CARGO_PKG_VERSION"))
+            .replace("@MAJOR@", env!("CARGO_PKG_VERSION_MAJOR"))
+            .replace("@MINOR@", env!("CARGO_PKG_VERSION_MINOR"))
+            .replace("@PATCH@", env!("CARGO_PKG_VERSION_PATCH"))
+    });
+    let source = |name: &str| -> PathBuf { root.join("src/ffi").join(name).with_extension("rs") };
+    let builder =
+        FILES.iter().fold(cbindgen::Builder::new().with_config(config), |builder, name| builder.with_src(source(name)));
+    let mut header = Vec::new();
+    builder.generate()?.write(&mut header);
+    Ok(short(&String::from_utf8(header)?))
+}
+
+/// Comments of one line on one line, and types of parameters without their keyword, as a person would write it.
+fn short(header: &str) -> String {
+    let lines: Vec<&str> = header.lines().collect();
+    let mut out = String::with_capacity(header.len());
+    let mut at = 0;
+    while at < lines.len() {
+        let text = lines.get(at + 1).and_then(|line| line.trim_start().strip_prefix("* "));
+        let ends = lines.get(at + 2).is_some_and(|line| line.trim() == "*/");
+        match (lines[at].strip_suffix("/**"), text, ends) {
+            (Some(indent), Some(text), true) => {
+                out += &format!("{indent}/** {text} */\n");
+                at += 3;
+            }
+            _ => {
+                let declares = lines[at].starts_with("typedef");
+                out += &if declares { lines[at].to_owned() } else { lines[at].replace("struct ctr_", "ctr_") };
+                out.push('\n');
+                at += 1;
+            }
+        }
+    }
+    out
+}
