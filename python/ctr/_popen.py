@@ -66,7 +66,7 @@ class Popen:
             stdout: The same.
             stderr: The same, or STDOUT.
             shell: Have /bin/sh inside run `args`.
-            cwd: Working directory inside.
+            cwd: Working directory inside, absolute.
             env: The whole environment, as in `subprocess`; the container's own by default.
             extra_env: Variables over that environment.
             universal_newlines: The old name of `text`.
