@@ -239,6 +239,7 @@ impl Blueprint {
             own_pid: namespaces.pid == Namespace::New,
             own_net: namespaces.net == Namespace::New,
             own_ipc: namespaces.ipc == Namespace::New,
+            host_ipc: namespaces.ipc == Namespace::Host,
             scratch: matches!(self.image, Source::Host) || uses_overlay(&self.image, &self.config),
         }
     }

@@ -30,6 +30,7 @@ pub struct Archive<'a, R> {
     content: u64,
     blocks: u64,
     ended: bool,
+    strip: usize,
 }
 
 impl<'a, R: BufRead> Archive<'a, R> {
@@ -44,7 +45,14 @@ impl<'a, R: BufRead> Archive<'a, R> {
             content: 0,
             blocks: 0,
             ended: false,
+            strip: 0,
         }
+    }
+
+    /// Takes this many leading components off every name.
+    pub fn stripped(mut self, strip: usize) -> Self {
+        self.strip = strip;
+        self
     }
 
     /// Whether the archive had its end marker; where nothing else vouches for its length, one without was cut off.
@@ -404,11 +412,14 @@ impl<'a, R: BufRead> Archive<'a, R> {
                 }
                 _ => {}
             }
+            depth += 1;
+            if depth <= self.strip {
+                continue;
+            }
             if !path.is_empty() {
                 path.push(b'/');
             }
             path.extend_from_slice(component);
-            depth += 1;
         }
         if path.len() > self.limits.name {
             return Err(Fault::over(&path, "name", format!("a name of {} bytes", path.len())));

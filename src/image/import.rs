@@ -19,8 +19,15 @@ use super::store::{Lock, Store, Workspace};
 use super::unpack::Unpack;
 use crate::{Error, ErrorCode, Result};
 
+/// What of an archive is wanted; see [`super::ImportOptions`].
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Select<'s> {
+    pub reference: Option<&'s str>,
+    pub strip: usize,
+}
+
 /// The archive at `path` as an image. Whoever wants the same file at the same time waits for the one that is first.
-pub(super) fn file(store: &Store, path: &Path, reference: Option<&str>, report: Report<'_>) -> Result<Known> {
+pub(super) fn file(store: &Store, path: &Path, select: Select<'_>, report: Report<'_>) -> Result<Known> {
     let archive = path.to_string_lossy();
     let fd = open(path)?;
     let look = |errno: Errno| Error::system("look at", &archive, errno.raw_os_error());
@@ -28,27 +35,27 @@ pub(super) fn file(store: &Store, path: &Path, reference: Option<&str>, report: 
     if stat.st_size == 0 {
         return Err(bad(&archive, "the file is empty"));
     }
-    once(store, &fd, reference, &archive, report, |before, report| {
+    once(store, &fd, select, &archive, report, |before, report| {
         let source = pipeline::Source {
             input: Box::new(File::from(fd.try_clone().map_err(|error| Error::io("open", &archive, &error))?)),
             total: u64::try_from(before.st_size).unwrap_or(0),
             hash_blob: false,
         };
-        stream(store, &archive, source, reference, report)
+        stream(store, &archive, source, select, report)
     })
 }
 
 /// An OCI image layout in a directory. Its index says by digest all that is in it, so that file is what it is known by.
-pub(super) fn directory(store: &Store, path: &Path, reference: Option<&str>, report: Report<'_>) -> Result<Known> {
+pub(super) fn directory(store: &Store, path: &Path, select: Select<'_>, report: Report<'_>) -> Result<Known> {
     let name = path.to_string_lossy();
     let open = |errno: Errno| Error::system("open the image", &name, errno.raw_os_error());
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let directory = fs::openat(CWD, path, flags, Mode::empty()).map_err(open)?;
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let index = fs::openat(&directory, "index.json", flags, Mode::empty()).map_err(open)?;
-    once(store, &index, reference, &name, report, |_, report| {
+    once(store, &index, select, &name, report, |_, report| {
         let workspace = Importing::begin(store)?;
-        layout(&workspace, directory.as_fd(), &name, reference, report)
+        layout(&workspace, directory.as_fd(), &name, select.reference, report)
     })
 }
 
@@ -56,7 +63,7 @@ pub(super) fn directory(store: &Store, path: &Path, reference: Option<&str>, rep
 fn once(
     store: &Store,
     fd: &OwnedFd,
-    reference: Option<&str>,
+    select: Select<'_>,
     archive: &str,
     report: Report<'_>,
     import: impl FnOnce(&Stat, Report<'_>) -> Result<Known>,
@@ -65,7 +72,7 @@ fn once(
     let stat = fs::fstat(fd).map_err(look)?;
     let lock = format!("tmp/lock-{:x}-{:x}", stat.st_dev, stat.st_ino);
     let _lock = store.lock(&lock, false, &mut || report(pipeline::Progress::default()))?;
-    if let Some(known) = store.seen(&stat, reference)? {
+    if let Some(known) = store.seen(&stat, select)? {
         return Ok(known);
     }
     let (before, is_settled) = settled(fd).map_err(look)?;
@@ -74,7 +81,7 @@ fn once(
         return Err(bad(archive, "it was changed while it was read"));
     }
     if is_settled {
-        store.remember(&before, reference, &known.0);
+        store.remember(&before, select, &known.0);
     }
     Ok(known)
 }
@@ -99,13 +106,13 @@ pub(super) fn stream(
     store: &Store,
     archive: &str,
     source: pipeline::Source<'_>,
-    reference: Option<&str>,
+    select: Select<'_>,
     report: Report<'_>,
 ) -> Result<Known> {
     let importing = Importing::begin(store)?;
     let fault = |fault: Fault| fault.into_error(archive);
     let unpacked = pipeline::run(source, &store.limits, report, |stream, counters, own_umask| {
-        layer(&importing, "layer", stream, counters, own_umask)
+        layer(&importing, "layer", select.strip, stream, counters, own_umask)
     })
     .map_err(fault)?;
     let tally = unpacked.value;
@@ -116,12 +123,17 @@ pub(super) fn stream(
         return Err(Fault::cut_off(b"").into_error(archive));
     }
     if layout::is_layout(tally.tree.as_fd()) {
-        return layout(&importing, tally.tree.as_fd(), archive, reference, report);
+        return layout(&importing, tally.tree.as_fd(), archive, select.reference, report);
     }
-    if let Some(reference) = reference {
+    if let Some(reference) = select.reference {
         return Err(bad(archive, &format!("it is one root file system, so there is no image {reference} in it")));
     }
-    let digest = Digest::from_bytes(unpacked.digest);
+    let digest = match select.strip {
+        0 => Digest::from_bytes(unpacked.digest),
+        strip => {
+            Digest::of(format!("{strip} components stripped from {}", Digest::from_bytes(unpacked.digest)).as_bytes())
+        }
+    };
     publish_layer(&importing, "layer", digest).map_err(fault)?;
     let record = Record::new(vec![digest.hex()], ImageConfig::default(), store.layer_size(&digest.hex()));
     publish_image(&importing, digest, &record)
@@ -179,7 +191,7 @@ fn blob(
     let source = pipeline::Source { input: Box::new(file), total, hash_blob: layer.blob.is_some() };
     let name = format!("layer-{number}");
     let unpacked = pipeline::run(source, &importing.store.limits, report, |stream, counters, own_umask| {
-        self::layer(importing, &name, stream, counters, own_umask)
+        self::layer(importing, &name, 0, stream, counters, own_umask)
     })?;
     if let (Some((stated, size)), Some(real)) = (layer.blob, unpacked.blob_digest)
         && (stated != Digest::from_bytes(real) || size != total)
@@ -203,6 +215,7 @@ struct Tally {
 fn layer(
     importing: &Importing<'_>,
     name: &str,
+    strip: usize,
     stream: &mut Stream<'_>,
     counters: &Counters,
     own_umask: bool,
@@ -217,7 +230,7 @@ fn layer(
     let tree = directory(layer.as_fd(), "fs").map_err(failed)?;
     let limits = &importing.store.limits;
     let mut unpack = Unpack::new(tree.try_clone().map_err(Fault::read)?, layer.as_fd(), limits, own_umask)?;
-    let mut archive = Archive::new(stream, limits);
+    let mut archive = Archive::new(stream, limits).stripped(strip);
     while let Some(entry) = archive.next()? {
         unpack.entry(&entry, &mut archive)?;
         counters.entry();

@@ -226,7 +226,7 @@ fn open_without_links(layout: BorrowedFd, path: &str) -> Outcome<OwnedFd> {
 }
 
 /// This machine's, by the name that Go has for it.
-fn architecture() -> &'static str {
+pub fn architecture() -> &'static str {
     match std::env::consts::ARCH {
         "x86_64" => "amd64",
         "x86" => "386",

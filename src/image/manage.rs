@@ -163,7 +163,7 @@ impl Store {
         Err(Errno::EXIST)
     }
 
-    fn known(&self, name: &str) -> Result<Known> {
+    pub(super) fn known(&self, name: &str) -> Result<Known> {
         self.named(name.as_ref())?.ok_or_else(|| {
             Error::new(ErrorCode::NotFound, "find the image", name, libc::ENOENT, "there is no such image in the store")
         })
@@ -273,7 +273,7 @@ impl Store {
 }
 
 /// Where a name is kept.
-fn name_link(name: &str) -> Result<String> {
+pub(super) fn name_link(name: &str) -> Result<String> {
     let is_fine = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-' | b'/' | b':' | b'@');
     let encoded = name.replace('/', "%2F");
     let why = match name {

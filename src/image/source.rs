@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::config::ImageConfig;
 use super::digest::Digest;
-use super::import;
+use super::import::{self, Select};
 use super::pipeline::Report;
 use super::store::{Store, try_lock};
 use crate::{Error, ErrorCode, Result};
@@ -93,7 +93,7 @@ impl Store {
         }
         let path = Path::new(image);
         match fs::statat(CWD, path, AtFlags::empty()) {
-            Ok(stat) => self.path_source(path, &stat, None, report),
+            Ok(stat) => self.path_source(path, &stat, Select::default(), report),
             Err(errno @ (Errno::NOENT | Errno::NOTDIR)) => self.named_source(image, errno, report),
             Err(errno) => Err(Error::system("find the image", path.display(), errno.raw_os_error())),
         }
@@ -112,39 +112,41 @@ impl Store {
             if let Ok(stat) = fs::statat(CWD, path, AtFlags::empty())
                 && !reference.is_empty()
             {
-                return self.path_source(path, &stat, Some(reference), report);
+                return self.path_source(path, &stat, Select { reference: Some(reference), strip: 0 }, report);
             }
         }
         Err(not_found(Path::new(image), errno))
     }
 
-    pub(super) fn path_source(
+    fn path_source(&self, path: &Path, stat: &Stat, select: Select<'_>, report: Report<'_>) -> Result<Source> {
+        match self.path_known(path, stat, select, report)? {
+            Some(known) => Ok(self.source(known)),
+            None => std::fs::canonicalize(path)
+                .map(Source::Directory)
+                .map_err(|error| Error::io("find the image", path.display(), &error)),
+        }
+    }
+
+    /// The image in a file or layout; `None` for a directory that is just that.
+    pub(super) fn path_known(
         &self,
         path: &Path,
         stat: &Stat,
-        reference: Option<&str>,
+        select: Select<'_>,
         report: Report<'_>,
-    ) -> Result<Source> {
+    ) -> Result<Option<Known>> {
         match FileType::from_raw_mode(stat.st_mode) {
             FileType::Directory => match fs::statat(CWD, path.join("index.json"), AtFlags::SYMLINK_NOFOLLOW) {
-                Ok(index) if path.join("oci-layout").exists() => {
-                    let known = match self.seen(&index, reference)? {
-                        Some(known) => known,
-                        None => import::directory(self, path, reference, report)?,
-                    };
-                    Ok(self.source(known))
-                }
-                _ => std::fs::canonicalize(path)
-                    .map(Source::Directory)
-                    .map_err(|error| Error::io("find the image", path.display(), &error)),
+                Ok(index) if path.join("oci-layout").exists() => match self.seen(&index, select)? {
+                    Some(known) => Ok(Some(known)),
+                    None => import::directory(self, path, select, report).map(Some),
+                },
+                _ => Ok(None),
             },
-            FileType::RegularFile => {
-                let known = match self.seen(stat, reference)? {
-                    Some(known) => known,
-                    None => import::file(self, path, reference, report)?,
-                };
-                Ok(self.source(known))
-            }
+            FileType::RegularFile => match self.seen(stat, select)? {
+                Some(known) => Ok(Some(known)),
+                None => import::file(self, path, select, report).map(Some),
+            },
             _ => Err(Error::new(
                 ErrorCode::BadImage,
                 "use the image",
@@ -166,18 +168,18 @@ impl Store {
     }
 
     /// The image that was made from the file of `stat`, if it was and is still here.
-    pub(super) fn seen(&self, stat: &Stat, reference: Option<&str>) -> Result<Option<Known>> {
+    pub(super) fn seen(&self, stat: &Stat, select: Select<'_>) -> Result<Option<Known>> {
         let Some(root) = self.root()? else { return Ok(None) };
         let mut buffer = [0u8; 256];
-        let Ok(length) = fs::readlinkat_raw(root, seen_name(stat, reference), &mut buffer[..]) else { return Ok(None) };
+        let Ok(length) = fs::readlinkat_raw(root, seen_name(stat, select), &mut buffer[..]) else { return Ok(None) };
         let text = std::str::from_utf8(&buffer[..length]).unwrap_or_default();
         let Some(digest) = text.strip_prefix(&seen_state(stat)) else { return Ok(None) };
         Ok(self.load(digest)?.map(|loaded| (digest.into(), loaded)))
     }
 
     /// Remembers that the file of `stat` is the image `digest`. A failure costs only time, later.
-    pub(super) fn remember(&self, stat: &Stat, reference: Option<&str>, digest: &str) {
-        self.put_link(&seen_name(stat, reference), &(seen_state(stat) + digest)).ok();
+    pub(super) fn remember(&self, stat: &Stat, select: Select<'_>, digest: &str) {
+        self.put_link(&seen_name(stat, select), &(seen_state(stat) + digest)).ok();
     }
 
     /// The image `digest`, marked as in use; `None` when it is not (or no longer wholly) here.
@@ -241,11 +243,14 @@ fn not_found(path: &Path, errno: Errno) -> Error {
     if is_path { error } else { error.mend("give a tarball, a directory, the name of an imported image, or \"host\"") }
 }
 
-fn seen_name(stat: &Stat, reference: Option<&str>) -> String {
+fn seen_name(stat: &Stat, select: Select<'_>) -> String {
     let name = format!("seen/{:x}-{:x}", stat.st_dev, stat.st_ino);
-    match reference {
-        None => name,
-        Some(reference) => format!("{name}-{}", Digest::of(reference.as_bytes()).hex()),
+    match (select.reference, select.strip) {
+        (None, 0) => name,
+        (reference, strip) => {
+            let choice = format!("{strip} {}", reference.unwrap_or_default());
+            format!("{name}-{}", Digest::of(choice.as_bytes()).hex())
+        }
     }
 }
 
@@ -259,7 +264,7 @@ fn seen_state(stat: &Stat) -> String {
 
 /// Whether two looks saw the same file in the same state.
 pub(super) fn is_same(one: &Stat, other: &Stat) -> bool {
-    seen_name(one, None) == seen_name(other, None) && seen_state(one) == seen_state(other)
+    (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino) && seen_state(one) == seen_state(other)
 }
 
 /// The file's state, once its next change is sure to show in it; the second answer is false where that can't be had.

@@ -36,6 +36,8 @@ pub struct Shape {
     pub own_net: bool,
     /// The IPC namespace is a new one.
     pub own_ipc: bool,
+    /// The IPC namespace is the host's.
+    pub host_ipc: bool,
     /// A private tmpfs is needed: for the root itself or for an overlay's upper directory.
     pub scratch: bool,
 }

@@ -4,6 +4,8 @@ mod support;
 
 mod attacks;
 mod bad_input;
+mod differential;
+mod export;
 mod layers;
 mod resolve;
 mod tarballs;

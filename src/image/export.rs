@@ -1,0 +1,418 @@
+//! Trees of files into tar archives: the other half of `unpack`.
+//!
+//! The same tree gives the same bytes: entries are sorted, a hard link's first name is the file, and nothing of this
+//! machine (device and inode numbers, names of users, access times) is in it. What the unpacker could not give a file, it
+//! noted, and here it comes back.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fs::File;
+use std::io::{self, BufReader, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::FileExt;
+
+use rustix::fs::{self, AtFlags, Dir, FileType, Mode, OFlags, SeekFrom, Stat};
+use rustix::io::Errno;
+
+use super::archive::Archive;
+use super::dirs::{Dirs, Stop};
+use super::entry::{Entry, Extent, Kind, split};
+use super::fault::{Fault, Outcome};
+use super::limits::Limits;
+use super::unpack::OWNER_XATTR;
+use super::whiteout::{OPAQUE_XATTR, is_whiteout};
+use super::write;
+use crate::{Error, Result};
+
+const BUFFER: usize = 256 << 10;
+
+/// How a tree becomes an archive.
+#[derive(Default)]
+pub struct Export<'e> {
+    /// Whiteouts of overlayfs become those of OCI layers; otherwise they are left out.
+    pub is_layer: bool,
+    /// What the trees can't hold, tars of headers, lowest first: `layers/HEX/kept` where there is one.
+    pub kept: Vec<File>,
+    /// Times later than this become this (SOURCE_DATE_EPOCH).
+    pub latest: Option<i64>,
+    /// A host's uid or gid as it is inside the image; `None` for one that the image can't have. Without this they are
+    /// what they are for root, and for an ordinary user his own are root's.
+    pub inside: Option<&'e dyn Fn(Id) -> Option<u32>>,
+    /// What lies on other file systems is left out, the directories that they are mounted on stay.
+    pub one_file_system: bool,
+    /// Asked now and then; false stops it.
+    pub go_on: Option<&'e mut dyn FnMut(u64) -> bool>,
+}
+
+/// One of a file's two owners.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Id {
+    /// A uid.
+    User(u32),
+    /// A gid.
+    Group(u32),
+}
+
+impl Export<'_> {
+    /// Writes the tree below `root`, called `name` in errors, as an archive to `out`. Answers how many bytes.
+    pub fn to(self, root: OwnedFd, name: &str, out: &mut dyn Write) -> Result<u64> {
+        self.write(root, out).map_err(|fault| match fault {
+            Fault::System { step, object, errno } if object.is_empty() => Error::system(step, name, errno),
+            fault => fault.into_error(name),
+        })
+    }
+
+    pub(super) fn write(mut self, root: OwnedFd, out: &mut dyn Write) -> Outcome<u64> {
+        let mut kept = BTreeMap::new();
+        for file in std::mem::take(&mut self.kept) {
+            read_kept(file, &mut kept)?;
+        }
+        let device = fs::fstat(&root).map_err(|errno| Fault::system("look at", b".", errno))?.st_dev;
+        let mut walk = Walk {
+            options: self,
+            dirs: Dirs::new(root),
+            kept,
+            device,
+            links: HashMap::new(),
+            out,
+            header: Vec::new(),
+            buffer: vec![0; BUFFER],
+            written: 0,
+        };
+        walk.tree()?;
+        walk.put(&write::END)?;
+        walk.out.flush().map_err(|error| unwritten(&error))?;
+        Ok(walk.written)
+    }
+}
+
+struct Walk<'w, 'e> {
+    options: Export<'e>,
+    dirs: Dirs,
+    kept: BTreeMap<Vec<u8>, Entry>,
+    device: u64,
+    /// The first name of files that have several.
+    links: HashMap<(u64, u64), First>,
+    out: &'w mut dyn Write,
+    header: Vec<u8>,
+    buffer: Vec<u8>,
+    written: u64,
+}
+
+struct First {
+    path: Vec<u8>,
+    owner: (u32, u32, u32),
+}
+
+impl Walk<'_, '_> {
+    /// Depth first, each directory before what is in it; without recursion, since a tree may be deeper than a stack.
+    fn tree(&mut self) -> Outcome<()> {
+        let mut todo = vec![Vec::new()];
+        while let Some(path) = todo.pop() {
+            let names = match self.entry(&path)? {
+                true => self.children(&path)?,
+                false => continue,
+            };
+            for name in names.into_iter().rev() {
+                todo.push(if path.is_empty() { name } else { [&path[..], b"/", &name].concat() });
+            }
+            if let Some(go_on) = &mut self.options.go_on
+                && !go_on(self.written)
+            {
+                return Err(Fault::Cancelled);
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes what `path` names; true for a directory whose content belongs in the archive too.
+    fn entry(&mut self, path: &[u8]) -> Outcome<bool> {
+        let (above, name) = split(path);
+        let name = if name.is_empty() { b"." } else { name };
+        let parent = self.dirs.enter(above).map_err(|stop| stopped(path, stop))?;
+        let stat = match fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => stat,
+            // Gone since the directory was read, or never there: what was kept.
+            Err(Errno::NOENT) => return self.kept_entry(path).map(|()| false),
+            Err(errno) => return Err(Fault::system("look at", path, errno)),
+        };
+        if is_whiteout(&stat) {
+            if self.options.is_layer {
+                let hidden = [b".wh.", name].concat();
+                let path = if above.is_empty() { hidden } else { [above, b"/", &hidden].concat() };
+                self.put_header(&Entry::new(&path, Kind::File, 0))?;
+            }
+            return Ok(false);
+        }
+        let kind = match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile => Kind::File,
+            FileType::Directory => Kind::Directory,
+            FileType::Symlink => Kind::Symlink,
+            FileType::Fifo => Kind::Fifo,
+            FileType::CharacterDevice => Kind::Char,
+            FileType::BlockDevice => Kind::Block,
+            // A socket is of its process.
+            _ => return Ok(false),
+        };
+        let mut entry = Entry::new(path, kind, stat.st_mode & 0o7777);
+        let inside = self.options.inside.unwrap_or(&own_is_root);
+        let outside = |id: u32| Fault::bad(path, format!("its owner {id} is not one of the image's"));
+        entry.uid = inside(Id::User(stat.st_uid)).ok_or_else(|| outside(stat.st_uid))?;
+        entry.gid = inside(Id::Group(stat.st_gid)).ok_or_else(|| outside(stat.st_gid))?;
+        entry.mtime = (stat.st_mtime, stat.st_mtime_nsec as u32);
+        if let Some(latest) = self.options.latest
+            && entry.mtime >= (latest, 0)
+        {
+            entry.mtime = (latest, 0);
+        }
+        if kind != Kind::Directory
+            && let Some(first) = self.links.get(&(stat.st_dev, stat.st_ino))
+        {
+            entry.kind = Kind::HardLink;
+            entry.link = first.path.clone();
+            (entry.uid, entry.gid, entry.mode) = first.owner;
+            self.put_header(&entry)?;
+            return Ok(false);
+        }
+        match kind {
+            Kind::Symlink => {
+                let target = fs::readlinkat(parent, name, Vec::new()).map_err(|e| Fault::system("read", path, e))?;
+                entry.link = target.into_bytes();
+            }
+            Kind::Char | Kind::Block => entry.device = (fs::major(stat.st_rdev), fs::minor(stat.st_rdev)),
+            _ => {}
+        }
+        if !matches!(kind, Kind::File | Kind::Directory) {
+            self.restore(&mut entry);
+            self.first_of_links(&stat, &entry);
+            self.put_header(&entry)?;
+            return Ok(false);
+        }
+
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let fd = fs::openat(parent, name, flags, Mode::empty()).map_err(|errno| Fault::system("open", path, errno))?;
+        // Between the look and the opening a running program may have put something else there.
+        let opened = fs::fstat(&fd).map_err(|errno| Fault::system("look at", path, errno))?;
+        if FileType::from_raw_mode(opened.st_mode) != FileType::from_raw_mode(stat.st_mode) {
+            return Ok(false);
+        }
+        let is_opaque = attributes(fd.as_fd(), &mut entry)?;
+        self.restore(&mut entry);
+        if kind == Kind::File {
+            self.first_of_links(&opened, &entry);
+            self.file(&fd, &opened, entry)?;
+            return Ok(false);
+        }
+        self.put_header(&entry)?;
+        if is_opaque && self.options.is_layer {
+            let path = if path.is_empty() { b".wh..wh..opq".to_vec() } else { [path, b"/.wh..wh..opq"].concat() };
+            self.put_header(&Entry::new(&path, Kind::File, 0))?;
+        }
+        Ok(!self.options.one_file_system || stat.st_dev == self.device)
+    }
+
+    fn first_of_links(&mut self, stat: &Stat, entry: &Entry) {
+        if stat.st_nlink > 1 {
+            let first = First { path: entry.path.clone(), owner: (entry.uid, entry.gid, entry.mode) };
+            self.links.insert((stat.st_dev, stat.st_ino), first);
+        }
+    }
+
+    fn file(&mut self, fd: &OwnedFd, stat: &Stat, mut entry: Entry) -> Outcome<()> {
+        entry.size = u64::try_from(stat.st_size).unwrap_or(0);
+        if (stat.st_blocks as u64) * 512 < entry.size {
+            entry.sparse = extents(fd.as_fd(), entry.size).ok();
+        }
+        self.put_header(&entry)?;
+        let file = File::from(fd.try_clone().map_err(Fault::read)?);
+        let whole = [Extent { offset: 0, length: entry.size }];
+        for extent in entry.sparse.as_deref().unwrap_or(&whole) {
+            let (mut offset, end) = (extent.offset, extent.offset + extent.length);
+            while offset < end {
+                let most = usize::try_from(end - offset).unwrap_or(usize::MAX).min(BUFFER);
+                let mut length = file
+                    .read_at(&mut self.buffer[..most], offset)
+                    .map_err(|error| Fault::system("read", &entry.path, errno_of(&error)))?;
+                if length == 0 {
+                    // It has become shorter meanwhile; the archive has to have what it said.
+                    self.buffer[..most].fill(0);
+                    length = most;
+                }
+                self.out.write_all(&self.buffer[..length]).map_err(|error| unwritten(&error))?;
+                self.written += length as u64;
+                offset += length as u64;
+            }
+        }
+        self.put(write::padding(self.written))
+    }
+
+    /// What `unpack` kept because there was no file to hold it.
+    fn kept_entry(&mut self, path: &[u8]) -> Outcome<()> {
+        match self.kept.get(path) {
+            Some(entry) if matches!(entry.kind, Kind::Char | Kind::Block) => {
+                let entry = entry.clone();
+                self.put_header(&entry)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Gives back what the file could not have.
+    fn restore(&self, entry: &mut Entry) {
+        if let Some(kept) = self.kept.get(&entry.path)
+            && kept.kind == entry.kind
+        {
+            entry.uid = kept.uid;
+            entry.gid = kept.gid;
+            // Linux has no mode of links; that of the archive was never anything.
+            if entry.kind != Kind::Symlink {
+                entry.mode = kept.mode;
+            }
+            for (name, value) in &kept.xattrs {
+                if !entry.xattrs.iter().any(|(known, _)| known == name) {
+                    entry.xattrs.push((name.clone(), value.clone()));
+                }
+            }
+        }
+    }
+
+    /// The names in a directory, and those of kept devices, sorted.
+    fn children(&mut self, path: &[u8]) -> Outcome<BTreeSet<Vec<u8>>> {
+        let failed = |errno| Fault::system("list", path, errno);
+        let directory = self.dirs.enter(path).map_err(|stop| stopped(path, stop))?;
+        let mut names = BTreeSet::new();
+        // The one that is entered is only a place (O_PATH).
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let directory = fs::openat(directory, ".", flags, Mode::empty()).map_err(failed)?;
+        for entry in Dir::new(directory).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            if !matches!(entry.file_name().to_bytes(), b"." | b"..") {
+                names.insert(entry.file_name().to_bytes().to_vec());
+            }
+        }
+        let below = if path.is_empty() { Vec::new() } else { [path, b"/"].concat() };
+        for (kept, entry) in self.kept.range(below.clone()..).take_while(|(kept, _)| kept.starts_with(&below)) {
+            if matches!(entry.kind, Kind::Char | Kind::Block) && split(kept).0 == path {
+                names.insert(split(kept).1.to_vec());
+            }
+        }
+        Ok(names)
+    }
+
+    fn put_header(&mut self, entry: &Entry) -> Outcome<()> {
+        self.header.clear();
+        write::header(entry, &mut self.header);
+        self.out.write_all(&self.header).map_err(|error| unwritten(&error))?;
+        self.written += self.header.len() as u64;
+        Ok(())
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> Outcome<()> {
+        self.written += bytes.len() as u64;
+        self.out.write_all(bytes).map_err(|error| unwritten(&error))
+    }
+}
+
+fn own_is_root(id: Id) -> Option<u32> {
+    let (id, own) = match id {
+        Id::User(uid) => (uid, rustix::process::geteuid().as_raw()),
+        Id::Group(gid) => (gid, rustix::process::getegid().as_raw()),
+    };
+    Some(if id == own && !rustix::process::geteuid().is_root() { 0 } else { id })
+}
+
+/// Reads the attributes into `entry`, ours being taken for what they say. True for an opaque directory.
+fn attributes(fd: BorrowedFd, entry: &mut Entry) -> Outcome<bool> {
+    let failed = |errno| Fault::system("read the attributes of", &entry.path, errno);
+    let mut is_opaque = false;
+    let mut list = vec![0; 0];
+    loop {
+        match fs::flistxattr_query(fd) {
+            Ok(0) | Err(Errno::OPNOTSUPP) => return Ok(false),
+            Ok(length) => list.resize(length, 0),
+            Err(errno) => return Err(failed(errno)),
+        }
+        match fs::flistxattr(fd, &mut list[..]) {
+            Ok(length) => break list.truncate(length),
+            Err(Errno::RANGE) => {}
+            Err(errno) => return Err(failed(errno)),
+        }
+    }
+    let mut found = Vec::new();
+    for name in list.split(|&byte| byte == 0).filter(|name| !name.is_empty()) {
+        let mut value = vec![0; 64 << 10];
+        match fs::fgetxattr(fd, name, &mut value[..]) {
+            Ok(length) => value.truncate(length),
+            Err(Errno::NODATA | Errno::OPNOTSUPP | Errno::PERM) => continue,
+            Err(errno) => return Err(failed(errno)),
+        }
+        found.push((name.to_vec(), value));
+    }
+    for (name, value) in found {
+        if name == OWNER_XATTR.as_bytes() {
+            if let Some((uid, gid, mode)) = owner(&value) {
+                (entry.uid, entry.gid, entry.mode) = (uid, gid, mode);
+            }
+        } else if name == OPAQUE_XATTR.as_bytes() {
+            is_opaque = true;
+        } else if !name.starts_with(b"user.overlay.") && !name.starts_with(b"trusted.") && name != b"security.selinux" {
+            entry.xattrs.push((name, value));
+        }
+    }
+    Ok(is_opaque)
+}
+
+/// [`OWNER_XATTR`]'s value.
+fn owner(value: &[u8]) -> Option<(u32, u32, u32)> {
+    let text = std::str::from_utf8(value).ok()?;
+    let mut parts = text.split(':');
+    let owner = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?, u32::from_str_radix(parts.next()?, 8).ok()?);
+    (parts.next().is_none() && owner.2 <= 0o7777).then_some(owner)
+}
+
+/// Where a file has data, lseek(2) SEEK_DATA and SEEK_HOLE.
+fn extents(fd: BorrowedFd, size: u64) -> std::result::Result<Vec<Extent>, Errno> {
+    let mut map = Vec::new();
+    let mut at = 0;
+    while at < size {
+        let offset = match fs::seek(fd, SeekFrom::Data(at)) {
+            Ok(offset) => offset,
+            // Nothing but a hole is left.
+            Err(Errno::NXIO) => break,
+            Err(errno) => return Err(errno),
+        };
+        at = fs::seek(fd, SeekFrom::Hole(offset))?.min(size);
+        if offset < at {
+            map.push(Extent { offset, length: at - offset });
+        }
+    }
+    // GNU tar takes the end of the last part for the end of the file.
+    if map.last().is_none_or(|last| last.offset + last.length < size) {
+        map.push(Extent { offset: size, length: 0 });
+    }
+    Ok(map)
+}
+
+fn read_kept(file: File, kept: &mut BTreeMap<Vec<u8>, Entry>) -> Outcome<()> {
+    let limits = Limits::default();
+    let mut archive = Archive::new(BufReader::new(file), &limits);
+    while let Some(entry) = archive.next()? {
+        kept.insert(entry.path.clone(), entry);
+    }
+    Ok(())
+}
+
+fn stopped(path: &[u8], stop: Stop) -> Fault {
+    match stop {
+        Stop::System(errno) => Fault::system("open", path, errno),
+        Stop::Missing(_) => Fault::system("open", path, Errno::NOENT),
+        Stop::NotDirectory(_) => Fault::system("open", path, Errno::NOTDIR),
+    }
+}
+
+fn unwritten(error: &io::Error) -> Fault {
+    Fault::System { step: "write", object: String::new(), errno: errno_of(error).raw_os_error() }
+}
+
+fn errno_of(error: &io::Error) -> Errno {
+    Errno::from_io_error(error).unwrap_or(Errno::IO)
+}

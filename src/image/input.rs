@@ -1,0 +1,83 @@
+//! Imports that a user asks for by name: from a path, a descriptor or any reader, with progress and cancellation.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::BorrowedFd;
+use std::path::Path;
+
+use rustix::fs::{self, AtFlags, CWD};
+
+use super::import;
+use super::manage::Image;
+use super::pipeline::{Report, Source};
+use super::source::Known;
+use super::store::Store;
+use crate::{Error, Result};
+
+/// Where an archive is read from.
+pub enum Input<'i> {
+    /// An archive, or a directory that is an OCI image layout; known the second time.
+    Path(&'i Path),
+    /// From where the descriptor is, to its end; a pipe or socket too. It is not closed.
+    Fd(BorrowedFd<'i>),
+    /// Any stream of bytes.
+    Reader(Box<dyn Read + Send + 'i>),
+}
+
+/// How an archive is imported.
+#[derive(Clone, Debug, Default)]
+pub struct ImportOptions {
+    /// A name for the image; taken from the image that had it.
+    pub name: Option<String>,
+    /// Which one of several images in the archive: the end of its name, or its digest.
+    pub reference: Option<String>,
+    /// How many leading components every name loses, as tar's `--strip-components`: 1 for an archive whose content is
+    /// wrapped in one directory.
+    pub strip: usize,
+}
+
+impl Store {
+    /// Imports an archive. `report` hears of progress some ten times a second, on the calling thread; when it answers
+    /// false the import ends with [`crate::ErrorCode::Interrupted`] and nothing of it is left.
+    pub fn import(&self, input: Input<'_>, options: &ImportOptions, report: Report<'_>) -> Result<Image> {
+        if let Some(name) = &options.name {
+            super::manage::name_link(name)?;
+        }
+        let select = import::Select { reference: options.reference.as_deref(), strip: options.strip };
+        // The image stays in use, and so here, until it has its name.
+        let (digest, _in_use) = self.import_known(input, select, report)?;
+        if let Some(name) = &options.name {
+            self.tag_digest(&digest, name)?;
+        }
+        self.inspect(&format!("sha256:{digest}"))
+    }
+
+    fn import_known(&self, input: Input<'_>, select: import::Select<'_>, report: Report<'_>) -> Result<Known> {
+        match input {
+            Input::Path(path) => {
+                let stat = fs::statat(CWD, path, AtFlags::empty())
+                    .map_err(|errno| Error::system("find the image", path.display(), errno.raw_os_error()))?;
+                self.path_known(path, &stat, select, report)?.ok_or_else(|| {
+                    Error::invalid("import", path.display(), "it is a directory, but no OCI image layout")
+                        .mend("pack it with tar, or use it as an image as it is")
+                })
+            }
+            Input::Fd(fd) => {
+                let file = fd.try_clone_to_owned().map_err(|error| Error::io("import", "the descriptor", &error))?;
+                self.import_stream("the descriptor", Box::new(File::from(file)), select, report)
+            }
+            Input::Reader(reader) => self.import_stream("the stream", reader, select, report),
+        }
+    }
+
+    fn import_stream<'i>(
+        &self,
+        name: &str,
+        input: Box<dyn Read + Send + 'i>,
+        select: import::Select<'_>,
+        report: Report<'_>,
+    ) -> Result<Known> {
+        let source = Source { input, total: 0, hash_blob: false };
+        import::stream(self, name, source, select, report)
+    }
+}

@@ -1,0 +1,292 @@
+//! Images out of the store, for other tools: one archive that is an OCI image layout and, by its manifest.json, also what
+//! `docker load` has read since 1.10. OCI image specification, image-layout.md, config.md.
+//!
+//! The layers are packed anew from their trees, so the same image gives the same bytes wherever and whenever it is saved.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Read, Seek, Write};
+
+use rustix::fs::{self, CWD, Mode, OFlags};
+use rustix::io::Errno;
+use serde_json::{Map, Value, json};
+use sha2::{Digest as _, Sha256};
+
+use super::compress::Compression;
+use super::config::ImageConfig;
+use super::digest::Digest;
+use super::entry::{Entry, Kind};
+use super::export::Export;
+use super::fault::{Fault, Outcome};
+use super::store::{Store, Workspace};
+use super::write;
+use crate::{Error, Result};
+
+/// How an image is saved.
+#[derive(Clone, Debug, Default)]
+pub struct SaveOptions {
+    /// How layers are compressed: not at all, gzip or zstd.
+    pub compression: Compression,
+    /// The name that other tools find it by; its first one here where there is none.
+    pub name: Option<String>,
+    /// SOURCE_DATE_EPOCH: when the image says it was made, and the latest time of any file.
+    pub epoch: Option<i64>,
+}
+
+/// A finished blob in the workspace.
+struct Blob {
+    file: File,
+    digest: Digest,
+    size: u64,
+}
+
+impl Store {
+    /// Writes the image of this name or digest to `out`.
+    pub fn save(&self, image: &str, out: &mut dyn Write, options: &SaveOptions) -> Result<()> {
+        let (_, loaded) = self.known(image)?;
+        let name = match &options.name {
+            Some(name) => Some(name.clone()),
+            None => self.inspect(image)?.names.into_iter().next(),
+        };
+        let media_type = match options.compression {
+            Compression::None => "application/vnd.oci.image.layer.v1.tar",
+            Compression::Gzip => "application/vnd.oci.image.layer.v1.tar+gzip",
+            Compression::Zstd => "application/vnd.oci.image.layer.v1.tar+zstd",
+            _ => return Err(Error::invalid("save", image, "layers are saved plain, as gzip or as zstd")),
+        };
+        let workspace = self.workspace()?;
+        let fault = |fault: Fault| fault.into_error(image);
+        let (mut layers, mut diff_ids) = (Vec::new(), Vec::new());
+        for (number, layer) in loaded.record.layers.iter().enumerate() {
+            let (blob, diff_id) = self.pack(&workspace, &format!("blob-{number}"), layer, options).map_err(fault)?;
+            layers.push(blob);
+            diff_ids.push(diff_id.to_string());
+        }
+        let config = config(&loaded.record.config, &diff_ids, options.epoch).to_string();
+        write_archive(out, layers, media_type, &config, name.as_deref(), options.epoch.unwrap_or(0))
+            .map_err(|error| Error::io("save", image, &error))
+    }
+
+    /// One layer's tree as a blob.
+    fn pack(&self, workspace: &Workspace, name: &str, layer: &str, options: &SaveOptions) -> Outcome<(Blob, Digest)> {
+        let failed = |errno| Fault::system("pack", layer.as_bytes(), errno);
+        let place = self.layer_path(layer);
+        let tree = fs::openat(CWD, &place, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+        let kept = File::open(place.with_file_name("kept")).ok();
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        let file = fs::openat(workspace.fd(), name, flags, Mode::RUSR | Mode::WUSR).map_err(failed)?;
+        let export =
+            Export { is_layer: true, kept: kept.into_iter().collect(), latest: options.epoch, ..Export::default() };
+
+        let blob = Hashing::new(BufWriter::with_capacity(256 << 10, File::from(file)));
+        let io = |error: io::Error| failed(Errno::from_io_error(&error).unwrap_or(Errno::IO));
+        let (mut blob, diff_id) = match options.compression {
+            Compression::Gzip => {
+                let encoder = flate2::write::GzEncoder::new(blob, flate2::Compression::default());
+                let mut tar = Hashing::new(encoder);
+                export.write(tree.map_err(failed)?, &mut tar)?;
+                let (encoder, diff_id) = tar.finish();
+                (encoder.finish().map_err(io)?, diff_id)
+            }
+            Compression::Zstd => {
+                let mut tar = Hashing::new(zstd::Encoder::new(blob, 3).map_err(io)?);
+                export.write(tree.map_err(failed)?, &mut tar)?;
+                let (encoder, diff_id) = tar.finish();
+                (encoder.finish().map_err(io)?, diff_id)
+            }
+            _ => {
+                let mut tar = Hashing::new(blob);
+                export.write(tree.map_err(failed)?, &mut tar)?;
+                tar.finish()
+            }
+        };
+        blob.flush().map_err(io)?;
+        let size = blob.length;
+        let (file, digest) = blob.finish();
+        let mut file = file.into_inner().map_err(|error| io(error.into_error()))?;
+        file.rewind().map_err(io)?;
+        Ok((Blob { file, digest, size }, diff_id))
+    }
+}
+
+/// Passes bytes on, counted and hashed.
+struct Hashing<W> {
+    inner: W,
+    hasher: Sha256,
+    length: u64,
+}
+
+impl<W: Write> Hashing<W> {
+    fn new(inner: W) -> Self {
+        Self { inner, hasher: Sha256::new(), length: 0 }
+    }
+
+    fn finish(self) -> (W, Digest) {
+        (self.inner, Digest::from_bytes(self.hasher.finalize().into()))
+    }
+}
+
+impl<W: Write> Write for Hashing<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let length = self.inner.write(bytes)?;
+        self.hasher.update(&bytes[..length]);
+        self.length += length as u64;
+        Ok(length)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+fn config(config: &ImageConfig, diff_ids: &[String], epoch: Option<i64>) -> Value {
+    let mut run = Map::new();
+    let mut put = |key: &str, value: Value| {
+        let is_empty = value.as_str() == Some("")
+            || value.as_array().is_some_and(Vec::is_empty)
+            || value.as_object().is_some_and(Map::is_empty);
+        if !is_empty {
+            run.insert(key.into(), value);
+        }
+    };
+    put("Env", json!(config.env));
+    put("Entrypoint", json!(config.entrypoint));
+    put("Cmd", json!(config.cmd));
+    put("WorkingDir", json!(config.working_dir));
+    put("User", json!(config.user));
+    put("StopSignal", json!(config.stop_signal));
+    put("Volumes", config.volumes.iter().map(|volume| (volume.clone(), json!({}))).collect::<Map<_, _>>().into());
+    put("Labels", json!(config.labels));
+    let architecture = match config.architecture.as_str() {
+        "" => super::layout::architecture(),
+        known => known,
+    };
+    let mut whole = json!({
+        "architecture": architecture,
+        "os": "linux",
+        "config": run,
+        "rootfs": {"type": "layers", "diff_ids": diff_ids},
+    });
+    if let Some(epoch) = epoch {
+        whole["created"] = json!(date(epoch));
+    }
+    whole
+}
+
+fn write_archive(
+    out: &mut dyn Write,
+    layers: Vec<Blob>,
+    media_type: &str,
+    config: &str,
+    name: Option<&str>,
+    time: i64,
+) -> io::Result<()> {
+    let describe = |media_type: &str, digest: Digest, size: u64| json!({"mediaType": media_type, "digest": digest.to_string(), "size": size});
+    let path = |digest: Digest| format!("blobs/sha256/{}", digest.hex());
+    let config_digest = Digest::of(config.as_bytes());
+    let manifest = json!({
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "config": describe("application/vnd.oci.image.config.v1+json", config_digest, config.len() as u64),
+        "layers": layers.iter().map(|blob| describe(media_type, blob.digest, blob.size)).collect::<Vec<_>>(),
+    })
+    .to_string();
+    let manifest_digest = Digest::of(manifest.as_bytes());
+    let mut listed = describe("application/vnd.oci.image.manifest.v1+json", manifest_digest, manifest.len() as u64);
+    if let Some(name) = name {
+        listed["annotations"] = json!({"org.opencontainers.image.ref.name": name, "io.containerd.image.name": name});
+    }
+    let index =
+        json!({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": [listed]})
+            .to_string();
+    // Docker wants a tag to be one.
+    let tag = name.map(|name| {
+        if name.rsplit('/').next().is_some_and(|last| last.contains(':')) {
+            name.into()
+        } else {
+            format!("{name}:latest")
+        }
+    });
+    let saved = json!([{
+        "Config": path(config_digest),
+        "RepoTags": tag.into_iter().collect::<Vec<String>>(),
+        "Layers": layers.iter().map(|blob| path(blob.digest)).collect::<Vec<_>>(),
+    }])
+    .to_string();
+
+    let mut archive = Writer { out, time };
+    archive.directory("blobs")?;
+    archive.directory("blobs/sha256")?;
+    let mut written = Vec::new();
+    for blob in layers {
+        if !written.contains(&blob.digest) {
+            archive.file(&path(blob.digest), blob.size, blob.file)?;
+            written.push(blob.digest);
+        }
+    }
+    archive.file(&path(config_digest), config.len() as u64, config.as_bytes())?;
+    archive.file(&path(manifest_digest), manifest.len() as u64, manifest.as_bytes())?;
+    archive.file("index.json", index.len() as u64, index.as_bytes())?;
+    archive.file("manifest.json", saved.len() as u64, saved.as_bytes())?;
+    let version = r#"{"imageLayoutVersion":"1.0.0"}"#;
+    archive.file("oci-layout", version.len() as u64, version.as_bytes())?;
+    archive.out.write_all(&write::END)?;
+    archive.out.flush()
+}
+
+struct Writer<'w> {
+    out: &'w mut dyn Write,
+    time: i64,
+}
+
+impl Writer<'_> {
+    fn directory(&mut self, path: &str) -> io::Result<()> {
+        self.entry(Entry::new(path.as_bytes(), Kind::Directory, 0o755))
+    }
+
+    fn file(&mut self, path: &str, size: u64, mut content: impl Read) -> io::Result<()> {
+        let mut entry = Entry::new(path.as_bytes(), Kind::File, 0o644);
+        entry.size = size;
+        self.entry(entry)?;
+        io::copy(&mut content, self.out)?;
+        self.out.write_all(write::padding(size))
+    }
+
+    fn entry(&mut self, mut entry: Entry) -> io::Result<()> {
+        entry.mtime = (self.time, 0);
+        let mut header = Vec::new();
+        write::header(&entry, &mut header);
+        self.out.write_all(&header)
+    }
+}
+
+/// RFC 3339 in UTC; days to a date as in Howard Hinnant's "chrono-Compatible Low-Level Date Algorithms".
+fn date(seconds: i64) -> String {
+    let (days, second) = (seconds.div_euclid(86400), seconds.rem_euclid(86400));
+    let days = days + 719_468;
+    let (era, day_of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
+    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", second / 3600, second / 60 % 60, second % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_are_those_of_date() {
+        for (seconds, text) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (951_782_399, "2000-02-28T23:59:59Z"),
+            (951_868_800, "2000-03-01T00:00:00Z"),
+            (1_709_164_800, "2024-02-29T00:00:00Z"),
+            (-1, "1969-12-31T23:59:59Z"),
+        ] {
+            assert_eq!(date(seconds), text);
+        }
+    }
+}
