@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{captured, end_of, eventually, host, host_with, quiet, run, sh};
+use common::{captured, end_of, eventually, host, host_with, memory_if_possible, quiet, run, sh};
 use ctr::{Config, Container, ErrorCode, ExitReason};
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
@@ -73,7 +73,7 @@ fn pids(text: &str) -> Vec<i32> {
 #[test]
 #[ignore = "a role"]
 fn role_sleeper() {
-    say_and_sleep(&host_with(&Config { memory: Some(64 << 20), ..Config::default() }));
+    say_and_sleep(&host_with(&Config { memory: memory_if_possible(64 << 20), ..Config::default() }));
 }
 
 #[test]
@@ -368,7 +368,7 @@ fn a_thousand_lives_leave_no_descriptor_behind() {
 fn role_churns() {
     println!("started");
     loop {
-        let c = host_with(&Config { memory: Some(64 << 20), ..Config::default() });
+        let c = host_with(&Config { memory: memory_if_possible(64 << 20), ..Config::default() });
         end_of(&c.exec(["true"], &captured()).unwrap());
         c.destroy().unwrap();
     }

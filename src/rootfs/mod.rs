@@ -153,9 +153,11 @@ fn set_attributes(plan: &mut Plan<'_>, slot: Slot, attributes: u64, recursive: b
     plan.call(libc::SYS_mount_setattr, [slot.into(), empty, flags.into(), attr, 32.into()]);
 }
 
-/// struct mount_attr of mount_setattr(2): attr_set, attr_clr, propagation, userns_fd.
+/// struct mount_attr of mount_setattr(2): attr_set, attr_clr, propagation, userns_fd. Private always: a copy of a shared
+/// mount is a peer of it, and what is mounted on the one shows on the other. systemd makes every mount of a host shared.
 fn mount_attr(attributes: u64) -> [u8; 32] {
     let mut attr = [0; 32];
     attr[..8].copy_from_slice(&attributes.to_ne_bytes());
+    attr[16..24].copy_from_slice(&libc::MS_PRIVATE.to_ne_bytes());
     attr
 }
