@@ -16,6 +16,9 @@ mod documents;
 mod entry;
 mod export;
 mod fault;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod import;
 mod input;
 mod layout;
