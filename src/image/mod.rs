@@ -16,6 +16,7 @@ mod documents;
 mod entry;
 mod export;
 mod fault;
+mod flat;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
