@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ctr::{Config, Container, ExecConfig, Preset, Seccomp};
+use ctr::{Config, Container, ExecConfig, Preset, Refusal, Seccomp};
 
 use crate::attack;
 use crate::fence::{bites, defaults, held, inside, is_well, run, with, without_walls};
@@ -102,6 +102,22 @@ attack!(the_privileged_preset_is_root_of_its_own_namespaces_only, {
     assert!(said.text.contains("power") && !said.text.contains("root:"), "{}", said.text);
     held(&inside(&privileged, "pid1", &[], &ExecConfig::default()));
     held(&inside(&privileged, "chroot_break", &[crate::fence::secret().to_str().unwrap()], &ExecConfig::default()));
+});
+
+attack!(what_happens_on_a_refused_call_can_be_chosen, {
+    let script = "import os, ctypes, errno\nlibc = ctypes.CDLL(None, use_errno=True)\n\
+        print(libc.unshare(0x10000000), errno.errorcode.get(ctypes.get_errno(), 0), flush=True)";
+    let ask = |refusal| {
+        let container = with(&Config { seccomp_refusal: Some(refusal), ..Config::default() });
+        let said = run(&container, &["/usr/bin/python3", "-c", script], &ExecConfig::default());
+        is_well(&container);
+        (said.text.trim().to_string(), said.exit.unwrap().signal)
+    };
+    assert_eq!(ask(Refusal::Errno(libc::EXDEV as u16)), ("-1 EXDEV".into(), 0));
+    assert_eq!(ask(Refusal::KillProcess), (String::new(), libc::SIGSYS));
+    assert_eq!(ask(Refusal::Trap), (String::new(), libc::SIGSYS));
+    assert_eq!(ask(Refusal::Trace(1)), ("-1 ENOSYS".into(), 0));
+    assert_eq!(ask(Refusal::Log), ("0 0".into(), 0));
 });
 
 attack!(a_profile_of_ones_own_counts, {
