@@ -157,12 +157,16 @@ def _attached(container: Container, options: argparse.Namespace) -> int:
         except Error as error:
             print(f"ctr: {error}", file=sys.stderr)
             return _CANNOT_RUN.get(error.errno or 0, _FAILED)
-        with process:
+        try:
             if told is None:
                 _lend_the_terminal(process)
             else:
                 told(process)
                 process.wait()
+        except BaseException:
+            # We are told to end: so is the program, which may be in a container that lives on.
+            process.kill_group(signal.SIGHUP)
+            raise
     assert process.exit is not None
     return process.exit.code
 

@@ -1,7 +1,7 @@
 //! From what the caller wants to the plan: every decision about a container, before anything is done. `create` carries it out,
 //! `explain` prints it.
 
-use std::ffi::{CStr, CString, OsStr};
+use std::ffi::{CString, OsStr};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -31,7 +31,8 @@ pub struct Blueprint {
     pub upper: Option<PathBuf>,
     /// The bind mounts' sources, opened.
     binds: Vec<Bind>,
-    scratch: CString,
+    /// The path of the file whose bytes are the id ranges' locks.
+    ranges: CString,
 }
 
 struct Bind {
@@ -77,7 +78,7 @@ impl Blueprint {
         let upper = (config.upper == Upper::Disk && uses_overlay(&image, config))
             .then(|| store.path().join("upper").join(&name));
         let binds = config.mounts.iter().filter_map(Bind::open).collect::<Result<_>>()?;
-        let scratch = c_string("use the state directory", state.path().as_os_str().as_bytes())?;
+        let ranges = c_string("use the state directory", state.path().join("ids").as_os_str().as_bytes())?;
         let blueprint = Self {
             name,
             image,
@@ -88,7 +89,7 @@ impl Blueprint {
             cgroup,
             upper,
             binds,
-            scratch,
+            ranges,
         };
         blueprint.check()?;
         Ok(blueprint)
@@ -194,7 +195,7 @@ impl Blueprint {
         let joins = self.joined.send(&mut stem);
         let flags = self.new_flags();
         spawn.namespaces = if self.joined.user.is_some() { 0 } else { flags };
-        self.ids.put(&mut spawn, &mut stem, state_ranges(&self.scratch)?);
+        self.ids.put(&mut spawn, &mut stem, self.ranges.clone());
         if stem_is_plain {
             spawn.flags |= wire::STOCK;
         }
@@ -211,7 +212,7 @@ impl Blueprint {
         if self.config.namespaces.net == Namespace::New {
             crate::network::loopback(&mut stem);
         }
-        let parts = self.own_root().then(|| rootfs::stem(&mut stem, &self.shape(), &self.scratch));
+        let parts = self.own_root().then(|| rootfs::stem(&mut stem, &self.shape()));
         if let Some(parts) = &parts {
             sysctl::set(&mut stem, parts.proc, &self.walls.sysctls);
             if self.walls.masks {
@@ -240,7 +241,6 @@ impl Blueprint {
             own_net: namespaces.net == Namespace::New,
             own_ipc: namespaces.ipc == Namespace::New,
             host_ipc: namespaces.ipc == Namespace::Host,
-            scratch: matches!(self.image, Source::Host) || uses_overlay(&self.image, &self.config),
         }
     }
 
@@ -381,9 +381,8 @@ impl Blueprint {
         let acquired = Acquired::default();
         let plans = self.plans(&acquired)?;
         let mut text = format!(
-            "# Container {}: what ctr does, as a person would type it.\nROOT=$(mktemp -d); SCRATCH={}\n",
-            quote(&self.name),
-            quote(&self.scratch.to_string_lossy())
+            "# Container {}: what ctr does, as a person would type it.\nROOT=$(mktemp -d); SCRATCH=$(mktemp -d)\n",
+            quote(&self.name)
         );
         for plan in [&plans.stem, &plans.aside, &plans.rest] {
             plan.explain(&mut text);
@@ -486,11 +485,6 @@ fn limit_privileges(stem: &mut Plan<'_>, mask: u64, new_privileges: bool) -> Res
         stem.call(libc::SYS_prctl, [libc::PR_SET_NO_NEW_PRIVS.into(), 1.into(), 0.into(), 0.into(), 0.into()]);
     }
     Ok(())
-}
-
-/// The path of the file whose bytes are the id ranges' locks.
-fn state_ranges(scratch: &CStr) -> Result<CString> {
-    c_string("use the state directory", [scratch.to_bytes(), b"/ids"].concat())
 }
 
 pub fn check_env(name: &OsStr, value: &OsStr) -> Result<()> {

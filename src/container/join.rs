@@ -142,7 +142,7 @@ pub fn join_pid(pid: i32, set: NamespaceSet) -> Result<Shared> {
         _ => return Err(Error::system("join the namespaces of process", pid, libc::EPIPE)),
     };
     let shared = Shared {
-        record: record(pid, has_root),
+        record: record(pid, has_root, has_many_ids(pid)),
         inode: None,
         state: None,
         control,
@@ -190,7 +190,14 @@ fn differing(pid: i32) -> Result<u32> {
     Ok(flags)
 }
 
-fn record(pid: i32, has_root: bool) -> Record {
+/// Whether more than one id is mapped in its user namespace; where there is one, setgroups(2) is refused too.
+fn has_many_ids(pid: i32) -> bool {
+    let map = std::fs::read_to_string(format!("/proc/{pid}/uid_map")).unwrap_or_default();
+    let counts = map.split_ascii_whitespace().skip(2).step_by(3);
+    counts.filter_map(|count| count.parse::<u64>().ok()).sum::<u64>() > 1
+}
+
+fn record(pid: i32, has_root: bool, many_ids: bool) -> Record {
     Record {
         version: 1,
         name: String::new(),
@@ -207,7 +214,7 @@ fn record(pid: i32, has_root: bool) -> Record {
                 b"HOME=/root".to_vec().into(),
             ],
             terminals: false,
-            many_ids: true,
+            many_ids,
             own_pid: false,
             has_root,
             ..ExecDefaults::default()

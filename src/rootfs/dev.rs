@@ -27,11 +27,10 @@ const LINKS: [(&CStr, &CStr); 5] = [
     (c"ptmx", c"pts/ptmx"),
 ];
 
-/// Puts a /dev together on top of the host's, in our own mount namespace, from where it is moved into the root. Its slot;
-/// its devpts stays open in PID 1, in slot TERMINALS.
-pub fn dev(plan: &mut Plan<'_>, shape: &Shape) -> Slot {
+/// Puts a /dev together in the scratch, from where it is moved into the root. Its slot; its devpts stays open in PID 1, in
+/// slot TERMINALS.
+pub fn dev(plan: &mut Plan<'_>, shape: &Shape, scratch: Slot) -> Slot {
     plan.step("take from the host", "/dev", "the devices that every program may use", "");
-    // Taken before they are covered.
     let sources = DEVICES.map(|(_, path)| {
         let slot = plan.slot();
         clone_tree(plan, path, false, slot);
@@ -50,8 +49,9 @@ pub fn dev(plan: &mut Plan<'_>, shape: &Shape) -> Slot {
     let dev = plan.kept_slot();
     plan.step("make a tmpfs for", "/dev", "devices of its own", "mount -t tmpfs -o nosuid,mode=755 tmpfs $ROOT{}");
     new_mount(plan, c"tmpfs", &[(c"mode", c"755"), (c"size", c"64m")], MOUNT_ATTR_NOSUID, dev);
-    let host_dev = plan.string(c"/dev");
-    attach(plan, dev, libc::AT_FDCWD.into(), host_dev);
+    directory(plan, scratch, c"dev");
+    let at = plan.string(c"dev");
+    attach(plan, dev, scratch.into(), at);
     for ((name, path), source) in DEVICES.into_iter().zip(sources) {
         plan.step(
             "bind",
