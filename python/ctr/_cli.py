@@ -78,6 +78,7 @@ def _about_the_container(parser: argparse.ArgumentParser) -> None:
     add("-v", "--volume", action="append", default=[], metavar="SRC:DST[:ro]", help="show a host path inside")
     add("--tmpfs", action="append", default=[], metavar="DST[:SIZE]", help="an empty tmpfs inside")
     add("--read-only", action="store_true", help="mount the root read-only")
+    add("--preset", choices=("default", "strict", "privileged"), default="default", help="which walls stand")
     add("--cap", action="append", metavar="NAME", help="keep only these capabilities")
     add("--ns", action="append", default=[], metavar="KIND=FROM", help='a namespace: "host", "new", a pid, a path')
 
@@ -138,6 +139,7 @@ def _container_options(options: argparse.Namespace) -> dict[str, Any]:
         "mounts": mounts,
         "read_only": options.read_only,
         "capabilities": options.cap,
+        "preset": options.preset,
         "namespaces": namespaces,
     }
 

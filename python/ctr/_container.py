@@ -20,7 +20,19 @@ if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
     from ._exit import CompletedProcess
-    from ._types import Argv, ContainerOptions, Environment, Mounts, Namespace, Path, PopenOptions, Size
+    from ._types import (
+        Argv,
+        ContainerOptions,
+        Environment,
+        Mounts,
+        Namespace,
+        Path,
+        PopenOptions,
+        Refusal,
+        Rlimit,
+        Seccomp,
+        Size,
+    )
 
 
 class Container:
@@ -52,6 +64,11 @@ class Container:
         detached: bool = False,
         capabilities: Iterable[str] | int | None = None,
         new_privileges: bool = False,
+        preset: Literal["default", "strict", "privileged"] = "default",
+        seccomp: Seccomp | None = None,
+        seccomp_refusal: Refusal | None = None,
+        rlimits: Mapping[str, Rlimit] | None = None,
+        sysctls: Mapping[str, str | int] | None = None,
         state_dir: Path | None = None,
         store_dir: Path | None = None,
     ) -> None:
@@ -76,6 +93,13 @@ class Container:
             detached: Outlive this process, until someone calls `destroy`.
             capabilities: What root inside may do, by name; docker's default set by default.
             new_privileges: Let setuid programs and file capabilities work.
+            preset: Which walls stand: "default", docker's; "strict", for programs of strangers; "privileged", only the
+                namespaces. The other keywords say more, or other, than the preset does.
+            seccomp: The system calls that are let through: "default", "strict", "unconfined", or docker's JSON as a
+                path or a dict.
+            seccomp_refusal: What a refused system call gets: an errno, "kill-process", "kill-thread", "trap", "log".
+            rlimits: Limits of each process by name, as {"nofile": 1024} or {"nofile": (soft, hard)}; None is no limit.
+            sysctls: Kernel parameters of the container's own namespaces.
             state_dir: Where running containers are written down.
             store_dir: Where images are kept.
         """
@@ -95,6 +119,11 @@ class Container:
             detached=detached,
             capabilities=capabilities,
             new_privileges=new_privileges,
+            preset=preset,
+            seccomp=seccomp,
+            seccomp_refusal=seccomp_refusal,
+            rlimits=rlimits,
+            sysctls=sysctls,
             state_dir=state_dir,
             store_dir=store_dir,
         )

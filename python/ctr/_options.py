@@ -10,7 +10,7 @@ from ._sizes import count, size
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from ._types import Environment, Namespace, Path, Size
+    from ._types import Environment, Namespace, Path, Refusal, Rlimit, Seccomp, Size
 
 # capabilities(7), by their numbers.
 _CAPABILITIES = (
@@ -64,6 +64,10 @@ def container_options(
     network: str | None = None,
     namespaces: Mapping[str, Namespace] | None = None,
     capabilities: Iterable[str] | int | None = None,
+    seccomp: Seccomp | None = None,
+    seccomp_refusal: Refusal | None = None,
+    rlimits: Mapping[str, Rlimit] | None = None,
+    sysctls: Mapping[str, str | int] | None = None,
     **rest: object,
 ) -> dict[str, object]:
     """The options that were given. What is None stays at the core's default."""
@@ -78,6 +82,14 @@ def container_options(
         options["pids"] = count(pids, "pids")
     if capabilities is not None:
         options["capabilities"] = _capability_mask(capabilities)
+    if seccomp is not None:
+        options["seccomp"] = _profile(seccomp)
+    if seccomp_refusal is not None:
+        options["seccomp_refusal"] = _action(seccomp_refusal)
+    if rlimits:
+        options["rlimits"] = [(name, *_soft_and_hard(limit)) for name, limit in rlimits.items()]
+    if sysctls:
+        options["sysctls"] = [(name, str(value)) for name, value in sysctls.items()]
     chosen = {kind: _namespace(kind, source) for kind, source in (namespaces or {}).items()}
     if network is not None:
         if "net" in chosen:
@@ -132,6 +144,28 @@ def _namespace(kind: str, source: Namespace) -> tuple[str, object]:
     elif hasattr(source, "pid"):
         return "pid", source.pid
     raise ValueError(f'{kind} namespace: "new", "host", "container:NAME", a pid or a path, not {source!r}')
+
+
+def _profile(seccomp: Seccomp) -> tuple[str, object]:
+    """A profile of ours by its name, or docker's JSON: the path of a file, or what is in it."""
+    if isinstance(seccomp, str):
+        return (seccomp, None) if seccomp in ("default", "strict", "unconfined") else ("file", seccomp)
+    if isinstance(seccomp, os.PathLike):
+        return "file", seccomp
+    import json
+
+    return "json", json.dumps(seccomp)
+
+
+def _action(refusal: Refusal) -> tuple[str, int]:
+    """An errno, "kill-process", "kill-thread", "trap", "log", or ("trace", number)."""
+    if isinstance(refusal, int):
+        return "errno", refusal
+    return (refusal, 0) if isinstance(refusal, str) else refusal
+
+
+def _soft_and_hard(limit: Rlimit) -> tuple[int | None, int | None]:
+    return limit if isinstance(limit, tuple) else (limit, limit)
 
 
 def _capability_mask(names: Iterable[str] | int) -> int:

@@ -54,6 +54,7 @@ class Popen:
         process_group: int | None = None,
         pipesize: int = -1,
         pty: Pty = False,
+        time_limit: float | None = None,
     ) -> None:
         """Start a program. Use `Container.popen`.
 
@@ -78,6 +79,7 @@ class Popen:
             start_new_session: A session of its own, or (False) only a process group, in the session of PID 1.
             process_group: 0 for a new process group in the session of PID 1, or the pid inside of an existing one.
             pipesize: Size of the pipes in bytes.
+            time_limit: Have it killed after so many seconds, whatever we do; the reason is then "timed out".
             pty: A terminal of its own as stdin, stdout and stderr: (rows, columns), or True for the size of ours.
         """
         self.is_text = wants_text(text, universal_newlines, encoding, errors)
@@ -102,6 +104,7 @@ class Popen:
             start_new_session=start_new_session,
             process_group=process_group,
             pty=pty,
+            time_limit=time_limit,
         )
         self._pid: int | None = None
         self._starter = os.getpid()

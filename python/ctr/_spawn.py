@@ -33,6 +33,7 @@ def exec_options(
     start_new_session: bool = True,
     process_group: int | None = None,
     pty: Pty = False,
+    time_limit: float | None = None,
 ) -> dict[str, object]:
     """The options that were given."""
     options: dict[str, object] = {}
@@ -56,6 +57,8 @@ def exec_options(
         options["process_group"] = process_group
     elif not start_new_session:
         options["process_group"] = 0
+    if time_limit is not None:
+        options["time_limit"] = time_limit
     if pty:
         options["pty"] = terminal_size(pty)
     return options

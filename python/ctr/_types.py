@@ -19,6 +19,9 @@ Fds = Union[Iterable[int], Mapping[int, int]]
 Pty = Union[bool, tuple[int, int]]
 Mounts = Iterable[Union["Bind", "Tmpfs", str, tuple[Path, Path], tuple[Path, Path, str]]]
 Namespace = Union[str, int, PathLike[str], "Container"]
+Seccomp = Union[str, PathLike[str], Mapping[str, Any]]
+Refusal = Union[int, str, tuple[str, int]]
+Rlimit = Union[None, int, tuple[Union[int, None], Union[int, None]]]
 
 
 class _MoreOfContainers(TypedDict, total=False):
@@ -31,6 +34,11 @@ class _MoreOfContainers(TypedDict, total=False):
     directory: Literal["lower", "direct"]
     capabilities: Iterable[str] | int | None
     new_privileges: bool
+    preset: Literal["default", "strict", "privileged"]
+    seccomp: Seccomp | None
+    seccomp_refusal: Refusal | None
+    rlimits: Mapping[str, Rlimit] | None
+    sysctls: Mapping[str, str | int] | None
     state_dir: Path | None
     store_dir: Path | None
 
@@ -51,6 +59,7 @@ class _MoreOfPopen(TypedDict, total=False):
     process_group: int | None
     pipesize: int
     pty: Pty
+    time_limit: float | None
 
 
 class ContainerOptions(_MoreOfContainers, total=False):

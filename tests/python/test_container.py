@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import os
 import select
 import signal
@@ -360,6 +361,51 @@ def test_capabilities_are_those_asked_for() -> None:
         assert effective(c) == 1 | 1 << 5
     with ctr.Container(capabilities=[]) as c:
         assert effective(c) == 0
+
+
+def test_a_preset_is_a_set_of_walls() -> None:
+    with ctr.Container(preset="strict") as c:
+        assert c.run(["touch", "/new"], stderr=DEVNULL).returncode != 0
+        assert c.run(["unshare", "--user", "true"], stderr=DEVNULL).returncode != 0
+        assert c.memory_limit is not None
+    with ctr.Container(preset="privileged") as c:
+        assert "Seccomp:\t0\n" in shown(c, "cat /proc/self/status")
+        assert c.run(["unshare", "--user", "true"]).returncode == 0
+
+
+def test_seccomp_is_a_name_a_file_or_a_profile(tmp_path: Path) -> None:
+    no_mkdir = {
+        "defaultAction": "SCMP_ACT_ALLOW",
+        "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 71}],
+    }
+    profile = tmp_path / "profile.json"
+    profile.write_text(json.dumps(no_mkdir))
+    for seccomp in (no_mkdir, profile, str(profile)):
+        with ctr.Container(seccomp=seccomp) as c:
+            done = c.run(["mkdir", "/tmp/d"], stderr=PIPE, text=True)
+            assert "Protocol error" in done.stderr
+    with ctr.Container(seccomp="unconfined") as c:
+        assert c.run(["unshare", "--user", "true"]).returncode == 0
+    with ctr.Container() as c:
+        assert c.run(["unshare", "--user", "true"], stderr=DEVNULL).returncode == 1
+    with ctr.Container(seccomp_refusal="kill-process") as c:
+        assert c.run(["unshare", "--user", "true"]).returncode == -signal.SIGSYS
+    with ctr.Container(seccomp_refusal=71) as c:
+        assert "Protocol error" in c.run(["unshare", "--user", "true"], stderr=PIPE, text=True).stderr
+    with pytest.raises(ctr.Error, match="no-such-profile"):
+        ctr.Container(seccomp="/no-such-profile.json")
+
+
+def test_limits_of_processes_and_kernel_parameters_are_as_asked() -> None:
+    with ctr.Container(
+        rlimits={"nofile": (100, 200), "core": 0}, sysctls={"net.ipv4.ip_unprivileged_port_start": 80}
+    ) as c:
+        assert shown(c, "ulimit -Sn; ulimit -Hn; ulimit -c").split() == ["100", "200", "0"]
+        assert shown(c, "cat /proc/sys/net/ipv4/ip_unprivileged_port_start") == "80\n"
+    with pytest.raises(ctr.Error, match="no-such-limit"):
+        ctr.Container(rlimits={"no-such-limit": 1})
+    with pytest.raises(ctr.Error, match="core_pattern"):
+        ctr.Container(sysctls={"kernel.core_pattern": "|/bin/sh"})
 
 
 def test_no_cgroup_is_made_when_none_is_wanted() -> None:

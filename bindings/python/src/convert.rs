@@ -7,11 +7,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ctr::{
-    CgroupPolicy, Config, DirectoryUse, ExecConfig, Mount, Namespace, Namespaces, Session, Stdio, Upper, Winsize,
+    CgroupPolicy, Config, DirectoryUse, ExecConfig, Mount, Namespace, Namespaces, Preset, Refusal, Rlimit, Seccomp,
+    Session, Stdio, Upper, Winsize,
 };
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
+
+use crate::error::Raise;
 
 /// A str, bytes or path, as the bytes that the kernel takes (`os.fsencode`).
 pub struct Bytes(pub OsString);
@@ -57,6 +60,11 @@ pub fn config(options: &Bound<'_, PyDict>) -> PyResult<Config> {
             "upper" => config.upper = upper(&value.extract::<String>()?)?,
             "directory" => config.directory = directory(&value.extract::<String>()?)?,
             "detached" => config.detached = value.extract()?,
+            "preset" => config.preset = preset(&value.extract::<String>()?)?,
+            "seccomp" => config.seccomp = Some(seccomp(&value)?),
+            "seccomp_refusal" => config.seccomp_refusal = Some(refusal(&value)?),
+            "rlimits" => config.rlimits = value.try_iter()?.map(|item| rlimit(&item?)).collect::<PyResult<_>>()?,
+            "sysctls" => config.sysctls = value.extract()?,
             "capabilities" => config.capabilities = Some(value.extract()?),
             "new_privileges" => config.new_privileges = value.extract()?,
             "state_dir" => config.state_dir = Some(value.extract::<Bytes>()?.path()),
@@ -162,6 +170,48 @@ fn upper(name: &str) -> PyResult<Upper> {
         "disk" => Ok(Upper::Disk),
         other => Err(unknown("place for changes", other)),
     }
+}
+
+fn preset(name: &str) -> PyResult<Preset> {
+    match name {
+        "default" => Ok(Preset::Default),
+        "strict" => Ok(Preset::Strict),
+        "privileged" => Ok(Preset::Privileged),
+        other => Err(unknown("preset", other)),
+    }
+}
+
+/// `("default", None)`, `("strict", None)`, `("unconfined", None)`, `("file", path)` or `("json", text)`.
+fn seccomp(profile: &Bound<'_, PyAny>) -> PyResult<Seccomp> {
+    let value = profile.get_item(1)?;
+    match profile.get_item(0)?.extract::<String>()?.as_str() {
+        "default" => Ok(Seccomp::Default),
+        "strict" => Ok(Seccomp::Strict),
+        "unconfined" => Ok(Seccomp::Unconfined),
+        "file" => Ok(Seccomp::File(value.extract::<Bytes>()?.path())),
+        "json" => Ok(Seccomp::Json(value.extract()?)),
+        other => Err(unknown("seccomp profile", other)),
+    }
+}
+
+/// `("errno", 1)`, `("kill-process", 0)`, `("kill-thread", 0)`, `("trap", 0)`, `("trace", 1)` or `("log", 0)`.
+fn refusal(action: &Bound<'_, PyAny>) -> PyResult<Refusal> {
+    let (name, number): (String, u16) = action.extract()?;
+    match name.as_str() {
+        "errno" => Ok(Refusal::Errno(number)),
+        "kill-process" => Ok(Refusal::KillProcess),
+        "kill-thread" => Ok(Refusal::KillThread),
+        "trap" => Ok(Refusal::Trap),
+        "trace" => Ok(Refusal::Trace(number)),
+        "log" => Ok(Refusal::Log),
+        other => Err(unknown("seccomp action", other)),
+    }
+}
+
+/// `("nofile", soft, hard)`, `None` for no limit.
+fn rlimit(limit: &Bound<'_, PyAny>) -> PyResult<Rlimit> {
+    let (name, soft, hard): (String, Option<u64>, Option<u64>) = limit.extract()?;
+    Rlimit::new(&name, soft, hard).or_raise(limit.py())
 }
 
 fn directory(name: &str) -> PyResult<DirectoryUse> {
