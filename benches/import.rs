@@ -53,7 +53,12 @@ fn compare(archive: &Path, place: &Path) {
     let (ours, theirs, known) = (median(ours), median(theirs), median(known));
     let name = archive.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let ratio = ours.as_secs_f64() / theirs.as_secs_f64();
-    println!("{name:<32} {:>6} ms {:>6} ms {ratio:>7.2} {:>7} µs", ours.as_millis(), theirs.as_millis(), known.as_micros());
+    println!(
+        "{name:<32} {:>6} ms {:>6} ms {ratio:>7.2} {:>7} µs",
+        ours.as_millis(),
+        theirs.as_millis(),
+        known.as_micros()
+    );
 }
 
 fn median(mut times: Vec<Duration>) -> Duration {

@@ -9,7 +9,7 @@
 # Run benches/run.sh once before: it builds build/bench. Needs root, strace, perf.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
-out=$(dirname "$here")/build/bench
+out=$(cd "$here/.." && realpath -m "${BUILD:-build}")/bench
 [ -x "$out/lifecycle" ] || { echo "profile: run benches/run.sh first" >&2; exit 1; }
 # perf mounts tracefs where it finds none: in a namespace of our own it stays ours.
 if [ "${CTR_BENCH_NAMESPACE:-}" != private ]; then

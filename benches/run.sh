@@ -7,13 +7,14 @@
 # commands of other engines. walls: what the kernel charges for each step of a container (benches/kernel.c).
 # Needs root, a C compiler, libctr (CTR_LIBDIR, else target/release) and a busybox that is linked statically. Python's
 # rows need `import ctr` to work in $PYTHON (python3). What is missing is named and left out.
-# Images are kept in build/bench; everything else lives on a tmpfs in a private mount namespace and is gone afterwards.
+# Images are kept in build/bench ($BUILD/bench); everything else lives on a tmpfs in a private mount namespace and is gone afterwards.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 top=$(dirname "$here")
 libdir=${CTR_LIBDIR:-${CARGO_TARGET_DIR:-$top/target}/release}
 python=${PYTHON:-python3}
-out=$top/build/bench
+build=$(cd "$top" && realpath -m "${BUILD:-build}")
+out=$build/bench
 results=$out/results.tsv
 
 stop() { echo "bench: $*" >&2; exit 1; }

@@ -1,6 +1,6 @@
-/* What a container is: each wall, seen from outside and from inside, and the commands that would build it by hand.
+/* What a container is: each wall, seen from outside and from inside; with --plan, the commands that would build it by hand.
  *
- *     ./walls [IMAGE]
+ *     ./walls [IMAGE [--plan]]
  */
 #define _POSIX_C_SOURCE 200809L
 #include <ctr.h>
@@ -83,10 +83,12 @@ int main(int argc, char **argv)
 	if (ctr_create(image, config, &c))
 		die(image);
 	ctr_config_free(config);
-	if (ctr_explain_container(c, &plan))
-		die("explain");
-	printf("%s\n", plan);
-	ctr_string_free(plan);
+	if (argc > 2 && strcmp(argv[2], "--plan") == 0) {
+		if (ctr_explain_container(c, &plan))
+			die("explain");
+		printf("%s\n", plan);
+		ctr_string_free(plan);
+	}
 
 	printf("%-18s %-44s %s\n", "wall", "outside", "inside");
 	for (size_t i = 0; i < sizeof WALLS / sizeof *WALLS; i++) {

@@ -6,7 +6,7 @@ use std::os::fd::RawFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::security::{Preset, Rlimit, Seccomp};
+use crate::security::{Preset, Refusal, Rlimit, Seccomp};
 
 /// How a container is made. The default is the safe one: every namespace but time's new, a writable layer that vanishes
 /// with the container, docker's default capabilities, no network but loopback.
@@ -41,6 +41,9 @@ pub struct Config {
     pub preset: Preset,
     /// The system calls that processes inside may make; the preset's where there is none.
     pub seccomp: Option<Seccomp>,
+    /// What happens to a program that makes a system call which its profile refuses by default; what the profile says
+    /// where there is none (EPERM in ours).
+    pub seccomp_refusal: Option<Refusal>,
     /// Limits of each process, besides the preset's.
     pub rlimits: Vec<Rlimit>,
     /// Kernel parameters of the container's own namespaces, sysctl(8): names and values.

@@ -31,4 +31,4 @@ pub use config::{
 };
 pub use container::{Container, ContainerInfo, Exit, ExitReason, NamespaceSet, Process, explain};
 pub use error::{Error, ErrorCode, Result};
-pub use security::{Preset, Rlimit, Seccomp};
+pub use security::{Preset, Refusal, Rlimit, Seccomp};

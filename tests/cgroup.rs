@@ -7,7 +7,7 @@ use std::process::{Command, Stdio as ProcessStdio};
 use std::time::Duration;
 
 use common::leftovers::{self, Scope};
-use common::{end_of, read_all};
+use common::{end_of, read_all, skipped};
 use ctr::{CgroupPolicy, Config, Container, ErrorCode, ExecConfig, ExitReason, Namespace, Process, Stdio};
 
 const MIB: u64 = 1 << 20;
@@ -22,12 +22,6 @@ fn create(config: &Config) -> Option<Container> {
         }
         Err(error) => panic!("{error}"),
     }
-}
-
-fn skipped(why: &str) {
-    // In one write, so that tests which run beside don't get between.
-    let line = format!("SKIPPED {}: {why}\n", std::thread::current().name().unwrap_or_default());
-    eprint!("{line}");
 }
 
 fn shell(container: &Container, script: &str) -> Process {

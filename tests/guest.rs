@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{captured, end_of, eventually, host, host_with, quiet, run, sh};
+use common::{captured, end_of, eventually, host, host_with, memory_if_possible, quiet, run, sh};
 use ctr::{Config, Container, ErrorCode, ExitReason};
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
@@ -16,6 +16,7 @@ fn play(role: &str, state: &PathBuf) -> Child {
     Command::new(std::env::current_exe().unwrap())
         .args(["--exact", role, "--ignored", "--nocapture", "--test-threads=1"])
         .env("CTR_STATE_DIR", state)
+        .env("TAR", common::busybox_tar())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap()
@@ -72,7 +73,7 @@ fn pids(text: &str) -> Vec<i32> {
 #[test]
 #[ignore = "a role"]
 fn role_sleeper() {
-    say_and_sleep(&host_with(&Config { memory: Some(64 << 20), ..Config::default() }));
+    say_and_sleep(&host_with(&Config { memory: memory_if_possible(64 << 20), ..Config::default() }));
 }
 
 #[test]
@@ -305,6 +306,21 @@ fn role_drops_privileges() {
     assert_eq!(sh(&c, "cat /proc/self/uid_map | tr -s ' '"), " 0 65534 1");
     assert_eq!(sh(&c, "id -u"), "0");
     c.destroy().unwrap();
+    let tar = std::env::var("TAR").unwrap();
+    let c = Container::create(&tar, &Config { memory: None, ..config.clone() }).unwrap();
+    assert_eq!(
+        sh(&c, "echo x > /etc/passwd; rm -r /usr; mkdir /usr; cat /etc/passwd; ls -ldn /etc | cut -c1-30"),
+        "x\ndrwxr-xr-x    1 0        0"
+    );
+    let other = ctr::ExecConfig { user: Some("1000".into()), ..quiet() };
+    assert_eq!(c.exec(["true"], &other).err().unwrap().code(), ErrorCode::Unsupported);
+    assert_eq!(sh(&Container::join_in(std::path::Path::new(&own), c.name()).unwrap(), "echo joined"), "joined");
+    let joined =
+        Container::join_pid(c.exec(["sleep", "9"], &quiet()).unwrap().host_pid().unwrap(), ctr::NamespaceSet::ALL);
+    assert_eq!(sh(&joined.unwrap(), "cat /proc/1/comm"), "ctr-init");
+    c.destroy().unwrap();
+    let limited = Container::create("host", &Config { memory: Some(64 << 20), ..config }).err().unwrap();
+    assert_eq!(limited.code(), ErrorCode::Unsupported, "{limited}");
     std::fs::remove_dir_all(&own).unwrap();
     println!("refused {} {}", error.is_some_and(|error| error.contains(&dir)), before.is_running());
 }
@@ -352,7 +368,7 @@ fn a_thousand_lives_leave_no_descriptor_behind() {
 fn role_churns() {
     println!("started");
     loop {
-        let c = host_with(&Config { memory: Some(64 << 20), ..Config::default() });
+        let c = host_with(&Config { memory: memory_if_possible(64 << 20), ..Config::default() });
         end_of(&c.exec(["true"], &captured()).unwrap());
         c.destroy().unwrap();
     }

@@ -17,13 +17,14 @@ from ._errors import Error
 from ._options import Tmpfs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from types import FrameType
 
     from ._popen import Popen
 
 # As docker: the engine failed, the program can't be run, the program is not there.
-_FAILED, _NOT_EXECUTABLE, _NOT_FOUND = 125, 126, 127
+_FAILED = 125
+_CANNOT_RUN = {errno.EACCES: 126, errno.ENOEXEC: 126, errno.ENOENT: 127}
 
 
 def command(words: Sequence[str]) -> int:
@@ -148,21 +149,24 @@ def _attached(container: Container, options: argparse.Namespace) -> int:
     extra = dict(map(_pair, options.env))
     if tty:
         extra.setdefault("TERM", os.environ.get("TERM", "xterm"))
-    try:
-        process = container.popen(
-            argv or ["/bin/sh"], cwd=options.workdir, user=options.user, extra_env=extra, pty=bool(tty)
-        )
-    except Error as error:
-        print(f"ctr: {error}", file=sys.stderr)
-        return {errno.ENOENT: _NOT_FOUND, errno.EACCES: _NOT_EXECUTABLE, errno.ENOEXEC: _NOT_EXECUTABLE}.get(
-            error.errno or 0, _FAILED
-        )
-    with process:
-        if tty:
-            _lend_the_terminal(process)
-        else:
-            with _passing_signals_on(process):
+    with contextlib.nullcontext() if tty else _passing_signals_on() as told:
+        try:
+            process = container.popen(
+                argv or ["/bin/sh"], cwd=options.workdir, user=options.user, extra_env=extra, pty=bool(tty)
+            )
+        except Error as error:
+            print(f"ctr: {error}", file=sys.stderr)
+            return _CANNOT_RUN.get(error.errno or 0, _FAILED)
+        try:
+            if told is None:
+                _lend_the_terminal(process)
+            else:
+                told(process)
                 process.wait()
+        except BaseException:
+            # We are told to end: so is the program, which may be in a container that lives on.
+            process.kill_group(signal.SIGHUP)
+            raise
     assert process.exit is not None
     return process.exit.code
 
@@ -196,16 +200,29 @@ def _ending_by_signal() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _passing_signals_on(process: Popen) -> Iterator[None]:
-    """Without a terminal, a signal to us is meant for the program, as in docker."""
+def _passing_signals_on() -> Iterator[Callable[[Popen], None]]:
+    """Without a terminal, a signal to us is meant for the program, as in docker; to be told which program that is.
+
+    What arrives while it is being started is kept for it.
+    """
+    started: list[Popen] = []
+    early: list[int] = []
 
     def pass_on(signum: int, frame: FrameType | None) -> None:
-        process.send_signal(signum)
+        if started:
+            started[0].send_signal(signum)
+        else:
+            early.append(signum)
+
+    def tell(process: Popen) -> None:
+        started.append(process)
+        for signum in early:
+            process.send_signal(signum)
 
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
     before = {number: signal.signal(number, pass_on) for number in numbers}
     try:
-        yield
+        yield tell
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

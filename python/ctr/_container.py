@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -137,7 +138,11 @@ class Container:
 
     def popen(self, args: Argv, **options: Unpack[PopenOptions]) -> Popen:
         """Start a program inside: `subprocess.Popen`, with its keywords and methods. See `ctr.Popen`."""
-        return Popen(self._native, args, **options)
+        process = Popen(self._native, args, **options)
+        # Asked for now, since it can't be told any more once the process has ended.
+        with contextlib.suppress(ProcessLookupError):
+            _ = process.pid
+        return process
 
     @property
     def name(self) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import os
 import signal as _signal
@@ -66,7 +65,7 @@ class Popen:
             stdout: The same.
             stderr: The same, or STDOUT.
             shell: Have /bin/sh inside run `args`.
-            cwd: Working directory inside.
+            cwd: Working directory inside, absolute.
             env: The whole environment, as in `subprocess`; the container's own by default.
             extra_env: Variables over that environment.
             universal_newlines: The old name of `text`.
@@ -112,9 +111,6 @@ class Popen:
         self.stderr: IO[Any] | None = self._stream(self._native.take_stderr(), "r", bufsize, pipesize)
         master = self._native.pty()
         self.pty: Terminal | None = None if master is None else Terminal(os.dup(master), "r+")
-        # Asked for now, since it can't be told any more once the process has ended.
-        with contextlib.suppress(ProcessLookupError):
-            self._pid = self._native.host_pid()
 
     def _stream(self, fd: int | None, mode: str, bufsize: int, pipesize: int) -> IO[Any] | None:
         if fd is None:

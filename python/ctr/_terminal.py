@@ -92,7 +92,9 @@ def _raw(fd: int) -> Iterator[None]:
         tty.setraw(fd, termios.TCSADRAIN)
         yield
     finally:
-        termios.tcsetattr(fd, termios.TCSADRAIN, before)
+        # One that was hung up has nothing to be restored.
+        with contextlib.suppress(termios.error):
+            termios.tcsetattr(fd, termios.TCSADRAIN, before)
 
 
 def fit(process: Popen, known: os.terminal_size | None = None) -> os.terminal_size | None:

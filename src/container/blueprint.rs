@@ -1,7 +1,7 @@
 //! From what the caller wants to the plan: every decision about a container, before anything is done. `create` carries it out,
 //! `explain` prints it.
 
-use std::ffi::{CStr, CString, OsStr};
+use std::ffi::{CString, OsStr};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use super::namespaces::{self, Joined};
 use super::state::{StateDir, env_text};
 use crate::cgroup::{Cgroup, Layout};
 use crate::image::{ImageConfig, Source, Store};
-use crate::init::wire::{self, HANDED};
+use crate::init::wire::{self, RESULTS};
 use crate::plan::{Fd, Header, Plan, Slot, c_string, quote};
 use crate::rootfs::{self, Layers, Parts, Root};
 use crate::security::{Walls, capabilities, landlock, masks, rlimits, steps, sysctl};
@@ -31,7 +31,8 @@ pub struct Blueprint {
     pub upper: Option<PathBuf>,
     /// The bind mounts' sources, opened.
     binds: Vec<Bind>,
-    scratch: CString,
+    /// The path of the file whose bytes are the id ranges' locks.
+    ranges: CString,
 }
 
 struct Bind {
@@ -77,7 +78,7 @@ impl Blueprint {
         let upper = (config.upper == Upper::Disk && uses_overlay(&image, config))
             .then(|| store.path().join("upper").join(&name));
         let binds = config.mounts.iter().filter_map(Bind::open).collect::<Result<_>>()?;
-        let scratch = c_string("use the state directory", state.path().as_os_str().as_bytes())?;
+        let ranges = c_string("use the state directory", state.path().join("ids").as_os_str().as_bytes())?;
         let blueprint = Self {
             name,
             image,
@@ -88,7 +89,7 @@ impl Blueprint {
             cgroup,
             upper,
             binds,
-            scratch,
+            ranges,
         };
         blueprint.check()?;
         Ok(blueprint)
@@ -194,7 +195,7 @@ impl Blueprint {
         let joins = self.joined.send(&mut stem);
         let flags = self.new_flags();
         spawn.namespaces = if self.joined.user.is_some() { 0 } else { flags };
-        self.ids.put(&mut spawn, &mut stem, state_ranges(&self.scratch)?);
+        self.ids.put(&mut spawn, &mut stem, self.ranges.clone());
         if stem_is_plain {
             spawn.flags |= wire::STOCK;
         }
@@ -211,7 +212,7 @@ impl Blueprint {
         if self.config.namespaces.net == Namespace::New {
             crate::network::loopback(&mut stem);
         }
-        let parts = self.own_root().then(|| rootfs::stem(&mut stem, &self.shape(), &self.scratch));
+        let parts = self.own_root().then(|| rootfs::stem(&mut stem, &self.shape()));
         if let Some(parts) = &parts {
             sysctl::set(&mut stem, parts.proc, &self.walls.sysctls);
             if self.walls.masks {
@@ -239,7 +240,7 @@ impl Blueprint {
             own_pid: namespaces.pid == Namespace::New,
             own_net: namespaces.net == Namespace::New,
             own_ipc: namespaces.ipc == Namespace::New,
-            scratch: matches!(self.image, Source::Host) || uses_overlay(&self.image, &self.config),
+            host_ipc: namespaces.ipc == Namespace::Host,
         }
     }
 
@@ -249,7 +250,7 @@ impl Blueprint {
         let mut aside = Plan::new();
         let mut handed = 0;
         let mut source = |stem: &mut Plan<'a>, path: &Path, fd: Option<&'a OwnedFd>, recursive: bool| -> Result<_> {
-            if !self.ids.can_map() || handed + 2 > wire::MOST_FDS / 2 {
+            if !self.ids.can_map() || handed + 3 > wire::MOST_FDS / 2 {
                 return Ok(rootfs::Source::Path(path.to_path_buf()));
             }
             let fd = match fd {
@@ -257,8 +258,8 @@ impl Blueprint {
                 None => Fd::Owned(open_path(path)?),
             };
             let sent = stem.send(fd);
+            let slot = Slot((RESULTS + handed) as u8);
             handed += 1;
-            let slot = Slot((HANDED + handed) as u8);
             rootfs::idmap(&mut aside, path, sent, slot, recursive);
             Ok(rootfs::Source::Handed(slot, path.to_path_buf()))
         };
@@ -380,9 +381,8 @@ impl Blueprint {
         let acquired = Acquired::default();
         let plans = self.plans(&acquired)?;
         let mut text = format!(
-            "# Container {}: what ctr does, as a person would type it.\nROOT=$(mktemp -d); SCRATCH={}\n",
-            quote(&self.name),
-            quote(&self.scratch.to_string_lossy())
+            "# Container {}: what ctr does, as a person would type it.\nROOT=$(mktemp -d); SCRATCH=$(mktemp -d)\n",
+            quote(&self.name)
         );
         for plan in [&plans.stem, &plans.aside, &plans.rest] {
             plan.explain(&mut text);
@@ -485,11 +485,6 @@ fn limit_privileges(stem: &mut Plan<'_>, mask: u64, new_privileges: bool) -> Res
         stem.call(libc::SYS_prctl, [libc::PR_SET_NO_NEW_PRIVS.into(), 1.into(), 0.into(), 0.into(), 0.into()]);
     }
     Ok(())
-}
-
-/// The path of the file whose bytes are the id ranges' locks.
-fn state_ranges(scratch: &CStr) -> Result<CString> {
-    c_string("use the state directory", [scratch.to_bytes(), b"/ids"].concat())
 }
 
 pub fn check_env(name: &OsStr, value: &OsStr) -> Result<()> {

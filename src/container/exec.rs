@@ -48,6 +48,9 @@ pub fn exec(container: &Arc<Shared>, argv: &[&OsStr], config: &ExecConfig) -> Re
     become_user(&mut plan, container, user.as_ref());
     let cwd = config.cwd.as_deref().or(container.record.exec.cwd.as_deref());
     if let Some(cwd) = cwd {
+        if !cwd.is_absolute() {
+            return Err(Error::invalid("change to the working directory", cwd.display(), "the path is not absolute"));
+        }
         plan.step("change to the working directory", cwd.to_string_lossy().into_owned(), "", "");
         let path = plan.string(c_string("change to the working directory", cwd.as_os_str().as_bytes())?);
         plan.call(libc::SYS_chdir, [path]);

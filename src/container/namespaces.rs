@@ -94,7 +94,9 @@ impl Joined {
     /// Enters them; `unshare` are the namespaces to be made within a joined user namespace.
     pub fn enter(&self, stem: &mut Plan<'_>, slots: &[Slot], unshare: u64) {
         let mut slots = slots.iter();
-        if let (Some(_), Some(slot)) = (&self.user, slots.next()) {
+        if self.user.is_some()
+            && let Some(slot) = slots.next()
+        {
             stem.step("enter the namespace", "user", "joined, not made", "nsenter --user=$NS bash");
             stem.call(libc::SYS_setns, [(*slot).into(), libc::CLONE_NEWUSER.into()]);
             if unshare != 0 {

@@ -1,7 +1,9 @@
 //! /dev: a small tmpfs with the six devices that programs can't do without, each a bind mount of the host's (a user
 //! namespace can't make device nodes), terminals, shared memory, message queues, and the usual links.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, OsStr};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use super::{Shape, attach, clone_tree, new_mount};
 use crate::init::wire::TERMINALS;
@@ -25,28 +27,31 @@ const LINKS: [(&CStr, &CStr); 5] = [
     (c"ptmx", c"pts/ptmx"),
 ];
 
-/// Puts a /dev together on top of the host's, in our own mount namespace, from where it is moved into the root. Its slot;
-/// its devpts stays open in PID 1, in slot TERMINALS.
-pub fn dev(plan: &mut Plan<'_>, shape: &Shape) -> Slot {
+/// Puts a /dev together in the scratch, from where it is moved into the root. Its slot; its devpts stays open in PID 1, in
+/// slot TERMINALS.
+pub fn dev(plan: &mut Plan<'_>, shape: &Shape, scratch: Slot) -> Slot {
     plan.step("take from the host", "/dev", "the devices that every program may use", "");
-    // Taken before they are covered.
     let sources = DEVICES.map(|(_, path)| {
         let slot = plan.slot();
         clone_tree(plan, path, false, slot);
         slot
     });
-    let ipc = (!shape.own_ipc).then(|| {
-        [c"/dev/shm", c"/dev/mqueue"].map(|path| {
+    // A host without message queues has no mqueue to share.
+    let shared = [(c"shm", c"/dev/shm"), (c"mqueue", c"/dev/mqueue")]
+        .into_iter()
+        .filter(|(_, path)| shape.host_ipc && Path::new(OsStr::from_bytes(path.to_bytes())).exists())
+        .map(|(name, path)| {
             let slot = plan.slot();
             clone_tree(plan, path, true, slot);
-            slot
+            (name, path, slot)
         })
-    });
+        .collect::<Vec<_>>();
     let dev = plan.kept_slot();
     plan.step("make a tmpfs for", "/dev", "devices of its own", "mount -t tmpfs -o nosuid,mode=755 tmpfs $ROOT{}");
     new_mount(plan, c"tmpfs", &[(c"mode", c"755"), (c"size", c"64m")], MOUNT_ATTR_NOSUID, dev);
-    let host_dev = plan.string(c"/dev");
-    attach(plan, dev, libc::AT_FDCWD.into(), host_dev);
+    directory(plan, scratch, c"dev");
+    let at = plan.string(c"dev");
+    attach(plan, dev, scratch.into(), at);
     for ((name, path), source) in DEVICES.into_iter().zip(sources) {
         plan.step(
             "bind",
@@ -86,16 +91,16 @@ pub fn dev(plan: &mut Plan<'_>, shape: &Shape) -> Slot {
     new_mount(plan, c"devpts", &options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, pts);
     let at = plan.string(c"pts");
     attach(plan, pts, dev.into(), at);
-    if let Some([shm, mqueue]) = ipc {
-        for (name, slot) in [(c"shm", shm), (c"mqueue", mqueue)] {
-            plan.step("share the host's", "/dev/shm", "the IPC namespace is the host's", "mount --rbind {} $ROOT{}");
-            directory(plan, dev, name);
-            let at = plan.string(name);
-            attach(plan, slot, dev.into(), at);
-            plan.close(slot);
-        }
-    } else {
-        let attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+    for (name, path, slot) in shared {
+        let path = path.to_string_lossy();
+        plan.step("share the host's", path, "the IPC namespace is the host's", "mount --rbind {} $ROOT{}");
+        directory(plan, dev, name);
+        let at = plan.string(name);
+        attach(plan, slot, dev.into(), at);
+        plan.close(slot);
+    }
+    let attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+    if !shape.host_ipc {
         let slot = plan.slot();
         plan.step(
             "make a tmpfs for",
@@ -108,6 +113,9 @@ pub fn dev(plan: &mut Plan<'_>, shape: &Shape) -> Slot {
         let at = plan.string(c"shm");
         attach(plan, slot, dev.into(), at);
         plan.close(slot);
+    }
+    // Only the owner of an IPC namespace can mount its queues, so not who joins another container's.
+    if shape.own_ipc {
         plan.step(
             "make a mqueue for",
             "/dev/mqueue",

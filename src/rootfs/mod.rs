@@ -16,8 +16,7 @@ pub use root::{Layers, Root, Source, furnish, idmap, make, pivot};
 use crate::plan::{Arg, Plan, Slot};
 use crate::sys::mount::{
     FSCONFIG_CMD_CREATE, FSCONFIG_SET_STRING, FSMOUNT_CLOEXEC, FSOPEN_CLOEXEC, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC,
-    MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, MOVE_MOUNT_F_EMPTY_PATH, MOVE_MOUNT_T_EMPTY_PATH, OPEN_TREE_CLOEXEC,
-    OPEN_TREE_CLONE,
+    MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, MOVE_MOUNT_F_EMPTY_PATH, OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE,
 };
 
 pub use mounts::user_mounts;
@@ -36,17 +35,16 @@ pub struct Shape {
     pub own_net: bool,
     /// The IPC namespace is a new one.
     pub own_ipc: bool,
-    /// A private tmpfs is needed: for the root itself or for an overlay's upper directory.
-    pub scratch: bool,
+    /// The IPC namespace is the host's.
+    pub host_ipc: bool,
 }
 
 /// The parts that a stem leaves ready.
 #[derive(Clone, Copy)]
 pub struct Parts {
-    /// The private tmpfs, attached at the scratch place.
-    pub scratch: Option<Slot>,
-    /// The scratch place, for a root that is attached there itself.
-    place: Slot,
+    /// The private tmpfs in which things are put together: the root itself of an image that is the host, what holds an
+    /// overlay's upper directory. /dev stands ready in it.
+    scratch: Slot,
     /// The container's procfs, attached nowhere yet.
     pub proc: Slot,
     /// Its sysfs, likewise.
@@ -54,31 +52,17 @@ pub struct Parts {
     dev: Slot,
 }
 
-/// Where things are put together: a directory that surely exists. The mounts on it are in the new mount namespace only.
-pub fn stem(plan: &mut Plan<'_>, shape: &Shape, scratch: &std::ffi::CStr) -> Parts {
+/// Where things are put together: a directory that surely exists and has neither images nor anything to bind below it. The
+/// mount on it is in the new mount namespace only.
+const SCRATCH: &std::ffi::CStr = c"/sys/kernel";
+
+/// Appends the steps that every container of this shape begins with.
+pub fn stem(plan: &mut Plan<'_>, shape: &Shape) -> Parts {
     if !shape.own_user {
         let root = plan.string(c"/");
         plan.step("make private", "/", "what is mounted here must not spread to the host", "mount --make-rslave /");
         plan.call(libc::SYS_mount, [0.into(), root, 0.into(), (libc::MS_REC | libc::MS_SLAVE).into()]);
     }
-    // Opened now: it may lie in /dev/shm, which is covered soon.
-    let place = plan.kept_slot();
-    plan.step("open", scratch.to_string_lossy().into_owned(), "", "");
-    let path = plan.string(scratch);
-    let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC;
-    plan.call(libc::SYS_openat, [libc::AT_FDCWD.into(), path, flags.into()]).out(place);
-    let scratch = shape.scratch.then(|| {
-        let slot = plan.kept_slot();
-        plan.step(
-            "make a tmpfs for the changes at",
-            scratch.to_string_lossy().into_owned(),
-            "what the container writes is gone with it, by the kernel's own doing",
-            "mount -t tmpfs -o mode=755 tmpfs {}",
-        );
-        new_mount(plan, c"tmpfs", &[(c"mode", c"755")], 0, slot);
-        attach_here(plan, slot, place);
-        slot
-    });
     let proc = plan.kept_slot();
     if shape.own_pid {
         plan.step(
@@ -112,8 +96,18 @@ pub fn stem(plan: &mut Plan<'_>, shape: &Shape, scratch: &std::ffi::CStr) -> Par
         clone_tree(plan, c"/sys", true, sys);
         set_attributes(plan, sys, read_only, true);
     }
-    let dev = dev::dev(plan, shape);
-    Parts { scratch, place, proc, sys, dev }
+    let scratch = plan.kept_slot();
+    plan.step(
+        "make a tmpfs for",
+        "changes",
+        "what the container writes is gone with it, by the kernel's own doing",
+        "mount -t tmpfs -o mode=755 tmpfs $SCRATCH",
+    );
+    let place = plan.string(SCRATCH);
+    new_mount(plan, c"tmpfs", &[(c"mode", c"755")], 0, scratch);
+    attach(plan, scratch, libc::AT_FDCWD.into(), place);
+    let dev = dev::dev(plan, shape, scratch);
+    Parts { scratch, proc, sys, dev }
 }
 
 /// fsopen, fsconfig, fsmount: a new file system, attached nowhere yet, into `slot`.
@@ -150,13 +144,6 @@ fn attach(plan: &mut Plan<'_>, slot: Slot, dir: Arg, path: Arg) {
     plan.call(libc::SYS_move_mount, [slot.into(), empty, dir, path, MOVE_MOUNT_F_EMPTY_PATH.into()]);
 }
 
-/// move_mount: attaches the mount in `slot` at the directory in `place`.
-fn attach_here(plan: &mut Plan<'_>, slot: Slot, place: Slot) {
-    let empty = plan.string(c"");
-    let flags = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH;
-    plan.call(libc::SYS_move_mount, [slot.into(), empty, place.into(), empty, flags.into()]);
-}
-
 /// mount_setattr: sets attributes of the mount in `slot`, and of those below it.
 fn set_attributes(plan: &mut Plan<'_>, slot: Slot, attributes: u64, recursive: bool) {
     let attr = plan.data(&mount_attr(attributes), 8);
@@ -166,9 +153,11 @@ fn set_attributes(plan: &mut Plan<'_>, slot: Slot, attributes: u64, recursive: b
     plan.call(libc::SYS_mount_setattr, [slot.into(), empty, flags.into(), attr, 32.into()]);
 }
 
-/// struct mount_attr of mount_setattr(2): attr_set, attr_clr, propagation, userns_fd.
+/// struct mount_attr of mount_setattr(2): attr_set, attr_clr, propagation, userns_fd. Private always: a copy of a shared
+/// mount is a peer of it, and what is mounted on the one shows on the other. systemd makes every mount of a host shared.
 fn mount_attr(attributes: u64) -> [u8; 32] {
     let mut attr = [0; 32];
     attr[..8].copy_from_slice(&attributes.to_ne_bytes());
+    attr[16..24].copy_from_slice(&libc::MS_PRIVATE.to_ne_bytes());
     attr
 }

@@ -4,7 +4,7 @@ use std::ffi::{CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use super::{Parts, attach, attach_here, clone_tree, mount_attr, new_mount, set_attributes};
+use super::{Parts, attach, clone_tree, mount_attr, new_mount, set_attributes};
 use crate::Result;
 use crate::init::wire::PATCH;
 use crate::plan::{Arg, Plan, Slot, c_string, quote};
@@ -90,7 +90,9 @@ pub fn make(plan: &mut Plan<'_>, root: &Root, parts: &Parts) -> Result<Slot> {
             let path = source.path().to_string_lossy().into_owned();
             plan.step("use as root", path, "the directory itself is the root", "mount --rbind {} $ROOT");
             let slot = source.mount(plan)?;
-            attach_here(plan, slot, parts.place);
+            let at = plan.string(c"m");
+            plan.call(libc::SYS_mkdirat, [parts.scratch.into(), at, 0o755.into()]);
+            attach(plan, slot, parts.scratch.into(), at);
             Ok(slot)
         }
         Root::Host => host(plan, parts),
@@ -98,7 +100,7 @@ pub fn make(plan: &mut Plan<'_>, root: &Root, parts: &Parts) -> Result<Slot> {
 }
 
 fn overlay(plan: &mut Plan<'_>, layers: &Layers, parts: &Parts) -> Result<Slot> {
-    let scratch = parts.scratch.expect("an overlay's stem has a scratch");
+    let scratch = parts.scratch;
     let base = layers.base.path();
     let options = overlay_options(layers);
     let full = |name: &Path| base.join(name).to_string_lossy().into_owned();
@@ -169,7 +171,7 @@ fn overlay_options(layers: &Layers) -> std::ffi::OsString {
 
 /// The host's programs in a root of our own. What they are on this machine (a directory, a link) is looked up here, on the host.
 fn host(plan: &mut Plan<'_>, parts: &Parts) -> Result<Slot> {
-    let root = parts.scratch.expect("the host's stem has a scratch");
+    let root = parts.scratch;
     let attributes = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
     for path in ["/usr", "/etc", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"] {
         let name = plan.bytes(&path[1..]);
@@ -219,6 +221,10 @@ fn host(plan: &mut Plan<'_>, parts: &Parts) -> Result<Slot> {
 pub fn furnish(plan: &mut Plan<'_>, root: Slot, parts: &Parts, read_only: bool) {
     for (name, path, slot) in [(c"proc", "/proc", parts.proc), (c"sys", "/sys", parts.sys), (c"dev", "/dev", parts.dev)]
     {
+        if slot == parts.dev && root == parts.scratch {
+            plan.close(slot); // It was put together in its place.
+            continue;
+        }
         plan.step("put into the root", path, "it was made ready before", "");
         let name = plan.string(name);
         plan.call(libc::SYS_mkdirat, [root.into(), name, 0o755.into()]).ok(libc::EEXIST);
@@ -245,7 +251,6 @@ pub fn furnish(plan: &mut Plan<'_>, root: Slot, parts: &Parts, read_only: bool) 
 
 /// The root becomes `/`, and the old one is gone: no descriptor of it is left open.
 pub fn pivot(plan: &mut Plan<'_>, root: Slot, parts: &Parts, read_only: bool) {
-    plan.close(parts.place);
     if read_only {
         plan.step("make read-only", "/", "nothing of the image can be changed", "mount -o remount,bind,ro $ROOT");
         set_attributes(plan, root, MOUNT_ATTR_RDONLY, false);
@@ -262,8 +267,8 @@ pub fn pivot(plan: &mut Plan<'_>, root: Slot, parts: &Parts, read_only: bool) {
     plan.call(libc::SYS_pivot_root, [dot, dot]);
     plan.call(libc::SYS_umount2, [dot, libc::MNT_DETACH.into()]);
     plan.call(libc::SYS_chdir, [slash]);
-    if let Some(scratch) = parts.scratch.filter(|scratch| *scratch != root) {
-        plan.close(scratch);
+    if root != parts.scratch {
+        plan.close(parts.scratch);
     }
     plan.close(root);
 }

@@ -12,7 +12,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::OnceLock;
 
-use crate::plan::{Arg, Plan, Slot};
+use crate::plan::{Arg, Call, Plan, Slot};
 use crate::sys::mount::{
     AT_EMPTY_PATH, AT_RECURSIVE, FSCONFIG_CMD_CREATE, FSCONFIG_SET_STRING, FSMOUNT_CLOEXEC, FSOPEN_CLOEXEC,
     MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, MOVE_MOUNT_F_EMPTY_PATH,
@@ -67,7 +67,6 @@ fn look() -> (Vec<Place>, Vec<Place>) {
 /// root later with what is on them; the covers' own file system stays behind and is gone with the old root.
 pub(crate) fn cover(plan: &mut Plan<'_>, proc: Slot, sys: Slot, places: &(Vec<Place>, Vec<Place>)) {
     let (masked, read_only) = places;
-    let attributes = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
     let (empty, file, directory) = (plan.string(c""), plan.string(c"file"), plan.string(c"directory"));
     plan.step("make a cover", "", "an empty file and an empty directory, of our own making", "");
     let cover = plan.slot();
@@ -79,6 +78,8 @@ pub(crate) fn cover(plan: &mut Plan<'_>, proc: Slot, sys: Slot, places: &(Vec<Pl
     }
     plan.call(libc::SYS_mknodat, [cover.into(), file, (libc::S_IFREG | 0o444).into(), 0.into()]);
     plan.call(libc::SYS_mkdirat, [cover.into(), directory, 0o555.into()]);
+    // Clones have the attributes of what they are cloned from.
+    set_attributes(plan, cover, false);
     for place in masked {
         plan.step(
             "mask",
@@ -87,7 +88,7 @@ pub(crate) fn cover(plan: &mut Plan<'_>, proc: Slot, sys: Slot, places: &(Vec<Pl
             if place.directory { "mount -t tmpfs -o ro tmpfs $ROOT{}" } else { "mount --bind /dev/null $ROOT{}" },
         );
         let of = if place.directory { directory } else { file };
-        put(plan, (cover.into(), of), place.on(proc, sys), attributes, false);
+        put(plan, (cover.into(), of), place.on(proc, sys), false);
     }
     plan.close(cover);
     for place in read_only {
@@ -99,7 +100,7 @@ pub(crate) fn cover(plan: &mut Plan<'_>, proc: Slot, sys: Slot, places: &(Vec<Pl
         );
         let (mount, below) = place.on(proc, sys);
         let name = plan.bytes(below);
-        put(plan, (mount.into(), name), (mount, below), attributes, true);
+        put(plan, (mount.into(), name), (mount, below), true);
     }
 }
 
@@ -118,24 +119,33 @@ impl Place {
     }
 }
 
-/// A clone of the mount at `source` is attached at `target`. A target that is missing is none to be covered: the
-/// container's procfs and sysfs show less than the host's where its namespaces are its own.
-fn put(plan: &mut Plan<'_>, source: (Arg, Arg), target: (Slot, &str), attributes: u64, recursive: bool) {
+/// A clone of the mount at `source` is attached at `target`, made read-only first where it `is_writable`. A target that is
+/// missing is none to be covered: the container's procfs and sysfs show less than the host's where its namespaces are its
+/// own.
+fn put(plan: &mut Plan<'_>, source: (Arg, Arg), target: (Slot, &str), is_writable: bool) {
     let slot = plan.slot();
-    let recursive = if recursive { AT_RECURSIVE } else { 0 };
+    let recursive = if is_writable { AT_RECURSIVE } else { 0 };
     let flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | recursive;
     let missing = libc::ENOENT;
     plan.call(libc::SYS_open_tree, [source.0, source.1, flags.into()]).out(slot).ok(missing);
-    let empty = plan.string(c"");
-    let attr = plan.data([attributes, 0, 0, 0].map(u64::to_ne_bytes).as_flattened(), 8);
-    let flags = AT_EMPTY_PATH | recursive;
-    plan.call(libc::SYS_mount_setattr, [slot.into(), empty, flags.into(), attr, 32.into()]).ok(libc::EBADF);
-    let path = plan.bytes(target.1);
+    if is_writable {
+        set_attributes(plan, slot, true).ok(libc::EBADF);
+    }
+    let (empty, path) = (plan.string(c""), plan.bytes(target.1));
     let flags = MOVE_MOUNT_F_EMPTY_PATH;
     plan.call(libc::SYS_move_mount, [slot.into(), empty, target.0.into(), path, flags.into()])
         .ok(missing)
         .ok(libc::EBADF);
     plan.close(slot);
+}
+
+/// mount_setattr: nothing can be written, run or gained by the mount in `slot`.
+fn set_attributes<'p>(plan: &'p mut Plan<'_>, slot: Slot, recursive: bool) -> &'p mut Call {
+    let attributes = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+    let attr = plan.data([attributes, 0, 0, 0].map(u64::to_ne_bytes).as_flattened(), 8);
+    let empty = plan.string(c"");
+    let flags = AT_EMPTY_PATH | if recursive { AT_RECURSIVE } else { 0 };
+    plan.call(libc::SYS_mount_setattr, [slot.into(), empty, flags.into(), attr, 32.into()])
 }
 
 fn tmpfs(plan: &mut Plan<'_>, slot: Slot) {

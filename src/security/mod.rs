@@ -12,5 +12,5 @@ pub(crate) mod steps;
 pub(crate) mod sysctl;
 
 pub(crate) use preset::Walls;
-pub use preset::{Preset, Seccomp};
+pub use preset::{Preset, Refusal, Seccomp};
 pub use rlimits::Rlimit;

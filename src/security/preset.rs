@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use super::rlimits::{NO_CORE, Rlimit};
-use super::seccomp::Profile;
+use super::seccomp::{Action, Profile};
 use super::sysctl::{Own, Sysctl};
 use super::{capabilities, landlock};
 use crate::{Config, Error, Namespace, Result};
@@ -50,6 +50,39 @@ impl Seccomp {
     }
 }
 
+/// What happens to a program that makes a system call which its profile refuses by default.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The call fails with this errno.
+    Errno(u16),
+    /// The process dies of SIGSYS.
+    KillProcess,
+    /// The calling thread dies.
+    KillThread,
+    /// The program gets a SIGSYS that it can handle.
+    Trap,
+    /// A tracer inside decides, and is given this number; ENOSYS where there is none.
+    Trace(u16),
+    /// Nothing: the call is made, and written to the kernel's log. For finding out what a program needs.
+    Log,
+}
+
+impl Refusal {
+    fn action(self) -> Result<Action> {
+        Ok(match self {
+            Self::Errno(errno) if errno == 0 || errno > 4095 => {
+                return Err(Error::invalid("refuse system calls with errno", errno, "an errno is 1 to 4095"));
+            }
+            Self::Errno(errno) => Action::errno(errno),
+            Self::KillProcess => Action::KILL_PROCESS,
+            Self::KillThread => Action::KILL_THREAD,
+            Self::Trap => Action::TRAP,
+            Self::Trace(message) => Action::trace(message),
+            Self::Log => Action::LOG,
+        })
+    }
+}
+
 /// Which walls stand around a container.
 #[derive(Clone, Debug)]
 pub(crate) struct Walls {
@@ -90,6 +123,9 @@ impl Walls {
         if let Some(choice) = &config.seccomp {
             walls.seccomp = choice.profile()?;
         }
+        if let (Some(profile), Some(refusal)) = (&walls.seccomp, config.seccomp_refusal) {
+            walls.seccomp = Some(profile.clone().refuse_with(refusal.action()?));
+        }
         let own = |kind: &Namespace| *kind == Namespace::New;
         let kinds = &config.namespaces;
         let own = Own { ipc: own(&kinds.ipc), net: own(&kinds.net), uts: own(&kinds.uts), user: own(&kinds.user) };
@@ -126,6 +162,13 @@ impl Preset {
     /// The name that [`FromStr`] takes.
     pub fn name(self) -> &'static str {
         Self::ALL.iter().find(|(_, preset)| *preset == self).map_or("", |(name, _)| name)
+    }
+
+    /// The capabilities of this preset with those named in `add` and without those in `drop`, for
+    /// [`Config::capabilities`]. Names are written `NET_ADMIN` or `CAP_NET_ADMIN`; `ALL` stands for every one, and as in
+    /// docker, `drop` counts after an `ALL` in `add`, `add` after an `ALL` in `drop`.
+    pub fn capabilities<S: AsRef<str>>(self, add: &[S], drop: &[S]) -> Result<u64> {
+        capabilities::adjust(self.walls()?.capabilities, add, drop)
     }
 
     /// The walls of this preset on this machine.

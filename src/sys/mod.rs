@@ -29,12 +29,21 @@ pub fn pidfd_open(pid: i32) -> Result<OwnedFd> {
     owned(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) } as RawFd)
 }
 
-/// pidfd_send_signal(2). `flags`: 0, or PIDFD_SIGNAL_PROCESS_GROUP.
+/// pidfd_send_signal(2). `flags`: 0, or PIDFD_SIGNAL_PROCESS_GROUP. Where the call is filtered away, kill(2) of the pid that
+/// the pidfd still has.
 pub fn pidfd_send_signal(pidfd: BorrowedFd<'_>, signal: i32, flags: u32) -> nix::Result<()> {
     // SAFETY: plain numbers; no siginfo.
     let result =
         unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal, std::ptr::null::<u8>(), flags) };
-    nix::errno::Errno::result(result).map(drop)
+    match nix::errno::Errno::result(result) {
+        Err(nix::errno::Errno::ENOSYS) if flags == 0 => {
+            let pid = pidfd_pid(pidfd).filter(|&pid| pid > 0).ok_or(nix::errno::Errno::ESRCH)?;
+            // SAFETY: plain numbers.
+            nix::errno::Errno::result(unsafe { libc::kill(pid, signal) }).map(drop)
+        }
+        Err(nix::errno::Errno::ENOSYS) => Err(nix::errno::Errno::EINVAL),
+        other => other.map(drop),
+    }
 }
 
 /// Takes a write lock on the whole file for this process: F_SETLK, or F_OFD_SETLK for this open file description; see

@@ -10,8 +10,7 @@ use ctr::{Config, Container, ExecConfig, Stdio};
 /// A test that attacks: `attack!(name, { … })` runs the block behind the fence.
 #[macro_export]
 macro_rules! attack {
-    ($(#[$doc:meta])* $name:ident, $body:block) => {
-        $(#[$doc])*
+    ($name:ident, $body:block) => {
         #[test]
         fn $name() {
             let path = concat!(module_path!(), "::", stringify!($name));

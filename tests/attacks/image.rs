@@ -24,7 +24,7 @@ fn both_uses() -> [Config; 2] {
     [DirectoryUse::Lower, DirectoryUse::Direct].map(|directory| Config { directory, ..Config::default() })
 }
 
-/// runc CVE-2019-16884, CVE-2019-19921, CVE-2023-27561, CVE-2023-28642: /proc or /sys of the image is a link to elsewhere.
+// runc CVE-2019-16884, CVE-2019-19921, CVE-2023-27561, CVE-2023-28642: /proc or /sys of the image is a link to elsewhere.
 attack!(cve_2019_16884, {
     let target = scratch().join("outside/proc");
     fs::create_dir_all(&target).unwrap();
@@ -44,8 +44,8 @@ attack!(cve_2019_16884, {
     assert_eq!(fs::read_dir(&target).unwrap().count(), 0, "something was made outside");
 });
 
-/// runc CVE-2021-30465, lxc CVE-2015-1335, youki CVE-2025-54867, runc CVE-2024-45310: the place of a bind mount is a link that
-/// leads out of the root, or is swapped for one while the mount is made.
+// runc CVE-2021-30465, lxc CVE-2015-1335, youki CVE-2025-54867, runc CVE-2024-45310: the place of a bind mount is a link that
+// leads out of the root, or is swapped for one while the mount is made.
 attack!(cve_2021_30465, {
     let secret = secret();
     let outside = secret.parent().unwrap();
@@ -91,7 +91,7 @@ fn nothing_was_made_in(outside: &Path) {
     assert_eq!(names, ["secret"], "something was made outside");
 }
 
-/// docker CVE-2019-14271: the engine loads a library of the container's when it looks up a user there.
+// docker CVE-2019-14271: the engine loads a library of the container's when it looks up a user there.
 attack!(cve_2019_14271, {
     let root = image("nss");
     fs::create_dir_all(root.join("etc")).unwrap();
@@ -116,8 +116,8 @@ attack!(cve_2019_14271, {
     assert!(!mark.exists(), "a library of the container was loaded on the host");
 });
 
-/// moby CVE-2022-36109, cri-o CVE-2022-2995, buildah CVE-2022-2990, containerd CVE-2023-25173: a user has the groups of the
-/// image, and no group that the caller has.
+// moby CVE-2022-36109, cri-o CVE-2022-2995, buildah CVE-2022-2990, containerd CVE-2023-25173: a user has the groups of the
+// image, and no group that the caller has.
 attack!(cve_2022_36109, {
     let groups = [0, 4, 27, 42].map(nix::unistd::Gid::from_raw);
     nix::unistd::setgroups(&groups).unwrap();

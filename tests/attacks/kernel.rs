@@ -9,19 +9,19 @@ use nix::pty::openpty;
 use crate::attack;
 use crate::fence::{bites, defaults, held, inside, with, without_walls};
 
-/// kernel CVE-2022-0492.
+// kernel CVE-2022-0492.
 attack!(cve_2022_0492, {
     held(&inside(&defaults(), "release_agent", &[], &ExecConfig::default()));
 });
 
-/// kernel CVE-2022-0185, nftables, overlay and others.
+// kernel CVE-2022-0185, nftables, overlay and others.
 attack!(cve_2022_0185, {
     held(&inside(&defaults(), "kernel_surface", &[], &ExecConfig::default()));
     // With every capability over its own namespaces and no filter nearly all of it can be reached.
     bites(&without_walls("kernel_surface", &[]));
 });
 
-/// bubblewrap CVE-2017-5226, lxc CVE-2016-10124: a program types into the terminal of whoever started the container.
+// bubblewrap CVE-2017-5226, lxc CVE-2016-10124: a program types into the terminal of whoever started the container.
 attack!(cve_2017_5226, {
     let container = defaults();
     for session in [ctr::Session::New, ctr::Session::Group] {

@@ -7,8 +7,10 @@
 
 mod engine;
 mod fence;
+mod filters;
 mod image;
 mod kernel;
 mod limits;
 mod pid1;
 mod privileges;
+mod proc;

@@ -22,8 +22,8 @@ fn mask(seen: &HashMap<String, String>, name: &str) -> u64 {
     u64::from_str_radix(&seen[name], 16).unwrap()
 }
 
-/// runc CVE-2022-29162, moby CVE-2022-24769, crun CVE-2022-27650, youki CVE-2025-27612: the inheritable set is empty, and so a
-/// user who is not root gets nothing from files that have inheritable capabilities.
+// runc CVE-2022-29162, moby CVE-2022-24769, crun CVE-2022-27650, youki CVE-2025-27612: the inheritable set is empty, and so a
+// user who is not root gets nothing from files that have inheritable capabilities.
 attack!(cve_2022_29162, {
     let container = defaults();
     let root = seen(&container, &ExecConfig::default());
@@ -43,7 +43,7 @@ attack!(cve_2022_29162, {
     assert_eq!(mask(&seen(&chosen, &ExecConfig::default()), "CapEff"), 1 << 12 | 1);
 });
 
-/// The dirty host: a setuid program raises nobody, be it the image's or a bind mount's.
+// The dirty host: a setuid program raises nobody, be it the image's or a bind mount's.
 attack!(dirty_host, {
     let shared = scratch().join("shared");
     fs::create_dir(&shared).unwrap();

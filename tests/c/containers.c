@@ -31,22 +31,37 @@ TEST(mounts_are_where_they_were_asked_for)
 	OK(ctr_destroy(c));
 }
 
-TEST(namespaces_are_chosen_one_by_one)
+TEST(a_namespace_is_shared_with_the_host_on_its_own)
 {
-	ctr_config *config = named();
-	ctr_container *c, *other;
-	char mine[128], path[64], theirs[128];
-	ssize_t length;
+	const int kinds[] = {CTR_NS_NET, CTR_NS_UTS, CTR_NS_IPC, CTR_NS_CGROUP, CTR_NS_PID};
+	const char *names[] = {"net", "uts", "ipc", "cgroup", "pid"};
 
-	length = readlink("/proc/self/ns/net", mine, sizeof mine - 1);
-	CHECK(length > 0);
-	mine[length] = '\0';
-	OK(ctr_config_set_namespace(config, CTR_NS_NET, CTR_NS_HOST));
-	OK(ctr_create("host", config, &c));
-	CHECK(strcmp(output(c, "readlink /proc/self/ns/net", NULL), mine) == 0);
-	CHECK(strcmp(output(c, "readlink /proc/self/ns/uts", NULL), "") != 0);
-	OK(ctr_destroy(c));
-	ctr_config_free(config);
+	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+		ctr_config *config = named();
+		ctr_container *c;
+		char mine[128], path[64], script[256];
+		ssize_t length;
+
+		snprintf(path, sizeof path, "/proc/self/ns/%s", names[i]);
+		length = readlink(path, mine, sizeof mine - 1);
+		CHECK(length > 0);
+		mine[length] = '\0';
+		OK(ctr_config_set_namespace(config, kinds[i], CTR_NS_HOST));
+		OK(ctr_create("host", config, &c));
+		ctr_config_free(config);
+		snprintf(script, sizeof script, "readlink /proc/self/ns/%s", names[i]);
+		CHECK(strcmp(output(c, script, NULL), mine) == 0);
+		snprintf(script, sizeof script, "readlink /proc/self/ns/%s", names[(i + 1) % 5]);
+		CHECK(strcmp(output(c, script, NULL), mine) != 0);
+		OK(ctr_destroy(c));
+	}
+}
+
+TEST(a_namespace_is_joined_from_a_container_and_from_a_path)
+{
+	ctr_config *config;
+	ctr_container *c, *other;
+	char path[64], theirs[128];
 
 	c = new_container();
 	snprintf(theirs, sizeof theirs, "%s", output(c, "readlink /proc/self/ns/ipc", NULL));
@@ -310,7 +325,8 @@ TEST(the_version_of_the_header_is_that_of_the_library)
 int main(void)
 {
 	RUN(mounts_are_where_they_were_asked_for);
-	RUN(namespaces_are_chosen_one_by_one);
+	RUN(a_namespace_is_shared_with_the_host_on_its_own);
+	RUN(a_namespace_is_joined_from_a_container_and_from_a_path);
 	RUN(memory_limits_are_set_read_and_enforced);
 	RUN(a_fork_bomb_stops_at_the_pids_limit);
 	RUN(a_running_container_is_listed_with_its_facts);

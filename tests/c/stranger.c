@@ -7,7 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static volatile sig_atomic_t children;
+static volatile sig_atomic_t children, over;
 
 static void on_child(int signal)
 {
@@ -17,13 +17,13 @@ static void on_child(int signal)
 
 static void *reap(void *taken)
 {
-	for (;;) {
-		pthread_testcancel();
+	while (!over) {
 		if (waitpid(-1, NULL, 0) > 0)
 			++*(int *)taken;
 		else
 			usleep(50);
 	}
+	return NULL;
 }
 
 static void die(const char *what)
@@ -58,7 +58,7 @@ int main(void)
 		if (ctr_destroy(c))
 			die("destroy");
 	}
-	pthread_cancel(reaper);
+	over = 1;
 	pthread_join(reaper, NULL);
 	if (taken || children) {
 		fprintf(stderr, "the reaper took %d children, %d signals came\n", taken, (int)children);

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use ctr::{Config, Container, ExecConfig, Exit, Process, Stdio};
+use ctr::{CgroupPolicy, Config, Container, ExecConfig, Exit, Process, Stdio};
 
 /// Long enough for anything that is not a mistake.
 pub const LONG: Option<Duration> = Some(Duration::from_secs(60));
@@ -66,10 +66,35 @@ pub fn host_with(config: &Config) -> Container {
     Container::create("host", config).unwrap_or_else(|error| panic!("the host is an image: {error}"))
 }
 
-/// A scratch directory of this test run on a tmpfs.
+/// `bytes`, where this user can have a memory limit; elsewhere no limit.
+pub fn memory_if_possible(bytes: u64) -> Option<u64> {
+    can_limit().then_some(bytes)
+}
+
+/// Whether this user can have limits. A test that needs them ends where not, which is said here.
+pub fn can_limit() -> bool {
+    let config = Config { cgroup: CgroupPolicy::Required, ..Config::default() };
+    match ctr::explain("host", &config) {
+        Err(error) if error.step() == "make a memory cgroup" => {
+            skipped(&error.to_string());
+            false
+        }
+        _ => true,
+    }
+}
+
+/// Says that this test, or a part of it, is not run, and why.
+pub fn skipped(why: &str) {
+    // In one write, so that tests which run beside don't get between.
+    let line = format!("SKIPPED {}: {why}\n", std::thread::current().name().unwrap_or_default());
+    eprint!("{line}");
+}
+
+/// A scratch directory of this test run, on a tmpfs if nobody says otherwise: before Linux 6.3 a tmpfs can't be id-mapped.
 pub fn scratch(name: &str) -> PathBuf {
-    let path = Path::new("/dev/shm").join(format!("ctr-test-{}-{name}", std::process::id()));
-    std::fs::create_dir_all(&path).expect("/dev/shm can be written to");
+    let place = std::env::var_os("CTR_TEST_SCRATCH").unwrap_or_else(|| "/dev/shm".into());
+    let path = Path::new(&place).join(format!("ctr-test-{}-{name}", std::process::id()));
+    std::fs::create_dir_all(&path).expect("the scratch directory can be written to");
     path
 }
 

@@ -131,6 +131,10 @@ def test_a_missing_working_directory(c: ctr.Container) -> None:
     refused(errno.ENOTDIR, lambda: c.run(["true"], cwd="/etc/passwd"), "/etc/passwd")
 
 
+def test_a_relative_working_directory(c: ctr.Container) -> None:
+    refused(errno.EINVAL, lambda: c.run(["true"], cwd="tmp"), "tmp")
+
+
 def test_a_missing_user_or_group(c: ctr.Container) -> None:
     assert refused(errno.ENOENT, lambda: c.run(["true"], user="nobody-at-all"), "nobody-at-all").code == -3
     refused(errno.ENOENT, lambda: c.run(["true"], user="0:no-such-group"), "no-such-group")

@@ -261,7 +261,6 @@ def test_our_own_environment_is_not_seen_inside(c: ctr.Container, monkeypatch: p
 def test_the_working_directory_is_one_inside(c: ctr.Container) -> None:
     assert c.run(["pwd"], stdout=PIPE).stdout == b"/\n"
     assert c.run(["pwd"], cwd="/usr/bin", stdout=PIPE).stdout == b"/usr/bin\n"
-    assert c.run(["pwd"], cwd="usr", stdout=PIPE).stdout == b"/usr\n"
     assert c.run(["pwd"], cwd=b"/usr", stdout=PIPE).stdout == b"/usr\n"
     assert c.run(["pwd"], cwd=PurePosixPath("/tmp"), stdout=PIPE).stdout == b"/tmp\n"
 

@@ -4,14 +4,14 @@
 # -u  who runs it, each in turn: root, user (an ordinary user with cgroups of its own, as systemd delegates them) or
 #     stranger (an ordinary user without).
 # -f  a file or directory to have inside, at DEST or the same path; a program brings its shared libraries along.
-# Everything inside is busybox, in memory, without a network. What the command prints is printed, and what it writes to
+# Everything inside is busybox, in memory but for an ext4 disk for /tmp, /home and /var/lib, without a network. What the command prints is printed, and what it writes to
 # /run/note becomes part of the last line, which says how it ended. Exit 0: it succeeded as every user; 1: it did not, or the machine hung; 77: no machine can be had here.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
 cache=${CTR_TEST_CACHE:-$here/../../build/vm}
 users=() files=() seconds=600 memory=1024
-modules=(overlay veth bridge tun dummy fuse loop)
+modules=(virtio_pci virtio_blk overlay veth bridge tun dummy fuse loop)
 while getopts u:f:t:m: option; do
     case $option in
     u) users+=("$OPTARG") ;;
@@ -78,11 +78,14 @@ printf '%s\n' "${users[@]}" >"$root/lane/users"
 chmod 755 "$root/lane/command"
 (cd "$root" && find . -print0 | busybox cpio -0 -o -H newc 2>/dev/null) >"$work/initramfs"
 
+truncate -s 4G "$work/disk"
+PATH=$PATH:/usr/sbin:/sbin mke2fs -q -F -t ext4 -E lazy_itable_init=1,lazy_journal_init=1 "$work/disk"
+
 start=$SECONDS
 # A hang of the machine is what the time limit is for; setpriv ends it with us. Its console is a serial line with CR LF.
 setpriv --pdeathsig TERM timeout "$seconds" qemu-system-x86_64 -accel tcg,thread=multi -cpu max -smp 2 -m "$memory" \
     -nodefaults -no-user-config -display none -monitor none -nic none -no-reboot -serial stdio \
-    -kernel "${image[0]}" -initrd "$work/initramfs" \
+    -drive "file=$work/disk,if=virtio,format=raw,cache=unsafe" -kernel "${image[0]}" -initrd "$work/initramfs" \
     -append "console=ttyS0 quiet loglevel=1 printk.devkmsg=off panic=-1 cgroup_no_v1=all" </dev/null 2>"$work/qemu.log" |
     tr -d '\r' | tee "$work/console" | grep -v -e '^CTR-VM ' -e 'reboot: Power down' || true
 

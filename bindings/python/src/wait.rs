@@ -2,8 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::{PollFd, PollFlags, poll};
 use pyo3::exceptions::{PyOverflowError, PyValueError};
 use pyo3::prelude::*;
 
@@ -16,28 +15,26 @@ const SLICE: Duration = Duration::from_millis(500);
 /// Waits until `process` ends, at most until `deadline`; `None` is what a passed deadline answers.
 pub fn wait(py: Python<'_>, process: &ctr::Process, deadline: Option<Instant>) -> PyResult<Option<ctr::Exit>> {
     loop {
-        let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
-        let slice = left.map_or(SLICE, |left| left.min(SLICE));
-        if let Some(exit) = py.detach(|| slept(process, slice)).or_raise(py)? {
-            return Ok(Some(exit));
-        }
-        py.check_signals()?;
-        if left.is_some_and(|left| left <= slice) && deadline.is_some_and(|at| at <= Instant::now()) {
-            return Ok(None);
+        let left = deadline.map_or(SLICE, |at| at.saturating_duration_since(Instant::now()));
+        let patience = if py.detach(|| readable(process, left.min(SLICE))) {
+            SLICE
+        } else {
+            py.check_signals()?;
+            Duration::ZERO
+        };
+        // Asked in any case: another thread, or a signal handler just now, may have taken the answer.
+        let ended = py.detach(|| process.wait(Some(patience))).or_raise(py)?;
+        if ended.is_some() || deadline.is_some_and(|at| at <= Instant::now()) {
+            return Ok(ended);
         }
     }
 }
 
-/// One slice: sleeps until the process has ended, a signal arrives or `slice` has passed, and looks.
-fn slept(process: &ctr::Process, slice: Duration) -> ctr::Result<Option<ctr::Exit>> {
+/// Sleeps until the process has ended (which is the answer), a signal arrives or `slice` has passed.
+fn readable(process: &ctr::Process, slice: Duration) -> bool {
+    let milliseconds = slice.as_nanos().div_ceil(1_000_000) as u16;
     let mut ended = [PollFd::new(process.wait_fd(), PollFlags::POLLIN)];
-    let milliseconds = slice.as_nanos().div_ceil(1_000_000).min(1_000) as u16;
-    match poll(&mut ended, PollTimeout::from(milliseconds)) {
-        Err(Errno::EINTR) => Ok(None),
-        // Another thread may have taken the answer, and have it for us in a moment.
-        Ok(1..) => process.wait(Some(SLICE)),
-        _ => process.wait(Some(Duration::ZERO)),
-    }
+    poll(&mut ended, milliseconds).is_ok_and(|ready| ready > 0)
 }
 
 /// The moment `timeout` seconds from now; `None` where there is no timeout. A negative one has passed already, as in

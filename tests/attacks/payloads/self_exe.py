@@ -40,6 +40,8 @@ while not select.select([0], [], [], 0)[0]:
             if program != own:
                 tried.add(program)
                 caught.append(os.open(path, os.O_RDONLY))
+                if len(caught) == 1:
+                    print("caught one", flush=True)
                 os.close(os.open(path, os.O_WRONLY))
         except OSError:
             pass
@@ -47,5 +49,5 @@ attempt("write PID 1's program", write("/proc/1/exe"))
 for reader in caught[:8]:
     attempt("write a program that ran here later", write_later(reader))
 attempt("write our own program", write("/proc/self/exe"))
-print("caught", len(caught), *sorted(tried))
+print("caught in all:", len(caught), *sorted(tried))
 done()

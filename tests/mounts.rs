@@ -1,0 +1,49 @@
+//! What a container mounts stays in the container.
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::os::unix::fs::MetadataExt;
+use std::process::Command;
+
+use common::{busybox, end_of, quiet, skipped};
+use ctr::{Config, Container, DirectoryUse, Mount};
+
+/// Mount point and file system of everything that this process sees.
+fn mounts() -> BTreeSet<String> {
+    let text = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let fields = |line: &str| line.split(' ').skip(2).take(3).collect::<Vec<_>>().join(" ");
+    text.lines().map(fields).collect()
+}
+
+/// systemd makes all mounts of a host shared, so the test has a mount namespace of its own where they are.
+#[test]
+fn a_host_whose_mounts_are_shared_sees_none_of_a_containers() {
+    if std::fs::metadata("/proc/self").unwrap().uid() != 0 {
+        return skipped("only root can have a mount namespace without a user namespace, which would hide it");
+    }
+    let program = std::env::current_exe().unwrap();
+    let inner = "mount --make-rshared / && exec \"$0\" --exact inner --ignored --nocapture";
+    let status = Command::new("unshare").args(["-m", "sh", "-c", inner]).arg(program).status().unwrap();
+    assert!(status.success(), "see above");
+}
+
+/// Not a test of its own: the part inside.
+#[test]
+#[ignore = "started by another test"]
+fn inner() {
+    // A mount of its own, so that what leaks has a place to leak to.
+    let root = busybox();
+    let before = mounts();
+    for directory in [DirectoryUse::Direct, DirectoryUse::Lower] {
+        let bind = Mount::Bind { source: root.join("bin"), target: "/shared".into(), read_only: false };
+        let tmpfs = Mount::Tmpfs { target: "/shared/busybox.d".into(), size: None, mode: None };
+        std::fs::create_dir_all(root.join("bin/busybox.d")).unwrap();
+        let config = Config { directory, mounts: vec![bind, tmpfs], ..Config::default() };
+        let container = Container::create(root, &config).unwrap();
+        assert_eq!(end_of(&container.exec(["/bin/true"], &quiet()).unwrap()).code, 0);
+        assert_eq!(mounts(), before, "while it runs");
+        container.destroy().unwrap();
+        assert_eq!(mounts(), before, "when it is gone");
+    }
+}
