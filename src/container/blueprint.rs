@@ -11,7 +11,7 @@ use super::namespaces::{self, Joined};
 use super::state::{StateDir, env_text};
 use crate::cgroup::{Cgroup, Layout};
 use crate::image::{ImageConfig, Source, Store};
-use crate::init::wire::{self, HANDED};
+use crate::init::wire::{self, RESULTS};
 use crate::plan::{Fd, Header, Plan, Slot, c_string, quote};
 use crate::rootfs::{self, Layers, Parts, Root};
 use crate::security::{Walls, capabilities, landlock, masks, rlimits, steps, sysctl};
@@ -250,7 +250,7 @@ impl Blueprint {
         let mut aside = Plan::new();
         let mut handed = 0;
         let mut source = |stem: &mut Plan<'a>, path: &Path, fd: Option<&'a OwnedFd>, recursive: bool| -> Result<_> {
-            if !self.ids.can_map() || handed + 2 > wire::MOST_FDS / 2 {
+            if !self.ids.can_map() || handed + 3 > wire::MOST_FDS / 2 {
                 return Ok(rootfs::Source::Path(path.to_path_buf()));
             }
             let fd = match fd {
@@ -258,8 +258,8 @@ impl Blueprint {
                 None => Fd::Owned(open_path(path)?),
             };
             let sent = stem.send(fd);
+            let slot = Slot((RESULTS + handed) as u8);
             handed += 1;
-            let slot = Slot((HANDED + handed) as u8);
             rootfs::idmap(&mut aside, path, sent, slot, recursive);
             Ok(rootfs::Source::Handed(slot, path.to_path_buf()))
         };

@@ -3,17 +3,18 @@
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::time::Duration;
 
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, getsockopt, socket, sockopt};
 
+use super::birth::give_birth;
+use super::blueprint::Plans;
 use super::namespaces::KINDS;
 use super::shared::Shared;
 use super::state::{ExecDefaults, Record, StateDir};
 use crate::cgroup::Cgroup;
-use crate::init::wire::{self, DONE, FAILED, NONE, RUN};
-use crate::plan::{Fd, Header, Plan, encode_spawn};
-use crate::zygote::{self, Answer, Channel, pair};
+use crate::init::wire::{NONE, RUN, SPAWN};
+use crate::plan::{Fd, Header, Plan};
+use crate::zygote;
 use crate::{Error, ErrorCode, Result, sys};
 
 /// Which namespaces [`crate::Container::join_pid`] enters: a mask of CLONE_NEW* flags of namespaces(7).
@@ -53,7 +54,7 @@ pub fn join(state: StateDir, name: &str) -> Result<Shared> {
         state: Some(state),
         control,
         birth: None,
-        zygote: None,
+        _zygote: None,
         pid,
         pidfd,
         cgroup,
@@ -101,9 +102,6 @@ pub fn join_pid(pid: i32, set: NamespaceSet) -> Result<Shared> {
     // The pidfd first: from here on it is this process, whoever gets its number.
     let target = sys::pidfd_open(pid).map_err(fail)?;
     let flags = if set == NamespaceSet::ALL { differing(pid)? } else { set.0 };
-    let (control, theirs) = pair().map_err(fail)?;
-    let (channel, channel_theirs) = Channel::new().map_err(fail)?;
-
     let mut stem = Plan::new();
     stem.reserve_sent(1);
     let slot = stem.send(Fd::Borrowed(target.as_fd()));
@@ -125,52 +123,35 @@ pub fn join_pid(pid: i32, set: NamespaceSet) -> Result<Shared> {
     let name = stem.string(c"ctr-join");
     stem.call(libc::SYS_prctl, [libc::PR_SET_NAME.into(), name]);
 
-    let zygote = zygote::current()?;
-    let message = encode_spawn(&Header::new(wire::SPAWN), &stem, &Plan::new(), 0);
-    let mut fds = vec![channel_theirs.as_fd(), theirs.as_fd()];
-    fds.extend(stem.fds());
-    if let Err(e) = zygote.send(&message, &fds) {
-        zygote::forget(&zygote);
-        return Err(fail(e));
-    }
-    drop(fds);
-    drop((channel_theirs, theirs));
-    let patience = Some(Duration::from_secs(30));
-    let (server, pidfd) = match channel.receive(patience).map_err(fail)? {
-        Answer::Reply(reply, mut fds) if reply.tag == DONE && !fds.is_empty() => (reply.pid, fds.remove(0)),
-        Answer::Reply(reply, _) => return Err(stem.error(reply.call, reply.errno)),
-        _ => return Err(Error::system("join the namespaces of process", pid, libc::EPIPE)),
+    let plans = Plans {
+        stem,
+        aside: Plan::new(),
+        handed: 0,
+        rest: Plan::new(),
+        spawn: Header::new(SPAWN),
+        run: Header::new(RUN),
     };
-    let shared = Shared {
+    let mut zygote = zygote::current()?;
+    let born = give_birth(&plans, &format!("a server in the namespaces of process {pid}"), &mut zygote);
+    let born = born.map_err(|error| match error.errno() {
+        libc::EPERM => error.mend("it takes the rights of its user namespace: the same user, or root"),
+        _ => error,
+    })?;
+    Ok(Shared {
         record: record(pid, has_root, has_many_ids(pid)),
         inode: None,
         state: None,
-        control,
-        birth: Some(channel),
-        zygote: Some(zygote),
-        pid: server,
-        pidfd,
+        control: born.control,
+        birth: Some(born.channel),
+        _zygote: Some(zygote),
+        pid: born.pid,
+        pidfd: born.pidfd,
         cgroup: None,
         made_from: None,
         holder: std::process::id(),
         destroyed: AtomicBool::new(false),
         oom_kills: AtomicU64::new(0),
-    };
-    // A server that could not enter says so when it is asked for the first time.
-    if let Err(gone) = shared.run(&Header::new(RUN), &Plan::new()) {
-        let channel = shared.birth.as_ref().map(|birth| birth.receive(patience));
-        return Err(match channel {
-            Some(Ok(Answer::Reply(reply, _))) if reply.tag == FAILED => {
-                let error = stem.error(reply.call, reply.errno);
-                match reply.errno {
-                    libc::EPERM => error.mend("it takes the rights of its user namespace: the same user, or root"),
-                    _ => error,
-                }
-            }
-            _ => gone,
-        });
-    }
-    Ok(shared)
+    })
 }
 
 /// The kinds in which `pid` is elsewhere than this thread. setns(2) refuses the user namespace one is in already.

@@ -1,9 +1,10 @@
 //! A container's whole story: create, exec, join, limits, destroy. The only room that knows every other one.
 //!
-//! `blueprint` decides and plans, `create` carries out, `exec` and `attempt` start programs, `join` enters what others made,
+//! `blueprint` decides and plans, `create` and `birth` carry out, `exec` and `attempt` start programs, `join` enters what others made,
 //! `shared` is what the handles of a container have in common, `process` is what `exec` answers, `state` is the ledger.
 
 mod attempt;
+mod birth;
 mod blueprint;
 mod create;
 mod exec;

@@ -25,8 +25,8 @@ pub struct Shared {
     pub control: OwnedFd,
     /// The zygote's reports about its PID 1, where this process made it.
     pub birth: Option<Channel>,
-    /// Keeps the zygote from being retired while it has children of ours.
-    pub zygote: Option<Arc<Zygote>>,
+    /// Held, so that the zygote doesn't take the end of its socket for the end of its use.
+    pub _zygote: Option<Arc<Zygote>>,
     pub pid: i32,
     pub pidfd: OwnedFd,
     pub cgroup: Option<Cgroup>,

@@ -12,6 +12,7 @@ use super::archive::Archive;
 use super::config::ImageConfig;
 use super::digest::Digest;
 use super::fault::{Fault, Outcome};
+use super::flat;
 use super::layout;
 use super::pipeline::{self, Counters, Report, Stream};
 use super::source::{Known, Record, is_same, settled};
@@ -174,7 +175,29 @@ fn layout(
     if layers.is_empty() {
         return Err(bad(archive, "an image without layers"));
     }
-    publish_image(importing, found.digest, &Record::new(layers, found.description.config, size))
+    let mut record = Record::new(layers, found.description.config, size);
+    if record.layers.len() > flat::LAYERS_MOST {
+        match flatten(importing, &record.layers) {
+            Ok(tree) => record.parts = std::mem::replace(&mut record.layers, vec![tree]),
+            Err(fault) if flat::is_only_links(&fault) => {}
+            Err(fault) => return Err(fault.into_error(archive)),
+        }
+    }
+    publish_image(importing, found.digest, &record)
+}
+
+/// One tree of many layers; the one that is there already is the same.
+fn flatten(importing: &Importing<'_>, layers: &[String]) -> Outcome<String> {
+    let name = flat::name(layers);
+    let failed = |errno| Fault::system("create a directory for", b"", errno);
+    let workspace = importing.workspace.fd();
+    fs::mkdirat(workspace, "flat", Mode::RWXU).map_err(failed)?;
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let place = fs::openat(workspace, "flat", flags, Mode::empty()).map_err(failed)?;
+    flat::make(importing.store, layers, place.as_fd())?;
+    let digest = Digest::from_hex(&name).ok_or_else(|| failed(Errno::INVAL))?;
+    publish_layer(importing, "flat", digest)?;
+    Ok(name)
 }
 
 /// Unpacks one layer of a layout and checks it against both its digests.

@@ -28,7 +28,7 @@ pub struct Image {
     pub names: Vec<String>,
     /// What it says about how to run it.
     pub config: ImageConfig,
-    /// The layers' trees, lowest first.
+    /// The trees that are mounted, lowest first: one for each layer, or one made of many.
     pub layers: Vec<PathBuf>,
     /// Bytes of its files, layer by layer, holes included.
     pub size: u64,
@@ -256,6 +256,7 @@ impl Store {
             // A record that can't be read says nothing of what it needs, so nothing is removed.
             if let Some(record) = self.record(&digest)? {
                 needed.extend(record.layers);
+                needed.extend(record.parts);
             }
         }
         let mut bytes = 0;

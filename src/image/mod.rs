@@ -16,6 +16,10 @@ mod documents;
 mod entry;
 mod export;
 mod fault;
+mod flat;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod import;
 mod input;
 mod layout;

@@ -19,9 +19,10 @@ use super::compress::{self, Compression};
 use super::fault::{Fault, Outcome};
 use super::limits::Limits;
 
-/// One piece on its way; eight of them are all the memory that a slow side costs.
-const PIECE: usize = 256 << 10;
-const PIECES: usize = 8;
+/// One piece on its way; four of them are all the memory that a slow side costs. The decoder copies its window of 32 KiB
+/// once a piece, so small ones cost.
+const PIECE: usize = 1 << 20;
+const PIECES: usize = 4;
 
 /// How often the caller hears of progress.
 const REPORT_EVERY: Duration = Duration::from_millis(100);

@@ -56,7 +56,7 @@ impl Store {
         let workspace = self.workspace()?;
         let fault = |fault: Fault| fault.into_error(image);
         let (mut layers, mut diff_ids) = (Vec::new(), Vec::new());
-        for (number, layer) in loaded.record.layers.iter().enumerate() {
+        for (number, layer) in loaded.record.real_layers().iter().enumerate() {
             let (blob, diff_id) = self.pack(&workspace, &format!("blob-{number}"), layer, options).map_err(fault)?;
             layers.push(blob);
             diff_ids.push(diff_id.to_string());

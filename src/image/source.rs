@@ -47,8 +47,11 @@ pub enum Source {
 /// What images/HEX holds.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Record {
-    /// Layers' names, lowest first.
+    /// What is mounted, lowest first: names in layers/.
     pub layers: Vec<String>,
+    /// The layers themselves, where they are too many to be mounted and `layers` is one tree made of them.
+    #[serde(default)]
+    pub parts: Vec<String>,
     #[serde(default)]
     pub config: ImageConfig,
     /// Bytes of all layers' files.
@@ -63,7 +66,14 @@ const RECORD_MOST: usize = 16 << 20;
 impl Record {
     pub fn new(layers: Vec<String>, config: ImageConfig, size: u64) -> Self {
         let created = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| age.as_secs());
-        Self { layers, config, size, created }
+        Self { layers, parts: Vec::new(), config, size, created }
+    }
+}
+
+impl Record {
+    /// The layers as they came.
+    pub fn real_layers(&self) -> &[String] {
+        if self.parts.is_empty() { &self.layers } else { &self.parts }
     }
 }
 

@@ -20,8 +20,11 @@ pub const MOST_FDS: usize = 32;
 pub const SLOTS: usize = 64;
 /// Slots from here on live as long as the process.
 pub const KEPT: usize = 32;
-/// The first slot of what the zygote hands over to a newborn.
+/// The first slot of what the zygote hands over to a newborn: its control socket, then its own pidfd, which it passes on to
+/// the host with its first reply, then the results of the zygote's own calls.
 pub const HANDED: usize = KEPT;
+/// The first of those results, in the zygote and in the newborn.
+pub const RESULTS: usize = HANDED + 2;
 /// Where the zygote finds the user namespace of the newborn while it walks its own calls.
 pub const USER_NAMESPACE: usize = SLOTS - 1;
 /// Where PID 1 has its devpts, by which terminals are opened. Always there, so that a joiner knows it.
@@ -109,8 +112,18 @@ pub struct Request {
 pub struct Aside {
     /// How many calls follow this record.
     pub calls: u32,
-    /// How many slots from [`HANDED`] + 1 on are handed over to the newborn.
+    /// How many slots from [`RESULTS`] on are handed over to the newborn.
     pub handed: u32,
+}
+
+/// What the zygote tells a newborn about itself, with the descriptors that it hands over.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+pub struct Handover {
+    /// Its pid, as the zygote and so the host see it.
+    pub pid: i32,
+    /// The first host id of its range, 0 if it has none.
+    pub range: u32,
 }
 
 /// One system call.
@@ -158,11 +171,11 @@ pub struct Reply {
     pub errno: i32,
     /// FAILED: which call, counted from 0; or one of the numbers below.
     pub call: u32,
-    /// The pid, as the server sees it.
+    /// The pid, as the server sees it; in PID 1's first reply its own, as the host sees it.
     pub pid: i32,
     /// EXITED: the status as wait4(2) has it.
     pub status: i32,
-    /// EXITED: 1 if the time limit passed. DONE to SPAWN: the first host id of the range. FAILED: the kind of the request;
+    /// EXITED: 1 if the time limit passed. PID 1's first reply: the first host id of its range. FAILED: the kind of the request;
     /// 0 where they are the last words of a newborn.
     pub note: u32,
     /// EXITED: microseconds in user mode.

@@ -54,8 +54,8 @@ pub fn encode(header: &Header, plan: &Plan<'_>) -> Vec<u8> {
     finish(message, 0)
 }
 
-/// The message of a SPAWN: `plan` for the newborn, `aside` for the zygote, whose results in slots HANDED + 1 to HANDED +
-/// `handed` go to the newborn.
+/// The message of a SPAWN: `plan` for the newborn, `aside` for the zygote, the first `handed` of whose results, from
+/// slot RESULTS on, go to the newborn.
 pub fn encode_spawn(header: &Header, plan: &Plan<'_>, aside: &Plan<'_>, handed: usize) -> Vec<u8> {
     let mut message = Vec::with_capacity(room(plan) + room(aside) + size_of::<Request>() + size_of::<Aside>() + 8);
     put_request(&mut message, header, plan);

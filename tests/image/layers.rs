@@ -444,3 +444,43 @@ fn a_name_can_not_lead_out_of_the_store() {
     }
     assert!(!Path::new("/x").exists());
 }
+
+#[test]
+fn many_layers_become_one_tree() {
+    let scratch = Scratch::new();
+    let store = scratch.store();
+    let mut null = header(b"dev/null", b'3', 0);
+    null.set_device_major(1).unwrap();
+    let mut images = Vec::new();
+    for extra in [0, 40] {
+        let layout = Layout::new(scratch.path(&format!("oci-{extra}")));
+        let [lower, upper] = lower_and_upper();
+        let device = Tar::new().raw(&null, b"").directory("deep", 0o700).file("deep/a", b"1").hard_link("b", "deep/a");
+        let mut layers = vec![(device.end(), gzip as Compress), lower];
+        for layer in 0..extra {
+            layers.push((Tar::new().file("deep/again", format!("{layer}").as_bytes()).end(), gzip));
+            layers.push((Tar::new().file("deep/.wh.again", b"").file("dev/.wh.null", b"").end(), gzip));
+        }
+        layers.push(upper);
+        layers.push((Tar::new().directory("deep", 0o751).end(), gzip));
+        layout.index(&[named(layout.image(&layers, json!({})), "x")]);
+        images.push(store.resolve(layout.place.as_os_str()).unwrap());
+    }
+    let [few, many] = [layers(&images[0]), layers(&images[1])];
+    assert_eq!((few.len(), many.len()), (4, 1));
+    // What overlayfs shows of the few is what the one tree of the many has.
+    assert_eq!(merged(&many, 0), merged(&few, 0));
+    assert_eq!(std::fs::metadata(many[0].join("deep")).unwrap().mode() & 0o7777, 0o751);
+    assert_eq!(std::fs::metadata(many[0].join("b")).unwrap().ino(), std::fs::metadata(few[0].join("b")).unwrap().ino());
+    assert!(!many[0].with_file_name("kept").exists(), "the device was hidden by a layer above");
+    // It is saved as the layers it came as, and goes with them.
+    let Source::Layers { digest, .. } = &images[1] else { panic!() };
+    let mut saved = Vec::new();
+    store.save(digest, &mut saved, &ctr::image::SaveOptions::default()).unwrap();
+    let other = ctr::image::Store::open(Some(&scratch.path("other"))).unwrap();
+    let again = other.resolve(scratch.write("saved.tar", &saved).as_os_str()).unwrap();
+    assert_eq!(merged(&layers(&again), 0), merged(&few, 0));
+    drop(images);
+    store.prune().unwrap();
+    assert_eq!(names(&scratch.path("store/layers")), [""; 0]);
+}

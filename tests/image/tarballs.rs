@@ -203,7 +203,7 @@ fn sparse_files_of_every_form_stay_sparse() {
     let plain = scratch.path("plain");
     std::fs::create_dir(&plain).unwrap();
     let file = std::fs::File::create(plain.join("disk")).unwrap();
-    file.set_len(1 << 30).unwrap();
+    file.set_len(200 << 20).unwrap();
     for part in 0..40u64 {
         std::os::unix::fs::FileExt::write_all_at(&file, &[part as u8 + 1; 4096], part << 22).unwrap();
     }
@@ -222,7 +222,7 @@ fn sparse_files_of_every_form_stay_sparse() {
         run("tar", &arguments);
         let root = resolve(&scratch.store(), &path);
         let meta = std::fs::metadata(root.join("disk")).unwrap();
-        assert_eq!(meta.len(), 1 << 30, "{name}");
+        assert_eq!(meta.len(), 200 << 20, "{name}");
         assert!(meta.blocks() * 512 < 4 << 20, "{name}: {} blocks", meta.blocks());
         let content = std::fs::read(root.join("disk")).unwrap();
         let expected = expected.get_or_insert_with(|| std::fs::read(plain.join("disk")).unwrap());

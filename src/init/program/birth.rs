@@ -8,7 +8,7 @@ use super::kernel::{CLONE_NEWPID, SIGKILL, close, close_all_but, errno, exit, fo
 use super::message::{pair, receive_into, send};
 use super::walk::{Failure, Slots, walk};
 use super::wire::{
-    self, Call, DENY_SETGROUPS, FAILED, HANDED, ID_RANGE, INTO_CGROUP, IN_CLONE, IN_MAP, IN_RANGE, IN_SETNS, JOIN_PID,
+    self, Call, DENY_SETGROUPS, FAILED, HANDED, Handover, ID_RANGE, INTO_CGROUP, IN_CLONE, IN_MAP, IN_RANGE, IN_SETNS, JOIN_PID,
     RANGE, RANGE_FIRST, RANGES, Reply, Request, SLOTS,
 };
 
@@ -84,7 +84,7 @@ pub fn kill(newborn: &Newborn) {
 
 /// The newborn's half: forgets what it holds of the zygote's, walks its calls, waits for its control socket. Ends the
 /// process where that fails.
-pub fn grow_up(birth: i32, claim: i32, calls: &[Call], slots: &mut Slots, fds: usize) {
+pub fn grow_up(birth: i32, claim: i32, calls: &[Call], slots: &mut Slots, fds: usize) -> Handover {
     let mut keep = [0i32; SLOTS];
     let mut kept = 0;
     let stem = slots.iter().take(fds).skip(2).copied();
@@ -105,9 +105,12 @@ pub fn grow_up(birth: i32, claim: i32, calls: &[Call], slots: &mut Slots, fds: u
         send(birth, &raw const last_words as usize, size_of::<Reply>(), &[]);
         exit(1);
     }
-    if !matches!(receive_into(birth, &raw mut word as usize, 1, slots, HANDED, 0), Ok((1, 1..))) {
+    let mut handover = Handover::default();
+    let len = size_of::<Handover>();
+    if !matches!(receive_into(birth, &raw mut handover as usize, len, slots, HANDED, 0), Ok((got, 2..)) if got == len) {
         exit(0);
     }
+    handover
 }
 
 fn fork_in_pid_namespace(request: &Request, namespace: i32, pidfd: &mut i32) -> Result<isize, i32> {

@@ -8,8 +8,8 @@ use super::kernel::{self, CLONE_PIDFD, CLONE_VFORK, CLONE_VM, SIGCHLD, clone_sha
 use super::message::{self, Received, close_slots, receive, reply};
 use super::walk::{Failure, Slots, walk};
 use super::wire::{
-    Aside, CONTROL, Call, DETACHED, DONE, EXEC, FAILED, HANDED, IN_ASIDE, IN_CLONE, IN_MESSAGE, IN_TABLE, LARGE, MOST_FDS,
-    NONE, RETIRE, RUN, Reply, Request, SLOTS, SPAWN, STATUS, STOCK, USER_NAMESPACE,
+    Aside, CONTROL, Call, DETACHED, DONE, EXEC, FAILED, HANDED, Handover, IN_ASIDE, IN_CLONE, IN_MESSAGE, IN_TABLE, LARGE, MOST_FDS,
+    NONE, RESULTS, RETIRE, RUN, Reply, Request, SLOTS, SPAWN, STATUS, STOCK, USER_NAMESPACE,
 };
 
 /// How long a newborn that was made ahead of time waits for somebody to want it, in milliseconds.
@@ -46,6 +46,8 @@ struct Server {
     listener: i32,
     sockets: usize,
     retired: bool,
+    /// What a newborn has to tell the host with its first reply; its pidfd goes with it.
+    news: Option<Handover>,
     /// The kind of request that is being served.
     serving: u32,
     /// Where the kernel has argv\[0\], which ps(1) shows.
@@ -69,6 +71,7 @@ pub fn serve(title: usize) -> ! {
         listener: -1,
         sockets: 0,
         retired: false,
+        news: None,
         serving: 0,
         title,
         embryo: Newborn { pid: 0, pidfd: -1, birth: -1, range: 0 },
@@ -203,6 +206,8 @@ impl Server {
         match receive(socket, &mut self.slots) {
             Received::Nothing => return,
             Received::End if self.role == Role::Zygote => self.retired = true,
+            // The host has given up on us before we were ready.
+            Received::End if self.news.is_some() => exit(1),
             Received::End => {}
             Received::Malformed => {
                 self.fail(Failure { call: IN_MESSAGE, errno: kernel::errno::EPROTO });
@@ -248,7 +253,9 @@ impl Server {
     fn run(&mut self, request: &Request, calls: &[Call]) {
         // SAFETY: calls of our own library.
         if let Err(failure) = unsafe { walk(calls, 0, &mut self.slots) } {
-            return self.fail(failure);
+            self.fail(failure);
+            // A newborn that can't become what it was made for is of no use.
+            return if self.news.is_some() { exit(1) };
         }
         let [address, len] = request.title;
         if address != 0 {
@@ -261,9 +268,14 @@ impl Server {
             self.listener = core::mem::replace(slot, -1);
         }
         let [status, ..] = self.slots;
+        let (news, pidfd) = match self.news.take() {
+            Some(news) => (news, self.slots.get_mut(HANDED + 1).map_or(-1, |slot| core::mem::replace(slot, -1))),
+            None => (Handover::default(), -1),
+        };
         let mut gifts = [-1; 5];
-        let gifts = self.gifts(request, -1, &mut gifts);
-        reply(status, &Reply { tag: DONE, ..Reply::default() }, gifts);
+        let gifts = self.gifts(request, pidfd, &mut gifts);
+        reply(status, &Reply { tag: DONE, pid: news.pid, note: news.range, ..Reply::default() }, gifts);
+        close(pidfd);
     }
 
     /// The descriptors that go back: `first`, where there is one, and the request's `give`.
@@ -335,13 +347,13 @@ impl Server {
                 Err(failure) => return self.fail(failure),
             }
         };
-        let Newborn { pid, pidfd, birth, range } = newborn;
+        let Newborn { pid, pidfd, birth, .. } = newborn;
         if let Err(failure) = self.hand_over(request, &newborn) {
             birth::kill(&newborn);
             return self.fail(failure);
         }
+        // It tells the host itself, once it is ready: the host is woken once, not twice.
         let status = self.keep_status();
-        reply(status, &Reply { tag: DONE, pid, note: range, ..Reply::default() }, &[pidfd]);
         close(pidfd);
         self.children.add(pid, status, birth, 0, request.flags & DETACHED != 0);
 
@@ -354,6 +366,9 @@ impl Server {
         }
         if again && self.embryo.pid == 0 {
             close_slots(&mut self.slots);
+            // If the newborn waits for this very cpu, it goes first: a clone with namespaces takes half a millisecond.
+            // SAFETY: no arguments.
+            unsafe { syscall3(nr::SCHED_YIELD, 0, 0, 0) };
             match give_birth(request, &self.slots) {
                 Ok(Born::Parent(newborn)) => {
                     self.embryo = newborn;
@@ -380,15 +395,17 @@ impl Server {
         }
         if walked.is_ok() {
             let mut fds = [-1; MOST_FDS];
-            let handed = (aside.handed as usize).min(MOST_FDS - 1);
+            let handed = (aside.handed as usize).min(MOST_FDS - 2) + 2;
             let control = self.slots.iter().skip(CONTROL).take(1);
-            let results = self.slots.iter().skip(HANDED + 1).take(handed);
-            for (to, fd) in fds.iter_mut().zip(control.chain(results)) {
+            let results = self.slots.iter().skip(RESULTS);
+            for (to, fd) in fds.iter_mut().zip(control.chain([&newborn.pidfd]).chain(results)) {
                 *to = *fd;
             }
-            message::send(newborn.birth, b"h".as_ptr() as usize, 1, fds.get(..=handed).unwrap_or_default());
+            let handover = Handover { pid: newborn.pid, range: newborn.range };
+            let at = &raw const handover as usize;
+            message::send(newborn.birth, at, size_of::<Handover>(), fds.get(..handed).unwrap_or_default());
         }
-        for slot in self.slots.iter_mut().skip(HANDED + 1) {
+        for slot in self.slots.iter_mut().skip(RESULTS) {
             close(*slot);
             *slot = -1;
         }
@@ -397,7 +414,7 @@ impl Server {
 
     /// We are the newborn. Returns when it has grown up, into the loop, as a server of its own.
     fn become_init(&mut self, birth: i32, claim: i32, request: &Request, calls: &[Call], fds: usize) {
-        grow_up(birth, claim, calls, &mut self.slots, fds);
+        self.news = Some(grow_up(birth, claim, calls, &mut self.slots, fds));
         self.role = if request.flags & DETACHED == 0 { Role::Init } else { Role::Detached };
         self.children.clear();
         self.embryo.pid = 0;

@@ -1,0 +1,138 @@
+//! Birth: has the zygote make a server process, PID 1 of a container or one in joined namespaces, and tells what went wrong.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::blueprint::Plans;
+use crate::init::wire::{DONE, EXITED, FAILED, IN_ASIDE, IN_CLONE, IN_MAP, IN_RANGE, IN_SETNS, IN_TABLE, RUN, Reply};
+use crate::plan::{encode, encode_spawn};
+use crate::zygote::{self, Answer, Channel, Zygote, pair, send};
+use crate::{Error, ErrorCode, Result};
+
+/// A server process that is ready.
+pub struct Born {
+    /// Requests go to it by this.
+    pub control: OwnedFd,
+    /// The zygote reports its end on this.
+    pub channel: Channel,
+    pub pid: i32,
+    pub pidfd: OwnedFd,
+}
+
+enum Failure {
+    /// The zygote is dead.
+    Zygote,
+    Error(Error),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
+    }
+}
+
+/// How long a container may take to come up. Mounting does wait for disks, at times.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Gives birth. A zygote that died, before or on the way, is replaced by another, once; `zygote` is then that one.
+pub fn give_birth(plans: &Plans<'_>, name: &str, zygote: &mut Arc<Zygote>) -> Result<Born> {
+    let mut born = try_birth(plans, name, zygote);
+    if let Err(Failure::Zygote) = born {
+        zygote::forget(zygote);
+        *zygote = zygote::current()?;
+        born = try_birth(plans, name, zygote);
+    }
+    born.map_err(|failure| match failure {
+        Failure::Zygote => {
+            Error::new(ErrorCode::System, "make", name, libc::EPIPE, "ctr's zygote ended while it worked on it")
+        }
+        Failure::Error(error) => error,
+    })
+}
+
+/// Both messages are sent at once: the newborn finds the second one in its socket when it comes to it, so the host is woken
+/// once, by the newborn, when all is done.
+fn try_birth(plans: &Plans<'_>, name: &str, zygote: &Zygote) -> std::result::Result<Born, Failure> {
+    let (control, theirs) = pair().map_err(|e| Error::io("make a control socket", "", &e))?;
+    let (channel, channel_theirs) = Channel::new().map_err(|e| Error::io("make a channel", "", &e))?;
+    let spawn = encode_spawn(&plans.spawn, &plans.stem, &plans.aside, plans.handed);
+    let mut fds = vec![channel_theirs.as_fd(), theirs.as_fd()];
+    fds.extend(plans.stem.fds());
+    if zygote.send(&spawn, &fds).is_err() {
+        return Err(Failure::Zygote);
+    }
+    let rest = encode(&plans.run, &plans.rest);
+    let mut fds = vec![channel_theirs.as_fd()];
+    fds.extend(plans.rest.fds());
+    send(control.as_fd(), &rest, &fds).map_err(|e| Error::io("send a request to PID 1 of", name, &e))?;
+    drop(fds);
+    // Only the newborn and the zygote may have these, or their end would not be ours to see.
+    drop((channel_theirs, theirs));
+    let hear = || channel.receive(Some(PATIENCE)).map_err(|e| Error::io("hear from PID 1 of", name, &e));
+    match hear()? {
+        Answer::Reply(reply, mut fds) if reply.tag == DONE && !fds.is_empty() => {
+            Ok(Born { control, channel, pid: reply.pid, pidfd: fds.remove(0) })
+        }
+        Answer::Reply(reply, _) if reply.tag == FAILED && reply.note == RUN => {
+            // It ends by itself now; when that is reported, nothing of it is left.
+            while matches!(hear()?, Answer::Reply(reply, _) if reply.tag != EXITED) {}
+            Err(mend(plans.rest.error(reply.call, reply.errno)).into())
+        }
+        Answer::Reply(reply, _) => Err(explain_failure(plans, &reply).into()),
+        Answer::TimedOut => Err(slow(name).into()),
+        Answer::End => Err(Failure::Zygote),
+    }
+}
+
+fn slow(name: &str) -> Error {
+    Error::new(ErrorCode::TimedOut, "make the container", name, libc::ETIMEDOUT, "it was not ready within a minute")
+}
+
+/// What a failure of the zygote or of a newborn's stem means.
+fn explain_failure(plans: &Plans<'_>, reply: &Reply) -> Error {
+    let system = |step: &str, object: &str| Error::system(step, object, reply.errno);
+    let error = match reply.call {
+        _ if reply.tag != FAILED => {
+            return Error::new(ErrorCode::System, "make", "PID 1", libc::EPIPE, "it was killed before it was ready");
+        }
+        IN_CLONE => system("clone into", "new namespaces"),
+        IN_RANGE => system("claim", "a range of user ids"),
+        IN_MAP => system("map the ids of", "the user namespace"),
+        IN_SETNS => system("enter", "the PID namespace"),
+        IN_TABLE => system("make", "one more container in this process"),
+        call if call >= IN_ASIDE => plans.aside.error(call - IN_ASIDE, reply.errno),
+        call => plans.stem.error(call, reply.errno),
+    };
+    mend(error)
+}
+
+/// What a user can do about the failures that machines are known for.
+fn mend(error: Error) -> Error {
+    let advice = match (error.step(), error.errno()) {
+        ("clone into", libc::EPERM | libc::EACCES) => {
+            "user namespaces are not allowed here: sysctl kernel.unprivileged_userns_clone=1, on Ubuntu \
+             kernel.apparmor_restrict_unprivileged_userns=0; in an outer container allow them there"
+        }
+        ("clone into", libc::ENOSPC | libc::EUSERS) => {
+            "too many namespaces, or none allowed: see the sysctls user.max_*_namespaces"
+        }
+        ("clone into", libc::EAGAIN) => "too many processes: ulimit -u, or the pids limit of the cgroup we are in",
+        ("make a proc for" | "make a sysfs for", libc::EPERM) => {
+            "parts of /proc or /sys are hidden here (an outer container masks them), and the kernel then refuses a new one"
+        }
+        ("id-map", libc::EINVAL) => {
+            "the file system it lies on can't be id-mapped; put the image on ext4, xfs, btrfs or tmpfs"
+        }
+        ("put into the root", libc::ENOTDIR) => "the image has something else than a directory in its place",
+        ("mount the overlay of", libc::EINVAL) => {
+            "the kernel refuses an overlay there: is the image on an overlay itself? choose another store_dir"
+        }
+        _ => return error,
+    };
+    let code = match error.errno() {
+        libc::EPERM | libc::EACCES => ErrorCode::Unsupported,
+        _ => error.code(),
+    };
+    error.with_code(code).mend(advice)
+}

@@ -1,0 +1,222 @@
+//! Many layers as one tree: what overlayfs would show of them, made of hard links once, at import.
+//!
+//! Every layer costs each container mounts of its own, and mount(2) takes no more names of layers than fit in a page. A
+//! link costs an entry in a directory, and the files are shared with the layers as before.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::BufReader;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::fs::{self, AtFlags, CWD, Dir, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags};
+use rustix::io::Errno;
+
+use super::archive::Archive;
+use super::digest::Digest;
+use super::dirs::{Dirs, Stop};
+use super::entry::{Entry, split};
+use super::fault::{Fault, Outcome};
+use super::remove;
+use super::spool::Spool;
+use super::store::Store;
+use super::whiteout::{OPAQUE_XATTR, is_whiteout};
+
+/// Images of more layers than this are made flat.
+pub const LAYERS_MOST: usize = 4;
+
+const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+
+/// The name of the tree that `layers` give.
+pub fn name(layers: &[String]) -> String {
+    Digest::of(format!("flat {}", layers.join(" ")).as_bytes()).hex()
+}
+
+/// Makes the tree "fs" (and "kept", where there is something to keep) in `place`, an empty directory.
+pub fn make(store: &Store, layers: &[String], place: BorrowedFd) -> Outcome<()> {
+    let failed = |errno| Fault::system("create a directory for", b"", errno);
+    fs::mkdirat(place, "fs", Mode::RWXU).map_err(failed)?;
+    let root = fs::openat(place, "fs", DIRECTORY, Mode::empty()).map_err(failed)?;
+    let mut flat = Flat { target: Dirs::new(root), directories: BTreeMap::new(), kept: BTreeMap::new() };
+    for layer in layers {
+        let path = store.layer_path(layer);
+        let tree = fs::openat(CWD, &path, DIRECTORY, Mode::empty())
+            .map_err(|errno| Fault::system("open a layer", layer.as_bytes(), errno))?;
+        flat.layer(Dirs::new(tree), layer)?;
+        if let Ok(kept) = File::open(path.with_file_name("kept")) {
+            let mut archive = Archive::new(BufReader::new(kept), &store.limits);
+            while let Some(entry) = archive.next()? {
+                flat.kept.insert(entry.path.clone(), entry);
+            }
+        }
+    }
+    flat.directories(store)?;
+    if !flat.kept.is_empty() {
+        let mut kept = Spool::create(place, "kept")?;
+        for entry in flat.kept.values() {
+            kept.add(entry)?;
+        }
+        kept.finish()?;
+    }
+    Ok(())
+}
+
+struct Flat {
+    target: Dirs,
+    /// The layer that each directory has its owner, mode and times from: the uppermost that has it.
+    directories: BTreeMap<Vec<u8>, String>,
+    kept: BTreeMap<Vec<u8>, Entry>,
+}
+
+impl Flat {
+    fn layer(&mut self, mut source: Dirs, layer: &str) -> Outcome<()> {
+        let mut todo = vec![Vec::new()];
+        while let Some(path) = todo.pop() {
+            let failed = |errno| Fault::system("link", &path, errno);
+            let directory = source.enter(&path).map_err(|stop| stopped(&path, stop))?;
+            let directory = fs::openat(directory, ".", DIRECTORY, Mode::empty()).map_err(failed)?;
+            self.directories.insert(path.clone(), layer.into());
+            for entry in Dir::read_from(&directory).map_err(failed)? {
+                let entry = entry.map_err(failed)?;
+                let name = entry.file_name().to_bytes();
+                if matches!(name, b"." | b"..") {
+                    continue;
+                }
+                let below = if path.is_empty() { name.to_vec() } else { [&path[..], b"/", name].concat() };
+                let kind = match entry.file_type() {
+                    // A file system that tells no types.
+                    FileType::Unknown => FileType::from_raw_mode(
+                        fs::statat(&directory, name, AtFlags::SYMLINK_NOFOLLOW).map_err(failed)?.st_mode,
+                    ),
+                    kind => kind,
+                };
+                if kind == FileType::Directory {
+                    self.directory(&directory, name, &below)?;
+                    todo.push(below);
+                } else {
+                    self.link(&directory, name, &below)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn directory(&mut self, source: &OwnedFd, name: &[u8], path: &[u8]) -> Outcome<()> {
+        let failed = |errno| Fault::system("create directory", path, errno);
+        let here = fs::openat(source, name, DIRECTORY, Mode::empty()).map_err(failed)?;
+        let mut value = [0; 8];
+        if fs::fgetxattr(here, OPAQUE_XATTR, &mut value[..]).is_ok() {
+            self.clear(path)?;
+        }
+        let parent = self.target.enter(split(path).0).map_err(|stop| stopped(path, stop))?;
+        match fs::mkdirat(parent, name, Mode::RWXU) {
+            Ok(()) => Ok(()),
+            Err(Errno::EXIST) => {
+                let stat = fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW).map_err(failed)?;
+                if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
+                    return Ok(());
+                }
+                fs::unlinkat(parent, name, AtFlags::empty()).map_err(failed)?;
+                fs::mkdirat(parent, name, Mode::RWXU).map_err(failed)
+            }
+            Err(errno) => Err(failed(errno)),
+        }
+    }
+
+    fn link(&mut self, source: &OwnedFd, name: &[u8], path: &[u8]) -> Outcome<()> {
+        let failed = |errno| Fault::system("link", path, errno);
+        let stat = fs::statat(source, name, AtFlags::SYMLINK_NOFOLLOW).map_err(failed)?;
+        self.clear(path)?;
+        if is_whiteout(&stat) {
+            return Ok(());
+        }
+        let parent = self.target.enter(split(path).0).map_err(|stop| stopped(path, stop))?;
+        fs::linkat(source, name, parent, name, AtFlags::empty()).map_err(failed)
+    }
+
+    /// Removes what the layers below have under this name.
+    fn clear(&mut self, path: &[u8]) -> Outcome<()> {
+        let (above, name) = split(path);
+        self.target.forget(above, name);
+        let parent = self.target.enter(above).map_err(|stop| stopped(path, stop))?;
+        match fs::unlinkat(parent, name, AtFlags::empty()) {
+            Err(Errno::ISDIR) => remove::tree(parent, name),
+            Err(Errno::NOENT) => Ok(()),
+            answer => answer,
+        }
+        .map_err(|errno| Fault::system("replace", path, errno))?;
+        let below = [path, b"/"].concat();
+        let is_gone = |known: &[u8]| known == path || known.starts_with(&below);
+        self.directories.retain(|known, _| !is_gone(known));
+        self.kept.retain(|known, _| !is_gone(known));
+        Ok(())
+    }
+
+    fn directories(&mut self, store: &Store) -> Outcome<()> {
+        for (path, layer) in &self.directories {
+            let failed = |errno| Fault::system("create directory", path, errno);
+            let target = self.target.enter(path).map_err(|stop| stopped(path, stop))?;
+            let target = fs::openat(target, ".", DIRECTORY, Mode::empty()).map_err(failed)?;
+            let tree = fs::openat(CWD, store.layer_path(layer), DIRECTORY, Mode::empty()).map_err(failed)?;
+            let mut source = Dirs::new(tree);
+            let source = source.enter(path).map_err(|stop| stopped(path, stop))?;
+            let source = fs::openat(source, ".", DIRECTORY, Mode::empty()).map_err(failed)?;
+            metadata(&source, &target).map_err(failed)?;
+        }
+        Ok(())
+    }
+}
+
+/// Gives `target` what `source` has: owner, attributes, mode and times.
+fn metadata(source: &OwnedFd, target: &OwnedFd) -> Result<(), Errno> {
+    let stat = fs::fstat(source)?;
+    let now = fs::fstat(target)?;
+    if (stat.st_uid, stat.st_gid) != (now.st_uid, now.st_gid) {
+        fs::fchown(target, Some(Uid::from_raw(stat.st_uid)), Some(Gid::from_raw(stat.st_gid)))?;
+    }
+    let mut list = vec![0; 64 << 10];
+    let length = match fs::flistxattr(source, &mut list[..]) {
+        Err(Errno::OPNOTSUPP) => 0,
+        answer => answer?,
+    };
+    for name in list[..length].split(|&byte| byte == 0) {
+        if !name.starts_with(b"user.") && !name.starts_with(b"system.posix_acl_") || name.starts_with(b"user.overlay.")
+        {
+            continue;
+        }
+        let mut value = vec![0; 64 << 10];
+        let length = fs::fgetxattr(source, name, &mut value[..])?;
+        fs::fsetxattr(target, name, &value[..length], XattrFlags::empty())?;
+    }
+    fs::fchmod(target, Mode::from_raw_mode(stat.st_mode & 0o7777))?;
+    let time = |seconds, nanos| Timespec { tv_sec: seconds, tv_nsec: nanos };
+    let last_access = time(stat.st_mtime, stat.st_mtime_nsec as _);
+    fs::futimens(target, &Timestamps { last_access, last_modification: last_access })
+}
+
+fn stopped(path: &[u8], stop: Stop) -> Fault {
+    let errno = match stop {
+        Stop::System(errno) => errno,
+        Stop::Missing(_) => Errno::NOENT,
+        Stop::NotDirectory(_) => Errno::NOTDIR,
+    };
+    Fault::system("open", path, errno)
+}
+
+/// Whether a fault only means that links are not to be had here, and the layers must do as they are.
+pub fn is_only_links(fault: &Fault) -> bool {
+    matches!(
+        fault,
+        Fault::System { errno: libc::EMLINK | libc::EPERM | libc::EOPNOTSUPP | libc::EXDEV, step: "link", .. }
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_order_of_layers_is_part_of_the_name() {
+        let [one, two] = ["1".to_owned(), "2".to_owned()];
+        assert_ne!(name(&[one.clone(), two.clone()]), name(&[two, one]));
+    }
+}

@@ -1,0 +1,72 @@
+//! What the fuzz targets of `fuzz/` call; not part of the library.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use super::archive::Archive;
+use super::documents;
+use super::export::Export;
+use super::limits::Limits;
+use super::unpack::Unpack;
+
+fn limits() -> Limits {
+    Limits { entries: 200, file: 1 << 20, header: 64 << 10, depth: 64, ..Limits::default() }
+}
+
+/// The names and sizes of an archive's entries; `None` where it is refused or cut off.
+pub fn entries(bytes: &[u8]) -> Option<Vec<(Vec<u8>, u64)>> {
+    let limits = limits();
+    let mut archive = Archive::new(bytes, &limits);
+    let mut entries = Vec::new();
+    while let Some(entry) = archive.next().ok()? {
+        entries.push((entry.path, entry.size));
+    }
+    archive.has_end().then_some(entries)
+}
+
+/// Unpacks in a scratch directory, and where that works packs and unpacks what it made.
+pub fn unpack(bytes: &[u8]) {
+    let place = std::path::PathBuf::from(format!("/dev/shm/ctr-fuzz-{}", std::process::id()));
+    std::fs::create_dir(&place).expect("a scratch directory");
+    std::fs::create_dir(place.join("victim")).expect("a victim");
+    let packed = unpack_to(&place, "one", bytes);
+    if let Some(packed) = packed {
+        let again = unpack_to(&place, "two", &packed).expect("what we packed can be unpacked");
+        assert!(packed == again, "the circle changed something");
+    }
+    assert_eq!(std::fs::read_dir(place.join("victim")).expect("the victim").count(), 0);
+    let mut left: Vec<_> = std::fs::read_dir(&place).expect("it").map(|entry| entry.expect("it").file_name()).collect();
+    left.retain(|name| name != "victim" && name != "one" && name != "two");
+    assert_eq!(left.len(), 0, "{left:?}");
+    let parent = std::fs::File::open("/dev/shm").expect("the parent");
+    super::remove::tree(parent.as_fd(), place.file_name().expect("a name").as_encoded_bytes()).expect("removal");
+}
+
+fn unpack_to(place: &std::path::Path, name: &str, bytes: &[u8]) -> Option<Vec<u8>> {
+    let limits = limits();
+    let work = place.join(name);
+    std::fs::create_dir_all(work.join("fs")).expect("a directory");
+    let root = || OwnedFd::from(std::fs::File::open(work.join("fs")).expect("a directory"));
+    let work_fd = OwnedFd::from(std::fs::File::open(&work).expect("a directory"));
+    let mut unpack = Unpack::new(root(), work_fd.as_fd(), &limits, false).ok()?;
+    let mut archive = Archive::new(bytes, &limits);
+    while let Some(entry) = archive.next().ok()? {
+        unpack.entry(&entry, &mut archive).ok()?;
+    }
+    unpack.finish().ok()?;
+    let kept = std::fs::File::open(work.join("kept")).ok();
+    let mut out = Vec::new();
+    let export = Export { is_layer: true, kept: kept.into_iter().collect(), ..Export::default() };
+    export.write(root(), &mut out).expect("what we made can be packed");
+    Some(out)
+}
+
+/// Reads `bytes` as each kind of document.
+pub fn documents(bytes: &[u8]) {
+    let _ = documents::document(bytes, "");
+    let _ = documents::saved(bytes);
+    if let Ok(description) = documents::description(bytes) {
+        for digest in description.diff_ids {
+            assert_eq!(digest.hex().len(), 64);
+        }
+    }
+}
