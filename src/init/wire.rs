@@ -43,10 +43,11 @@ pub const EXEC: u32 = 3;
 /// Request kind, to the zygote: end when the last child has ended.
 pub const RETIRE: u32 = 4;
 
+/// Request kind, to the zygote: a SPAWN of this shape will come; have a newborn ready for it. Nothing is answered.
+pub const STOCK: u32 = 5;
+
 /// Request flag: the whole message is in the memfd that comes as the first descriptor.
 pub const LARGE: u32 = 1;
-/// Request flag of [`SPAWN`]: a newborn of this shape may be made ahead of time.
-pub const STOCK: u32 = 2;
 /// Request flag of [`SPAWN`]: it outlives the zygote.
 pub const DETACHED: u32 = 4;
 /// Request flag of [`SPAWN`]: claim a range of ids, and map ids 0 to 65535 to it.
