@@ -103,7 +103,7 @@ fn explain_failure(plans: &Plans<'_>, reply: &Reply) -> Error {
         IN_CLONE => system("clone into", "new namespaces"),
         IN_RANGE => system("claim", "a range of user ids"),
         IN_MAP => system("map the ids of", "the user namespace"),
-        IN_SETNS => system("enter", "the PID namespace"),
+        IN_SETNS => system("enter", "the namespaces to be born in"),
         IN_TABLE => system("make", "one more container in this process"),
         call if call >= IN_ASIDE => plans.aside.error(call - IN_ASIDE, reply.errno),
         call => plans.stem.error(call, reply.errno),

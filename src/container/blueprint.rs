@@ -201,9 +201,13 @@ impl Blueprint {
         if self.config.detached {
             spawn.flags |= wire::DETACHED;
         }
+        if self.config.namespaces.user == Namespace::New {
+            spawn.give = self.joined.born_in(&mut stem, &joins);
+        }
         self.explain_namespaces(&mut stem, flags);
         become_root(&mut stem, &self.ids, self.config.namespaces.pid == Namespace::New);
-        self.joined.enter(&mut stem, &joins, if self.joined.user.is_some() { flags } else { 0 });
+        let unshare = if self.joined.user.is_some() { flags } else { 0 };
+        self.joined.enter(&mut stem, &joins, unshare, &spawn.give);
         if self.config.namespaces.time == Some(Namespace::New) {
             stem.step("unshare", "time", "clocks that can be set off from the host's", "unshare --time");
             stem.call(libc::SYS_unshare, [0x80.into()]);
