@@ -59,7 +59,7 @@ lint: ## what is wrong and can be seen without running: format, clippy, header, 
 
 fmt: ## format the Rust and Python sources
 	$(CARGO) fmt --all
-	@if [ -x $(VENV)/bin/ruff ]; then $(VENV)/bin/ruff format . && $(VENV)/bin/ruff check --fix .; fi
+	@if [ -x $(VENV)/bin/ruff ]; then $(VENV)/bin/ruff format python tests/python examples docs tools/test; fi
 
 header: ## write include/ctr.h from src/ffi
 	$(CARGO) run -q -p ctr-header

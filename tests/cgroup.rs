@@ -204,6 +204,23 @@ fn a_container_without_cgroups_says_so_when_a_limit_is_set() {
 }
 
 #[test]
+fn a_record_that_cannot_be_swept_stops_nobody() {
+    let scope = Scope::new("stuck");
+    let Some(container) = create(&scope.config()) else { return };
+    let record = std::fs::read_to_string(scope.state_dir().join(format!("{}.json", container.name()))).unwrap();
+    let at = record.find("/sys/fs/cgroup").unwrap();
+    let end = at + record[at..].find('"').unwrap();
+    let stuck = format!("{}/not-ours{}", &record[..at], &record[end..]).replace(container.name(), "stuck");
+    std::fs::write(scope.state_dir().join("stuck.json"), stuck).unwrap();
+    let names = |list: Vec<ctr::ContainerInfo>| list.into_iter().map(|info| info.name).collect::<Vec<_>>();
+    assert_eq!(names(Container::list_in(&scope.state_dir()).unwrap()), [container.name()]);
+    let other = create(&scope.config()).unwrap();
+    other.destroy().unwrap();
+    container.destroy().unwrap();
+    scope.assert_nothing_left();
+}
+
+#[test]
 fn a_killed_owner_leaves_no_cgroup() {
     let scope = Scope::new("killed");
     let mut owner = Command::new(std::env::current_exe().unwrap())

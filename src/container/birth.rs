@@ -72,6 +72,10 @@ fn try_birth(plans: &Plans<'_>, name: &str, zygote: &Zygote) -> std::result::Res
     let hear = || channel.receive(Some(PATIENCE)).map_err(|e| Error::io("hear from PID 1 of", name, &e));
     match hear()? {
         Answer::Reply(reply, mut fds) if reply.tag == DONE && !fds.is_empty() => {
+            if plans.stockable {
+                // Not before: a clone with namespaces and a newborn's mounting wait for each other in the kernel.
+                zygote.stock(&spawn);
+            }
             Ok(Born { control, channel, pid: reply.pid, pidfd: fds.remove(0) })
         }
         Answer::Reply(reply, _) if reply.tag == FAILED && reply.note == RUN => {
@@ -99,7 +103,7 @@ fn explain_failure(plans: &Plans<'_>, reply: &Reply) -> Error {
         IN_CLONE => system("clone into", "new namespaces"),
         IN_RANGE => system("claim", "a range of user ids"),
         IN_MAP => system("map the ids of", "the user namespace"),
-        IN_SETNS => system("enter", "the PID namespace"),
+        IN_SETNS => system("enter", "the namespaces to be born in"),
         IN_TABLE => system("make", "one more container in this process"),
         call if call >= IN_ASIDE => plans.aside.error(call - IN_ASIDE, reply.errno),
         call => plans.stem.error(call, reply.errno),

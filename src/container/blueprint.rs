@@ -53,6 +53,8 @@ pub struct Plans<'a> {
     pub rest: Plan<'a>,
     pub spawn: Header,
     pub run: Header,
+    /// A newborn of this shape can be made ahead of time: its stem needs no descriptor.
+    pub stockable: bool,
 }
 
 impl Blueprint {
@@ -184,7 +186,7 @@ impl Blueprint {
         let mut spawn = Header::new(wire::SPAWN);
         let mut stem = Plan::new();
         stem.reserve_sent(1); // The control socket.
-        let stem_is_plain = self.joined.is_empty() && acquired.clone_into.is_none();
+        let stockable = self.joined.is_empty() && acquired.clone_into.is_none();
         if let Some(cgroup) = &acquired.clone_into {
             stem.send(Fd::Borrowed(cgroup.as_fd()));
             spawn.flags |= wire::INTO_CGROUP;
@@ -196,15 +198,16 @@ impl Blueprint {
         let flags = self.new_flags();
         spawn.namespaces = if self.joined.user.is_some() { 0 } else { flags };
         self.ids.put(&mut spawn, &mut stem, self.ranges.clone());
-        if stem_is_plain {
-            spawn.flags |= wire::STOCK;
-        }
         if self.config.detached {
             spawn.flags |= wire::DETACHED;
         }
+        if self.config.namespaces.user == Namespace::New {
+            spawn.give = self.joined.born_in(&mut stem, &joins);
+        }
         self.explain_namespaces(&mut stem, flags);
         become_root(&mut stem, &self.ids, self.config.namespaces.pid == Namespace::New);
-        self.joined.enter(&mut stem, &joins, if self.joined.user.is_some() { flags } else { 0 });
+        let unshare = if self.joined.user.is_some() { flags } else { 0 };
+        self.joined.enter(&mut stem, &joins, unshare, &spawn.give);
         if self.config.namespaces.time == Some(Namespace::New) {
             stem.step("unshare", "time", "clocks that can be set off from the host's", "unshare --time");
             stem.call(libc::SYS_unshare, [0x80.into()]);
@@ -229,7 +232,7 @@ impl Blueprint {
         let mut rest = Plan::new();
         rest.continue_from(&stem);
         let run = self.rest(&mut rest, acquired, parts.as_ref(), &root, sources)?;
-        Ok(Plans { stem, aside, handed, rest, spawn, run })
+        Ok(Plans { stem, aside, handed, rest, spawn, run, stockable })
     }
 
     fn shape(&self) -> rootfs::Shape {

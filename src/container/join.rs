@@ -130,6 +130,7 @@ pub fn join_pid(pid: i32, set: NamespaceSet) -> Result<Shared> {
         rest: Plan::new(),
         spawn: Header::new(SPAWN),
         run: Header::new(RUN),
+        stockable: false,
     };
     let mut zygote = zygote::current()?;
     let born = give_birth(&plans, &format!("a server in the namespaces of process {pid}"), &mut zygote);

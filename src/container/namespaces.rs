@@ -8,6 +8,7 @@ use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 
 use super::state::StateDir;
+use crate::init::wire;
 use crate::plan::{Fd, Plan, Slot};
 use crate::{Error, Namespace, Namespaces, Result};
 
@@ -37,6 +38,11 @@ pub const KINDS: [Kind; 8] = [
 ];
 
 impl Kind {
+    /// The zygote can enter it and come back.
+    fn early(&self) -> bool {
+        matches!(self.name, "net" | "uts" | "ipc")
+    }
+
     /// The choice for this kind.
     pub fn of<'a>(&self, all: &'a Namespaces) -> Option<&'a Namespace> {
         match self.name {
@@ -91,8 +97,20 @@ impl Joined {
         user.chain(self.others.iter().map(|(_, fd)| fd)).map(|fd| stem.send(Fd::Borrowed(fd.as_fd()))).collect()
     }
 
-    /// Enters them; `unshare` are the namespaces to be made within a joined user namespace.
-    pub fn enter(&self, stem: &mut Plan<'_>, slots: &[Slot], unshare: u64) {
+    /// Those that a newborn of a new user namespace is born in, since it has no rights over what it doesn't own. To be
+    /// explained before its birth.
+    pub fn born_in(&self, stem: &mut Plan<'_>, slots: &[Slot]) -> [u8; 4] {
+        let mut born_in = [wire::NONE; 4];
+        let early = self.others.iter().zip(slots).filter(|((kind, _), _)| kind.early());
+        for (to, ((kind, _), slot)) in born_in.iter_mut().zip(early) {
+            stem.step("enter the namespace", kind.name, "joined, not made", "nsenter --{}=$NS bash");
+            *to = slot.0;
+        }
+        born_in
+    }
+
+    /// Enters them, but for those it was born in; `unshare` are the namespaces to be made within a joined user namespace.
+    pub fn enter(&self, stem: &mut Plan<'_>, slots: &[Slot], unshare: u64, born_in: &[u8]) {
         let mut slots = slots.iter();
         if self.user.is_some()
             && let Some(slot) = slots.next()
@@ -104,7 +122,7 @@ impl Joined {
                 stem.call(libc::SYS_unshare, [unshare.into()]);
             }
         }
-        for ((kind, _), slot) in self.others.iter().zip(slots) {
+        for ((kind, _), slot) in self.others.iter().zip(slots).filter(|(_, slot)| !born_in.contains(&slot.0)) {
             stem.step("enter the namespace", kind.name, "joined, not made", "nsenter --{}=$NS bash");
             stem.call(libc::SYS_setns, [(*slot).into(), kind.flag.into()]);
         }

@@ -9,6 +9,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -311,7 +312,8 @@ impl StateDir {
             let entry = entry.map_err(|e| Error::io("read", self.path.display(), &e))?;
             let file_name = entry.file_name();
             let Some(name) = file_name.to_str().and_then(|file| file.strip_suffix(".json")) else { continue };
-            if let Some(record) = self.look_after(name)? {
+            // What can't be swept stays on record for the next one who tries, and stops nobody.
+            if let Ok(Some(record)) = self.look_after(name) {
                 running.push(record);
             }
         }
@@ -397,10 +399,28 @@ fn make_directories(path: &Path) -> nix::Result<()> {
 
 /// Removes the directory of a container's changes. What is in it is the container's: it is walked without following links.
 fn remove_tree(path: &Path) -> Result<()> {
-    match std::fs::remove_dir_all(path) {
+    let outcome = match std::fs::remove_dir_all(path) {
+        Err(e) if e.kind() == std::io::ErrorKind::PermissionDenied => {
+            open_directories(path);
+            std::fs::remove_dir_all(path)
+        }
+        outcome => outcome,
+    };
+    match outcome {
         Ok(()) => Ok(()),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
         Err(e) => Err(Error::io("remove", path.display(), &e)),
+    }
+}
+
+/// Lets the owner into every directory below `path`, where nobody works any more: overlayfs keeps one that nobody may
+/// enter, and so may the container. Root needs no such permission.
+fn open_directories(path: &Path) {
+    for entry in std::fs::read_dir(path).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            _ = std::fs::set_permissions(entry.path(), std::fs::Permissions::from_mode(0o700));
+            open_directories(&entry.path());
+        }
     }
 }
 

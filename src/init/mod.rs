@@ -49,12 +49,38 @@ impl wire::Request {
 
     /// Sets a flag in a message that is encoded already.
     pub fn set_flag(message: &mut [u8], flag: u32) {
-        let at = std::mem::offset_of!(Self, flags);
+        let flags = Self::word(message, std::mem::offset_of!(Self, flags)) | flag;
+        Self::set_word(message, std::mem::offset_of!(Self, flags), flags);
+    }
+
+    /// Makes another kind of request of a message that is encoded already.
+    pub fn set_kind(message: &mut [u8], kind: u32) {
+        Self::set_word(message, std::mem::offset_of!(Self, kind), kind);
+    }
+
+    /// A number that is the same for messages of the same shape, and hardly for others.
+    pub fn shape_of(message: &[u8]) -> u64 {
+        let len = Self::word(message, std::mem::offset_of!(Self, shape)) as usize;
+        // From behind the length on, which is no part of it.
+        let bytes = message.get(std::mem::offset_of!(Self, shape)..len).unwrap_or_default();
+        let words = bytes.as_chunks::<4>().0.iter();
+        words
+            .fold(1, |hash: u64, word| (hash.rotate_left(5) ^ u64::from(u32::from_ne_bytes(*word))).wrapping_mul(PRIME))
+    }
+
+    fn word(message: &[u8], at: usize) -> u32 {
+        message.get(at..).and_then(<[u8]>::first_chunk).map_or(0, |word| u32::from_ne_bytes(*word))
+    }
+
+    fn set_word(message: &mut [u8], at: usize, value: u32) {
         if let Some(word) = message.get_mut(at..).and_then(<[u8]>::first_chunk_mut::<4>) {
-            *word = (u32::from_ne_bytes(*word) | flag).to_ne_bytes();
+            *word = value.to_ne_bytes();
         }
     }
 }
+
+/// 2^64 divided by the golden ratio: spreads a sum over all bits.
+const PRIME: u64 = 0x9e37_79b9_7f4a_7c15;
 
 impl wire::Call {
     /// As it travels.

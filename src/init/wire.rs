@@ -43,10 +43,11 @@ pub const EXEC: u32 = 3;
 /// Request kind, to the zygote: end when the last child has ended.
 pub const RETIRE: u32 = 4;
 
+/// Request kind, to the zygote: a SPAWN of this shape will come; have a newborn ready for it. Nothing is answered.
+pub const STOCK: u32 = 5;
+
 /// Request flag: the whole message is in the memfd that comes as the first descriptor.
 pub const LARGE: u32 = 1;
-/// Request flag of [`SPAWN`]: a newborn of this shape may be made ahead of time.
-pub const STOCK: u32 = 2;
 /// Request flag of [`SPAWN`]: it outlives the zygote.
 pub const DETACHED: u32 = 4;
 /// Request flag of [`SPAWN`]: claim a range of ids, and map ids 0 to 65535 to it.
@@ -98,7 +99,7 @@ pub struct Request {
     pub ranges: u64,
     /// RUN: what ps(1) shows from now on, address and length; 0 is no change.
     pub title: [u64; 2],
-    /// Slots whose descriptors go back with the reply to RUN or EXEC.
+    /// Slots whose descriptors go back with the reply to RUN or EXEC. SPAWN: slots of namespaces (net, uts, ipc) to be born in.
     pub give: [u8; 4],
     /// RUN: the slot of a listening socket to serve from now on, or NONE.
     pub listener: u8,
@@ -201,7 +202,7 @@ pub const IN_CLONE: u32 = 0x1000_0001;
 pub const IN_RANGE: u32 = 0x1000_0002;
 /// … uid_map, gid_map or setgroups.
 pub const IN_MAP: u32 = 0x1000_0003;
-/// … setns(2) into the PID namespace to be born in.
+/// … setns(2) into a namespace to be born in.
 pub const IN_SETNS: u32 = 0x1000_0004;
 /// Added to the index of a call that the zygote walked itself (the Aside's).
 pub const IN_ASIDE: u32 = 0x2000_0000;

@@ -25,7 +25,7 @@ pub(crate) fn seccomp(plan: &mut Plan<'_>, profile: &Profile, caps: u64) -> Resu
         "load the seccomp filter",
         format!("of {} instructions", program.len()),
         "system calls that a container has no use for are refused, seccomp(2)",
-        "",
+        format!("setpriv --seccomp-filter $FILTER $CMD    # {} instructions of classic BPF", program.len()),
     );
     let mut bytes = Vec::with_capacity(program.len() * 8);
     for instruction in program.iter() {

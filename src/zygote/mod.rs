@@ -14,6 +14,7 @@ pub use start::TITLE;
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::init::wire;
 use crate::sys::fork_lock::ForkLock;
@@ -28,6 +29,8 @@ pub struct Zygote {
     identity: Identity,
     /// How many ids from 0 on its user namespace maps in one piece; see [`Zygote::mapped_ids`].
     mapped_ids: Option<u64>,
+    /// What the shape that was asked for last is told by.
+    last_shape: AtomicU64,
     /// The file whose lock is its lifeline; see src/init/program/lifeline.rs.
     _lifeline: OwnedFd,
 }
@@ -63,6 +66,18 @@ impl Zygote {
     /// Sends it a message; EPIPE or ECONNRESET where it is dead.
     pub fn send(&self, message: &[u8], fds: &[std::os::fd::BorrowedFd<'_>]) -> std::io::Result<()> {
         send(self.socket.as_fd(), message, fds)
+    }
+
+    /// Tells it that `spawn` was a success: whoever wants two of a shape may want a third, which it then makes ahead of time,
+    /// while the host is busy with this one.
+    pub fn stock(&self, spawn: &[u8]) {
+        let shape = wire::Request::shape_of(spawn);
+        if self.last_shape.swap(shape, Ordering::Relaxed) == shape {
+            let mut stock = spawn.to_vec();
+            wire::Request::set_kind(&mut stock, wire::STOCK);
+            // One that is dead will be noticed by whoever needs it.
+            _ = self.send(&stock, &[]);
+        }
     }
 
     /// How many ids from 0 on this process's user namespace maps in one piece, 2^32 - 1 in the first one of the machine;

@@ -10,6 +10,7 @@ use std::ffi::CString;
 use std::io::{Error, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::ptr;
+use std::sync::atomic::AtomicU64;
 
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::signal::{SigSet, SigmaskHow, pthread_sigmask};
@@ -62,7 +63,7 @@ pub fn start(identity: Identity) -> Result<Zygote> {
     })?;
     let socket_identity = sys::identity(&socket);
     let mapped_ids = identity.mapped_ids();
-    Ok(Zygote { socket, socket_identity, identity, mapped_ids, _lifeline: lifeline })
+    Ok(Zygote { socket, socket_identity, identity, mapped_ids, last_shape: AtomicU64::new(0), _lifeline: lifeline })
 }
 
 /// The program in a memfd that nobody can write to any more, not even root in a container through /proc/1/exe.

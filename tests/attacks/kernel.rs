@@ -12,6 +12,8 @@ use crate::fence::{bites, defaults, held, inside, with, without_walls};
 // kernel CVE-2022-0492.
 attack!(cve_2022_0492, {
     held(&inside(&defaults(), "release_agent", &[], &ExecConfig::default()));
+    // Behind the fence the mounts are gone with its namespace, and with them the hierarchy that one of them makes.
+    bites(&without_walls("release_agent", &["mounts only"]));
 });
 
 // kernel CVE-2022-0185, nftables, overlay and others.
@@ -70,4 +72,30 @@ attack!(a_shared_network_namespace_gives_no_power_over_it, {
         &ExecConfig::default(),
     );
     assert_ne!(said.code, 0, "{}", said.text);
+});
+
+// IPC and keys of the host's session are not found from inside, not even where every system call is let through.
+attack!(ipc_and_keys_of_the_host_are_not_found, {
+    let (segment_key, queue, key) = (0x6374_7200 | std::process::id() as i32 & 0xff, c"/ctr-attack", c"ctr-attack-key");
+    const SESSION: i32 = -3;
+    // SAFETY: plain calls; the names and the key's bytes outlive them. The session is a new one, so nobody else's is changed.
+    let segment = unsafe {
+        libc::syscall(libc::SYS_keyctl, 1, 0);
+        libc::syscall(libc::SYS_add_key, c"user".as_ptr(), key.as_ptr(), c"secret".as_ptr(), 6usize, SESSION);
+        libc::mq_open(queue.as_ptr(), libc::O_CREAT | libc::O_RDWR, 0o666, 0usize);
+        libc::shmget(segment_key, 4096, libc::IPC_CREAT | 0o666)
+    };
+    let segment_key = segment_key.to_string();
+    let args = [segment_key.as_str(), queue.to_str().unwrap(), key.to_str().unwrap()];
+    let without = without_walls("neighbours", &args);
+    let open = Config { seccomp: Some(ctr::Seccomp::Unconfined), ..Config::default() };
+    let walls =
+        [Config::default(), open].map(|config| inside(&with(&config), "neighbours", &args, &ExecConfig::default()));
+    // SAFETY: as above; this takes away what was made.
+    unsafe {
+        libc::shmctl(segment, libc::IPC_RMID, std::ptr::null_mut());
+        libc::mq_unlink(queue.as_ptr());
+    }
+    walls.iter().for_each(held);
+    bites(&without);
 });

@@ -70,6 +70,10 @@ impl Scope {
 
 impl Drop for Scope {
     fn drop(&mut self) {
+        // A test that failed may leave what another process made; nobody could sweep it without its records.
+        if std::thread::panicking() {
+            let _ = ctr::Container::list_in(&self.state_dir());
+        }
         let _ = fs::remove_dir_all(&self.dir);
     }
 }

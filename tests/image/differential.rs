@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 
-use ctr::image::{ImportOptions, Input, Store};
+use ctr::image::{ImportOptions, Input};
 
 use crate::support::*;
 
@@ -160,7 +160,7 @@ fn comparable(root: &Path) -> Vec<String> {
 
 /// The same, as far as Python's filter 'tar' keeps it: no special bits, no writing for others, no times of links, and
 /// other times as floating-point numbers.
-fn as_python_has_it(line: &String) -> String {
+fn as_python_has_it(line: &str) -> String {
     let mut parts: Vec<String> = line.split(' ').map(str::to_owned).collect();
     let mode = u32::from_str_radix(&parts[1], 8).unwrap();
     let is_link = mode & 0o170_000 == 0o120_000;
@@ -204,7 +204,7 @@ fn gnu_tar_and_python_see_the_same_tree() {
         let ours = comparable(&ours);
         assert_eq!(ours, comparable(&theirs("gnu")), "seed {seed}, GNU tar");
         let python = comparable(&theirs("python"));
-        let both = |lines: &[String]| lines.iter().map(as_python_has_it).collect::<Vec<_>>();
+        let both = |lines: &[String]| lines.iter().map(|line| as_python_has_it(line)).collect::<Vec<_>>();
         assert_eq!(both(&ours), both(&python), "seed {seed}, Python");
     }
 }

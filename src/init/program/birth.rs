@@ -4,12 +4,12 @@
 //! that the newborn has no more. The newborn waits for that, walks its calls, and waits to be handed its control socket: at
 //! once, or, where it is made ahead of time, when somebody asks for one of its shape.
 
-use super::kernel::{CLONE_NEWPID, SIGKILL, close, close_all_but, errno, exit, fork, nr, now, syscall, syscall3};
+use super::kernel::{CLONE_NEWPID, SIGKILL, close, close_all_but, errno, exit, fork, now, nr, syscall, syscall3};
 use super::message::{pair, receive_into, send};
 use super::walk::{Failure, Slots, walk};
 use super::wire::{
-    self, Call, DENY_SETGROUPS, FAILED, HANDED, Handover, ID_RANGE, INTO_CGROUP, IN_CLONE, IN_MAP, IN_RANGE, IN_SETNS, JOIN_PID,
-    RANGE, RANGE_FIRST, RANGES, Reply, Request, SLOTS,
+    self, Call, DENY_SETGROUPS, FAILED, HANDED, Handover, ID_RANGE, IN_CLONE, IN_MAP, IN_RANGE, IN_SETNS, INTO_CGROUP,
+    JOIN_PID, NONE, RANGE, RANGE_FIRST, RANGES, Reply, Request, SLOTS,
 };
 
 /// A newborn, as the zygote sees it.
@@ -42,12 +42,22 @@ pub fn give_birth(request: &Request, slots: &Slots) -> Result<Born, Failure> {
     let [_, _, third, ..] = *slots;
     let cgroup = (request.flags & INTO_CGROUP != 0).then_some(third);
     let mut pidfd = -1;
+    let homes = match enter(request.give, slots) {
+        Ok(homes) => homes,
+        Err(error) => {
+            close(ours);
+            close(theirs);
+            close(claim);
+            return Err(fail(IN_SETNS, error));
+        }
+    };
     let pid = if request.flags & JOIN_PID == 0 {
         fork(request.namespaces, &mut pidfd, cgroup)
     } else {
         match fork_in_pid_namespace(request, third, &mut pidfd) {
             Ok(pid) => pid,
             Err(error) => {
+                go_home(homes);
                 close(ours);
                 close(theirs);
                 return Err(fail(IN_SETNS, error));
@@ -58,6 +68,7 @@ pub fn give_birth(request: &Request, slots: &Slots) -> Result<Born, Failure> {
         close(ours);
         return Ok(Born::Child(theirs, claim));
     }
+    go_home(homes);
     close(theirs);
     close(claim);
     if pid < 0 {
@@ -111,6 +122,46 @@ pub fn grow_up(birth: i32, claim: i32, calls: &[Call], slots: &mut Slots, fds: u
         exit(0);
     }
     handover
+}
+
+/// What the zygote can enter and leave again: the newborn of a new user namespace has no rights over namespaces of others,
+/// so it is born in them. Our own ones, to go back to; -1 where there is nothing to enter.
+fn enter(namespaces: [u8; 4], slots: &Slots) -> Result<[i32; 3], i32> {
+    const AT_FDCWD: usize = -100isize as usize;
+    const O_CLOEXEC: usize = 0o2_000_000;
+    let mut homes = [-1; 3];
+    if namespaces == [NONE; 4] {
+        return Ok(homes);
+    }
+    for (home, path) in homes.iter_mut().zip([c"/proc/self/ns/net", c"/proc/self/ns/uts", c"/proc/self/ns/ipc"]) {
+        // SAFETY: a NUL-terminated path.
+        let fd = unsafe { syscall(nr::OPENAT, AT_FDCWD, path.as_ptr() as usize, O_CLOEXEC, 0, 0, 0) };
+        if fd < 0 {
+            go_home(homes);
+            return Err(-fd as i32);
+        }
+        *home = fd as i32;
+    }
+    for fd in namespaces.iter().filter_map(|&slot| slots.get(slot as usize)) {
+        // SAFETY: plain numbers.
+        let entered = unsafe { syscall3(nr::SETNS, *fd as usize, 0, 0) };
+        if entered < 0 {
+            go_home(homes);
+            return Err(-entered as i32);
+        }
+    }
+    Ok(homes)
+}
+
+fn go_home(homes: [i32; 3]) {
+    for home in homes.into_iter().filter(|&home| home >= 0) {
+        // SAFETY: plain numbers.
+        if unsafe { syscall3(nr::SETNS, home as usize, 0, 0) } < 0 {
+            // In somebody else's namespace we are of no use to anyone; the host starts another zygote.
+            exit(1);
+        }
+        close(home);
+    }
 }
 
 fn fork_in_pid_namespace(request: &Request, namespace: i32, pidfd: &mut i32) -> Result<isize, i32> {

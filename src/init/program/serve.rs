@@ -52,10 +52,9 @@ struct Server {
     serving: u32,
     /// Where the kernel has argv\[0\], which ps(1) shows.
     title: usize,
-    /// The newborn on the shelf, the shape it has, and the shape that was asked for last.
+    /// The newborn on the shelf, and the shape it has.
     embryo: Newborn,
     embryo_shape: u64,
-    last_shape: u64,
 }
 
 static mut SOCKETS: [i32; MOST_SOCKETS] = [0; MOST_SOCKETS];
@@ -76,7 +75,6 @@ pub fn serve(title: usize) -> ! {
         title,
         embryo: Newborn { pid: 0, pidfd: -1, birth: -1, range: 0 },
         embryo_shape: 0,
-        last_shape: 0,
     };
     server.hear(0);
     loop {
@@ -219,6 +217,7 @@ impl Server {
                 self.serving = request.kind;
                 match request.kind {
                     SPAWN if self.role == Role::Zygote => self.spawn(request, calls, fds),
+                    STOCK if self.role == Role::Zygote => self.stock(request, calls),
                     RUN => self.run(request, calls),
                     EXEC => self.exec(request, calls),
                     RETIRE if self.role == Role::Zygote => self.retired = true,
@@ -356,27 +355,25 @@ impl Server {
         let status = self.keep_status();
         close(pidfd);
         self.children.add(pid, status, birth, 0, request.flags & DETACHED != 0);
+    }
 
-        // Whoever wants two of a shape may want a third. It is made now, while the host is busy with this one.
-        let again = request.flags & STOCK != 0 && shape == self.last_shape;
-        self.last_shape = shape;
-        if self.embryo.pid != 0 && self.embryo_shape != shape {
+    /// STOCK: puts a newborn of this shape on the shelf. One of another shape has to go.
+    fn stock(&mut self, request: &Request, calls: &[Call]) {
+        let shape = shape_of(request);
+        if self.embryo.pid != 0 {
+            if self.embryo_shape == shape {
+                return;
+            }
             birth::kill(&self.embryo);
             self.embryo.pid = 0;
         }
-        if again && self.embryo.pid == 0 {
-            close_slots(&mut self.slots);
-            // If the newborn waits for this very cpu, it goes first: a clone with namespaces takes half a millisecond.
-            // SAFETY: no arguments.
-            unsafe { syscall3(nr::SCHED_YIELD, 0, 0, 0) };
-            match give_birth(request, &self.slots) {
-                Ok(Born::Parent(newborn)) => {
-                    self.embryo = newborn;
-                    self.embryo_shape = shape;
-                }
-                Ok(Born::Child(birth, claim)) => self.become_init(birth, claim, request, calls, 0),
-                Err(_) => {} // Whoever asks for one next meets the same failure and is told.
+        match give_birth(request, &self.slots) {
+            Ok(Born::Parent(newborn)) => {
+                self.embryo = newborn;
+                self.embryo_shape = shape;
             }
+            Ok(Born::Child(birth, claim)) => self.become_init(birth, claim, request, calls, 0),
+            Err(_) => {} // Whoever asks for one next meets the same failure and is told.
         }
     }
 
@@ -439,9 +436,10 @@ fn shape_of(request: &Request) -> u64 {
     let at = core::ptr::from_ref(request).cast::<u64>();
     let mut hash = 0xcbf2_9ce4_8422_2325u64;
     for i in 0..request.shape as usize / 8 {
-        // SAFETY: within the message, see `receive`; its length field is not part of the shape.
+        // SAFETY: within the message, see `receive`.
         let word = unsafe { *at.add(i) };
-        hash = (hash ^ if i == 1 { word >> 32 } else { word }).wrapping_mul(0x100_0000_01b3);
+        // Neither the kind nor the length is part of the shape.
+        hash = (hash ^ if i < 2 { word >> 32 } else { word }).wrapping_mul(0x100_0000_01b3);
     }
     hash
 }
