@@ -29,9 +29,9 @@ fn init_program(out: &Path) {
             "-C",
             "link-arg=-no-pie",
             "-C",
-            "link-arg=-Wl,--build-id=none,--gc-sections,-z,norelro,-z,noseparate-code",
+            "link-arg=-Wl,--build-id=none,--gc-sections,-z,norelro,-z,separate-loadable-segments",
         ])
-        .args(["-C", "link-arg=-Wl,-z,noexecstack,--no-eh-frame-hdr,-z,max-page-size=4096"])
+        .args(["-C", "link-arg=-Wl,-z,noexecstack,--no-eh-frame-hdr,--no-rosegment,-z,max-page-size=4096"])
         .arg("-o")
         .arg(&program)
         .arg("src/init/program/main.rs")

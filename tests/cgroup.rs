@@ -101,6 +101,12 @@ fn limits_that_no_container_can_live_with_are_refused_and_leave_nothing() {
     }
     scope.assert_nothing_left();
     let Some(container) = create(&Config { memory: Some(2 * MIB), ..scope.config() }) else { return };
+    // The smallest limit is one that a small program can live with.
+    let busybox = common::busybox();
+    let small = Config { memory: Some(2 * MIB), ..scope.config() };
+    let tiny = Container::create(busybox, &small).unwrap();
+    assert_eq!(end_of(&tiny.exec(["/bin/true"], &common::quiet()).unwrap()).code, 0);
+    tiny.destroy().unwrap();
     assert_eq!(container.set_memory_limit(Some(0)).unwrap_err().code(), ErrorCode::Invalid);
     assert_eq!(container.set_pids_limit(Some(1)).unwrap_err().code(), ErrorCode::Invalid);
     assert_eq!(container.memory_limit().unwrap(), Some(2 * MIB));

@@ -5,6 +5,9 @@ from __future__ import annotations
 import subprocess
 from typing import Any, NamedTuple
 
+Parts = tuple[int, int, int, float, float, int]
+"""An exit as `_ctr` tells of it: code, signal, reason, user time, system time, largest resident set."""
+
 _REASONS = ("exited", "signaled", "out of memory", "timed out", "destroyed")
 
 
@@ -30,8 +33,8 @@ class Exit(NamedTuple):
         return -self.signal if self.signal else self.code
 
 
-def exit_from(parts: tuple[int, int, int, float, float, int]) -> Exit:
-    """The exit that `_ctr` tells of."""
+def exit_from(parts: Parts) -> Exit:
+    """The exit in words."""
     code, signal, reason, user_time, system_time, max_rss = parts
     return Exit(code, signal, _REASONS[reason], user_time, system_time, max_rss)
 
@@ -39,8 +42,13 @@ def exit_from(parts: tuple[int, int, int, float, float, int]) -> Exit:
 class CompletedProcess(subprocess.CompletedProcess[Any]):
     """What `run` returns: `subprocess.CompletedProcess`, and `exit`, which says how the process ended."""
 
-    exit: Exit
+    def __init__(self, args: Any, parts: Parts, stdout: Any = None, stderr: Any = None) -> None:
+        # What subprocess's own __init__ does, and no more: this is on the way of every `run`.
+        self.args, self.stdout, self.stderr = args, stdout, stderr
+        self.returncode = -parts[1] if parts[1] else parts[0]
+        self._parts = parts
 
-    def __init__(self, args: Any, exit: Exit, stdout: Any = None, stderr: Any = None) -> None:
-        super().__init__(args, exit.returncode, stdout, stderr)
-        self.exit = exit
+    @property
+    def exit(self) -> Exit:
+        """Why it ended ("exited", "signaled", "out of memory", "timed out", "destroyed") and what it used."""
+        return exit_from(self._parts)

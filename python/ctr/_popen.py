@@ -9,7 +9,7 @@ from subprocess import SubprocessError, TimeoutExpired
 from typing import IO, TYPE_CHECKING, Any
 
 from ._communicate import Conversation
-from ._exit import Exit, exit_from
+from ._exit import Exit, Parts, exit_from
 from ._spawn import argument_list, exec_options
 from ._terminal import Terminal
 
@@ -89,7 +89,7 @@ class Popen:
             raise TypeError("bufsize must be an integer")
         self.args = args
         self.returncode: int | None = None
-        self._exit: Exit | None = None
+        self.exit_parts: Parts | None = None
         self._conversation: Conversation | None = None
         options = exec_options(
             stdin=stdin,
@@ -158,7 +158,7 @@ class Popen:
     def exit(self) -> Exit | None:
         """Why it ended ("exited", "signaled", "out of memory", "timed out", "destroyed") and what it used."""
         self.poll()
-        return self._exit
+        return None if self.exit_parts is None else exit_from(self.exit_parts)
 
     def fileno(self) -> int:
         """A descriptor that is readable once `wait` will not block; for an event loop of your own."""
@@ -179,10 +179,10 @@ class Popen:
                 raise TimeoutExpired(self.args, timeout)
         return self.returncode
 
-    def _ended(self, parts: tuple[int, int, int, float, float, int] | None) -> None:
+    def _ended(self, parts: Parts | None) -> None:
         if parts is not None:
-            self._exit = exit_from(parts)
-            self.returncode = self._exit.returncode
+            self.exit_parts = parts
+            self.returncode = -parts[1] if parts[1] else parts[0]
 
     def communicate(self, input: Any = None, timeout: float | None = None) -> tuple[Any, Any]:
         """Send `input`, read all output, wait for the end: (stdout, stderr), None for what is no pipe.

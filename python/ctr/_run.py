@@ -5,7 +5,7 @@ from __future__ import annotations
 from subprocess import CalledProcessError, TimeoutExpired
 from typing import TYPE_CHECKING, Any
 
-from ._exit import CompletedProcess, exit_from
+from ._exit import CompletedProcess
 from ._popen import Popen, wants_text
 from ._spawn import PIPE, argument_list, exec_options
 
@@ -103,7 +103,7 @@ def _silently(
     if parts is None:
         assert timeout is not None
         raise TimeoutExpired(args, timeout)
-    return CompletedProcess(args, exit_from(parts))
+    return CompletedProcess(args, parts)
 
 
 def _conversation(
@@ -125,5 +125,5 @@ def _conversation(
             process.wait()
             raise
         process.wait()
-        assert process.exit is not None
-        return CompletedProcess(args, process.exit, stdout, stderr)
+        assert process.exit_parts is not None
+        return CompletedProcess(args, process.exit_parts, stdout, stderr)

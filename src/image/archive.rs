@@ -89,6 +89,10 @@ impl<'a, R: BufRead> Archive<'a, R> {
             let header = self.checked(&block)?;
             let typeflag = header.as_old().linkflag[0];
             match typeflag {
+                // v7 knows of none: some readers take it for one all the same, others for a file.
+                b'x' | b'X' | b'g' | b'L' | b'K' if !block[257..].starts_with(b"ustar") => {
+                    return Err(Fault::bad(b"", "an extended header that is not marked as ustar"));
+                }
                 b'x' | b'X' | b'g' | b'L' | b'K' => {
                     let size = claimed_size(header)?;
                     let bytes = self.extended_header(size)?;

@@ -40,7 +40,7 @@ attack!(cve_2017_5226, {
         .unwrap();
     // Linux can be told to refuse it to everyone (6.2, dev.tty.legacy_tiocsti).
     if std::fs::read_to_string("/proc/sys/dev/tty/legacy_tiocsti").is_ok_and(|text| text.trim() == "0") {
-        println!("skipped: the counter-test of cve_2017_5226 (dev.tty.legacy_tiocsti is 0)");
+        println!("SKIPPED the counter-test of cve_2017_5226: dev.tty.legacy_tiocsti is 0");
         return;
     }
     assert_eq!(outcome.status.code(), Some(42), "{}", String::from_utf8_lossy(&outcome.stdout));

@@ -83,6 +83,13 @@ pub fn can_limit() -> bool {
     }
 }
 
+/// Whether the kernel is this old, or newer.
+pub fn kernel_is_at_least(major: u32, minor: u32) -> bool {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").expect("/proc is mounted");
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map_while(|number| number.parse().ok());
+    (numbers.next(), numbers.next()) >= (Some(major), Some(minor))
+}
+
 /// Says that this test, or a part of it, is not run, and why.
 pub fn skipped(why: &str) {
     // In one write, so that tests which run beside don't get between.

@@ -150,6 +150,9 @@ fn tokio_tar_cve_2025_62518_two_sizes() {
         assert!(attempt(scratch, tar).unwrap_err().contains("global"));
         let tar = Tar::new().pax(&[("path", b"a")]).pax(&[("path", b"b")]).file("x", b"");
         assert!(attempt(scratch, tar).unwrap_err().contains("two extended headers"));
+        let mut old = header(b"x", b'x', 9);
+        old.as_mut_bytes()[257..265].fill(0);
+        assert!(attempt(scratch, Tar::new().raw(&old, b"9 path=a\n").file("b", b"")).unwrap_err().contains("ustar"));
         let mut negative = header(b"x", b'0', 0);
         negative.as_old_mut().size = [0xff; 12];
         assert!(attempt(scratch, Tar::new().raw(&negative, b"")).unwrap_err().contains("size"));

@@ -127,9 +127,11 @@ def test_a_shell_at_a_terminal_has_job_control_and_passes_its_exit_status_on() -
         t.expect(b"$ ")
         t.type(b"jobs\n")
         t.expect(b"Stopped")
-        for keys in (b"kill -9 %1\n", b"wait\n"):
-            t.expect(b"$ ")
-            t.type(keys)
+        t.expect(b"$ ")
+        t.type(b"fg\n")
+        t.expect(b"sleep 1000\r\n")
+        time.sleep(0.3)
+        t.type(b"\x03")
         t.expect(b"$ ")
         t.type(b"exit 17\n")
         assert t.end() == 17

@@ -2,14 +2,16 @@
 
 use super::birth::Newborn;
 use super::kernel::{SIGKILL, close, nr, now, syscall};
+use super::memory::MEMORY;
 use super::message::{MSG_DONTWAIT, receive_into, reply};
 use super::wire::{EXITED, Reply, SLOTS};
 
 /// As many as the usual limit on descriptors (1024) lets a server hold status channels for.
-const MOST: usize = 1000;
+pub const MOST: usize = 1000;
 
+/// One of them.
 #[derive(Clone, Copy)]
-struct Child {
+pub struct Child {
     pid: i32,
     status: i32,
     /// The zygote's end of a newborn's birth socket, else -1.
@@ -21,7 +23,9 @@ struct Child {
     deadline: u64,
 }
 
-static mut TABLE: [Child; MOST] = [Child { pid: 0, status: 0, birth: 0, timed_out: false, detached: false, deadline: 0 }; MOST];
+impl Child {
+    pub const NONE: Self = Self { pid: 0, status: 0, birth: 0, timed_out: false, detached: false, deadline: 0 };
+}
 
 /// The children of this process.
 pub struct Children {
@@ -36,7 +40,7 @@ impl Children {
 
     fn table(&self) -> &'static mut [Child] {
         // SAFETY: one thread uses the table, and one slice at a time: each method takes it anew. count <= MOST.
-        unsafe { core::slice::from_raw_parts_mut((&raw mut TABLE).cast(), self.count) }
+        unsafe { core::slice::from_raw_parts_mut((&raw mut MEMORY.children).cast(), self.count) }
     }
 
     pub fn is_empty(&self) -> bool {

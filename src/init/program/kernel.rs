@@ -180,31 +180,37 @@ pub fn fork(flags: u64, pidfd: &mut i32, cgroup: Option<i32>) -> isize {
     }
 }
 
+/// struct sigaction, as the kernel has it.
+#[repr(C)]
+struct Action {
+    handler: usize,
+    flags: u64,
+    restorer: usize,
+    mask: u64,
+}
+
+fn set_handler(signal: usize, handler: usize) {
+    const SA_RESTORER: u64 = 0x0400_0000;
+    let action = Action { handler, flags: SA_RESTORER, restorer: restorer as *const () as usize, mask: 0 };
+    // SAFETY: the record outlives the call; `wake`, the only handler there is, and `restorer` are made for this.
+    unsafe { syscall(nr::RT_SIGACTION, signal, &raw const action as usize, 0, 8, 0, 0) };
+}
+
 /// Blocks every signal outside ppoll, and has SIGCHLD interrupt it there. What the host ignored (Python ignores SIGPIPE) is
 /// set back, or programs inside would inherit it.
 pub fn settle_signals() {
-    #[repr(C)]
-    struct Action {
-        handler: usize,
-        flags: u64,
-        restorer: usize,
-        mask: u64,
-    }
     let all = u64::MAX;
-    // SAFETY: the records outlive the calls; `wake` and `restorer` are made for this.
-    unsafe {
-        syscall(nr::RT_SIGPROCMASK, 2, &raw const all as usize, 0, 8, 0, 0);
-        for signal in 1..=64 {
-            let chld = signal == SIGCHLD as usize;
-            let action = Action {
-                handler: if chld { wake as *const () as usize } else { 0 },
-                flags: 0x0400_0000,
-                restorer: restorer as *const () as usize,
-                mask: 0,
-            };
-            syscall(nr::RT_SIGACTION, signal, &raw const action as usize, 0, 8, 0, 0);
-        }
+    // SAFETY: the record outlives the call.
+    unsafe { syscall(nr::RT_SIGPROCMASK, 2, &raw const all as usize, 0, 8, 0, 0) };
+    for signal in 1..=64 {
+        set_handler(signal, 0);
     }
+    set_handler(SIGCHLD as usize, wake as *const () as usize);
+}
+
+/// Takes the handler away again.
+pub fn default_sigchld() {
+    set_handler(SIGCHLD as usize, 0);
 }
 
 /// CLOCK_MONOTONIC in milliseconds.

@@ -10,22 +10,19 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use super::kernel::{
     CLONE_FILES, CLONE_FS, CLONE_SIGHAND, CLONE_SYSVSEM, CLONE_THREAD, CLONE_VM, SIGCHLD, clone_shared, nr, syscall, syscall3,
 };
+use super::memory::MEMORY;
 
 /// Where the host puts the file of the lock.
 const LIFELINE: usize = 1;
 
-#[repr(align(16))]
-#[allow(dead_code)]
-struct Stack([u8; 512]);
 static CUT: AtomicBool = AtomicBool::new(false);
-static mut STACK: Stack = Stack([0; 512]);
 
 /// Starts the thread that waits.
 pub fn watch() -> bool {
     let flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM;
     let mut none = 0;
     // SAFETY: the stack is used by this thread alone, and there is one of them.
-    unsafe { clone_shared(flags, (&raw mut STACK).add(1).cast(), &mut none, wait, 0) > 0 }
+    unsafe { clone_shared(flags, (&raw mut MEMORY.lifeline_stack).add(1).cast(), &mut none, wait, 0) > 0 }
 }
 
 extern "C" fn wait(_: usize) -> ! {

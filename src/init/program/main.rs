@@ -17,6 +17,7 @@ mod birth;
 mod children;
 mod kernel;
 mod lifeline;
+mod memory;
 mod message;
 mod runtime;
 mod serve;

@@ -5,6 +5,7 @@ use super::birth::{self, Born, Newborn, give_birth, grow_up, open_proc};
 use super::children::Children;
 use super::lifeline;
 use super::kernel::{self, CLONE_PIDFD, CLONE_VFORK, CLONE_VM, SIGCHLD, clone_shared, close, exit, nr, syscall, syscall3};
+use super::memory::MEMORY;
 use super::message::{self, Received, close_slots, receive, reply};
 use super::walk::{Failure, Slots, walk};
 use super::wire::{
@@ -15,16 +16,17 @@ use super::wire::{
 /// How long a newborn that was made ahead of time waits for somebody to want it, in milliseconds.
 const SHELF_LIFE: u64 = 10_000;
 /// The most sockets that one server hears.
-const MOST_SOCKETS: usize = 128;
+pub const MOST_SOCKETS: usize = 64;
 
 const POLLIN: u16 = 1;
 
+/// struct pollfd of poll(2).
 #[repr(C)]
 #[derive(Clone, Copy)]
-struct PollFd {
-    fd: i32,
-    events: u16,
-    ready: u16,
+pub struct PollFd {
+    pub fd: i32,
+    pub events: u16,
+    pub ready: u16,
 }
 
 /// What a server is.
@@ -56,9 +58,6 @@ struct Server {
     embryo: Newborn,
     embryo_shape: u64,
 }
-
-static mut SOCKETS: [i32; MOST_SOCKETS] = [0; MOST_SOCKETS];
-static mut POLLED: [PollFd; MOST_SOCKETS + 2] = [PollFd { fd: 0, events: 0, ready: 0 }; MOST_SOCKETS + 2];
 
 /// Serves until there is no reason to.
 pub fn serve(title: usize) -> ! {
@@ -94,7 +93,7 @@ pub fn serve(title: usize) -> ! {
 impl Server {
     fn sockets(&self) -> &'static mut [i32] {
         // SAFETY: one thread, one slice at a time; sockets <= MOST_SOCKETS.
-        unsafe { core::slice::from_raw_parts_mut((&raw mut SOCKETS).cast(), self.sockets) }
+        unsafe { core::slice::from_raw_parts_mut((&raw mut MEMORY.sockets).cast(), self.sockets) }
     }
 
     /// The host is gone. What it made and did not detach goes too, and is reaped, so that nobody else has to.
@@ -138,7 +137,7 @@ impl Server {
         let sockets = self.sockets;
         // SAFETY: one thread; MOST_SOCKETS + 2 places, of which sockets + 2 are used.
         let polled: &'static mut [PollFd] =
-            unsafe { core::slice::from_raw_parts_mut((&raw mut POLLED).cast(), sockets + 2) };
+            unsafe { core::slice::from_raw_parts_mut((&raw mut MEMORY.polled).cast(), sockets + 2) };
         let fds = self.sockets().iter().copied().chain([self.listener, self.birth]);
         for (place, fd) in polled.iter_mut().zip(fds) {
             *place = PollFd { fd, events: POLLIN, ready: 0 };
@@ -305,7 +304,7 @@ impl Server {
         let flags = CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD as u64;
         // SAFETY: the child has the stack to itself while we sleep, and walks calls only.
         let pid = unsafe {
-            let top = (&raw mut STACK).add(1).cast();
+            let top = (&raw mut MEMORY.child_stack).add(1).cast();
             clone_shared(flags, top, &mut pidfd, run_child, &raw mut child as usize)
         } as i32;
         let failure = child.failure;
@@ -451,14 +450,11 @@ struct Child<'a> {
     failure: Option<Failure>,
 }
 
-#[repr(align(16))]
-#[allow(dead_code)]
-struct Stack([u8; 4096]);
-static mut STACK: Stack = Stack([0; 4096]);
-
 extern "C" fn run_child(child: usize) -> ! {
     // SAFETY: `exec` sleeps until we are done with its record.
     let child = unsafe { &mut *(child as *mut Child<'_>) };
+    // Its signals are let in before execve, and a handler's frame would not fit on this stack.
+    kernel::default_sigchld();
     // SAFETY: calls of our own library, and our descriptor table is our own.
     let failure = unsafe { walk(child.calls, child.first, child.slots) };
     // Only a failure comes back from execve; a plan without one is a mistake of the host.

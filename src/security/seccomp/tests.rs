@@ -268,9 +268,7 @@ fn awkward() -> Document {
 #[test]
 fn a_profile_means_what_libseccomp_makes_of_it() {
     if cfg!(not(target_arch = "x86_64")) || !python_has_seccomp() {
-        eprintln!(
-            "skipped: a_profile_means_what_libseccomp_makes_of_it (needs x86_64 and the package python3-seccomp)"
-        );
+        println!("SKIPPED a_profile_means_what_libseccomp_makes_of_it: needs x86_64 and the package python3-seccomp");
         return;
     }
     let scratch = std::env::temp_dir().join(format!("ctr-seccomp-{}", std::process::id()));
@@ -334,7 +332,7 @@ fn libseccomp(profile: &Path, out: &Path, caps: u64) -> (Vec<sock_filter>, Vec<S
 #[test]
 fn the_default_is_dockers_less_what_no_container_needs() {
     let Some(path) = std::env::var_os("CTR_DOCKER_PROFILE").filter(|path| !path.is_empty()) else {
-        eprintln!("skipped: the_default_is_dockers_less_what_no_container_needs (CTR_DOCKER_PROFILE is not set)");
+        println!("SKIPPED the_default_is_dockers_less_what_no_container_needs: CTR_DOCKER_PROFILE is not set");
         return;
     };
     let dockers = load(Path::new(&path));
@@ -557,7 +555,7 @@ fn the_tables_are_those_of_the_kernels_headers() {
     for (arch, header) in [(Arch::X86_64, "unistd_64.h"), (Arch::I386, "unistd_32.h")] {
         let path = format!("/usr/include/x86_64-linux-gnu/asm/{header}");
         let Ok(text) = std::fs::read_to_string(&path) else {
-            eprintln!("skipped: the_tables_are_those_of_the_kernels_headers for {arch:?} (no {path})");
+            println!("SKIPPED the_tables_are_those_of_the_kernels_headers for {arch:?}: no {path}");
             continue;
         };
         let named = text.lines().filter_map(|line| line.strip_prefix("#define __NR_")?.split_once(' '));
