@@ -157,7 +157,8 @@ fn shell_is_interactive_resizes_and_restores_the_terminal() {
     let mut terminal = capi::terminal::Terminal::new(30, 100);
     let before = terminal.settings();
     let mut shell = terminal.start(scratch.command(&mut Command::new(program)));
-    terminal.types("tty; stty size\n");
+    // A prompt that can't be taken for the echo of what is typed.
+    terminal.types("PS1=rea''dy:; tty; stty size\n");
     terminal.until("/dev/pts/");
     terminal.until("30 100");
     terminal.resize(40, 120);
@@ -165,9 +166,12 @@ fn shell_is_interactive_resizes_and_restores_the_terminal() {
     terminal.types("until [ \"$(stty size)\" = '40 120' ]; do sleep 0.1; done; echo got the si''ze\n");
     terminal.until("got the size");
     // Ctrl-C ends the program in the foreground, not the shell: job control works.
-    terminal.types("sleep 600\n");
-    terminal.until("sleep 600");
+    // It is in the foreground once it says something; before that Ctrl-C would be the shell's.
+    terminal.types("sh -c 'echo beg''un; exec sleep 600'\n");
+    terminal.until("begun");
     terminal.types("\x03");
+    // The shell throws away what was typed before it is back.
+    terminal.until("ready:");
     terminal.types("echo still he''re; exit 5\n");
     terminal.until("still here");
     assert_eq!(shell.wait().unwrap().code(), Some(5));

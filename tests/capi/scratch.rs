@@ -11,6 +11,8 @@ use std::{fs, process};
 /// Removed when it is dropped.
 pub struct Scratch {
     directory: PathBuf,
+    /// What others had left before us.
+    cgroups: Vec<PathBuf>,
 }
 
 /// How a program ended and what it printed, both streams.
@@ -34,7 +36,7 @@ impl Scratch {
         fs::create_dir(&directory).unwrap();
         // A test that gives up root has to get here.
         fs::set_permissions(&directory, fs::Permissions::from_mode(0o755)).unwrap();
-        Self { directory }
+        Self { directory, cgroups: cgroups() }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -72,14 +74,16 @@ impl Scratch {
         let own = self.directory.to_str().unwrap();
         let left: Vec<&str> = mounts.lines().filter(|line| line.contains(own)).collect();
         assert!(left.is_empty(), "mounts are left: {left:#?}");
-        let find = ["/sys/fs/cgroup", "-depth", "-type", "d", "-name", "capi-*"];
-        let cgroups = Command::new("find").args(find).stderr(Stdio::null()).output().unwrap().stdout;
+        // "ctr-capi-PID-NUMBER.TAIL"; those of programs that run beside us are theirs.
         let living = |name: &str| {
-            let pid = name.split('-').nth(1).and_then(|pid| pid.parse::<u32>().ok());
+            let pid = name.split('-').nth(2).and_then(|pid| pid.parse::<u32>().ok());
             pid.is_some_and(|pid| PathBuf::from(format!("/proc/{pid}")).exists())
         };
-        let cgroups = String::from_utf8_lossy(&cgroups);
-        let left: Vec<&str> = cgroups.lines().filter(|path| !living(path.rsplit('/').next().unwrap())).collect();
+        let left: Vec<PathBuf> = cgroups()
+            .into_iter()
+            .filter(|path| !self.cgroups.contains(path))
+            .filter(|path| !living(&path.file_name().unwrap().to_string_lossy()))
+            .collect();
         assert!(left.is_empty(), "cgroups are left: {left:#?}");
     }
 }
@@ -111,4 +115,11 @@ impl Drop for Running {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The cgroups of containers that check.h named.
+fn cgroups() -> Vec<PathBuf> {
+    let find = ["/sys/fs/cgroup", "-depth", "-type", "d", "-name", "ctr-capi-*"];
+    let found = Command::new("find").args(find).stderr(Stdio::null()).output().unwrap().stdout;
+    String::from_utf8_lossy(&found).lines().map(PathBuf::from).collect()
 }
