@@ -150,6 +150,48 @@ typedef enum ctr_cgroup_policy {
     CTR_CGROUP_OFF = 3,
 } ctr_cgroup_policy;
 
+/** Which walls stand, for ctr_config_set_preset(). */
+typedef enum ctr_preset {
+    /** What docker's containers may, less what no container needs. */
+    CTR_PRESET_DEFAULT = 0,
+    /**
+     * For programs of strangers: no network but loopback, no namespaces of their own, no tracing, a root that can't be
+     * written to, and limits on memory and processes.
+     */
+    CTR_PRESET_STRICT = 1,
+    /**
+     * Nothing but the namespaces: every capability over them, every system call, nothing masked. In a user namespace of
+     * its own it still is not the host's root; without one it is.
+     */
+    CTR_PRESET_PRIVILEGED = 2,
+} ctr_preset;
+
+/** Which system calls may be made, for ctr_config_set_seccomp(). */
+typedef enum ctr_seccomp {
+    /** Those of CTR_PRESET_DEFAULT. */
+    CTR_SECCOMP_DEFAULT = 0,
+    /** Those of CTR_PRESET_STRICT. */
+    CTR_SECCOMP_STRICT = 1,
+    /** Every one: this opens nearly all of the kernel to whoever is inside. */
+    CTR_SECCOMP_UNCONFINED = 2,
+} ctr_seccomp;
+
+/** What a refused system call does, for ctr_config_set_seccomp_refusal(); seccomp(2). */
+typedef enum ctr_refusal {
+    /** It fails with a given errno. */
+    CTR_REFUSAL_ERRNO = 0,
+    /** The process dies of SIGSYS. */
+    CTR_REFUSAL_KILL_PROCESS = 1,
+    /** The calling thread dies. */
+    CTR_REFUSAL_KILL_THREAD = 2,
+    /** The program gets a SIGSYS that it can handle. */
+    CTR_REFUSAL_TRAP = 3,
+    /** A tracer inside decides, and is given a number; ENOSYS where there is none. */
+    CTR_REFUSAL_TRACE = 4,
+    /** Nothing: the call is made, and written to the kernel's log. */
+    CTR_REFUSAL_LOG = 5,
+} ctr_refusal;
+
 /** Where a container's changes to its file system go, for ctr_config_set_upper(). */
 typedef enum ctr_upper {
     /** A private tmpfs(5), counted against the memory limit. The default. */
@@ -372,7 +414,7 @@ int ctr_config_set_detached(ctr_config *config, bool detached);
 /**
  * The capabilities that processes inside may have: bit n stands for the capability of number n in
  * <linux/capability.h>, capabilities(7); 0 for none. They count inside the container's user namespace only. Default:
- * docker's.
+ * the preset's, which are docker's.
  *
  * Return value: 0, or CTR_ERR_INVALID.
  */
@@ -401,6 +443,64 @@ int ctr_config_set_state_dir(ctr_config *config, const char *path);
  * Return value: 0, or CTR_ERR_INVALID.
  */
 int ctr_config_set_store_dir(ctr_config *config, const char *path);
+
+/**
+ * Which walls stand: one of enum ctr_preset. The other setters say more, or other, than the preset does, in whatever
+ * order they are called. Default: CTR_PRESET_DEFAULT.
+ *
+ * Return value: 0, or CTR_ERR_INVALID.
+ */
+int ctr_config_set_preset(ctr_config *config, int preset);
+
+/**
+ * The system calls that processes inside may make, seccomp(2): one of enum ctr_seccomp. Default: the preset's.
+ *
+ * Return value: 0, or CTR_ERR_INVALID.
+ */
+int ctr_config_set_seccomp(ctr_config *config, int profile);
+
+/**
+ * The system calls that processes inside may make: a profile in docker's JSON format, from a file that ctr_create() reads.
+ *
+ * Return value: 0, or CTR_ERR_INVALID.
+ */
+int ctr_config_set_seccomp_file(ctr_config *config, const char *path);
+
+/**
+ * The system calls that processes inside may make: a profile in docker's JSON format, as text.
+ *
+ * Return value: 0, or CTR_ERR_INVALID.
+ */
+int ctr_config_set_seccomp_json(ctr_config *config, const char *json);
+
+/**
+ * What happens to a program that makes a system call which its profile refuses by default. Default: what the profile
+ * says, EPERM in those of ctr.
+ *
+ * refusal   one of enum ctr_refusal
+ * number    for CTR_REFUSAL_ERRNO the errno, for CTR_REFUSAL_TRACE what the tracer is given; else 0
+ *
+ * Return value: 0, or CTR_ERR_INVALID.
+ */
+int ctr_config_set_seccomp_refusal(ctr_config *config, int refusal, uint16_t number);
+
+/**
+ * Adds a limit of each process, setrlimit(2).
+ *
+ * name         "nofile", "nproc", "stack": RLIMIT_* in small letters
+ * soft, hard   as in struct rlimit; CTR_UNLIMITED for RLIM_INFINITY
+ *
+ * Return value: 0; CTR_ERR_INVALID for what is no limit; CTR_ERR_UNSUPPORTED for a hard limit above the caller's own.
+ */
+int ctr_config_add_rlimit(ctr_config *config, const char *name, uint64_t soft, uint64_t hard);
+
+/**
+ * Sets a kernel parameter of the container's own namespaces, sysctl(8), as "net.ipv4.ip_unprivileged_port_start". Those
+ * that belong to no namespace are refused by ctr_create().
+ *
+ * Return value: 0, or CTR_ERR_INVALID.
+ */
+int ctr_config_add_sysctl(ctr_config *config, const char *name, const char *value);
 
 /**
  * Makes a container and starts its PID 1, which waits for ctr_exec(). Nothing of the caller's process is changed by it:
@@ -439,7 +539,8 @@ int ctr_join_in(const char *state_dir, const char *name, ctr_container **out);
 
 /**
  * The namespaces of any process that the kernel lets the caller join, as nsenter(1) enters them: all that differ from
- * the caller's. ctr_exec() works as in a container; limits and ctr_destroy() do not apply to what ctr did not make.
+ * the caller's. ctr_exec() works as in a container, and what it started ends with the handle; limits do not apply to
+ * what ctr did not make, and the process itself is never touched.
  *
  * Return value: 0 and the handle in *out, which ctr_close() releases; CTR_ERR_NOT_FOUND when there is no such process,
  * CTR_ERR_SYSTEM with EPERM when it is not the caller's to join. *out is NULL then.
@@ -527,8 +628,8 @@ int ctr_pids_limit(ctr_container *c, uint64_t *count);
 const char *ctr_name(const ctr_container *c);
 
 /**
- * The pid of the container's PID 1 on the host; for ctr_join_pid(), the pid that was joined. By the time you use it, it
- * may be another process's: prefer ctr_pidfd().
+ * The pid of the container's PID 1 on the host; for ctr_join_pid(), of the process of ours that starts programs in those
+ * namespaces. By the time you use it, it may be another process's: prefer ctr_pidfd().
  *
  * Return value: the pid, or CTR_ERR_INVALID.
  */
@@ -551,8 +652,8 @@ int ctr_is_running(const ctr_container *c);
 
 /**
  * What ctr_create() would do for this image and configuration, wall by wall, as the shell commands that a person would
- * type to get the same, each with a line that says what it is for. Nothing is made. The arguments are those of
- * ctr_create().
+ * type to get the same, each with a line that says what it is for. Nothing is made, but the image is unpacked into the
+ * store. The arguments are those of ctr_create().
  *
  * Return value: 0 and the text in *text, which ctr_string_free() frees; else what ctr_create() would answer, and *text
  * is NULL.
@@ -562,7 +663,8 @@ int ctr_explain(const char *image, const ctr_config *config, char **text);
 /**
  * What was done to make this container; see ctr_explain().
  *
- * Return value: 0 and the text in *text, which ctr_string_free() frees; CTR_ERR_INVALID, and *text is NULL.
+ * Return value: 0 and the text in *text, which ctr_string_free() frees; CTR_ERR_UNSUPPORTED for what another process made
+ * or ctr_join_pid() joined; CTR_ERR_INVALID. *text is NULL then.
  */
 int ctr_explain_container(const ctr_container *c, char **text);
 
@@ -591,10 +693,10 @@ int ctr_destroy(ctr_container *c);
 int ctr_close(ctr_container *c);
 
 /**
- * A new configuration for ctr_exec(). The defaults: user and group 0, the container's environment, / as the working
- * directory, the caller's stdin, stdout and stderr, a session of its own, no time limit. What is set is checked by
- * ctr_exec(), not by the setters. One configuration may be used any number of times, and changed or freed as soon as
- * ctr_exec() has returned.
+ * A new configuration for ctr_exec(). The defaults: the user and working directory that the image names, else 0:0 and /;
+ * the container's environment; the caller's stdin, stdout and stderr; a session of its own; no time limit. What is set
+ * is checked by ctr_exec(), not by the setters. One configuration may be used any number of times, and changed or freed
+ * as soon as ctr_exec() has returned.
  *
  * Return value: the configuration, which ctr_exec_config_free() frees; NULL when there is no memory.
  */
@@ -618,7 +720,7 @@ int ctr_exec_config_add_env(ctr_exec_config *config, const char *name, const cha
 int ctr_exec_config_set_clear_env(ctr_exec_config *config, bool clear);
 
 /**
- * The working directory, an absolute path inside. Default: /.
+ * The working directory, an absolute path inside. Default: the image's, else /.
  *
  * Return value: 0, or CTR_ERR_INVALID.
  */
@@ -626,7 +728,7 @@ int ctr_exec_config_set_cwd(ctr_exec_config *config, const char *cwd);
 
 /**
  * The user: "name", "uid", "name:group" or "uid:gid". Names and supplementary groups come from the image's own
- * /etc/passwd and /etc/group, passwd(5). Default: "0:0".
+ * /etc/passwd and /etc/group, passwd(5). Default: the image's, else "0:0".
  *
  * Return value: 0, or CTR_ERR_INVALID.
  */
@@ -652,8 +754,8 @@ int ctr_exec_config_set_stdio(ctr_exec_config *config, int stream, int how);
 int ctr_exec_config_set_stdio_fd(ctr_exec_config *config, int stream, int fd);
 
 /**
- * Gives the program one more descriptor: the caller's fd appears inside under the number inside (3 or more). It is
- * duplicated by each ctr_exec() and stays the caller's. No other descriptor of the caller is ever visible inside.
+ * Gives the program one more descriptor, at most 12: the caller's fd appears inside under the number inside, 3 to 1023. It
+ * is duplicated by each ctr_exec() and stays the caller's. No other descriptor of the caller is ever visible inside.
  *
  * Return value: 0, or CTR_ERR_INVALID.
  */
@@ -662,7 +764,7 @@ int ctr_exec_config_add_fd(ctr_exec_config *config, int fd, int inside);
 /**
  * Gives the program a terminal of its own, pty(7), as stdin, stdout, stderr and controlling terminal;
  * ctr_process_pty() is the caller's end and ctr_process_resize() changes its size. The standard streams are then not to
- * be set.
+ * be set. TERM is the caller's, unless it is set.
  *
  * Return value: 0, or CTR_ERR_INVALID.
  */

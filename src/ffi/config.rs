@@ -235,7 +235,7 @@ pub extern "C" fn ctr_config_set_detached(config: *mut ctr_config, detached: boo
 
 /// The capabilities that processes inside may have: bit n stands for the capability of number n in
 /// <linux/capability.h>, capabilities(7); 0 for none. They count inside the container's user namespace only. Default:
-/// docker's.
+/// the preset's, which are docker's.
 ///
 /// Return value: 0, or CTR_ERR_INVALID.
 #[unsafe(no_mangle)]
@@ -285,7 +285,7 @@ fn set(config: *mut ctr_config, change: impl FnOnce(&mut Config)) -> c_int {
 }
 
 /// A setter whose value is checked before anything changes.
-fn checked<V>(
+pub(super) fn checked<V>(
     config: *mut ctr_config,
     check: impl FnOnce() -> Result<V>,
     change: impl FnOnce(&mut Config, V),

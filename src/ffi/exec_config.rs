@@ -12,9 +12,9 @@ use crate::{ExecConfig, Result, Session, Stdio, Winsize};
 static EXEC_CONFIGS: Table<Mutex<ExecConfig>> = Table::new("exec_config", 2);
 
 /// A new configuration for ctr_exec(). The defaults: the user and working directory that the image names, else 0:0 and /;
-/// the container's environment; the caller's stdin, stdout and stderr; a session of its own; no time limit. What is set is checked by
-/// ctr_exec(), not by the setters. One configuration may be used any number of times, and changed or freed as soon as
-/// ctr_exec() has returned.
+/// the container's environment; the caller's stdin, stdout and stderr; a session of its own; no time limit. What is set
+/// is checked by ctr_exec(), not by the setters. One configuration may be used any number of times, and changed or freed
+/// as soon as ctr_exec() has returned.
 ///
 /// Return value: the configuration, which ctr_exec_config_free() frees; NULL when there is no memory.
 #[unsafe(no_mangle)]

@@ -21,6 +21,7 @@ mod handle;
 mod list;
 mod process;
 mod types;
+mod walls;
 
 pub use config::*;
 pub use container::*;
@@ -29,3 +30,4 @@ pub use exec_config::*;
 pub use list::*;
 pub use process::*;
 pub use types::*;
+pub use walls::*;

@@ -118,6 +118,47 @@ pub enum ctr_cgroup_policy {
     CTR_CGROUP_OFF = 3,
 }
 
+/// Which walls stand, for ctr_config_set_preset().
+#[repr(C)]
+pub enum ctr_preset {
+    /// What docker's containers may, less what no container needs.
+    CTR_PRESET_DEFAULT = 0,
+    /// For programs of strangers: no network but loopback, no namespaces of their own, no tracing, a root that can't be
+    /// written to, and limits on memory and processes.
+    CTR_PRESET_STRICT = 1,
+    /// Nothing but the namespaces: every capability over them, every system call, nothing masked. In a user namespace of
+    /// its own it still is not the host's root; without one it is.
+    CTR_PRESET_PRIVILEGED = 2,
+}
+
+/// Which system calls may be made, for ctr_config_set_seccomp().
+#[repr(C)]
+pub enum ctr_seccomp {
+    /// Those of CTR_PRESET_DEFAULT.
+    CTR_SECCOMP_DEFAULT = 0,
+    /// Those of CTR_PRESET_STRICT.
+    CTR_SECCOMP_STRICT = 1,
+    /// Every one: this opens nearly all of the kernel to whoever is inside.
+    CTR_SECCOMP_UNCONFINED = 2,
+}
+
+/// What a refused system call does, for ctr_config_set_seccomp_refusal(); seccomp(2).
+#[repr(C)]
+pub enum ctr_refusal {
+    /// It fails with a given errno.
+    CTR_REFUSAL_ERRNO = 0,
+    /// The process dies of SIGSYS.
+    CTR_REFUSAL_KILL_PROCESS = 1,
+    /// The calling thread dies.
+    CTR_REFUSAL_KILL_THREAD = 2,
+    /// The program gets a SIGSYS that it can handle.
+    CTR_REFUSAL_TRAP = 3,
+    /// A tracer inside decides, and is given a number; ENOSYS where there is none.
+    CTR_REFUSAL_TRACE = 4,
+    /// Nothing: the call is made, and written to the kernel's log.
+    CTR_REFUSAL_LOG = 5,
+}
+
 /// Where a container's changes to its file system go, for ctr_config_set_upper().
 #[repr(C)]
 pub enum ctr_upper {

@@ -312,6 +312,24 @@ TEST(the_root_is_not_the_hosts_root)
 	OK(ctr_destroy(c));
 }
 
+TEST(a_preset_and_what_is_set_beside_it_count)
+{
+	ctr_config *config = named();
+	ctr_container *c;
+
+	OK(ctr_config_set_preset(config, CTR_PRESET_STRICT));
+	OK(ctr_config_set_seccomp_refusal(config, CTR_REFUSAL_ERRNO, ENOTTY));
+	OK(ctr_config_add_rlimit(config, "nofile", 40, 50));
+	OK(ctr_config_add_sysctl(config, "net.ipv4.ip_unprivileged_port_start", "81"));
+	OK(ctr_create("host", config, &c));
+	ctr_config_free(config);
+	CHECK(sh(c, "echo x >/new 2>/dev/null").code != 0);
+	CHECK(strcmp(output(c, "echo $(ulimit -Sn) $(ulimit -Hn)", NULL), "40 50") == 0);
+	CHECK(strcmp(output(c, "cat /proc/sys/net/ipv4/ip_unprivileged_port_start", NULL), "81") == 0);
+	CHECK(strstr(output(c, "unshare -n true 2>&1", NULL), strerror(ENOTTY)));
+	OK(ctr_destroy(c));
+}
+
 TEST(the_version_of_the_header_is_that_of_the_library)
 {
 	char numbers[64];
@@ -336,6 +354,7 @@ int main(void)
 	RUN(closing_the_only_handle_ends_a_container_that_is_not_detached);
 	RUN(explain_prints_the_walls_as_commands);
 	RUN(the_root_is_not_the_hosts_root);
+	RUN(a_preset_and_what_is_set_beside_it_count);
 	RUN(the_version_of_the_header_is_that_of_the_library);
 	return done();
 }

@@ -1,0 +1,110 @@
+//! ctr_config, continued: which walls stand and how high they are.
+
+use std::ffi::{c_char, c_int};
+
+use super::border::{bytes, one_of, text};
+use super::config::checked;
+use super::types::{ctr_config, ctr_preset, ctr_refusal, ctr_seccomp, limit};
+use crate::{Preset, Refusal, Rlimit, Seccomp};
+
+/// Which walls stand: one of enum ctr_preset. The other setters say more, or other, than the preset does, in whatever
+/// order they are called. Default: CTR_PRESET_DEFAULT.
+///
+/// Return value: 0, or CTR_ERR_INVALID.
+#[unsafe(no_mangle)]
+pub extern "C" fn ctr_config_set_preset(config: *mut ctr_config, preset: c_int) -> c_int {
+    const PRESETS: [(c_int, Preset); 3] = [
+        (ctr_preset::CTR_PRESET_DEFAULT as c_int, Preset::Default),
+        (ctr_preset::CTR_PRESET_STRICT as c_int, Preset::Strict),
+        (ctr_preset::CTR_PRESET_PRIVILEGED as c_int, Preset::Privileged),
+    ];
+    checked(config, || one_of("preset", &PRESETS, preset), |config, preset| config.preset = preset)
+}
+
+/// The system calls that processes inside may make, seccomp(2): one of enum ctr_seccomp. Default: the preset's.
+///
+/// Return value: 0, or CTR_ERR_INVALID.
+#[unsafe(no_mangle)]
+pub extern "C" fn ctr_config_set_seccomp(config: *mut ctr_config, profile: c_int) -> c_int {
+    const PROFILES: [(c_int, fn() -> Seccomp); 3] = [
+        (ctr_seccomp::CTR_SECCOMP_DEFAULT as c_int, || Seccomp::Default),
+        (ctr_seccomp::CTR_SECCOMP_STRICT as c_int, || Seccomp::Strict),
+        (ctr_seccomp::CTR_SECCOMP_UNCONFINED as c_int, || Seccomp::Unconfined),
+    ];
+    checked(config, || one_of("profile", &PROFILES, profile), |config, profile| config.seccomp = Some(profile()))
+}
+
+/// The system calls that processes inside may make: a profile in docker's JSON format, from a file that ctr_create() reads.
+///
+/// Return value: 0, or CTR_ERR_INVALID.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ctr_config_set_seccomp_file(config: *mut ctr_config, path: *const c_char) -> c_int {
+    // SAFETY: the caller's promise.
+    checked(config, || unsafe { bytes("path", path) }, |config, path| config.seccomp = Some(Seccomp::File(path.into())))
+}
+
+/// The system calls that processes inside may make: a profile in docker's JSON format, as text.
+///
+/// Return value: 0, or CTR_ERR_INVALID.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ctr_config_set_seccomp_json(config: *mut ctr_config, json: *const c_char) -> c_int {
+    // SAFETY: the caller's promise.
+    checked(config, || unsafe { text("json", json) }, |config, json| config.seccomp = Some(Seccomp::Json(json.into())))
+}
+
+/// What happens to a program that makes a system call which its profile refuses by default. Default: what the profile
+/// says, EPERM in those of ctr.
+///
+/// refusal   one of enum ctr_refusal
+/// number    for CTR_REFUSAL_ERRNO the errno, for CTR_REFUSAL_TRACE what the tracer is given; else 0
+///
+/// Return value: 0, or CTR_ERR_INVALID.
+#[unsafe(no_mangle)]
+pub extern "C" fn ctr_config_set_seccomp_refusal(config: *mut ctr_config, refusal: c_int, number: u16) -> c_int {
+    const REFUSALS: [(c_int, fn(u16) -> Refusal); 6] = [
+        (ctr_refusal::CTR_REFUSAL_ERRNO as c_int, Refusal::Errno),
+        (ctr_refusal::CTR_REFUSAL_KILL_PROCESS as c_int, |_| Refusal::KillProcess),
+        (ctr_refusal::CTR_REFUSAL_KILL_THREAD as c_int, |_| Refusal::KillThread),
+        (ctr_refusal::CTR_REFUSAL_TRAP as c_int, |_| Refusal::Trap),
+        (ctr_refusal::CTR_REFUSAL_TRACE as c_int, Refusal::Trace),
+        (ctr_refusal::CTR_REFUSAL_LOG as c_int, |_| Refusal::Log),
+    ];
+    checked(
+        config,
+        || one_of("refusal", &REFUSALS, refusal),
+        |config, refusal| config.seccomp_refusal = Some(refusal(number)),
+    )
+}
+
+/// Adds a limit of each process, setrlimit(2).
+///
+/// name         "nofile", "nproc", "stack": RLIMIT_* in small letters
+/// soft, hard   as in struct rlimit; CTR_UNLIMITED for RLIM_INFINITY
+///
+/// Return value: 0; CTR_ERR_INVALID for what is no limit; CTR_ERR_UNSUPPORTED for a hard limit above the caller's own.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ctr_config_add_rlimit(
+    config: *mut ctr_config,
+    name: *const c_char,
+    soft: u64,
+    hard: u64,
+) -> c_int {
+    // SAFETY: the caller's promise.
+    let rlimit = || Rlimit::new(unsafe { text("name", name) }?, limit(soft), limit(hard));
+    checked(config, rlimit, |config, rlimit| config.rlimits.push(rlimit))
+}
+
+/// Sets a kernel parameter of the container's own namespaces, sysctl(8), as "net.ipv4.ip_unprivileged_port_start". Those
+/// that belong to no namespace are refused by ctr_create().
+///
+/// Return value: 0, or CTR_ERR_INVALID.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ctr_config_add_sysctl(
+    config: *mut ctr_config,
+    name: *const c_char,
+    value: *const c_char,
+) -> c_int {
+    // SAFETY: the caller's promise.
+    let pair = || Ok(unsafe { (text("name", name)?.into(), text("value", value)?.into()) });
+    checked(config, pair, |config, pair| config.sysctls.push(pair))
+}
