@@ -249,12 +249,14 @@ impl Blueprint {
 
     /// What the zygote hands over: the directories of the host, id-mapped where root's files are to belong to the container's
     /// root. Elsewhere the newborn opens them by their path.
-    fn hand_over<'a>(&'a self, stem: &mut Plan<'a>) -> Result<(Plan<'a>, usize, Root, Vec<(rootfs::Source, bool)>)> {
+    fn hand_over<'a>(&'a self, stem: &mut Plan<'a>) -> Result<HandedOver<'a>> {
         let mut aside = Plan::new();
         let mut handed = 0;
         let mut source = |stem: &mut Plan<'a>, path: &Path, fd: Option<&'a OwnedFd>, recursive: bool| -> Result<_> {
             if !self.ids.can_map() || handed + 3 > wire::MOST_FDS / 2 {
-                return Ok(rootfs::Source::Path(path.to_path_buf()));
+                // Links on the way to the store are the user's own business; from here on none is followed.
+                let path = std::fs::canonicalize(path).map_err(|e| Error::io("use", path.display(), &e))?;
+                return Ok(rootfs::Source::Path(path));
             }
             let fd = match fd {
                 Some(fd) => Fd::Borrowed(fd.as_fd()),
@@ -393,6 +395,9 @@ impl Blueprint {
         Ok(text)
     }
 }
+
+/// The zygote's plan, how many slots it hands over, the root, and the bind mounts' sources with whether each is a directory.
+type HandedOver<'a> = (Plan<'a>, usize, Root, Vec<(rootfs::Source, bool)>);
 
 /// What the host acquires for a container and hands to it.
 #[derive(Default)]
