@@ -48,6 +48,8 @@ pub const STOCK: u32 = 5;
 
 /// Request flag: the whole message is in the memfd that comes as the first descriptor.
 pub const LARGE: u32 = 1;
+/// Request flag of [`SPAWN`]: born for this request, not before. All that it does is to be part of the shape.
+pub const FRESH: u32 = 2;
 /// Request flag of [`SPAWN`]: it outlives the zygote.
 pub const DETACHED: u32 = 4;
 /// Request flag of [`SPAWN`]: claim a range of ids, and map ids 0 to 65535 to it.
