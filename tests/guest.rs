@@ -395,3 +395,47 @@ fn a_host_killed_at_any_moment_leaves_nothing() {
     }
     nothing_is_left(&state, &[]);
 }
+
+#[test]
+#[ignore = "a role"]
+fn role_mounts_later() {
+    // In a mount namespace of its own, as the caller has none to harm.
+    assert!(nix_unshare_and_own());
+    let place = PathBuf::from(std::env::var("CTR_STATE_DIR").unwrap()).with_extension("place");
+    std::fs::create_dir_all(&place).unwrap();
+    std::fs::write(place.join("which"), "below").unwrap();
+    let config = Config {
+        namespaces: ctr::Namespaces { user: ctr::Namespace::Host, ..Default::default() },
+        mounts: vec![ctr::Mount::Bind { source: place.clone(), target: "/place".into(), read_only: true }],
+        ..Config::default()
+    };
+    for _ in 0..3 {
+        assert_eq!(sh(&host_with(&config), "cat /place/which"), "below");
+    }
+    let status = Command::new("mount").args(["-t", "tmpfs", "ctr-test"]).arg(&place).status().unwrap();
+    assert!(status.success());
+    std::fs::write(place.join("which"), "above").unwrap();
+    println!("which {}", sh(&host_with(&config), "cat /place/which"));
+}
+
+fn nix_unshare_and_own() -> bool {
+    const CLONE_NEWNS: i32 = 0x20000;
+    // SAFETY: a plain call; this process is the test's own, and has one thread that matters.
+    let unshared = unsafe { libc_unshare(CLONE_NEWNS) };
+    unshared == 0 && Command::new("mount").args(["--make-rprivate", "/"]).status().is_ok_and(|status| status.success())
+}
+
+unsafe extern "C" {
+    #[link_name = "unshare"]
+    fn libc_unshare(flags: i32) -> i32;
+}
+
+#[test]
+fn a_bind_shows_what_is_mounted_there_now_and_not_when_a_spare_was_made() {
+    let state = state("mounts-later");
+    let mut child = play("role_mounts_later", &state);
+    assert_eq!(hear(&mut child, "which"), "above");
+    assert!(child.wait().unwrap().success());
+    std::fs::remove_dir_all(state.with_extension("place")).unwrap();
+    nothing_is_left(&state, &[]);
+}

@@ -124,12 +124,6 @@ impl Cgroup {
         self.v2.as_ref().map(|directory| directory.fd.as_fd())
     }
 
-    /// v2 where CLONE_INTO_CGROUP can't be had (no clone3(2), or the process is there already): `cgroup.procs`, open for
-    /// writing, for a process that writes "0" into it. That one waits for an RCU grace period.
-    pub(crate) fn join_fd_v2(&self) -> Result<Option<OwnedFd>> {
-        self.v2.as_ref().map(|directory| directory.open_for_writing("cgroup.procs")).transpose()
-    }
-
     fn memory_controller(&self) -> Result<Controller<'_>> {
         match (&self.v1_memory, &self.v2) {
             (Some(v1), _) => Ok(Controller::V1(v1)),

@@ -37,6 +37,7 @@ impl Cgroup {
     }
 
     /// How many processes and threads there are.
+    #[cfg(test)]
     pub(crate) fn pids_now(&self) -> Result<u64> {
         if let Some(directory) = self.pids_directory()? {
             return Ok(directory.read_number("pids.current")?.unwrap_or(0));

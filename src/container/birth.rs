@@ -128,7 +128,9 @@ fn mend(error: Error) -> Error {
         ("id-map", libc::EINVAL) => {
             "the file system it lies on can't be id-mapped; put the image on ext4, xfs, btrfs or tmpfs"
         }
-        ("put into the root", libc::ENOTDIR) => "the image has something else than a directory in its place",
+        ("put into the root", libc::ENOTDIR | libc::EINVAL) => {
+            "the image has something else than a directory in its place"
+        }
         ("mount the overlay of", libc::EINVAL) => {
             "the kernel refuses an overlay there: is the image on an overlay itself? choose another store_dir"
         }

@@ -186,7 +186,13 @@ impl Blueprint {
         let mut spawn = Header::new(wire::SPAWN);
         let mut stem = Plan::new();
         stem.reserve_sent(1); // The control socket.
-        let stockable = self.joined.is_empty() && acquired.clone_into.is_none();
+        // A newborn from the shelf has the mounts of the moment it was born; where it is to open by path what the caller
+        // has chosen, it may find something else by now.
+        let fresh = self.opens_by_path();
+        let stockable = self.joined.is_empty() && acquired.clone_into.is_none() && !fresh;
+        if fresh {
+            spawn.flags |= wire::FRESH;
+        }
         if let Some(cgroup) = &acquired.clone_into {
             stem.send(Fd::Borrowed(cgroup.as_fd()));
             spawn.flags |= wire::INTO_CGROUP;
@@ -247,14 +253,22 @@ impl Blueprint {
         }
     }
 
+    /// Whether the newborn opens by path, in its own mount namespace, what the caller has chosen.
+    fn opens_by_path(&self) -> bool {
+        let chosen = !self.binds.is_empty() || matches!(self.image, Source::Directory(_));
+        chosen && !self.ids.can_map() || self.binds.len() > MOST_HANDED - 2
+    }
+
     /// What the zygote hands over: the directories of the host, id-mapped where root's files are to belong to the container's
     /// root. Elsewhere the newborn opens them by their path.
-    fn hand_over<'a>(&'a self, stem: &mut Plan<'a>) -> Result<(Plan<'a>, usize, Root, Vec<(rootfs::Source, bool)>)> {
+    fn hand_over<'a>(&'a self, stem: &mut Plan<'a>) -> Result<HandedOver<'a>> {
         let mut aside = Plan::new();
         let mut handed = 0;
         let mut source = |stem: &mut Plan<'a>, path: &Path, fd: Option<&'a OwnedFd>, recursive: bool| -> Result<_> {
-            if !self.ids.can_map() || handed + 3 > wire::MOST_FDS / 2 {
-                return Ok(rootfs::Source::Path(path.to_path_buf()));
+            if !self.ids.can_map() || handed == MOST_HANDED {
+                // Links on the way to the store are the user's own business; from here on none is followed.
+                let path = std::fs::canonicalize(path).map_err(|e| Error::io("use", path.display(), &e))?;
+                return Ok(rootfs::Source::Path(path));
             }
             let fd = match fd {
                 Some(fd) => Fd::Borrowed(fd.as_fd()),
@@ -393,6 +407,12 @@ impl Blueprint {
         Ok(text)
     }
 }
+
+/// The zygote's plan, how many slots it hands over, the root, and the bind mounts' sources with whether each is a directory.
+type HandedOver<'a> = (Plan<'a>, usize, Root, Vec<(rootfs::Source, bool)>);
+
+/// How many directories can be handed over: they and two more descriptors go with one message, and need slots.
+const MOST_HANDED: usize = wire::MOST_FDS / 2 - 3;
 
 /// What the host acquires for a container and hands to it.
 #[derive(Default)]

@@ -14,6 +14,7 @@ use super::state::env_text;
 use super::user::User;
 use crate::init::wire::{EXEC, NONE, TERMINALS};
 use crate::plan::{Arg, Fd, Header, Plan, Slot, c_string, encode};
+use crate::sys::fork_lock::ForkLock;
 use crate::zygote::Channel;
 use crate::{Error, ErrorCode, ExecConfig, Result, Session, Stdio, Winsize, sys};
 
@@ -82,7 +83,7 @@ pub fn exec(container: &Arc<Shared>, argv: &[&OsStr], config: &ExecConfig) -> Re
         streams: Mutex::new(ours),
         pty: config.pty.map(|_| fds.remove(0)),
         exit: OnceLock::new(),
-        receiving: Mutex::new(()),
+        receiving: ForkLock::new(()),
         killed: AtomicBool::new(false),
     })
 }

@@ -9,6 +9,7 @@ use nix::errno::Errno;
 
 use super::shared::Shared;
 use crate::init::wire::{EXITED, Reply};
+use crate::sys::fork_lock::ForkLock;
 use crate::zygote::{Answer, Channel, wait_readable};
 use crate::{Error, ErrorCode, Result, Winsize, sys};
 
@@ -22,8 +23,8 @@ pub struct Process {
     pub(super) streams: Mutex<[Option<OwnedFd>; 3]>,
     pub(super) pty: Option<OwnedFd>,
     pub(super) exit: OnceLock<Exit>,
-    /// Held from receiving the answer to keeping it in `exit`.
-    pub(super) receiving: Mutex<()>,
+    /// Held from reading the answer to keeping it in `exit`.
+    pub(super) receiving: ForkLock<()>,
     /// We have sent it SIGKILL ourselves, so it wasn't the kernel for want of memory.
     pub(super) killed: AtomicBool,
 }
@@ -99,15 +100,16 @@ impl Process {
                     return Ok(self.exit.get().copied());
                 }
             }
-            // One thread at a time: the end of the channel comes after the answer, and a second thread must not take it for
-            // the end of the container before the first has kept the answer.
-            let _receiving = self.receiving.lock().unwrap_or_else(PoisonError::into_inner);
+            // One thread at a time, since a kill for want of memory is told of once.
+            let _receiving = self.receiving.lock();
             if self.exit.get().is_some() {
                 continue;
             }
-            match self.channel.try_receive().map_err(fail)? {
+            // The answer stays in the channel: a forked child that asks must not take it away from its parent.
+            match self.channel.peek().map_err(fail)? {
                 Answer::Reply(reply, _) if reply.tag == EXITED => _ = self.exit.set(self.exit_of(&reply)),
-                Answer::Reply(..) => {}
+                // Nothing else is to come here; away with it.
+                Answer::Reply(..) => _ = self.channel.try_receive().map_err(fail)?,
                 Answer::End => _ = self.exit.set(DESTROYED),
                 Answer::TimedOut => {}
             }

@@ -61,7 +61,8 @@ pub unsafe extern "C" fn ctr_config_set_seccomp_json(config: *mut ctr_config, js
 /// Return value: 0, or CTR_ERR_INVALID.
 #[unsafe(no_mangle)]
 pub extern "C" fn ctr_config_set_seccomp_refusal(config: *mut ctr_config, refusal: c_int, number: u16) -> c_int {
-    const REFUSALS: [(c_int, fn(u16) -> Refusal); 6] = [
+    type Make = fn(u16) -> Refusal;
+    const REFUSALS: [(c_int, Make); 6] = [
         (ctr_refusal::CTR_REFUSAL_ERRNO as c_int, Refusal::Errno),
         (ctr_refusal::CTR_REFUSAL_KILL_PROCESS as c_int, |_| Refusal::KillProcess),
         (ctr_refusal::CTR_REFUSAL_KILL_THREAD as c_int, |_| Refusal::KillThread),

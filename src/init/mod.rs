@@ -3,6 +3,7 @@
 //! `program/` is compiled by build.rs into one static file of some 13 KB, which the library embeds; `wire` is the language
 //! that both sides speak, compiled into both.
 
+#[allow(dead_code, reason = "each side uses its part of the language")]
 pub mod wire;
 
 /// The program, an ELF file. `zygote` runs it from a sealed memfd.

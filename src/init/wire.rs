@@ -48,6 +48,8 @@ pub const STOCK: u32 = 5;
 
 /// Request flag: the whole message is in the memfd that comes as the first descriptor.
 pub const LARGE: u32 = 1;
+/// Request flag of [`SPAWN`]: born for this request, not before. All that it does is to be part of the shape.
+pub const FRESH: u32 = 2;
 /// Request flag of [`SPAWN`]: it outlives the zygote.
 pub const DETACHED: u32 = 4;
 /// Request flag of [`SPAWN`]: claim a range of ids, and map ids 0 to 65535 to it.
@@ -133,7 +135,7 @@ pub struct Handover {
 pub struct Call {
     /// Its number, or one of the pseudo calls below.
     pub nr: u16,
-    /// An errno that counts as success; [`ANY`] for all of them.
+    /// An errno that counts as success; 0 is none.
     pub ok: u8,
     /// A second one.
     pub ok2: u8,
@@ -149,18 +151,14 @@ pub struct Call {
     pub args: [u64; 6],
 }
 
-/// `ok`: every errno counts as success.
-pub const ANY: u8 = 255;
 /// Call flag: on ENOENT, ENOTDIR or EACCES go on with the next call, as execvp(3) does; EACCES is remembered.
 pub const TRY: u8 = 1;
 
 /// Pseudo call: write the descriptor in slot args\[1\] to the 32-bit word at address args\[0\].
 pub const PATCH: u16 = 0xff00;
-/// Pseudo call: fail with errno args\[3\] unless args\[2\] bytes at args\[0\] and args\[1\] are the same.
-pub const SAME: u16 = 0xff01;
 
 /// Pseudo call: close the descriptor in slot args\[0\]; the slot is empty then.
-pub const CLOSE: u16 = 0xff02;
+pub const CLOSE: u16 = 0xff01;
 
 /// What a server answers. The host takes every byte of it for hostile where it comes from inside a container.
 #[repr(C)]

@@ -169,7 +169,7 @@ impl<'a> Plan<'a> {
 
     /// Bytes that a call points to, aligned.
     pub fn data(&mut self, bytes: &[u8], align: usize) -> Arg {
-        while self.data.len() % align != 0 {
+        while !self.data.len().is_multiple_of(align) {
             self.data.push(0);
         }
         let at = self.data.len();
@@ -278,6 +278,7 @@ impl<'a> Plan<'a> {
     }
 
     /// The steps.
+    #[cfg(test)]
     pub fn steps(&self) -> &[Step] {
         &self.steps
     }
@@ -294,12 +295,6 @@ impl Call {
     pub fn ok(&mut self, errno: i32) -> &mut Self {
         let free = usize::from(self.ok[0] != 0);
         self.ok[free] = errno as u8;
-        self
-    }
-
-    /// Takes any errno for success.
-    pub fn ok_any(&mut self) -> &mut Self {
-        self.ok = [wire::ANY; 2];
         self
     }
 

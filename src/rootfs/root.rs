@@ -9,8 +9,8 @@ use crate::Result;
 use crate::init::wire::PATCH;
 use crate::plan::{Arg, Plan, Slot, c_string, quote};
 use crate::sys::mount::{
-    AT_EMPTY_PATH, MOUNT_ATTR_IDMAP, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, OPEN_TREE_CLOEXEC,
-    OPEN_TREE_CLONE,
+    AT_EMPTY_PATH, AT_RECURSIVE, MOUNT_ATTR_IDMAP, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY,
+    OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE, RESOLVE_NO_SYMLINKS,
 };
 
 /// What the root is made from.
@@ -53,8 +53,16 @@ impl Source {
         match self {
             Self::Handed(slot, _) => Ok(*slot),
             Self::Path(path) => {
-                let slot = plan.slot();
-                clone_tree(plan, &c_path("use the image", path)?, true, slot);
+                let (at, slot) = (plan.slot(), plan.slot());
+                let in_plan = plan.string(c_path("use", path)?);
+                let how = [(libc::O_PATH | libc::O_CLOEXEC) as u64, 0, RESOLVE_NO_SYMLINKS];
+                let how = plan.data(how.map(u64::to_ne_bytes).as_flattened(), 8);
+                // The path was resolved on the host. A link that has come into it since leads nowhere: ELOOP.
+                plan.call(libc::SYS_openat2, [libc::AT_FDCWD.into(), in_plan, how, 24.into()]).out(at);
+                let empty = plan.string(c"");
+                let flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE;
+                plan.call(libc::SYS_open_tree, [at.into(), empty, flags.into()]).out(slot);
+                plan.close(at);
                 Ok(slot)
             }
         }

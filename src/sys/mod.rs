@@ -91,14 +91,6 @@ pub fn capget() -> [u64; 3] {
     std::array::from_fn(|i| u64::from(low[i]) | u64::from(high[i]) << 32)
 }
 
-/// `openat2(2)`.
-pub fn openat2(dir: BorrowedFd<'_>, path: &CStr, flags: i32, mode: u32, resolve: u64) -> Result<OwnedFd> {
-    let how = [(flags | libc::O_CLOEXEC) as u64, u64::from(mode), resolve];
-    // SAFETY: the record of three words and the string outlive the call; the result is a new descriptor.
-    owned(unsafe { libc::syscall(libc::SYS_openat2, dir.as_raw_fd(), path.as_ptr(), how.as_ptr(), size_of_val(&how)) }
-        as RawFd)
-}
-
 /// The number that getsockopt(2) answers for SO_PEERPIDFD (Linux 6.5): a pidfd of whoever called listen(2).
 pub fn peer_pidfd(socket: BorrowedFd<'_>) -> Result<OwnedFd> {
     const SO_PEERPIDFD: i32 = 77;

@@ -1,7 +1,6 @@
 //! Numbers of the mount API that libc lacks or scatters; see mount_setattr(2), fsopen(2), open_tree(2), move_mount(2).
 
 pub const FSOPEN_CLOEXEC: u32 = 1;
-pub const FSCONFIG_SET_FLAG: u32 = 0;
 pub const FSCONFIG_SET_STRING: u32 = 1;
 pub const FSCONFIG_CMD_CREATE: u32 = 6;
 pub const FSMOUNT_CLOEXEC: u32 = 1;

@@ -48,6 +48,11 @@ impl Channel {
     pub fn try_receive(&self) -> Result<Answer> {
         receive(self.socket.as_fd(), MsgFlags::MSG_DONTWAIT)
     }
+
+    /// As [`Channel::try_receive`], but the answer stays where it is, for whoever asks next.
+    pub fn peek(&self) -> Result<Answer> {
+        receive(self.socket.as_fd(), MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_PEEK)
+    }
 }
 
 impl AsFd for Channel {

@@ -164,12 +164,10 @@ extern "C" fn second_child(launch: *mut Launch) -> ! {
         let high = |fd: i32| raw::syscall(libc::SYS_fcntl, fd as usize, libc::F_DUPFD_CLOEXEC as usize, 3, 0, 0);
         let fds = [high(launch.socket), high(launch.lifeline), high(launch.program)];
         let mut result = 0;
-        let mut place = 0;
-        for fd in fds {
+        for (place, fd) in fds.into_iter().enumerate() {
             // The program's descriptor goes away by exec itself.
             let flags = if place == 2 { libc::O_CLOEXEC } else { 0 };
             result = result.min(raw::syscall(libc::SYS_dup3, fd as usize, place, flags as usize, 0, 0));
-            place += 1;
         }
         if result == 0 {
             close_all_from(3);

@@ -232,6 +232,19 @@ def test_a_handle_works_in_a_forked_child() -> None:
     """)
 
 
+def test_a_forked_child_that_asks_how_a_program_ended_leaves_the_answer_to_its_parent() -> None:
+    program("""
+        import ctr, os
+        with ctr.Container() as c:
+            p = c.popen(["sh", "-c", "exit 3"])
+            child = os.fork()
+            if not child:
+                os._exit(p.wait())
+            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 3
+            assert (p.wait(), p.exit.reason) == (3, "exited")
+    """)
+
+
 def test_destroy_in_a_forked_child_is_meant() -> None:
     program("""
         import ctr, os

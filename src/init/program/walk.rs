@@ -1,7 +1,7 @@
 //! The walker: carries out a plan's calls in order, as they stand. No allocation, no decision, no memory of its own.
 
 use super::kernel::{close, errno, syscall};
-use super::wire::{ANY, CLOSE, Call, PATCH, SAME, SLOTS, TRY};
+use super::wire::{CLOSE, Call, PATCH, SLOTS, TRY};
 
 /// Where a plan failed.
 #[derive(Clone, Copy)]
@@ -37,7 +37,7 @@ pub unsafe fn walk(calls: &[Call], first: u32, slots: &mut Slots) -> Result<(), 
                     errno::ENOENT | errno::ENOTDIR => _ = tried.get_or_insert(failure),
                     _ => return Err(failure),
                 }
-            } else if call.ok != ANY && failure.errno != i32::from(call.ok) && failure.errno != i32::from(call.ok2) {
+            } else if failure.errno != i32::from(call.ok) && failure.errno != i32::from(call.ok2) {
                 return Err(failure);
             }
         }
@@ -56,14 +56,6 @@ unsafe fn carry_out(nr: u16, args: &[u64; 6], slots: &mut Slots) -> isize {
         match nr {
             PATCH => {
                 *(a as *mut i32) = slots.get(b).copied().unwrap_or(-1);
-                0
-            }
-            SAME => {
-                for i in 0..c {
-                    if *((a + i) as *const u8) != *((b + i) as *const u8) {
-                        return -(d as isize);
-                    }
-                }
                 0
             }
             CLOSE => {
