@@ -27,6 +27,11 @@ impl Terminal {
             )
         };
         assert_eq!(result, 0, "openpty: {}", std::io::Error::last_os_error());
+        // A program that had the master would keep its own terminal from ever hanging up.
+        for fd in [master, slave] {
+            // SAFETY: a descriptor of ours.
+            unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) };
+        }
         // SAFETY: openpty succeeded, so both are ours.
         let (master, slave) = unsafe { (File::from_raw_fd(master), OwnedFd::from_raw_fd(slave)) };
         Self { master, slave, shown: String::new() }
