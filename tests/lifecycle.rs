@@ -6,7 +6,10 @@ use common::{
     busybox, busybox_tar, can_limit, captured, end_of, eventually, host, host_with, memory_if_possible, quiet,
     read_all, run, run_with, sh, skipped,
 };
-use ctr::{Config, Container, DirectoryUse, ErrorCode, ExecConfig, ExitReason, Mount, Stdio, Upper, Winsize};
+use ctr::{
+    Config, Container, DirectoryUse, ErrorCode, ExecConfig, ExitReason, Mount, Namespace, Namespaces, Stdio, Upper,
+    Winsize,
+};
 use std::io::{Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
@@ -266,6 +269,20 @@ fn any_process_can_be_joined_by_its_pid() {
     drop(joined);
     assert!(c.is_running());
     assert_eq!(Container::join_pid(0, ctr::NamespaceSet::ALL).err().unwrap().code(), ErrorCode::Invalid);
+}
+
+#[test]
+fn a_container_can_live_in_the_namespaces_of_another() {
+    let first = host();
+    let of_first = || Namespace::Container(first.name().to_string());
+    let namespaces = Namespaces { user: of_first(), pid: of_first(), ..Namespaces::default() };
+    let second = host_with(&Config { namespaces, ..Config::default() });
+    let sleeper = first.exec(["sleep", "100"], &quiet()).unwrap();
+    assert_eq!(sh(&second, &format!("cat /proc/{}/comm; id -u", sleeper.pid())), "sleep\n0");
+    assert_ne!(sh(&second, "readlink /proc/self/ns/mnt"), sh(&first, "readlink /proc/self/ns/mnt"));
+    assert_eq!(sh(&second, "readlink /proc/self/ns/user"), sh(&first, "readlink /proc/self/ns/user"));
+    second.destroy().unwrap();
+    assert!(first.is_running() && sleeper.wait(Some(Duration::ZERO)).unwrap().is_none());
 }
 
 #[test]

@@ -123,7 +123,8 @@ fn mend(error: Error) -> Error {
         }
         ("clone into", libc::EAGAIN) => "too many processes: ulimit -u, or the pids limit of the cgroup we are in",
         ("make a proc for" | "make a sysfs for", libc::EPERM) => {
-            "parts of /proc or /sys are hidden here (an outer container masks them), and the kernel then refuses a new one"
+            "parts of /proc or /sys are hidden here (an outer container masks them), and the kernel then refuses a new one; or \
+             a PID namespace was joined without the user namespace that owns it"
         }
         ("id-map", libc::EINVAL) => {
             "the file system it lies on can't be id-mapped; put the image on ext4, xfs, btrfs or tmpfs"

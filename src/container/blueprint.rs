@@ -246,7 +246,8 @@ impl Blueprint {
         rootfs::Shape {
             own_user: namespaces.user != Namespace::Host,
             many_ids: self.ids.many(),
-            own_pid: namespaces.pid == Namespace::New,
+            // A joined one too: a process sees those it shares its PID namespace with, and no others.
+            own_pid: namespaces.pid != Namespace::Host,
             own_net: namespaces.net == Namespace::New,
             own_ipc: namespaces.ipc == Namespace::New,
             host_ipc: namespaces.ipc == Namespace::Host,

@@ -117,6 +117,10 @@ impl Joined {
         {
             stem.step("enter the namespace", "user", "joined, not made", "nsenter --user=$NS bash");
             stem.call(libc::SYS_setns, [(*slot).into(), libc::CLONE_NEWUSER.into()]);
+            // Whoever enters has all rights there, but no id yet; what it makes would belong to nobody.
+            stem.call(libc::SYS_setgroups, [0.into(), 0.into()]).ok(libc::EPERM);
+            stem.call(libc::SYS_setresgid, [0.into(), 0.into(), 0.into()]);
+            stem.call(libc::SYS_setresuid, [0.into(), 0.into(), 0.into()]);
             if unshare != 0 {
                 stem.step("unshare in", "the joined user namespace", "whatever is not joined is its own", "");
                 stem.call(libc::SYS_unshare, [unshare.into()]);

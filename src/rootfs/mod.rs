@@ -29,7 +29,7 @@ pub struct Shape {
     pub own_user: bool,
     /// More than one id is mapped.
     pub many_ids: bool,
-    /// The PID namespace is a new one.
+    /// The PID namespace is not the host's.
     pub own_pid: bool,
     /// The network namespace is a new one.
     pub own_net: bool,
