@@ -398,13 +398,17 @@ impl Blueprint {
     pub fn explain(&self) -> Result<String> {
         let acquired = Acquired::default();
         let plans = self.plans(&acquired)?;
+        // We make what goes into the root before the root itself, and move it there. A person has the root first.
+        let (furniture, first): (Vec<_>, Vec<_>) =
+            plans.stem.commands().into_iter().partition(|command| command.contains("$ROOT"));
+        let mut rest = plans.rest.commands();
+        let furnished = rest.iter().position(|command| command.contains(rootfs::FIRST_FURNITURE));
+        let after = rest.split_off(furnished.unwrap_or(rest.len()));
         let mut text = format!(
             "# Container {}: what ctr does, as a person would type it.\nROOT=$(mktemp -d); SCRATCH=$(mktemp -d)\n",
             quote(&self.name)
         );
-        for plan in [&plans.stem, &plans.aside, &plans.rest] {
-            plan.explain(&mut text);
-        }
+        text.extend([first, plans.aside.commands(), rest, furniture, after].into_iter().flatten());
         Ok(text)
     }
 }

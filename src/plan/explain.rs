@@ -1,8 +1,6 @@
 //! A plan, printed as the shell commands that a person would type to get the same.
 
-use std::fmt::Write;
-
-use super::Plan;
+use super::{Plan, Step};
 
 /// What a person would type for a step; nothing is formatted until somebody asks.
 pub enum Shell {
@@ -27,17 +25,14 @@ impl From<String> for Shell {
 }
 
 impl Plan<'_> {
-    /// Appends every step to `text`: a comment line that says what it is for, the command below it.
-    pub fn explain(&self, text: &mut String) {
-        for step in &self.steps {
-            let command = match &step.shell {
-                Shell::Template(template) => template.replace("{}", &quote(&step.object)),
-                Shell::Text(text) => text.clone(),
-                Shell::None => continue,
-            };
-            // Writing to a String can't fail.
-            _ = writeln!(text, "# {}\n{command}", step.why);
-        }
+    /// Every step that a shell has a command for: a comment line that says what it is for, the command below it.
+    pub fn commands(&self) -> Vec<String> {
+        let command = |step: &Step| match &step.shell {
+            Shell::Template(template) => Some(template.replace("{}", &quote(&step.object))),
+            Shell::Text(text) => Some(text.clone()),
+            Shell::None => None,
+        };
+        self.steps.iter().filter_map(|step| Some(format!("# {}\n{}\n", step.why, command(step)?))).collect()
     }
 }
 

@@ -11,7 +11,7 @@ mod dev;
 mod mounts;
 mod root;
 
-pub use root::{Layers, Root, Source, furnish, idmap, make, pivot};
+pub use root::{FIRST_FURNITURE, Layers, Root, Source, furnish, idmap, make, pivot};
 
 use crate::plan::{Arg, Plan, Slot};
 use crate::sys::mount::{

@@ -225,6 +225,9 @@ fn host(plan: &mut Plan<'_>, parts: &Parts) -> Result<Slot> {
     Ok(root)
 }
 
+/// What the first command of [`furnish`] has in it.
+pub const FIRST_FURNITURE: &str = "mkdir -p -m 1777 $ROOT/tmp";
+
 /// Puts /proc, /dev, /sys and /tmp into the root.
 pub fn furnish(plan: &mut Plan<'_>, root: Slot, parts: &Parts, read_only: bool) {
     for (name, path, slot) in [(c"proc", "/proc", parts.proc), (c"sys", "/sys", parts.sys), (c"dev", "/dev", parts.dev)]
