@@ -196,6 +196,43 @@ fn a_forked_child_shares_nothing_by_accident() {
 
 #[test]
 #[ignore = "a role"]
+fn role_forks_while_others_create() {
+    let children = std::thread::scope(|scope| {
+        let creators: Vec<_> = (0..2)
+            .map(|_| {
+                scope.spawn(|| {
+                    for _ in 0..40 {
+                        host().destroy().unwrap();
+                    }
+                })
+            })
+            .collect();
+        let mut children = Vec::new();
+        while creators.iter().any(|creator| !creator.is_finished()) && children.len() < 60 {
+            children.push(fork(|| std::thread::sleep(Duration::from_secs(100))));
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        children
+    });
+    let left = std::fs::read_dir(std::env::var("CTR_STATE_DIR").unwrap()).unwrap().count();
+    for child in children {
+        // SAFETY: our own child.
+        unsafe { libc_kill(child, 9) };
+    }
+    println!("left {left}");
+}
+
+#[test]
+fn a_child_that_is_forked_in_the_middle_of_a_create_keeps_no_record() {
+    let state = state("forks-amid");
+    let mut child = play("role_forks_while_others_create", &state);
+    assert_eq!(hear(&mut child, "left"), "1", "the file of the id ranges alone");
+    assert!(child.wait().unwrap().success());
+    nothing_is_left(&state, &[]);
+}
+
+#[test]
+#[ignore = "a role"]
 fn role_detaches() {
     let c = host_with(&Config { detached: true, name: Some("detached".into()), ..Config::default() });
     println!("pids {} {}", c.pid(), c.pid());

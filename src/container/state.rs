@@ -20,6 +20,7 @@ use nix::unistd::{UnlinkatFlags, unlinkat};
 use serde::{Deserialize, Serialize};
 
 use crate::sys::fork_lock::ForkLock;
+use crate::zygote::wait_readable;
 use crate::{Error, ErrorCode, Result, cgroup, sys};
 
 /// A line of [`crate::Container::list`].
@@ -116,6 +117,11 @@ pub struct Claim {
     /// Which file it is, for there may be another of the same name once it is gone.
     pub inode: u64,
 }
+
+/// How long a killed PID 1 may take to let go of its record.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long it is waited before something else than the lock is asked.
+const FORKED: Duration = Duration::from_millis(20);
 
 /// The longest name of a container.
 const LONGEST_NAME: usize = 64;
@@ -255,10 +261,15 @@ impl StateDir {
             Err(Errno::ENOENT) => return Ok(inode.is_none()),
             Err(errno) => return Err(fail(errno)),
         };
-        let patience = Instant::now() + if inode.is_some() { Duration::from_secs(10) } else { Duration::ZERO };
+        let start = Instant::now();
         while !sys::fcntl_setlk(fd.as_fd(), true).map_err(|e| Error::io("lock the record", &file_name, &e))? {
-            if Instant::now() >= patience {
+            if inode.is_none() || start.elapsed() > PATIENCE {
                 return Ok(false);
+            }
+            // A child that the host forked in the middle of a create may hold the lock for as long as it lives. Where nobody
+            // hears the control socket, there is no PID 1, whoever holds the lock.
+            if start.elapsed() > FORKED && !self.is_heard(name) {
+                break;
             }
             std::thread::sleep(Duration::from_micros(200));
         }
@@ -294,6 +305,27 @@ impl StateDir {
             }
         }
         Ok(true)
+    }
+
+    /// Whether the PID 1 that listens on the control socket lives: the kernel remembers who called listen(2), even where a
+    /// forked child has the socket too.
+    fn is_heard(&self, name: &str) -> bool {
+        use nix::sys::socket::{
+            AddressFamily, SockFlag, SockType, UnixAddr, connect, getsockopt, socket, sockopt::PeerCredentials,
+        };
+        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+        let Ok(socket) = socket(AddressFamily::Unix, SockType::SeqPacket, flags, None) else { return true };
+        let Ok(address) = UnixAddr::new(&self.socket_path(name)) else { return true };
+        match connect(socket.as_raw_fd(), &address) {
+            Ok(()) => {}
+            Err(Errno::ECONNREFUSED | Errno::ENOENT) => return false,
+            Err(_) => return true,
+        }
+        let listener = sys::peer_pidfd(socket.as_fd()).or_else(|_| {
+            let pid = getsockopt(&socket, PeerCredentials)?.pid();
+            sys::pidfd_open(pid)
+        });
+        listener.is_ok_and(|pidfd| !wait_readable(&[pidfd.as_fd()], Some(Duration::ZERO)).unwrap_or(true))
     }
 
     /// A record that can't be read is kept for a person to look at, and is in nobody's way.
