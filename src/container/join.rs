@@ -3,6 +3,7 @@
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::time::Duration;
 
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, getsockopt, socket, sockopt};
 
@@ -160,7 +161,17 @@ fn differing(pid: i32) -> Result<u32> {
     let mut flags = 0;
     for kind in &KINDS {
         let of = |who: &str| std::fs::read_link(Path::new("/proc").join(who).join("ns").join(kind.name));
-        match (of(&pid.to_string()), of("thread-self")) {
+        let mut theirs = of(&pid.to_string());
+        // A process that is just in execve(2) is closed to its own user for a moment: it is dumpable (prctl(2)) again only
+        // a little after the starter of a program has been told that it runs.
+        for _ in 0..100 {
+            if !theirs.as_ref().is_err_and(|e| e.kind() == std::io::ErrorKind::PermissionDenied) {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+            theirs = of(&pid.to_string());
+        }
+        match (theirs, of("thread-self")) {
             (Ok(theirs), Ok(ours)) if theirs != ours => flags |= kind.flag as u32,
             (Err(e), _) if e.kind() != std::io::ErrorKind::NotFound => {
                 return Err(Error::io("look at the namespaces of process", pid, &e)

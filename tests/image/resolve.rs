@@ -200,8 +200,11 @@ fn a_kill_at_any_moment_leaves_no_half_image() {
             .stdout(std::process::Stdio::null())
             .spawn()
             .unwrap();
-        std::thread::sleep(Duration::from_millis(20 + round * 37 % 101));
-        child.kill().unwrap();
+        // The last one is let alone: it shows that the others were on their way to a layer.
+        if round < 15 {
+            std::thread::sleep(Duration::from_millis(20 + round * 37 % 101));
+            child.kill().unwrap();
+        }
         child.wait().unwrap();
         for layer in names(&scratch.path("store/layers")) {
             has_layer += 1;
