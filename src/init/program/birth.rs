@@ -4,7 +4,7 @@
 //! that the newborn has no more. The newborn waits for that, walks its calls, and waits to be handed its control socket: at
 //! once, or, where it is made ahead of time, when somebody asks for one of its shape.
 
-use super::kernel::{CLONE_NEWPID, SIGKILL, close, close_all_but, errno, exit, fork, now, nr, syscall, syscall3};
+use super::kernel::{CLONE_NEWPID, Flock, SIGKILL, close, close_all_but, errno, exit, fork, now, nr, syscall, syscall3};
 use super::message::{pair, receive_into, send};
 use super::walk::{Failure, Slots, walk};
 use super::wire::{
@@ -60,6 +60,7 @@ pub fn give_birth(request: &Request, slots: &Slots) -> Result<Born, Failure> {
                 go_home(homes);
                 close(ours);
                 close(theirs);
+                close(claim);
                 return Err(fail(IN_SETNS, error));
             }
         }
@@ -190,15 +191,6 @@ fn claim_range(path: u64) -> (i32, u32) {
     const AT_FDCWD: usize = -100isize as usize;
     const O_RDWR_CREAT_CLOEXEC: usize = 2 | 0o100 | 0o2_000_000;
     const F_OFD_SETLK: usize = 37;
-    const F_WRLCK: u16 = 1;
-    #[repr(C)]
-    struct Flock {
-        kind: u16,
-        whence: u16,
-        start: u64,
-        len: u64,
-        pid: u32,
-    }
     // SAFETY: the path is a string in the message; the record outlives the call.
     unsafe {
         let fd = syscall(nr::OPENAT, AT_FDCWD, path as usize, O_RDWR_CREAT_CLOEXEC, 0o600, 0, 0) as i32;
@@ -209,7 +201,7 @@ fn claim_range(path: u64) -> (i32, u32) {
         let start = syscall3(nr::GETPID, 0, 0, 0) as u64 * 61 + now();
         for i in 0..u64::from(RANGES) {
             let n = (start + i) % u64::from(RANGES);
-            let lock = Flock { kind: F_WRLCK, whence: 0, start: n, len: 1, pid: 0 };
+            let lock = Flock::write(n, 1);
             if syscall3(nr::FCNTL, fd as usize, F_OFD_SETLK, &raw const lock as usize) == 0 {
                 return (fd, RANGE_FIRST + n as u32 * RANGE);
             }

@@ -180,6 +180,24 @@ pub fn fork(flags: u64, pidfd: &mut i32, cgroup: Option<i32>) -> isize {
     }
 }
 
+/// struct flock of fcntl(2).
+#[repr(C)]
+pub struct Flock {
+    kind: u16,
+    whence: u16,
+    start: u64,
+    len: u64,
+    pid: u32,
+}
+
+impl Flock {
+    /// A write lock on `len` bytes from `start` on; a length of 0 reaches to the end of the file.
+    pub const fn write(start: u64, len: u64) -> Self {
+        const F_WRLCK: u16 = 1;
+        Self { kind: F_WRLCK, whence: 0, start, len, pid: 0 }
+    }
+}
+
 /// struct sigaction, as the kernel has it.
 #[repr(C)]
 struct Action {

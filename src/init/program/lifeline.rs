@@ -8,7 +8,7 @@
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use super::kernel::{
-    CLONE_FILES, CLONE_FS, CLONE_SIGHAND, CLONE_SYSVSEM, CLONE_THREAD, CLONE_VM, SIGCHLD, clone_shared, nr, syscall, syscall3,
+    CLONE_FILES, CLONE_FS, CLONE_SIGHAND, CLONE_SYSVSEM, CLONE_THREAD, CLONE_VM, Flock, SIGCHLD, clone_shared, nr, syscall, syscall3,
 };
 use super::memory::MEMORY;
 
@@ -27,17 +27,8 @@ pub fn watch() -> bool {
 
 extern "C" fn wait(_: usize) -> ! {
     const F_SETLKW: usize = 7;
-    const F_WRLCK: u16 = 1;
-    #[repr(C)]
-    struct Flock {
-        kind: u16,
-        whence: u16,
-        start: u64,
-        len: u64,
-        pid: u32,
-    }
     loop {
-        let lock = Flock { kind: F_WRLCK, whence: 0, start: 0, len: 0, pid: 0 };
+        let lock = Flock::write(0, 0);
         // SAFETY: the record outlives the call.
         if unsafe { syscall3(nr::FCNTL, LIFELINE, F_SETLKW, &raw const lock as usize) } == 0 {
             break;
