@@ -126,6 +126,9 @@ fn mend(error: Error) -> Error {
             "parts of /proc or /sys are hidden here (an outer container masks them), and the kernel then refuses a new one; or \
              a PID namespace was joined without the user namespace that owns it"
         }
+        ("enter", libc::EPERM) => {
+            "it takes rights in the user namespace that owns it: join its user namespace too, or be root of the machine"
+        }
         ("id-map", libc::EINVAL) => {
             "the file system it lies on can't be id-mapped; put the image on ext4, xfs, btrfs or tmpfs"
         }

@@ -119,16 +119,6 @@ impl Blueprint {
                 "the UTS namespace is not the container's own",
             ));
         }
-        if self.joined.user.is_some() && namespaces.pid == Namespace::New {
-            return Err(Error::new(
-                ErrorCode::Unsupported,
-                "make a PID namespace in",
-                "a joined user namespace",
-                libc::EINVAL,
-                "a process can't be born into a joined user namespace",
-            )
-            .mend("share or join the PID namespace too"));
-        }
         if namespaces.user == Namespace::Host && !nix::unistd::geteuid().is_root() && self.new_flags() != 0 {
             return Err(Error::new(
                 ErrorCode::Unsupported,
@@ -196,24 +186,18 @@ impl Blueprint {
         if let Some(cgroup) = &acquired.clone_into {
             stem.send(Fd::Borrowed(cgroup.as_fd()));
             spawn.flags |= wire::INTO_CGROUP;
-        } else if let Some(pid) = &self.joined.pid {
-            stem.send(Fd::Borrowed(pid.as_fd()));
-            spawn.flags |= wire::JOIN_PID;
         }
         let joins = self.joined.send(&mut stem);
         let flags = self.new_flags();
-        spawn.namespaces = if self.joined.user.is_some() { 0 } else { flags };
+        spawn.namespaces = flags;
         self.ids.put(&mut spawn, &mut stem, self.ranges.clone());
         if self.config.detached {
             spawn.flags |= wire::DETACHED;
         }
-        if self.config.namespaces.user == Namespace::New {
-            spawn.give = self.joined.born_in(&mut stem, &joins);
-        }
+        self.joined.born_in(&mut spawn, &mut stem, &joins);
         self.explain_namespaces(&mut stem, flags);
         become_root(&mut stem, &self.ids, self.config.namespaces.pid == Namespace::New);
-        let unshare = if self.joined.user.is_some() { flags } else { 0 };
-        self.joined.enter(&mut stem, &joins, unshare, &spawn.give);
+        self.joined.enter(&mut stem, &joins);
         if self.config.namespaces.time == Some(Namespace::New) {
             stem.step("unshare", "time", "clocks that can be set off from the host's", "unshare --time");
             stem.call(libc::SYS_unshare, [0x80.into()]);

@@ -10,8 +10,10 @@ use crate::zygote::Zygote;
 /// How ids inside are mapped to ids outside.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ids {
-    /// No user namespace of its own.
+    /// The host's user namespace.
     Host,
+    /// Another's user namespace; whether it has more ids than one.
+    Joined { many: bool },
     /// A range that no other container has. The caller is root of the machine.
     Range,
     /// The caller is root, but in a user namespace itself: the same ids as outside, 0 to this.
@@ -23,8 +25,18 @@ pub enum Ids {
 impl Ids {
     /// What this thread, whose zygote it is, may give a new user namespace.
     pub fn of(zygote: &Zygote, namespace: &Namespace) -> Self {
-        if *namespace != Namespace::New {
-            return Self::Host;
+        match namespace {
+            Namespace::New => {}
+            Namespace::Host => return Self::Host,
+            Namespace::Pid(pid) => return Self::Joined { many: has_many_ids(&pid.to_string()) },
+            // A namespace that is bound to a file of its own doesn't tell; then it is one with many ids, as root's are.
+            Namespace::Path(path) => {
+                let of_process =
+                    path.strip_prefix("/proc").ok().and_then(|rest| rest.to_str()?.strip_suffix("/ns/user"));
+                return Self::Joined { many: of_process.is_none_or(has_many_ids) };
+            }
+            // Containers are of the same user, who can give them all as many as he could give this one.
+            Namespace::Container(_) => return Self::Joined { many: zygote.mapped_ids().is_some() },
         }
         match zygote.mapped_ids() {
             Some(count) if count >= u64::from(u32::MAX) => Self::Range,
@@ -35,12 +47,12 @@ impl Ids {
 
     /// More ids than 0 exist inside.
     pub fn many(&self) -> bool {
-        !matches!(self, Self::Single { .. })
+        !matches!(self, Self::Single { .. } | Self::Joined { many: false })
     }
 
     /// The namespace is new.
     pub fn are_new(&self) -> bool {
-        *self != Self::Host
+        !matches!(self, Self::Host | Self::Joined { .. })
     }
 
     /// Directories can be id-mapped, and have to be: it takes rights over the file system they lie on.
@@ -51,7 +63,7 @@ impl Ids {
     /// Puts the maps into a SPAWN.
     pub fn put(&self, header: &mut Header, stem: &mut Plan<'_>, ranges: CString) {
         match self {
-            Self::Host => {}
+            Self::Host | Self::Joined { .. } => {}
             Self::Range => {
                 header.flags |= ID_RANGE;
                 header.ranges = Some(stem.string(&ranges));
@@ -74,10 +86,18 @@ impl Ids {
     /// The options of unshare(1) that do the same.
     pub fn explain(&self) -> String {
         match self {
-            Self::Host => String::new(),
+            Self::Host | Self::Joined { .. } => String::new(),
             Self::Range => " --map-users=0:$RANGE:65536 --map-groups=0:$RANGE:65536".into(),
             Self::Same(count) => format!(" --map-users=0:0:{count} --map-groups=0:0:{count}"),
             Self::Single { .. } => " --map-root-user".into(),
         }
     }
+}
+
+/// Whether more than one id is mapped in the user namespace of process `pid`; where there is one, setgroups(2) is refused
+/// too.
+pub fn has_many_ids(pid: &str) -> bool {
+    let map = std::fs::read_to_string(format!("/proc/{pid}/uid_map")).unwrap_or_default();
+    let counts = map.split_ascii_whitespace().skip(2).step_by(3);
+    counts.filter_map(|count| count.parse::<u64>().ok()).sum::<u64>() > 1
 }

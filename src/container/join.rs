@@ -9,6 +9,7 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, get
 
 use super::birth::give_birth;
 use super::blueprint::Plans;
+use super::ids::has_many_ids;
 use super::namespaces::KINDS;
 use super::shared::Shared;
 use super::state::{ExecDefaults, Record, StateDir};
@@ -140,7 +141,7 @@ pub fn join_pid(pid: i32, set: NamespaceSet) -> Result<Shared> {
         _ => error,
     })?;
     Ok(Shared {
-        record: record(pid, has_root, has_many_ids(pid)),
+        record: record(pid, has_root, has_many_ids(&pid.to_string())),
         inode: None,
         state: None,
         control: born.control,
@@ -181,13 +182,6 @@ fn differing(pid: i32) -> Result<u32> {
         }
     }
     Ok(flags)
-}
-
-/// Whether more than one id is mapped in its user namespace; where there is one, setgroups(2) is refused too.
-fn has_many_ids(pid: i32) -> bool {
-    let map = std::fs::read_to_string(format!("/proc/{pid}/uid_map")).unwrap_or_default();
-    let counts = map.split_ascii_whitespace().skip(2).step_by(3);
-    counts.filter_map(|count| count.parse::<u64>().ok()).sum::<u64>() > 1
 }
 
 fn record(pid: i32, has_root: bool, many_ids: bool) -> Record {

@@ -8,8 +8,7 @@ use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 
 use super::state::StateDir;
-use crate::init::wire;
-use crate::plan::{Fd, Plan, Slot};
+use crate::plan::{Fd, Header, Plan, Slot};
 use crate::{Error, Namespace, Namespaces, Result};
 
 /// One kind of namespace.
@@ -38,9 +37,9 @@ pub const KINDS: [Kind; 8] = [
 ];
 
 impl Kind {
-    /// The zygote can enter it and come back.
+    /// One is born in it: it takes rights that a newborn of a new user namespace has no more, or it can't be entered at all.
     fn early(&self) -> bool {
-        matches!(self.name, "net" | "uts" | "ipc")
+        matches!(self.name, "user" | "pid" | "net" | "uts" | "ipc")
     }
 
     /// The choice for this kind.
@@ -60,12 +59,7 @@ impl Kind {
 
 /// Namespaces of others, opened.
 #[derive(Default)]
-pub struct Joined {
-    pub user: Option<OwnedFd>,
-    /// One is born into a PID namespace, one doesn't enter it.
-    pub pid: Option<OwnedFd>,
-    others: Vec<(&'static Kind, OwnedFd)>,
-}
+pub struct Joined(Vec<(&'static Kind, OwnedFd)>);
 
 impl Joined {
     /// Opens all that are to be joined.
@@ -78,55 +72,47 @@ impl Joined {
                 Some(Namespace::Pid(pid)) => open_namespace(Path::new(&format!("/proc/{pid}/ns/{}", kind.name)))?,
                 Some(Namespace::Container(name)) => super::join::namespace_of(state, name, kind.name)?,
             };
-            match kind.name {
-                "user" => joined.user = Some(fd),
-                "pid" => joined.pid = Some(fd),
-                _ => joined.others.push((kind, fd)),
-            }
+            joined.0.push((kind, fd));
         }
         Ok(joined)
     }
 
     pub fn is_empty(&self) -> bool {
-        self.user.is_none() && self.pid.is_none() && self.others.is_empty()
+        self.0.is_empty()
     }
 
-    /// Sends them along; the PID namespace has its place by protocol, so it is sent before.
+    /// Whether the namespace of this kind is somebody else's.
+    pub fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|(kind, _)| kind.name == name)
+    }
+
+    /// Sends them along.
     pub fn send<'a>(&'a self, stem: &mut Plan<'a>) -> Vec<Slot> {
-        let user = self.user.iter();
-        user.chain(self.others.iter().map(|(_, fd)| fd)).map(|fd| stem.send(Fd::Borrowed(fd.as_fd()))).collect()
+        self.0.iter().map(|(_, fd)| stem.send(Fd::Borrowed(fd.as_fd()))).collect()
     }
 
-    /// Those that a newborn of a new user namespace is born in, since it has no rights over what it doesn't own. To be
-    /// explained before its birth.
-    pub fn born_in(&self, stem: &mut Plan<'_>, slots: &[Slot]) -> [u8; 4] {
-        let mut born_in = [wire::NONE; 4];
-        let early = self.others.iter().zip(slots).filter(|((kind, _), _)| kind.early());
-        for (to, ((kind, _), slot)) in born_in.iter_mut().zip(early) {
+    /// Those that the newborn is born in. To be explained before its birth.
+    pub fn born_in(&self, spawn: &mut Header, stem: &mut Plan<'_>, slots: &[Slot]) {
+        let mut others = spawn.give.iter_mut();
+        for ((kind, _), slot) in self.0.iter().zip(slots).filter(|((kind, _), _)| kind.early()) {
             stem.step("enter the namespace", kind.name, "joined, not made", "nsenter --{}=$NS bash");
-            *to = slot.0;
+            let to = if kind.name == "user" { Some(&mut spawn.user) } else { others.next() };
+            if let Some(to) = to {
+                *to = slot.0;
+            }
         }
-        born_in
     }
 
-    /// Enters them, but for those it was born in; `unshare` are the namespaces to be made within a joined user namespace.
-    pub fn enter(&self, stem: &mut Plan<'_>, slots: &[Slot], unshare: u64, born_in: &[u8]) {
-        let mut slots = slots.iter();
-        if self.user.is_some()
-            && let Some(slot) = slots.next()
-        {
-            stem.step("enter the namespace", "user", "joined, not made", "nsenter --user=$NS bash");
-            stem.call(libc::SYS_setns, [(*slot).into(), libc::CLONE_NEWUSER.into()]);
+    /// Enters those it was not born in.
+    pub fn enter(&self, stem: &mut Plan<'_>, slots: &[Slot]) {
+        if self.has("user") {
+            stem.step("become root in", "the joined user namespace", "", "");
             // Whoever enters has all rights there, but no id yet; what it makes would belong to nobody.
             stem.call(libc::SYS_setgroups, [0.into(), 0.into()]).ok(libc::EPERM);
             stem.call(libc::SYS_setresgid, [0.into(), 0.into(), 0.into()]);
             stem.call(libc::SYS_setresuid, [0.into(), 0.into(), 0.into()]);
-            if unshare != 0 {
-                stem.step("unshare in", "the joined user namespace", "whatever is not joined is its own", "");
-                stem.call(libc::SYS_unshare, [unshare.into()]);
-            }
         }
-        for ((kind, _), slot) in self.others.iter().zip(slots).filter(|(_, slot)| !born_in.contains(&slot.0)) {
+        for ((kind, _), slot) in self.0.iter().zip(slots).filter(|((kind, _), _)| !kind.early()) {
             stem.step("enter the namespace", kind.name, "joined, not made", "nsenter --{}=$NS bash");
             stem.call(libc::SYS_setns, [(*slot).into(), kind.flag.into()]);
         }

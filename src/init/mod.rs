@@ -27,7 +27,8 @@ impl wire::Request {
             title: [0; 2],
             give: [wire::NONE; 4],
             listener: wire::NONE,
-            _room: [0; 3],
+            user: wire::NONE,
+            _room: [0; 2],
         }
     }
 }

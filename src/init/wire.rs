@@ -57,10 +57,8 @@ pub const ID_RANGE: u32 = 8;
 /// Request flag of [`SPAWN`]: write "deny" to /proc/PID/setgroups before the maps, as user_namespaces(7) demands of
 /// the unprivileged.
 pub const DENY_SETGROUPS: u32 = 16;
-/// Request flag of [`SPAWN`]: slot 2 is a PID namespace (or a pidfd) in which it is born.
-pub const JOIN_PID: u32 = 32;
 /// Request flag of [`SPAWN`]: slot 2 is a cgroup2 directory in which it is born.
-pub const INTO_CGROUP: u32 = 64;
+pub const INTO_CGROUP: u32 = 32;
 
 /// First host id of the ranges that are claimed, and how many ranges there are. They lie in the part that systemd sets
 /// aside for containers (0x00080000 to 0x6fffffff).
@@ -101,12 +99,15 @@ pub struct Request {
     pub ranges: u64,
     /// RUN: what ps(1) shows from now on, address and length; 0 is no change.
     pub title: [u64; 2],
-    /// Slots whose descriptors go back with the reply to RUN or EXEC. SPAWN: slots of namespaces (net, uts, ipc) to be born in.
+    /// Slots whose descriptors go back with the reply to RUN or EXEC. SPAWN: slots of namespaces (pid, net, uts, ipc) to be
+    /// born in.
     pub give: [u8; 4],
     /// RUN: the slot of a listening socket to serve from now on, or NONE.
     pub listener: u8,
+    /// SPAWN: the slot of the user namespace to be born in, or NONE.
+    pub user: u8,
     /// Room.
-    pub _room: [u8; 3],
+    pub _room: [u8; 2],
 }
 
 /// Behind the shape of a SPAWN: calls that the zygote walks itself once the newborn's ids are mapped.

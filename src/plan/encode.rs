@@ -23,8 +23,10 @@ pub struct Header {
     pub ranges: Option<Arg>,
     /// RUN: what ps shows from now on.
     pub title: Option<(Arg, usize)>,
-    /// Slots that go back with the reply.
+    /// Slots that go back with the reply; SPAWN: slots of namespaces to be born in.
     pub give: [u8; 4],
+    /// SPAWN: slot of the user namespace to be born in.
+    pub user: u8,
     /// RUN: slot of the listening socket.
     pub listener: u8,
 }
@@ -42,6 +44,7 @@ impl Header {
             ranges: None,
             title: None,
             give: [wire::NONE; 4],
+            user: wire::NONE,
             listener: wire::NONE,
         }
     }
@@ -88,6 +91,7 @@ fn put_request(message: &mut Vec<u8>, header: &Header, plan: &Plan<'_>) {
         ranges: address(header.ranges),
         title: text(header.title),
         give: header.give,
+        user: header.user,
         listener: header.listener,
         ..Request::bare(header.kind)
     };

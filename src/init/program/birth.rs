@@ -4,12 +4,14 @@
 //! that the newborn has no more. The newborn waits for that, walks its calls, and waits to be handed its control socket: at
 //! once, or, where it is made ahead of time, when somebody asks for one of its shape.
 
-use super::kernel::{CLONE_NEWPID, Flock, SIGKILL, close, close_all_but, errno, exit, fork, now, nr, syscall, syscall3};
-use super::message::{pair, receive_into, send};
+use super::kernel::{
+    CLONE_FILES, CLONE_PARENT, CLONE_VFORK, Flock, SIGCHLD, SIGKILL, close, close_all_but, errno, exit, fork, now, nr, syscall, syscall3,
+};
+use super::message::{MSG_DONTWAIT, pair, receive_into, send};
 use super::walk::{Failure, Slots, walk};
 use super::wire::{
     self, Call, DENY_SETGROUPS, FAILED, HANDED, Handover, ID_RANGE, IN_CLONE, IN_MAP, IN_RANGE, IN_SETNS, INTO_CGROUP,
-    JOIN_PID, NONE, RANGE, RANGE_FIRST, RANGES, Reply, Request, SLOTS,
+    NONE, RANGE, RANGE_FIRST, RANGES, Reply, Request, SLOTS,
 };
 
 /// A newborn, as the zygote sees it.
@@ -29,7 +31,7 @@ pub enum Born {
     Child(i32, i32),
 }
 
-/// Clones a newborn and maps its ids. `slots` are the request's: slot 2 may be the PID namespace or the cgroup.
+/// Clones a newborn and maps its ids. `slots` are the request's: slot 2 may be the cgroup.
 pub fn give_birth(request: &Request, slots: &Slots) -> Result<Born, Failure> {
     let fail = |call, errno| Failure { call, errno };
     let [ours, theirs] = pair().map_err(|error| fail(IN_CLONE, error))?;
@@ -42,34 +44,24 @@ pub fn give_birth(request: &Request, slots: &Slots) -> Result<Born, Failure> {
     let [_, _, third, ..] = *slots;
     let cgroup = (request.flags & INTO_CGROUP != 0).then_some(third);
     let mut pidfd = -1;
-    let homes = match enter(request.give, slots) {
-        Ok(homes) => homes,
-        Err(error) => {
-            close(ours);
-            close(theirs);
-            close(claim);
-            return Err(fail(IN_SETNS, error));
-        }
-    };
-    let pid = if request.flags & JOIN_PID == 0 {
-        fork(request.namespaces, &mut pidfd, cgroup)
-    } else {
-        match fork_in_pid_namespace(request, third, &mut pidfd) {
+    let elsewhere = request.user != NONE || request.give != [NONE; 4];
+    let pid = if elsewhere {
+        match fork_elsewhere(request, slots, [ours, theirs], &mut pidfd, cgroup) {
             Ok(pid) => pid,
             Err(error) => {
-                go_home(homes);
                 close(ours);
                 close(theirs);
                 close(claim);
                 return Err(fail(IN_SETNS, error));
             }
         }
+    } else {
+        fork(request.namespaces, &mut pidfd, cgroup)
     };
     if pid == 0 {
         close(ours);
         return Ok(Born::Child(theirs, claim));
     }
-    go_home(homes);
     close(theirs);
     close(claim);
     if pid < 0 {
@@ -125,63 +117,73 @@ pub fn grow_up(birth: i32, claim: i32, calls: &[Call], slots: &mut Slots, fds: u
     handover
 }
 
-/// What the zygote can enter and leave again: the newborn of a new user namespace has no rights over namespaces of others,
-/// so it is born in them. Our own ones, to go back to; -1 where there is nothing to enter.
-fn enter(namespaces: [u8; 4], slots: &Slots) -> Result<[i32; 3], i32> {
-    const AT_FDCWD: usize = -100isize as usize;
-    const O_CLOEXEC: usize = 0o2_000_000;
-    let mut homes = [-1; 3];
-    if namespaces == [NONE; 4] {
-        return Ok(homes);
+/// Clones the newborn in namespaces of others: what it has no rights over once it is in its own user namespace, and what
+/// one can only be born in. A process in between enters them, so the zygote stays where it is. It shares our descriptors,
+/// where the pidfd arrives, and the newborn is our child as any other is (CLONE_PARENT); we sleep until it is done
+/// (CLONE_VFORK). What became of it comes through the birth socket.
+fn fork_elsewhere(
+    request: &Request,
+    slots: &Slots,
+    [ours, theirs]: [i32; 2],
+    pidfd: &mut i32,
+    cgroup: Option<i32>,
+) -> Result<isize, i32> {
+    let flags = CLONE_FILES | CLONE_VFORK | SIGCHLD as u64;
+    // SAFETY: without CLONE_VM the child has its own copy of everything.
+    let between = unsafe { syscall(nr::CLONE, flags as usize, 0, 0, 0, 0, 0) };
+    if between < 0 {
+        return Err(-between as i32);
     }
-    for (home, path) in homes.iter_mut().zip([c"/proc/self/ns/net", c"/proc/self/ns/uts", c"/proc/self/ns/ipc"]) {
-        // SAFETY: a NUL-terminated path.
-        let fd = unsafe { syscall(nr::OPENAT, AT_FDCWD, path.as_ptr() as usize, O_CLOEXEC, 0, 0, 0) };
-        if fd < 0 {
-            go_home(homes);
-            return Err(-fd as i32);
+    let mut word = [0i32; 2];
+    let len = size_of_val(&word);
+    if between == 0 {
+        let born = match enter(request.user, request.give, slots) {
+            Ok(()) => fork(request.namespaces | CLONE_PARENT, pidfd, cgroup),
+            Err(error) => -error as isize,
+        };
+        if born == 0 {
+            return Ok(0);
         }
-        *home = fd as i32;
+        word = [born as i32, *pidfd];
+        send(theirs, &raw const word as usize, len, &[]);
+        exit(0);
     }
-    for fd in namespaces.iter().filter_map(|&slot| slots.get(slot as usize)) {
-        // SAFETY: plain numbers.
-        let entered = unsafe { syscall3(nr::SETNS, *fd as usize, 0, 0) };
-        if entered < 0 {
-            go_home(homes);
-            return Err(-entered as i32);
-        }
+    let mut none = [-1; SLOTS];
+    let heard = receive_into(ours, &raw mut word as usize, len, &mut none, SLOTS, MSG_DONTWAIT);
+    const WALL: usize = 0x4000_0000;
+    // SAFETY: reaps the child that has just ended.
+    unsafe { syscall(nr::WAIT4, between as usize, 0, WALL, 0, 0, 0) };
+    let [pid, fd] = word;
+    if heard != Ok((len, 0)) || pid == 0 {
+        return Err(errno::EPROTO);
     }
-    Ok(homes)
+    *pidfd = fd;
+    if pid < 0 { Err(-pid) } else { Ok(pid as isize) }
 }
 
-fn go_home(homes: [i32; 3]) {
-    for home in homes.into_iter().filter(|&home| home >= 0) {
+/// Enters the namespaces of these slots. The user namespace may be what gives the rights over some, and may take those over
+/// others, so what is refused before it is tried again after it.
+fn enter(user: u8, namespaces: [u8; 4], slots: &Slots) -> Result<(), i32> {
+    let set = |slot: u8| match slots.get(slot as usize) {
         // SAFETY: plain numbers.
-        if unsafe { syscall3(nr::SETNS, home as usize, 0, 0) } < 0 {
-            // In somebody else's namespace we are of no use to anyone; the host starts another zygote.
-            exit(1);
+        Some(&fd) if slot != NONE => unsafe { syscall3(nr::SETNS, fd as usize, 0, 0) as i32 },
+        _ => 0,
+    };
+    let mut refused = namespaces;
+    for slot in &mut refused {
+        match set(*slot) {
+            0 => *slot = NONE,
+            error if user == NONE || error != -errno::EPERM => return Err(-error),
+            _ => {}
         }
-        close(home);
     }
-}
-
-fn fork_in_pid_namespace(request: &Request, namespace: i32, pidfd: &mut i32) -> Result<isize, i32> {
-    const AT_FDCWD: usize = -100isize as usize;
-    const O_CLOEXEC: usize = 0o2_000_000;
-    // SAFETY: plain calls; setns changes only where the next child is born, and is set back.
-    unsafe {
-        let own = syscall(nr::OPENAT, AT_FDCWD, c"/proc/self/ns/pid".as_ptr() as usize, O_CLOEXEC, 0, 0, 0);
-        if own < 0 {
-            return Err(-own as i32);
+    for slot in [user].into_iter().chain(refused) {
+        match set(slot) {
+            0 => {}
+            error => return Err(-error),
         }
-        let entered = syscall3(nr::SETNS, namespace as usize, CLONE_NEWPID, 0);
-        let pid = if entered < 0 { 0 } else { fork(request.namespaces, pidfd, None) };
-        if pid != 0 || entered < 0 {
-            syscall3(nr::SETNS, own as usize, CLONE_NEWPID, 0);
-            close(own as i32);
-        }
-        if entered < 0 { Err(-entered as i32) } else { Ok(pid) }
     }
+    Ok(())
 }
 
 /// Claims a range that no living container has: a lock on its byte of the file at `path`, F_OFD_SETLK of fcntl(2). It lives

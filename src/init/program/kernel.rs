@@ -36,6 +36,7 @@ pub mod nr {
 /// Errno values, asm-generic/errno-base.h.
 #[allow(missing_docs)]
 pub mod errno {
+    pub const EPERM: i32 = 1;
     pub const ENOENT: i32 = 2;
     pub const EINTR: i32 = 4;
     pub const EAGAIN: i32 = 11;
@@ -53,10 +54,10 @@ pub const CLONE_FILES: u64 = 0x400;
 pub const CLONE_SIGHAND: u64 = 0x800;
 pub const CLONE_PIDFD: u64 = 0x1000;
 pub const CLONE_VFORK: u64 = 0x4000;
+pub const CLONE_PARENT: u64 = 0x8000;
 pub const CLONE_THREAD: u64 = 0x1_0000;
 pub const CLONE_SYSVSEM: u64 = 0x4_0000;
 pub const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
-pub const CLONE_NEWPID: usize = 0x2000_0000;
 
 /// A system call: the result, or a negative errno.
 ///
@@ -170,7 +171,8 @@ pub fn fork(flags: u64, pidfd: &mut i32, cgroup: Option<i32>) -> isize {
             let args = CloneArgs {
                 flags: flags | CLONE_PIDFD | CLONE_INTO_CGROUP,
                 pidfd: &raw mut *pidfd as u64,
-                exit_signal: SIGCHLD as u64,
+                // With CLONE_PARENT the signal is that of whoever clones, and must not be said.
+                exit_signal: if flags & CLONE_PARENT == 0 { SIGCHLD as u64 } else { 0 },
                 cgroup: cgroup as u64,
                 ..CloneArgs::default()
             };
