@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::compress::Compression;
+use super::compress::{Compression, Encoder};
 use super::config::ImageConfig;
 use super::digest::Digest;
 use super::entry::{Entry, Kind};
@@ -79,26 +79,10 @@ impl Store {
 
         let blob = Hashing::new(BufWriter::with_capacity(256 << 10, File::from(file)));
         let io = |error: io::Error| failed(Errno::from_io_error(&error).unwrap_or(Errno::IO));
-        let (mut blob, diff_id) = match options.compression {
-            Compression::Gzip => {
-                let encoder = flate2::write::GzEncoder::new(blob, flate2::Compression::default());
-                let mut tar = Hashing::new(encoder);
-                export.write(tree.map_err(failed)?, &mut tar)?;
-                let (encoder, diff_id) = tar.finish();
-                (encoder.finish().map_err(io)?, diff_id)
-            }
-            Compression::Zstd => {
-                let mut tar = Hashing::new(zstd::Encoder::new(blob, 3).map_err(io)?);
-                export.write(tree.map_err(failed)?, &mut tar)?;
-                let (encoder, diff_id) = tar.finish();
-                (encoder.finish().map_err(io)?, diff_id)
-            }
-            _ => {
-                let mut tar = Hashing::new(blob);
-                export.write(tree.map_err(failed)?, &mut tar)?;
-                tar.finish()
-            }
-        };
+        let mut tar = Hashing::new(Encoder::new(options.compression, blob).map_err(io)?);
+        export.write(tree.map_err(failed)?, &mut tar)?;
+        let (encoder, diff_id) = tar.finish();
+        let mut blob = encoder.finish().map_err(io)?;
         blob.flush().map_err(io)?;
         let size = blob.length;
         let (file, digest) = blob.finish();
