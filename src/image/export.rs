@@ -410,6 +410,10 @@ fn stopped(path: &[u8], stop: Stop) -> Fault {
 }
 
 fn unwritten(error: &io::Error) -> Fault {
+    if error.get_ref().is_some_and(|inner| inner.is::<Fault>()) {
+        // Whoever writes is told to stop there, too.
+        return Fault::Cancelled;
+    }
     Fault::System { step: "write", object: String::new(), errno: errno_of(error).raw_os_error() }
 }
 

@@ -35,6 +35,7 @@ mod sparse;
 mod spool;
 mod store;
 mod unpack;
+mod watch;
 mod whiteout;
 mod write;
 
@@ -45,6 +46,6 @@ pub use input::{ImportOptions, Input};
 pub use limits::Limits;
 pub use manage::{Image, Pruned};
 pub use pipeline::{Progress, Report};
-pub use save::SaveOptions;
+pub use save::{SaveFormat, SaveOptions};
 pub use source::Source;
 pub use store::Store;

@@ -25,7 +25,7 @@ const PIECE: usize = 1 << 20;
 const PIECES: usize = 4;
 
 /// How often the caller hears of progress.
-const REPORT_EVERY: Duration = Duration::from_millis(100);
+pub(super) const REPORT_EVERY: Duration = Duration::from_millis(100);
 
 /// How far an import is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -112,8 +112,10 @@ pub fn run<T: Send>(
         let worker = join(worker);
         let (blob_digest, compression) = join(reader)?;
         let (value, digest) = worker?;
-        // The last report, complete; by now there is nothing that could be cancelled.
-        report(counters.progress());
+        // The last report, complete.
+        if !report(counters.progress()) {
+            return Err(Fault::Cancelled);
+        }
         Ok(Passed { value, digest, blob_digest, compression })
     })
 }
@@ -216,10 +218,11 @@ struct Tap<'t, R> {
 
 impl<R: Read> Read for Tap<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.counters.stop.load(Ordering::Relaxed) {
-            return Err(io::Error::other(Fault::Cancelled));
-        }
         let length = loop {
+            // Looked at anew after each interruption: see `input::Patient`.
+            if self.counters.stop.load(Ordering::Relaxed) {
+                return Err(io::Error::other(Fault::Cancelled));
+            }
             match self.input.read(buffer) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 answer => break answer?,

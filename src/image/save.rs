@@ -1,5 +1,6 @@
-//! Images out of the store, for other tools: one archive that is an OCI image layout and, by its manifest.json, also what
-//! `docker load` has read since 1.10. OCI image specification, image-layout.md, config.md.
+//! Images out of the store, for other tools: an archive that is an OCI image layout and, by its manifest.json, also what
+//! `docker load` has read since 1.10; or just what `docker save` wrote before it knew of OCI. OCI image specification,
+//! image-layout.md, config.md.
 //!
 //! The layers are packed anew from their trees, so the same image gives the same bytes wherever and whenever it is saved.
 
@@ -17,13 +18,27 @@ use super::digest::Digest;
 use super::entry::{Entry, Kind};
 use super::export::Export;
 use super::fault::{Fault, Outcome};
+use super::pipeline::Report;
 use super::store::{Store, Workspace};
+use super::watch::{Watch, Watched};
 use super::write;
-use crate::{Error, Result};
+use crate::{Error, ErrorCode, Result};
+
+/// Which tools an archive is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SaveFormat {
+    /// An OCI image layout, which docker loads as well.
+    #[default]
+    Oci,
+    /// The form of `docker save` before version 25, for tools that know no other.
+    Docker,
+}
 
 /// How an image is saved.
 #[derive(Clone, Debug, Default)]
 pub struct SaveOptions {
+    /// The form of the archive.
+    pub format: SaveFormat,
     /// How layers are compressed: not at all, gzip or zstd.
     pub compression: Compression,
     /// The name that other tools find it by; its first one here where there is none.
@@ -37,11 +52,19 @@ struct Blob {
     file: File,
     digest: Digest,
     size: u64,
+    /// Of its uncompressed bytes.
+    diff_id: Digest,
 }
 
 impl Store {
     /// Writes the image of this name or digest to `out`.
     pub fn save(&self, image: &str, out: &mut dyn Write, options: &SaveOptions) -> Result<()> {
+        self.save_with(image, out, options, &mut |_| true)
+    }
+
+    /// As [`Store::save`]; `report` hears of progress some ten times a second, on the calling thread, in bytes of the image's
+    /// files; when it answers false, that is the end ([`ErrorCode::Interrupted`]), and what `out` has got is no archive.
+    pub fn save_with(&self, image: &str, out: &mut dyn Write, options: &SaveOptions, report: Report<'_>) -> Result<()> {
         let (_, loaded) = self.known(image)?;
         let name = match &options.name {
             Some(name) => Some(name.clone()),
@@ -54,49 +77,83 @@ impl Store {
             _ => return Err(Error::invalid("save", image, "layers are saved plain, as gzip or as zstd")),
         };
         let workspace = self.workspace()?;
-        let fault = |fault: Fault| fault.into_error(image);
-        let (mut layers, mut diff_ids) = (Vec::new(), Vec::new());
+        let watch = Watch::new(report, loaded.record.size);
+        let cancelled = || Error::new(ErrorCode::Interrupted, "save", image, libc::EINTR, "cancelled");
+        let fault = |fault: Fault| match fault {
+            Fault::Cancelled => cancelled(),
+            fault => fault.into_error(image),
+        };
+        let mut layers = Vec::new();
         for (number, layer) in loaded.record.real_layers().iter().enumerate() {
-            let (blob, diff_id) = self.pack(&workspace, &format!("blob-{number}"), layer, options).map_err(fault)?;
-            layers.push(blob);
-            diff_ids.push(diff_id.to_string());
+            layers.push(self.pack(&workspace, &format!("blob-{number}"), layer, options, &watch).map_err(fault)?);
         }
+        let diff_ids: Vec<_> = layers.iter().map(|blob| blob.diff_id.to_string()).collect();
         let config = config(&loaded.record.config, &diff_ids, options.epoch).to_string();
-        write_archive(out, layers, media_type, &config, name.as_deref(), options.epoch.unwrap_or(0))
-            .map_err(|error| Error::io("save", image, &error))
+        let mut archive = Writer { out: &mut Watched { inner: out, watch: &watch }, time: options.epoch.unwrap_or(0) };
+        let written = match options.format {
+            SaveFormat::Oci => write_oci(&mut archive, layers, media_type, &config, name.as_deref()),
+            SaveFormat::Docker => write_docker(&mut archive, layers, &config, name.as_deref()),
+        };
+        written.and_then(|()| watch.tell()).map_err(|error| match error.downcast::<Fault>() {
+            Ok(_) => cancelled(),
+            Err(error) => Error::io("save", image, &error),
+        })
     }
 
     /// One layer's tree as a blob.
-    fn pack(&self, workspace: &Workspace, name: &str, layer: &str, options: &SaveOptions) -> Outcome<(Blob, Digest)> {
+    fn pack(
+        &self,
+        workspace: &Workspace,
+        name: &str,
+        layer: &str,
+        options: &SaveOptions,
+        watch: &Watch<'_>,
+    ) -> Outcome<Blob> {
         let failed = |errno| Fault::system("pack", layer.as_bytes(), errno);
         let place = self.layer_path(layer);
         let tree = fs::openat(CWD, &place, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
         let kept = File::open(place.with_file_name("kept")).ok();
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         let file = fs::openat(workspace.fd(), name, flags, Mode::RUSR | Mode::WUSR).map_err(failed)?;
-        let export =
-            Export { is_layer: true, kept: kept.into_iter().collect(), latest: options.epoch, ..Export::default() };
+        let before = watch.bytes.get();
+        let mut count = |written| {
+            watch.bytes.set(before + written);
+            watch.entries.set(watch.entries.get() + 1);
+            true
+        };
+        let export = Export {
+            is_layer: true,
+            kept: kept.into_iter().collect(),
+            latest: options.epoch,
+            go_on: Some(&mut count),
+            ..Export::default()
+        };
+        let watched = |inner| Watched { inner, watch };
 
         let blob = Hashing::new(BufWriter::with_capacity(256 << 10, File::from(file)));
-        let io = |error: io::Error| failed(Errno::from_io_error(&error).unwrap_or(Errno::IO));
+        let io = |error: io::Error| match error.downcast::<Fault>() {
+            Ok(fault) => fault,
+            Err(error) => failed(Errno::from_io_error(&error).unwrap_or(Errno::IO)),
+        };
         let (mut blob, diff_id) = match options.compression {
             Compression::Gzip => {
-                let encoder = flate2::write::GzEncoder::new(blob, flate2::Compression::default());
+                let encoder = flate2::write::GzEncoder::new(watched(blob), flate2::Compression::default());
                 let mut tar = Hashing::new(encoder);
                 export.write(tree.map_err(failed)?, &mut tar)?;
                 let (encoder, diff_id) = tar.finish();
-                (encoder.finish().map_err(io)?, diff_id)
+                (encoder.finish().map_err(io)?.inner, diff_id)
             }
             Compression::Zstd => {
-                let mut tar = Hashing::new(zstd::Encoder::new(blob, 3).map_err(io)?);
+                let mut tar = Hashing::new(zstd::Encoder::new(watched(blob), 3).map_err(io)?);
                 export.write(tree.map_err(failed)?, &mut tar)?;
                 let (encoder, diff_id) = tar.finish();
-                (encoder.finish().map_err(io)?, diff_id)
+                (encoder.finish().map_err(io)?.inner, diff_id)
             }
             _ => {
-                let mut tar = Hashing::new(blob);
+                let mut tar = Hashing::new(watched(blob));
                 export.write(tree.map_err(failed)?, &mut tar)?;
-                tar.finish()
+                let (blob, diff_id) = tar.finish();
+                (blob.inner, diff_id)
             }
         };
         blob.flush().map_err(io)?;
@@ -104,7 +161,7 @@ impl Store {
         let (file, digest) = blob.finish();
         let mut file = file.into_inner().map_err(|error| io(error.into_error()))?;
         file.rewind().map_err(io)?;
-        Ok((Blob { file, digest, size }, diff_id))
+        Ok(Blob { file, digest, size, diff_id })
     }
 }
 
@@ -172,13 +229,12 @@ fn config(config: &ImageConfig, diff_ids: &[String], epoch: Option<i64>) -> Valu
     whole
 }
 
-fn write_archive(
-    out: &mut dyn Write,
+fn write_oci(
+    archive: &mut Writer,
     layers: Vec<Blob>,
     media_type: &str,
     config: &str,
     name: Option<&str>,
-    time: i64,
 ) -> io::Result<()> {
     let describe = |media_type: &str, digest: Digest, size: u64| json!({"mediaType": media_type, "digest": digest.to_string(), "size": size});
     let path = |digest: Digest| format!("blobs/sha256/{}", digest.hex());
@@ -198,22 +254,9 @@ fn write_archive(
     let index =
         json!({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": [listed]})
             .to_string();
-    // Docker wants a tag to be one.
-    let tag = name.map(|name| {
-        if name.rsplit('/').next().is_some_and(|last| last.contains(':')) {
-            name.into()
-        } else {
-            format!("{name}:latest")
-        }
-    });
-    let saved = json!([{
-        "Config": path(config_digest),
-        "RepoTags": tag.into_iter().collect::<Vec<String>>(),
-        "Layers": layers.iter().map(|blob| path(blob.digest)).collect::<Vec<_>>(),
-    }])
-    .to_string();
+    let paths = layers.iter().map(|blob| path(blob.digest)).collect();
+    let saved = saved(&path(config_digest), name, paths);
 
-    let mut archive = Writer { out, time };
     archive.directory("blobs")?;
     archive.directory("blobs/sha256")?;
     let mut written = Vec::new();
@@ -229,8 +272,37 @@ fn write_archive(
     archive.file("manifest.json", saved.len() as u64, saved.as_bytes())?;
     let version = r#"{"imageLayoutVersion":"1.0.0"}"#;
     archive.file("oci-layout", version.len() as u64, version.as_bytes())?;
-    archive.out.write_all(&write::END)?;
-    archive.out.flush()
+    archive.end()
+}
+
+fn write_docker(archive: &mut Writer, layers: Vec<Blob>, config: &str, name: Option<&str>) -> io::Result<()> {
+    let path = |blob: &Blob| format!("{}/layer.tar", blob.diff_id.hex());
+    let config_path = format!("{}.json", Digest::of(config.as_bytes()).hex());
+    let saved = saved(&config_path, name, layers.iter().map(path).collect());
+    let mut written = Vec::new();
+    for blob in layers {
+        if !written.contains(&blob.diff_id) {
+            archive.directory(&blob.diff_id.hex())?;
+            archive.file(&path(&blob), blob.size, blob.file)?;
+            written.push(blob.diff_id);
+        }
+    }
+    archive.file(&config_path, config.len() as u64, config.as_bytes())?;
+    archive.file("manifest.json", saved.len() as u64, saved.as_bytes())?;
+    archive.end()
+}
+
+/// Docker's manifest.json.
+fn saved(config: &str, name: Option<&str>, layers: Vec<String>) -> String {
+    // Docker wants a tag to be one.
+    let tag = name.map(|name| {
+        if name.rsplit('/').next().is_some_and(|last| last.contains(':')) {
+            name.into()
+        } else {
+            format!("{name}:latest")
+        }
+    });
+    json!([{"Config": config, "RepoTags": tag.into_iter().collect::<Vec<String>>(), "Layers": layers}]).to_string()
 }
 
 struct Writer<'w> {
@@ -249,6 +321,11 @@ impl Writer<'_> {
         self.entry(entry)?;
         io::copy(&mut content, self.out)?;
         self.out.write_all(write::padding(size))
+    }
+
+    fn end(&mut self) -> io::Result<()> {
+        self.out.write_all(&write::END)?;
+        self.out.flush()
     }
 
     fn entry(&mut self, mut entry: Entry) -> io::Result<()> {
