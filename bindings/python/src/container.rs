@@ -12,6 +12,7 @@ use pyo3::types::PyDict;
 use crate::convert::{Bytes, config, exec_config};
 use crate::error::Raise;
 use crate::process::{ExitParts, Process, parts};
+use crate::progress::Listener;
 use crate::wait::{deadline, wait};
 
 /// How `containers` tells of one: name, image, pid, owner, when it was made, detached.
@@ -27,11 +28,18 @@ pub struct Container {
 
 #[pymethods]
 impl Container {
-    /// Makes a container.
+    /// Makes a container. `progress` hears of its image's import, where there is one.
     #[staticmethod]
-    fn create(py: Python<'_>, image: Bytes, options: &Bound<'_, PyDict>) -> PyResult<Self> {
-        let config = config(options)?;
-        py.detach(|| ctr::Container::create(image.0, &config)).or_raise(py).map(Self::new)
+    #[pyo3(signature = (image, options, progress=None))]
+    fn create(
+        py: Python<'_>,
+        image: Bytes,
+        options: &Bound<'_, PyDict>,
+        progress: Option<Py<PyAny>>,
+    ) -> PyResult<Self> {
+        let (config, mut listener) = (config(options)?, Listener::new(progress));
+        let made = py.detach(|| ctr::Container::create_with(image.0, &config, &mut |done| listener.hear(done)));
+        listener.answer(made.or_raise(py)).map(Self::new)
     }
 
     /// A handle on a running container.
@@ -181,8 +189,9 @@ impl Drop for Container {
 /// The plan for `image`, as shell commands. Nothing is made.
 #[pyfunction]
 pub fn explain(py: Python<'_>, image: Bytes, options: &Bound<'_, PyDict>) -> PyResult<String> {
-    let config = config(options)?;
-    py.detach(|| ctr::explain(image.0, &config)).or_raise(py)
+    let (config, mut listener) = (config(options)?, Listener::new(None));
+    let answer = py.detach(|| ctr::explain_with(image.0, &config, &mut |done| listener.hear(done)));
+    listener.answer(answer.or_raise(py))
 }
 
 /// The running containers of this user, oldest first.

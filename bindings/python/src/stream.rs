@@ -1,0 +1,217 @@
+//! Python's file objects as the core's streams. They are read and written on the thread that called us, where Ctrl-C reaches
+//! them and where objects that belong to one thread work.
+
+use std::io::{self, Read, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, TrySendError, channel, sync_channel};
+use std::thread;
+use std::time::Duration;
+
+use ctr::image::{Image, ImportOptions, Input, Progress, Store};
+use nix::sys::signal::{SigSet, SigmaskHow};
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use crate::error::Raise;
+use crate::progress::Listener;
+
+/// Bytes asked of a file at a time; the importer holds a few of these.
+const PIECE: usize = 1 << 20;
+const PIECES: usize = 2;
+/// How often we look whether a signal handler raises, where the importer does not ask.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// How long a sleep is that waits for the importer, or for a file that has nothing to be read just now.
+const NAP: Duration = Duration::from_millis(1);
+
+/// Imports what `file.read` gives, on a thread beside ours; `total` is how many bytes that will be, 0 where nobody knows.
+pub fn import(
+    py: Python<'_>,
+    store: &Store,
+    file: &Bound<'_, PyAny>,
+    total: u64,
+    options: &ImportOptions,
+    listener: Listener,
+) -> PyResult<Image> {
+    let (pieces, taken) = sync_channel(PIECES);
+    let (ask, asked) = channel();
+    let (reply, replied) = channel();
+    let stopped = AtomicBool::new(false);
+    let mut pump = Pump { pieces, asked, reply, listener, total };
+    thread::scope(|scope| {
+        // The threads of a guest take no signal of the host's.
+        let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK);
+        let worker = thread::Builder::new().name("ctr-import".into()).spawn_scoped(scope, || {
+            let (ask, replied) = (ask, replied);
+            let input = Input::Reader(Box::new(Pieces { taken, piece: Vec::new(), at: 0, stopped: &stopped }));
+            // Whoever does not answer any more wants no more.
+            store.import(input, options, &mut |done| ask.send(done).is_ok() && replied.recv().unwrap_or(false))
+        });
+        if let Ok(before) = before {
+            // Setting a mask that was valid before can't fail.
+            let _ = before.thread_set_mask();
+        }
+        let worker = worker?;
+        let pumped = pump.run(py, file);
+        if pumped.is_err() {
+            // Before the sender goes: the end of what was sent must not look like the end of the file.
+            stopped.store(true, Ordering::Relaxed);
+        }
+        let Pump { pieces, asked, reply, mut listener, .. } = pump;
+        drop(pieces);
+        if pumped.is_err() {
+            drop((asked, reply));
+        } else {
+            until_finished(py, asked, &reply, total, &mut listener);
+        }
+        let answer = py.detach(|| worker.join()).unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        listener.answer(pumped.and_then(|()| answer.or_raise(py)))
+    })
+}
+
+/// The file is read; what is left is to answer the importer.
+fn until_finished(
+    py: Python<'_>,
+    mut asked: Receiver<Progress>,
+    reply: &Sender<bool>,
+    total: u64,
+    listener: &mut Listener,
+) {
+    loop {
+        let asked = &mut asked;
+        match py.detach(move || asked.recv_timeout(LOOK_EVERY)) {
+            // It listens as long as it asks.
+            Ok(progress) => _ = reply.send(listener.hear(known(progress, total))),
+            Err(RecvTimeoutError::Timeout) => _ = listener.look(py),
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+    }
+}
+
+fn known(mut progress: Progress, total: u64) -> Progress {
+    if progress.total == 0 {
+        progress.total = total;
+    }
+    progress
+}
+
+/// Our side of an import: reads the file, and answers when the importer asks whether to go on.
+struct Pump {
+    pieces: SyncSender<Vec<u8>>,
+    asked: Receiver<Progress>,
+    reply: Sender<bool>,
+    listener: Listener,
+    total: u64,
+}
+
+impl Pump {
+    /// Hands over what the file has, to its end, or until the importer wants no more.
+    fn run(&mut self, py: Python<'_>, file: &Bound<'_, PyAny>) -> PyResult<()> {
+        // One read of what is there, where the object has that: a pipe's first bytes need not wait for its millionth.
+        let read = file.getattr("read1").or_else(|_| file.getattr("read"))?;
+        loop {
+            self.reply(py)?;
+            let read = read.call1((PIECE,))?;
+            if read.is_none() {
+                // Non-blocking, with nothing there.
+                py.detach(|| thread::sleep(NAP));
+                continue;
+            }
+            let bytes = read.cast::<PyBytes>().map_err(|_| {
+                PyTypeError::new_err(format!("read() must give bytes, not {}: open it in binary mode", read.get_type()))
+            })?;
+            if bytes.as_bytes().is_empty() {
+                return Ok(());
+            }
+            let mut piece = bytes.as_bytes().to_vec();
+            loop {
+                piece = match self.pieces.try_send(piece) {
+                    Ok(()) => break,
+                    // It has failed, and its answer says why.
+                    Err(TrySendError::Disconnected(_)) => return Ok(()),
+                    Err(TrySendError::Full(piece)) => piece,
+                };
+                py.detach(|| thread::sleep(NAP));
+                self.reply(py)?;
+            }
+        }
+    }
+
+    /// Answers the importer, if it asks. What a callback or a handler raises is an error here.
+    fn reply(&mut self, py: Python<'_>) -> PyResult<()> {
+        match self.asked.try_recv() {
+            // It listens as long as it asks.
+            Ok(progress) => _ = self.reply.send(self.listener.hear(known(progress, self.total))),
+            Err(_) => _ = self.listener.look(py),
+        }
+        match self.listener.raised(py) {
+            Some(raised) => Err(raised),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What was pumped, as the core reads it.
+struct Pieces<'s> {
+    taken: Receiver<Vec<u8>>,
+    piece: Vec<u8>,
+    at: usize,
+    stopped: &'s AtomicBool,
+}
+
+impl Read for Pieces<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.at == self.piece.len() {
+            match self.taken.recv() {
+                Ok(piece) => (self.piece, self.at) = (piece, 0),
+                Err(_) if self.stopped.load(Ordering::Relaxed) => {
+                    return Err(io::Error::from_raw_os_error(nix::libc::ECANCELED));
+                }
+                Err(_) => return Ok(0),
+            }
+        }
+        let length = buffer.len().min(self.piece.len() - self.at);
+        buffer[..length].copy_from_slice(&self.piece[self.at..self.at + length]);
+        self.at += length;
+        Ok(length)
+    }
+}
+
+/// A file object that the core writes to.
+pub struct Output {
+    file: Py<PyAny>,
+    /// What `write` raised.
+    raised: Option<PyErr>,
+}
+
+impl Output {
+    /// Writes by `file.write`.
+    pub fn new(file: Py<PyAny>) -> Self {
+        Self { file, raised: None }
+    }
+
+    /// What `write` raised, or else `answer`.
+    pub fn answer<T>(self, answer: PyResult<T>) -> PyResult<T> {
+        self.raised.map_or(answer, Err)
+    }
+}
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let bytes = &bytes[..bytes.len().min(PIECE)];
+        let written = Python::attach(|py| -> PyResult<usize> {
+            py.check_signals()?;
+            let answer = self.file.call_method1(py, "write", (PyBytes::new(py, bytes),))?;
+            // An object that says nothing has taken all.
+            Ok(answer.extract::<Option<usize>>(py)?.unwrap_or(bytes.len()).min(bytes.len()))
+        });
+        written.map_err(|error| {
+            self.raised = Some(error);
+            io::Error::from_raw_os_error(nix::libc::ECANCELED)
+        })
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
