@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::ids::Ids;
 use super::namespaces::{self, Joined};
-use super::state::{StateDir, env_text};
+use super::state::{self, StateDir, env_text};
 use crate::cgroup::{Cgroup, Layout};
 use crate::image::{ImageConfig, Report, Source, Store};
 use crate::init::wire::{self, RESULTS};
@@ -29,6 +29,8 @@ pub struct Blueprint {
     pub cgroup: Option<Layout>,
     /// The directory of the changes on disk.
     pub upper: Option<PathBuf>,
+    /// The store that the image is in.
+    store: PathBuf,
     /// The bind mounts' sources, opened.
     binds: Vec<Bind>,
     /// The path of the file whose bytes are the id ranges' locks.
@@ -90,6 +92,7 @@ impl Blueprint {
             joined,
             cgroup,
             upper,
+            store: store.path().to_path_buf(),
             binds,
             ranges,
         };
@@ -163,6 +166,17 @@ impl Blueprint {
         match &self.image {
             Source::Layers { config, .. } => Some(config),
             _ => None,
+        }
+    }
+
+    /// Where the root comes from, for the record.
+    pub fn root(&self) -> state::Root {
+        match &self.image {
+            _ if !self.own_root() => state::Root::Host,
+            Source::Host => state::Root::Host,
+            Source::Directory(_) if self.config.directory == DirectoryUse::Direct => state::Root::Direct,
+            Source::Directory(path) => state::Root::Directory(path.clone()),
+            Source::Layers { digest, .. } => state::Root::Image { store: self.store.clone(), digest: digest.clone() },
         }
     }
 
@@ -327,6 +341,9 @@ impl Blueprint {
         if let Some(parts) = parts {
             let slot = rootfs::make(rest, root, parts)?;
             rootfs::furnish(rest, slot, parts, self.config.read_only);
+            if let Some(image) = self.image_config() {
+                rootfs::image_places(rest, slot, image.working_dir.as_ref(), &image.volumes, self.config.read_only)?;
+            }
             rootfs::user_mounts(rest, slot, &self.config.mounts, sources)?;
             rootfs::pivot(rest, slot, parts, self.config.read_only);
         }

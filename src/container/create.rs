@@ -104,6 +104,8 @@ fn record(blueprint: &Blueprint, image: &OsStr) -> Record {
             cwd: said(|image| &image.working_dir).map(Into::into),
             user: said(|image| &image.user),
         },
+        root: blueprint.root(),
+        run: blueprint.image_config().cloned().unwrap_or_default(),
     }
 }
 

@@ -12,8 +12,9 @@ use super::blueprint::Plans;
 use super::ids::has_many_ids;
 use super::namespaces::KINDS;
 use super::shared::Shared;
-use super::state::{ExecDefaults, Record, StateDir};
+use super::state::{ExecDefaults, Record, Root, StateDir};
 use crate::cgroup::Cgroup;
+use crate::image::ImageConfig;
 use crate::init::wire::{NONE, RUN, SPAWN};
 use crate::plan::{Fd, Header, Plan};
 use crate::zygote;
@@ -206,5 +207,7 @@ fn record(pid: i32, has_root: bool, many_ids: bool) -> Record {
             has_root,
             ..ExecDefaults::default()
         },
+        root: Root::Foreign,
+        run: ImageConfig::default(),
     }
 }

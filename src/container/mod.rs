@@ -21,7 +21,7 @@ pub use join::NamespaceSet;
 pub use process::{Exit, ExitReason, Process};
 pub use state::ContainerInfo;
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use std::sync::Arc;
@@ -31,7 +31,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use shared::Shared;
 use state::StateDir;
 
-use crate::image::Report;
+use crate::image::{ImageConfig, Report};
 use crate::{Config, Error, ErrorCode, ExecConfig, Result};
 
 /// A running container. Dropping the handle of a container that this process made (and did not detach) destroys it; a
@@ -79,11 +79,40 @@ impl Container {
         list(&StateDir::open(Some(state_dir))?)
     }
 
-    /// Starts a program inside.
+    /// Starts a program inside, as `docker exec`: `argv` is all there is. Empty, it is what the image says
+    /// ([`ImageConfig::command`]).
     pub fn exec<A: AsRef<OsStr>>(&self, argv: impl IntoIterator<Item = A>, config: &ExecConfig) -> Result<Process> {
-        let argv: Vec<A> = argv.into_iter().collect();
+        let mut argv: Vec<OsString> = argv.into_iter().map(|argument| argument.as_ref().to_os_string()).collect();
+        if argv.is_empty() {
+            self.shared.check_running()?;
+            argv = self.image_config().command(argv)?;
+        }
         let argv: Vec<&OsStr> = argv.iter().map(AsRef::as_ref).collect();
         exec::exec(&self.shared, &argv, config)
+    }
+
+    /// Starts what `docker run IMAGE ARGS…` would: the image's entrypoint, then `args`, or where there are none its Cmd.
+    pub fn exec_image<A: AsRef<OsStr>>(
+        &self,
+        args: impl IntoIterator<Item = A>,
+        config: &ExecConfig,
+    ) -> Result<Process> {
+        self.shared.check_running()?;
+        self.exec(self.image_config().command(args)?, config)
+    }
+
+    /// What the image says about how it is run; empty where it is no image or says nothing. Its Env, WorkingDir and User
+    /// hold for every program, its Volumes are there and writable, [`Process::stop`] uses its StopSignal.
+    pub fn image_config(&self) -> &ImageConfig {
+        &self.shared.record.run
+    }
+
+    /// The digest of the image it was made from, `sha256:HEX`; `None` where it was none of the store.
+    pub fn image_digest(&self) -> Option<&str> {
+        match &self.shared.record.root {
+            state::Root::Image { digest, .. } => Some(digest),
+            _ => None,
+        }
     }
 
     /// The name that [`Container::join`] takes; empty for a joined pid.

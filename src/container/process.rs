@@ -155,6 +155,18 @@ impl Process {
         }
     }
 
+    /// As `docker stop`: sends the image's stop signal (SIGTERM where it names none), and SIGKILL where it has not ended
+    /// within `grace`. Answers how it ended.
+    pub fn stop(&self, grace: Duration) -> Result<Exit> {
+        self.kill(self.container.record.run.stop_signal_number()?)?;
+        if let Some(exit) = self.wait(Some(grace))? {
+            return Ok(exit);
+        }
+        self.kill(libc::SIGKILL)?;
+        let exit = self.wait(None)?;
+        exit.ok_or_else(|| Error::system("wait for process", self.pid, libc::ECHILD))
+    }
+
     /// Sends a signal to its process group.
     pub fn kill_group(&self, signal: i32) -> Result<()> {
         if signal == libc::SIGKILL {

@@ -19,6 +19,7 @@ use nix::sys::stat::{Mode, fstat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 use serde::{Deserialize, Serialize};
 
+use crate::image::ImageConfig;
 use crate::sys::fork_lock::ForkLock;
 use crate::zygote::wait_readable;
 use crate::{Error, ErrorCode, Result, cgroup, sys};
@@ -59,6 +60,33 @@ pub struct Record {
     pub upper: Option<PathBuf>,
     /// How programs are started in it.
     pub exec: ExecDefaults,
+    /// Where its root comes from.
+    #[serde(default)]
+    pub root: Root,
+    /// What the image says about how it is run.
+    #[serde(default, skip_serializing_if = "is_silent")]
+    pub run: ImageConfig,
+}
+
+/// Where a container's root comes from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Root {
+    /// Another process's: it was joined by its pid.
+    #[default]
+    Foreign,
+    /// The host's programs in a tmpfs of its own, or the host's root itself.
+    Host,
+    /// A directory of the host, as it is.
+    Direct,
+    /// A directory of the host below an overlay.
+    Directory(PathBuf),
+    /// An image of this store, by its digest, below an overlay.
+    Image { store: PathBuf, digest: String },
+}
+
+fn is_silent(config: &ImageConfig) -> bool {
+    *config == ImageConfig::default()
 }
 
 /// What a joiner must know to start a program as the creator would.

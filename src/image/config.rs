@@ -1,8 +1,11 @@
 //! What an image says about how it wants to be run.
 
 use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
 
 use serde::{Deserialize, Serialize};
+
+use crate::{Error, Result};
 
 /// The configuration of an image, as the OCI image specification has it ("config.md", property `config`); empty for a
 /// plain tarball. What the user asks for at run time comes first, this second.
@@ -28,4 +31,92 @@ pub struct ImageConfig {
     pub labels: BTreeMap<String, String>,
     /// GOARCH's name for the machine (`amd64`); empty where the image says nothing.
     pub architecture: String,
+}
+
+impl ImageConfig {
+    /// What `docker run IMAGE ARGS…` starts: the entrypoint, then `args`; where there are no `args`, the image's own.
+    ///
+    /// # Errors
+    /// Where that is nothing at all.
+    pub fn command<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Result<Vec<OsString>> {
+        let mut command: Vec<OsString> = self.entrypoint.iter().map(OsString::from).collect();
+        let given = command.len();
+        command.extend(args.into_iter().map(|argument| argument.as_ref().to_os_string()));
+        if command.len() == given {
+            command.extend(self.cmd.iter().map(OsString::from));
+        }
+        if command.is_empty() {
+            let why = "argv is empty, and the image names no program to run (it has neither Entrypoint nor Cmd)";
+            return Err(Error::invalid("start", "a program", why).mend("say what to run"));
+        }
+        Ok(command)
+    }
+
+    /// The number of the signal that asks its program to end: `stop_signal` as a number of signal(7), SIGTERM where the
+    /// image says nothing.
+    ///
+    /// # Errors
+    /// Where the image names no signal that there is.
+    pub fn stop_signal_number(&self) -> Result<i32> {
+        let text = self.stop_signal.as_str();
+        if text.is_empty() {
+            return Ok(libc::SIGTERM);
+        }
+        signal(text).ok_or_else(|| Error::invalid("use the image's stop signal", text, "there is no such signal"))
+    }
+}
+
+/// "15", "TERM", "SIGTERM", "RTMIN+3": what docker takes.
+fn signal(text: &str) -> Option<i32> {
+    let (first, last) = (libc::SIGRTMIN(), libc::SIGRTMAX());
+    if let Ok(number) = text.parse::<i32>() {
+        return (1..=last).contains(&number).then_some(number);
+    }
+    let upper = text.to_ascii_uppercase();
+    let name = upper.strip_prefix("SIG").unwrap_or(&upper);
+    let number = match name {
+        "RTMIN" => first,
+        "RTMAX" => last,
+        _ if name.starts_with("RTMIN+") => first.checked_add(name[6..].parse().ok()?)?,
+        _ if name.starts_with("RTMAX-") => last.checked_sub(name[6..].parse().ok()?)?,
+        _ => return format!("SIG{name}").parse::<nix::sys::signal::Signal>().ok().map(|signal| signal as i32),
+    };
+    (first..=last).contains(&number).then_some(number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn image(entrypoint: &[&str], cmd: &[&str]) -> ImageConfig {
+        let own = |list: &[&str]| list.iter().map(|word| (*word).to_owned()).collect();
+        ImageConfig { entrypoint: own(entrypoint), cmd: own(cmd), ..ImageConfig::default() }
+    }
+
+    #[test]
+    fn arguments_replace_cmd_and_follow_the_entrypoint_as_in_docker_run() {
+        let none: [&str; 0] = [];
+        assert_eq!(image(&["/e", "-x"], &["c"]).command(none).unwrap(), ["/e", "-x", "c"]);
+        assert_eq!(image(&["/e", "-x"], &["c"]).command(["a", "b"]).unwrap(), ["/e", "-x", "a", "b"]);
+        assert_eq!(image(&[], &["c", "d"]).command(none).unwrap(), ["c", "d"]);
+        assert_eq!(image(&[], &["c", "d"]).command(["a"]).unwrap(), ["a"]);
+        assert_eq!(image(&["/e"], &[]).command(none).unwrap(), ["/e"]);
+        let error = image(&[], &[]).command(none).unwrap_err().to_string();
+        assert!(error.contains("neither Entrypoint nor Cmd"), "{error}");
+    }
+
+    #[test]
+    fn a_stop_signal_is_a_number_or_a_name() {
+        let number =
+            |text: &str| ImageConfig { stop_signal: text.into(), ..ImageConfig::default() }.stop_signal_number().ok();
+        assert_eq!(number(""), Some(libc::SIGTERM));
+        for quit in ["SIGQUIT", "QUIT", "sigquit", "3"] {
+            assert_eq!(number(quit), Some(libc::SIGQUIT), "{quit}");
+        }
+        assert_eq!(number("SIGRTMIN+3"), Some(libc::SIGRTMIN() + 3));
+        assert_eq!(number("RTMAX-1"), Some(libc::SIGRTMAX() - 1));
+        for none in ["SIGNOTHING", "0", "-1", "65", "RTMIN+99", "RTMIN+-1", "RTMIN+9999999999", "SIG", "9 "] {
+            assert_eq!(number(none), None, "{none}");
+        }
+    }
 }

@@ -19,7 +19,7 @@ use crate::sys::mount::{
     MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, MOVE_MOUNT_F_EMPTY_PATH, OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE,
 };
 
-pub use mounts::user_mounts;
+pub use mounts::{image_places, user_mounts};
 
 /// What decides the look of a stem.
 #[derive(Clone, Copy, Debug)]

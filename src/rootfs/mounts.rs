@@ -1,4 +1,5 @@
-//! What the caller mounts into the container: directories and files of the host, and empty tmpfs.
+//! What the caller mounts into the container: directories and files of the host, and empty tmpfs. And the places that the
+//! image itself asks for.
 
 use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
@@ -8,8 +9,8 @@ use super::root::Source;
 use super::{new_mount, set_attributes};
 use crate::plan::{Plan, Slot, c_string, quote};
 use crate::sys::mount::{
-    MOUNT_ATTR_NODEV, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, MOVE_MOUNT_F_EMPTY_PATH, MOVE_MOUNT_T_EMPTY_PATH,
-    RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS,
+    AT_EMPTY_PATH, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, MOVE_MOUNT_F_EMPTY_PATH,
+    MOVE_MOUNT_T_EMPTY_PATH, OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS,
 };
 use crate::{Error, Mount, Result};
 
@@ -57,10 +58,53 @@ pub fn user_mounts(plan: &mut Plan<'_>, root: Slot, mounts: &[Mount], sources: V
     Ok(())
 }
 
-/// Attaches `slot` at `target`, which is made where it is missing. Links of the image on the way are resolved within
-/// the root (RESOLVE_IN_ROOT), so nothing outside it is ever made or covered.
+/// Makes the places that the image's configuration speaks of: where its programs start, and its volumes. A volume is a part
+/// of the root: it has what the image has there, and is written to like the rest of it. Where the rest is read-only, a mount of
+/// its own keeps it writable.
+pub fn image_places(plan: &mut Plan<'_>, root: Slot, cwd: &Path, volumes: &[String], read_only: bool) -> Result<()> {
+    let command = || "mkdir -p $ROOT{}".to_string();
+    if cwd.is_absolute() && cwd.parent().is_some() {
+        let why = "where the image's programs start";
+        plan.step("make the working directory", cwd.to_string_lossy().into_owned(), why, command());
+        let opened = open_at(plan, root, &components(cwd)?, true);
+        plan.close(opened);
+    }
+    for volume in volumes {
+        let why = "a place of the image's for data that stays writable";
+        let bind = if read_only { " && mount --bind $ROOT{} $ROOT{}" } else { "" };
+        plan.step("make the volume", volume.clone(), why, command() + bind);
+        let opened = open_at(plan, root, &components(volume.as_ref())?, true);
+        if read_only {
+            let (copy, empty) = (plan.slot(), plan.string(c""));
+            let flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH;
+            plan.call(libc::SYS_open_tree, [opened.into(), empty, flags.into()]).out(copy);
+            attach_to(plan, copy, opened);
+            plan.close(copy);
+        }
+        plan.close(opened);
+    }
+    Ok(())
+}
+
+/// Attaches `slot` at `target`, which is made where it is missing.
 fn mount_at(plan: &mut Plan<'_>, root: Slot, target: &Path, slot: Slot, directory: bool) -> Result<()> {
-    let names = components(target)?;
+    let opened = open_at(plan, root, &components(target)?, directory);
+    attach_to(plan, slot, opened);
+    plan.close(opened);
+    plan.close(slot);
+    Ok(())
+}
+
+fn attach_to(plan: &mut Plan<'_>, slot: Slot, place: Slot) {
+    let empty = plan.string(c"");
+    let flags = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH;
+    plan.call(libc::SYS_move_mount, [slot.into(), empty, place.into(), empty, flags.into()]);
+}
+
+/// Opens what `names` lead to, one below the other; what is missing is made, the last one as a file if it is to be no
+/// directory. Links of the image on the way are resolved within the root (RESOLVE_IN_ROOT), so nothing outside it is ever
+/// made or covered.
+fn open_at(plan: &mut Plan<'_>, root: Slot, names: &[PathBuf], directory: bool) -> Slot {
     let mut parent = root;
     let mut path = PathBuf::new();
     for (i, name) in names.iter().enumerate() {
@@ -85,12 +129,7 @@ fn mount_at(plan: &mut Plan<'_>, root: Slot, target: &Path, slot: Slot, director
         plan.call(libc::SYS_openat2, [root.into(), in_plan, how, 24.into()]).out(opened);
         parent = opened;
     }
-    let empty = plan.string(c"");
-    let flags = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH;
-    plan.call(libc::SYS_move_mount, [slot.into(), empty, parent.into(), empty, flags.into()]);
-    plan.close(parent);
-    plan.close(slot);
-    Ok(())
+    parent
 }
 
 /// The names that a mount's target is made of.

@@ -8,4 +8,5 @@ mod differential;
 mod export;
 mod layers;
 mod resolve;
+mod run;
 mod tarballs;

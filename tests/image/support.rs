@@ -328,3 +328,64 @@ pub fn behind_a_fence(attack: impl FnOnce(&Scratch) + Send) {
         std::panic::resume_unwind(panic);
     }
 }
+
+pub fn sha256(bytes: &[u8]) -> String {
+    use sha2::Digest;
+    sha2::Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// What `docker save` writes for an image of these layers.
+pub fn docker_archive(layers: &[Vec<u8>], config: &serde_json::Value) -> Vec<u8> {
+    let diff_ids: Vec<String> = layers.iter().map(|layer| format!("sha256:{}", sha256(layer))).collect();
+    let config = serde_json::json!({"architecture": "amd64", "os": "linux", "config": config,
+        "rootfs": {"type": "layers", "diff_ids": diff_ids}});
+    let names: Vec<String> = (0..layers.len()).map(|number| format!("{number}/layer.tar")).collect();
+    let manifest = serde_json::json!([{"Config": "config.json", "Layers": names}]).to_string();
+    let mut tar = Tar::new();
+    for (name, layer) in names.iter().zip(layers) {
+        tar = tar.file(name, layer);
+    }
+    tar.file("config.json", config.to_string().as_bytes()).file("manifest.json", manifest.as_bytes()).end()
+}
+
+/// A layer of busybox and its applets, before its end.
+pub fn busybox() -> Tar {
+    let busybox = ["/bin/busybox", "/usr/bin/busybox"].iter().find(|path| Path::new(path).exists());
+    let busybox = busybox.expect("busybox-static is installed (make test does that)");
+    let mut program = header(b"bin/busybox", b'0', std::fs::metadata(busybox).unwrap().len());
+    program.set_mode(0o755);
+    let mut tar = Tar::new().directory("bin", 0o755).raw(&program, &std::fs::read(busybox).unwrap());
+    let list = Command::new(busybox).arg("--list").output().unwrap().stdout;
+    for applet in String::from_utf8_lossy(&list).lines().filter(|applet| *applet != "busybox") {
+        tar = tar.symlink(&format!("bin/{applet}"), "busybox");
+    }
+    tar.directory("etc", 0o755)
+        .file("etc/passwd", b"root:x:0:0:root:/root:/bin/sh\nann:x:1000:1000:Ann:/home/ann:/bin/sh\n")
+}
+
+/// A container whose state and store are in the scratch directory.
+pub fn container(scratch: &Scratch, image: &Path, config: ctr::Config) -> ctr::Container {
+    let config =
+        ctr::Config { state_dir: Some(scratch.path("state")), store_dir: Some(scratch.path("store")), ..config };
+    ctr::Container::create(image, &config).unwrap()
+}
+
+/// A program with its output captured.
+pub fn captured() -> ctr::ExecConfig {
+    use ctr::Stdio;
+    ctr::ExecConfig { stdin: Stdio::Null, stdout: Stdio::Pipe, stderr: Stdio::Stdout, ..Default::default() }
+}
+
+/// All that a program says, which has to succeed.
+pub fn said(process: &ctr::Process) -> String {
+    let mut text = String::new();
+    std::io::Read::read_to_string(&mut std::fs::File::from(process.take_stdout().unwrap()), &mut text).unwrap();
+    let exit = process.wait(Some(std::time::Duration::from_secs(60))).unwrap().expect("it ends within a minute");
+    assert_eq!(exit.code, 0, "it said: {text}");
+    text.trim_end().to_owned()
+}
+
+/// What a shell script says inside.
+pub fn sh(container: &ctr::Container, script: &str) -> String {
+    said(&container.exec(["/bin/sh", "-ec", script], &captured()).unwrap_or_else(|error| panic!("{script}: {error}")))
+}
