@@ -1,5 +1,6 @@
 //! `_ctr.Container`: a handle on a container. `ctr.Container` stands on it.
 
+use std::ffi::OsString;
 use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,6 +12,7 @@ use pyo3::types::PyDict;
 
 use crate::convert::{Bytes, config, exec_config};
 use crate::error::Raise;
+use crate::image::{ConfigParts, config_parts};
 use crate::process::{ExitParts, Process, parts};
 use crate::progress::Listener;
 use crate::wait::{deadline, wait};
@@ -88,6 +90,26 @@ impl Container {
             .or_raise(py)?;
         }
         Ok(ended?.map(parts))
+    }
+
+    /// What `docker run IMAGE ARGS…` would start: the image's entrypoint, then `args`, or where there are none its Cmd.
+    fn image_command(&self, py: Python<'_>, args: Vec<Bytes>) -> PyResult<Vec<OsString>> {
+        self.inner(py)?.image_config().command(args.iter().map(|word| &word.0)).or_raise(py)
+    }
+
+    /// What the image says about how it is run.
+    fn image_config(&self, py: Python<'_>) -> PyResult<ConfigParts> {
+        Ok(config_parts(self.inner(py)?.image_config().clone()))
+    }
+
+    /// The digest of the image; `None` where it was none of the store.
+    fn image_digest(&self, py: Python<'_>) -> PyResult<Option<String>> {
+        Ok(self.inner(py)?.image_digest().map(str::to_owned))
+    }
+
+    /// The number of the signal that asks the image's program to end.
+    fn stop_signal(&self, py: Python<'_>) -> PyResult<i32> {
+        self.inner(py)?.image_config().stop_signal_number().or_raise(py)
     }
 
     /// The name that `join` takes; empty for a joined pid.
