@@ -2,10 +2,11 @@
 
 use std::ffi::CString;
 
-use crate::Namespace;
+use crate::image::Id;
 use crate::init::wire::{DENY_SETGROUPS, ID_RANGE};
 use crate::plan::{Header, Plan};
 use crate::zygote::Zygote;
+use crate::{Error, Namespace, Result};
 
 /// How ids inside are mapped to ids outside.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,4 +101,62 @@ pub fn has_many_ids(pid: &str) -> bool {
     let map = std::fs::read_to_string(format!("/proc/{pid}/uid_map")).unwrap_or_default();
     let counts = map.split_ascii_whitespace().skip(2).step_by(3);
     counts.filter_map(|count| count.parse::<u64>().ok()).sum::<u64>() > 1
+}
+
+/// The maps of a process's user namespace, the other way round: what a host's id is inside.
+pub struct Inside {
+    users: Vec<[u32; 3]>,
+    groups: Vec<[u32; 3]>,
+}
+
+impl Inside {
+    /// Those of the process `pid`, as this process sees the ids outside.
+    pub fn of(pid: i32) -> Result<Self> {
+        let read = |file: &str| {
+            let path = format!("/proc/{pid}/{file}");
+            let text = std::fs::read_to_string(&path).map_err(|e| Error::io("read", &path, &e))?;
+            Ok(text.lines().filter_map(line).collect())
+        };
+        Ok(Self { users: read("uid_map")?, groups: read("gid_map")? })
+    }
+
+    /// The id inside; `None` where the namespace has none for it.
+    pub fn map(&self, id: Id) -> Option<u32> {
+        let (id, ranges) = match id {
+            Id::User(id) => (id, &self.users),
+            Id::Group(id) => (id, &self.groups),
+        };
+        ranges.iter().find_map(|&[inside, outside, count]| {
+            let offset = id.checked_sub(outside)?;
+            (offset < count).then(|| inside + offset)
+        })
+    }
+}
+
+/// A line of /proc/PID/uid_map: the first id inside, the first outside, how many.
+fn line(line: &str) -> Option<[u32; 3]> {
+    let numbers: Vec<u32> = line.split_ascii_whitespace().filter_map(|number| number.parse().ok()).collect();
+    numbers.try_into().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_outside_are_found_inside_or_not_at_all() {
+        let ranges = ["         0 1073741824      65536", "  70000  5 1"];
+        let ids = Inside { users: ranges.iter().filter_map(|text| line(text)).collect(), groups: Vec::new() };
+        for (outside, inside) in [
+            (0x4000_0000, Some(0)),
+            (0x4000_ffff, Some(65535)),
+            (0x4001_0000, None),
+            (5, Some(70000)),
+            (6, None),
+            (u32::MAX, None),
+        ] {
+            assert_eq!(ids.map(Id::User(outside)), inside, "{outside}");
+        }
+        assert_eq!(ids.map(Id::Group(0x4000_0000)), None);
+    }
 }

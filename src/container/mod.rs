@@ -8,6 +8,7 @@ mod birth;
 mod blueprint;
 mod create;
 mod exec;
+mod export;
 mod ids;
 mod join;
 mod namespaces;
@@ -31,7 +32,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use shared::Shared;
 use state::StateDir;
 
-use crate::image::{ImageConfig, Report};
+use crate::image::{ExportOptions, ImageConfig, Output, Report};
 use crate::{Config, Error, ErrorCode, ExecConfig, Result};
 
 /// A running container. Dropping the handle of a container that this process made (and did not detach) destroys it; a
@@ -193,6 +194,15 @@ impl Container {
                 "only the process that made it knows how",
             )),
         }
+    }
+
+    /// Writes its root as a tar archive, as `docker export`: all that the container sees as its files, with owners as they are
+    /// inside, without what is mounted (/proc, /dev, /sys, binds, tmpfs; of `"host"` that is nearly everything). Volumes of
+    /// the image are part of the root. It goes on running; what it changes meanwhile is in the archive or not. `report` is
+    /// called some ten times a second on the calling thread; when it answers false, the export ends with
+    /// [`ErrorCode::Interrupted`] and leaves no file. Answers how many bytes were written.
+    pub fn export(&self, output: Output<'_>, options: &ExportOptions, report: Report<'_>) -> Result<u64> {
+        export::running(&self.shared)?.export(output, options, report)
     }
 
     /// Kills every process, reaps them and removes all that was made for it. In any state, and twice too.

@@ -1,6 +1,6 @@
 //! Compressed archives, told apart by their first bytes and read as a stream.
 
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read, Write};
 
 /// How an archive is compressed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -63,6 +63,53 @@ pub fn reader<'r>(compression: Compression, input: impl BufRead + Send + 'r) -> 
         Compression::Bzip2 => Box::new(bzip2::bufread::MultiBzDecoder::new(input)),
         Compression::Lz4 => Box::new(Lz4(lz4_flex::frame::FrameDecoder::new(input))),
     })
+}
+
+/// What compresses an archive on its way out.
+pub enum Encoder<W: Write> {
+    Plain(W),
+    Gzip(flate2::write::GzEncoder<W>),
+    Zstd(zstd::Encoder<'static, W>),
+}
+
+impl<W: Write> Encoder<W> {
+    /// Whether archives are written so.
+    pub fn knows(compression: Compression) -> bool {
+        matches!(compression, Compression::None | Compression::Gzip | Compression::Zstd)
+    }
+
+    pub fn new(compression: Compression, out: W) -> io::Result<Self> {
+        Ok(match compression {
+            Compression::None => Self::Plain(out),
+            Compression::Gzip => Self::Gzip(flate2::write::GzEncoder::new(out, flate2::Compression::default())),
+            Compression::Zstd => Self::Zstd(zstd::Encoder::new(out, 3)?),
+            _ => return Err(io::ErrorKind::Unsupported.into()),
+        })
+    }
+
+    /// Writes what is left, and gives back what it wrote to.
+    pub fn finish(self) -> io::Result<W> {
+        match self {
+            Self::Plain(out) => Ok(out),
+            Self::Gzip(encoder) => encoder.finish(),
+            Self::Zstd(encoder) => encoder.finish(),
+        }
+    }
+}
+
+impl<W: Write> Write for Encoder<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(out) => out.write(bytes),
+            Self::Gzip(encoder) => encoder.write(bytes),
+            Self::Zstd(encoder) => encoder.write(bytes),
+        }
+    }
+
+    /// What is half a block of a compressed stream stays: it would compress worse in two.
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// gzip members one after another, until the input's end or the zeros that tapes and some mirrors pad with. The frame

@@ -5,6 +5,7 @@
 //! fewer calls: an archive mostly stays in one directory, whose descriptor is at hand here. open(2), path_resolution(7).
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 
 use rustix::fs::{self, Mode, OFlags};
 use rustix::io::Errno;
@@ -16,9 +17,13 @@ const PATH_FLAGS: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::N
 
 type Make<'m> = &'m mut dyn FnMut(BorrowedFd, &[u8], usize) -> Result<bool, Errno>;
 
+/// Opens what we may not: a running container's PID 1 does that for files that its root may open and we may not.
+pub type Opener = Arc<dyn Fn(BorrowedFd<'_>, &[u8], OFlags) -> Result<OwnedFd, Errno> + Send + Sync>;
+
 pub struct Dirs {
     root: OwnedFd,
     levels: Vec<Level>,
+    opener: Option<Opener>,
 }
 
 struct Level {
@@ -39,7 +44,18 @@ pub enum Stop {
 
 impl Dirs {
     pub fn new(root: OwnedFd) -> Self {
-        Self { root, levels: Vec::new() }
+        Self { root, levels: Vec::new(), opener: None }
+    }
+
+    /// Asks `opener` for what may not be opened.
+    pub fn with_opener(mut self, opener: Option<Opener>) -> Self {
+        self.opener = opener;
+        self
+    }
+
+    /// Whom it asks.
+    pub fn opener(&self) -> Option<Opener> {
+        self.opener.clone()
     }
 
     /// The directory `path` (as [`super::entry::Entry::path`]).
@@ -84,12 +100,12 @@ impl Dirs {
         let depth = self.levels.len();
         self.reopen(depth)?;
         let parent = self.at(depth);
-        let fd = match fs::openat(parent, name, PATH_FLAGS, Mode::empty()) {
+        let fd = match self.open(parent, name) {
             Err(Errno::NOENT) => {
                 if !make(parent, name, end).map_err(Stop::System)? {
                     return Err(Stop::Missing(end));
                 }
-                fs::openat(parent, name, PATH_FLAGS, Mode::empty())
+                self.open(parent, name)
             }
             answer => answer,
         };
@@ -116,10 +132,14 @@ impl Dirs {
                 Some(fd) => OwnedFd::as_fd(fd),
                 None => self.at(start),
             };
-            fd = Some(fs::openat(parent, level.name.as_slice(), PATH_FLAGS, Mode::empty()).map_err(Stop::System)?);
+            fd = Some(self.open(parent, &level.name).map_err(Stop::System)?);
         }
         self.levels[depth - 1].fd = fd;
         Ok(())
+    }
+
+    fn open(&self, parent: BorrowedFd<'_>, name: &[u8]) -> Result<OwnedFd, Errno> {
+        open(self.opener.as_ref(), parent, name, PATH_FLAGS)
     }
 
     fn at(&self, depth: usize) -> BorrowedFd<'_> {
@@ -127,5 +147,13 @@ impl Dirs {
             Some(fd) => fd.as_fd(),
             None => self.root.as_fd(),
         }
+    }
+}
+
+/// openat(2) without links; what may not be opened, `opener` is asked for.
+pub fn open(opener: Option<&Opener>, parent: BorrowedFd<'_>, name: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
+    match (fs::openat(parent, name, flags, Mode::empty()), opener) {
+        (Err(Errno::ACCESS | Errno::PERM), Some(opener)) => opener(parent, name, flags),
+        (answer, _) => answer,
     }
 }

@@ -4,21 +4,23 @@
 //! machine (device and inode numbers, names of users, access times) is in it. What the unpacker could not give a file, it
 //! noted, and here it comes back.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
 use std::io::{self, BufReader, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 
-use rustix::fs::{self, AtFlags, Dir, FileType, Mode, OFlags, SeekFrom, Stat};
+use rustix::fs::{self, AtFlags, Dir, FileType, OFlags, SeekFrom, Stat};
 use rustix::io::Errno;
 
 use super::archive::Archive;
-use super::dirs::{Dirs, Stop};
+use super::dirs::{Dirs, Opener, Stop, open};
 use super::entry::{Entry, Extent, Kind, split};
 use super::fault::{Fault, Outcome};
 use super::limits::Limits;
-use super::unpack::OWNER_XATTR;
+use super::lower::Lower;
+use super::unpack::{OWNER_XATTR, narrowed};
 use super::whiteout::{OPAQUE_XATTR, is_whiteout};
 use super::write;
 use crate::{Error, Result};
@@ -61,7 +63,16 @@ impl Export<'_> {
         })
     }
 
-    pub(super) fn write(mut self, root: OwnedFd, out: &mut dyn Write) -> Outcome<u64> {
+    pub(super) fn write(self, root: OwnedFd, out: &mut dyn Write) -> Outcome<u64> {
+        let mut written = self.entries(Special::default(), root, out)?;
+        out.write_all(&write::END).map_err(Fault::write)?;
+        written += write::END.len() as u64;
+        out.flush().map_err(Fault::write)?;
+        Ok(written)
+    }
+
+    /// Writes the entries of an archive, and not its end. Answers how many bytes.
+    pub(super) fn entries(mut self, special: Special<'_>, root: OwnedFd, out: &mut dyn Write) -> Outcome<u64> {
         let mut kept = BTreeMap::new();
         for file in std::mem::take(&mut self.kept) {
             read_kept(file, &mut kept)?;
@@ -69,7 +80,8 @@ impl Export<'_> {
         let device = fs::fstat(&root).map_err(|errno| Fault::system("look at", b".", errno))?.st_dev;
         let mut walk = Walk {
             options: self,
-            dirs: Dirs::new(root),
+            dirs: Dirs::new(root).with_opener(special.opener.clone()),
+            special,
             kept,
             device,
             links: HashMap::new(),
@@ -79,14 +91,32 @@ impl Export<'_> {
             written: 0,
         };
         walk.tree()?;
-        walk.put(&write::END)?;
-        walk.out.flush().map_err(|error| unwritten(&error))?;
         Ok(walk.written)
     }
 }
 
-struct Walk<'w, 'e> {
+/// What only some of our own exports need: those of running containers, of differences and of builds.
+#[derive(Default)]
+pub(super) struct Special<'s> {
+    /// The name in the archive of what the tree has under this one; `None` leaves it out, with all that is below it.
+    pub names: Option<&'s dyn Fn(&[u8]) -> Outcome<Option<Vec<u8>>>>,
+    /// Whether the mark of this opaque directory says anything.
+    pub is_opaque: Option<&'s dyn Fn(&[u8]) -> bool>,
+    /// What is below. Files have their owners from there where the map has none for them.
+    pub lower: Option<&'s RefCell<Lower>>,
+    /// Of these directories (as they are called in the archive) the one below counts and not the tree's own.
+    pub from_below: Option<&'s dyn Fn(&[u8]) -> bool>,
+    /// The container's own files: what was kept for the image's says nothing of them.
+    pub changed: Option<&'s RefCell<Dirs>>,
+    /// Opens what we may not.
+    pub opener: Option<Opener>,
+    /// Our own attributes are not believed: someone who is not the image's root may have written them.
+    pub doubts_owners: bool,
+}
+
+struct Walk<'w, 'e, 's> {
     options: Export<'e>,
+    special: Special<'s>,
     dirs: Dirs,
     kept: BTreeMap<Vec<u8>, Entry>,
     device: u64,
@@ -103,7 +133,7 @@ struct First {
     owner: (u32, u32, u32),
 }
 
-impl Walk<'_, '_> {
+impl Walk<'_, '_, '_> {
     /// Depth first, each directory before what is in it; without recursion, since a tree may be deeper than a stack.
     fn tree(&mut self) -> Outcome<()> {
         let mut todo = vec![Vec::new()];
@@ -126,10 +156,17 @@ impl Walk<'_, '_> {
 
     /// Writes what `path` names; true for a directory whose content belongs in the archive too.
     fn entry(&mut self, path: &[u8]) -> Outcome<bool> {
+        let shown = match self.special.names {
+            Some(names) => match names(path)? {
+                Some(shown) => shown,
+                None => return Ok(false),
+            },
+            None => path.to_vec(),
+        };
         let (above, name) = split(path);
         let name = if name.is_empty() { b"." } else { name };
         let parent = self.dirs.enter(above).map_err(|stop| stopped(path, stop))?;
-        let stat = match fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW) {
+        let stat = match look(self.special.opener.as_ref(), parent, name) {
             Ok(stat) => stat,
             // Gone since the directory was read, or never there: what was kept.
             Err(Errno::NOENT) => return self.kept_entry(path).map(|()| false),
@@ -137,11 +174,12 @@ impl Walk<'_, '_> {
         };
         if is_whiteout(&stat) {
             if self.options.is_layer {
-                let hidden = [b".wh.", name].concat();
-                let path = if above.is_empty() { hidden } else { [above, b"/", &hidden].concat() };
-                self.put_header(&Entry::new(&path, Kind::File, 0))?;
+                self.put_header(&Entry::new(&whiteout(&shown), Kind::File, 0))?;
             }
             return Ok(false);
+        }
+        if self.options.is_layer && split(&shown).1.starts_with(b".wh.") {
+            return Err(Fault::bad(&shown, "in a layer a name that begins with .wh. removes a file"));
         }
         let kind = match FileType::from_raw_mode(stat.st_mode) {
             FileType::RegularFile => Kind::File,
@@ -153,17 +191,10 @@ impl Walk<'_, '_> {
             // A socket is of its process.
             _ => return Ok(false),
         };
-        let mut entry = Entry::new(path, kind, stat.st_mode & 0o7777);
-        let inside = self.options.inside.unwrap_or(&own_is_root);
-        let outside = |id: u32| Fault::bad(path, format!("its owner {id} is not one of the image's"));
-        entry.uid = inside(Id::User(stat.st_uid)).ok_or_else(|| outside(stat.st_uid))?;
-        entry.gid = inside(Id::Group(stat.st_gid)).ok_or_else(|| outside(stat.st_gid))?;
+        let mut entry = Entry::new(&shown, kind, stat.st_mode & 0o7777);
+        (entry.uid, entry.gid) = owners(&self.options, &self.special, self.device, path, &stat)?;
         entry.mtime = (stat.st_mtime, stat.st_mtime_nsec as u32);
-        if let Some(latest) = self.options.latest
-            && entry.mtime >= (latest, 0)
-        {
-            entry.mtime = (latest, 0);
-        }
+        clamp(&mut entry, self.options.latest);
         if kind != Kind::Directory
             && let Some(first) = self.links.get(&(stat.st_dev, stat.st_ino))
         {
@@ -175,37 +206,50 @@ impl Walk<'_, '_> {
         }
         match kind {
             Kind::Symlink => {
-                let target = fs::readlinkat(parent, name, Vec::new()).map_err(|e| Fault::system("read", path, e))?;
-                entry.link = target.into_bytes();
+                entry.link = read_link(self.special.opener.as_ref(), parent, name)
+                    .map_err(|errno| Fault::system("read", path, errno))?;
             }
             Kind::Char | Kind::Block => entry.device = (fs::major(stat.st_rdev), fs::minor(stat.st_rdev)),
             _ => {}
         }
         if !matches!(kind, Kind::File | Kind::Directory) {
-            self.restore(&mut entry);
+            self.restore(path, &mut entry);
             self.first_of_links(&stat, &entry);
             self.put_header(&entry)?;
             return Ok(false);
         }
 
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let fd = fs::openat(parent, name, flags, Mode::empty()).map_err(|errno| Fault::system("open", path, errno))?;
+        let fd = match open(self.special.opener.as_ref(), parent, name, flags) {
+            Ok(fd) => fd,
+            // Gone, or something else, since it was looked at.
+            Err(Errno::NOENT | Errno::LOOP) => return Ok(false),
+            Err(errno) => return Err(Fault::system("open", path, errno)),
+        };
         // Between the look and the opening a running program may have put something else there.
         let opened = fs::fstat(&fd).map_err(|errno| Fault::system("look at", path, errno))?;
         if FileType::from_raw_mode(opened.st_mode) != FileType::from_raw_mode(stat.st_mode) {
             return Ok(false);
         }
-        let is_opaque = attributes(fd.as_fd(), &mut entry)?;
-        self.restore(&mut entry);
+        let is_opaque = attributes(fd.as_fd(), &mut entry, !self.special.doubts_owners)?;
+        self.restore(path, &mut entry);
         if kind == Kind::File {
             self.first_of_links(&opened, &entry);
             self.file(&fd, &opened, entry)?;
             return Ok(false);
         }
+        if self.special.from_below.is_some_and(|is_below| is_below(&shown))
+            && let Some(lower) = self.special.lower
+            && let Some(below) = lower.borrow_mut().directory(&shown)?
+        {
+            entry = below;
+            clamp(&mut entry, self.options.latest);
+        }
         self.put_header(&entry)?;
-        if is_opaque && self.options.is_layer {
-            let path = if path.is_empty() { b".wh..wh..opq".to_vec() } else { [path, b"/.wh..wh..opq"].concat() };
-            self.put_header(&Entry::new(&path, Kind::File, 0))?;
+        if is_opaque && self.options.is_layer && self.special.is_opaque.is_none_or(|is_opaque| is_opaque(path)) {
+            let mark =
+                if shown.is_empty() { b".wh..wh..opq".to_vec() } else { [&shown[..], b"/.wh..wh..opq"].concat() };
+            self.put_header(&Entry::new(&mark, Kind::File, 0))?;
         }
         Ok(!self.options.one_file_system || stat.st_dev == self.device)
     }
@@ -237,7 +281,7 @@ impl Walk<'_, '_> {
                     self.buffer[..most].fill(0);
                     length = most;
                 }
-                self.out.write_all(&self.buffer[..length]).map_err(|error| unwritten(&error))?;
+                self.out.write_all(&self.buffer[..length]).map_err(Fault::write)?;
                 self.written += length as u64;
                 offset += length as u64;
             }
@@ -257,9 +301,10 @@ impl Walk<'_, '_> {
     }
 
     /// Gives back what the file could not have.
-    fn restore(&self, entry: &mut Entry) {
-        if let Some(kept) = self.kept.get(&entry.path)
+    fn restore(&self, path: &[u8], entry: &mut Entry) {
+        if let Some(kept) = self.kept.get(path)
             && kept.kind == entry.kind
+            && !self.special.changed.is_some_and(|changed| has(&mut changed.borrow_mut(), path))
         {
             entry.uid = kept.uid;
             entry.gid = kept.gid;
@@ -282,7 +327,7 @@ impl Walk<'_, '_> {
         let mut names = BTreeSet::new();
         // The one that is entered is only a place (O_PATH).
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let directory = fs::openat(directory, ".", flags, Mode::empty()).map_err(failed)?;
+        let directory = open(self.special.opener.as_ref(), directory, b".", flags).map_err(failed)?;
         for entry in Dir::new(directory).map_err(failed)? {
             let entry = entry.map_err(failed)?;
             if !matches!(entry.file_name().to_bytes(), b"." | b"..") {
@@ -301,18 +346,86 @@ impl Walk<'_, '_> {
     fn put_header(&mut self, entry: &Entry) -> Outcome<()> {
         self.header.clear();
         write::header(entry, &mut self.header);
-        self.out.write_all(&self.header).map_err(|error| unwritten(&error))?;
+        self.out.write_all(&self.header).map_err(Fault::write)?;
         self.written += self.header.len() as u64;
         Ok(())
     }
 
     fn put(&mut self, bytes: &[u8]) -> Outcome<()> {
         self.written += bytes.len() as u64;
-        self.out.write_all(bytes).map_err(|error| unwritten(&error))
+        self.out.write_all(bytes).map_err(Fault::write)
     }
 }
 
-fn own_is_root(id: Id) -> Option<u32> {
+fn clamp(entry: &mut Entry, latest: Option<i64>) {
+    if let Some(latest) = latest
+        && entry.mtime >= (latest, 0)
+    {
+        entry.mtime = (latest, 0);
+    }
+}
+
+/// A file's owners as they are inside.
+fn owners(options: &Export<'_>, special: &Special<'_>, device: u64, path: &[u8], stat: &Stat) -> Outcome<(u32, u32)> {
+    let inside = options.inside.unwrap_or(&own_is_root);
+    let (uid, gid) = (inside(Id::User(stat.st_uid)), inside(Id::Group(stat.st_gid)));
+    if let (Some(uid), Some(gid)) = (uid, gid) {
+        return Ok((uid, gid));
+    }
+    // An owner whom the container has no number for is still the image's. What others mounted there is root's.
+    if let Some(lower) = special.lower
+        && let Some(found) = lower.borrow_mut().find(path)?
+    {
+        let below = |id| own_is_root(id).unwrap_or(0);
+        let (below_uid, below_gid) = (below(Id::User(found.stat.st_uid)), below(Id::Group(found.stat.st_gid)));
+        return Ok((uid.unwrap_or(below_uid), gid.unwrap_or(below_gid)));
+    }
+    if stat.st_dev != device {
+        return Ok((uid.unwrap_or(0), gid.unwrap_or(0)));
+    }
+    let outside = if uid.is_none() { stat.st_uid } else { stat.st_gid };
+    Err(Fault::bad(path, format!("its owner {outside} is not one of the image's")))
+}
+
+/// fstatat(2); `opener` gets at what is in a directory that we may not search.
+pub(super) fn look(opener: Option<&Opener>, parent: BorrowedFd, name: &[u8]) -> std::result::Result<Stat, Errno> {
+    match (fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW), opener) {
+        (Err(Errno::ACCESS), Some(opener)) => fs::fstat(opener(parent, name, PLACE)?),
+        (answer, _) => answer,
+    }
+}
+
+/// readlinkat(2), likewise.
+pub(super) fn read_link(
+    opener: Option<&Opener>,
+    parent: BorrowedFd,
+    name: &[u8],
+) -> std::result::Result<Vec<u8>, Errno> {
+    let target = match (fs::readlinkat(parent, name, Vec::new()), opener) {
+        (Err(Errno::ACCESS), Some(opener)) => fs::readlinkat(opener(parent, name, PLACE)?, "", Vec::new()),
+        (answer, _) => answer,
+    };
+    target.map(std::ffi::CString::into_bytes)
+}
+
+const PLACE: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+
+/// The name that removes `path` from the layers below.
+fn whiteout(path: &[u8]) -> Vec<u8> {
+    match split(path) {
+        (b"", name) => [b".wh.", name].concat(),
+        (above, name) => [above, b"/.wh.", name].concat(),
+    }
+}
+
+/// Whether there is anything under this name.
+fn has(tree: &mut Dirs, path: &[u8]) -> bool {
+    let (above, name) = split(path);
+    let opener = tree.opener();
+    tree.enter(above).is_ok_and(|parent| look(opener.as_ref(), parent, name).is_ok())
+}
+
+pub(super) fn own_is_root(id: Id) -> Option<u32> {
     let (id, own) = match id {
         Id::User(uid) => (uid, rustix::process::geteuid().as_raw()),
         Id::Group(gid) => (gid, rustix::process::getegid().as_raw()),
@@ -320,8 +433,9 @@ fn own_is_root(id: Id) -> Option<u32> {
     Some(if id == own && !rustix::process::geteuid().is_root() { 0 } else { id })
 }
 
-/// Reads the attributes into `entry`, ours being taken for what they say. True for an opaque directory.
-fn attributes(fd: BorrowedFd, entry: &mut Entry) -> Outcome<bool> {
+/// Reads the attributes into `entry`; ours are taken for what they say, or left out where they are not believed. True for an
+/// opaque directory.
+pub(super) fn attributes(fd: BorrowedFd, entry: &mut Entry, believes: bool) -> Outcome<bool> {
     let failed = |errno| Fault::system("read the attributes of", &entry.path, errno);
     let mut is_opaque = false;
     let mut list = vec![0; 0];
@@ -349,8 +463,12 @@ fn attributes(fd: BorrowedFd, entry: &mut Entry) -> Outcome<bool> {
     }
     for (name, value) in found {
         if name == OWNER_XATTR.as_bytes() {
-            if let Some((uid, gid, mode)) = owner(&value) {
-                (entry.uid, entry.gid, entry.mode) = (uid, gid, mode);
+            if let Some((uid, gid, mode)) = owner(&value).filter(|_| believes) {
+                (entry.uid, entry.gid) = (uid, gid);
+                // Unless someone has given it another mode since.
+                if [mode, narrowed(entry.kind, mode)].contains(&entry.mode) {
+                    entry.mode = mode;
+                }
             }
         } else if name == OPAQUE_XATTR.as_bytes() {
             is_opaque = true;
@@ -407,14 +525,6 @@ fn stopped(path: &[u8], stop: Stop) -> Fault {
         Stop::Missing(_) => Fault::system("open", path, Errno::NOENT),
         Stop::NotDirectory(_) => Fault::system("open", path, Errno::NOTDIR),
     }
-}
-
-fn unwritten(error: &io::Error) -> Fault {
-    if error.get_ref().is_some_and(|inner| inner.is::<Fault>()) {
-        // Whoever writes is told to stop there, too.
-        return Fault::Cancelled;
-    }
-    Fault::System { step: "write", object: String::new(), errno: errno_of(error).raw_os_error() }
 }
 
 fn errno_of(error: &io::Error) -> Errno {

@@ -48,6 +48,37 @@ impl Fault {
         }
     }
 
+    /// What a failed write of an archive means; as [`Fault::read`].
+    pub fn write(error: io::Error) -> Self {
+        match error.downcast::<Self>() {
+            Ok(fault) => fault,
+            Err(error) => {
+                let errno = error.raw_os_error().unwrap_or(libc::EIO);
+                Self::System { step: "write", object: String::new(), errno }
+            }
+        }
+    }
+
+    /// The sentence for the user where an archive of `what` is written to `place`.
+    pub fn into_packing_error(self, what: &str, place: &str) -> Error {
+        match self {
+            Self::Bad { entry, why } => {
+                let object = if entry.is_empty() { what.into() } else { format!("{what}, entry {entry}") };
+                Error::new(ErrorCode::BadImage, "pack", object, libc::EINVAL, why)
+            }
+            Self::System { step: "write", object, errno } if object.is_empty() => {
+                let error = Error::system("write", place, errno);
+                if matches!(errno, libc::ENOSPC | libc::EDQUOT) { error.mend("free space there") } else { error }
+            }
+            Self::System { step, object, errno } if object.is_empty() => Error::system(step, what, errno),
+            Self::System { step, object, errno } => Error::system(step, format!("{what}, entry {object}"), errno),
+            Self::Cancelled => {
+                Error::new(ErrorCode::Interrupted, "pack", what, libc::EINTR, "cancelled; nothing of it is left")
+            }
+            fault => fault.into_error(what),
+        }
+    }
+
     pub fn cut_off(entry: &[u8]) -> Self {
         Self::bad(entry, "the archive is cut off in the middle")
     }

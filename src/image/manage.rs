@@ -14,7 +14,7 @@ use rustix::io::Errno;
 use super::config::ImageConfig;
 use super::digest::Digest;
 use super::remove;
-use super::source::{Known, Record};
+use super::source::{Known, Loaded, Record};
 use super::store::{Store, try_lock};
 use crate::{Error, ErrorCode, Result};
 
@@ -164,9 +164,12 @@ impl Store {
     }
 
     pub(super) fn known(&self, name: &str) -> Result<Known> {
-        self.named(name.as_ref())?.ok_or_else(|| {
-            Error::new(ErrorCode::NotFound, "find the image", name, libc::ENOENT, "there is no such image in the store")
-        })
+        self.named(name.as_ref())?.ok_or_else(|| not_here(name))
+    }
+
+    /// The image of this digest in hexadecimal digits, in use; errors call it `name`.
+    pub(super) fn known_digest(&self, digest: &str, name: &str) -> Result<Loaded> {
+        self.load(digest)?.ok_or_else(|| not_here(name))
     }
 
     fn image(&self, digest: &str, record: Record, names: &BTreeMap<String, Vec<String>>) -> Image {
@@ -271,6 +274,10 @@ impl Store {
         }
         Ok(bytes)
     }
+}
+
+fn not_here(name: &str) -> Error {
+    Error::new(ErrorCode::NotFound, "find the image", name, libc::ENOENT, "there is no such image in the store")
 }
 
 /// Where a name is kept.

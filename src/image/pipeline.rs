@@ -25,17 +25,17 @@ const PIECE: usize = 1 << 20;
 const PIECES: usize = 4;
 
 /// How often the caller hears of progress.
-pub(super) const REPORT_EVERY: Duration = Duration::from_millis(100);
+const REPORT_EVERY: Duration = Duration::from_millis(100);
 
-/// How far an import is.
+/// How far an import is, or an export.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Progress {
-    /// Bytes of the archive read so far, as it is (compressed).
+    /// Bytes of the archive read or written so far, as it is (compressed).
     pub bytes: u64,
-    /// Bytes that it has; 0 where that can't be known (a pipe).
+    /// Bytes that it has; 0 where that can't be known (a pipe, an export).
     pub total: u64,
-    /// Entries unpacked so far.
+    /// Entries unpacked or packed so far.
     pub entries: u64,
 }
 
@@ -51,6 +51,30 @@ pub struct Counters {
 }
 
 impl Counters {
+    pub fn new(total: u64) -> Self {
+        Self { total, read: AtomicU64::new(0), entries: AtomicU64::new(0), stop: AtomicBool::new(false) }
+    }
+
+    /// More bytes.
+    pub fn count(&self, bytes: usize) {
+        self.read.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// More bytes, but never more than there are.
+    pub fn count_up_to_total(&self, bytes: u64) {
+        let most = self.total.saturating_sub(self.bytes());
+        self.read.fetch_add(bytes.min(most), Ordering::Relaxed);
+    }
+
+    pub fn bytes(&self) -> u64 {
+        self.read.load(Ordering::Relaxed)
+    }
+
+    /// Fails once the caller wants no more.
+    pub fn check(&self) -> io::Result<()> {
+        if self.stop.load(Ordering::Relaxed) { Err(io::Error::other(Fault::Cancelled)) } else { Ok(()) }
+    }
+
     /// One more entry.
     pub fn entry(&self) {
         self.entries.fetch_add(1, Ordering::Relaxed);
@@ -87,12 +111,7 @@ pub fn run<T: Send>(
     report: Report<'_>,
     work: impl FnOnce(&mut Stream<'_>, &Counters, bool) -> Outcome<T> + Send,
 ) -> Outcome<Passed<T>> {
-    let counters = Counters {
-        total: source.total,
-        read: AtomicU64::new(0),
-        entries: AtomicU64::new(0),
-        stop: AtomicBool::new(false),
-    };
+    let counters = Counters::new(source.total);
     let (pieces, taken) = sync_channel(PIECES);
     let (back, recycled) = channel();
     let (done, finished) = sync_channel::<()>(1);
@@ -117,6 +136,29 @@ pub fn run<T: Send>(
             return Err(Fault::Cancelled);
         }
         Ok(Passed { value, digest, blob_digest, compression })
+    })
+}
+
+/// Runs `work` on a thread of its own, while the caller's reports of what it counts.
+pub fn watch<T: Send>(counters: &Counters, report: Report<'_>, work: impl FnOnce() -> Outcome<T> + Send) -> Outcome<T> {
+    let (done, finished) = sync_channel::<()>(1);
+    thread::scope(|scope| {
+        let worker = spawn(scope, "ctr-pack", move || {
+            let answer = work();
+            let _ = done.send(());
+            answer
+        })?;
+        while finished.recv_timeout(REPORT_EVERY) == Err(RecvTimeoutError::Timeout) {
+            if !report(counters.progress()) {
+                counters.stop.store(true, Ordering::Relaxed);
+            }
+        }
+        let value = join(worker)?;
+        // The last report, complete.
+        if !report(counters.progress()) {
+            return Err(Fault::Cancelled);
+        }
+        Ok(value)
     })
 }
 
@@ -220,9 +262,7 @@ impl<R: Read> Read for Tap<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let length = loop {
             // Looked at anew after each interruption: see `input::Patient`.
-            if self.counters.stop.load(Ordering::Relaxed) {
-                return Err(io::Error::other(Fault::Cancelled));
-            }
+            self.counters.check()?;
             match self.input.read(buffer) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 answer => break answer?,
@@ -273,9 +313,7 @@ fn unpack<T>(
 impl BufRead for Stream<'_> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         if self.at == self.piece.len() {
-            if self.counters.stop.load(Ordering::Relaxed) {
-                return Err(io::Error::other(Fault::Cancelled));
-            }
+            self.counters.check()?;
             let next = match self.pieces.recv() {
                 Ok(next) => next?,
                 // The reader has sent all and gone.

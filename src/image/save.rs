@@ -12,17 +12,17 @@ use rustix::io::Errno;
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::compress::Compression;
+use super::compress::{Compression, Encoder};
 use super::config::ImageConfig;
 use super::digest::Digest;
 use super::entry::{Entry, Kind};
 use super::export::Export;
 use super::fault::{Fault, Outcome};
-use super::pipeline::Report;
+use super::output::{self, Output, Sink};
+use super::pipeline::{Counters, Report};
 use super::store::{Store, Workspace};
-use super::watch::{Watch, Watched};
 use super::write;
-use crate::{Error, ErrorCode, Result};
+use crate::{Error, Result};
 
 /// Which tools an archive is for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,7 +43,8 @@ pub struct SaveOptions {
     pub compression: Compression,
     /// The name that other tools find it by; its first one here where there is none.
     pub name: Option<String>,
-    /// SOURCE_DATE_EPOCH: when the image says it was made, and the latest time of any file.
+    /// When the image says it was made, and the latest time of any file, in seconds since 1970; where there is none, the
+    /// variable SOURCE_DATE_EPOCH counts.
     pub epoch: Option<i64>,
 }
 
@@ -56,15 +57,20 @@ struct Blob {
     diff_id: Digest,
 }
 
-impl Store {
-    /// Writes the image of this name or digest to `out`.
-    pub fn save(&self, image: &str, out: &mut dyn Write, options: &SaveOptions) -> Result<()> {
-        self.save_with(image, out, options, &mut |_| true)
-    }
+/// How layers are packed, and who is told.
+#[derive(Clone, Copy)]
+struct Packing<'p> {
+    compression: Compression,
+    latest: Option<i64>,
+    counters: &'p Counters,
+}
 
-    /// As [`Store::save`]; `report` hears of progress some ten times a second, on the calling thread, in bytes of the image's
-    /// files; when it answers false, that is the end ([`ErrorCode::Interrupted`]), and what `out` has got is no archive.
-    pub fn save_with(&self, image: &str, out: &mut dyn Write, options: &SaveOptions, report: Report<'_>) -> Result<()> {
+impl Store {
+    /// Writes the image of this name or digest as an archive. `report` hears of progress in bytes of its files, some ten
+    /// times a second and on the calling thread; when it answers false that is the end
+    /// ([`crate::ErrorCode::Interrupted`]).
+    pub fn save(&self, image: &str, output: Output<'_>, options: &SaveOptions, report: Report<'_>) -> Result<()> {
+        let epoch = output::epoch(options.epoch)?;
         let (_, loaded) = self.known(image)?;
         let name = match &options.name {
             Some(name) => Some(name.clone()),
@@ -77,91 +83,83 @@ impl Store {
             _ => return Err(Error::invalid("save", image, "layers are saved plain, as gzip or as zstd")),
         };
         let workspace = self.workspace()?;
-        let watch = Watch::new(report, loaded.record.size);
-        let cancelled = || Error::new(ErrorCode::Interrupted, "save", image, libc::EINTR, "cancelled");
-        let fault = |fault: Fault| match fault {
-            Fault::Cancelled => cancelled(),
-            fault => fault.into_error(image),
-        };
-        let mut layers = Vec::new();
-        for (number, layer) in loaded.record.real_layers().iter().enumerate() {
-            layers.push(self.pack(&workspace, &format!("blob-{number}"), layer, options, &watch).map_err(fault)?);
-        }
-        let diff_ids: Vec<_> = layers.iter().map(|blob| blob.diff_id.to_string()).collect();
-        let config = config(&loaded.record.config, &diff_ids, options.epoch).to_string();
-        let mut archive = Writer { out: &mut Watched { inner: out, watch: &watch }, time: options.epoch.unwrap_or(0) };
-        let written = match options.format {
-            SaveFormat::Oci => write_oci(&mut archive, layers, media_type, &config, name.as_deref()),
-            SaveFormat::Docker => write_docker(&mut archive, layers, &config, name.as_deref()),
-        };
-        written.and_then(|()| watch.tell()).map_err(|error| match error.downcast::<Fault>() {
-            Ok(_) => cancelled(),
-            Err(error) => Error::io("save", image, &error),
+        let counters = Counters::new(loaded.record.size);
+        let packing = Packing { compression: options.compression, latest: epoch, counters: &counters };
+        Sink::open(output)?.fill(image, &counters, report, |out| {
+            let mut layers = Vec::new();
+            for (number, layer) in loaded.record.real_layers().iter().enumerate() {
+                layers.push(self.pack(&workspace, &format!("blob-{number}"), layer, packing)?);
+            }
+            let diff_ids: Vec<_> = layers.iter().map(|blob| blob.diff_id.to_string()).collect();
+            let config = config(&loaded.record.config, &diff_ids, epoch).to_string();
+            let out = BufWriter::with_capacity(256 << 10, Watched { inner: out, counters: &counters });
+            let mut archive = Archive { out, time: epoch.unwrap_or(0) };
+            match options.format {
+                SaveFormat::Oci => write_oci(&mut archive, layers, media_type, &config, name.as_deref()),
+                SaveFormat::Docker => write_docker(&mut archive, layers, &config, name.as_deref()),
+            }
+            .map_err(Fault::write)
         })
     }
 
     /// One layer's tree as a blob.
-    fn pack(
-        &self,
-        workspace: &Workspace,
-        name: &str,
-        layer: &str,
-        options: &SaveOptions,
-        watch: &Watch<'_>,
-    ) -> Outcome<Blob> {
+    fn pack(&self, workspace: &Workspace, name: &str, layer: &str, packing: Packing<'_>) -> Outcome<Blob> {
         let failed = |errno| Fault::system("pack", layer.as_bytes(), errno);
         let place = self.layer_path(layer);
         let tree = fs::openat(CWD, &place, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
         let kept = File::open(place.with_file_name("kept")).ok();
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         let file = fs::openat(workspace.fd(), name, flags, Mode::RUSR | Mode::WUSR).map_err(failed)?;
-        let before = watch.bytes.get();
+        let counters = packing.counters;
+        let mut packed = 0;
         let mut count = |written| {
-            watch.bytes.set(before + written);
-            watch.entries.set(watch.entries.get() + 1);
+            // The archive has headers, too, so this may come to a little more than the image's size.
+            counters.count_up_to_total(written - packed);
+            packed = written;
+            counters.entry();
             true
         };
         let export = Export {
             is_layer: true,
             kept: kept.into_iter().collect(),
-            latest: options.epoch,
+            latest: packing.latest,
             go_on: Some(&mut count),
             ..Export::default()
         };
-        let watched = |inner| Watched { inner, watch };
 
-        let blob = Hashing::new(BufWriter::with_capacity(256 << 10, File::from(file)));
+        let watched = Watched { inner: File::from(file), counters };
+        let blob = Hashing::new(BufWriter::with_capacity(256 << 10, watched));
         let io = |error: io::Error| match error.downcast::<Fault>() {
             Ok(fault) => fault,
             Err(error) => failed(Errno::from_io_error(&error).unwrap_or(Errno::IO)),
         };
-        let (mut blob, diff_id) = match options.compression {
-            Compression::Gzip => {
-                let encoder = flate2::write::GzEncoder::new(watched(blob), flate2::Compression::default());
-                let mut tar = Hashing::new(encoder);
-                export.write(tree.map_err(failed)?, &mut tar)?;
-                let (encoder, diff_id) = tar.finish();
-                (encoder.finish().map_err(io)?.inner, diff_id)
-            }
-            Compression::Zstd => {
-                let mut tar = Hashing::new(zstd::Encoder::new(watched(blob), 3).map_err(io)?);
-                export.write(tree.map_err(failed)?, &mut tar)?;
-                let (encoder, diff_id) = tar.finish();
-                (encoder.finish().map_err(io)?.inner, diff_id)
-            }
-            _ => {
-                let mut tar = Hashing::new(watched(blob));
-                export.write(tree.map_err(failed)?, &mut tar)?;
-                let (blob, diff_id) = tar.finish();
-                (blob.inner, diff_id)
-            }
-        };
+        let mut tar = Hashing::new(Encoder::new(packing.compression, blob).map_err(io)?);
+        export.write(tree.map_err(failed)?, &mut tar)?;
+        let (encoder, diff_id) = tar.finish();
+        let mut blob = encoder.finish().map_err(io)?;
         blob.flush().map_err(io)?;
         let size = blob.length;
         let (file, digest) = blob.finish();
-        let mut file = file.into_inner().map_err(|error| io(error.into_error()))?;
+        let mut file = file.into_inner().map_err(|error| io(error.into_error()))?.inner;
         file.rewind().map_err(io)?;
         Ok(Blob { file, digest, size, diff_id })
+    }
+}
+
+/// Passes bytes on until the caller wants no more.
+struct Watched<'w, W> {
+    inner: W,
+    counters: &'w Counters,
+}
+
+impl<W: Write> Write for Watched<'_, W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.counters.check()?;
+        self.inner.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
     }
 }
 
@@ -230,7 +228,7 @@ fn config(config: &ImageConfig, diff_ids: &[String], epoch: Option<i64>) -> Valu
 }
 
 fn write_oci(
-    archive: &mut Writer,
+    archive: &mut Archive<impl Write>,
     layers: Vec<Blob>,
     media_type: &str,
     config: &str,
@@ -254,8 +252,7 @@ fn write_oci(
     let index =
         json!({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": [listed]})
             .to_string();
-    let paths = layers.iter().map(|blob| path(blob.digest)).collect();
-    let saved = saved(&path(config_digest), name, paths);
+    let saved = saved(&path(config_digest), name, layers.iter().map(|blob| path(blob.digest)).collect());
 
     archive.directory("blobs")?;
     archive.directory("blobs/sha256")?;
@@ -275,7 +272,12 @@ fn write_oci(
     archive.end()
 }
 
-fn write_docker(archive: &mut Writer, layers: Vec<Blob>, config: &str, name: Option<&str>) -> io::Result<()> {
+fn write_docker(
+    archive: &mut Archive<impl Write>,
+    layers: Vec<Blob>,
+    config: &str,
+    name: Option<&str>,
+) -> io::Result<()> {
     let path = |blob: &Blob| format!("{}/layer.tar", blob.diff_id.hex());
     let config_path = format!("{}.json", Digest::of(config.as_bytes()).hex());
     let saved = saved(&config_path, name, layers.iter().map(path).collect());
@@ -305,12 +307,12 @@ fn saved(config: &str, name: Option<&str>, layers: Vec<String>) -> String {
     json!([{"Config": config, "RepoTags": tag.into_iter().collect::<Vec<String>>(), "Layers": layers}]).to_string()
 }
 
-struct Writer<'w> {
-    out: &'w mut dyn Write,
+struct Archive<W> {
+    out: W,
     time: i64,
 }
 
-impl Writer<'_> {
+impl<W: Write> Archive<W> {
     fn directory(&mut self, path: &str) -> io::Result<()> {
         self.entry(Entry::new(path.as_bytes(), Kind::Directory, 0o755))
     }
@@ -319,7 +321,7 @@ impl Writer<'_> {
         let mut entry = Entry::new(path.as_bytes(), Kind::File, 0o644);
         entry.size = size;
         self.entry(entry)?;
-        io::copy(&mut content, self.out)?;
+        io::copy(&mut content, &mut self.out)?;
         self.out.write_all(write::padding(size))
     }
 

@@ -396,11 +396,7 @@ impl Identity {
     /// The mode that a file of `entry` gets. Someone who is not root must stay able to read his files and to change his
     /// directories, and leaves no setuid program where nobody expects one.
     fn mode(&self, entry: &Entry) -> u32 {
-        match (self.is_root, entry.kind) {
-            (true, _) => entry.mode,
-            (false, Kind::Directory) => (entry.mode & 0o1777) | 0o700,
-            (false, _) => (entry.mode & 0o777) | 0o400,
-        }
+        if self.is_root { entry.mode } else { narrowed(entry.kind, entry.mode) }
     }
 
     /// Whether a file that is the user's own says less than the entry does.
@@ -410,6 +406,14 @@ impl Identity {
 
     fn must_chown(&self, entry: &Entry) -> bool {
         (entry.uid, entry.gid) != (self.uid, self.gid)
+    }
+}
+
+/// The mode that a file of an ordinary user's has for this one of the archive.
+pub(super) fn narrowed(kind: Kind, mode: u32) -> u32 {
+    match kind {
+        Kind::Directory => (mode & 0o1777) | 0o700,
+        _ => (mode & 0o777) | 0o400,
     }
 }
 

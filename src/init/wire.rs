@@ -29,6 +29,10 @@ pub const RESULTS: usize = HANDED + 2;
 pub const USER_NAMESPACE: usize = SLOTS - 1;
 /// Where PID 1 has its devpts, by which terminals are opened. Always there, so that a joiner knows it.
 pub const TERMINALS: usize = SLOTS - 2;
+/// Where PID 1 has a copy of its root's mount without what is mounted on it, by which the root is exported.
+pub const ROOT: usize = SLOTS - 3;
+/// Where PID 1 has the directory that takes the changes of its root, where that is an overlay.
+pub const UPPER: usize = SLOTS - 4;
 /// Slot 0 of each request: the channel for its [`Reply`]s.
 pub const STATUS: usize = 0;
 /// Slot 1 of [`SPAWN`]: the container's end of its control socket.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Parts, attach, clone_tree, mount_attr, new_mount, set_attributes};
 use crate::Result;
-use crate::init::wire::PATCH;
+use crate::init::wire::{PATCH, ROOT, UPPER};
 use crate::plan::{Arg, Plan, Slot, c_string, quote};
 use crate::sys::mount::{
     AT_EMPTY_PATH, AT_RECURSIVE, MOUNT_ATTR_IDMAP, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY,
@@ -93,7 +93,15 @@ pub fn idmap(aside: &mut Plan<'_>, path: &Path, sent: Slot, handed: Slot, recurs
 /// Makes the root; the slot of its directory.
 pub fn make(plan: &mut Plan<'_>, root: &Root, parts: &Parts) -> Result<Slot> {
     match root {
-        Root::Overlay(layers) => overlay(plan, layers, parts),
+        Root::Overlay(layers) => {
+            let root = overlay(plan, layers, parts)?;
+            keep_hold(plan, root);
+            let upper = plan.keep_in(UPPER);
+            let name = plan.string(if layers.upper.is_some() { c"d/u" } else { c"u" });
+            let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC;
+            plan.call(libc::SYS_openat, [parts.scratch.into(), name, flags.into()]).out(upper);
+            Ok(root)
+        }
         Root::Direct(source) => {
             let path = source.path().to_string_lossy().into_owned();
             plan.step("use as root", path, "the directory itself is the root", "mount --rbind {} $ROOT");
@@ -101,10 +109,24 @@ pub fn make(plan: &mut Plan<'_>, root: &Root, parts: &Parts) -> Result<Slot> {
             let at = plan.string(c"m");
             plan.call(libc::SYS_mkdirat, [parts.scratch.into(), at, 0o755.into()]);
             attach(plan, slot, parts.scratch.into(), at);
+            keep_hold(plan, slot);
             Ok(slot)
         }
-        Root::Host => host(plan, parts),
+        Root::Host => {
+            keep_hold(plan, parts.scratch);
+            host(plan, parts)
+        }
     }
+}
+
+/// PID 1 keeps a copy of the root's mount from before anything is mounted on it: no mount covers anything there. A directory
+/// of the host's on which other things are mounted can't be had without these (EINVAL), see open_tree(2).
+fn keep_hold(plan: &mut Plan<'_>, root: Slot) {
+    plan.step("keep hold of", "the root", "it can be exported while programs run in it", "");
+    let kept = plan.keep_in(ROOT);
+    let empty = plan.string(c"");
+    let flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH;
+    plan.call(libc::SYS_open_tree, [root.into(), empty, flags.into()]).out(kept).ok(libc::EINVAL);
 }
 
 fn overlay(plan: &mut Plan<'_>, layers: &Layers, parts: &Parts) -> Result<Slot> {

@@ -9,4 +9,5 @@ mod export;
 mod layers;
 mod resolve;
 mod run;
+mod running;
 mod tarballs;

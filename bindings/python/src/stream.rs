@@ -177,41 +177,31 @@ impl Read for Pieces<'_> {
     }
 }
 
-/// A file object that the core writes to.
-pub struct Output {
-    file: Py<PyAny>,
-    /// What `write` raised.
-    raised: Option<PyErr>,
-}
-
-impl Output {
-    /// Writes by `file.write`.
-    pub fn new(file: Py<PyAny>) -> Self {
-        Self { file, raised: None }
+/// Has `work` write to `target`, a path or an object with `write`.
+pub fn export<T: Send>(
+    py: Python<'_>,
+    target: &Bound<'_, PyAny>,
+    mut listener: Listener,
+    work: impl FnOnce(Output<'_>, Report<'_>) -> ctr::Result<T> + Send,
+) -> PyResult<T> {
+    if !target.hasattr("write")? {
+        let path: PathBuf = target.extract::<Bytes>()?.0.into();
+        let answer = py.detach(|| work(Output::Path(&path), &mut |done| listener.hear(done)));
+        return listener.answer(answer.or_raise(py));
     }
-
-    /// What `write` raised, or else `answer`.
-    pub fn answer<T>(self, answer: PyResult<T>) -> PyResult<T> {
-        self.raised.map_or(answer, Err)
-    }
-}
-
-impl Write for Output {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let bytes = &bytes[..bytes.len().min(PIECE)];
-        let written = Python::attach(|py| -> PyResult<usize> {
-            py.check_signals()?;
-            let answer = self.file.call_method1(py, "write", (PyBytes::new(py, bytes),))?;
-            // An object that says nothing has taken all.
-            Ok(answer.extract::<Option<usize>>(py)?.unwrap_or(bytes.len()).min(bytes.len()))
-        });
-        written.map_err(|error| {
-            self.raised = Some(error);
-            io::Error::from_raw_os_error(nix::libc::ECANCELED)
-        })
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
+    let (pieces, taken) = sync_channel(0);
+    let (reply, replied) = channel();
+    let heard = pieces.clone();
+    thread::scope(|scope| {
+        let worker = spawn(scope, || {
+            let (replied, heard) = (replied, heard);
+            work(Output::Writer(Box::new(Sender2(pieces))), &mut |done| {
+                // Whoever does not answer any more wants no more.
+                heard.send(Out::Progress(done)).is_ok() && replied.recv().unwrap_or(false)
+            })
+        })?;
+        let written = write(py, target, taken, &reply, &mut listener);
+        let answer = py.detach(|| worker.join()).unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        listener.answer(written.and_then(|()| answer.or_raise(py)))
+    })
 }

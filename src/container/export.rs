@@ -1,0 +1,103 @@
+//! A running container's files from outside: PID 1 hands over what it holds of its root, and we read it by descriptor.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+
+use super::ids::Inside;
+use super::shared::Shared;
+use super::state::Root;
+use crate::image::{Below, Opener, Running, Store};
+use crate::init::wire::{NONE, ROOT, RUN, UPPER};
+use crate::plan::{Arg, Fd, Header, Plan, Slot, c_string};
+use crate::{Error, ErrorCode, Result};
+
+/// All that the image room needs of it.
+pub fn running(container: &Arc<Shared>) -> Result<Running> {
+    container.check_running()?;
+    let record = &container.record;
+    let (root, upper, below) = match &record.root {
+        Root::Foreign => (open_root(container)?, None, Below::Nothing),
+        Root::Host | Root::Direct => (held(container, ROOT)?, None, Below::Nothing),
+        Root::Directory(path) => {
+            (held(container, ROOT)?, Some(held(container, UPPER)?), Below::Directory(path.clone()))
+        }
+        Root::Image { store, digest } => {
+            let below = Below::Image(Store::open(Some(store))?, digest.clone());
+            (held(container, ROOT)?, Some(held(container, UPPER)?), below)
+        }
+    };
+    let ids = Inside::of(container.pid)?;
+    if !container.lives() {
+        // The maps may be those of another process that has its pid now.
+        return Err(container.gone());
+    }
+    let name = if record.name.is_empty() { &record.image } else { &record.name };
+    Ok(Running {
+        name: name.clone(),
+        root,
+        upper,
+        below,
+        inside: Box::new(move |id| ids.map(id)),
+        // Host's root may read everything; anyone else may less than the container's root, who is he.
+        opener: (!nix::unistd::geteuid().is_root()).then(|| opener(container)),
+        has_users: record.exec.many_ids,
+    })
+}
+
+/// What PID 1 holds in this slot: a directory.
+fn held(container: &Shared, slot: usize) -> Result<OwnedFd> {
+    let slot = Slot(slot as u8);
+    hand_over(container, |plan, into| {
+        plan.call(libc::SYS_fcntl, [slot.into(), libc::F_DUPFD_CLOEXEC.into(), 0.into()]).out(into);
+    })
+    .map_err(|error| match error.errno() {
+        libc::EBADF => Error::new(
+            ErrorCode::Unsupported,
+            "look into the root of container",
+            &container.record.name,
+            libc::EOPNOTSUPP,
+            "other file systems are mounted in the directory that is its root",
+        ),
+        _ => error,
+    })
+}
+
+fn open_root(container: &Shared) -> Result<OwnedFd> {
+    hand_over(container, |plan, into| {
+        let path = plan.string(c"/");
+        let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC;
+        plan.call(libc::SYS_openat, [libc::AT_FDCWD.into(), path, flags.into()]).out(into);
+    })
+}
+
+fn hand_over(container: &Shared, calls: impl FnOnce(&mut Plan<'_>, Slot)) -> Result<OwnedFd> {
+    let name = &container.record.name;
+    let mut plan = Plan::new();
+    plan.step("look into the root of container", name.clone(), "", "");
+    let slot = plan.slot();
+    calls(&mut plan, slot);
+    let mut header = Header::new(RUN);
+    header.give = [slot.0, NONE, NONE, NONE];
+    let fd = container.run(&header, &plan)?.pop();
+    // Whatever someone who has taken PID 1 over sends: only a directory will do.
+    fd.filter(|fd| nix::sys::stat::fstat(fd).is_ok_and(|stat| stat.st_mode & libc::S_IFMT == libc::S_IFDIR))
+        .ok_or_else(|| Error::system("look into the root of container", name, libc::EPROTO))
+}
+
+/// Has PID 1 open one name in a directory of its own.
+fn opener(container: &Arc<Shared>) -> Opener {
+    let container = Arc::clone(container);
+    Arc::new(move |parent: BorrowedFd<'_>, name: &[u8], flags| {
+        let errno = |error: Error| rustix::io::Errno::from_raw_os_error(error.errno());
+        let mut plan = Plan::new();
+        let parent: Arg = plan.send(Fd::Borrowed(parent.as_fd())).into();
+        plan.step("open", "a file", "", "");
+        let slot = plan.slot();
+        let name = plan.string(c_string("open", name).map_err(errno)?);
+        let flags = flags.bits() as i32 | libc::O_NOFOLLOW | libc::O_CLOEXEC;
+        plan.call(libc::SYS_openat, [parent, name, flags.into()]).out(slot);
+        let mut header = Header::new(RUN);
+        header.give = [slot.0, NONE, NONE, NONE];
+        container.run(&header, &plan).map_err(errno)?.pop().ok_or(rustix::io::Errno::PROTO)
+    })
+}

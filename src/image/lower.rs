@@ -1,0 +1,198 @@
+//! What lies below the changes of a container or a build: an image's layers, or a directory, as overlayfs shows them
+//! together. Only for look-ups of single names; whoever wants the whole tree mounts it.
+
+use std::collections::BTreeSet;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::path::PathBuf;
+
+use rustix::fs::{self, AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat};
+use rustix::io::Errno;
+
+use super::dirs::{Dirs, Stop};
+use super::entry::{Entry, Kind, split};
+use super::export::{attributes, own_is_root};
+use super::fault::{Fault, Outcome};
+use super::whiteout::{OPAQUE_XATTR, is_whiteout};
+
+/// As many links as path_resolution(7) follows.
+const LINKS_MOST: usize = 40;
+
+const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+
+pub struct Lower {
+    /// Highest first.
+    layers: Vec<Dirs>,
+}
+
+/// The layer that shows a name, and what it is there.
+pub struct Found {
+    layer: usize,
+    pub stat: Stat,
+}
+
+impl Found {
+    pub fn is_directory(&self) -> bool {
+        FileType::from_raw_mode(self.stat.st_mode) == FileType::Directory
+    }
+}
+
+impl Lower {
+    /// `layers`, lowest first.
+    pub fn open(layers: &[PathBuf]) -> Outcome<Self> {
+        let open = |path: &PathBuf| {
+            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            let root = fs::openat(CWD, path, flags, Mode::empty());
+            root.map(Dirs::new).map_err(|errno| Fault::system("open", path.as_os_str().as_encoded_bytes(), errno))
+        };
+        Ok(Self { layers: layers.iter().rev().map(open).collect::<Outcome<_>>()? })
+    }
+
+    /// What `path` (as [`Entry::path`]) is.
+    pub fn find(&mut self, path: &[u8]) -> Outcome<Option<Found>> {
+        Ok(self.visible(path)?.into_iter().next())
+    }
+
+    /// The layers in which `path` is seen, highest first; only a directory can be seen in several.
+    fn visible(&mut self, path: &[u8]) -> Outcome<Vec<Found>> {
+        let mut seen = (0..self.layers.len()).collect::<Vec<_>>();
+        let mut end = 0;
+        loop {
+            let mut found = Vec::new();
+            for layer in seen {
+                let Some(stat) = self.look(layer, &path[..end])? else { continue };
+                let here = Found { layer, stat };
+                if is_whiteout(&here.stat) || !here.is_directory() && !found.is_empty() {
+                    break;
+                }
+                let hides = !here.is_directory() || self.is_opaque(layer, &path[..end])?;
+                found.push(here);
+                if hides {
+                    break;
+                }
+            }
+            let is_way = found.first().is_some_and(Found::is_directory);
+            if end == path.len() || !is_way {
+                return Ok(if end == path.len() { found } else { Vec::new() });
+            }
+            seen = found.into_iter().map(|found| found.layer).collect();
+            let start = if end == 0 { 0 } else { end + 1 };
+            end = path[start..].iter().position(|&byte| byte == b'/').map_or(path.len(), |at| start + at);
+        }
+    }
+
+    /// What one layer alone has there.
+    fn look(&mut self, layer: usize, path: &[u8]) -> Outcome<Option<Stat>> {
+        let Some((parent, name)) = self.parent(layer, path)? else { return Ok(None) };
+        match fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => Ok(Some(stat)),
+            Err(Errno::NOENT) => Ok(None),
+            Err(errno) => Err(Fault::system("look at", path, errno)),
+        }
+    }
+
+    fn parent<'p>(&mut self, layer: usize, path: &'p [u8]) -> Outcome<Option<(BorrowedFd<'_>, &'p [u8])>> {
+        let (above, name) = split(path);
+        match self.layers[layer].enter(above) {
+            Ok(parent) => Ok(Some((parent, if name.is_empty() { b"." } else { name }))),
+            Err(Stop::Missing(_) | Stop::NotDirectory(_)) => Ok(None),
+            Err(Stop::System(errno)) => Err(Fault::system("open", path, errno)),
+        }
+    }
+
+    fn is_opaque(&mut self, layer: usize, path: &[u8]) -> Outcome<bool> {
+        let Some(directory) = self.open_in(layer, path, DIRECTORY)? else { return Ok(false) };
+        let mut value = [0; 8];
+        Ok(fs::fgetxattr(directory, OPAQUE_XATTR, &mut value[..]).is_ok_and(|length| value[..length] == *b"y"))
+    }
+
+    fn open_in(&mut self, layer: usize, path: &[u8], flags: OFlags) -> Outcome<Option<OwnedFd>> {
+        let Some((parent, name)) = self.parent(layer, path)? else { return Ok(None) };
+        fs::openat(parent, name, flags, Mode::empty()).map(Some).map_err(|errno| Fault::system("open", path, errno))
+    }
+
+    /// Opens the file or directory `path` for reading.
+    pub fn open_found(&mut self, found: &Found, path: &[u8]) -> Outcome<OwnedFd> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        self.open_in(found.layer, path, flags)?.ok_or_else(|| Fault::system("open", path, Errno::NOENT))
+    }
+
+    /// Where the symbolic link `path` leads.
+    pub fn read_link(&mut self, found: &Found, path: &[u8]) -> Outcome<Vec<u8>> {
+        let failed = |errno| Fault::system("read", path, errno);
+        let (parent, name) = self.parent(found.layer, path)?.ok_or_else(|| failed(Errno::NOENT))?;
+        fs::readlinkat(parent, name, Vec::new()).map(std::ffi::CString::into_bytes).map_err(failed)
+    }
+
+    /// The names in the directory `path`; none where it is no directory.
+    pub fn names(&mut self, path: &[u8]) -> Outcome<BTreeSet<Vec<u8>>> {
+        let failed = |errno| Fault::system("list", path, errno);
+        let (mut names, mut hidden) = (BTreeSet::new(), BTreeSet::new());
+        for found in self.visible(path)? {
+            if !found.is_directory() {
+                continue;
+            }
+            let Some(directory) = self.open_in(found.layer, path, DIRECTORY)? else { continue };
+            for entry in Dir::read_from(&directory).map_err(failed)? {
+                let entry = entry.map_err(failed)?;
+                let name = entry.file_name().to_bytes();
+                if matches!(name, b"." | b"..") || names.contains(name) || hidden.contains(name) {
+                    continue;
+                }
+                let below = if path.is_empty() { name.to_vec() } else { [path, b"/", name].concat() };
+                match self.look(found.layer, &below)? {
+                    Some(stat) if is_whiteout(&stat) => hidden.insert(name.to_vec()),
+                    _ => names.insert(name.to_vec()),
+                };
+            }
+        }
+        Ok(names)
+    }
+
+    /// The directory `path` as an entry of an archive; `None` where it is no directory.
+    pub fn directory(&mut self, path: &[u8]) -> Outcome<Option<Entry>> {
+        let Some(found) = self.find(path)?.filter(Found::is_directory) else { return Ok(None) };
+        let mut entry = Entry::new(path, Kind::Directory, found.stat.st_mode & 0o7777);
+        entry.uid = own_is_root(super::export::Id::User(found.stat.st_uid)).unwrap_or(0);
+        entry.gid = own_is_root(super::export::Id::Group(found.stat.st_gid)).unwrap_or(0);
+        entry.mtime = (found.stat.st_mtime, found.stat.st_mtime_nsec as u32);
+        let directory = self.open_found(&found, path)?;
+        attributes(std::os::fd::AsFd::as_fd(&directory), &mut entry, true)?;
+        Ok(Some(entry))
+    }
+
+    /// `path` with all symbolic links followed, never out of the root; what is not there is taken as it is.
+    pub fn resolve(&mut self, path: &[u8]) -> Outcome<Vec<u8>> {
+        let mut todo: Vec<Vec<u8>> = components(path).rev().collect();
+        let mut real: Vec<u8> = Vec::new();
+        let mut links = 0;
+        while let Some(name) = todo.pop() {
+            if name == b".." {
+                real.truncate(split(&real).0.len());
+                continue;
+            }
+            let next = if real.is_empty() { name } else { [&real[..], b"/", &name].concat() };
+            let link = match self.find(&next)? {
+                Some(found) if FileType::from_raw_mode(found.stat.st_mode) == FileType::Symlink => {
+                    self.read_link(&found, &next)?
+                }
+                _ => {
+                    real = next;
+                    continue;
+                }
+            };
+            links += 1;
+            if links > LINKS_MOST {
+                return Err(Fault::system("follow the links of", path, Errno::LOOP));
+            }
+            if link.starts_with(b"/") {
+                real.clear();
+            }
+            todo.extend(components(&link).rev());
+        }
+        Ok(real)
+    }
+}
+
+fn components(path: &[u8]) -> impl DoubleEndedIterator<Item = Vec<u8>> {
+    path.split(|&byte| byte == b'/').filter(|name| !matches!(*name, b"" | b".")).map(<[u8]>::to_vec)
+}

@@ -1,0 +1,290 @@
+//! The files of running containers: exported, compared with their image, made into new images.
+
+use std::io::Read;
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use ctr::image::{Compression, ExportOptions, Output};
+use ctr::{Config, Container, DirectoryUse, ErrorCode, Mount, Upper};
+use serde_json::json;
+
+use crate::support::*;
+
+fn export_to(c: &Container, path: &Path) {
+    let options = ExportOptions::default();
+    let written = c.export(Output::Path(path), &options, &mut |_| true).unwrap();
+    assert_eq!(written, std::fs::metadata(path).unwrap().len());
+}
+
+fn exported(c: &Container) -> Vec<u8> {
+    let mut reader = {
+        let (reader, writer) = std::io::pipe().unwrap();
+        std::thread::scope(|scope| {
+            let reading = scope.spawn(move || {
+                let (mut reader, mut bytes) = (reader, Vec::new());
+                reader.read_to_end(&mut bytes).unwrap();
+                bytes
+            });
+            c.export(Output::Fd(writer.as_fd()), &ExportOptions::default(), &mut |_| true).unwrap();
+            drop(writer);
+            std::io::Cursor::new(reading.join().unwrap())
+        })
+    };
+    let mut bytes = Vec::new();
+    reader.read_to_end(&mut bytes).unwrap();
+    bytes
+}
+
+/// What GNU tar makes of an archive, as lines.
+fn unpacked(scratch: &Scratch, name: &str, archive: &Path) -> Vec<String> {
+    let place = scratch.path(name);
+    std::fs::create_dir(&place).unwrap();
+    let arguments = ["-xpf".as_ref(), archive.as_os_str(), "--xattrs".as_ref(), "--xattrs-include=*".as_ref()];
+    run("tar", &[&arguments[..], &["--numeric-owner".as_ref(), "-C".as_ref(), place.as_os_str()]].concat());
+    lines(&place)
+}
+
+/// The first three words of the line of this name: name, mode, owner.
+fn line_of<'l>(lines: &'l [String], name: &str) -> Option<Vec<&'l str>> {
+    let line = lines.iter().find(|line| line.split(' ').next() == Some(name))?;
+    Some(line.split(' ').take(3).collect())
+}
+
+fn image_with_everything() -> Vec<u8> {
+    let mut null = header(b"dev/null", b'3', 0);
+    null.set_device_major(1).unwrap();
+    null.set_device_minor(3).unwrap();
+    let mut far = header(b"far", b'0', 1);
+    far.set_uid(200_000);
+    far.set_gid(7);
+    let mut su = header(b"bin/su", b'0', 2);
+    su.set_mode(0o4755);
+    let layer = busybox()
+        .directory("dev", 0o750)
+        .raw(&null, b"")
+        .raw(&far, b"x")
+        .raw(&su, b"su")
+        .hard_link("bin/su2", "bin/su")
+        .directory("proc", 0o555)
+        .file("proc/hidden", b"of the image")
+        .file("old", b"old")
+        .file("gone", b"gone");
+    docker_archive(&[layer.end()], &json!({}))
+}
+
+#[test]
+fn a_running_containers_root_is_a_tarball_with_owners_as_they_are_inside() {
+    let scratch = Scratch::new();
+    let image = scratch.write("a.tar", &image_with_everything());
+    for upper in [Upper::Memory, Upper::Disk] {
+        let mounts = vec![Mount::Tmpfs { target: "/mounted/here".into(), size: None, mode: None }];
+        let c = container(&scratch, &image, Config { upper, mounts, ..Config::default() });
+        sh(
+            &c,
+            "echo new >/new; chown 12:34 /new; chmod 6711 /new; rm /gone; echo more >>/old; mkfifo /fifo; \
+             ln -s nowhere /link; ln /new /new2; echo x >/mounted/here/x; echo y >/tmp/y; mkdir -p /a/b/c; touch /bin/su",
+        );
+        let place = scratch.path(&format!("{upper:?}.tar"));
+        export_to(&c, &place);
+        let lines = unpacked(&scratch, &format!("{upper:?}"), &place);
+        for (name, mode, owner) in [
+            ("new", "106711", "12:34"),
+            ("new2", "106711", "12:34"),
+            ("old", "100644", "0:0"),
+            ("fifo", "10644", "0:0"),
+            ("link", "120777", "0:0"),
+            ("bin/busybox", "100755", "0:0"),
+            // An owner whom the container has no number for is still the image's.
+            ("far", "100644", "200000:7"),
+            ("dev/null", "20644", "0:0"),
+            // What was mounted is not there, what the image has below it is.
+            ("proc/hidden", "100644", "0:0"),
+            ("dev", "40750", "0:0"),
+            ("mounted/here", "40755", "0:0"),
+            ("tmp/y", "100644", "0:0"),
+            ("a/b/c", "40755", "0:0"),
+            ("sys", "40755", "0:0"),
+        ] {
+            assert_eq!(line_of(&lines, name), Some(vec![name, mode, owner]), "{upper:?} {lines:#?}");
+        }
+        for name in ["gone", "mounted/here/x", "dev/zero", "proc/self", "sys/kernel"] {
+            assert_eq!(line_of(&lines, name), None, "{name}");
+        }
+        assert!(std::fs::read_to_string(scratch.path(&format!("{upper:?}/old"))).unwrap() == "oldmore\n");
+        // It goes on running, the same container gives the same bytes, and they are an image again.
+        assert_eq!(exported(&c), std::fs::read(&place).unwrap());
+        let again = container(&scratch, &place, Config::default());
+        assert_eq!(sh(&again, "cat /new /tmp/y; stat -c %u:%g:%a /new"), "new\ny\n12:34:6711");
+        let joined = Container::join_in(&scratch.path("state"), c.name()).unwrap();
+        assert_eq!(exported(&joined), std::fs::read(&place).unwrap());
+    }
+}
+
+#[test]
+fn directories_and_the_host_are_exported_too() {
+    let scratch = Scratch::new();
+    let root = tree(&scratch.store().resolve(scratch.write("a.tar", &busybox().end()).as_os_str()).unwrap());
+    for directory in [DirectoryUse::Lower, DirectoryUse::Direct] {
+        let c = container(&scratch, &root, Config { directory, ..Config::default() });
+        sh(&c, "echo x >/root-file; chown 5:6 /root-file");
+        let place = scratch.path(&format!("{directory:?}.tar"));
+        export_to(&c, &place);
+        let lines = unpacked(&scratch, &format!("{directory:?}"), &place);
+        assert_eq!(line_of(&lines, "root-file"), Some(vec!["root-file", "100644", "5:6"]));
+        assert_eq!(line_of(&lines, "bin/busybox"), Some(vec!["bin/busybox", "100755", "0:0"]));
+    }
+    let c = container(&scratch, "host".as_ref(), Config::default());
+    sh(&c, "echo x >/root/mine; mkdir /usr/mine 2>/dev/null || true");
+    export_to(&c, &scratch.path("host.tar"));
+    let lines = unpacked(&scratch, "host", &scratch.path("host.tar"));
+    assert!(line_of(&lines, "root/mine").is_some());
+    assert!(lines.iter().all(|line| !line.starts_with("usr/")), "the machine's programs are mounted");
+}
+
+#[test]
+fn an_export_is_compressed_and_of_the_age_that_was_asked_for() {
+    let scratch = Scratch::new();
+    let image = scratch.write("a.tar", &busybox().end());
+    let c = container(&scratch, &image, Config::default());
+    sh(&c, "echo x >/x");
+    for compression in [Compression::None, Compression::Gzip, Compression::Zstd] {
+        let options = ExportOptions { compression, epoch: Some(1_600_000_000) };
+        let place = scratch.path(&format!("{compression:?}"));
+        c.export(Output::Path(&place), &options, &mut |_| true).unwrap();
+        assert_eq!(Compression::of(&std::fs::read(&place).unwrap()), compression);
+        let lines = unpacked(&scratch, &format!("{compression:?}-tree"), &place);
+        assert!(lines.iter().all(|line| !line.contains(" 17")), "something is younger: {lines:#?}");
+    }
+    let options = ExportOptions { compression: Compression::Lz4, epoch: None };
+    let error = c.export(Output::Path(&scratch.path("lz4")), &options, &mut |_| true).unwrap_err();
+    assert_eq!(error.code(), ErrorCode::Invalid);
+    assert!(!scratch.path("lz4").exists());
+}
+
+#[test]
+fn an_export_that_is_stopped_or_can_not_be_written_leaves_nothing() {
+    let scratch = Scratch::new();
+    let image = scratch.write("a.tar", &busybox().end());
+    let c = container(&scratch, &image, Config::default());
+    sh(&c, "dd if=/dev/zero of=/big bs=1M count=64 2>/dev/null");
+    std::fs::create_dir(scratch.path("out")).unwrap();
+    let (reader, writer) = std::io::pipe().unwrap();
+    let mut asked = 0;
+    // So slow that it is sure to be asked.
+    struct Slow;
+    impl std::io::Write for Slow {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            std::thread::sleep(std::time::Duration::from_millis(50));
+            Ok(bytes.len().min(4096))
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let stopped = c.export(Output::Writer(Box::new(Slow)), &ExportOptions::default(), &mut |progress| {
+        asked += 1;
+        assert!(progress.entries > 0);
+        asked < 3
+    });
+    assert_eq!(stopped.unwrap_err().code(), ErrorCode::Interrupted);
+    assert!(asked >= 3);
+    // Nobody reads: EPIPE, and no signal to this process.
+    drop(reader);
+    let error = c.export(Output::Fd(writer.as_fd()), &ExportOptions::default(), &mut |_| true).unwrap_err();
+    assert_eq!(error.errno(), libc::EPIPE, "{error}");
+    std::fs::create_dir(scratch.path("full")).unwrap();
+    let _full = Mounted::tmpfs(&scratch.path("full"), "size=1m");
+    scratch.write("full/x.tar", b"old");
+    let error = c.export(Output::Path(&scratch.path("full/x.tar")), &ExportOptions::default(), &mut |_| true);
+    let error = error.unwrap_err();
+    assert_eq!(error.errno(), libc::ENOSPC);
+    assert!(error.to_string().contains("full/x.tar") && error.to_string().contains("free space"), "{error}");
+    // The older file is as it was.
+    assert_eq!(names(&scratch.path("full")), ["x.tar"]);
+    assert_eq!(std::fs::read(scratch.path("full/x.tar")).unwrap(), b"old");
+    let error = c.export(Output::Path(Path::new("/no/such/x.tar")), &ExportOptions::default(), &mut |_| true);
+    assert!(error.unwrap_err().to_string().contains("/no/such/x.tar"));
+    c.destroy().unwrap();
+    let error = c.export(Output::Path(&scratch.path("out/x.tar")), &ExportOptions::default(), &mut |_| true);
+    assert_eq!(error.unwrap_err().code(), ErrorCode::Destroyed);
+    assert_eq!(names(&scratch.path("out")), [""; 0]);
+}
+
+/// Run by the test below as an ordinary user.
+#[test]
+#[ignore = "only with CTR_TEST_TARBALL"]
+fn export_as_somebody() {
+    let Some(path) = std::env::var_os("CTR_TEST_TARBALL") else { return };
+    let place = std::path::PathBuf::from(std::env::var_os("CTR_TEST_STORE").unwrap());
+    let config =
+        Config { state_dir: Some(place.join("state")), store_dir: Some(place.join("store")), ..Config::default() };
+    let c = Container::create(&path, &config).unwrap();
+    sh(
+        &c,
+        "mkdir -p /closed/in; echo secret >/closed/in/file; ln -s x /closed/link; chmod 000 /closed/in/file /closed/in \
+         /closed; chmod 700 /bin/narrowed; echo x >/new",
+    );
+    c.export(Output::Path(&place.join("out.tar")), &ExportOptions::default(), &mut |_| true).unwrap();
+}
+
+#[test]
+fn an_ordinary_users_container_is_exported_whole_with_the_owners_of_its_image() {
+    let scratch = Scratch::new();
+    let mut su = header(b"bin/su", b'0', 2);
+    su.set_mode(0o4755);
+    su.set_gid(12);
+    let mut narrowed = header(b"bin/narrowed", b'0', 1);
+    narrowed.set_mode(0o4755);
+    narrowed.set_uid(1);
+    let image = scratch.write("a.tar", &busybox().raw(&su, b"su").raw(&narrowed, b"x").end());
+    let place = scratch.path("nobody");
+    std::fs::create_dir(&place).unwrap();
+    std::os::unix::fs::chown(&place, Some(65534), Some(65534)).unwrap();
+    as_nobody("running::export_as_somebody", &image, &place);
+    let lines = unpacked(&scratch, "tree", &place.join("out.tar"));
+    for (name, mode, owner) in [
+        ("closed", "40000", "0:0"),
+        ("closed/in", "40000", "0:0"),
+        ("closed/in/file", "100000", "0:0"),
+        ("closed/link", "120777", "0:0"),
+        ("bin/su", "104755", "0:12"),
+        ("bin/narrowed", "100700", "1:0"),
+        ("new", "100644", "0:0"),
+    ] {
+        assert_eq!(line_of(&lines, name), Some(vec![name, mode, owner]), "{lines:#?}");
+    }
+}
+
+#[test]
+fn an_export_is_not_deceived_by_attributes_that_only_look_like_ours() {
+    let scratch = Scratch::new();
+    let image = scratch.write("a.tar", &busybox().directory("home", 0o1777).end());
+    let c = container(&scratch, &image, Config::default());
+    let config = ctr::ExecConfig { user: Some("1000:1000".into()), ..captured() };
+    let script = "echo x >/home/x; cp /bin/busybox /home/sh";
+    said(&c.exec(["/bin/sh", "-ec", script], &config).unwrap());
+    // busybox has no setfattr; the file is the user's own, so the user could do what its root does here from outside.
+    let root = format!("/proc/{}/root/home/sh", c.pid());
+    match rustix::fs::setxattr(root.as_str(), "user.ctr.owner", b"0:0:4755", rustix::fs::XattrFlags::empty()) {
+        Ok(()) => {}
+        // No attributes of users here.
+        Err(rustix::io::Errno::OPNOTSUPP) => return,
+        Err(errno) => panic!("{errno}"),
+    }
+    export_to(&c, &scratch.path("out.tar"));
+    let lines = unpacked(&scratch, "tree", &scratch.path("out.tar"));
+    assert_eq!(line_of(&lines, "home/sh"), Some(vec!["home/sh", "100755", "1000:1000"]));
+}
+
+#[test]
+fn the_root_of_any_process_that_may_be_joined_is_exported() {
+    let scratch = Scratch::new();
+    let image = scratch.write("a.tar", &busybox().end());
+    let c = container(&scratch, &image, Config::default());
+    let sleeps = c.exec(["/bin/sleep", "60"], &ctr::ExecConfig::default()).unwrap();
+    let joined = Container::join_pid(sleeps.host_pid().unwrap(), ctr::NamespaceSet::ALL).unwrap();
+    export_to(&joined, &scratch.path("out.tar"));
+    let lines = unpacked(&scratch, "tree", &scratch.path("out.tar"));
+    assert_eq!(line_of(&lines, "bin/busybox"), Some(vec!["bin/busybox", "100755", "0:0"]));
+    assert!(lines.iter().all(|line| !line.starts_with("proc/")));
+}
