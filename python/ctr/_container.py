@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         Rlimit,
         Seccomp,
         Size,
+        Writable,
     )
 
 
@@ -260,6 +261,29 @@ class Container:
     @pids_limit.setter
     def pids_limit(self, limit: int | None) -> None:
         self._native.set_pids_limit(None if limit is None else count(limit, "pids limit"))
+
+    def export(
+        self,
+        target: Writable,
+        *,
+        compression: Literal["none", "gzip", "zstd"] = "none",
+        progress: OnProgress | None = None,
+    ) -> int:
+        """Write its files as a tarball, as `docker export`, while it runs; how many bytes it has.
+
+        That is its root, with owners as they are inside, without what is mounted on it (/proc, /dev, binds, tmpfs; of
+        "host" that is nearly everything). The same files give the same bytes; with SOURCE_DATE_EPOCH in the environment
+        no file is younger than that. A path appears when it is whole; what ends it early leaves none.
+
+        Args:
+            target: A path, a file object (binary) or a descriptor.
+            compression: Of the tarball.
+            progress: Called with a `Progress` some ten times a second. What it raises ends the export.
+        """
+        from ._files import writing
+
+        with writing(target) as opened:
+            return self._native.export(opened, {"compression": compression}, _told(progress))
 
     def explain(self) -> str:
         """What was done to make it, wall by wall, as the shell commands that a person would type."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import secrets
 import stat
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def reading(source: Readable) -> Iterator[tuple[Any, int]]:
-    """What `_ctr` reads, a path or an object with `read`, and how many bytes that will be, 0 where it can't be known."""
+    """What `_ctr` reads, a path or an object with `read`, and how many bytes that will be (0: nobody knows)."""
     if isinstance(source, int):
         with open(source, "rb", buffering=0, closefd=False) as file:
             yield file, _left(file)
@@ -29,30 +28,14 @@ def reading(source: Readable) -> Iterator[tuple[Any, int]]:
 
 @contextlib.contextmanager
 def writing(target: Writable) -> Iterator[Any]:
-    """An object with `write`. A path appears when the block ends well; otherwise it is as it was."""
+    """What `_ctr` writes to: a path, or an object with `write`."""
     if isinstance(target, int):
         with open(target, "wb", closefd=False) as file:
             yield file
-    elif hasattr(target, "write"):
+    else:
         yield target
         if hasattr(target, "flush"):
             target.flush()
-    else:
-        path = os.path.realpath(os.fsdecode(target))
-        with contextlib.ExitStack() as cleanup:
-            if os.path.exists(path) and not stat.S_ISREG(os.stat(path).st_mode):
-                # A fifo or a terminal can't be replaced.
-                yield cleanup.enter_context(open(path, "wb"))
-                return
-            directory, name = os.path.split(path)
-            draft = os.path.join(directory, f".{name[:200]}.{secrets.token_hex(4)}")
-            # Not tempfile: its files are of mode 0600, whatever the umask is.
-            file = open(draft, "xb")
-            cleanup.callback(_remove, draft)
-            with file:
-                yield file
-            os.replace(draft, path)
-            cleanup.pop_all()
 
 
 def _left(file: Any) -> int:
@@ -66,8 +49,3 @@ def _left(file: Any) -> int:
         return max(0, about.st_size - file.tell()) if stat.S_ISREG(about.st_mode) else 0
     except (OSError, ValueError):
         return 0
-
-
-def _remove(path: str) -> None:
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(path)

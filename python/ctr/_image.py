@@ -28,9 +28,9 @@ class Progress(NamedTuple):
     """How far a long piece of work is."""
 
     bytes: int
-    """Bytes read so far: of the archive as it is (compressed) in an import, of the image's files in a save."""
+    """Bytes so far: of the archive as it is (compressed), or in `Image.save` of the image's files."""
     total: int | None
-    """How many it will be; None where that can't be known (a pipe)."""
+    """How many it will be; None where that can't be known (a pipe, an export)."""
     entries: int
     """Files, directories and links so far."""
 
@@ -69,7 +69,7 @@ class Image:
     """
 
     digest: str
-    """"sha256:" and 64 digits: of a tarball's uncompressed bytes, of an OCI or docker image's configuration (its id)."""
+    """"sha256:" and 64 digits: of a tarball's uncompressed bytes, of an OCI or docker image's configuration."""
     names: tuple[str, ...]
     """The names it had when it was looked up, or last named through this object."""
     size: int
@@ -130,7 +130,7 @@ class Image:
         """Write it as an archive for other tools: docker, podman, skopeo, umoci, and `ctr.import_image`.
 
         The same image gives the same bytes; with SOURCE_DATE_EPOCH in the environment no file is younger than that. A
-        path appears when it is whole; whatever goes wrong or ends it early (Ctrl-C), it is as it was before.
+        path appears when it is whole; what ends it early, an error, Ctrl-C or an exception of `progress`, leaves none.
 
         Args:
             target: A path, a file object (binary) or a descriptor.
@@ -143,10 +143,8 @@ class Image:
         options: dict[str, object] = {"format": format, "compression": compression}
         if name is not None:
             options["name"] = name
-        if (epoch := os.environ.get("SOURCE_DATE_EPOCH")) is not None:
-            options["epoch"] = int(epoch)
-        with writing(target) as file:
-            _ctr.save_image(self.digest, file, options, told(progress), self.store_dir)
+        with writing(target) as opened:
+            _ctr.save_image(self.digest, opened, options, told(progress), self.store_dir)
 
     def __eq__(self, other: object) -> bool:
         return self.digest == other.digest if isinstance(other, Image) else NotImplemented
@@ -179,12 +177,12 @@ def import_image(
 ) -> Image:
     """Unpack a tarball, a `docker save` archive or an OCI layout into the store.
 
-    How it is compressed (gzip, zstd, xz, bzip2, lz4, or not) is told by its content. A file that is known already is not
-    read again. Whatever ends the import early, an error, Ctrl-C or an exception of `progress`, nothing of it is left.
+    How it is compressed (gzip, zstd, xz, bzip2, lz4, or not) is told by its content. A file that is known already is
+    not read again. What ends the import early, an error, Ctrl-C or an exception of `progress`, leaves nothing of it.
 
     Args:
-        source: A path (of an archive, or of a directory that is an OCI layout), a file object (binary; anything that has
-            `read`), or a descriptor, from where it is to its end. Neither is closed.
+        source: A path (of an archive, or of a directory that is an OCI layout), a file object (binary; anything that
+            has `read`), or a descriptor. Of these two what is left is read, and they stay open.
         name: A name for the image; taken from the image that had it.
         reference: Which one of several images in the archive: the end of its name, or its digest.
         strip: How many leading components every name loses: 1 for a tarball whose content is wrapped in one directory.
@@ -194,8 +192,8 @@ def import_image(
         store_dir: Where images are kept; by default CTR_STORE_DIR, or else the user's own place.
 
     Raises:
-        ctr.Error: The archive is not one, is cut off or damaged, or asks for more than the limits allow; the store's file
-            system is full; and so on. `ctr.FileNotFoundError` where there is no such file or reference.
+        ctr.Error: The archive is not one, is cut off or damaged, or asks for more than the limits allow; the store's
+            file system is full; and so on. `ctr.FileNotFoundError` where there is no such file or reference.
     """
     options: dict[str, object] = {"strip": strip}
     if name is not None:

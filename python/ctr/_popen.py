@@ -211,9 +211,9 @@ class Popen:
         self.send_signal(_signal.SIGKILL)
 
     def stop(self, grace: float = 10.0) -> int:
-        """Ask it to end by the image's stop signal (SIGTERM, if it names none) and kill it if it has not in `grace` seconds.
+        """Ask it to end, as `docker stop`, and kill it where it has not after `grace` seconds; the returncode.
 
-        As `docker stop`; the returncode.
+        It is asked by the image's stop signal, SIGTERM where the image names none.
         """
         self.send_signal(self._container.stop_signal())
         try:

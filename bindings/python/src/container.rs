@@ -6,15 +6,17 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::UNIX_EPOCH;
 
+use ctr::image::{Output, Report};
 use ctr::{Error, ErrorCode, NamespaceSet};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::convert::{Bytes, config, exec_config};
 use crate::error::Raise;
-use crate::image::{ConfigParts, config_parts};
+use crate::image::{ConfigParts, config_parts, export_options};
 use crate::process::{ExitParts, Process, parts};
 use crate::progress::Listener;
+use crate::stream;
 use crate::wait::{deadline, wait};
 
 /// How `containers` tells of one: name, image, pid, owner, when it was made, detached.
@@ -168,6 +170,20 @@ impl Container {
     fn explain(&self, py: Python<'_>) -> PyResult<String> {
         let inner = self.inner(py)?;
         py.detach(|| inner.explain()).or_raise(py)
+    }
+
+    /// Writes its root as a tar archive, to a path or by `write` of a file object; how many bytes.
+    #[pyo3(signature = (target, options, progress=None))]
+    fn export(
+        &self,
+        py: Python<'_>,
+        target: &Bound<'_, PyAny>,
+        options: &Bound<'_, PyDict>,
+        progress: Option<Py<PyAny>>,
+    ) -> PyResult<u64> {
+        let (inner, options) = (self.inner(py)?, export_options(options)?);
+        let export = |output: Output<'_>, report: Report<'_>| inner.export(output, &options, report);
+        stream::export(py, target, Listener::new(progress), export)
     }
 
     /// Kills, reaps and removes all; a second time, or of a closed handle, does nothing.

@@ -40,6 +40,12 @@ impl Bytes {
     }
 }
 
+impl From<Bytes> for PathBuf {
+    fn from(path: Bytes) -> Self {
+        path.path()
+    }
+}
+
 /// Name and value.
 type Pair = (Bytes, Bytes);
 

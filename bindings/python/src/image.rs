@@ -2,18 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::io::BufWriter;
 use std::path::PathBuf;
 use std::time::UNIX_EPOCH;
 
-use ctr::image::{Compression, Image, ImageConfig, ImportOptions, Input, Limits, SaveFormat, SaveOptions, Store};
+use ctr::image::{
+    Compression, ExportOptions, Image, ImageConfig, ImportOptions, Input, Limits, Output, Report, SaveFormat,
+    SaveOptions, Store,
+};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::convert::{Bytes, unknown};
 use crate::error::Raise;
 use crate::progress::Listener;
-use crate::stream::{self, Output};
+use crate::stream;
 
 /// An image as `ctr.Image` takes it: digest, names, size, created, layers, config.
 pub type ImageParts = (String, Vec<String>, u64, f64, Vec<OsString>, ConfigParts);
@@ -38,7 +40,7 @@ pub fn import_image(
     let image = if source.hasattr("read")? {
         stream::import(py, &store, source, total, &options, listener)
     } else {
-        let path: PathBuf = source.extract::<Bytes>()?.0.into();
+        let path: PathBuf = source.extract::<Bytes>()?.into();
         let answer = py.detach(|| store.import(Input::Path(&path), &options, &mut |progress| listener.hear(progress)));
         listener.answer(answer.or_raise(py))
     };
@@ -94,30 +96,20 @@ pub fn disk_use(py: Python<'_>, store_dir: Option<PathBuf>) -> PyResult<u64> {
     py.detach(|| store.disk_use()).or_raise(py)
 }
 
-/// Writes an image by `file.write`.
+/// Writes an image to a path or by `write` of a file object.
 #[pyfunction]
-#[pyo3(signature = (image, file, options, progress=None, store_dir=None))]
+#[pyo3(signature = (image, target, options, progress=None, store_dir=None))]
 pub fn save_image(
     py: Python<'_>,
     image: &str,
-    file: Py<PyAny>,
+    target: &Bound<'_, PyAny>,
     options: &Bound<'_, PyDict>,
     progress: Option<Py<PyAny>>,
     store_dir: Option<PathBuf>,
 ) -> PyResult<()> {
-    let options = save_options(options)?;
-    let store = open(py, store_dir)?;
-    let (mut listener, mut output) = (Listener::new(progress), Output::new(file));
-    let answer = py.detach(|| {
-        let mut out = BufWriter::with_capacity(1 << 20, &mut output);
-        let answer = store.save_with(image, &mut out, &options, &mut |progress| listener.hear(progress));
-        if answer.is_err() {
-            // What is left in the buffer of a file that is no archive is not worth another write.
-            let (_, _) = out.into_parts();
-        }
-        answer
-    });
-    listener.answer(output.answer(answer.or_raise(py)))
+    let (options, store) = (save_options(options)?, open(py, store_dir)?);
+    let save = |output: Output<'_>, report: Report<'_>| store.save(image, output, &options, report);
+    stream::export(py, target, Listener::new(progress), save)
 }
 
 fn import_options(options: &Bound<'_, PyDict>) -> PyResult<(ImportOptions, Limits, u64)> {
@@ -165,20 +157,36 @@ fn save_options(options: &Bound<'_, PyDict>) -> PyResult<SaveOptions> {
                     other => return Err(unknown("format", other)),
                 }
             }
-            "compression" => {
-                save.compression = match value.extract::<String>()?.as_str() {
-                    "none" => Compression::None,
-                    "gzip" => Compression::Gzip,
-                    "zstd" => Compression::Zstd,
-                    other => return Err(unknown("compression", other)),
-                }
-            }
+            "compression" => save.compression = compression(&value.extract::<String>()?)?,
             "name" => save.name = Some(value.extract()?),
             "epoch" => save.epoch = Some(value.extract()?),
             other => return Err(unknown("option", other)),
         }
     }
     Ok(save)
+}
+
+/// How a container is exported.
+pub fn export_options(options: &Bound<'_, PyDict>) -> PyResult<ExportOptions> {
+    let mut export = ExportOptions::default();
+    for (key, value) in options {
+        match key.extract::<String>()?.as_str() {
+            "compression" => export.compression = compression(&value.extract::<String>()?)?,
+            "epoch" => export.epoch = Some(value.extract()?),
+            other => return Err(unknown("option", other)),
+        }
+    }
+    Ok(export)
+}
+
+/// How what we write is compressed.
+pub fn compression(name: &str) -> PyResult<Compression> {
+    match name {
+        "none" => Ok(Compression::None),
+        "gzip" => Ok(Compression::Gzip),
+        "zstd" => Ok(Compression::Zstd),
+        other => Err(unknown("compression", other)),
+    }
 }
 
 /// The store at `directory`, or the user's own.

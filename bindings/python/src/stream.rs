@@ -2,17 +2,19 @@
 //! them and where objects that belong to one thread work.
 
 use std::io::{self, Read, Write};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, TrySendError, channel, sync_channel};
 use std::thread;
 use std::time::Duration;
 
-use ctr::image::{Image, ImportOptions, Input, Progress, Store};
+use ctr::image::{Image, ImportOptions, Input, Output, Progress, Report, Store};
 use nix::sys::signal::{SigSet, SigmaskHow};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
+use crate::convert::Bytes;
 use crate::error::Raise;
 use crate::progress::Listener;
 
@@ -39,19 +41,12 @@ pub fn import(
     let stopped = AtomicBool::new(false);
     let mut pump = Pump { pieces, asked, reply, listener, total };
     thread::scope(|scope| {
-        // The threads of a guest take no signal of the host's.
-        let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK);
-        let worker = thread::Builder::new().name("ctr-import".into()).spawn_scoped(scope, || {
+        let worker = spawn(scope, || {
             let (ask, replied) = (ask, replied);
             let input = Input::Reader(Box::new(Pieces { taken, piece: Vec::new(), at: 0, stopped: &stopped }));
             // Whoever does not answer any more wants no more.
             store.import(input, options, &mut |done| ask.send(done).is_ok() && replied.recv().unwrap_or(false))
-        });
-        if let Ok(before) = before {
-            // Setting a mask that was valid before can't fail.
-            let _ = before.thread_set_mask();
-        }
-        let worker = worker?;
+        })?;
         let pumped = pump.run(py, file);
         if pumped.is_err() {
             // Before the sender goes: the end of what was sent must not look like the end of the file.
@@ -64,7 +59,7 @@ pub fn import(
         } else {
             until_finished(py, asked, &reply, total, &mut listener);
         }
-        let answer = py.detach(|| worker.join()).unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        let answer = join(py, worker);
         listener.answer(pumped.and_then(|()| answer.or_raise(py)))
     })
 }
@@ -185,23 +180,94 @@ pub fn export<T: Send>(
     work: impl FnOnce(Output<'_>, Report<'_>) -> ctr::Result<T> + Send,
 ) -> PyResult<T> {
     if !target.hasattr("write")? {
-        let path: PathBuf = target.extract::<Bytes>()?.0.into();
+        let path: PathBuf = target.extract::<Bytes>()?.into();
         let answer = py.detach(|| work(Output::Path(&path), &mut |done| listener.hear(done)));
         return listener.answer(answer.or_raise(py));
     }
-    let (pieces, taken) = sync_channel(0);
+    let (said, heard) = sync_channel(PIECES);
     let (reply, replied) = channel();
-    let heard = pieces.clone();
     thread::scope(|scope| {
-        let worker = spawn(scope, || {
-            let (replied, heard) = (replied, heard);
-            work(Output::Writer(Box::new(Sender2(pieces))), &mut |done| {
+        let worker = spawn(scope, move || {
+            let ask = said.clone();
+            work(Output::Writer(Box::new(Outgoing(said))), &mut |done| {
                 // Whoever does not answer any more wants no more.
-                heard.send(Out::Progress(done)).is_ok() && replied.recv().unwrap_or(false)
+                ask.send(Said::Progress(done)).is_ok() && replied.recv().unwrap_or(false)
             })
         })?;
-        let written = write(py, target, taken, &reply, &mut listener);
-        let answer = py.detach(|| worker.join()).unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        let written = listen(py, target, heard, &reply, &mut listener);
+        drop(reply);
+        let answer = join(py, worker);
         listener.answer(written.and_then(|()| answer.or_raise(py)))
     })
+}
+
+/// What the exporting thread says.
+enum Said {
+    Bytes(Vec<u8>),
+    Progress(Progress),
+}
+
+/// Writes what comes and answers what is asked, to the end.
+fn listen(
+    py: Python<'_>,
+    file: &Bound<'_, PyAny>,
+    mut heard: Receiver<Said>,
+    reply: &Sender<bool>,
+    listener: &mut Listener,
+) -> PyResult<()> {
+    let write = file.getattr("write")?;
+    loop {
+        let next = &mut heard;
+        match py.detach(move || next.recv_timeout(LOOK_EVERY)) {
+            Ok(Said::Bytes(bytes)) => {
+                let mut left = &bytes[..];
+                while !left.is_empty() {
+                    // An object that does not say how much has taken all.
+                    let taken = write.call1((PyBytes::new(py, left),))?.extract::<Option<usize>>()?;
+                    left = &left[taken.unwrap_or(left.len()).min(left.len())..];
+                }
+            }
+            // It listens as long as it asks.
+            Ok(Said::Progress(progress)) => _ = reply.send(listener.hear(progress)),
+            Err(RecvTimeoutError::Timeout) => _ = listener.look(py),
+            Err(RecvTimeoutError::Disconnected) => return Ok(()),
+        }
+        if let Some(raised) = listener.raised(py) {
+            return Err(raised);
+        }
+    }
+}
+
+/// Our end, as the core writes to it.
+struct Outgoing(SyncSender<Said>);
+
+impl Write for Outgoing {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let bytes = &bytes[..bytes.len().min(PIECE)];
+        let gone = |_| io::Error::from_raw_os_error(nix::libc::ECANCELED);
+        self.0.send(Said::Bytes(bytes.to_vec())).map_err(gone)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A thread beside ours, which takes none of the host's signals.
+fn spawn<'scope, T: Send + 'scope>(
+    scope: &'scope thread::Scope<'scope, '_>,
+    work: impl FnOnce() -> T + Send + 'scope,
+) -> io::Result<thread::ScopedJoinHandle<'scope, T>> {
+    let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK);
+    let thread = thread::Builder::new().name("ctr-archive".into()).spawn_scoped(scope, work);
+    if let Ok(before) = before {
+        // Setting a mask that was valid before can't fail.
+        let _ = before.thread_set_mask();
+    }
+    thread
+}
+
+fn join<T: Send>(py: Python<'_>, worker: thread::ScopedJoinHandle<'_, T>) -> T {
+    py.detach(|| worker.join()).unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
