@@ -29,6 +29,6 @@ mod zygote;
 pub use config::{
     CgroupPolicy, Config, DirectoryUse, ExecConfig, Mount, Namespace, Namespaces, Session, Stdio, Upper, Winsize,
 };
-pub use container::{Container, ContainerInfo, Exit, ExitReason, NamespaceSet, Process, explain};
+pub use container::{Container, ContainerInfo, Exit, ExitReason, NamespaceSet, Process, explain, explain_with};
 pub use error::{Error, ErrorCode, Result};
 pub use security::{Preset, Refusal, Rlimit, Seccomp};

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ._container import Container, ContainerInfo, containers, explain, join
     from ._errors import Error
     from ._exit import CompletedProcess, Exit
+    from ._image import Image, ImageConfig, Progress, Pruned, disk_use, image, images, import_image, prune
     from ._options import Bind, Tmpfs
     from ._popen import Popen
     from ._run import run
@@ -31,13 +32,22 @@ __all__ = [
     "DEVNULL",
     "Error",
     "Exit",
+    "Image",
+    "ImageConfig",
     "PIPE",
     "Popen",
+    "Progress",
+    "Pruned",
     "STDOUT",
     "Tmpfs",
     "containers",
+    "disk_use",
     "explain",
+    "image",
+    "images",
+    "import_image",
     "join",
+    "prune",
     "run",
 ]
 
@@ -54,11 +64,20 @@ _ROOMS = {
     "ContainerInfo": "_container",
     "Error": "_errors",
     "Exit": "_exit",
+    "Image": "_image",
+    "ImageConfig": "_image",
     "Popen": "_popen",
+    "Progress": "_image",
+    "Pruned": "_image",
     "Tmpfs": "_options",
     "containers": "_container",
+    "disk_use": "_image",
     "explain": "_container",
+    "image": "_image",
+    "images": "_image",
+    "import_image": "_image",
     "join": "_container",
+    "prune": "_image",
     "run": "_run",
 }
 

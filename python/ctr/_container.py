@@ -12,6 +12,7 @@ from ._options import container_options, namespace_mask
 from ._popen import Popen
 from ._run import run_in
 from ._sizes import count, size
+from ._spawn import argument_list
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -21,10 +22,12 @@ if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
     from ._exit import Parts
+    from ._image import ImageConfig, OnProgress
     from ._types import (
         Argv,
         ContainerOptions,
         Environment,
+        ImageSource,
         Mounts,
         Namespace,
         Path,
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
         Rlimit,
         Seccomp,
         Size,
+        Writable,
     )
 
 
@@ -48,7 +52,7 @@ class Container:
 
     def __init__(
         self,
-        image: Path = "host",
+        image: ImageSource = "host",
         *,
         name: str | None = None,
         hostname: str | None = None,
@@ -72,11 +76,13 @@ class Container:
         sysctls: Mapping[str, str | int] | None = None,
         state_dir: Path | None = None,
         store_dir: Path | None = None,
+        progress: OnProgress | None = None,
     ) -> None:
         """Make a container.
 
         Args:
-            image: A tarball, a directory, or "host".
+            image: A tarball, an archive of `docker save`, an OCI layout ("x.tar:NAME" chooses one of several in it), a
+                directory, an `Image`, its name or digest, or "host". What exists as a path is that path.
             name: What `ctr.join` takes; a random one by default.
             hostname: The hostname inside; the name by default.
             env: Environment of every process, over the defaults (PATH, HOME).
@@ -103,7 +109,10 @@ class Container:
             sysctls: Kernel parameters of the container's own namespaces.
             state_dir: Where running containers are written down.
             store_dir: Where images are kept.
+            progress: Called with a `Progress` some ten times a second while the image is imported, which happens the
+                first time only. What it raises ends that.
         """
+        image, store_dir = found(image, store_dir)
         options = container_options(
             name=name,
             hostname=hostname,
@@ -128,7 +137,7 @@ class Container:
             state_dir=state_dir,
             store_dir=store_dir,
         )
-        self._hold(_ctr.Container.create(image, options), owned=not detached)
+        self._hold(_ctr.Container.create(image, options, _told(progress)), owned=not detached)
 
     def _hold(self, native: _ctr.Container, *, owned: bool) -> None:
         self._native = native
@@ -143,7 +152,7 @@ class Container:
 
     def run(
         self,
-        args: Argv,
+        args: Argv | None = None,
         *,
         input: Any = None,
         capture_output: bool = False,
@@ -153,9 +162,12 @@ class Container:
     ) -> CompletedProcess:
         """Run a program inside and wait for it: `subprocess.run`, with its keywords and results.
 
+        Without `args` it is what the image says (its Entrypoint and Cmd); with them it is they alone, as `docker exec`.
         The result's `exit` says how the program ended and what it used. Whatever ends the wait early (the time-out,
         Ctrl-C) kills the program together with its process group. Further keywords are those of `popen`.
         """
+        if args is None:
+            args = self._native.image_command([])
         if not (options or capture_output or check) and input is None and type(args) is list and timeout is None:
             # The short way, for what needs nothing of the long one.
             return CompletedProcess(args, cast("Parts", self._native.run(args)))
@@ -169,13 +181,27 @@ class Container:
             options=options,
         )
 
-    def popen(self, args: Argv, **options: Unpack[PopenOptions]) -> Popen:
-        """Start a program inside: `subprocess.Popen`, with its keywords and methods. See `ctr.Popen`."""
+    def popen(self, args: Argv | None = None, **options: Unpack[PopenOptions]) -> Popen:
+        """Start a program inside: `subprocess.Popen`, with its keywords and methods. See `ctr.Popen`.
+
+        Without `args` it is what the image says (its Entrypoint and Cmd).
+        """
+        if args is None:
+            args = self._native.image_command([])
         process = Popen(self._native, args, **options)
         # Asked for now, since it can't be told any more once the process has ended.
         with contextlib.suppress(ProcessLookupError):
             _ = process.pid
         return process
+
+    def _command(self, args: Argv | None, entrypoint: Argv | None = None) -> Argv:
+        """What `docker run` would start."""
+        words = [] if args is None else argument_list(args)
+        if entrypoint is not None:
+            first = argument_list(entrypoint)
+            return [*first, *words] if first or args is None else args
+        command = self._native.image_command(words)
+        return command if args is None or len(command) > len(words) else args
 
     @property
     def name(self) -> str:
@@ -195,6 +221,18 @@ class Container:
     def fileno(self) -> int:
         """A pidfd of the container's PID 1, readable when the container has ended; for an event loop of your own."""
         return self._native.pidfd()
+
+    @property
+    def image_config(self) -> ImageConfig:
+        """What its image says about how it is run; empty where it is no image or says nothing."""
+        from ._image import config_from
+
+        return config_from(self._native.image_config())
+
+    @property
+    def image_digest(self) -> str | None:
+        """The digest of its image, which `ctr.image` takes; None where it was made from no image of the store."""
+        return self._native.image_digest()
 
     @property
     def memory_limit(self) -> int | None:
@@ -223,6 +261,29 @@ class Container:
     @pids_limit.setter
     def pids_limit(self, limit: int | None) -> None:
         self._native.set_pids_limit(None if limit is None else count(limit, "pids limit"))
+
+    def export(
+        self,
+        target: Writable,
+        *,
+        compression: Literal["none", "gzip", "zstd"] = "none",
+        progress: OnProgress | None = None,
+    ) -> int:
+        """Write its files as a tarball, as `docker export`, while it runs; how many bytes it has.
+
+        That is its root, with owners as they are inside, without what is mounted on it (/proc, /dev, binds, tmpfs; of
+        "host" that is nearly everything). The same files give the same bytes; with SOURCE_DATE_EPOCH in the environment
+        no file is younger than that. A path appears when it is whole; what ends it early leaves none.
+
+        Args:
+            target: A path, a file object (binary) or a descriptor.
+            compression: Of the tarball.
+            progress: Called with a `Progress` some ten times a second. What it raises ends the export.
+        """
+        from ._files import writing
+
+        with writing(target) as opened:
+            return self._native.export(opened, {"compression": compression}, _told(progress))
 
     def explain(self) -> str:
         """What was done to make it, wall by wall, as the shell commands that a person would type."""
@@ -288,9 +349,26 @@ def containers(*, state_dir: Path | None = None) -> list[ContainerInfo]:
     return [ContainerInfo(*parts) for parts in _ctr.containers(_text(state_dir))]
 
 
-def explain(image: Path = "host", **options: Unpack[ContainerOptions]) -> str:
+def explain(image: ImageSource = "host", **options: Unpack[ContainerOptions]) -> str:
     """What `Container` would do, wall by wall, as the shell commands that a person would type. Nothing is made."""
+    image, options["store_dir"] = found(image, options.get("store_dir"))
+    options.pop("progress", None)
     return _ctr.explain(image, container_options(**options))
+
+
+def found(image: ImageSource, store_dir: Path | None) -> tuple[Path, Path | None]:
+    """An `Image` by its digest, in the store that it is in; anything else as it is."""
+    if isinstance(image, (str, bytes, os.PathLike)):
+        return image, store_dir
+    return image.digest, image.store_dir if store_dir is None else store_dir
+
+
+def _told(progress: OnProgress | None) -> Any:
+    if progress is None:
+        return None
+    from ._image import told
+
+    return told(progress)
 
 
 def _text(path: Path | None) -> str | None:

@@ -108,6 +108,7 @@ class Popen:
         )
         self._pid: int | None = None
         self._starter = os.getpid()
+        self._container = container
         self._native = container.exec(argument_list(args, shell), options)
         self.stdin: IO[Any] | None = self._stream(self._native.take_stdin(), "w", bufsize, pipesize)
         self.stdout: IO[Any] | None = self._stream(self._native.take_stdout(), "r", bufsize, pipesize)
@@ -208,6 +209,18 @@ class Popen:
     def kill(self) -> None:
         """Send SIGKILL."""
         self.send_signal(_signal.SIGKILL)
+
+    def stop(self, grace: float = 10.0) -> int:
+        """Ask it to end, as `docker stop`, and kill it where it has not after `grace` seconds; the returncode.
+
+        It is asked by the image's stop signal, SIGTERM where the image names none.
+        """
+        self.send_signal(self._container.stop_signal())
+        try:
+            return self.wait(grace)
+        except TimeoutExpired:
+            self.kill()
+            return self.wait()
 
     def kill_group(self, signal: int = _signal.SIGKILL) -> None:
         """Send a signal to all of its process group, also when it has ended itself."""

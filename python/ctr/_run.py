@@ -15,15 +15,16 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from . import _ctr
-    from ._types import Argv, Environment, Mounts, Path, RunOptions, Size
+    from ._types import Argv, Environment, ImageSource, Mounts, Path, RunOptions, Size
 
 _ONLY_FOR_PIPES = ("bufsize", "pipesize", "text", "universal_newlines", "encoding", "errors")
 
 
 def run(
-    image: Path,
-    args: Argv,
+    image: ImageSource,
+    args: Argv | None = None,
     *,
+    entrypoint: Argv | None = None,
     memory: Size | None = None,
     pids: int | None = None,
     network: str | None = None,
@@ -40,6 +41,10 @@ def run(
 ) -> CompletedProcess:
     """Run one program in a container of its own: `subprocess.run`, with an image before its arguments.
 
+    As in `docker run`, `args` follow the image's Entrypoint, where it has one, and stand for its Cmd; without `args`
+    what the image says is run. `entrypoint` is in the place of the image's ([] for none), whose Cmd then isn't used.
+    `shell` runs `args` by /bin/sh inside, whatever the image says.
+
     The keywords of `Container` say how the container is made, those of `Container.popen` how the program is started;
     `env` is the program's, as in `subprocess`.
     """
@@ -55,6 +60,8 @@ def run(
     if "detached" in make:
         raise TypeError("run waits for the end: its container can't be detached")
     with Container(image, **make) as container:
+        if not spawn.get("shell"):
+            args = container._command(args, entrypoint)
         return container.run(args, input=input, capture_output=capture_output, timeout=timeout, check=check, **spawn)
 
 

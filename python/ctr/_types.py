@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike
-from typing import IO, TYPE_CHECKING, Any, Literal, TypedDict, Union
+from typing import IO, TYPE_CHECKING, Any, Literal, Protocol, TypedDict, Union
 
 if TYPE_CHECKING:
     from ._container import Container
+    from ._image import Image, OnProgress
     from ._options import Bind, Tmpfs
 
 Path = Union[str, bytes, PathLike[str], PathLike[bytes]]
+ImageSource = Union[Path, "Image"]
+Readable = Union[Path, int, "Reads"]
+Writable = Union[Path, int, "Writes"]
 Size = Union[int, str]
 Argv = Union[Path, Sequence[Path]]
 Environment = Union[Mapping[str, str], Mapping[bytes, bytes], Mapping[str, Path]]
@@ -22,6 +26,18 @@ Namespace = Union[str, int, PathLike[str], "Container"]
 Seccomp = Union[str, PathLike[str], Mapping[str, Any]]
 Refusal = Union[int, str, tuple[str, int]]
 Rlimit = Union[None, int, tuple[Union[int, None], Union[int, None]]]
+
+
+class Reads(Protocol):
+    """A binary file to read from."""
+
+    def read(self, size: int, /) -> bytes | None: ...
+
+
+class Writes(Protocol):
+    """A binary file to write to."""
+
+    def write(self, data: bytes, /) -> object: ...
 
 
 class _MoreOfContainers(TypedDict, total=False):
@@ -41,6 +57,7 @@ class _MoreOfContainers(TypedDict, total=False):
     sysctls: Mapping[str, str | int] | None
     state_dir: Path | None
     store_dir: Path | None
+    progress: OnProgress | None
 
 
 class _MoreOfPopen(TypedDict, total=False):

@@ -10,7 +10,7 @@ use super::ids::Ids;
 use super::namespaces::{self, Joined};
 use super::state::{self, StateDir, env_text};
 use crate::cgroup::{Cgroup, Layout};
-use crate::image::{ImageConfig, Source, Store};
+use crate::image::{ImageConfig, Report, Source, Store};
 use crate::init::wire::{self, RESULTS};
 use crate::plan::{Fd, Header, Plan, Slot, c_string, quote};
 use crate::rootfs::{self, Layers, Parts, Root};
@@ -61,7 +61,7 @@ pub struct Plans<'a> {
 
 impl Blueprint {
     /// Decides everything. Looks at the machine, makes nothing but the image in the store.
-    pub fn new(image: &OsStr, config: &Config, state: &StateDir, zygote: &Zygote) -> Result<Self> {
+    pub fn new(image: &OsStr, config: &Config, report: Report<'_>, state: &StateDir, zygote: &Zygote) -> Result<Self> {
         let name = match &config.name {
             Some(name) => {
                 super::state::check_name(name)?;
@@ -74,7 +74,7 @@ impl Blueprint {
         }
         let (walls, config) = &Walls::of(config)?;
         let store = Store::open(config.store_dir.as_deref())?;
-        let image = store.resolve(image)?;
+        let image = store.resolve_with(image, report)?;
         let joined = Joined::open(&config.namespaces, state)?;
         let limits = crate::cgroup::Limits { memory: config.memory, pids: config.pids };
         // Names are one's own in one state directory only; the cgroup tree is everyone's.

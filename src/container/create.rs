@@ -14,6 +14,7 @@ use super::blueprint::{Acquired, Blueprint};
 use super::shared::Shared;
 use super::state::{Claim, ExecDefaults, Record, StateDir, start_of};
 use crate::cgroup::Cgroup;
+use crate::image::Report;
 use crate::sys::fork_lock::ForkLock;
 use crate::zygote::{self, Zygote};
 use crate::{Config, Error, Result};
@@ -21,16 +22,21 @@ use crate::{Config, Error, Result};
 /// The plan for `image` and `config`, wall by wall, as the shell commands a person would type to get the same, each with
 /// a line that says what it is for. Nothing is made, but the image is unpacked into the store.
 pub fn explain(image: impl AsRef<OsStr>, config: &Config) -> Result<String> {
+    explain_with(image, config, &mut |_| true)
+}
+
+/// As [`explain`]; `report` hears of the image's import, if there is one, and can stop it by answering false.
+pub fn explain_with(image: impl AsRef<OsStr>, config: &Config, report: Report<'_>) -> Result<String> {
     let state = StateDir::open(config.state_dir.as_deref())?;
-    Blueprint::new(image.as_ref(), config, &state, &*zygote::current()?)?.explain()
+    Blueprint::new(image.as_ref(), config, report, &state, &*zygote::current()?)?.explain()
 }
 
 /// Makes a container.
-pub fn create(image: &OsStr, config: &Config) -> Result<Shared> {
+pub fn create(image: &OsStr, config: &Config, report: Report<'_>) -> Result<Shared> {
     let state = StateDir::open(config.state_dir.as_deref())?;
     // Asked for first: while it starts, if it has to, we decide the rest.
     let zygote = zygote::current()?;
-    let blueprint = Blueprint::new(image, config, &state, &zygote)?;
+    let blueprint = Blueprint::new(image, config, report, &state, &zygote)?;
     let record = record(&blueprint, image);
     let claim = state.claim(&record)?;
     // From here on there is something to take back. What can't be removed now stays on record, and the next sweep tries again.

@@ -17,7 +17,7 @@ mod shared;
 mod state;
 mod user;
 
-pub use create::explain;
+pub use create::{explain, explain_with};
 pub use join::NamespaceSet;
 pub use process::{Exit, ExitReason, Process};
 pub use state::ContainerInfo;
@@ -46,7 +46,12 @@ pub struct Container {
 impl Container {
     /// Makes a container from `image`: a tarball, a directory, or `"host"`.
     pub fn create(image: impl AsRef<OsStr>, config: &Config) -> Result<Self> {
-        let shared = create::create(image.as_ref(), config)?;
+        Self::create_with(image, config, &mut |_| true)
+    }
+
+    /// As [`Container::create`]; `report` hears of the image's import, if there is one, and can stop it by answering false.
+    pub fn create_with(image: impl AsRef<OsStr>, config: &Config, report: Report<'_>) -> Result<Self> {
+        let shared = create::create(image.as_ref(), config, report)?;
         Ok(Self { ends: !shared.record.detached, shared: Arc::new(shared) })
     }
 

@@ -55,8 +55,7 @@ pub(super) fn directory(store: &Store, path: &Path, select: Select<'_>, report: 
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let index = fs::openat(&directory, "index.json", flags, Mode::empty()).map_err(open)?;
     once(store, &index, select, &name, report, |_, report| {
-        let workspace = Importing::begin(store)?;
-        layout(&workspace, directory.as_fd(), &name, select.reference, report)
+        Importing::run(store, |importing| layout(importing, directory.as_fd(), &name, select.reference, report))
     })
 }
 
@@ -95,7 +94,16 @@ pub(super) struct Importing<'s> {
 }
 
 impl<'s> Importing<'s> {
-    pub fn begin(store: &'s Store) -> Result<Self> {
+    pub fn run(store: &'s Store, import: impl FnOnce(&Self) -> Result<Known>) -> Result<Known> {
+        let answer = Self::begin(store).and_then(|importing| import(&importing));
+        if answer.is_err() {
+            // Layers that were finished before the one that failed; why it failed is the better story.
+            _ = store.collect();
+        }
+        answer
+    }
+
+    fn begin(store: &'s Store) -> Result<Self> {
         let lock = store.lock("lock", true, &mut || true)?;
         store.sweep()?;
         Ok(Self { store, workspace: store.workspace()?, _lock: lock })
@@ -110,10 +118,20 @@ pub(super) fn stream(
     select: Select<'_>,
     report: Report<'_>,
 ) -> Result<Known> {
-    let importing = Importing::begin(store)?;
+    Importing::run(store, |importing| archive_of_any_kind(importing, archive, source, select, report))
+}
+
+fn archive_of_any_kind(
+    importing: &Importing<'_>,
+    archive: &str,
+    source: pipeline::Source<'_>,
+    select: Select<'_>,
+    report: Report<'_>,
+) -> Result<Known> {
+    let store = importing.store;
     let fault = |fault: Fault| fault.into_error(archive);
     let unpacked = pipeline::run(source, &store.limits, report, |stream, counters, own_umask| {
-        layer(&importing, "layer", select.strip, stream, counters, own_umask)
+        layer(importing, "layer", select.strip, stream, counters, own_umask)
     })
     .map_err(fault)?;
     let tally = unpacked.value;
@@ -124,7 +142,7 @@ pub(super) fn stream(
         return Err(Fault::cut_off(b"").into_error(archive));
     }
     if layout::is_layout(tally.tree.as_fd()) {
-        return layout(&importing, tally.tree.as_fd(), archive, select.reference, report);
+        return layout(importing, tally.tree.as_fd(), archive, select.reference, report);
     }
     if let Some(reference) = select.reference {
         return Err(bad(archive, &format!("it is one root file system, so there is no image {reference} in it")));
@@ -135,9 +153,9 @@ pub(super) fn stream(
             Digest::of(format!("{strip} components stripped from {}", Digest::from_bytes(unpacked.digest)).as_bytes())
         }
     };
-    publish_layer(&importing, "layer", digest).map_err(fault)?;
+    publish_layer(importing, "layer", digest).map_err(fault)?;
     let record = Record::new(vec![digest.hex()], ImageConfig::default(), store.layer_size(&digest.hex()));
-    publish_image(&importing, digest, &record)
+    publish_image(importing, digest, &record)
 }
 
 /// The image in a layout, layer by layer; those that the store has are not read.

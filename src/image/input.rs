@@ -1,11 +1,12 @@
 //! Imports that a user asks for by name: from a path, a descriptor or any reader, with progress and cancellation.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::os::fd::BorrowedFd;
 use std::path::Path;
 
-use rustix::fs::{self, AtFlags, CWD};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{self, AtFlags, CWD, FileType, SeekFrom};
 
 use super::import;
 use super::manage::Image;
@@ -63,10 +64,17 @@ impl Store {
                 })
             }
             Input::Fd(fd) => {
-                let file = fd.try_clone_to_owned().map_err(|error| Error::io("import", "the descriptor", &error))?;
-                self.import_stream("the descriptor", Box::new(File::from(file)), select, report)
+                let failed = |error: io::Error| Error::io("import", "the descriptor", &error);
+                let file = File::from(fd.try_clone_to_owned().map_err(failed)?);
+                let stat = fs::fstat(&file).map_err(|errno| failed(errno.into()))?;
+                if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile {
+                    let at = fs::seek(&file, SeekFrom::Current(0)).unwrap_or(0);
+                    let total = u64::try_from(stat.st_size).unwrap_or(0).saturating_sub(at);
+                    return self.import_stream("the descriptor", Box::new(file), total, select, report);
+                }
+                self.import_stream("the descriptor", Box::new(Patient(file)), 0, select, report)
             }
-            Input::Reader(reader) => self.import_stream("the stream", reader, select, report),
+            Input::Reader(reader) => self.import_stream("the stream", reader, 0, select, report),
         }
     }
 
@@ -74,10 +82,28 @@ impl Store {
         &self,
         name: &str,
         input: Box<dyn Read + Send + 'i>,
+        total: u64,
         select: import::Select<'_>,
         report: Report<'_>,
     ) -> Result<Known> {
-        let source = Source { input, total: 0, hash_blob: false };
-        import::stream(self, name, source, select, report)
+        import::stream(self, name, Source { input, total, hash_blob: false }, select, report)
+    }
+}
+
+/// A pipe or socket whose other end may keep silent for ever. Its reads end as interrupted ones do after a while, and the one
+/// who reads looks whether the import was cancelled.
+struct Patient(File);
+
+impl Read for Patient {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        const WHILE: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+        if poll(&mut [PollFd::new(&self.0, PollFlags::IN)], Some(&WHILE))? == 0 {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        match self.0.read(buffer) {
+            // Whoever made the descriptor may have made it O_NONBLOCK, and someone else may have read what was there.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(io::ErrorKind::Interrupted.into()),
+            answer => answer,
+        }
     }
 }

@@ -60,18 +60,19 @@ pub(super) fn image(
     }
     let config = options.config.clone().unwrap_or(base.config);
     check(&config)?;
-    let importing = Importing::begin(store)?;
-    let mut layers = base.layers;
-    if let Some(work) = work {
-        let digest = layer(&importing, report, work).map_err(|fault| fault.into_packing_error(what, &store.shown()))?;
-        layers.push(digest.hex());
-    }
-    if layers.is_empty() {
-        return Err(Error::invalid("make an image of", what, "there is nothing in it: no base, and no files"));
-    }
-    let diff_ids: Vec<String> = layers.iter().map(|layer| format!("sha256:{layer}")).collect();
-    let digest = Digest::of(save::config(&config, &diff_ids, epoch).to_string().as_bytes());
-    let (digest, _in_use) = import::compose(&importing, what, digest, layers, config)?;
+    let (digest, _in_use) = Importing::run(store, |importing| {
+        let mut layers = base.layers;
+        if let Some(work) = work {
+            let made = layer(importing, report, work);
+            layers.push(made.map_err(|fault| fault.into_packing_error(what, &store.shown()))?.hex());
+        }
+        if layers.is_empty() {
+            return Err(Error::invalid("make an image of", what, "there is nothing in it: no base, and no files"));
+        }
+        let diff_ids: Vec<String> = layers.iter().map(|layer| format!("sha256:{layer}")).collect();
+        let digest = Digest::of(save::config(&config, &diff_ids, epoch).to_string().as_bytes());
+        import::compose(importing, what, digest, layers, config)
+    })?;
     if let Some(name) = &options.name {
         store.tag_digest(&digest, name)?;
     }

@@ -249,7 +249,7 @@ impl Store {
 
     /// Removes the layers that no image has and answers how many bytes they took. While someone imports there is no telling
     /// which these are; then the next removal does it.
-    fn collect(&self) -> Result<u64> {
+    pub(super) fn collect(&self) -> Result<u64> {
         let Some(root) = self.root()? else { return Ok(0) };
         let failed = |errno| self.failed("remove a layer from", errno);
         let mut waits = false;

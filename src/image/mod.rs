@@ -58,6 +58,6 @@ pub use manage::{Image, Pruned};
 pub use output::{ExportOptions, Output};
 pub use pipeline::{Progress, Report};
 pub(crate) use running::{Below, Running};
-pub use save::SaveOptions;
+pub use save::{SaveFormat, SaveOptions};
 pub use source::Source;
 pub use store::Store;

@@ -65,32 +65,55 @@ pub(super) fn pack(
     if !Encoder::<File>::knows(compression) {
         return Err(Error::invalid("pack", what, "archives are written plain, as gzip or as zstd"));
     }
-    let (place, sink, unfinished): (String, Box<dyn Write + Send>, _) = match output {
-        Output::Path(path) => {
-            let failed = |errno: Errno| Error::system("write", path.display(), errno.raw_os_error());
-            let (file, unfinished) = open(path).map_err(failed)?;
-            (path.display().to_string(), Box::new(File::from(file)), unfinished)
-        }
-        Output::Fd(fd) => {
-            let fd = fd.try_clone_to_owned().map_err(|error| Error::io("write to", "the descriptor", &error))?;
-            ("to the descriptor".into(), Box::new(File::from(fd)), None)
-        }
-        Output::Writer(writer) => ("to the stream".into(), writer, None),
-    };
+    let sink = Sink::open(output)?;
     let counters = Counters::new(0);
-    let outcome = pipeline::watch(&counters, report, || {
-        let sink = Tap { sink, counters: &counters };
-        let buffered = BufWriter::with_capacity(256 << 10, sink);
+    sink.fill(what, &counters, report, |sink| {
+        let buffered = BufWriter::with_capacity(256 << 10, Tap { sink, counters: &counters });
         let mut encoder = Encoder::new(compression, buffered).map_err(Fault::write)?;
         work(Packing { out: &mut encoder, counters: &counters })?;
-        encoder.finish().and_then(|mut sink| sink.flush()).map_err(Fault::write)?;
-        match unfinished {
-            Some(unfinished) => unfinished.finish().map_err(|errno| Fault::system("write", b"", errno)),
-            None => Ok(()),
-        }
-    });
-    outcome.map_err(|fault| fault.into_packing_error(what, &place))?;
+        encoder.finish().and_then(|mut sink| sink.flush()).map_err(Fault::write)
+    })?;
     Ok(counters.bytes())
+}
+
+/// An output that is open.
+pub(super) struct Sink<'o> {
+    /// What errors call it.
+    place: String,
+    writer: Box<dyn Write + Send + 'o>,
+    unfinished: Option<Unfinished>,
+}
+
+impl<'o> Sink<'o> {
+    pub fn open(output: Output<'o>) -> Result<Self> {
+        Ok(match output {
+            Output::Path(path) => {
+                let failed = |errno: Errno| Error::system("write", path.display(), errno.raw_os_error());
+                let (file, unfinished) = open(path).map_err(failed)?;
+                Self { place: path.display().to_string(), writer: Box::new(File::from(file)), unfinished }
+            }
+            Output::Fd(fd) => {
+                let fd = fd.try_clone_to_owned().map_err(|error| Error::io("write to", "the descriptor", &error))?;
+                Self { place: "to the descriptor".into(), writer: Box::new(File::from(fd)), unfinished: None }
+            }
+            Output::Writer(writer) => Self { place: "to the stream".into(), writer, unfinished: None },
+        })
+    }
+
+    /// Has `work` write an archive of `what` to it. A file has its name only when all went well, the last report too.
+    pub fn fill(
+        self,
+        what: &str,
+        counters: &Counters,
+        report: Report<'_>,
+        work: impl FnOnce(Box<dyn Write + Send + 'o>) -> Outcome<()> + Send,
+    ) -> Result<()> {
+        let Self { place, writer, unfinished } = self;
+        let finish = |unfinished: Unfinished| unfinished.finish().map_err(|errno| Fault::system("write", b"", errno));
+        pipeline::watch(counters, report, || work(writer))
+            .and_then(|()| unfinished.map_or(Ok(()), finish))
+            .map_err(|fault| fault.into_packing_error(what, &place))
+    }
 }
 
 /// Counts what is written, and stops when the caller says so.

@@ -60,6 +60,12 @@ impl Counters {
         self.read.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
+    /// More bytes, but never more than there are.
+    pub fn count_up_to_total(&self, bytes: u64) {
+        let most = self.total.saturating_sub(self.bytes());
+        self.read.fetch_add(bytes.min(most), Ordering::Relaxed);
+    }
+
     pub fn bytes(&self) -> u64 {
         self.read.load(Ordering::Relaxed)
     }
@@ -125,8 +131,10 @@ pub fn run<T: Send>(
         let worker = join(worker);
         let (blob_digest, compression) = join(reader)?;
         let (value, digest) = worker?;
-        // The last report, complete; by now there is nothing that could be cancelled.
-        report(counters.progress());
+        // The last report, complete.
+        if !report(counters.progress()) {
+            return Err(Fault::Cancelled);
+        }
         Ok(Passed { value, digest, blob_digest, compression })
     })
 }
@@ -146,7 +154,10 @@ pub fn watch<T: Send>(counters: &Counters, report: Report<'_>, work: impl FnOnce
             }
         }
         let value = join(worker)?;
-        report(counters.progress());
+        // The last report, complete.
+        if !report(counters.progress()) {
+            return Err(Fault::Cancelled);
+        }
         Ok(value)
     })
 }
@@ -249,8 +260,9 @@ struct Tap<'t, R> {
 
 impl<R: Read> Read for Tap<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.counters.check()?;
         let length = loop {
+            // Looked at anew after each interruption: see `input::Patient`.
+            self.counters.check()?;
             match self.input.read(buffer) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 answer => break answer?,

@@ -1,5 +1,6 @@
-//! Images out of the store, for other tools: one archive that is an OCI image layout and, by its manifest.json, also what
-//! `docker load` has read since 1.10. OCI image specification, image-layout.md, config.md.
+//! Images out of the store, for other tools: an archive that is an OCI image layout and, by its manifest.json, also what
+//! `docker load` has read since 1.10; or just what `docker save` wrote before it knew of OCI. OCI image specification,
+//! image-layout.md, config.md.
 //!
 //! The layers are packed anew from their trees, so the same image gives the same bytes wherever and whenever it is saved.
 
@@ -17,18 +18,33 @@ use super::digest::Digest;
 use super::entry::{Entry, Kind};
 use super::export::Export;
 use super::fault::{Fault, Outcome};
+use super::output::{self, Output, Sink};
+use super::pipeline::{Counters, Report};
 use super::store::{Store, Workspace};
 use super::write;
 use crate::{Error, Result};
 
+/// Which tools an archive is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SaveFormat {
+    /// An OCI image layout, which docker loads as well.
+    #[default]
+    Oci,
+    /// The form of `docker save` before version 25, for tools that know no other.
+    Docker,
+}
+
 /// How an image is saved.
 #[derive(Clone, Debug, Default)]
 pub struct SaveOptions {
+    /// The form of the archive.
+    pub format: SaveFormat,
     /// How layers are compressed: not at all, gzip or zstd.
     pub compression: Compression,
     /// The name that other tools find it by; its first one here where there is none.
     pub name: Option<String>,
-    /// SOURCE_DATE_EPOCH: when the image says it was made, and the latest time of any file.
+    /// When the image says it was made, and the latest time of any file, in seconds since 1970; where there is none, the
+    /// variable SOURCE_DATE_EPOCH counts.
     pub epoch: Option<i64>,
 }
 
@@ -37,11 +53,24 @@ struct Blob {
     file: File,
     digest: Digest,
     size: u64,
+    /// Of its uncompressed bytes.
+    diff_id: Digest,
+}
+
+/// How layers are packed, and who is told.
+#[derive(Clone, Copy)]
+struct Packing<'p> {
+    compression: Compression,
+    latest: Option<i64>,
+    counters: &'p Counters,
 }
 
 impl Store {
-    /// Writes the image of this name or digest to `out`.
-    pub fn save(&self, image: &str, out: &mut dyn Write, options: &SaveOptions) -> Result<()> {
+    /// Writes the image of this name or digest as an archive. `report` hears of progress in bytes of its files, some ten
+    /// times a second and on the calling thread; when it answers false that is the end
+    /// ([`crate::ErrorCode::Interrupted`]).
+    pub fn save(&self, image: &str, output: Output<'_>, options: &SaveOptions, report: Report<'_>) -> Result<()> {
+        let epoch = output::epoch(options.epoch)?;
         let (_, loaded) = self.known(image)?;
         let name = match &options.name {
             Some(name) => Some(name.clone()),
@@ -54,41 +83,83 @@ impl Store {
             _ => return Err(Error::invalid("save", image, "layers are saved plain, as gzip or as zstd")),
         };
         let workspace = self.workspace()?;
-        let fault = |fault: Fault| fault.into_error(image);
-        let (mut layers, mut diff_ids) = (Vec::new(), Vec::new());
-        for (number, layer) in loaded.record.real_layers().iter().enumerate() {
-            let (blob, diff_id) = self.pack(&workspace, &format!("blob-{number}"), layer, options).map_err(fault)?;
-            layers.push(blob);
-            diff_ids.push(diff_id.to_string());
-        }
-        let config = config(&loaded.record.config, &diff_ids, options.epoch).to_string();
-        write_archive(out, layers, media_type, &config, name.as_deref(), options.epoch.unwrap_or(0))
-            .map_err(|error| Error::io("save", image, &error))
+        let counters = Counters::new(loaded.record.size);
+        let packing = Packing { compression: options.compression, latest: epoch, counters: &counters };
+        Sink::open(output)?.fill(image, &counters, report, |out| {
+            let mut layers = Vec::new();
+            for (number, layer) in loaded.record.real_layers().iter().enumerate() {
+                layers.push(self.pack(&workspace, &format!("blob-{number}"), layer, packing)?);
+            }
+            let diff_ids: Vec<_> = layers.iter().map(|blob| blob.diff_id.to_string()).collect();
+            let config = config(&loaded.record.config, &diff_ids, epoch).to_string();
+            let out = BufWriter::with_capacity(256 << 10, Watched { inner: out, counters: &counters });
+            let mut archive = Archive { out, time: epoch.unwrap_or(0) };
+            match options.format {
+                SaveFormat::Oci => write_oci(&mut archive, layers, media_type, &config, name.as_deref()),
+                SaveFormat::Docker => write_docker(&mut archive, layers, &config, name.as_deref()),
+            }
+            .map_err(Fault::write)
+        })
     }
 
     /// One layer's tree as a blob.
-    fn pack(&self, workspace: &Workspace, name: &str, layer: &str, options: &SaveOptions) -> Outcome<(Blob, Digest)> {
+    fn pack(&self, workspace: &Workspace, name: &str, layer: &str, packing: Packing<'_>) -> Outcome<Blob> {
         let failed = |errno| Fault::system("pack", layer.as_bytes(), errno);
         let place = self.layer_path(layer);
         let tree = fs::openat(CWD, &place, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
         let kept = File::open(place.with_file_name("kept")).ok();
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         let file = fs::openat(workspace.fd(), name, flags, Mode::RUSR | Mode::WUSR).map_err(failed)?;
-        let export =
-            Export { is_layer: true, kept: kept.into_iter().collect(), latest: options.epoch, ..Export::default() };
+        let counters = packing.counters;
+        let mut packed = 0;
+        let mut count = |written| {
+            // The archive has headers, too, so this may come to a little more than the image's size.
+            counters.count_up_to_total(written - packed);
+            packed = written;
+            counters.entry();
+            true
+        };
+        let export = Export {
+            is_layer: true,
+            kept: kept.into_iter().collect(),
+            latest: packing.latest,
+            go_on: Some(&mut count),
+            ..Export::default()
+        };
 
-        let blob = Hashing::new(BufWriter::with_capacity(256 << 10, File::from(file)));
-        let io = |error: io::Error| failed(Errno::from_io_error(&error).unwrap_or(Errno::IO));
-        let mut tar = Hashing::new(Encoder::new(options.compression, blob).map_err(io)?);
+        let watched = Watched { inner: File::from(file), counters };
+        let blob = Hashing::new(BufWriter::with_capacity(256 << 10, watched));
+        let io = |error: io::Error| match error.downcast::<Fault>() {
+            Ok(fault) => fault,
+            Err(error) => failed(Errno::from_io_error(&error).unwrap_or(Errno::IO)),
+        };
+        let mut tar = Hashing::new(Encoder::new(packing.compression, blob).map_err(io)?);
         export.write(tree.map_err(failed)?, &mut tar)?;
         let (encoder, diff_id) = tar.finish();
         let mut blob = encoder.finish().map_err(io)?;
         blob.flush().map_err(io)?;
         let size = blob.length;
         let (file, digest) = blob.finish();
-        let mut file = file.into_inner().map_err(|error| io(error.into_error()))?;
+        let mut file = file.into_inner().map_err(|error| io(error.into_error()))?.inner;
         file.rewind().map_err(io)?;
-        Ok((Blob { file, digest, size }, diff_id))
+        Ok(Blob { file, digest, size, diff_id })
+    }
+}
+
+/// Passes bytes on until the caller wants no more.
+struct Watched<'w, W> {
+    inner: W,
+    counters: &'w Counters,
+}
+
+impl<W: Write> Write for Watched<'_, W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.counters.check()?;
+        self.inner.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
     }
 }
 
@@ -156,13 +227,12 @@ pub(super) fn config(config: &ImageConfig, diff_ids: &[String], epoch: Option<i6
     whole
 }
 
-fn write_archive(
-    out: &mut dyn Write,
+fn write_oci(
+    archive: &mut Archive<impl Write>,
     layers: Vec<Blob>,
     media_type: &str,
     config: &str,
     name: Option<&str>,
-    time: i64,
 ) -> io::Result<()> {
     let describe = |media_type: &str, digest: Digest, size: u64| json!({"mediaType": media_type, "digest": digest.to_string(), "size": size});
     let path = |digest: Digest| format!("blobs/sha256/{}", digest.hex());
@@ -182,22 +252,8 @@ fn write_archive(
     let index =
         json!({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": [listed]})
             .to_string();
-    // Docker wants a tag to be one.
-    let tag = name.map(|name| {
-        if name.rsplit('/').next().is_some_and(|last| last.contains(':')) {
-            name.into()
-        } else {
-            format!("{name}:latest")
-        }
-    });
-    let saved = json!([{
-        "Config": path(config_digest),
-        "RepoTags": tag.into_iter().collect::<Vec<String>>(),
-        "Layers": layers.iter().map(|blob| path(blob.digest)).collect::<Vec<_>>(),
-    }])
-    .to_string();
+    let saved = saved(&path(config_digest), name, layers.iter().map(|blob| path(blob.digest)).collect());
 
-    let mut archive = Writer { out, time };
     archive.directory("blobs")?;
     archive.directory("blobs/sha256")?;
     let mut written = Vec::new();
@@ -213,16 +269,50 @@ fn write_archive(
     archive.file("manifest.json", saved.len() as u64, saved.as_bytes())?;
     let version = r#"{"imageLayoutVersion":"1.0.0"}"#;
     archive.file("oci-layout", version.len() as u64, version.as_bytes())?;
-    archive.out.write_all(&write::END)?;
-    archive.out.flush()
+    archive.end()
 }
 
-struct Writer<'w> {
-    out: &'w mut dyn Write,
+fn write_docker(
+    archive: &mut Archive<impl Write>,
+    layers: Vec<Blob>,
+    config: &str,
+    name: Option<&str>,
+) -> io::Result<()> {
+    let path = |blob: &Blob| format!("{}/layer.tar", blob.diff_id.hex());
+    let config_path = format!("{}.json", Digest::of(config.as_bytes()).hex());
+    let saved = saved(&config_path, name, layers.iter().map(path).collect());
+    let mut written = Vec::new();
+    for blob in layers {
+        if !written.contains(&blob.diff_id) {
+            archive.directory(&blob.diff_id.hex())?;
+            archive.file(&path(&blob), blob.size, blob.file)?;
+            written.push(blob.diff_id);
+        }
+    }
+    archive.file(&config_path, config.len() as u64, config.as_bytes())?;
+    archive.file("manifest.json", saved.len() as u64, saved.as_bytes())?;
+    archive.end()
+}
+
+/// Docker's manifest.json.
+fn saved(config: &str, name: Option<&str>, layers: Vec<String>) -> String {
+    // Docker wants a tag to be one.
+    let tag = name.map(|name| {
+        if name.rsplit('/').next().is_some_and(|last| last.contains(':')) {
+            name.into()
+        } else {
+            format!("{name}:latest")
+        }
+    });
+    json!([{"Config": config, "RepoTags": tag.into_iter().collect::<Vec<String>>(), "Layers": layers}]).to_string()
+}
+
+struct Archive<W> {
+    out: W,
     time: i64,
 }
 
-impl Writer<'_> {
+impl<W: Write> Archive<W> {
     fn directory(&mut self, path: &str) -> io::Result<()> {
         self.entry(Entry::new(path.as_bytes(), Kind::Directory, 0o755))
     }
@@ -231,8 +321,13 @@ impl Writer<'_> {
         let mut entry = Entry::new(path.as_bytes(), Kind::File, 0o644);
         entry.size = size;
         self.entry(entry)?;
-        io::copy(&mut content, self.out)?;
+        io::copy(&mut content, &mut self.out)?;
         self.out.write_all(write::padding(size))
+    }
+
+    fn end(&mut self) -> io::Result<()> {
+        self.out.write_all(&write::END)?;
+        self.out.flush()
     }
 
     fn entry(&mut self, mut entry: Entry) -> io::Result<()> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ctr::image::{Change, Compression, ImageConfig, ImportOptions, Input, MakeOptions, SaveOptions, Store};
+use ctr::image::{Change, Compression, ImageConfig, ImportOptions, Input, MakeOptions, Output, SaveOptions, Store};
 use ctr::{Config, Container, ErrorCode, Mount, Upper};
 use serde_json::json;
 
@@ -163,7 +163,7 @@ fn a_commit_reaches_other_tools_as_it_is() {
     let first = container(&scratch, &scratch.write("a.tar", &base().end()), Config::default());
     let packed = scratch.path("base.tar");
     let options = ctr::image::ExportOptions { epoch: Some(1_700_000_000), ..Default::default() };
-    first.export(ctr::image::Output::Path(&packed), &options, &mut |_| true).unwrap();
+    first.export(Output::Path(&packed), &options, &mut |_| true).unwrap();
     let c = container(&scratch, &packed, Config::default());
     sh(
         &c,
@@ -172,7 +172,7 @@ fn a_commit_reaches_other_tools_as_it_is() {
     let made = commit(&c, "committed", None);
     let saved = scratch.path("saved.tar");
     let options = SaveOptions { compression: Compression::Gzip, epoch: Some(1_700_000_001), ..Default::default() };
-    store.save("committed", &mut std::fs::File::create(&saved).unwrap(), &options).unwrap();
+    store.save("committed", Output::Path(&saved), &options, &mut |_| true).unwrap();
     // In another store it is the same image, by its digest.
     let other = Store::open(Some(&scratch.path("other"))).unwrap();
     let again = other.import(Input::Path(&saved), &ImportOptions::default(), &mut |_| true).unwrap();
@@ -238,10 +238,8 @@ fn what_can_not_be_compared_or_committed_says_why() {
     sh(&c, "echo x >/.wh.etc");
     assert!(refuse(MakeOptions::default()).contains(".wh."));
     sh(&c, "rm /.wh.etc; dd if=/dev/zero of=/big bs=1M count=256 2>/dev/null");
-    let stopped = c.commit(&MakeOptions::default(), &mut |_| false);
-    if let Err(error) = stopped {
-        assert_eq!(error.code(), ErrorCode::Interrupted);
-    }
+    let stopped = c.commit(&MakeOptions::default(), &mut |_| false).unwrap_err();
+    assert_eq!(stopped.code(), ErrorCode::Interrupted);
     assert_eq!(names(&scratch.path("store/tmp")).iter().filter(|name| !name.starts_with("lock")).count(), 0);
 }
 
@@ -277,7 +275,7 @@ fn commit_as_somebody() {
     assert_eq!(diff(&c), ["A /closed", "A /closed/x", "C /d", "D /d/one", "C /foreign"]);
     commit(&c, "new", None);
     let store = Store::open(Some(&place.join("store"))).unwrap();
-    store.save("new", &mut std::fs::File::create(place.join("out.tar")).unwrap(), &SaveOptions::default()).unwrap();
+    store.save("new", Output::Path(&place.join("out.tar")), &SaveOptions::default(), &mut |_| true).unwrap();
     drop(c);
     let again = Container::create("new", &config).unwrap();
     assert_eq!(sh(&again, "cat /closed/x; ls /d; cat /foreign"), "x\ndeep\ntwo\nfy");

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use ctr::ErrorCode;
-use ctr::image::{Compression, Export, ImportOptions, Input, SaveOptions, Source, Store};
+use ctr::image::{Compression, Export, ImportOptions, Input, Output, SaveOptions, Source, Store};
 
 use crate::support::*;
 
@@ -159,7 +159,7 @@ fn a_saved_image_is_the_same_in_other_tools_and_here() {
         let options = SaveOptions { compression, epoch: Some(1_600_000_000), ..SaveOptions::default() };
         let save = || {
             let mut bytes = Vec::new();
-            store.save("me/image:1", &mut bytes, &options).unwrap();
+            store.save("me/image:1", Output::Writer(Box::new(&mut bytes)), &options, &mut |_| true).unwrap();
             bytes
         };
         let saved = save();

@@ -482,7 +482,8 @@ fn many_layers_become_one_tree() {
     // It is saved as the layers it came as, and goes with them.
     let Source::Layers { digest, .. } = &images[1] else { panic!() };
     let mut saved = Vec::new();
-    store.save(digest, &mut saved, &ctr::image::SaveOptions::default()).unwrap();
+    let options = ctr::image::SaveOptions::default();
+    store.save(digest, ctr::image::Output::Writer(Box::new(&mut saved)), &options, &mut |_| true).unwrap();
     let other = ctr::image::Store::open(Some(&scratch.path("other"))).unwrap();
     let again = other.resolve(scratch.write("saved.tar", &saved).as_os_str()).unwrap();
     assert_eq!(merged(&layers(&again), 0), merged(&few, 0));

@@ -1,17 +1,22 @@
 //! `_ctr.Container`: a handle on a container. `ctr.Container` stands on it.
 
+use std::ffi::OsString;
 use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::UNIX_EPOCH;
 
+use ctr::image::{Output, Report};
 use ctr::{Error, ErrorCode, NamespaceSet};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::convert::{Bytes, config, exec_config};
 use crate::error::Raise;
+use crate::image::{ConfigParts, config_parts, export_options};
 use crate::process::{ExitParts, Process, parts};
+use crate::progress::Listener;
+use crate::stream;
 use crate::wait::{deadline, wait};
 
 /// How `containers` tells of one: name, image, pid, owner, when it was made, detached.
@@ -27,11 +32,18 @@ pub struct Container {
 
 #[pymethods]
 impl Container {
-    /// Makes a container.
+    /// Makes a container. `progress` hears of its image's import, where there is one.
     #[staticmethod]
-    fn create(py: Python<'_>, image: Bytes, options: &Bound<'_, PyDict>) -> PyResult<Self> {
-        let config = config(options)?;
-        py.detach(|| ctr::Container::create(image.0, &config)).or_raise(py).map(Self::new)
+    #[pyo3(signature = (image, options, progress=None))]
+    fn create(
+        py: Python<'_>,
+        image: Bytes,
+        options: &Bound<'_, PyDict>,
+        progress: Option<Py<PyAny>>,
+    ) -> PyResult<Self> {
+        let (config, mut listener) = (config(options)?, Listener::new(progress));
+        let made = py.detach(|| ctr::Container::create_with(image.0, &config, &mut |done| listener.hear(done)));
+        listener.answer(made.or_raise(py)).map(Self::new)
     }
 
     /// A handle on a running container.
@@ -80,6 +92,26 @@ impl Container {
             .or_raise(py)?;
         }
         Ok(ended?.map(parts))
+    }
+
+    /// What `docker run IMAGE ARGS…` would start: the image's entrypoint, then `args`, or where there are none its Cmd.
+    fn image_command(&self, py: Python<'_>, args: Vec<Bytes>) -> PyResult<Vec<OsString>> {
+        self.inner(py)?.image_config().command(args.iter().map(|word| &word.0)).or_raise(py)
+    }
+
+    /// What the image says about how it is run.
+    fn image_config(&self, py: Python<'_>) -> PyResult<ConfigParts> {
+        Ok(config_parts(self.inner(py)?.image_config().clone()))
+    }
+
+    /// The digest of the image; `None` where it was none of the store.
+    fn image_digest(&self, py: Python<'_>) -> PyResult<Option<String>> {
+        Ok(self.inner(py)?.image_digest().map(str::to_owned))
+    }
+
+    /// The number of the signal that asks the image's program to end.
+    fn stop_signal(&self, py: Python<'_>) -> PyResult<i32> {
+        self.inner(py)?.image_config().stop_signal_number().or_raise(py)
     }
 
     /// The name that `join` takes; empty for a joined pid.
@@ -140,6 +172,20 @@ impl Container {
         py.detach(|| inner.explain()).or_raise(py)
     }
 
+    /// Writes its root as a tar archive, to a path or by `write` of a file object; how many bytes.
+    #[pyo3(signature = (target, options, progress=None))]
+    fn export(
+        &self,
+        py: Python<'_>,
+        target: &Bound<'_, PyAny>,
+        options: &Bound<'_, PyDict>,
+        progress: Option<Py<PyAny>>,
+    ) -> PyResult<u64> {
+        let (inner, options) = (self.inner(py)?, export_options(options)?);
+        let export = |output: Output<'_>, report: Report<'_>| inner.export(output, &options, report);
+        stream::export(py, target, Listener::new(progress), export)
+    }
+
     /// Kills, reaps and removes all; a second time, or of a closed handle, does nothing.
     fn destroy(&self, py: Python<'_>) -> PyResult<()> {
         let Ok(inner) = self.inner(py) else { return Ok(()) };
@@ -181,8 +227,9 @@ impl Drop for Container {
 /// The plan for `image`, as shell commands. Nothing is made.
 #[pyfunction]
 pub fn explain(py: Python<'_>, image: Bytes, options: &Bound<'_, PyDict>) -> PyResult<String> {
-    let config = config(options)?;
-    py.detach(|| ctr::explain(image.0, &config)).or_raise(py)
+    let (config, mut listener) = (config(options)?, Listener::new(None));
+    let answer = py.detach(|| ctr::explain_with(image.0, &config, &mut |done| listener.hear(done)));
+    listener.answer(answer.or_raise(py))
 }
 
 /// The running containers of this user, oldest first.

@@ -40,6 +40,12 @@ impl Bytes {
     }
 }
 
+impl From<Bytes> for PathBuf {
+    fn from(path: Bytes) -> Self {
+        path.path()
+    }
+}
+
 /// Name and value.
 type Pair = (Bytes, Bytes);
 
@@ -238,7 +244,8 @@ fn session(process_group: i32) -> Session {
     if process_group == 0 { Session::Group } else { Session::Join(process_group) }
 }
 
-fn unknown(what: &str, name: &str) -> PyErr {
+/// What Python says of a keyword that nobody knows.
+pub fn unknown(what: &str, name: &str) -> PyErr {
     PyTypeError::new_err(format!("unknown {what}: {name:?}"))
 }
 

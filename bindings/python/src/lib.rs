@@ -6,7 +6,10 @@
 mod container;
 mod convert;
 mod error;
+mod image;
 mod process;
+mod progress;
+mod stream;
 mod wait;
 
 use pyo3::prelude::*;
@@ -16,6 +19,8 @@ use pyo3::prelude::*;
 mod _ctr {
     #[pymodule_export]
     use super::container::{Container, containers, explain};
+    #[pymodule_export]
+    use super::image::{disk_use, image, images, import_image, prune, remove_image, save_image, tag_image};
     #[pymodule_export]
     use super::process::Process;
     #[pymodule_export]

@@ -1,0 +1,252 @@
+"""`Image`: an image in the store, and the ways in and out."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from . import _ctr
+from ._files import reading, writing
+from ._sizes import size
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Literal
+
+    from ._types import Path, Readable, Size, Writable
+
+    ConfigParts = tuple[list[str], list[str], list[str], str, str, str, list[str], dict[str, str], str]
+    Parts = tuple[str, list[str], int, float, list[str], ConfigParts]
+    OnProgress = Callable[["Progress"], object]
+
+# Of an import's limits, those that are sizes.
+_SIZES = ("bytes", "file", "header")
+
+
+class Progress(NamedTuple):
+    """How far a long piece of work is."""
+
+    bytes: int
+    """Bytes so far: of the archive as it is (compressed), or in `Image.save` of the image's files."""
+    total: int | None
+    """How many it will be; None where that can't be known (a pipe, an export)."""
+    entries: int
+    """Files, directories and links so far."""
+
+
+@dataclass(frozen=True)
+class ImageConfig:
+    """What an image says about how it is run, as the OCI image specification has it. Empty for a plain tarball.
+
+    `dataclasses.replace` makes another one of it, for `Container.commit` or `build_image`.
+    """
+
+    env: Mapping[str, str] = field(default_factory=dict)
+    """Environment of every program."""
+    entrypoint: Sequence[str] = ()
+    """What `ctr.run` always runs; its `args` follow it."""
+    cmd: Sequence[str] = ()
+    """Arguments, or the program itself, where `ctr.run` is given none."""
+    working_dir: str = ""
+    """Where programs start; "" where the image says nothing, which is /."""
+    user: str = ""
+    """Who they run as, "name", "uid" or "name:group"; "" where the image says nothing, which is root."""
+    stop_signal: str = ""
+    """What asks its program to end, "SIGQUIT" or "3"; "" where the image says nothing, which is SIGTERM."""
+    volumes: Sequence[str] = ()
+    """Absolute paths that stay writable where the root is read-only."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """Free-form."""
+    architecture: str = ""
+    """GOARCH's name for the machine ("amd64"); "" where the image says nothing."""
+
+
+class Image:
+    """An image in the store: what `ctr.images`, `ctr.image` and `ctr.import_image` give, and `ctr.Container` takes.
+
+    Two are equal that have the same digest.
+    """
+
+    digest: str
+    """"sha256:" and 64 digits: of a tarball's uncompressed bytes, of an OCI or docker image's configuration."""
+    names: tuple[str, ...]
+    """The names it had when it was looked up, or last named through this object."""
+    size: int
+    """Bytes of its files, layer by layer, holes included."""
+    created: float
+    """When it was imported, in seconds since the epoch."""
+    config: ImageConfig
+    """What it says about how it is run."""
+    layers: tuple[str, ...]
+    """Directories of the store that are mounted over one another, lowest first. They are shared: look, don't touch."""
+    store_dir: str | None
+    """The store it is in; None is the user's own."""
+
+    def __init__(self, parts: Parts, store_dir: str | None = None) -> None:
+        """Use `ctr.image`."""
+        self.store_dir = store_dir
+        self._take(parts)
+
+    def _take(self, parts: Parts) -> None:
+        self.digest, names, self.size, self.created, layers, config = parts
+        self.names, self.layers, self.config = tuple(names), tuple(layers), config_from(config)
+
+    @property
+    def name(self) -> str | None:
+        """The first of its names; None where it has none."""
+        return self.names[0] if self.names else None
+
+    def tag(self, name: str) -> None:
+        """Give it a further name. An image that had this name loses it.
+
+        Raises `ctr.ValueError` for what is no name: letters, digits and ._-/:@ are, "host" and digests aren't.
+        """
+        _ctr.tag_image(self.digest, name, self.store_dir)
+        self._take(_ctr.image(self.digest, self.store_dir))
+
+    def remove(self, name: str | None = None) -> None:
+        """Remove it with all its names; or take just this name away, and the image with the last one.
+
+        Raises `ctr.Error` (EBUSY) where a container uses the image, `ctr.FileNotFoundError` where it is gone already.
+        """
+        if name is None:
+            _ctr.remove_image(self.digest, self.store_dir)
+        elif name not in self.names:
+            raise ValueError(f"{name!r} is not a name of {self!r}")
+        else:
+            _ctr.remove_image(name, self.store_dir)
+            self.names = tuple(known for known in self.names if known != name)
+
+    def save(
+        self,
+        target: Writable,
+        *,
+        format: Literal["oci", "docker"] = "oci",
+        compression: Literal["gzip", "zstd", "none"] = "gzip",
+        name: str | None = None,
+        progress: OnProgress | None = None,
+    ) -> None:
+        """Write it as an archive for other tools: docker, podman, skopeo, umoci, and `ctr.import_image`.
+
+        The same image gives the same bytes; with SOURCE_DATE_EPOCH in the environment no file is younger than that. A
+        path appears when it is whole; what ends it early, an error, Ctrl-C or an exception of `progress`, leaves none.
+
+        Args:
+            target: A path, a file object (binary) or a descriptor.
+            format: "oci", an OCI image layout that `docker load` reads as well, or "docker", what `docker save` wrote
+                before version 25.
+            compression: Of the layers.
+            name: The name that other tools find it by; its first one by default.
+            progress: Called with a `Progress` some ten times a second. What it raises ends the work.
+        """
+        options: dict[str, object] = {"format": format, "compression": compression}
+        if name is not None:
+            options["name"] = name
+        with writing(target) as opened:
+            _ctr.save_image(self.digest, opened, options, told(progress), self.store_dir)
+
+    def __eq__(self, other: object) -> bool:
+        return self.digest == other.digest if isinstance(other, Image) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+    def __repr__(self) -> str:
+        return f"<ctr.Image {self.name or self.digest[:19]!r}>"
+
+
+class Pruned(NamedTuple):
+    """What `ctr.prune` took away."""
+
+    images: list[str]
+    """The digests of the images."""
+    bytes: int
+    """Disk space that is free now."""
+
+
+def import_image(
+    source: Readable,
+    *,
+    name: str | None = None,
+    reference: str | None = None,
+    strip: int = 0,
+    progress: OnProgress | None = None,
+    limits: Mapping[str, Size] | None = None,
+    store_dir: Path | None = None,
+) -> Image:
+    """Unpack a tarball, a `docker save` archive or an OCI layout into the store.
+
+    How it is compressed (gzip, zstd, xz, bzip2, lz4, or not) is told by its content. A file that is known already is
+    not read again. What ends the import early, an error, Ctrl-C or an exception of `progress`, leaves nothing of it.
+
+    Args:
+        source: A path (of an archive, or of a directory that is an OCI layout), a file object (binary; anything that
+            has `read`), or a descriptor. Of these two what is left is read, and they stay open.
+        name: A name for the image; taken from the image that had it.
+        reference: Which one of several images in the archive: the end of its name, or its digest.
+        strip: How many leading components every name loses: 1 for a tarball whose content is wrapped in one directory.
+        progress: Called with a `Progress` some ten times a second, on this thread. What it raises ends the import.
+        limits: Bounds of what the archive may take, over the defaults: "bytes" (after decompression), "entries", "file"
+            and "header" (bytes of one), "name" (bytes), "depth", "ratio" (of decompression), "layers".
+        store_dir: Where images are kept; by default CTR_STORE_DIR, or else the user's own place.
+
+    Raises:
+        ctr.Error: The archive is not one, is cut off or damaged, or asks for more than the limits allow; the store's
+            file system is full; and so on. `ctr.FileNotFoundError` where there is no such file or reference.
+    """
+    options: dict[str, object] = {"strip": strip}
+    if name is not None:
+        options["name"] = name
+    if reference is not None:
+        options["reference"] = reference
+    if limits:
+        options["limits"] = {
+            key: size(value, f"limit {key}") if key in _SIZES else value for key, value in limits.items()
+        }
+    store = _place(store_dir)
+    with reading(source) as (opened, total):
+        options["total"] = total
+        return Image(_ctr.import_image(opened, options, told(progress), store), store)
+
+
+def images(*, store_dir: Path | None = None) -> list[Image]:
+    """All images in the store, oldest first."""
+    store = _place(store_dir)
+    return [Image(parts, store) for parts in _ctr.images(store)]
+
+
+def image(name: str, *, store_dir: Path | None = None) -> Image:
+    """The image of this name or digest; `ctr.FileNotFoundError` where there is none."""
+    store = _place(store_dir)
+    return Image(_ctr.image(name, store), store)
+
+
+def prune(*, store_dir: Path | None = None) -> Pruned:
+    """Remove what nobody would miss: images without a name that no container uses, and layers without an image."""
+    return Pruned(*_ctr.prune(_place(store_dir)))
+
+
+def disk_use(*, store_dir: Path | None = None) -> int:
+    """Bytes of disk space that the images take, shared layers counted once."""
+    return _ctr.disk_use(_place(store_dir))
+
+
+def config_from(parts: ConfigParts) -> ImageConfig:
+    """An image's configuration, from what `_ctr` tells of it."""
+    env, entrypoint, cmd, working_dir, user, stop_signal, volumes, labels, architecture = parts
+    pairs = {name: value for name, _, value in (pair.partition("=") for pair in env)}
+    return ImageConfig(
+        pairs, tuple(entrypoint), tuple(cmd), working_dir, user, stop_signal, tuple(volumes), labels, architecture
+    )
+
+
+def told(progress: OnProgress | None) -> Callable[[int, int, int], object] | None:
+    """A callback as `_ctr` calls it."""
+    if progress is None:
+        return None
+    return lambda done, total, entries: progress(Progress(done, total or None, entries))
+
+
+def _place(store_dir: Any) -> str | None:
+    return None if store_dir is None else os.fsdecode(store_dir)
