@@ -146,8 +146,8 @@ pub struct Call {
     pub out: u8,
     /// [`TRY`] or 0.
     pub flags: u8,
-    /// Room.
-    pub _room: u8,
+    /// How many of the next calls are passed over where this one succeeds.
+    pub skip: u8,
     /// The arguments: numbers, addresses inside the message, slots.
     pub args: [u64; 6],
 }

@@ -113,7 +113,7 @@ fn put_plan(message: &mut Vec<u8>, plan: &Plan<'_>) {
             }
         });
         let [ok, ok2] = call.ok;
-        let call = wire::Call { nr: call.nr, ok, ok2, fds, out: call.out, flags: call.flags, _room: 0, args };
+        let call = wire::Call { nr: call.nr, ok, ok2, fds, out: call.out, flags: call.flags, skip: call.skip, args };
         message.extend_from_slice(call.as_bytes());
     }
     let start = message.len();

@@ -8,9 +8,11 @@
 
 mod encode;
 mod explain;
+mod mount;
 
 pub use encode::{Header, encode, encode_spawn};
 pub use explain::{Shell, quote};
+pub use mount::mount_attr;
 
 use std::borrow::Cow;
 use std::ffi::{CStr, CString};
@@ -71,6 +73,7 @@ pub struct Call {
     out: u8,
     ok: [u8; 2],
     flags: u8,
+    skip: u8,
 }
 
 /// One argument of a call.
@@ -151,7 +154,7 @@ impl<'a> Plan<'a> {
         let mut all = [Arg::Number(0); 6];
         all[..N].copy_from_slice(&args);
         let index = self.calls.len();
-        self.calls.push(Call { nr: nr as u16, args: all, out: wire::NONE, ok: [0; 2], flags: 0 });
+        self.calls.push(Call { nr: nr as u16, args: all, out: wire::NONE, ok: [0; 2], flags: 0, skip: 0 });
         &mut self.calls[index]
     }
 
@@ -296,6 +299,12 @@ impl Call {
         let free = usize::from(self.ok[0] != 0);
         self.ok[free] = errno as u8;
         self
+    }
+
+    /// Where it succeeds, the next `calls` are passed over: they make what it lacks on this errno.
+    pub fn unless(&mut self, errno: i32, calls: u8) -> &mut Self {
+        self.skip = calls;
+        self.ok(errno)
     }
 
     /// Goes on with the next call where this one finds nothing to run; see `wire::TRY`.
