@@ -351,16 +351,21 @@ impl Blueprint {
             rest.call(libc::SYS_listen, [listener.into(), 64.into()]);
             run.listener = listener.0;
         }
+        let title = format!("ctr-init: {}", self.name);
+        let mut padded = title.into_bytes();
+        padded.resize(crate::zygote::TITLE, 0);
+        run.title = Some((rest.data(&padded, 1), padded.len()));
+        // The last walls stand behind all that can go wrong. Once they have stood in this process, the caller goes on while PID 1
+        // puts them up: it hears nobody before.
+        let walls = rest.mark();
         if let Some(ruleset) = self.walls.landlock() {
             landlock::restrict(rest, &ruleset);
         }
         if let Some(profile) = &self.walls.seccomp {
             steps::seccomp(rest, profile, self.capabilities())?;
         }
-        let title = format!("ctr-init: {}", self.name);
-        let mut padded = title.into_bytes();
-        padded.resize(crate::zygote::TITLE, 0);
-        run.title = Some((rest.data(&padded, 1), padded.len()));
+        run.before = walls.calls;
+        run.walls = rest.fingerprint(&walls);
         Ok(run)
     }
 

@@ -85,7 +85,8 @@ pub struct Request {
     pub shape: u32,
     /// How many calls follow this record.
     pub calls: u32,
-    /// EXEC: how many of them the server walks itself, before the clone.
+    /// EXEC: how many of them the server walks itself, before the clone. RUN: how many it walks before it answers; where one
+    /// of those that follow fails, the server ends. 0 is all.
     pub before: u32,
     /// SPAWN: the namespaces, as CLONE_NEW* flags of clone(2).
     pub namespaces: u64,

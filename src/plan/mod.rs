@@ -16,6 +16,7 @@ pub use mount::mount_attr;
 
 use std::borrow::Cow;
 use std::ffi::{CStr, CString};
+use std::hash::{Hash, Hasher};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use crate::init::wire;
@@ -33,6 +34,13 @@ pub struct Plan<'a> {
     /// Descriptors that go with the message, in the order of their slots.
     fds: Vec<Fd<'a>>,
     slots: Slots,
+}
+
+/// A place in a plan.
+pub struct Mark {
+    /// How many calls there are before it.
+    pub calls: usize,
+    data: usize,
 }
 
 /// One step, as a person sees it.
@@ -264,6 +272,19 @@ impl<'a> Plan<'a> {
     /// The descriptors that go with the message.
     pub fn fds(&self) -> Vec<BorrowedFd<'_>> {
         self.fds.iter().map(AsFd::as_fd).collect()
+    }
+
+    /// Here, to be compared with the end later.
+    pub fn mark(&self) -> Mark {
+        Mark { calls: self.calls.len(), data: self.data.len() }
+    }
+
+    /// A number that tells what was added since `mark` from anything else: equal plans, equal numbers.
+    pub fn fingerprint(&self, mark: &Mark) -> u64 {
+        let mut hasher = std::hash::DefaultHasher::new();
+        self.data[mark.data..].hash(&mut hasher);
+        self.calls[mark.calls..].iter().for_each(|call| (call.nr, call.ok, call.flags).hash(&mut hasher));
+        hasher.finish()
     }
 
     /// How many calls there are so far.
