@@ -91,7 +91,8 @@ impl Blueprint {
         let limits = crate::cgroup::Limits { memory: config.memory, pids: config.pids };
         // Names are one's own in one state directory only; the cgroup tree is everyone's.
         let cgroup = Cgroup::plan(&format!("{name}.{}", &super::state::random_name()[..4]), &limits, config.cgroup)?;
-        let upper = (config.upper == Upper::Disk && uses_overlay(&image, config))
+        let on_disk = config.upper == Upper::Disk || !crate::sys::tmpfs_has_user_xattrs();
+        let upper = (on_disk && uses_overlay(&image, config))
             .then(|| store.path().join("upper").join(&name));
         let binds = config.mounts.iter().filter_map(Bind::open).collect::<Result<_>>()?;
         let ranges = c_string("use the state directory", state.path().join("ids").as_os_str().as_bytes())?;
