@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::blueprint::Plans;
-use crate::init::wire::{DONE, EXITED, FAILED, IN_ASIDE, IN_CLONE, IN_MAP, IN_RANGE, IN_SETNS, IN_TABLE, RUN, Reply};
+use crate::init::wire::{
+    DONE, EXITED, FAILED, IN_ASIDE, IN_CLONE, IN_HANDOVER, IN_MAP, IN_RANGE, IN_SETNS, IN_TABLE, RUN, Reply,
+};
 use crate::plan::{encode, encode_spawn};
 use crate::zygote::{self, Answer, Channel, Zygote, pair, send};
-use crate::{Error, ErrorCode, Result};
+use crate::{Error, ErrorCode, Result, sys};
 
 /// A server process that is ready.
 pub struct Born {
@@ -65,19 +67,41 @@ fn try_birth(plans: &Plans<'_>, name: &str, zygote: &Zygote) -> std::result::Res
     let rest = encode(&plans.run, &plans.rest);
     let mut fds = vec![channel_theirs.as_fd()];
     fds.extend(plans.rest.fds());
-    send(control.as_fd(), &rest, &fds).map_err(|e| Error::io("send a request to PID 1 of", name, &e))?;
+    let sent = send(control.as_fd(), &rest, &fds).map_err(|e| Error::io("send a request to PID 1 of", name, &e));
     drop(fds);
     // Only the newborn and the zygote may have these, or their end would not be ours to see.
     drop((channel_theirs, theirs));
-    let hear = || channel.receive(Some(PATIENCE)).map_err(|e| Error::io("hear from PID 1 of", name, &e));
-    match hear()? {
-        Answer::Reply(reply, mut fds) if reply.tag == DONE && !fds.is_empty() => {
+    match sent.map_err(Failure::from).and_then(|()| hear_of_birth(plans, name, &channel)) {
+        Ok((pid, pidfd)) => {
             if plans.stockable {
                 // Not before: a clone with namespaces and a newborn's mounting wait for each other in the kernel.
                 zygote.stock(&spawn);
             }
-            Ok(Born { control, channel, pid: reply.pid, pidfd: fds.remove(0) })
+            Ok(Born { control, channel, pid, pidfd })
         }
+        Err(failure) => {
+            abandon(&channel);
+            Err(failure)
+        }
+    }
+}
+
+/// Whatever became of a birth that failed here, nothing may live on. A newborn that can't tell us that it is ready ends by
+/// itself, and one that has told us already is killed.
+fn abandon(channel: &Channel) {
+    channel.hear_no_more();
+    while let Ok(Answer::Reply(reply, fds)) = channel.try_receive() {
+        if let (DONE, Some(pidfd)) = (reply.tag, fds.first()) {
+            _ = sys::pidfd_send_signal(pidfd.as_fd(), libc::SIGKILL, 0);
+        }
+    }
+}
+
+/// Waits for the news of a birth: the pid of the newborn and its pidfd.
+fn hear_of_birth(plans: &Plans<'_>, name: &str, channel: &Channel) -> std::result::Result<(i32, OwnedFd), Failure> {
+    let hear = || channel.receive(Some(PATIENCE)).map_err(|e| Error::io("hear from PID 1 of", name, &e));
+    match hear()? {
+        Answer::Reply(reply, mut fds) if reply.tag == DONE && !fds.is_empty() => Ok((reply.pid, fds.remove(0))),
         Answer::Reply(reply, _) if reply.tag == FAILED && reply.note == RUN => {
             // It ends by itself now; when that is reported, nothing of it is left.
             while matches!(hear()?, Answer::Reply(reply, _) if reply.tag != EXITED) {}
@@ -104,6 +128,7 @@ fn explain_failure(plans: &Plans<'_>, reply: &Reply) -> Error {
         IN_RANGE => system("claim", "a range of user ids"),
         IN_MAP => system("map the ids of", "the user namespace"),
         IN_SETNS => system("enter", "the namespaces to be born in"),
+        IN_HANDOVER => system("hand over to", "PID 1"),
         IN_TABLE => system("make", "one more container in this process"),
         call if call >= IN_ASIDE => plans.aside.error(call - IN_ASIDE, reply.errno),
         call => plans.stem.error(call, reply.errno),

@@ -209,7 +209,7 @@ impl Blueprint {
         if let Some(parts) = &parts {
             sysctl::set(&mut stem, parts.proc, &self.walls.sysctls);
             if self.walls.masks {
-                masks::cover(&mut stem, parts.proc, parts.sys, masks::places());
+                masks::cover(&mut stem, parts.proc, parts.sys, masks::places()?);
             }
         }
         if self.walls.own_keyring {
@@ -426,8 +426,8 @@ impl Bind {
         // The path without symlinks: the newborn opens it once more, and follows none.
         let path = std::fs::canonicalize(source).map_err(fail)?;
         let fd = open_path(&path)?;
-        let directory = path.is_dir();
-        Ok(Self { path, fd, directory })
+        let stat = nix::sys::stat::fstat(&fd).map_err(|errno| Error::system("bind", path.display(), errno as i32))?;
+        Ok(Self { path, fd, directory: stat.st_mode & libc::S_IFMT == libc::S_IFDIR })
     }
 }
 

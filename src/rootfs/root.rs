@@ -5,13 +5,13 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::{Parts, attach, clone_tree, mount_attr, new_mount, set_attributes};
-use crate::Result;
 use crate::init::wire::PATCH;
 use crate::plan::{Arg, Plan, Slot, c_string, quote};
 use crate::sys::mount::{
     AT_EMPTY_PATH, AT_RECURSIVE, MOUNT_ATTR_IDMAP, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY,
     OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE, RESOLVE_NO_SYMLINKS,
 };
+use crate::{Error, Result};
 
 /// What the root is made from.
 pub enum Root {
@@ -183,12 +183,19 @@ fn host(plan: &mut Plan<'_>, parts: &Parts) -> Result<Slot> {
     let attributes = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
     for path in ["/usr", "/etc", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"] {
         let name = plan.bytes(&path[1..]);
-        if let Ok(target) = std::fs::read_link(path) {
+        let kind = match std::fs::symlink_metadata(path) {
+            Ok(metadata) => metadata.file_type(),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => continue,
+            // A root without it would be another one than was asked for.
+            Err(e) => return Err(Error::io("look at", path, &e)),
+        };
+        if kind.is_symlink() {
+            let target = std::fs::read_link(path).map_err(|e| Error::io("look at", path, &e))?;
             let command = format!("ln -s {} $ROOT{path}", quote(&target.to_string_lossy()));
             plan.step("link", path, "as on the host", command);
             let target = plan.bytes(target.as_os_str().as_bytes());
             plan.call(libc::SYS_symlinkat, [target, root.into(), name]);
-        } else if Path::new(path).is_dir() {
+        } else if kind.is_dir() {
             plan.step(
                 "bind",
                 path,

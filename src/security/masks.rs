@@ -9,7 +9,7 @@
 
 use std::borrow::Cow;
 use std::fs;
-use std::path::Path;
+use std::io::ErrorKind;
 use std::sync::OnceLock;
 
 use crate::plan::{Arg, Call, Plan, Slot};
@@ -18,6 +18,7 @@ use crate::sys::mount::{
     MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, MOVE_MOUNT_F_EMPTY_PATH,
     OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE,
 };
+use crate::{Error, Result};
 
 /// What tells a container about the machine or other containers; nothing is to be seen there.
 const MASKED: [&str; 13] = [
@@ -50,16 +51,29 @@ pub(crate) struct Place {
 }
 
 /// The places that this kernel has of those that are covered: masked ones, and ones that are made read-only.
-pub(crate) fn places() -> &'static (Vec<Place>, Vec<Place>) {
+pub(crate) fn places() -> Result<&'static (Vec<Place>, Vec<Place>)> {
     static PLACES: OnceLock<(Vec<Place>, Vec<Place>)> = OnceLock::new();
-    PLACES.get_or_init(look)
+    match PLACES.get() {
+        Some(places) => Ok(places),
+        None => look().map(|places| PLACES.get_or_init(|| places)),
+    }
 }
 
-fn look() -> (Vec<Place>, Vec<Place>) {
-    let throttles = (0..).map(|cpu| format!("/sys/devices/system/cpu/cpu{cpu}"));
-    let throttles = throttles.take_while(|cpu| Path::new(cpu).exists()).map(|cpu| cpu + "/thermal_throttle");
-    let masked = MASKED.map(Cow::Borrowed).into_iter().chain(throttles.map(Cow::Owned)).filter_map(Place::at);
-    (masked.collect(), READ_ONLY.map(Cow::Borrowed).into_iter().filter_map(Place::at).collect())
+/// What can't be looked at may be there, and would then stand open: so that is an error.
+fn look() -> Result<(Vec<Place>, Vec<Place>)> {
+    let mut masked = Vec::new();
+    for path in MASKED {
+        masked.extend(Place::at(Cow::Borrowed(path))?);
+    }
+    for cpu in 0.. {
+        let Some(Place { path, .. }) = Place::at(format!("/sys/devices/system/cpu/cpu{cpu}").into())? else { break };
+        masked.extend(Place::at(Cow::Owned(path.into_owned() + "/thermal_throttle"))?);
+    }
+    let mut read_only = Vec::new();
+    for path in READ_ONLY {
+        read_only.extend(Place::at(Cow::Borrowed(path))?);
+    }
+    Ok((masked, read_only))
 }
 
 /// Attaches `proc` and `sys` (Linux before 6.15 lets nothing be mounted on, or cloned from, a mount that is attached
@@ -105,9 +119,13 @@ pub(crate) fn cover(plan: &mut Plan<'_>, proc: Slot, sys: Slot, places: &(Vec<Pl
 }
 
 impl Place {
-    fn at(path: Cow<'static, str>) -> Option<Self> {
-        let directory = fs::symlink_metadata(&*path).ok()?.is_dir();
-        Some(Self { path, directory })
+    fn at(path: Cow<'static, str>) -> Result<Option<Self>> {
+        match fs::symlink_metadata(&*path) {
+            Ok(metadata) => Ok(Some(Self { directory: metadata.is_dir(), path })),
+            // Where we may not look, a container of ours may not either.
+            Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied) => Ok(None),
+            Err(e) => Err(Error::io("look at", path, &e)),
+        }
     }
 
     /// The mount that has it, and its path below that.
@@ -175,7 +193,7 @@ mod tests {
         assert!(read_only.iter().any(|place| place.path == "/proc/sys" && place.directory));
         assert!(masked.iter().all(|place| place.directory == Path::new(&*place.path).is_dir()));
         let mut plan = Plan::new();
-        cover(&mut plan, Slot(40), Slot(41), places());
+        cover(&mut plan, Slot(40), Slot(41), places().unwrap());
         let covered: Vec<_> = plan.steps().iter().map(|step| step.object.to_string()).collect();
         for place in masked.iter().chain(&read_only) {
             assert!(covered.contains(&place.path.to_string()), "{} in {covered:?}", place.path);
