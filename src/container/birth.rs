@@ -64,7 +64,11 @@ fn try_birth(plans: &Plans<'_>, name: &str, zygote: &Zygote) -> std::result::Res
     if zygote.send(&spawn, &fds).is_err() {
         return Err(Failure::Zygote);
     }
-    let rest = encode(&plans.run, &plans.rest);
+    let mut run = plans.run;
+    if !zygote.has_stood(run.walls) {
+        run.before = 0;
+    }
+    let rest = encode(&run, &plans.rest);
     let mut fds = vec![channel_theirs.as_fd()];
     fds.extend(plans.rest.fds());
     let sent = send(control.as_fd(), &rest, &fds).map_err(|e| Error::io("send a request to PID 1 of", name, &e));
@@ -73,6 +77,7 @@ fn try_birth(plans: &Plans<'_>, name: &str, zygote: &Zygote) -> std::result::Res
     drop((channel_theirs, theirs));
     match sent.map_err(Failure::from).and_then(|()| hear_of_birth(plans, name, &channel)) {
         Ok((pid, pidfd)) => {
+            zygote.stands(run.walls);
             if plans.stockable {
                 // Not before: a clone with namespaces and a newborn's mounting wait for each other in the kernel.
                 zygote.stock(&spawn);
