@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::blueprint::Plans;
 use crate::init::wire::{
-    DONE, EXITED, FAILED, IN_ASIDE, IN_CLONE, IN_HANDOVER, IN_MAP, IN_RANGE, IN_SETNS, IN_TABLE, RUN, Reply,
+    DONE, EXITED, FAILED, IN_ASIDE, IN_CLONE, IN_HANDOVER, IN_MAP, IN_MESSAGE, IN_RANGE, IN_SETNS, IN_TABLE, RUN, Reply,
 };
 use crate::plan::{encode, encode_spawn};
 use crate::zygote::{self, Answer, Channel, Zygote, pair, send};
@@ -25,6 +25,8 @@ pub struct Born {
 enum Failure {
     /// The zygote is dead.
     Zygote,
+    /// The newborn failed, or was killed, before it was handed anything of this container.
+    Newborn(Error),
     Error(Error),
 }
 
@@ -45,11 +47,15 @@ pub fn give_birth(plans: &Plans<'_>, name: &str, zygote: &mut Arc<Zygote>) -> Re
         *zygote = zygote::current()?;
         born = try_birth(plans, name, zygote);
     }
+    // It may have been made ahead of time, and have met something that has passed since.
+    if plans.stockable && matches!(born, Err(Failure::Newborn(_))) {
+        born = try_birth(plans, name, zygote);
+    }
     born.map_err(|failure| match failure {
         Failure::Zygote => {
             Error::new(ErrorCode::System, "make", name, libc::EPIPE, "ctr's zygote ended while it worked on it")
         }
-        Failure::Error(error) => error,
+        Failure::Newborn(error) | Failure::Error(error) => error,
     })
 }
 
@@ -111,6 +117,9 @@ fn hear_of_birth(plans: &Plans<'_>, name: &str, channel: &Channel) -> std::resul
             // It ends by itself now; when that is reported, nothing of it is left.
             while matches!(hear()?, Answer::Reply(reply, _) if reply.tag != EXITED) {}
             Err(mend(plans.rest.error(reply.call, reply.errno)).into())
+        }
+        Answer::Reply(reply, _) if reply.tag != FAILED || reply.call < IN_MESSAGE => {
+            Err(Failure::Newborn(explain_failure(plans, &reply)))
         }
         Answer::Reply(reply, _) => Err(explain_failure(plans, &reply).into()),
         Answer::TimedOut => Err(slow(name).into()),

@@ -33,7 +33,7 @@ fn an_error_at_any_system_call_is_named_and_leaves_nothing() {
             }
             println!("{operation:?}: {happened} of {} faults in {:?}", faults.len(), start.elapsed());
             // A newborn that is made ahead of time makes its calls before or after, as it happens.
-            assert!(happened * 2 > faults.len(), "{operation:?}: only {happened} of {} happened", faults.len());
+            assert!(happened * 3 > faults.len(), "{operation:?}: only {happened} of {} happened", faults.len());
         }
         hosts.end();
         assert!(findings.is_empty(), "{} findings:\n{}", findings.len(), findings.join("\n"));

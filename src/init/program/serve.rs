@@ -351,23 +351,30 @@ impl Server {
         if self.children.is_full() {
             return self.fail(Failure { call: IN_TABLE, errno: kernel::errno::EAGAIN });
         }
-        let shape = shape_of(request);
-        let newborn = if self.embryo.pid != 0 && self.embryo_shape == shape {
+        if self.embryo.pid != 0 && self.embryo_shape == shape_of(request) {
             let newborn = Newborn { ..self.embryo };
             self.embryo.pid = 0;
-            newborn
-        } else {
-            match give_birth(request, &self.slots) {
-                Ok(Born::Parent(newborn)) => newborn,
-                Ok(Born::Child(birth, claim)) => return self.become_init(birth, claim, request, calls, fds),
-                Err(failure) => return self.fail(failure),
+            match self.hand_over(request, &newborn) {
+                Ok(()) => return self.is_born(request, newborn),
+                // It may have died on the shelf, which is nothing to this request: another one is made.
+                Err(_) => birth::kill(&newborn),
             }
-        };
-        let Newborn { pid, pidfd, birth, .. } = newborn;
-        if let Err(failure) = self.hand_over(request, &newborn) {
-            birth::kill(&newborn);
-            return self.fail(failure);
         }
+        let newborn = match give_birth(request, &self.slots) {
+            Ok(Born::Parent(newborn)) => newborn,
+            Ok(Born::Child(birth, claim)) => return self.become_init(birth, claim, request, calls, fds),
+            Err(failure) => return self.fail(failure),
+        };
+        match self.hand_over(request, &newborn) {
+            Ok(()) => self.is_born(request, newborn),
+            Err(failure) => {
+                birth::kill(&newborn);
+                self.fail(failure);
+            }
+        }
+    }
+
+    fn is_born(&mut self, request: &Request, Newborn { pid, pidfd, birth, .. }: Newborn) {
         // It tells the host itself, once it is ready: the host is woken once, not twice.
         let status = self.keep_status();
         close(pidfd);
