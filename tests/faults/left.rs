@@ -11,8 +11,8 @@ use crate::host::{prefix, state_dir, store_dir};
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Everything that is there of containers: records, sockets, cgroups, directories of changes, half-made images, mounts. `held`
-/// is how many containers there are meant to be.
-pub fn on_the_machine(held: usize) -> Vec<String> {
+/// is how many containers there are meant to be; `wait` is done while there is more.
+pub fn on_the_machine(held: usize, mut wait: impl FnMut()) -> Vec<String> {
     let start = Instant::now();
     loop {
         let found = look();
@@ -20,7 +20,8 @@ pub fn on_the_machine(held: usize) -> Vec<String> {
         if found.len() <= names || start.elapsed() > PATIENCE {
             return if found.len() <= names { Vec::new() } else { found };
         }
-        sleep(Duration::from_millis(2));
+        wait();
+        sleep(Duration::from_millis(1));
     }
 }
 

@@ -139,33 +139,48 @@ impl Supervisor {
     /// Serves system calls until the host has something to say.
     pub fn event(&mut self) -> Event {
         let end = Instant::now() + LONG;
-        loop {
-            let left = end.saturating_duration_since(Instant::now());
-            let mut poll = libc::pollfd { fd: self.listener.as_raw_fd(), events: libc::POLLIN, revents: 0 };
-            // SAFETY: one record, which outlives the call.
-            let ready = unsafe { libc::poll(&raw mut poll, 1, left.as_millis() as i32) };
-            if ready == 0 {
-                return Event::Hangs;
-            }
-            if ready > 0 && poll.revents & libc::POLLIN == 0 {
-                return Event::Gone;
-            }
-            // SAFETY: the kernel wants it zeroed and fills it.
-            let mut asked: libc::seccomp_notif = unsafe { std::mem::zeroed() };
-            // SAFETY: the record is of the kernel's size.
-            if unsafe { libc::ioctl(self.listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_RECV, &raw mut asked) } < 0 {
-                continue; // It was killed meanwhile.
-            }
-            if i64::from(asked.data.nr) == HYPERCALL {
-                if let Some(event) = self.hear(&asked) {
-                    return event;
-                }
-            } else {
-                let error = self.count(&asked);
-                let go_on = if error == 0 { libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE as u32 } else { 0 };
-                self.respond(asked.id, 0, -error, go_on);
+        while let Some(asked) = self.asked(end) {
+            if i64::from(asked.data.nr) != HYPERCALL {
+                self.serve_one(&asked);
+            } else if let Some(event) = self.hear(&asked) {
+                return event;
             }
         }
+        if Instant::now() < end { Event::Gone } else { Event::Hangs }
+    }
+
+    /// Serves those who ask now, while the host waits for its order.
+    pub fn serve(&mut self) {
+        let end = Instant::now() + Duration::from_millis(2);
+        while let Some(asked) = self.asked(end) {
+            self.serve_one(&asked);
+        }
+    }
+
+    /// The next question before `end`.
+    fn asked(&self, end: Instant) -> Option<libc::seccomp_notif> {
+        loop {
+            let left = end.saturating_duration_since(Instant::now()).as_millis() as i32;
+            let mut poll = libc::pollfd { fd: self.listener.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+            // SAFETY: one record, which outlives the call.
+            if unsafe { libc::poll(&raw mut poll, 1, left) } <= 0 || poll.revents & libc::POLLIN == 0 {
+                return None;
+            }
+            // SAFETY: the kernel wants it zeroed and fills it; the record is of the kernel's size.
+            unsafe {
+                let mut asked: libc::seccomp_notif = std::mem::zeroed();
+                if libc::ioctl(self.listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_RECV, &raw mut asked) == 0 {
+                    return Some(asked);
+                }
+            }
+            // It was killed meanwhile.
+        }
+    }
+
+    fn serve_one(&mut self, asked: &libc::seccomp_notif) {
+        let error = self.count(asked);
+        let go_on = if error == 0 { libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE as u32 } else { 0 };
+        self.respond(asked.id, 0, -error, go_on);
     }
 
     fn hear(&mut self, asked: &libc::seccomp_notif) -> Option<Event> {
