@@ -92,8 +92,7 @@ impl Blueprint {
         // Names are one's own in one state directory only; the cgroup tree is everyone's.
         let cgroup = Cgroup::plan(&format!("{name}.{}", &super::state::random_name()[..4]), &limits, config.cgroup)?;
         let on_disk = config.upper == Upper::Disk || !crate::sys::tmpfs_has_user_xattrs();
-        let upper = (on_disk && uses_overlay(&image, config))
-            .then(|| store.path().join("upper").join(&name));
+        let upper = (on_disk && uses_overlay(&image, config)).then(|| store.path().join("upper").join(&name));
         let binds = config.mounts.iter().filter_map(Bind::open).collect::<Result<_>>()?;
         let ranges = c_string("use the state directory", state.path().join("ids").as_os_str().as_bytes())?;
         let blueprint = Self {
@@ -230,7 +229,7 @@ impl Blueprint {
             rootfs::stem(&mut stem, &self.shape());
             sysctl::set(&mut stem, &self.walls.sysctls);
             if self.walls.masks {
-                masks::cover(&mut stem, masks::places());
+                masks::cover(&mut stem, masks::places()?);
             }
         }
         if self.walls.own_keyring {
@@ -444,8 +443,8 @@ impl Bind {
         // The path without symlinks: the newborn opens it once more, and follows none.
         let path = std::fs::canonicalize(source).map_err(fail)?;
         let fd = open_path(&path)?;
-        let directory = path.is_dir();
-        Ok(Self { path, fd, directory })
+        let stat = nix::sys::stat::fstat(&fd).map_err(|errno| Error::system("bind", path.display(), errno as i32))?;
+        Ok(Self { path, fd, directory: stat.st_mode & libc::S_IFMT == libc::S_IFDIR })
     }
 }
 

@@ -31,7 +31,7 @@ pub fn create(image: &OsStr, config: &Config) -> Result<Shared> {
     // Asked for first: while it starts, if it has to, we decide the rest.
     let zygote = zygote::current()?;
     let blueprint = Blueprint::new(image, config, &state, &zygote)?;
-    let record = record(&blueprint, image);
+    let record = record(&blueprint, image)?;
     let ledger = OnceCell::new();
     let raised = raise(&blueprint, &record, &state, &ledger, zygote).inspect_err(|_| {
         // What can't be removed now stays on record, and the next sweep tries again.
@@ -86,14 +86,14 @@ fn raise(
     Ok((born, cgroup, zygote))
 }
 
-fn record(blueprint: &Blueprint, image: &OsStr) -> Record {
+fn record(blueprint: &Blueprint, image: &OsStr) -> Result<Record> {
     let config = &blueprint.config;
-    let (owner, owner_start) = this_process();
+    let (owner, owner_start) = this_process()?;
     // What the image says about how it is run; empty is nothing.
     let said = |what: fn(&crate::image::ImageConfig) -> &String| {
         blueprint.image_config().map(what).filter(|text| !text.is_empty()).cloned()
     };
-    Record {
+    Ok(Record {
         version: 1,
         name: blueprint.name.clone(),
         image: image.to_string_lossy().into_owned(),
@@ -113,18 +113,19 @@ fn record(blueprint: &Blueprint, image: &OsStr) -> Record {
             cwd: said(|image| &image.working_dir).map(Into::into),
             user: said(|image| &image.user),
         },
-    }
+    })
 }
 
 /// This process's pid and when it started; asked once.
-fn this_process() -> (u32, u64) {
+fn this_process() -> Result<(u32, u64)> {
     static THIS: ForkLock<(u32, u64)> = ForkLock::new((0, 0));
     let pid = std::process::id();
     let mut this = THIS.lock();
     if this.0 != pid {
-        *this = (pid, start_of(pid as i32).unwrap_or(0));
+        let start = start_of(pid as i32).map_err(|e| Error::io("look at", "this process", &e))?;
+        *this = (pid, start.unwrap_or(0));
     }
-    *this
+    Ok(*this)
 }
 
 fn make_upper(upper: &std::path::Path) -> Result<()> {

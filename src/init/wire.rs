@@ -208,3 +208,5 @@ pub const IN_SETNS: u32 = 0x1000_0004;
 pub const IN_ASIDE: u32 = 0x2000_0000;
 /// The table of children is full.
 pub const IN_TABLE: u32 = 0x1000_0005;
+/// … what the zygote tells the newborn.
+pub const IN_HANDOVER: u32 = 0x1000_0006;

@@ -10,7 +10,7 @@ use super::kernel::{
 use super::message::{MSG_DONTWAIT, pair, receive_into, send};
 use super::walk::{Failure, Slots, walk};
 use super::wire::{
-    self, Call, DENY_SETGROUPS, FAILED, HANDED, Handover, ID_RANGE, IN_CLONE, IN_MAP, IN_RANGE, IN_SETNS, INTO_CGROUP,
+    self, Call, DENY_SETGROUPS, FAILED, HANDED, Handover, ID_RANGE, IN_CLONE, IN_HANDOVER, IN_MAP, IN_RANGE, IN_SETNS, INTO_CGROUP,
     NONE, RANGE, RANGE_FIRST, RANGES, Reply, Request, SLOTS,
 };
 
@@ -74,7 +74,11 @@ pub fn give_birth(request: &Request, slots: &Slots) -> Result<Born, Failure> {
         kill(&newborn);
         return Err(fail(IN_MAP, mapped));
     }
-    send(ours, b"m".as_ptr() as usize, 1, &[]);
+    let sent = send(ours, b"m".as_ptr() as usize, 1, &[]);
+    if sent < 0 {
+        kill(&newborn);
+        return Err(fail(IN_HANDOVER, -sent as i32));
+    }
     Ok(Born::Parent(newborn))
 }
 
