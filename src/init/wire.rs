@@ -89,7 +89,8 @@ pub struct Request {
     pub shape: u32,
     /// How many calls follow this record.
     pub calls: u32,
-    /// EXEC: how many of them the server walks itself, before the clone.
+    /// EXEC: how many of them the server walks itself, before the clone. RUN: how many it walks before it answers; where one
+    /// of those that follow fails, the server ends. 0 is all.
     pub before: u32,
     /// SPAWN: the namespaces, as CLONE_NEW* flags of clone(2).
     pub namespaces: u64,
@@ -150,8 +151,8 @@ pub struct Call {
     pub out: u8,
     /// [`TRY`] or 0.
     pub flags: u8,
-    /// Room.
-    pub _room: u8,
+    /// How many of the next calls are passed over where this one succeeds.
+    pub skip: u8,
     /// The arguments: numbers, addresses inside the message, slots.
     pub args: [u64; 6],
 }
@@ -211,3 +212,5 @@ pub const IN_SETNS: u32 = 0x1000_0004;
 pub const IN_ASIDE: u32 = 0x2000_0000;
 /// The table of children is full.
 pub const IN_TABLE: u32 = 0x1000_0005;
+/// … what the zygote tells the newborn.
+pub const IN_HANDOVER: u32 = 0x1000_0006;

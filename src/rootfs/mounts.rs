@@ -5,18 +5,18 @@ use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
+use super::new_mount;
 use super::root::Source;
-use super::{new_mount, set_attributes};
 use crate::plan::{Plan, Slot, c_string, quote};
 use crate::sys::mount::{
-    AT_EMPTY_PATH, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, MOVE_MOUNT_F_EMPTY_PATH,
+    AT_EMPTY_PATH, AT_RECURSIVE, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, MOVE_MOUNT_F_EMPTY_PATH,
     MOVE_MOUNT_T_EMPTY_PATH, OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS,
 };
 use crate::{Error, Mount, Result};
 
 /// Mounts them below `root`. `sources` are the bind mounts' sources, in order.
-pub fn user_mounts(plan: &mut Plan<'_>, root: Slot, mounts: &[Mount], sources: Vec<(Source, bool)>) -> Result<()> {
-    let mut sources = sources.into_iter();
+pub fn user_mounts(plan: &mut Plan<'_>, root: Slot, mounts: &[Mount], sources: &[(Source, bool)]) -> Result<()> {
+    let mut sources = sources.iter();
     for mount in mounts {
         match mount {
             Mount::Bind { target, read_only, .. } => {
@@ -33,8 +33,9 @@ pub fn user_mounts(plan: &mut Plan<'_>, root: Slot, mounts: &[Mount], sources: V
                     ),
                 );
                 let slot = source.mount(plan)?;
-                set_attributes(plan, slot, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | extra, true);
-                mount_at(plan, root, target, slot, directory)?;
+                let attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | extra;
+                plan.set_attributes(slot, c"", attributes, AT_EMPTY_PATH | AT_RECURSIVE);
+                mount_at(plan, root, target, slot, *directory)?;
             }
             Mount::Tmpfs { target, size, mode } => {
                 let mode = CString::new(format!("{:o}", mode.unwrap_or(0o1777))).unwrap_or_default();

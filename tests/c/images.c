@@ -358,7 +358,7 @@ TEST(a_container_is_exported_compared_and_committed)
 	OK(ctr_image_options_set_progress(options, hear, &heard));
 	OK(ctr_export(c, path, options));
 	CHECK(heard.entries > 10 && heard.total == 0);
-	SH("cd %s && tar --zstd -tf out.tar.zst >list && grep -qx './\\?new' list && ! grep -q d/gone list", dir);
+	SH("cd %s && tar --zstd -tf out.tar.zst >list && grep -qx new list && ! grep -q d/gone list", dir);
 	/* Nobody reads: an error, and this program lives. */
 	CHECK(pipe(fds) == 0 && close(fds[0]) == 0);
 	ANSWERS(CTR_ERR_SYSTEM, ctr_export_fd(c, fds[1], NULL));

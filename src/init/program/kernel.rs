@@ -13,6 +13,7 @@ pub mod nr {
     pub const RT_SIGACTION: usize = 13;
     pub const RT_SIGPROCMASK: usize = 14;
     pub const MADVISE: usize = 28;
+    pub const IOCTL: usize = 16;
     pub const GETPID: usize = 39;
     pub const SENDMSG: usize = 46;
     pub const RECVMSG: usize = 47;
@@ -40,10 +41,12 @@ pub mod errno {
     pub const ENOENT: i32 = 2;
     pub const EINTR: i32 = 4;
     pub const EAGAIN: i32 = 11;
+    pub const ENOMEM: i32 = 12;
     pub const EACCES: i32 = 13;
     pub const ENOTDIR: i32 = 20;
     pub const EPROTO: i32 = 71;
     pub const EUSERS: i32 = 87;
+    pub const ENOBUFS: i32 = 105;
 }
 
 pub const SIGKILL: i32 = 9;
