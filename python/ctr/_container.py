@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from . import _ctr
+from ._errors import invalid
 from ._exit import CompletedProcess
 from ._options import container_options, namespace_mask
 from ._popen import Popen
@@ -194,12 +195,18 @@ class Container:
             _ = process.pid
         return process
 
-    def _command(self, args: Argv | None, entrypoint: Argv | None = None) -> Argv:
-        """What `docker run` would start."""
+    def image_command(self, args: Argv | None = None, *, entrypoint: Argv | None = None) -> Argv:
+        """What `docker run` would start: the image's Entrypoint, and then `args`, or without them its Cmd.
+
+        `entrypoint` is in the place of the image's ([] for none), whose Cmd then isn't used. `ValueError` where
+        that is nothing at all.
+        """
         words = [] if args is None else argument_list(args)
         if entrypoint is not None:
-            first = argument_list(entrypoint)
-            return [*first, *words] if first or args is None else args
+            words = [*argument_list(entrypoint), *words]
+            if not words:
+                raise invalid("start", "a program", "there is neither an entrypoint nor an argument", "say what to run")
+            return words
         command = self._native.image_command(words)
         return command if args is None or len(command) > len(words) else args
 

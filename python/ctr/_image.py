@@ -100,7 +100,7 @@ class Image:
     def tag(self, name: str) -> None:
         """Give it a further name. An image that had this name loses it.
 
-        Raises `ctr.ValueError` for what is no name: letters, digits and ._-/:@ are, "host" and digests aren't.
+        Raises `ValueError` for what is no name: letters, digits and ._-/:@ are, "host" and digests aren't.
         """
         _ctr.tag_image(self.digest, name, self.store_dir)
         self._take(_ctr.image(self.digest, self.store_dir))
@@ -108,7 +108,7 @@ class Image:
     def remove(self, name: str | None = None) -> None:
         """Remove it with all its names; or take just this name away, and the image with the last one.
 
-        Raises `ctr.Error` (EBUSY) where a container uses the image, `ctr.FileNotFoundError` where it is gone already.
+        Raises `ctr.Error` (EBUSY) where a container uses the image, `FileNotFoundError` where it is gone already.
         """
         if name is None:
             _ctr.remove_image(self.digest, self.store_dir)
@@ -192,8 +192,8 @@ def import_image(
         store_dir: Where images are kept; by default CTR_STORE_DIR, or else the user's own place.
 
     Raises:
-        ctr.Error: The archive is not one, is cut off or damaged, or asks for more than the limits allow; the store's
-            file system is full; and so on. `ctr.FileNotFoundError` where there is no such file or reference.
+        ctr.Error: The archive is not one, is cut off or damaged, has no such image, or asks for more than the limits
+            allow (E2BIG); the store's file system is full; and so on. `FileNotFoundError` where there is no such file.
     """
     options: dict[str, object] = {"strip": strip}
     if name is not None:
@@ -217,7 +217,7 @@ def images(*, store_dir: Path | None = None) -> list[Image]:
 
 
 def image(name: str, *, store_dir: Path | None = None) -> Image:
-    """The image of this name or digest; `ctr.FileNotFoundError` where there is none."""
+    """The image of this name or digest; `FileNotFoundError` where there is none."""
     store = _place(store_dir)
     return Image(_ctr.image(name, store), store)
 
