@@ -154,6 +154,15 @@ pub enum Mount {
     },
 }
 
+impl Mount {
+    /// Where it is inside.
+    pub fn target(&self) -> &std::path::Path {
+        match self {
+            Self::Bind { target, .. } | Self::Tmpfs { target, .. } => target,
+        }
+    }
+}
+
 /// How a process is started inside. The default: user and group 0, the container's environment, `/` as working
 /// directory, the caller's stdin, stdout and stderr, a session of its own.
 #[derive(Clone, Debug, Default)]

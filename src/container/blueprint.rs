@@ -30,7 +30,7 @@ pub struct Blueprint {
     /// The directory of the changes on disk.
     pub upper: Option<PathBuf>,
     /// The store that the image is in.
-    store: PathBuf,
+    pub store: PathBuf,
     /// The bind mounts' sources, opened.
     binds: Vec<Bind>,
     /// The path of the file whose bytes are the id ranges' locks.
@@ -176,7 +176,7 @@ impl Blueprint {
             Source::Host => state::Root::Host,
             Source::Directory(_) if self.config.directory == DirectoryUse::Direct => state::Root::Direct,
             Source::Directory(path) => state::Root::Directory(path.clone()),
-            Source::Layers { digest, .. } => state::Root::Image { store: self.store.clone(), digest: digest.clone() },
+            Source::Layers { digest, .. } => state::Root::Image(digest.clone()),
         }
     }
 

@@ -2,6 +2,7 @@
 //! all of it is taken back.
 
 use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -105,6 +106,8 @@ fn record(blueprint: &Blueprint, image: &OsStr) -> Record {
             user: said(|image| &image.user),
         },
         root: blueprint.root(),
+        store: blueprint.store.clone(),
+        mounted: config.mounts.iter().map(|mount| mount.target().as_os_str().as_bytes().to_vec().into()).collect(),
         run: blueprint.image_config().cloned().unwrap_or_default(),
     }
 }

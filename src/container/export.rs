@@ -1,11 +1,13 @@
 //! A running container's files from outside: PID 1 hands over what it holds of its root, and we read it by descriptor.
 
+use std::collections::BTreeSet;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::ids::Inside;
 use super::shared::Shared;
-use super::state::Root;
+use super::state::{Record, Root, Text};
 use crate::image::{Below, Opener, Running, Store};
 use crate::init::wire::{NONE, ROOT, RUN, UPPER};
 use crate::plan::{Arg, Fd, Header, Plan, Slot, c_string};
@@ -15,14 +17,15 @@ use crate::{Error, ErrorCode, Result};
 pub fn running(container: &Arc<Shared>) -> Result<Running> {
     container.check_running()?;
     let record = &container.record;
+    let store = || Store::open(Some(&record.store).filter(|path| !path.as_os_str().is_empty()).map(PathBuf::as_path));
     let (root, upper, below) = match &record.root {
         Root::Foreign => (open_root(container)?, None, Below::Nothing),
         Root::Host | Root::Direct => (held(container, ROOT)?, None, Below::Nothing),
         Root::Directory(path) => {
             (held(container, ROOT)?, Some(held(container, UPPER)?), Below::Directory(path.clone()))
         }
-        Root::Image { store, digest } => {
-            let below = Below::Image(Store::open(Some(store))?, digest.clone());
+        Root::Image(digest) => {
+            let below = Below::Image(store()?, digest.clone());
             (held(container, ROOT)?, Some(held(container, UPPER)?), below)
         }
     };
@@ -41,7 +44,35 @@ pub fn running(container: &Arc<Shared>) -> Result<Running> {
         // Host's root may read everything; anyone else may less than the container's root, who is he.
         opener: (!nix::unistd::geteuid().is_root()).then(|| opener(container)),
         has_users: record.exec.many_ids,
+        is_whole: !matches!(record.root, Root::Foreign | Root::Host),
+        store: store()?,
+        furniture: furniture(record),
+        volumes: record.run.volumes.iter().map(|volume| relative(volume.as_bytes())).collect(),
     })
+}
+
+/// What we made in the root to mount upon, and what the image asked for, with the directories above.
+fn furniture(record: &Record) -> BTreeSet<Vec<u8>> {
+    let usual = ["proc", "sys", "dev", "tmp"].map(|name| name.as_bytes().to_vec());
+    let mut furniture: BTreeSet<_> = usual.into();
+    let asked = record.run.volumes.iter().chain([&record.run.working_dir]).map(|path| path.as_bytes());
+    for path in record.mounted.iter().map(Text::as_bytes).chain(asked) {
+        let mut above = Vec::new();
+        for name in relative(path).split(|&byte| byte == b'/').filter(|name| !name.is_empty()) {
+            if !above.is_empty() {
+                above.push(b'/');
+            }
+            above.extend_from_slice(name);
+            furniture.insert(above.clone());
+        }
+    }
+    furniture
+}
+
+/// An absolute path inside as archives have it.
+fn relative(path: &[u8]) -> Vec<u8> {
+    let names = path.split(|&byte| byte == b'/').filter(|name| !matches!(*name, b"" | b"."));
+    names.collect::<Vec<_>>().join(&b'/')
 }
 
 /// What PID 1 holds in this slot: a directory.

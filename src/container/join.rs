@@ -208,6 +208,8 @@ fn record(pid: i32, has_root: bool, many_ids: bool) -> Record {
             ..ExecDefaults::default()
         },
         root: Root::Foreign,
+        store: std::path::PathBuf::new(),
+        mounted: Vec::new(),
         run: ImageConfig::default(),
     }
 }

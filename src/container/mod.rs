@@ -32,7 +32,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use shared::Shared;
 use state::StateDir;
 
-use crate::image::{ExportOptions, ImageConfig, Output, Report};
+use crate::image::{Difference, ExportOptions, Image, ImageConfig, MakeOptions, Output, Report};
 use crate::{Config, Error, ErrorCode, ExecConfig, Result};
 
 /// A running container. Dropping the handle of a container that this process made (and did not detach) destroys it; a
@@ -111,7 +111,7 @@ impl Container {
     /// The digest of the image it was made from, `sha256:HEX`; `None` where it was none of the store.
     pub fn image_digest(&self) -> Option<&str> {
         match &self.shared.record.root {
-            state::Root::Image { digest, .. } => Some(digest),
+            state::Root::Image(digest) => Some(digest),
             _ => None,
         }
     }
@@ -203,6 +203,19 @@ impl Container {
     /// [`ErrorCode::Interrupted`] and leaves no file. Answers how many bytes were written.
     pub fn export(&self, output: Output<'_>, options: &ExportOptions, report: Report<'_>) -> Result<u64> {
         export::running(&self.shared)?.export(output, options, report)
+    }
+
+    /// What it has changed of its image, as `docker diff`, by path: files that were added, changed (content, owner, mode, time
+    /// or kind) or deleted. What is in volumes is data and not told of.
+    pub fn diff(&self) -> Result<Vec<Difference>> {
+        export::running(&self.shared)?.diff()
+    }
+
+    /// Makes a new image of its files, as `docker commit`: the layers of its image, and one more of what [`Container::diff`]
+    /// tells. Where nothing differs, there is none. A container of a directory becomes an image of one layer. It goes on
+    /// running; what it changes meanwhile is in the image or not. `report` as in [`Container::export`].
+    pub fn commit(&self, options: &MakeOptions, report: Report<'_>) -> Result<Image> {
+        export::running(&self.shared)?.commit(options, report)
     }
 
     /// Kills every process, reaps them and removes all that was made for it. In any state, and twice too.

@@ -63,6 +63,12 @@ pub struct Record {
     /// Where its root comes from.
     #[serde(default)]
     pub root: Root,
+    /// The store that it was made with.
+    #[serde(default)]
+    pub store: PathBuf,
+    /// What is mounted upon, besides the usual.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mounted: Vec<Text>,
     /// What the image says about how it is run.
     #[serde(default, skip_serializing_if = "is_silent")]
     pub run: ImageConfig,
@@ -81,8 +87,8 @@ pub enum Root {
     Direct,
     /// A directory of the host below an overlay.
     Directory(PathBuf),
-    /// An image of this store, by its digest, below an overlay.
-    Image { store: PathBuf, digest: String },
+    /// An image of the store, by its digest, below an overlay.
+    Image(String),
 }
 
 fn is_silent(config: &ImageConfig) -> bool {

@@ -20,6 +20,7 @@ use super::entry::{Entry, Extent, Kind, split};
 use super::fault::{Fault, Outcome};
 use super::limits::Limits;
 use super::lower::Lower;
+use super::owner::{inside_attributes, kind_of};
 use super::unpack::{OWNER_XATTR, narrowed};
 use super::whiteout::{OPAQUE_XATTR, is_whiteout};
 use super::write;
@@ -95,17 +96,22 @@ impl Export<'_> {
     }
 }
 
+/// A question about a path.
+type OfPath<'p, T> = dyn Fn(&[u8]) -> T + 'p;
+
 /// What only some of our own exports need: those of running containers, of differences and of builds.
 #[derive(Default)]
 pub(super) struct Special<'s> {
     /// The name in the archive of what the tree has under this one; `None` leaves it out, with all that is below it.
-    pub names: Option<&'s dyn Fn(&[u8]) -> Outcome<Option<Vec<u8>>>>,
+    pub names: Option<&'s OfPath<'s, Outcome<Option<Vec<u8>>>>>,
     /// Whether the mark of this opaque directory says anything.
-    pub is_opaque: Option<&'s dyn Fn(&[u8]) -> bool>,
+    pub is_opaque: Option<&'s OfPath<'s, bool>>,
     /// What is below. Files have their owners from there where the map has none for them.
     pub lower: Option<&'s RefCell<Lower>>,
-    /// Of these directories (as they are called in the archive) the one below counts and not the tree's own.
-    pub from_below: Option<&'s dyn Fn(&[u8]) -> bool>,
+    /// The directory that counts instead of the tree's own of this name (in the archive).
+    pub directories: Option<&'s OfPath<'s, Outcome<Option<Entry>>>>,
+    /// Where to start: a name in the tree, empty for all of it.
+    pub start: Vec<u8>,
     /// The container's own files: what was kept for the image's says nothing of them.
     pub changed: Option<&'s RefCell<Dirs>>,
     /// Opens what we may not.
@@ -136,7 +142,7 @@ struct First {
 impl Walk<'_, '_, '_> {
     /// Depth first, each directory before what is in it; without recursion, since a tree may be deeper than a stack.
     fn tree(&mut self) -> Outcome<()> {
-        let mut todo = vec![Vec::new()];
+        let mut todo = vec![std::mem::take(&mut self.special.start)];
         while let Some(path) = todo.pop() {
             let names = match self.entry(&path)? {
                 true => self.children(&path)?,
@@ -181,16 +187,7 @@ impl Walk<'_, '_, '_> {
         if self.options.is_layer && split(&shown).1.starts_with(b".wh.") {
             return Err(Fault::bad(&shown, "in a layer a name that begins with .wh. removes a file"));
         }
-        let kind = match FileType::from_raw_mode(stat.st_mode) {
-            FileType::RegularFile => Kind::File,
-            FileType::Directory => Kind::Directory,
-            FileType::Symlink => Kind::Symlink,
-            FileType::Fifo => Kind::Fifo,
-            FileType::CharacterDevice => Kind::Char,
-            FileType::BlockDevice => Kind::Block,
-            // A socket is of its process.
-            _ => return Ok(false),
-        };
+        let Some(kind) = kind_of(&stat) else { return Ok(false) };
         let mut entry = Entry::new(&shown, kind, stat.st_mode & 0o7777);
         (entry.uid, entry.gid) = owners(&self.options, &self.special, self.device, path, &stat)?;
         entry.mtime = (stat.st_mtime, stat.st_mtime_nsec as u32);
@@ -232,17 +229,19 @@ impl Walk<'_, '_, '_> {
             return Ok(false);
         }
         let is_opaque = attributes(fd.as_fd(), &mut entry, !self.special.doubts_owners)?;
+        if let Some(inside) = self.options.inside {
+            inside_attributes(&mut entry, inside);
+        }
         self.restore(path, &mut entry);
         if kind == Kind::File {
             self.first_of_links(&opened, &entry);
             self.file(&fd, &opened, entry)?;
             return Ok(false);
         }
-        if self.special.from_below.is_some_and(|is_below| is_below(&shown))
-            && let Some(lower) = self.special.lower
-            && let Some(below) = lower.borrow_mut().directory(&shown)?
+        if let Some(directories) = self.special.directories
+            && let Some(other) = directories(&shown)?
         {
-            entry = below;
+            entry = other;
             clamp(&mut entry, self.options.latest);
         }
         self.put_header(&entry)?;
@@ -357,7 +356,7 @@ impl Walk<'_, '_, '_> {
     }
 }
 
-fn clamp(entry: &mut Entry, latest: Option<i64>) {
+pub(super) fn clamp(entry: &mut Entry, latest: Option<i64>) {
     if let Some(latest) = latest
         && entry.mtime >= (latest, 0)
     {

@@ -87,14 +87,14 @@ fn once(
 }
 
 /// An import that is under way: no layer is removed meanwhile, and what it has made so far goes if it fails.
-struct Importing<'s> {
-    store: &'s Store,
-    workspace: Workspace<'s>,
+pub(super) struct Importing<'s> {
+    pub store: &'s Store,
+    pub workspace: Workspace<'s>,
     _lock: Lock<'s>,
 }
 
 impl<'s> Importing<'s> {
-    fn run(store: &'s Store, import: impl FnOnce(&Self) -> Result<Known>) -> Result<Known> {
+    pub fn run(store: &'s Store, import: impl FnOnce(&Self) -> Result<Known>) -> Result<Known> {
         let answer = Self::begin(store).and_then(|importing| import(&importing));
         if answer.is_err() {
             // Layers that were finished before the one that failed; why it failed is the better story.
@@ -173,7 +173,7 @@ fn layout(
         let why = format!("an image of {} layers", found.layers.len());
         return Err(Fault::over(b"", "layers", why).into_error(archive));
     }
-    let (mut layers, mut size) = (Vec::<String>::new(), 0);
+    let mut layers = Vec::new();
     for (number, (layer, &diff_id)) in found.layers.iter().zip(&found.description.diff_ids).enumerate() {
         let hex = diff_id.hex();
         let lock = format!("tmp/lock-{hex}");
@@ -181,6 +181,22 @@ fn layout(
         if !store.has_layer(&hex)? {
             blob(importing, number, layer, diff_id, directory, report).map_err(fault)?;
         }
+        layers.push(hex);
+    }
+    compose(importing, archive, found.digest, layers, found.description.config)
+}
+
+/// An image of layers that the store has, lowest first.
+pub(super) fn compose(
+    importing: &Importing<'_>,
+    archive: &str,
+    digest: Digest,
+    all: Vec<String>,
+    config: ImageConfig,
+) -> Result<Known> {
+    let store = importing.store;
+    let (mut layers, mut size) = (Vec::<String>::new(), 0);
+    for hex in all {
         size += store.layer_size(&hex);
         if store.is_opaque(&hex) {
             // Nothing below it is seen; overlayfs does not heed this mark on a root.
@@ -193,7 +209,7 @@ fn layout(
     if layers.is_empty() {
         return Err(bad(archive, "an image without layers"));
     }
-    let mut record = Record::new(layers, found.description.config, size);
+    let mut record = Record::new(layers, config, size);
     if record.layers.len() > flat::LAYERS_MOST {
         match flatten(importing, &record.layers) {
             Ok(tree) => record.parts = std::mem::replace(&mut record.layers, vec![tree]),
@@ -201,7 +217,7 @@ fn layout(
             Err(fault) => return Err(fault.into_error(archive)),
         }
     }
-    publish_image(importing, found.digest, &record)
+    publish_image(importing, digest, &record)
 }
 
 /// One tree of many layers; the one that is there already is the same.
@@ -246,14 +262,14 @@ fn blob(
 }
 
 /// What the end of a layer's archive tells.
-struct Tally {
+pub(super) struct Tally {
     entries: u64,
     has_end: bool,
     tree: OwnedFd,
 }
 
 /// Unpacks one archive into `name` in the workspace.
-fn layer(
+pub(super) fn layer(
     importing: &Importing<'_>,
     name: &str,
     strip: usize,
@@ -287,7 +303,7 @@ fn layer(
 }
 
 /// Moves a finished layer to its place; one that is there already is the same.
-fn publish_layer(importing: &Importing<'_>, name: &str, digest: Digest) -> Outcome<()> {
+pub(super) fn publish_layer(importing: &Importing<'_>, name: &str, digest: Digest) -> Outcome<()> {
     let failed = |errno| Fault::system("keep a layer", b"", errno);
     let workspace = importing.workspace.fd();
     let root = importing.workspace.root();

@@ -8,8 +8,10 @@
 
 mod acl;
 mod archive;
+mod build;
 mod compress;
 mod config;
+mod diff;
 mod digest;
 mod dirs;
 mod documents;
@@ -25,9 +27,11 @@ mod input;
 mod layout;
 mod limits;
 mod lower;
+mod make;
 mod manage;
 mod number;
 mod output;
+mod owner;
 mod pax;
 mod pipeline;
 mod remove;
@@ -41,12 +45,15 @@ mod unpack;
 mod whiteout;
 mod write;
 
+pub use build::BuildOptions;
 pub use compress::Compression;
 pub use config::ImageConfig;
+pub use diff::{Change, Difference};
 pub(crate) use dirs::Opener;
 pub use export::{Export, Id};
 pub use input::{ImportOptions, Input};
 pub use limits::Limits;
+pub use make::MakeOptions;
 pub use manage::{Image, Pruned};
 pub use output::{ExportOptions, Output};
 pub use pipeline::{Progress, Report};

@@ -164,7 +164,7 @@ pub fn watch<T: Send>(counters: &Counters, report: Report<'_>, work: impl FnOnce
 
 /// Runs `work` on a thread of its own with signals blocked and, where the kernel lets us, an umask of its own of 0.
 /// `work` is told whether it has that.
-fn spawn<'scope, T: Send + 'scope>(
+pub(super) fn spawn<'scope, T: Send + 'scope>(
     scope: &'scope thread::Scope<'scope, '_>,
     name: &str,
     work: impl FnOnce() -> T + Send + 'scope,

@@ -1,18 +1,23 @@
 //! A running container as this room sees it: the tree of its root, the directory of its changes, and the image below.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
+use super::diff::{Compare, Difference, Differences};
 use super::dirs::{Dirs, Opener};
 use super::export::{Export, Id, Special};
 use super::fault::{Fault, Outcome};
 use super::lower::Lower;
-use super::output::{self, ExportOptions, Output};
+use super::make::{self, Base, MakeOptions};
+use super::manage::Image;
+use super::output::{self, ExportOptions, Output, Packing};
 use super::pipeline::Report;
-use super::{digest::Digest, store::Store, write};
-use crate::Result;
+use super::store::Store;
+use super::write;
+use crate::{Error, ErrorCode, Result};
 
 /// What `container` knows about it.
 pub(crate) struct Running {
@@ -28,6 +33,14 @@ pub(crate) struct Running {
     pub inside: Box<dyn Fn(Id) -> Option<u32> + Sync>,
     /// Opens what its root may open and we may not.
     pub opener: Option<Opener>,
+    /// All of its files are its own, so that it can be an image; not so on "host".
+    pub is_whole: bool,
+    /// The store that its images go to.
+    pub store: Store,
+    /// What was made for it to mount upon, and the directories above.
+    pub furniture: BTreeSet<Vec<u8>>,
+    /// Its image's volumes.
+    pub volumes: BTreeSet<Vec<u8>>,
     /// It has more users than one, who may have written attributes that only look like ours.
     pub has_users: bool,
 }
@@ -49,8 +62,8 @@ impl Below {
             Self::Nothing => Ok(Vec::new()),
             Self::Directory(path) => Ok(vec![path.clone()]),
             Self::Image(store, digest) => {
-                let hex = Digest::parse(digest).map(|digest| digest.hex()).unwrap_or_default();
-                let record = store.known_digest(&hex, digest)?.record;
+                let hex = digest.strip_prefix("sha256:").unwrap_or_default();
+                let record = store.known_digest(hex, digest)?.record;
                 Ok(record.layers.iter().map(|layer| store.layer_path(layer)).collect())
             }
         }
@@ -98,6 +111,88 @@ impl Running {
             export.entries(special, duplicate(&self.root)?, packing.out)?;
             packing.out.write_all(&write::END).map_err(Fault::write)
         })
+    }
+
+    /// What differs from what is below.
+    pub fn diff(&self) -> Result<Vec<Difference>> {
+        let layers = self.layers_below("compare with its image")?;
+        let compared = Lower::open(&layers).and_then(|lower| self.differences(&RefCell::new(lower)));
+        compared.map(|all| all.list()).map_err(|fault| fault.into_packing_error(&self.name, ""))
+    }
+
+    /// Makes an image: what is below, and a layer of what differs. Where what is below is no image, one layer of all.
+    pub fn commit(&self, options: &MakeOptions, report: Report<'_>) -> Result<Image> {
+        let epoch = output::epoch(options.epoch)?;
+        let Below::Image(store, digest) = &self.below else { return self.commit_whole(options, epoch, report) };
+        let layers = self.below.layers()?;
+        let record = store.known_digest(digest.strip_prefix("sha256:").unwrap_or_default(), digest)?.record;
+        let base = Base { layers: record.real_layers().to_vec(), config: record.config };
+        let failed = |fault: Fault| fault.into_packing_error(&self.name, "");
+        let lower = RefCell::new(Lower::open(&layers).map_err(failed)?);
+        let all = self.differences(&lower).map_err(failed)?;
+        let lower = lower.into_inner();
+        let work = (!all.wanted.is_empty()).then_some(move |packing: Packing<'_>| {
+            let lower = RefCell::new(lower);
+            let names = |path: &[u8]| Ok((path.is_empty() || all.wanted.contains(path)).then(|| path.to_vec()));
+            let is_opaque = |path: &[u8]| all.opaque.contains(path);
+            let root = |path: &[u8]| if path.is_empty() { lower.borrow_mut().directory(b"") } else { Ok(None) };
+            let special = Special {
+                names: Some(&names),
+                is_opaque: Some(&is_opaque),
+                directories: Some(&root),
+                lower: Some(&lower),
+                opener: self.opener.clone(),
+                doubts_owners: self.has_users,
+                ..Special::default()
+            };
+            let Some(upper) = &self.upper else { return Ok(()) };
+            let export = Export { is_layer: true, latest: epoch, inside: Some(&*self.inside), ..Export::default() };
+            export.entries(special, duplicate(upper)?, packing.out).map(drop)
+        });
+        make::image(store, &self.name, base, options, epoch, report, work)
+    }
+
+    fn commit_whole(&self, options: &MakeOptions, epoch: Option<i64>, report: Report<'_>) -> Result<Image> {
+        if !self.is_whole {
+            let why = "its files are the machine's own, or another process's";
+            let error = Error::new(ErrorCode::Unsupported, "commit container", &self.name, libc::EOPNOTSUPP, why);
+            return Err(error.mend("export it, or make it from a tarball or a directory"));
+        }
+        let layers = self.below.layers()?;
+        let work = Some(|packing: Packing<'_>| {
+            let lower = RefCell::new(Lower::open(&layers)?);
+            let special = Special {
+                lower: Some(&lower),
+                opener: self.opener.clone(),
+                doubts_owners: self.has_users,
+                ..Special::default()
+            };
+            let export = Export { is_layer: true, latest: epoch, inside: Some(&*self.inside), ..Export::default() };
+            export.entries(special, duplicate(&self.root)?, packing.out).map(drop)
+        });
+        make::image(&self.store, &self.name, Base::default(), options, epoch, report, work)
+    }
+
+    fn layers_below(&self, step: &str) -> Result<Vec<PathBuf>> {
+        if matches!(self.below, Below::Nothing) {
+            let why = "there is no image below its root";
+            return Err(Error::new(ErrorCode::Unsupported, step, &self.name, libc::EOPNOTSUPP, why)
+                .mend("make it from a tarball or a directory as the lower layer"));
+        }
+        self.below.layers()
+    }
+
+    fn differences(&self, lower: &RefCell<Lower>) -> Outcome<Differences> {
+        let Some(upper) = self.changes()? else { return Ok(Differences::default()) };
+        let compare = Compare {
+            upper,
+            lower,
+            inside: &*self.inside,
+            believes: !self.has_users,
+            furniture: &self.furniture,
+            left_out: &self.volumes,
+        };
+        compare.run()
     }
 
     /// The directory of the changes.

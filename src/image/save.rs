@@ -193,7 +193,7 @@ impl<W: Write> Write for Hashing<W> {
     }
 }
 
-fn config(config: &ImageConfig, diff_ids: &[String], epoch: Option<i64>) -> Value {
+pub(super) fn config(config: &ImageConfig, diff_ids: &[String], epoch: Option<i64>) -> Value {
     let mut run = Map::new();
     let mut put = |key: &str, value: Value| {
         let is_empty = value.as_str() == Some("")

@@ -64,6 +64,11 @@ impl Store {
         &self.place
     }
 
+    /// What errors call it.
+    pub(super) fn shown(&self) -> String {
+        format!("to the store {}", self.place.display())
+    }
+
     /// The tree of a layer.
     pub(super) fn layer_path(&self, layer: &str) -> PathBuf {
         self.place.join("layers").join(layer).join("fs")

@@ -4,6 +4,8 @@ mod support;
 
 mod attacks;
 mod bad_input;
+mod build;
+mod commit;
 mod differential;
 mod export;
 mod layers;

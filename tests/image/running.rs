@@ -288,3 +288,27 @@ fn the_root_of_any_process_that_may_be_joined_is_exported() {
     assert_eq!(line_of(&lines, "bin/busybox"), Some(vec!["bin/busybox", "100755", "0:0"]));
     assert!(lines.iter().all(|line| !line.starts_with("proc/")));
 }
+
+#[test]
+fn capabilities_and_acls_come_out_of_a_container_as_they_went_in() {
+    let scratch = Scratch::new();
+    let capability = b"\x01\x00\x00\x02\x00\x20\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00";
+    let acl = b"user::rw-,user:7:r--,group::r--,mask::r--,other::r--";
+    let tar = busybox()
+        .pax(&[("SCHILY.xattr.security.capability", capability), ("SCHILY.xattr.user.note", b"n")])
+        .file("ping", b"1")
+        .pax(&[("SCHILY.acl.access", acl)])
+        .file("listed", b"2");
+    let image = scratch.write("a.tar", &tar.end());
+    let c = container(&scratch, &image, Config::default());
+    // Copied up, too.
+    for script in ["true", "touch /ping /listed"] {
+        sh(&c, script);
+        let out = exported(&c);
+        let has = |bytes: &[u8]| out.windows(bytes.len()).any(|window| window == bytes);
+        assert!(has(&[b"SCHILY.xattr.security.capability=", &capability[..], b"\n"].concat()), "{script}");
+        assert!(has(b"SCHILY.acl.access=user::rw-,user:7:r--,group::r--,mask::r--,other::r--\n"), "{script}");
+        assert!(has(b"SCHILY.xattr.user.note=n\n"));
+    }
+    assert!(c.diff().unwrap().iter().all(|line| line.path.ends_with("ping") || line.path.ends_with("listed")));
+}

@@ -1,0 +1,268 @@
+//! What a container has changed of what is below: the upper directory of its overlay, told apart name by name.
+//!
+//! Being in the upper directory is not enough: overlayfs copies a file up when it is opened for writing, and a directory when
+//! something in it changes. What is the same above and below is no difference. Documentation/filesystems/overlayfs.rst.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+use rustix::fs::{self, Dir, FileType, OFlags, Stat};
+use rustix::io::Errno;
+
+use super::dirs::{Dirs, Stop, open};
+use super::entry::{Entry, Kind};
+use super::export::{Id, attributes, look, own_is_root, read_link};
+use super::fault::{Fault, Outcome};
+use super::lower::{Found, Lower};
+use super::owner::{inside_attributes, kind_of};
+use super::whiteout::is_whiteout;
+
+/// What has happened to a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(i32)]
+pub enum Change {
+    /// The image has nothing of this name.
+    Added = 0,
+    /// The image has another content, owner, mode, time or kind under this name.
+    Changed = 1,
+    /// Only the image has it; what was below a directory goes without saying.
+    Deleted = 2,
+}
+
+/// One line of what `docker diff` says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// Absolute, inside.
+    pub path: PathBuf,
+    /// What has happened to it.
+    pub change: Change,
+}
+
+/// All differences, and what a layer needs that is to make them.
+#[derive(Default)]
+pub(super) struct Differences {
+    pub changes: BTreeMap<Vec<u8>, Change>,
+    /// Names of the upper directory that belong in the layer.
+    pub wanted: BTreeSet<Vec<u8>>,
+    /// Directories that hide something below them.
+    pub opaque: BTreeSet<Vec<u8>>,
+}
+
+impl Differences {
+    pub fn list(&self) -> Vec<Difference> {
+        let line = |(path, change): (&Vec<u8>, &Change)| {
+            let path = PathBuf::from(OsStr::from_bytes(&[b"/", path.as_slice()].concat()));
+            Difference { path, change: *change }
+        };
+        self.changes.iter().map(line).collect()
+    }
+}
+
+pub(super) struct Compare<'c> {
+    pub upper: Dirs,
+    pub lower: &'c RefCell<Lower>,
+    pub inside: &'c dyn Fn(Id) -> Option<u32>,
+    /// Whether our own attributes are believed above.
+    pub believes: bool,
+    /// Made by us when the container was made, and no difference as long as nothing is in it.
+    pub furniture: &'c BTreeSet<Vec<u8>>,
+    /// Volumes: what is in them is data and not the image's.
+    pub left_out: &'c BTreeSet<Vec<u8>>,
+}
+
+impl Compare<'_> {
+    pub fn run(mut self) -> Outcome<Differences> {
+        let mut all = Differences::default();
+        let mut links = HashMap::<(u64, u64), Vec<Vec<u8>>>::new();
+        // Each with whether nothing of what is below is seen in it.
+        let mut todo = vec![(Vec::new(), false)];
+        while let Some((path, is_covered)) = todo.pop() {
+            let directory = self.open_directory(&path)?;
+            let is_opaque = self.is_opaque(&directory, &path)? || is_covered;
+            let names = names(&directory, &path)?;
+            let below = self.lower.borrow_mut().names(&path)?;
+            if is_opaque && !below.is_empty() {
+                for name in below.iter().filter(|name| !names.contains(*name)) {
+                    all.changes.insert(join(&path, name), Change::Deleted);
+                }
+                if !is_covered {
+                    all.opaque.insert(path.clone());
+                }
+            }
+            let hides = is_covered || all.opaque.contains(&path);
+            for name in names {
+                let below_it = join(&path, &name);
+                if self.left_out.contains(&below_it) {
+                    continue;
+                }
+                let stat = look(self.upper.opener().as_ref(), directory.as_fd(), &name);
+                let stat = match stat {
+                    Ok(stat) => stat,
+                    Err(Errno::NOENT) => continue,
+                    Err(errno) => return Err(Fault::system("look at", &below_it, errno)),
+                };
+                let found = self.lower.borrow_mut().find(&below_it)?;
+                let change = match (&found, is_whiteout(&stat)) {
+                    (Some(_), true) => Some(Change::Deleted),
+                    (None, true) => continue,
+                    (None, false) => Some(Change::Added),
+                    (Some(found), false) => {
+                        let is_other = self.is_other(directory.as_fd(), &name, &below_it, &stat, found)?;
+                        is_other.then_some(Change::Changed)
+                    }
+                };
+                if let Some(change) = change {
+                    all.changes.insert(below_it.clone(), change);
+                } else if hides {
+                    // As below, but not seen from below.
+                    all.wanted.insert(below_it.clone());
+                }
+                match FileType::from_raw_mode(stat.st_mode) {
+                    FileType::Directory => todo.push((below_it, hides)),
+                    _ if stat.st_nlink > 1 => links.entry((stat.st_dev, stat.st_ino)).or_default().push(below_it),
+                    _ => {}
+                }
+            }
+        }
+        self.without_furniture(&mut all);
+        all.wanted.extend(all.changes.keys().cloned());
+        all.wanted.extend(all.opaque.iter().cloned());
+        for names in links.into_values() {
+            if names.iter().any(|name| all.wanted.contains(name)) {
+                all.wanted.extend(names);
+            }
+        }
+        // And the way to it.
+        for path in all.wanted.clone() {
+            let slashes = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
+            all.wanted.extend(slashes.map(|at| path[..at].to_vec()));
+        }
+        Ok(all)
+    }
+
+    fn without_furniture(&self, all: &mut Differences) {
+        // Deepest first.
+        for path in self.furniture.iter().rev() {
+            let below = [path, &b"/"[..]].concat();
+            let is_empty = all.changes.range(below.clone()..).next().is_none_or(|(next, _)| !next.starts_with(&below));
+            if is_empty && all.changes.get(path) == Some(&Change::Added) {
+                all.changes.remove(path);
+            }
+        }
+    }
+
+    fn open_directory(&mut self, path: &[u8]) -> Outcome<OwnedFd> {
+        let failed = |errno| Fault::system("open", path, errno);
+        let opener = self.upper.opener();
+        let place = self.upper.enter(path).map_err(|stop| match stop {
+            Stop::System(errno) => failed(errno),
+            _ => failed(Errno::NOENT),
+        })?;
+        open(opener.as_ref(), place, b".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC).map_err(failed)
+    }
+
+    fn is_opaque(&self, directory: &OwnedFd, path: &[u8]) -> Outcome<bool> {
+        attributes(directory.as_fd(), &mut Entry::new(path, Kind::Directory, 0), false)
+    }
+
+    /// Whether what the upper directory has is another thing than what is below.
+    fn is_other(&self, parent: BorrowedFd, name: &[u8], path: &[u8], stat: &Stat, found: &Found) -> Outcome<bool> {
+        let opener = self.upper.opener();
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let (Some(kind), Some(kind_below)) = (kind_of(stat), kind_of(&found.stat)) else {
+            return Ok(kind_of(stat) != kind_of(&found.stat));
+        };
+        if kind != kind_below {
+            return Ok(true);
+        }
+        let has_content = matches!(kind, Kind::File | Kind::Directory);
+        let failed = |errno| Fault::system("open", path, errno);
+        let (mut above, mut below) = (entry(path, kind, stat), entry(path, kind, &found.stat));
+        above.uid = (self.inside)(Id::User(stat.st_uid)).unwrap_or(stat.st_uid);
+        above.gid = (self.inside)(Id::Group(stat.st_gid)).unwrap_or(stat.st_gid);
+        below.uid = own_is_root(Id::User(found.stat.st_uid)).unwrap_or(0);
+        below.gid = own_is_root(Id::Group(found.stat.st_gid)).unwrap_or(0);
+        let mut files = None;
+        if has_content {
+            let up = open(opener.as_ref(), parent, name, flags).map_err(failed)?;
+            let down = self.lower.borrow_mut().open_found(found, path)?;
+            attributes(up.as_fd(), &mut above, self.believes)?;
+            attributes(down.as_fd(), &mut below, self.believes)?;
+            inside_attributes(&mut above, self.inside);
+            above.xattrs.sort();
+            below.xattrs.sort();
+            files = Some((up, down));
+        } else if kind == Kind::Symlink {
+            above.link =
+                read_link(opener.as_ref(), parent, name).map_err(|errno| Fault::system("read", path, errno))?;
+            below.link = self.lower.borrow_mut().read_link(found, path)?;
+        }
+        if kind == Kind::Directory && self.furniture.contains(path) {
+            above.mtime = below.mtime;
+        }
+        if above != below {
+            return Ok(true);
+        }
+        match files {
+            Some((up, down)) if kind == Kind::File => {
+                let same = is_same_content(File::from(up), File::from(down));
+                same.map(|same| !same)
+                    .map_err(|error| Fault::system("read", path, Errno::from_io_error(&error).unwrap_or(Errno::IO)))
+            }
+            _ => Ok(false),
+        }
+    }
+}
+
+fn entry(path: &[u8], kind: Kind, stat: &Stat) -> Entry {
+    let mut entry = Entry::new(path, kind, stat.st_mode & 0o7777);
+    entry.mtime = (stat.st_mtime, stat.st_mtime_nsec as u32);
+    if kind == Kind::File {
+        entry.size = u64::try_from(stat.st_size).unwrap_or(0);
+    }
+    if matches!(kind, Kind::Char | Kind::Block) {
+        entry.device = (fs::major(stat.st_rdev), fs::minor(stat.st_rdev));
+    }
+    entry
+}
+
+fn names(directory: &OwnedFd, path: &[u8]) -> Outcome<BTreeSet<Vec<u8>>> {
+    let failed = |errno| Fault::system("list", path, errno);
+    let mut names = BTreeSet::new();
+    // Not opened anew, which we may not be allowed to.
+    let again = directory.try_clone().map_err(|error| failed(Errno::from_io_error(&error).unwrap_or(Errno::MFILE)))?;
+    for entry in Dir::new(again).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        if !matches!(entry.file_name().to_bytes(), b"." | b"..") {
+            names.insert(entry.file_name().to_bytes().to_vec());
+        }
+    }
+    Ok(names)
+}
+
+fn join(path: &[u8], name: &[u8]) -> Vec<u8> {
+    if path.is_empty() { name.to_vec() } else { [path, b"/", name].concat() }
+}
+
+fn is_same_content(one: File, other: File) -> std::io::Result<bool> {
+    const PIECE: u64 = 256 << 10;
+    let (mut here, mut there) = (Vec::new(), Vec::new());
+    loop {
+        here.clear();
+        there.clear();
+        (&one).take(PIECE).read_to_end(&mut here)?;
+        (&other).take(PIECE).read_to_end(&mut there)?;
+        if here != there {
+            return Ok(false);
+        }
+        if here.is_empty() {
+            return Ok(true);
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! New images from trees: a layer that was packed here, on top of those of another image or of none.
+//!
+//! The layer goes the way of every import (through `archive` and `unpack`), so nothing reaches the store that could not have
+//! come as a tarball. It is known by the digest of what its tree is packed to, which does not depend on how it was made.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+
+use rustix::fs::{self, Mode, OFlags};
+use sha2::{Digest as _, Sha256};
+
+use super::config::ImageConfig;
+use super::digest::Digest;
+use super::export::Export;
+use super::fault::{Fault, Outcome};
+use super::import::{self, Importing};
+use super::manage::Image;
+use super::output::Packing;
+use super::pipeline::{self, Counters, Report};
+use super::store::Store;
+use super::{save, write};
+use crate::{Error, Result};
+
+/// What a new image gets besides its files.
+#[derive(Clone, Debug, Default)]
+pub struct MakeOptions {
+    /// A name for the image; taken from the image that had it.
+    pub name: Option<String>,
+    /// How it is run; as the image that it is made from where there is none.
+    pub config: Option<ImageConfig>,
+    /// The latest time of any file, in seconds since 1970, and when the image says it was made; where there is none, the
+    /// variable SOURCE_DATE_EPOCH counts.
+    pub epoch: Option<i64>,
+}
+
+/// What a new image stands on.
+#[derive(Default)]
+pub(super) struct Base {
+    /// Its layers as they came, lowest first.
+    pub layers: Vec<String>,
+    pub config: ImageConfig,
+}
+
+/// An image of `base` and, where `work` writes any, a layer of what it writes: entries without the archive's end. Errors call
+/// it `what`.
+pub(super) fn image(
+    store: &Store,
+    what: &str,
+    base: Base,
+    options: &MakeOptions,
+    epoch: Option<i64>,
+    report: Report<'_>,
+    work: Option<impl FnOnce(Packing<'_>) -> Outcome<()> + Send>,
+) -> Result<Image> {
+    if let Some(name) = &options.name {
+        super::manage::name_link(name)?;
+    }
+    let config = options.config.clone().unwrap_or(base.config);
+    check(&config)?;
+    let (digest, _in_use) = Importing::run(store, |importing| {
+        let mut layers = base.layers;
+        if let Some(work) = work {
+            let made = layer(importing, report, work);
+            layers.push(made.map_err(|fault| fault.into_packing_error(what, &store.shown()))?.hex());
+        }
+        if layers.is_empty() {
+            return Err(Error::invalid("make an image of", what, "there is nothing in it: no base, and no files"));
+        }
+        let diff_ids: Vec<String> = layers.iter().map(|layer| format!("sha256:{layer}")).collect();
+        let digest = Digest::of(save::config(&config, &diff_ids, epoch).to_string().as_bytes());
+        import::compose(importing, what, digest, layers, config)
+    })?;
+    if let Some(name) = &options.name {
+        store.tag_digest(&digest, name)?;
+    }
+    store.inspect(&format!("sha256:{digest}"))
+}
+
+/// Refuses a configuration that no container could be run with.
+fn check(config: &ImageConfig) -> Result<()> {
+    let bad = |what: &str, text: &str, why: &str| Err(Error::invalid(format!("give the image the {what}"), text, why));
+    if let Some(entry) = config.env.iter().find(|entry| entry.find('=').is_none_or(|at| at == 0)) {
+        return bad("environment variable", entry, "it is not NAME=VALUE");
+    }
+    if !config.working_dir.is_empty() && !config.working_dir.starts_with('/') {
+        return bad("working directory", &config.working_dir, "the path is not absolute");
+    }
+    let is_bad = |volume: &&String| !volume.starts_with('/') || volume.split('/').any(|name| name == "..");
+    if let Some(volume) = config.volumes.iter().find(is_bad) {
+        return bad("volume", volume, "the path is not absolute, or has .. in it");
+    }
+    config.stop_signal_number().map(drop)
+}
+
+/// Packs, unpacks and keeps one layer.
+fn layer(
+    importing: &Importing<'_>,
+    report: Report<'_>,
+    work: impl FnOnce(Packing<'_>) -> Outcome<()> + Send,
+) -> Outcome<Digest> {
+    let (sender, receiver) = sync_channel(4);
+    let unread = Counters::new(0);
+    let (packed, unpacked) = thread::scope(|scope| {
+        let packer = pipeline::spawn(scope, "ctr-pack", || {
+            let mut out = Pieces { sender, piece: Vec::with_capacity(PIECE) };
+            work(Packing { out: &mut out, counters: &unread })?;
+            out.write_all(&write::END).and_then(|()| out.flush()).map_err(Fault::write)
+        })?;
+        let input = Box::new(Pipe { receiver, piece: Vec::new(), at: 0 });
+        let source = pipeline::Source { input, total: 0, hash_blob: false };
+        let unpacked = pipeline::run(source, &importing.store.limits, report, |stream, counters, own_umask| {
+            import::layer(importing, "made", 0, stream, counters, own_umask)
+        });
+        let packed = packer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        Outcome::Ok((packed, unpacked))
+    })?;
+    match (packed, unpacked) {
+        // The other end is gone: it says why.
+        (Err(Fault::System { step: "write", .. }), Err(fault)) => return Err(fault),
+        (Err(fault), _) | (Ok(()), Err(fault)) => return Err(fault),
+        (Ok(()), Ok(_)) => {}
+    }
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let opened = |parent: std::os::fd::BorrowedFd, name| {
+        fs::openat(parent, name, flags, Mode::empty()).map_err(|errno| Fault::system("open a layer", b"", errno))
+    };
+    let place = opened(importing.workspace.fd(), "made")?;
+    let tree = opened(place.as_fd(), "fs")?;
+    let kept = fs::openat(&place, "kept", OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty());
+    let mut sum = Sum(Sha256::new());
+    let export = Export { is_layer: true, kept: kept.ok().map(File::from).into_iter().collect(), ..Export::default() };
+    export.write(tree, &mut sum)?;
+    let digest = Digest::from_bytes(sum.0.finalize().into());
+    import::publish_layer(importing, "made", digest)?;
+    Ok(digest)
+}
+
+struct Sum(Sha256);
+
+impl Write for Sum {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+const PIECE: usize = 256 << 10;
+
+/// One end of a pipe between two threads, in pieces.
+struct Pieces {
+    sender: SyncSender<Vec<u8>>,
+    piece: Vec<u8>,
+}
+
+impl Write for Pieces {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let length = bytes.len().min(PIECE - self.piece.len());
+        self.piece.extend_from_slice(&bytes[..length]);
+        if self.piece.len() == PIECE {
+            self.flush()?;
+        }
+        Ok(length)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let piece = std::mem::replace(&mut self.piece, Vec::with_capacity(PIECE));
+        if piece.is_empty() {
+            return Ok(());
+        }
+        self.sender.send(piece).map_err(|_| io::ErrorKind::BrokenPipe.into())
+    }
+}
+
+/// The other one.
+struct Pipe {
+    receiver: Receiver<Vec<u8>>,
+    piece: Vec<u8>,
+    at: usize,
+}
+
+impl Read for Pipe {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.at == self.piece.len() {
+            self.piece = self.receiver.recv().unwrap_or_default();
+            self.at = 0;
+        }
+        let length = buffer.len().min(self.piece.len() - self.at);
+        buffer[..length].copy_from_slice(&self.piece[self.at..self.at + length]);
+        self.at += length;
+        Ok(length)
+    }
+}
