@@ -1,4 +1,4 @@
-"""The commands of `python -m ctr` that are about images: import, images, inspect, tag, rmi, save, prune, and export."""
+"""The commands of `python -m ctr` about images, and those that make an archive or an image of a container."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import contextlib
 import dataclasses
 import json
 import os
+import shlex
 import sys
 import time
 from typing import IO, TYPE_CHECKING, Any
 
 from ._container import join
-from ._image import Image, Progress, image, images, import_image, prune
+from ._image import Image, ImageConfig, Progress, image, images, import_image, prune
 
 if TYPE_CHECKING:
     import argparse
@@ -57,6 +58,21 @@ def add_commands(commands: Any) -> None:
     add("container", metavar="NAME", help="the name of a container")
     _about_the_output(add)
     add("--compression", choices=("none", "gzip", "zstd"), default="none")
+
+    add = command("diff", _diff, "list what a running container has changed: A added, C changed, D deleted")
+    add("container", metavar="NAME", help="the name of a container")
+
+    add = command("commit", _commit, "make an image of the files of a running container")
+    add("container", metavar="NAME", help="the name of a container")
+    add("name", metavar="IMAGE", nargs="?", help="a name for the image")
+    add(
+        "-c",
+        "--change",
+        action="append",
+        default=[],
+        metavar="FIELD=VALUE",
+        help="how it is run: cmd, entrypoint, working_dir, user, stop_signal, env (=NAME=VALUE), labels, volumes",
+    )
 
     command("prune", _prune, "remove images without a name, and what else nobody uses")
 
@@ -142,6 +158,31 @@ def _export(options: argparse.Namespace) -> int:
     container = join(options.container)
     with container, _output(options) as target, bar("exporting", options.container) as progress:
         container.export(target, compression=options.compression, progress=progress)
+    return 0
+
+
+def _diff(options: argparse.Namespace) -> int:
+    with join(options.container) as container:
+        for path, change in container.diff():
+            print(change[0].upper(), path)
+    return 0
+
+
+def _commit(options: argparse.Namespace) -> int:
+    changes: dict[str, Any] = {}
+    for text in options.change:
+        key, equals, value = text.partition("=")
+        if not equals or key not in (field.name for field in dataclasses.fields(ImageConfig)):
+            raise ValueError(f"write FIELD=VALUE, not {text!r}")
+        if key in ("env", "labels"):
+            name, _, value = value.partition("=")
+            changes.setdefault(key, {})[name] = value
+        elif key == "volumes":
+            changes.setdefault(key, []).append(value)
+        else:
+            changes[key] = shlex.split(value) if key in ("cmd", "entrypoint") else value
+    with join(options.container) as container, bar("committing", options.container) as progress:
+        print(container.commit(options.name, config=changes or None, progress=progress).digest)
     return 0
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
     from ._exit import Parts
-    from ._image import ImageConfig, OnProgress
+    from ._image import Config, Difference, Image, ImageConfig, OnProgress
     from ._types import (
         Argv,
         ContainerOptions,
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
         Size,
         Writable,
     )
+
+_CHANGES = ("added", "changed", "deleted")
 
 
 class Container:
@@ -291,6 +293,28 @@ class Container:
 
         with writing(target) as opened:
             return self._native.export(opened, {"compression": compression}, _told(progress))
+
+    def diff(self) -> list[Difference]:
+        """What it has changed of its image, as `docker diff`, by path. What is in volumes is data and not told of."""
+        from ._image import Difference
+
+        return [Difference(path, _CHANGES[change]) for path, change in self._native.diff()]
+
+    def commit(
+        self, name: str | None = None, *, config: Config | None = None, progress: OnProgress | None = None
+    ) -> Image:
+        """Make an image of its files, as `docker commit`, while it runs: its image's layers and one of the difference.
+
+        Args:
+            name: A name for the image; taken from the image that had it.
+            config: How it is run: an `ImageConfig`, or a dict of what is to be otherwise than in the container's image,
+                of which "env" and "labels" are added to that's.
+            progress: Called with a `Progress` some ten times a second. What it raises ends the work and leaves nothing.
+        """
+        from ._image import Image, make_options
+
+        options = make_options(name, config, self.image_config)
+        return Image(self._native.commit(options, _told(progress)), self._native.store_dir())
 
     def explain(self) -> str:
         """What was done to make it, wall by wall, as the shell commands that a person would type."""

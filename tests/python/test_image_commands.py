@@ -92,13 +92,18 @@ def test_run_runs_what_the_image_says(box: str, tmp_path: Path) -> None:
     assert ok("run", str(plain), input="echo a shell") == "a shell\n"
 
 
-def test_a_running_container_is_exported(box: str, tmp_path: Path) -> None:
+def test_a_running_container_becomes_an_archive_and_an_image(box: str, tmp_path: Path) -> None:
     name = f"t-{uuid.uuid4().hex[:8]}"
     with ctr.Container(box, name=name) as c:
         c.run(["touch", "/new"], check=True)
+        assert ok("diff", name) == "A /new\n"
+        digest = ok("commit", name, "made", "-c", "cmd=ls -d /new", "-c", "entrypoint=", "-c", "env=A=1").strip()
+        assert ctr.image("made").digest == digest
+        assert command("commit", name, "-c", "colour=red").returncode == 125
         assert ok("export", name, "-o", str(tmp_path / "out.tar")) == ""
     with tarfile.open(tmp_path / "out.tar") as archive:
         assert "new" in [name.removeprefix("./") for name in archive.getnames()]
+    assert ok("run", "made") == "/new\n"
 
 
 def test_failures_are_one_line_of_words(tarball: Path) -> None:
@@ -113,6 +118,8 @@ def test_failures_are_one_line_of_words(tarball: Path) -> None:
         ("rmi", "missing"),
         ("save", "missing"),
         ("export", "missing"),
+        ("diff", "missing"),
+        ("commit", "missing"),
     ):
         done = command(*words)
         assert done.returncode == 125 if words[2:] != ("-name",) else 2, words

@@ -299,6 +299,91 @@ def test_a_running_container_is_exported(box: ctr.Image, tmp_path: Path) -> None
     assert out(ctr.run(path, ["cat", "/work/link"], capture_output=True, text=True)) == "new"
 
 
+def test_what_a_container_has_changed_is_told_and_committed(box: ctr.Image) -> None:
+    with ctr.Container(box) as c:
+        assert c.diff() == []
+        c.run(["sh", "-c", "echo new > /work/new; rm /work/note; echo more >> /etc/passwd"], user="root", check=True)
+        assert [line for line in c.diff() if line.change != "changed"] == [
+            ctr.Difference("/work/new", "added"),
+            ctr.Difference("/work/note", "deleted"),
+        ]
+        assert ("/etc/passwd", "changed") in c.diff()
+        with ctr.join(c.name) as joined:
+            assert joined.diff() == c.diff()
+        told: list[ctr.Progress] = []
+        image = c.commit("changed", config={"cmd": ["bye"], "env": {"NEW": "1"}}, progress=told.append)
+        assert told
+        again = c.commit()
+    assert image == ctr.image("changed")
+    assert image.layers[:2] == again.layers[:2] == box.layers
+    assert image.layers[2] == again.layers[2]
+    assert image.config == dataclasses.replace(box.config, cmd=("bye",), env={**box.config.env, "NEW": "1"})
+    assert again.config == box.config
+    assert out(ctr.run("changed", capture_output=True, text=True)) == "says bye"
+    assert out(ctr.run(image, ["/work"], entrypoint="ls", capture_output=True, text=True)) == "new"
+    with ctr.Container(box) as c:
+        c.run(["touch", "/tmp/x"], user="root", check=True)
+        with pytest.raises(EOFError):
+            c.commit("never", progress=end_it)
+    with pytest.raises(FileNotFoundError):
+        ctr.image("never")
+    with ctr.Container(box) as c:
+        for config in ({"colour": "red"}, {"cmd": "one str"}):
+            with pytest.raises(TypeError):
+                c.commit(config=config)
+        with pytest.raises(ValueError, match="working directory"):
+            c.commit(config={"working_dir": "not/absolute"})
+    image.remove()
+
+
+def end_it(progress: ctr.Progress) -> None:
+    raise EOFError
+
+
+def test_an_image_is_built_of_files_of_this_machine(tarball: Path, tmp_path: Path) -> None:
+    program = tmp_path / "app"
+    program.mkdir()
+    (program / "main.sh").write_text("echo runs as $NAME; cat /etc/note\n")
+    (tmp_path / "note").write_text("a note\n")
+    image = ctr.build_image(
+        tarball,
+        {program: "/app", tmp_path / "note": "/etc/"},
+        name="app",
+        config={"cmd": ["sh", "main.sh"], "working_dir": "/app", "env": {"NAME": "app", "PATH": "/bin"}},
+    )
+    assert out(ctr.run(image, capture_output=True, text=True)) == "runs as app\na note"
+    assert image.config.working_dir == "/app"
+    same = ctr.build_image(str(tarball), [(program, "/app"), f"{tmp_path}/note:/etc/"], config=image.config)
+    assert same == image
+    upon = ctr.build_image(image, config={"env": {"NAME": "other"}})
+    assert upon.layers == image.layers
+    assert out(ctr.run(upon, capture_output=True, text=True)) == "runs as other\na note"
+    assert ctr.build_image("app") == ctr.build_image(image.digest) == image
+    alone = ctr.build_image(files={program: "/"})
+    assert os.listdir(alone.layers[0]) == ["main.sh"]
+    assert alone.config == ctr.ImageConfig()
+    image.remove()
+
+
+def test_what_can_not_be_built_says_why(tarball: Path, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="missing"):
+        ctr.build_image(tarball, {tmp_path / "missing": "/x"})
+    with pytest.raises(ValueError, match="absolute path"):
+        ctr.build_image(tarball, {tmp_path: "relative"})
+    with pytest.raises(ValueError, match="tree of files"):
+        ctr.build_image(tmp_path, {tmp_path: "/x"})
+    with pytest.raises(ValueError, match="tree of files"):
+        ctr.build_image("host", {tmp_path: "/x"})
+    with pytest.raises(ValueError, match="nothing in it"):
+        ctr.build_image()
+    with pytest.raises(ValueError, match="source:target"):
+        ctr.build_image(tarball, ["only-one"])
+    with pytest.raises(FileNotFoundError):
+        ctr.build_image("no-such-image")
+    with pytest.raises(EOFError):
+        ctr.build_image(tarball, {tmp_path: "/x"}, progress=end_it)
+
+
 def tree(image: ctr.Image) -> list[list[str]]:
     """The files of each layer."""
     return [
