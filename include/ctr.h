@@ -228,6 +228,82 @@ typedef enum ctr_session {
     CTR_SESSION_GROUP = 1,
 } ctr_session;
 
+/** How an archive is compressed, for ctr_image_options_set_compression(). */
+typedef enum ctr_compression {
+    /** Not at all. The default. */
+    CTR_COMPRESSION_NONE = 0,
+    /** gzip, RFC 1952. */
+    CTR_COMPRESSION_GZIP = 1,
+    /** Zstandard, RFC 8878. */
+    CTR_COMPRESSION_ZSTD = 2,
+} ctr_compression;
+
+/** Which tools an archive of an image is for, for ctr_image_options_set_format(). */
+typedef enum ctr_save_format {
+    /** An OCI image layout, which docker loads as well. The default. */
+    CTR_SAVE_OCI = 0,
+    /** The form of `docker save` before version 25, for tools that know no other. */
+    CTR_SAVE_DOCKER = 1,
+} ctr_save_format;
+
+/** Bounds of what is imported, for ctr_image_options_set_limit(). The defaults let through every image that people build. */
+typedef enum ctr_image_limit {
+    /** Bytes of the archive after decompression. */
+    CTR_LIMIT_BYTES = 0,
+    /** Entries, of every kind. */
+    CTR_LIMIT_ENTRIES = 1,
+    /** Bytes of one file, holes included. */
+    CTR_LIMIT_FILE = 2,
+    /** Bytes of one extended header: names, link targets, attributes, sparse maps. */
+    CTR_LIMIT_HEADER = 3,
+    /** Bytes of an entry's whole name. */
+    CTR_LIMIT_NAME = 4,
+    /** Directories above an entry. */
+    CTR_LIMIT_DEPTH = 5,
+    /** How many times larger than its compressed form an archive may be, once past 1 GiB. */
+    CTR_LIMIT_RATIO = 6,
+    /** Layers of an image. */
+    CTR_LIMIT_LAYERS = 7,
+} ctr_image_limit;
+
+/** What ctr_image_text() can be asked for. Later releases may add some. */
+typedef enum ctr_image_text_kind {
+    /** "sha256:" and 64 hexadecimal digits: of a plain tarball's bytes, of another image's configuration (docker's id). */
+    CTR_IMAGE_DIGEST = 0,
+    /** The names that it was given here. */
+    CTR_IMAGE_NAME = 1,
+    /** The paths of the trees that are mounted, lowest first. */
+    CTR_IMAGE_LAYER = 2,
+    /** NAME=VALUE. */
+    CTR_IMAGE_ENV = 3,
+    /** What is always run, word by word. */
+    CTR_IMAGE_ENTRYPOINT = 4,
+    /** Arguments, or the program itself, where the user gives none, word by word. */
+    CTR_IMAGE_CMD = 5,
+    /** Where programs start. */
+    CTR_IMAGE_WORKING_DIR = 6,
+    /** Who programs run as. */
+    CTR_IMAGE_USER = 7,
+    /** The signal that asks its program to end. */
+    CTR_IMAGE_STOP_SIGNAL = 8,
+    /** Paths for data. */
+    CTR_IMAGE_VOLUME = 9,
+    /** KEY=VALUE. */
+    CTR_IMAGE_LABEL = 10,
+    /** Go's name for the machine, as "amd64". */
+    CTR_IMAGE_ARCHITECTURE = 11,
+} ctr_image_text_kind;
+
+/** What has happened to a file; see ctr_differences_change(). */
+typedef enum ctr_change {
+    /** The image has nothing of this name. */
+    CTR_CHANGE_ADDED = 0,
+    /** The image has another content, owner, mode, time or kind under this name. */
+    CTR_CHANGE_CHANGED = 1,
+    /** Only the image has it; what was below a directory goes without saying. */
+    CTR_CHANGE_DELETED = 2,
+} ctr_change;
+
 /** How a container is made; see ctr_config_new(). */
 typedef struct ctr_config ctr_config;
 
@@ -237,8 +313,23 @@ typedef struct ctr_container ctr_container;
 /** What ran at the moment of ctr_list(). */
 typedef struct ctr_container_list ctr_container_list;
 
+/** What a container had changed at the moment of ctr_diff(). */
+typedef struct ctr_differences ctr_differences;
+
 /** How a program is started in a container; see ctr_exec_config_new(). */
 typedef struct ctr_exec_config ctr_exec_config;
+
+/** An image of the store; see ctr_image_import() and ctr_image_inspect(). */
+typedef struct ctr_image ctr_image;
+
+/** What an image says about how it is run; see ctr_image_config_new() and ctr_image_config_of(). */
+typedef struct ctr_image_config ctr_image_config;
+
+/** How archives and images are read, written and made; see ctr_image_options_new(). */
+typedef struct ctr_image_options ctr_image_options;
+
+/** What was in the store at the moment of ctr_image_list(). */
+typedef struct ctr_images ctr_images;
 
 /** A program that was started in a container; see ctr_exec(). */
 typedef struct ctr_process ctr_process;
@@ -265,6 +356,18 @@ typedef struct ctr_exit {
     /** 0. */
     uint64_t reserved[11];
 } ctr_exit;
+
+/**
+ * Hears how far a long call is, on the thread that made the call. It may call functions of ctr, but not longjmp(3) away.
+ *
+ * data      what ctr_image_options_set_progress() was given
+ * bytes     of the archive that were read or written so far, as it is (compressed)
+ * total     all bytes; 0 where that can't be known (a pipe, an export)
+ * entries   files and directories so far
+ *
+ * Return value: 0 to go on; anything else ends the call with CTR_ERR_INTERRUPTED, and nothing of it is left.
+ */
+typedef int (*ctr_progress)(void *data, uint64_t bytes, uint64_t total, uint64_t entries);
 
 #ifdef __cplusplus
 extern "C" {
@@ -506,8 +609,9 @@ int ctr_config_add_sysctl(ctr_config *config, const char *name, const char *valu
  * Makes a container and starts its PID 1, which waits for ctr_exec(). Nothing of the caller's process is changed by it:
  * no signal handler, working directory, umask or limit, and neither SIGCHLD nor waitpid(2) of the caller sees it.
  *
- * image    a tar or tar.gz file, unpacked once and then shared; a directory; or "host": this machine's own /usr, /bin,
- *          /lib and /etc, read-only
+ * image    an archive as ctr_image_import() takes it, unpacked once and then shared (where there are several images in
+ *          it, with ":" and the name of one behind it); the name or digest of an imported image; a directory; or "host":
+ *          this machine's own /usr, /bin, /lib and /etc, read-only
  * config   see ctr_config_new(); NULL for the safe defaults
  * out      gets the handle
  *
@@ -560,7 +664,7 @@ int ctr_join_pid_namespaces(int32_t pid, uint32_t namespaces, ctr_container **ou
  * Starts a program in a container.
  *
  * argv     the program and its arguments, ended by NULL, as execve(2) takes them. A program without a slash is searched
- *          for in the PATH of the container's environment, inside
+ *          for in the PATH of the container's environment, inside. An empty argv starts what the image says
  * config   see ctr_exec_config_new(); NULL for the defaults
  * out      gets the handle of the process
  *
@@ -571,6 +675,16 @@ int ctr_join_pid_namespaces(int32_t pid, uint32_t namespaces, ctr_container **ou
  * ENOEXEC, E2BIG and so on; ctr_last_error() names which), CTR_ERR_DESTROYED the container is gone, CTR_ERR_INVALID.
  */
 int ctr_exec(ctr_container *c, const char *const *argv, const ctr_exec_config *config, ctr_process **out);
+
+/**
+ * As ctr_exec(), but starts what `docker run IMAGE ARGS` would: the image's entrypoint, and behind it args or, where
+ * there are none, the image's own.
+ *
+ * args   the arguments, ended by NULL; NULL for none
+ *
+ * Return value: as ctr_exec(); CTR_ERR_INVALID too where neither the image nor args name a program.
+ */
+int ctr_exec_image(ctr_container *c, const char *const *args, const ctr_exec_config *config, ctr_process **out);
 
 /**
  * Sets the memory limit of a running container, up or down. Where the processes use more than the new limit, the
@@ -628,6 +742,14 @@ int ctr_pids_limit(ctr_container *c, uint64_t *count);
 const char *ctr_name(const ctr_container *c);
 
 /**
+ * The digest of the image of the store that the container was made from, as "sha256:…"; ctr_image_inspect() takes it.
+ *
+ * Return value: a string that is good until the handle is released; NULL for a container of a directory or of "host",
+ * for what ctr_join_pid() joined, and for a handle that is none.
+ */
+const char *ctr_container_image(const ctr_container *c);
+
+/**
  * The pid of the container's PID 1 on the host; for ctr_join_pid(), of the process of ours that starts programs in those
  * namespaces. By the time you use it, it may be another process's: prefer ctr_pidfd().
  *
@@ -668,7 +790,7 @@ int ctr_explain(const char *image, const ctr_config *config, char **text);
  */
 int ctr_explain_container(const ctr_container *c, char **text);
 
-/** Frees a string that ctr_explain() or ctr_explain_container() made. NULL is allowed. free(3) does the same. */
+/** Frees a string that a function of ctr made for the caller, as ctr_explain() does. NULL is allowed. free(3) does the same. */
 void ctr_string_free(char *string);
 
 /**
@@ -835,6 +957,17 @@ int32_t ctr_process_pid(const ctr_process *p);
 int32_t ctr_process_host_pid(const ctr_process *p);
 
 /**
+ * Ends a process as `docker stop`: sends the stop signal of the container's image, SIGTERM where it names none, and SIGKILL
+ * when it has not ended after grace_ms milliseconds.
+ *
+ * out   gets how it ended; may be NULL
+ *
+ * Return value: 0, also when it had ended before; CTR_ERR_INVALID when grace_ms is negative or the image's signal is
+ * none; CTR_ERR_SYSTEM.
+ */
+int ctr_process_stop(ctr_process *p, int grace_ms, ctr_exit *out);
+
+/**
  * A descriptor of the process, pidfd_open(2): poll(2) says POLLIN when it has ended, so an event loop can watch it.
  * ctr_process_wait() then says how.
  *
@@ -958,6 +1091,458 @@ int ctr_list_detached(const ctr_container_list *list, int index);
 
 /** Frees a list and its strings. NULL is allowed. The containers are not affected. */
 void ctr_list_free(ctr_container_list *list);
+
+/**
+ * Imports an archive into the store: a tarball of a root file system, an archive of `docker save` or of an OCI image
+ * layout, plain or compressed by gzip, zstd, xz, bzip2 or lz4, told by its content; or a directory that is an OCI image
+ * layout. The second time, the same file is known without being read.
+ *
+ * path      the archive
+ * options   counted are store_dir, name, reference, strip, limit and progress; NULL for the defaults
+ * out       gets the image; may be NULL
+ *
+ * Return value: 0, and the image in *out, which ctr_image_free() frees. Else *out is NULL, nothing of it is left in the
+ * store, and the number says: CTR_ERR_BAD_IMAGE it is no archive, damaged, unsafe or over a limit; CTR_ERR_SYSTEM a step
+ * failed, with ENOENT when there is no such file; CTR_ERR_INTERRUPTED progress wanted no more; CTR_ERR_INVALID.
+ */
+int ctr_image_import(const char *path, const ctr_image_options *options, ctr_image **out);
+
+/**
+ * As ctr_image_import(), from an open file, a pipe or a socket: from where it is to its end. The descriptor stays the
+ * caller's.
+ *
+ * Return value: as ctr_image_import(); CTR_ERR_SYSTEM with EBADF when fd is none.
+ */
+int ctr_image_import_fd(int fd, const ctr_image_options *options, ctr_image **out);
+
+/**
+ * All images of the store, oldest first.
+ *
+ * options   counted is store_dir; NULL for the defaults
+ *
+ * Return value: 0 and the list in *out, which ctr_images_free() frees; CTR_ERR_SYSTEM, CTR_ERR_INVALID, and *out is NULL.
+ */
+int ctr_image_list(const ctr_image_options *options, ctr_images **out);
+
+/**
+ * The image of a name or a digest ("sha256:…").
+ *
+ * options   counted is store_dir; NULL for the defaults
+ *
+ * Return value: 0 and the image in *out, which ctr_image_free() frees; CTR_ERR_NOT_FOUND, CTR_ERR_SYSTEM,
+ * CTR_ERR_INVALID, and *out is NULL.
+ */
+int ctr_image_inspect(const char *name, const ctr_image_options *options, ctr_image **out);
+
+/**
+ * Gives an image a further name, which is taken from the image that had it.
+ *
+ * image     a name or a digest of the image
+ * name      the new name
+ * options   counted is store_dir; NULL for the defaults
+ *
+ * Return value: 0; CTR_ERR_NOT_FOUND, CTR_ERR_SYSTEM; CTR_ERR_INVALID for what can't be a name.
+ */
+int ctr_image_tag(const char *image, const char *name, const ctr_image_options *options);
+
+/**
+ * Takes a name away, and with the last one the image; by its digest, the image with all its names.
+ *
+ * options   counted is store_dir; NULL for the defaults
+ *
+ * Return value: 0; CTR_ERR_NOT_FOUND; CTR_ERR_SYSTEM with EBUSY when a container uses the image; CTR_ERR_INVALID.
+ */
+int ctr_image_remove(const char *name, const ctr_image_options *options);
+
+/**
+ * Removes what nobody would miss: images without a name that no container uses, and layers without an image.
+ *
+ * options   counted is store_dir; NULL for the defaults
+ * images    gets how many images were removed; may be NULL
+ * bytes     gets the disk space that is free again; may be NULL
+ *
+ * Return value: 0; CTR_ERR_SYSTEM, CTR_ERR_INVALID.
+ */
+int ctr_image_prune(const ctr_image_options *options, uint64_t *images, uint64_t *bytes);
+
+/**
+ * The disk space that the layers of all images take, in bytes.
+ *
+ * options   counted is store_dir; NULL for the defaults
+ *
+ * Return value: 0 and the number in *bytes; CTR_ERR_SYSTEM, CTR_ERR_INVALID.
+ */
+int ctr_image_disk_use(const ctr_image_options *options, uint64_t *bytes);
+
+/**
+ * Writes an image as an archive that docker, podman, skopeo and umoci take. The same image gives the same bytes.
+ *
+ * name      a name or a digest of the image
+ * path      the file, which appears when it is whole; a fifo or a device is written to
+ * options   counted are store_dir, name, compression, format, epoch and progress; NULL for the defaults
+ *
+ * Return value: 0; CTR_ERR_NOT_FOUND; CTR_ERR_SYSTEM a step failed; CTR_ERR_INTERRUPTED progress wanted no more, and
+ * there is no file; CTR_ERR_INVALID.
+ */
+int ctr_image_save(const char *name, const char *path, const ctr_image_options *options);
+
+/**
+ * As ctr_image_save(), to an open file, a pipe or a socket. The descriptor stays the caller's, and a pipe that nobody
+ * reads any more is an error (EPIPE) and no SIGPIPE.
+ *
+ * Return value: as ctr_image_save(); CTR_ERR_SYSTEM with EBADF when fd is none.
+ */
+int ctr_image_save_fd(const char *name, int fd, const ctr_image_options *options);
+
+/**
+ * Makes an image of files of the host, on another image or on nothing, without a Dockerfile. Links of the base on the
+ * way are followed, its directories stay as they are, later files replace earlier ones. The same files, base and options
+ * give the same image.
+ *
+ * base      an image as ctr_create() takes it, but neither "host" nor a directory; NULL for none
+ * options   counted are store_dir, add_file, name, config, epoch, keep_owners, limit and progress
+ * out       gets the image; may be NULL
+ *
+ * Return value: 0, and the image in *out, which ctr_image_free() frees. Else *out is NULL, nothing of it is left in the
+ * store, and the number says: CTR_ERR_NOT_FOUND no such base; CTR_ERR_BAD_IMAGE a file that no layer can hold;
+ * CTR_ERR_SYSTEM a step failed, with ENOENT when a file is missing; CTR_ERR_INTERRUPTED progress wanted no more;
+ * CTR_ERR_INVALID.
+ */
+int ctr_image_build(const char *base, const ctr_image_options *options, ctr_image **out);
+
+/**
+ * New options: the defaults of every function that takes some. Which setters count for a function is said there; the
+ * others do not matter. The same options may be used any number of times.
+ *
+ * Return value: the options, which ctr_image_options_free() frees; NULL when there is no memory.
+ */
+ctr_image_options *ctr_image_options_new(void);
+
+/** Frees options. NULL is allowed. A call that is under way with them is not affected. */
+void ctr_image_options_free(ctr_image_options *options);
+
+/**
+ * The store: the directory in which unpacked images are kept. It counts for every function that takes options and is
+ * about images. Default: $CTR_STORE_DIR, else /var/lib/ctr for root and $XDG_DATA_HOME/ctr for others.
+ *
+ * Return value: 0, or CTR_ERR_INVALID.
+ */
+int ctr_image_options_set_store_dir(ctr_image_options *options, const char *path);
+
+/**
+ * A name for the new image, of letters, digits and . _ - / : @; it is taken from the image that had it. For
+ * ctr_image_save(), the name that other tools find the image by. Default: none; for ctr_image_save(), the image's first.
+ *
+ * Return value: 0, or CTR_ERR_INVALID.
+ */
+int ctr_image_options_set_name(ctr_image_options *options, const char *name);
+
+/**
+ * Which one of several images in an archive is imported: the end of its name ("alpine:3.20"), or its digest. Default:
+ * the only one.
+ *
+ * Return value: 0, or CTR_ERR_INVALID.
+ */
+int ctr_image_options_set_reference(ctr_image_options *options, const char *reference);
+
+/**
+ * How many leading components every name of an imported archive loses, as --strip-components of tar(1): 1 for an
+ * archive whose content is wrapped in one directory. Default: 0.
+ *
+ * Return value: 0, or CTR_ERR_INVALID.
+ */
+int ctr_image_options_set_strip(ctr_image_options *options, int components);
+
+/**
+ * Another bound for what is imported: an archive that goes over it is refused, and the error names the bound.
+ *
+ * limit   one of enum ctr_image_limit
+ * most    the bound
+ *
+ * Return value: 0, or CTR_ERR_INVALID.
+ */
+int ctr_image_options_set_limit(ctr_image_options *options, int limit, uint64_t most);
+
+/**
+ * How an archive is compressed on its way out: one of enum ctr_compression. Of ctr_image_save() it is the layers that
+ * are. What is imported is told by its content. Default: CTR_COMPRESSION_NONE.
+ *
+ * Return value: 0, or CTR_ERR_INVALID.
+ */
+int ctr_image_options_set_compression(ctr_image_options *options, int compression);
+
+/**
+ * Which tools ctr_image_save() writes for: one of enum ctr_save_format. Default: CTR_SAVE_OCI.
+ *
+ * Return value: 0, or CTR_ERR_INVALID.
+ */
+int ctr_image_options_set_format(ctr_image_options *options, int format);
+
+/**
+ * The latest time that any file in an archive or a new image has, and when the image says it was made, in seconds since
+ * the Epoch: with it, the same input gives the same bytes. Default: the variable SOURCE_DATE_EPOCH; where it is not set,
+ * times are as they are.
+ *
+ * Return value: 0, or CTR_ERR_INVALID.
+ */
+int ctr_image_options_set_epoch(ctr_image_options *options, int64_t seconds);
+
+/**
+ * How the image that ctr_commit() or ctr_image_build() makes is run. It is copied: later changes to config do not count.
+ * Default: as the image that it is made from.
+ *
+ * Return value: 0, or CTR_ERR_INVALID.
+ */
+int ctr_image_options_set_config(ctr_image_options *options, const ctr_image_config *config);
+
+/**
+ * Lets files that ctr_image_build() packs keep their owners. Default: false, all of them are root's.
+ *
+ * Return value: 0, or CTR_ERR_INVALID.
+ */
+int ctr_image_options_set_keep_owners(ctr_image_options *options, bool keep);
+
+/**
+ * Adds a file or directory that ctr_image_build() packs, as COPY of a Dockerfile does.
+ *
+ * from   a path of the host; of a directory what is in it, not itself
+ * to     an absolute path inside. A file goes there under this name, or, where it ends in a slash or is a directory by
+ *        then, into it under its own
+ *
+ * Return value: 0, or CTR_ERR_INVALID.
+ */
+int ctr_image_options_add_file(ctr_image_options *options, const char *from, const char *to);
+
+/**
+ * What hears how far a long call is, some ten times a second and once at its end, on the thread that made the call; see
+ * ctr_progress. data is what it gets as its first argument. NULL for progress: nobody, the default.
+ *
+ * Return value: 0, or CTR_ERR_INVALID.
+ */
+int ctr_image_options_set_progress(ctr_image_options *options, ctr_progress progress, void *data);
+
+/** Frees the handle of an image. NULL is allowed. The image itself stays in the store. */
+void ctr_image_free(ctr_image *image);
+
+/**
+ * How many texts of a kind an image has.
+ *
+ * kind   one of enum ctr_image_text_kind
+ *
+ * Return value: the number, or CTR_ERR_INVALID.
+ */
+int ctr_image_count(const ctr_image *image, int kind);
+
+/**
+ * A text of an image: its digest, its names, what it says about how it is run.
+ *
+ * kind    one of enum ctr_image_text_kind
+ * index   from 0 to ctr_image_count() less one; 0 where there is only one
+ *
+ * Return value: a string that is good until ctr_image_free(); NULL when there is no such text.
+ */
+const char *ctr_image_text(const ctr_image *image, int kind, int index);
+
+/**
+ * The bytes of an image's files, layer by layer, holes included.
+ *
+ * Return value: 0 and the number in *bytes, or CTR_ERR_INVALID.
+ */
+int ctr_image_size(const ctr_image *image, uint64_t *bytes);
+
+/**
+ * When an image came into the store, in milliseconds since the Epoch, time(7).
+ *
+ * Return value: the time, or CTR_ERR_INVALID.
+ */
+int64_t ctr_image_created(const ctr_image *image);
+
+/**
+ * All about an image as a JSON object: digest, names, size, created (RFC 3339), architecture, layers (paths of trees in
+ * the store, lowest first), config (as ctr_image_config_json()).
+ *
+ * Return value: 0 and the text in *json, which ctr_string_free() frees; CTR_ERR_INVALID, and *json is NULL.
+ */
+int ctr_image_json(const ctr_image *image, char **json);
+
+/**
+ * How many images are in a list.
+ *
+ * Return value: the number, or CTR_ERR_INVALID.
+ */
+int ctr_images_count(const ctr_images *images);
+
+/**
+ * An image of a list.
+ *
+ * index   from 0 to ctr_images_count() less one
+ *
+ * Return value: 0 and the image in *out, which ctr_image_free() frees and which outlives the list; CTR_ERR_INVALID when
+ * there is no such index, and *out is NULL.
+ */
+int ctr_images_get(const ctr_images *images, int index, ctr_image **out);
+
+/** Frees a list. NULL is allowed. The images stay in the store. */
+void ctr_images_free(ctr_images *images);
+
+/**
+ * A new configuration of an image that says nothing.
+ *
+ * Return value: the configuration, which ctr_image_config_free() frees; NULL when there is no memory.
+ */
+ctr_image_config *ctr_image_config_new(void);
+
+/**
+ * A copy of an image's configuration, to be changed and given to another image.
+ *
+ * Return value: the configuration, which ctr_image_config_free() frees; NULL for a handle that is none.
+ */
+ctr_image_config *ctr_image_config_of(const ctr_image *image);
+
+/**
+ * A copy of the configuration of the image that a container was made from; one that says nothing where it was made from
+ * a plain tarball, a directory or "host".
+ *
+ * Return value: as ctr_image_config_of().
+ */
+ctr_image_config *ctr_image_config_of_container(const ctr_container *c);
+
+/** Frees a configuration. NULL is allowed. */
+void ctr_image_config_free(ctr_image_config *config);
+
+/**
+ * Adds an environment variable for every program. The same name again replaces the value.
+ *
+ * Return value: 0, or CTR_ERR_INVALID.
+ */
+int ctr_image_config_add_env(ctr_image_config *config, const char *name, const char *value);
+
+/**
+ * What is always run: arguments of ctr_exec_image() follow it. argv ends in NULL; an empty one is none.
+ *
+ * Return value: 0, or CTR_ERR_INVALID.
+ */
+int ctr_image_config_set_entrypoint(ctr_image_config *config, const char *const *argv);
+
+/**
+ * The arguments, or the program itself, where the user gives none. argv ends in NULL; an empty one is none.
+ *
+ * Return value: 0, or CTR_ERR_INVALID.
+ */
+int ctr_image_config_set_cmd(ctr_image_config *config, const char *const *argv);
+
+/**
+ * Where programs start: an absolute path inside, made where it is missing; "" for none.
+ *
+ * Return value: 0, or CTR_ERR_INVALID.
+ */
+int ctr_image_config_set_working_dir(ctr_image_config *config, const char *path);
+
+/**
+ * Who programs run as, as ctr_exec_config_set_user() takes it; "" for root.
+ *
+ * Return value: 0, or CTR_ERR_INVALID.
+ */
+int ctr_image_config_set_user(ctr_image_config *config, const char *user);
+
+/**
+ * The signal that ctr_process_stop() sends, as "SIGQUIT" or "3"; "" for SIGTERM.
+ *
+ * Return value: 0, or CTR_ERR_INVALID.
+ */
+int ctr_image_config_set_stop_signal(ctr_image_config *config, const char *signal);
+
+/**
+ * Adds a volume: an absolute path inside for data, which is there and writable in every container, also where the root is
+ * read-only, and which ctr_diff() and ctr_commit() leave out.
+ *
+ * Return value: 0, or CTR_ERR_INVALID.
+ */
+int ctr_image_config_add_volume(ctr_image_config *config, const char *path);
+
+/**
+ * Adds a label, which is free-form. The same key again replaces the value.
+ *
+ * Return value: 0, or CTR_ERR_INVALID.
+ */
+int ctr_image_config_add_label(ctr_image_config *config, const char *key, const char *value);
+
+/**
+ * A configuration as JSON, the property "config" of the OCI image specification's config.md: Env, Entrypoint, Cmd,
+ * WorkingDir, User, StopSignal, Volumes, Labels, each where there is one.
+ *
+ * Return value: 0 and the text in *json, which ctr_string_free() frees; CTR_ERR_INVALID, and *json is NULL.
+ */
+int ctr_image_config_json(const ctr_image_config *config, char **json);
+
+/**
+ * Writes the root of a running container as a tarball, as `docker export`: all that it sees as its files, with owners as
+ * they are inside, without what is mounted (/proc, /dev, /sys, binds, tmpfs; of "host" that is nearly everything). The
+ * container goes on running; what it changes meanwhile is in the archive or not.
+ *
+ * path      the file, which appears when it is whole; a fifo or a device is written to
+ * options   counted are compression, epoch and progress; NULL for the defaults
+ *
+ * Return value: 0; CTR_ERR_SYSTEM a step failed; CTR_ERR_INTERRUPTED progress wanted no more, and there is no file;
+ * CTR_ERR_DESTROYED, CTR_ERR_INVALID.
+ */
+int ctr_export(ctr_container *c, const char *path, const ctr_image_options *options);
+
+/**
+ * As ctr_export(), to an open file, a pipe or a socket. The descriptor stays the caller's, and a pipe that nobody reads
+ * any more is an error (EPIPE) and no SIGPIPE.
+ *
+ * Return value: as ctr_export(); CTR_ERR_SYSTEM with EBADF when fd is none.
+ */
+int ctr_export_fd(ctr_container *c, int fd, const ctr_image_options *options);
+
+/**
+ * What a running container has changed of its image, by path, as `docker diff`. What is in volumes is data and is left
+ * out.
+ *
+ * Return value: 0 and the differences in *out, which ctr_differences_free() frees; CTR_ERR_UNSUPPORTED where there is no
+ * image below its root; CTR_ERR_SYSTEM, CTR_ERR_DESTROYED, CTR_ERR_INVALID. *out is NULL then.
+ */
+int ctr_diff(ctr_container *c, ctr_differences **out);
+
+/**
+ * How many differences there are; the others take an index from 0 to one less.
+ *
+ * Return value: the number, or CTR_ERR_INVALID.
+ */
+int ctr_differences_count(const ctr_differences *differences);
+
+/**
+ * The absolute path, inside, of what differs.
+ *
+ * Return value: a string that is good until ctr_differences_free(); NULL when there is no such index.
+ */
+const char *ctr_differences_path(const ctr_differences *differences, int index);
+
+/**
+ * What has happened to it.
+ *
+ * Return value: one of enum ctr_change; CTR_ERR_INVALID when there is no such index.
+ */
+int ctr_differences_change(const ctr_differences *differences, int index);
+
+/** Frees differences and their strings. NULL is allowed. */
+void ctr_differences_free(ctr_differences *differences);
+
+/**
+ * Makes a new image of a running container, as `docker commit`: the layers of its image, and one more of what ctr_diff()
+ * tells, if that is anything. A container of a directory becomes an image of one layer. It goes on running; what it
+ * changes meanwhile is in the image or not. The image is in the store that the container was made with.
+ *
+ * options   counted are name, config, epoch and progress; NULL for the defaults
+ * out       gets the image; may be NULL
+ *
+ * Return value: 0, and the image in *out, which ctr_image_free() frees. Else *out is NULL, nothing of it is left in the
+ * store, and the number says: CTR_ERR_UNSUPPORTED for "host" and for what ctr_join_pid() joined; CTR_ERR_BAD_IMAGE a file
+ * that no layer can hold; CTR_ERR_SYSTEM a step failed; CTR_ERR_INTERRUPTED progress wanted no more; CTR_ERR_DESTROYED,
+ * CTR_ERR_INVALID.
+ */
+int ctr_commit(ctr_container *c, const ctr_image_options *options, ctr_image **out);
 
 /**
  * This thread's last failure, in one sentence: the step, what it failed on, why, and what to do about it, as in

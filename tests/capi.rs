@@ -38,6 +38,11 @@ fn bad_images_names_and_machines_are_answered() {
 }
 
 #[test]
+fn the_header_holds_for_images() {
+    passes("images");
+}
+
+#[test]
 fn calls_that_can_not_succeed_are_answered() {
     passes("bad_calls");
 }
@@ -62,7 +67,9 @@ fn valgrind_finds_nothing_in_any_c_program() {
     if !installed("valgrind") {
         return;
     }
-    for name in ["tests/c/bad_handles.c", "tests/c/processes.c", "examples/hello.c", "examples/eventloop.c"] {
+    for name in
+        ["tests/c/bad_handles.c", "tests/c/processes.c", "tests/c/images.c", "examples/hello.c", "examples/eventloop.c"]
+    {
         let scratch = Scratch::new("valgrind");
         let Some(program) = build("cc", name, &scratch, C_FLAGS) else { return };
         let mut valgrind = Command::new("valgrind");

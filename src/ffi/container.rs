@@ -8,22 +8,25 @@ use super::border::{border, bytes, new_string, out, strings, text};
 use super::config::config as config_of;
 use super::exec_config::exec_config;
 use super::handle::{Ref, Table};
+use super::image::string;
 use super::process::new_process;
 use super::types::{CTR_UNLIMITED, ctr_config, ctr_container, ctr_exec_config, ctr_process, limit};
 use crate::{Container, Error, NamespaceSet, Result};
 
 static CONTAINERS: Table<Handle> = Table::new("container", 3);
 
-struct Handle {
-    container: Container,
+pub(super) struct Handle {
+    pub container: Container,
     name: CString,
+    image_digest: Option<CString>,
 }
 
 /// Makes a container and starts its PID 1, which waits for ctr_exec(). Nothing of the caller's process is changed by it:
 /// no signal handler, working directory, umask or limit, and neither SIGCHLD nor waitpid(2) of the caller sees it.
 ///
-/// image    a tar or tar.gz file, unpacked once and then shared; a directory; or "host": this machine's own /usr, /bin,
-///          /lib and /etc, read-only
+/// image    an archive as ctr_image_import() takes it, unpacked once and then shared (where there are several images in
+///          it, with ":" and the name of one behind it); the name or digest of an imported image; a directory; or "host":
+///          this machine's own /usr, /bin, /lib and /etc, read-only
 /// config   see ctr_config_new(); NULL for the safe defaults
 /// out      gets the handle
 ///
@@ -110,7 +113,7 @@ pub unsafe extern "C" fn ctr_join_pid_namespaces(pid: i32, namespaces: u32, out:
 /// Starts a program in a container.
 ///
 /// argv     the program and its arguments, ended by NULL, as execve(2) takes them. A program without a slash is searched
-///          for in the PATH of the container's environment, inside
+///          for in the PATH of the container's environment, inside. An empty argv starts what the image says
 /// config   see ctr_exec_config_new(); NULL for the defaults
 /// out      gets the handle of the process
 ///
@@ -131,6 +134,29 @@ pub unsafe extern "C" fn ctr_exec(
         let (out, argv) = unsafe { (self::out("out", out)?, strings("argv", argv)?) };
         let c = container(c)?;
         *out = new_process(c.container.exec(argv, &exec_config(config)?)?)?;
+        Ok(0)
+    })
+}
+
+/// As ctr_exec(), but starts what `docker run IMAGE ARGS` would: the image's entrypoint, and behind it args or, where
+/// there are none, the image's own.
+///
+/// args   the arguments, ended by NULL; NULL for none
+///
+/// Return value: as ctr_exec(); CTR_ERR_INVALID too where neither the image nor args name a program.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ctr_exec_image(
+    c: *mut ctr_container,
+    args: *const *const c_char,
+    config: *const ctr_exec_config,
+    out: *mut *mut ctr_process,
+) -> c_int {
+    border(|| {
+        // SAFETY: the caller's promise.
+        let out = unsafe { self::out("out", out) }?;
+        // SAFETY: the same.
+        let args = if args.is_null() { Vec::new() } else { unsafe { strings("args", args) }? };
+        *out = new_process(container(c)?.container.exec_image(args, &exec_config(config)?)?)?;
         Ok(0)
     })
 }
@@ -213,6 +239,15 @@ pub extern "C" fn ctr_name(c: *const ctr_container) -> *const c_char {
     border(|| Ok(container(c)?.name.as_ptr()))
 }
 
+/// The digest of the image of the store that the container was made from, as "sha256:…"; ctr_image_inspect() takes it.
+///
+/// Return value: a string that is good until the handle is released; NULL for a container of a directory or of "host",
+/// for what ctr_join_pid() joined, and for a handle that is none.
+#[unsafe(no_mangle)]
+pub extern "C" fn ctr_container_image(c: *const ctr_container) -> *const c_char {
+    border(|| Ok(container(c)?.image_digest.as_ref().map_or(std::ptr::null(), |digest| digest.as_ptr())))
+}
+
 /// The pid of the container's PID 1 on the host; for ctr_join_pid(), of the process of ours that starts programs in those
 /// namespaces. By the time you use it, it may be another process's: prefer ctr_pidfd().
 ///
@@ -269,7 +304,7 @@ pub unsafe extern "C" fn ctr_explain_container(c: *const ctr_container, text: *m
     })
 }
 
-/// Frees a string that ctr_explain() or ctr_explain_container() made. NULL is allowed. free(3) does the same.
+/// Frees a string that a function of ctr made for the caller, as ctr_explain() does. NULL is allowed. free(3) does the same.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ctr_string_free(string: *mut c_char) {
     // SAFETY: NULL or from calloc, by the caller's promise.
@@ -299,12 +334,13 @@ pub extern "C" fn ctr_close(c: *mut ctr_container) -> c_int {
     border(|| CONTAINERS.release(c).map(|_| 0))
 }
 
-fn container(c: *const ctr_container) -> Result<Ref<'static, Handle>> {
+pub(super) fn container(c: *const ctr_container) -> Result<Ref<'static, Handle>> {
     CONTAINERS.get(c)
 }
 
 fn new_handle(container: Container) -> Result<*mut ctr_container> {
     let name = CString::new(container.name())
         .map_err(|_| Error::invalid("read the name of a container", container.name(), "it has a NUL in it"))?;
-    CONTAINERS.insert(Handle { container, name })
+    let image_digest = container.image_digest().map(|digest| string(digest.as_bytes()));
+    CONTAINERS.insert(Handle { container, name, image_digest })
 }

@@ -13,20 +13,30 @@
 #![allow(non_camel_case_types, clippy::missing_safety_doc)]
 
 mod border;
+mod changes;
 mod config;
 mod container;
 mod error;
 mod exec_config;
 mod handle;
+mod image;
+mod image_config;
+mod image_options;
+mod images;
 mod list;
 mod process;
 mod types;
 mod walls;
 
+pub use changes::*;
 pub use config::*;
 pub use container::*;
 pub use error::*;
 pub use exec_config::*;
+pub use image::*;
+pub use image_config::*;
+pub use image_options::*;
+pub use images::*;
 pub use list::*;
 pub use process::*;
 pub use types::*;

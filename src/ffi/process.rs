@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::border::{border, out};
 use super::handle::{Ref, Table};
+use super::images::maybe;
 use super::types::{ctr_exit, ctr_process};
 use crate::{Error, ErrorCode, Process, Result, Winsize};
 
@@ -61,6 +62,27 @@ pub extern "C" fn ctr_process_pid(p: *const ctr_process) -> i32 {
 #[unsafe(no_mangle)]
 pub extern "C" fn ctr_process_host_pid(p: *const ctr_process) -> i32 {
     border(|| process(p)?.host_pid())
+}
+
+/// Ends a process as `docker stop`: sends the stop signal of the container's image, SIGTERM where it names none, and SIGKILL
+/// when it has not ended after grace_ms milliseconds.
+///
+/// out   gets how it ended; may be NULL
+///
+/// Return value: 0, also when it had ended before; CTR_ERR_INVALID when grace_ms is negative or the image's signal is
+/// none; CTR_ERR_SYSTEM.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ctr_process_stop(p: *mut ctr_process, grace_ms: c_int, out: *mut ctr_exit) -> c_int {
+    border(|| {
+        // SAFETY: the caller's promise.
+        let out = unsafe { maybe(out) };
+        let grace = u64::try_from(grace_ms).map_err(|_| Error::invalid("argument", "grace_ms", "it is negative"))?;
+        let end = process(p)?.stop(Duration::from_millis(grace))?;
+        if let Some(out) = out {
+            *out = end.into();
+        }
+        Ok(0)
+    })
 }
 
 /// A descriptor of the process, pidfd_open(2): poll(2) says POLLIN when it has ended, so an event loop can watch it.

@@ -1,5 +1,6 @@
 //! The types of the header: opaque handles, enums, and the one struct whose layout callers see.
 
+use crate::image::Change;
 use crate::{ErrorCode, Exit, ExitReason};
 
 /// No limit, wherever a limit is taken or answered.
@@ -29,6 +30,42 @@ pub struct ctr_process {
 pub struct ctr_container_list {
     _opaque: [u8; 0],
 }
+
+/// How archives and images are read, written and made; see ctr_image_options_new().
+pub struct ctr_image_options {
+    _opaque: [u8; 0],
+}
+
+/// An image of the store; see ctr_image_import() and ctr_image_inspect().
+pub struct ctr_image {
+    _opaque: [u8; 0],
+}
+
+/// What was in the store at the moment of ctr_image_list().
+pub struct ctr_images {
+    _opaque: [u8; 0],
+}
+
+/// What an image says about how it is run; see ctr_image_config_new() and ctr_image_config_of().
+pub struct ctr_image_config {
+    _opaque: [u8; 0],
+}
+
+/// What a container had changed at the moment of ctr_diff().
+pub struct ctr_differences {
+    _opaque: [u8; 0],
+}
+
+/// Hears how far a long call is, on the thread that made the call. It may call functions of ctr, but not longjmp(3) away.
+///
+/// data      what ctr_image_options_set_progress() was given
+/// bytes     of the archive that were read or written so far, as it is (compressed)
+/// total     all bytes; 0 where that can't be known (a pipe, an export)
+/// entries   files and directories so far
+///
+/// Return value: 0 to go on; anything else ends the call with CTR_ERR_INTERRUPTED, and nothing of it is left.
+pub type ctr_progress =
+    Option<unsafe extern "C" fn(data: *mut std::ffi::c_void, bytes: u64, total: u64, entries: u64) -> std::ffi::c_int>;
 
 /// What a function answers. Numbers are never reused and never change their meaning; later releases may add some, so
 /// treat an unknown negative number as CTR_ERR_SYSTEM. ctr_error_name() has the names.
@@ -199,6 +236,87 @@ pub enum ctr_session {
     CTR_SESSION_GROUP = 1,
 }
 
+/// How an archive is compressed, for ctr_image_options_set_compression().
+#[repr(C)]
+pub enum ctr_compression {
+    /// Not at all. The default.
+    CTR_COMPRESSION_NONE = 0,
+    /// gzip, RFC 1952.
+    CTR_COMPRESSION_GZIP = 1,
+    /// Zstandard, RFC 8878.
+    CTR_COMPRESSION_ZSTD = 2,
+}
+
+/// Which tools an archive of an image is for, for ctr_image_options_set_format().
+#[repr(C)]
+pub enum ctr_save_format {
+    /// An OCI image layout, which docker loads as well. The default.
+    CTR_SAVE_OCI = 0,
+    /// The form of `docker save` before version 25, for tools that know no other.
+    CTR_SAVE_DOCKER = 1,
+}
+
+/// Bounds of what is imported, for ctr_image_options_set_limit(). The defaults let through every image that people build.
+#[repr(C)]
+pub enum ctr_image_limit {
+    /// Bytes of the archive after decompression.
+    CTR_LIMIT_BYTES = 0,
+    /// Entries, of every kind.
+    CTR_LIMIT_ENTRIES = 1,
+    /// Bytes of one file, holes included.
+    CTR_LIMIT_FILE = 2,
+    /// Bytes of one extended header: names, link targets, attributes, sparse maps.
+    CTR_LIMIT_HEADER = 3,
+    /// Bytes of an entry's whole name.
+    CTR_LIMIT_NAME = 4,
+    /// Directories above an entry.
+    CTR_LIMIT_DEPTH = 5,
+    /// How many times larger than its compressed form an archive may be, once past 1 GiB.
+    CTR_LIMIT_RATIO = 6,
+    /// Layers of an image.
+    CTR_LIMIT_LAYERS = 7,
+}
+
+/// What ctr_image_text() can be asked for. Later releases may add some.
+#[repr(C)]
+pub enum ctr_image_text_kind {
+    /// "sha256:" and 64 hexadecimal digits: of a plain tarball's bytes, of another image's configuration (docker's id).
+    CTR_IMAGE_DIGEST = 0,
+    /// The names that it was given here.
+    CTR_IMAGE_NAME = 1,
+    /// The paths of the trees that are mounted, lowest first.
+    CTR_IMAGE_LAYER = 2,
+    /// NAME=VALUE.
+    CTR_IMAGE_ENV = 3,
+    /// What is always run, word by word.
+    CTR_IMAGE_ENTRYPOINT = 4,
+    /// Arguments, or the program itself, where the user gives none, word by word.
+    CTR_IMAGE_CMD = 5,
+    /// Where programs start.
+    CTR_IMAGE_WORKING_DIR = 6,
+    /// Who programs run as.
+    CTR_IMAGE_USER = 7,
+    /// The signal that asks its program to end.
+    CTR_IMAGE_STOP_SIGNAL = 8,
+    /// Paths for data.
+    CTR_IMAGE_VOLUME = 9,
+    /// KEY=VALUE.
+    CTR_IMAGE_LABEL = 10,
+    /// Go's name for the machine, as "amd64".
+    CTR_IMAGE_ARCHITECTURE = 11,
+}
+
+/// What has happened to a file; see ctr_differences_change().
+#[repr(C)]
+pub enum ctr_change {
+    /// The image has nothing of this name.
+    CTR_CHANGE_ADDED = 0,
+    /// The image has another content, owner, mode, time or kind under this name.
+    CTR_CHANGE_CHANGED = 1,
+    /// Only the image has it; what was below a directory goes without saying.
+    CTR_CHANGE_DELETED = 2,
+}
+
 /// How a process ended, and what it used. 128 bytes for good: later releases give a meaning to what is reserved, which
 /// is 0 until then.
 #[repr(C)]
@@ -264,6 +382,9 @@ same_numbers! {
     ExitReason::OutOfMemory => ctr_reason::CTR_REASON_OUT_OF_MEMORY,
     ExitReason::TimedOut => ctr_reason::CTR_REASON_TIMED_OUT,
     ExitReason::Destroyed => ctr_reason::CTR_REASON_DESTROYED,
+    Change::Added => ctr_change::CTR_CHANGE_ADDED,
+    Change::Changed => ctr_change::CTR_CHANGE_CHANGED,
+    Change::Deleted => ctr_change::CTR_CHANGE_DELETED,
     libc::CLONE_NEWTIME => ctr_namespace::CTR_NS_TIME,
     libc::CLONE_NEWNS => ctr_namespace::CTR_NS_MOUNT,
     libc::CLONE_NEWCGROUP => ctr_namespace::CTR_NS_CGROUP,

@@ -2,6 +2,7 @@
 //! nothing. What COPY of a Dockerfile does, with its rules.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
@@ -33,7 +34,7 @@ pub struct BuildOptions {
 
 impl Store {
     /// Makes an image of files of the host. `files` are paths of the host, each with its place inside: what is in a directory
-    /// goes into that place, a file goes there or, where that ends in a slash or is a directory of `base`, into it. Links of
+    /// goes into that place, a file goes there or, where that ends in a slash or is a directory so far, into it. Links of
     /// `base` on the way are followed, its directories stay as they are, later files replace earlier ones. `base` is what
     /// [`Store::resolve`] takes for an image, or nothing.
     ///
@@ -65,7 +66,8 @@ impl Store {
         let files = files.iter().map(|(from, to)| File::find(from, to)).collect::<Result<Vec<_>>>()?;
         let work = (!files.is_empty()).then_some(|packing: output::Packing<'_>| {
             let lower = RefCell::new(Lower::open(&trees)?);
-            let mut build = Build { lower: &lower, keep_owners: options.keep_owners, epoch, packing };
+            let made = RefCell::default();
+            let mut build = Build { lower: &lower, made: &made, keep_owners: options.keep_owners, epoch, packing };
             build.parents(b"", b"")?;
             files.into_iter().try_for_each(|file| build.file(file))
         });
@@ -110,6 +112,8 @@ impl File {
 
 struct Build<'b, 'p> {
     lower: &'b RefCell<Lower>,
+    /// Directories of the files so far.
+    made: &'b RefCell<BTreeSet<Vec<u8>>>,
     keep_owners: bool,
     epoch: Option<i64>,
     packing: output::Packing<'p>,
@@ -117,11 +121,11 @@ struct Build<'b, 'p> {
 
 impl Build<'_, '_> {
     fn file(&mut self, file: File) -> Outcome<()> {
-        let lower = self.lower;
+        let (lower, made) = (self.lower, self.made);
         let mut target = lower.borrow_mut().resolve(&file.target)?;
         if let Some(name) = &file.name {
-            let is_directory = lower.borrow_mut().find(&target)?.is_some_and(|found| found.is_directory());
-            if file.goes_into || is_directory || target.is_empty() {
+            let is_below = lower.borrow_mut().find(&target)?.is_some_and(|found| found.is_directory());
+            if file.goes_into || is_below || target.is_empty() || made.borrow().contains(&target) {
                 target = join(&target, name);
             }
         }
@@ -135,6 +139,7 @@ impl Build<'_, '_> {
         };
         let directories = |path: &[u8]| {
             let real = lower.borrow_mut().resolve(path)?;
+            made.borrow_mut().insert(real.clone());
             match lower.borrow_mut().directory(&real)? {
                 None if path.is_empty() => Ok(Some(Entry::new(b"", Kind::Directory, 0o755))),
                 answer => Ok(answer),

@@ -52,6 +52,21 @@ impl ImageConfig {
         Ok(command)
     }
 
+    /// Sets an environment variable; the same name again replaces the value.
+    pub fn set_env(&mut self, name: &str, value: &str) {
+        let entry = format!("{name}={value}");
+        let is_same = |old: &String| old.split_once('=').map_or(old.as_str(), |(old, _)| old) == name;
+        match self.env.iter_mut().find(|old| is_same(old)) {
+            Some(old) => *old = entry,
+            None => self.env.push(entry),
+        }
+    }
+
+    /// As the property `config` of the OCI image specification's config.md, in JSON.
+    pub fn json(&self) -> String {
+        super::save::config(self, &[], None)["config"].to_string()
+    }
+
     /// The number of the signal that asks its program to end: `stop_signal` as a number of signal(7), SIGTERM where the
     /// image says nothing.
     ///

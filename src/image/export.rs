@@ -144,12 +144,10 @@ impl Walk<'_, '_, '_> {
     fn tree(&mut self) -> Outcome<()> {
         let mut todo = vec![std::mem::take(&mut self.special.start)];
         while let Some(path) = todo.pop() {
-            let names = match self.entry(&path)? {
-                true => self.children(&path)?,
-                false => continue,
-            };
-            for name in names.into_iter().rev() {
-                todo.push(if path.is_empty() { name } else { [&path[..], b"/", &name].concat() });
+            if self.entry(&path)? {
+                for name in self.children(&path)?.into_iter().rev() {
+                    todo.push(if path.is_empty() { name } else { [&path[..], b"/", &name].concat() });
+                }
             }
             if let Some(go_on) = &mut self.options.go_on
                 && !go_on(self.written)

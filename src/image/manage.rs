@@ -14,6 +14,7 @@ use rustix::io::Errno;
 use super::config::ImageConfig;
 use super::digest::Digest;
 use super::remove;
+use super::save;
 use super::source::{Known, Loaded, Record};
 use super::store::{Store, try_lock};
 use crate::{Error, ErrorCode, Result};
@@ -34,6 +35,25 @@ pub struct Image {
     pub size: u64,
     /// When it was imported.
     pub created: SystemTime,
+}
+
+impl Image {
+    /// All of it as a JSON object; the configuration as in [`ImageConfig::json`].
+    pub fn json(&self) -> String {
+        let created = self.created.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let whole = save::config(&self.config, &[], None);
+        let layers: Vec<_> = self.layers.iter().map(|path| path.to_string_lossy()).collect();
+        let json = serde_json::json!({
+            "digest": self.digest,
+            "names": self.names,
+            "size": self.size,
+            "created": save::date(created.try_into().unwrap_or(i64::MAX)),
+            "architecture": whole["architecture"],
+            "layers": layers,
+            "config": whole["config"],
+        });
+        json.to_string()
+    }
 }
 
 /// What [`Store::prune`] took away.

@@ -339,7 +339,7 @@ impl<W: Write> Archive<W> {
 }
 
 /// RFC 3339 in UTC; days to a date as in Howard Hinnant's "chrono-Compatible Low-Level Date Algorithms".
-fn date(seconds: i64) -> String {
+pub(super) fn date(seconds: i64) -> String {
     let (days, second) = (seconds.div_euclid(86400), seconds.rem_euclid(86400));
     let days = days + 719_468;
     let (era, day_of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));

@@ -127,11 +127,16 @@ fn links_and_directories_of_the_base_stay_what_they_are() {
         (single.clone(), "/srv/renamed"),
         (single.clone(), "/new/place/"),
         (single.clone(), "/bin/in-bin"),
+        (scratch.path("tree/tmp"), "/opt/tree"),
+        (single.clone(), "/opt/tree"),
     ];
     build(&store, Some("base"), &files, &options("x", None));
     let c = container(&scratch, "x".as_ref(), Config::default());
     assert_eq!(sh(&c, "tool; readlink /bin; stat -c %a /tmp /srv /usr/bin"), "tool\nusr/bin\n1777\n711\n755");
-    assert_eq!(sh(&c, "cat /srv/single /srv/renamed /new/place/single /usr/bin/in-bin"), "one file".repeat(4));
+    assert_eq!(
+        sh(&c, "cat /srv/single /srv/renamed /new/place/single /usr/bin/in-bin /opt/tree/single"),
+        "one file".repeat(5)
+    );
     assert_eq!(sh(&c, "ls -A /usr/bin/in-bin /usr/bin/sh | wc -l"), "2");
 }
 

@@ -10,6 +10,7 @@ mod differential;
 mod export;
 mod layers;
 mod resolve;
+mod round_trips;
 mod run;
 mod running;
 mod tarballs;

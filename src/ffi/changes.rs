@@ -1,0 +1,132 @@
+//! The files of a running container from outside: export, diff, commit.
+
+use std::ffi::{CString, c_char, c_int};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use super::border::{border, bytes, out};
+use super::container::container;
+use super::handle::Table;
+use super::image::string;
+use super::image_options::options as options_of;
+use super::images::{descriptor, give, maybe};
+use super::types::{ctr_container, ctr_differences, ctr_image, ctr_image_options};
+use crate::image::{Difference, Output};
+use crate::{Error, Result};
+
+static DIFFERENCES: Table<Vec<(CString, Difference)>> = Table::new("differences", 10);
+
+/// Writes the root of a running container as a tarball, as `docker export`: all that it sees as its files, with owners as
+/// they are inside, without what is mounted (/proc, /dev, /sys, binds, tmpfs; of "host" that is nearly everything). The
+/// container goes on running; what it changes meanwhile is in the archive or not.
+///
+/// path      the file, which appears when it is whole; a fifo or a device is written to
+/// options   counted are compression, epoch and progress; NULL for the defaults
+///
+/// Return value: 0; CTR_ERR_SYSTEM a step failed; CTR_ERR_INTERRUPTED progress wanted no more, and there is no file;
+/// CTR_ERR_DESTROYED, CTR_ERR_INVALID.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ctr_export(
+    c: *mut ctr_container,
+    path: *const c_char,
+    options: *const ctr_image_options,
+) -> c_int {
+    border(|| {
+        // SAFETY: the caller's promise.
+        let path = unsafe { bytes("path", path) }?;
+        export(c, Output::Path(Path::new(path)), options)
+    })
+}
+
+/// As ctr_export(), to an open file, a pipe or a socket. The descriptor stays the caller's, and a pipe that nobody reads
+/// any more is an error (EPIPE) and no SIGPIPE.
+///
+/// Return value: as ctr_export(); CTR_ERR_SYSTEM with EBADF when fd is none.
+#[unsafe(no_mangle)]
+pub extern "C" fn ctr_export_fd(c: *mut ctr_container, fd: c_int, options: *const ctr_image_options) -> c_int {
+    border(|| export(c, Output::Fd(descriptor(fd)?), options))
+}
+
+/// What a running container has changed of its image, by path, as `docker diff`. What is in volumes is data and is left
+/// out.
+///
+/// Return value: 0 and the differences in *out, which ctr_differences_free() frees; CTR_ERR_UNSUPPORTED where there is no
+/// image below its root; CTR_ERR_SYSTEM, CTR_ERR_DESTROYED, CTR_ERR_INVALID. *out is NULL then.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ctr_diff(c: *mut ctr_container, out: *mut *mut ctr_differences) -> c_int {
+    border(|| {
+        // SAFETY: the caller's promise.
+        let out = unsafe { self::out("out", out) }?;
+        let line = |line: Difference| (string(line.path.as_os_str().as_bytes()), line);
+        *out = DIFFERENCES.insert(container(c)?.container.diff()?.into_iter().map(line).collect())?;
+        Ok(0)
+    })
+}
+
+/// How many differences there are; the others take an index from 0 to one less.
+///
+/// Return value: the number, or CTR_ERR_INVALID.
+#[unsafe(no_mangle)]
+pub extern "C" fn ctr_differences_count(differences: *const ctr_differences) -> c_int {
+    border(|| Ok(c_int::try_from(DIFFERENCES.get(differences)?.len()).unwrap_or(c_int::MAX)))
+}
+
+/// The absolute path, inside, of what differs.
+///
+/// Return value: a string that is good until ctr_differences_free(); NULL when there is no such index.
+#[unsafe(no_mangle)]
+pub extern "C" fn ctr_differences_path(differences: *const ctr_differences, index: c_int) -> *const c_char {
+    border(|| Ok(at(&DIFFERENCES.get(differences)?, index)?.0.as_ptr()))
+}
+
+/// What has happened to it.
+///
+/// Return value: one of enum ctr_change; CTR_ERR_INVALID when there is no such index.
+#[unsafe(no_mangle)]
+pub extern "C" fn ctr_differences_change(differences: *const ctr_differences, index: c_int) -> c_int {
+    border(|| Ok(at(&DIFFERENCES.get(differences)?, index)?.1.change as c_int))
+}
+
+/// Frees differences and their strings. NULL is allowed.
+#[unsafe(no_mangle)]
+pub extern "C" fn ctr_differences_free(differences: *mut ctr_differences) {
+    border(|| if differences.is_null() { Ok(()) } else { DIFFERENCES.release(differences).map(drop) });
+}
+
+/// Makes a new image of a running container, as `docker commit`: the layers of its image, and one more of what ctr_diff()
+/// tells, if that is anything. A container of a directory becomes an image of one layer. It goes on running; what it
+/// changes meanwhile is in the image or not. The image is in the store that the container was made with.
+///
+/// options   counted are name, config, epoch and progress; NULL for the defaults
+/// out       gets the image; may be NULL
+///
+/// Return value: 0, and the image in *out, which ctr_image_free() frees. Else *out is NULL, nothing of it is left in the
+/// store, and the number says: CTR_ERR_UNSUPPORTED for "host" and for what ctr_join_pid() joined; CTR_ERR_BAD_IMAGE a file
+/// that no layer can hold; CTR_ERR_SYSTEM a step failed; CTR_ERR_INTERRUPTED progress wanted no more; CTR_ERR_DESTROYED,
+/// CTR_ERR_INVALID.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ctr_commit(
+    c: *mut ctr_container,
+    options: *const ctr_image_options,
+    out: *mut *mut ctr_image,
+) -> c_int {
+    border(|| {
+        // SAFETY: the caller's promise.
+        let out = unsafe { maybe(out) };
+        let options = options_of(options)?;
+        let image = container(c)?.container.commit(&options.make(), &mut |done| options.hear(done))?;
+        give(image, out)
+    })
+}
+
+fn export(c: *mut ctr_container, output: Output<'_>, options: *const ctr_image_options) -> Result<c_int> {
+    let options = options_of(options)?;
+    container(c)?.container.export(output, &options.export(), &mut |done| options.hear(done)).map(|_| 0)
+}
+
+fn at(lines: &[(CString, Difference)], index: c_int) -> Result<&(CString, Difference)> {
+    usize::try_from(index)
+        .ok()
+        .and_then(|index| lines.get(index))
+        .ok_or_else(|| Error::invalid("argument", "index", format!("{index} is not one of {} lines", lines.len())))
+}
