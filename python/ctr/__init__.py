@@ -17,7 +17,19 @@ if TYPE_CHECKING:
     from ._container import Container, ContainerInfo, containers, explain, join
     from ._errors import Error
     from ._exit import CompletedProcess, Exit
-    from ._image import Image, ImageConfig, Progress, Pruned, disk_use, image, images, import_image, prune
+    from ._image import (
+        Difference,
+        Image,
+        ImageConfig,
+        Progress,
+        Pruned,
+        build_image,
+        disk_use,
+        image,
+        images,
+        import_image,
+        prune,
+    )
     from ._options import Bind, Tmpfs
     from ._popen import Popen
     from ._run import run
@@ -30,6 +42,7 @@ __all__ = [
     "Container",
     "ContainerInfo",
     "DEVNULL",
+    "Difference",
     "Error",
     "Exit",
     "Image",
@@ -40,6 +53,7 @@ __all__ = [
     "Pruned",
     "STDOUT",
     "Tmpfs",
+    "build_image",
     "containers",
     "disk_use",
     "explain",
@@ -62,6 +76,7 @@ _ROOMS = {
     "CompletedProcess": "_exit",
     "Container": "_container",
     "ContainerInfo": "_container",
+    "Difference": "_image",
     "Error": "_errors",
     "Exit": "_exit",
     "Image": "_image",
@@ -70,6 +85,7 @@ _ROOMS = {
     "Progress": "_image",
     "Pruned": "_image",
     "Tmpfs": "_options",
+    "build_image": "_image",
     "containers": "_container",
     "disk_use": "_image",
     "explain": "_container",

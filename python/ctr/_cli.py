@@ -1,4 +1,4 @@
-"""The commands of `python -m ctr`: run, exec, ps, explain, rm."""
+"""The commands of `python -m ctr`: run, exec, ps, explain, rm, and those of `_cli_images`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from . import __version__
+from ._cli_images import add_commands, age, bar, table
 from ._container import Container, containers, explain, join
 from ._errors import Error
 from ._options import Tmpfs
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from ._popen import Popen
+    from ._types import Argv
 
 # As docker: the engine failed, the program can't be run, the program is not there.
 _FAILED = 125
@@ -32,7 +34,13 @@ def command(words: Sequence[str]) -> int:
     options = _parser().parse_args(words)
     try:
         return int(options.act(options))
-    except (Error, ValueError) as error:
+    except BrokenPipeError:
+        # Whoever reads what we print has read enough, as in `ctr images | head`.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 128 + signal.SIGPIPE
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    except (OSError, ValueError, TypeError) as error:
         print(f"ctr: {error}", file=sys.stderr)
         return _FAILED
 
@@ -45,8 +53,14 @@ def _parser() -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="run a program in a new container")
     _about_the_container(run)
     _about_the_program(run)
-    run.add_argument("image", metavar="IMAGE", help='a tarball, a directory, or "host"')
-    run.add_argument("argv", metavar="CMD", nargs=argparse.REMAINDER, help="what to run; /bin/sh by default")
+    run.add_argument("--entrypoint", metavar="CMD", help='in the place of the image\'s; "" for none')
+    run.add_argument("image", metavar="IMAGE", help='a tarball, a directory, the name of an image, or "host"')
+    run.add_argument(
+        "argv",
+        metavar="CMD",
+        nargs=argparse.REMAINDER,
+        help="what to run, after the image's entrypoint; by default what the image says, or else /bin/sh",
+    )
     run.set_defaults(act=_run)
 
     inside = commands.add_parser("exec", help="run a program in a running container")
@@ -65,6 +79,8 @@ def _parser() -> argparse.ArgumentParser:
     remove = commands.add_parser("rm", help="destroy containers")
     remove.add_argument("names", metavar="NAME", nargs="+")
     remove.set_defaults(act=_rm)
+
+    add_commands(commands)
     return parser
 
 
@@ -93,23 +109,29 @@ def _about_the_program(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    with _ending_by_signal(), Container(options.image, **_container_options(options)) as container:
-        return _attached(container, options)
+    with _ending_by_signal():
+        with bar("importing", options.image) as progress:
+            made = Container(options.image, progress=progress, **_container_options(options))
+        with made as container:
+            argv: list[str] | None = _words(options) or None
+            entrypoint = None if options.entrypoint is None else [word for word in [options.entrypoint] if word]
+            said = container.image_config
+            if not argv and not (said.entrypoint or said.cmd if entrypoint is None else entrypoint):
+                argv = ["/bin/sh"]
+            return _attached(container, container.image_command(argv, entrypoint=entrypoint), options)
 
 
 def _exec(options: argparse.Namespace) -> int:
     with _ending_by_signal(), join(_name_or_pid(options.name)) as container:
-        return _attached(container, options)
+        return _attached(container, _words(options) or ["/bin/sh"], options)
 
 
 def _ps(options: argparse.Namespace) -> int:
     rows = [("NAME", "PID", "OWNER", "AGE", "IMAGE")]
     for info in containers():
         owner = "detached" if info.detached else str(info.owner)
-        rows.append((info.name, str(info.pid), owner, _age(time.time() - info.created), info.image))
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())
+        rows.append((info.name, str(info.pid), owner, age(time.time() - info.created), info.image))
+    table(rows)
     return 0
 
 
@@ -144,18 +166,20 @@ def _container_options(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _attached(container: Container, options: argparse.Namespace) -> int:
+def _words(options: argparse.Namespace) -> list[str]:
+    words: list[str] = options.argv
+    return words[1:] if words[:1] == ["--"] else words
+
+
+def _attached(container: Container, argv: Argv, options: argparse.Namespace) -> int:
     """Runs the program with our streams or our terminal; its exit status."""
-    argv = options.argv[1:] if options.argv[:1] == ["--"] else options.argv
     tty = options.tty if options.tty is not None else os.isatty(0) and os.isatty(1)
     extra = dict(map(_pair, options.env))
     if tty:
         extra.setdefault("TERM", os.environ.get("TERM", "xterm"))
     with contextlib.nullcontext() if tty else _passing_signals_on() as told:
         try:
-            process = container.popen(
-                argv or ["/bin/sh"], cwd=options.workdir, user=options.user, extra_env=extra, pty=bool(tty)
-            )
+            process = container.popen(argv, cwd=options.workdir, user=options.user, extra_env=extra, pty=bool(tty))
         except Error as error:
             print(f"ctr: {error}", file=sys.stderr)
             return _CANNOT_RUN.get(error.errno or 0, _FAILED)
@@ -239,10 +263,3 @@ def _pair(text: str) -> tuple[str, str]:
 
 def _name_or_pid(text: str) -> str | int:
     return int(text) if text.isdecimal() else text
-
-
-def _age(seconds: float) -> str:
-    for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
-        if seconds >= length:
-            return f"{int(seconds // length)}{unit}"
-    return f"{int(seconds)}s"

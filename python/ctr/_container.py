@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from . import _ctr
+from ._errors import invalid
 from ._exit import CompletedProcess
 from ._options import container_options, namespace_mask
 from ._popen import Popen
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
     from ._exit import Parts
-    from ._image import ImageConfig, OnProgress
+    from ._image import Config, Difference, Image, ImageConfig, OnProgress
     from ._types import (
         Argv,
         ContainerOptions,
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
         Size,
         Writable,
     )
+
+_CHANGES = ("added", "changed", "deleted")
 
 
 class Container:
@@ -194,12 +197,18 @@ class Container:
             _ = process.pid
         return process
 
-    def _command(self, args: Argv | None, entrypoint: Argv | None = None) -> Argv:
-        """What `docker run` would start."""
+    def image_command(self, args: Argv | None = None, *, entrypoint: Argv | None = None) -> Argv:
+        """What `docker run` would start: the image's Entrypoint, and then `args`, or without them its Cmd.
+
+        `entrypoint` is in the place of the image's ([] for none), whose Cmd then isn't used. `ValueError` where
+        that is nothing at all.
+        """
         words = [] if args is None else argument_list(args)
         if entrypoint is not None:
-            first = argument_list(entrypoint)
-            return [*first, *words] if first or args is None else args
+            words = [*argument_list(entrypoint), *words]
+            if not words:
+                raise invalid("start", "a program", "there is neither an entrypoint nor an argument", "say what to run")
+            return words
         command = self._native.image_command(words)
         return command if args is None or len(command) > len(words) else args
 
@@ -284,6 +293,28 @@ class Container:
 
         with writing(target) as opened:
             return self._native.export(opened, {"compression": compression}, _told(progress))
+
+    def diff(self) -> list[Difference]:
+        """What it has changed of its image, as `docker diff`, by path. What is in volumes is data and not told of."""
+        from ._image import Difference
+
+        return [Difference(path, _CHANGES[change]) for path, change in self._native.diff()]
+
+    def commit(
+        self, name: str | None = None, *, config: Config | None = None, progress: OnProgress | None = None
+    ) -> Image:
+        """Make an image of its files, as `docker commit`, while it runs: its image's layers and one of the difference.
+
+        Args:
+            name: A name for the image; taken from the image that had it.
+            config: How it is run: an `ImageConfig`, or a dict of what is to be otherwise than in the container's image,
+                of which "env" and "labels" are added to that's.
+            progress: Called with a `Progress` some ten times a second. What it raises ends the work and leaves nothing.
+        """
+        from ._image import Image, make_options
+
+        options = make_options(name, config, self.image_config)
+        return Image(self._native.commit(options, _told(progress)), self._native.store_dir())
 
     def explain(self) -> str:
         """What was done to make it, wall by wall, as the shell commands that a person would type."""

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, NamedTuple, Union
 
 from . import _ctr
 from ._files import reading, writing
 from ._sizes import size
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Literal
 
-    from ._types import Path, Readable, Size, Writable
+    from ._types import Files, ImageSource, Path, Readable, Size, Writable
 
     ConfigParts = tuple[list[str], list[str], list[str], str, str, str, list[str], dict[str, str], str]
     Parts = tuple[str, list[str], int, float, list[str], ConfigParts]
+    Config = Union["ImageConfig", Mapping[str, object]]
     OnProgress = Callable[["Progress"], object]
 
 # Of an import's limits, those that are sizes.
@@ -100,7 +101,7 @@ class Image:
     def tag(self, name: str) -> None:
         """Give it a further name. An image that had this name loses it.
 
-        Raises `ctr.ValueError` for what is no name: letters, digits and ._-/:@ are, "host" and digests aren't.
+        Raises `ValueError` for what is no name: letters, digits and ._-/:@ are, "host" and digests aren't.
         """
         _ctr.tag_image(self.digest, name, self.store_dir)
         self._take(_ctr.image(self.digest, self.store_dir))
@@ -108,7 +109,7 @@ class Image:
     def remove(self, name: str | None = None) -> None:
         """Remove it with all its names; or take just this name away, and the image with the last one.
 
-        Raises `ctr.Error` (EBUSY) where a container uses the image, `ctr.FileNotFoundError` where it is gone already.
+        Raises `ctr.Error` (EBUSY) where a container uses the image, `FileNotFoundError` where it is gone already.
         """
         if name is None:
             _ctr.remove_image(self.digest, self.store_dir)
@@ -156,6 +157,15 @@ class Image:
         return f"<ctr.Image {self.name or self.digest[:19]!r}>"
 
 
+class Difference(NamedTuple):
+    """A line of `Container.diff`."""
+
+    path: str
+    """Absolute, inside."""
+    change: str
+    """"added", "changed" (content, owner, mode, time or kind) or "deleted"."""
+
+
 class Pruned(NamedTuple):
     """What `ctr.prune` took away."""
 
@@ -192,8 +202,8 @@ def import_image(
         store_dir: Where images are kept; by default CTR_STORE_DIR, or else the user's own place.
 
     Raises:
-        ctr.Error: The archive is not one, is cut off or damaged, or asks for more than the limits allow; the store's
-            file system is full; and so on. `ctr.FileNotFoundError` where there is no such file or reference.
+        ctr.Error: The archive is not one, is cut off or damaged, has no such image, or asks for more than the limits
+            allow (E2BIG); the store's file system is full; and so on. `FileNotFoundError` where there is no such file.
     """
     options: dict[str, object] = {"strip": strip}
     if name is not None:
@@ -210,6 +220,51 @@ def import_image(
         return Image(_ctr.import_image(opened, options, told(progress), store), store)
 
 
+def build_image(
+    base: ImageSource | None = None,
+    files: Files = (),
+    *,
+    name: str | None = None,
+    config: Config | None = None,
+    keep_owners: bool = False,
+    progress: OnProgress | None = None,
+    store_dir: Path | None = None,
+) -> Image:
+    """Make an image of files of this machine, without a Dockerfile: what its FROM, COPY, ENV, CMD and so on would do.
+
+    The same base, files and configuration give the same image; with SOURCE_DATE_EPOCH in the environment no file is
+    younger than that. Whatever ends it early leaves nothing of it.
+
+    Args:
+        base: What to build upon: an `Image`, its name or digest, or an archive's path, which is imported; None for
+            nothing.
+        files: What to add, in order, as {source: target}, [(source, target), …] or ["source:target", …]. What is in a
+            directory goes into the target; a file goes there, or into it where it ends in / or is a directory. Targets
+            are absolute.
+        name: A name for the image; taken from the image that had it.
+        config: How it is run: an `ImageConfig`, or a dict of what is to be otherwise than in the base, of which "env"
+            and "labels" are added to the base's.
+        keep_owners: Files keep their owners; otherwise they all are root's.
+        progress: Called with a `Progress` some ten times a second. What it raises ends the work.
+        store_dir: Where images are kept.
+    """
+    if isinstance(base, Image) and store_dir is None:
+        store_dir = base.store_dir
+    store = _place(store_dir)
+    if base is not None and not isinstance(base, Image):
+        base = Image(_ctr.find_image(base, told(progress), store), store)
+    options = make_options(name, config, ImageConfig() if base is None else base.config)
+    parts = _ctr.build_image(
+        None if base is None else base.digest,
+        [_pair(item) for item in _items(files)],
+        keep_owners,
+        options,
+        told(progress),
+        store,
+    )
+    return Image(parts, store)
+
+
 def images(*, store_dir: Path | None = None) -> list[Image]:
     """All images in the store, oldest first."""
     store = _place(store_dir)
@@ -217,7 +272,7 @@ def images(*, store_dir: Path | None = None) -> list[Image]:
 
 
 def image(name: str, *, store_dir: Path | None = None) -> Image:
-    """The image of this name or digest; `ctr.FileNotFoundError` where there is none."""
+    """The image of this name or digest; `FileNotFoundError` where there is none."""
     store = _place(store_dir)
     return Image(_ctr.image(name, store), store)
 
@@ -230,6 +285,48 @@ def prune(*, store_dir: Path | None = None) -> Pruned:
 def disk_use(*, store_dir: Path | None = None) -> int:
     """Bytes of disk space that the images take, shared layers counted once."""
     return _ctr.disk_use(_place(store_dir))
+
+
+def make_options(name: str | None, config: Config | None, base: ImageConfig) -> dict[str, object]:
+    """What `_ctr` makes an image with."""
+    options: dict[str, object] = {}
+    if name is not None:
+        options["name"] = name
+    if config is None:
+        return options
+    if not isinstance(config, ImageConfig):
+        changes: dict[str, Any] = dict(config)
+        for key in ("env", "labels"):
+            if key in changes:
+                changes[key] = {**getattr(base, key), **changes[key]}
+        config = replace(base, **changes)
+    for key in ("entrypoint", "cmd", "volumes"):
+        if isinstance(getattr(config, key), str):
+            raise TypeError(f"{key} must be a list of words, not one str")
+    options["config"] = (
+        [f"{key}={value}" for key, value in config.env.items()],
+        list(config.entrypoint),
+        list(config.cmd),
+        config.working_dir,
+        config.user,
+        config.stop_signal,
+        list(config.volumes),
+        dict(config.labels),
+        config.architecture,
+    )
+    return options
+
+
+def _items(files: Any) -> Iterable[Any]:
+    items: Iterable[Any] = files.items() if hasattr(files, "items") else files
+    return items
+
+
+def _pair(item: Any) -> tuple[Any, Any]:
+    pair = item.split(":") if isinstance(item, str) else tuple(item)
+    if len(pair) != 2:
+        raise ValueError(f'a file is (source, target) or "source:target", not {item!r}')
+    return pair[0], pair[1]
 
 
 def config_from(parts: ConfigParts) -> ImageConfig:

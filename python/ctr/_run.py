@@ -61,7 +61,7 @@ def run(
         raise TypeError("run waits for the end: its container can't be detached")
     with Container(image, **make) as container:
         if not spawn.get("shell"):
-            args = container._command(args, entrypoint)
+            args = container.image_command(args, entrypoint=entrypoint)
         return container.run(args, input=input, capture_output=capture_output, timeout=timeout, check=check, **spawn)
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 Path = Union[str, bytes, PathLike[str], PathLike[bytes]]
 ImageSource = Union[Path, "Image"]
+Files = Union[Mapping[Any, Path], Iterable[Union[tuple[Path, Path], str]]]
 Readable = Union[Path, int, "Reads"]
 Writable = Union[Path, int, "Writes"]
 Size = Union[int, str]

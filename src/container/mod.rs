@@ -116,6 +116,11 @@ impl Container {
         }
     }
 
+    /// The store that its image is in, and what [`Container::commit`] makes of it.
+    pub fn store_dir(&self) -> &Path {
+        &self.shared.record.store
+    }
+
     /// The name that [`Container::join`] takes; empty for a joined pid.
     pub fn name(&self) -> &str {
         &self.shared.record.name

@@ -145,7 +145,8 @@ impl Store {
 
     /// Bytes of disk space that all layers take.
     pub fn disk_use(&self) -> Result<u64> {
-        Ok(disk_use(&[self.path().join("layers")]))
+        let layers = self.entries("layers")?;
+        Ok(disk_use(&layers.iter().map(|layer| self.path().join("layers").join(layer)).collect::<Vec<_>>()))
     }
 
     /// The image of this name or digest, in use.

@@ -19,6 +19,7 @@ SAYS = {
     "join.py": "written by the first",
     "event_loop.py": "all done",
     "explain.py": "pivot_root",
+    "images.py": "it is the same image: True",
 }
 
 

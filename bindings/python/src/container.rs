@@ -13,7 +13,7 @@ use pyo3::types::PyDict;
 
 use crate::convert::{Bytes, config, exec_config};
 use crate::error::Raise;
-use crate::image::{ConfigParts, config_parts, export_options};
+use crate::image::{self, ConfigParts, ImageParts, config_parts, export_options, make_options};
 use crate::process::{ExitParts, Process, parts};
 use crate::progress::Listener;
 use crate::stream;
@@ -184,6 +184,26 @@ impl Container {
         let (inner, options) = (self.inner(py)?, export_options(options)?);
         let export = |output: Output<'_>, report: Report<'_>| inner.export(output, &options, report);
         stream::export(py, target, Listener::new(progress), export)
+    }
+
+    /// What it has changed of its image: paths, each with 0 (added), 1 (changed) or 2 (deleted).
+    fn diff(&self, py: Python<'_>) -> PyResult<Vec<(OsString, i32)>> {
+        let inner = self.inner(py)?;
+        let found = py.detach(|| inner.diff()).or_raise(py)?;
+        Ok(found.into_iter().map(|line| (line.path.into_os_string(), line.change as i32)).collect())
+    }
+
+    /// Makes an image of its files.
+    #[pyo3(signature = (options, progress=None))]
+    fn commit(&self, py: Python<'_>, options: &Bound<'_, PyDict>, progress: Option<Py<PyAny>>) -> PyResult<ImageParts> {
+        let (inner, options, mut listener) = (self.inner(py)?, make_options(options)?, Listener::new(progress));
+        let answer = py.detach(|| inner.commit(&options, &mut |done| listener.hear(done)));
+        listener.answer(answer.or_raise(py)).map(image::parts)
+    }
+
+    /// The store that its image is in.
+    fn store_dir(&self, py: Python<'_>) -> PyResult<OsString> {
+        Ok(self.inner(py)?.store_dir().as_os_str().to_owned())
     }
 
     /// Kills, reaps and removes all; a second time, or of a closed handle, does nothing.

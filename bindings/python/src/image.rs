@@ -5,9 +5,10 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::UNIX_EPOCH;
 
+use ctr::Error;
 use ctr::image::{
-    Compression, ExportOptions, Image, ImageConfig, ImportOptions, Input, Limits, Output, Report, SaveFormat,
-    SaveOptions, Store,
+    BuildOptions, Compression, ExportOptions, Image, ImageConfig, ImportOptions, Input, Limits, MakeOptions, Output,
+    Report, SaveFormat, SaveOptions, Source, Store,
 };
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -112,6 +113,58 @@ pub fn save_image(
     stream::export(py, target, Listener::new(progress), save)
 }
 
+/// The image that `name` means wherever an image is to be named: imported where it is a path that is not known yet.
+#[pyfunction]
+#[pyo3(signature = (name, progress=None, store_dir=None))]
+pub fn find_image(
+    py: Python<'_>,
+    name: Bytes,
+    progress: Option<Py<PyAny>>,
+    store_dir: Option<PathBuf>,
+) -> PyResult<ImageParts> {
+    let (store, mut listener) = (open(py, store_dir)?, Listener::new(progress));
+    let answer = py.detach(|| match store.resolve_with(&name.0, &mut |done| listener.hear(done))? {
+        // Its lock is held until it has been looked at.
+        Source::Layers { digest, lock: _lock, .. } => store.inspect(&digest),
+        _ => Err(Error::invalid("use as an image", name.0.display(), "it is no image, but a tree of files")),
+    });
+    listener.answer(answer.or_raise(py)).map(parts)
+}
+
+/// Makes an image of files of the host, on the image of this digest or on nothing.
+#[pyfunction]
+#[pyo3(signature = (base, files, keep_owners, options, progress=None, store_dir=None))]
+pub fn build_image(
+    py: Python<'_>,
+    base: Option<String>,
+    files: Vec<(Bytes, Bytes)>,
+    keep_owners: bool,
+    options: &Bound<'_, PyDict>,
+    progress: Option<Py<PyAny>>,
+    store_dir: Option<PathBuf>,
+) -> PyResult<ImageParts> {
+    let build = BuildOptions { image: make_options(options)?, keep_owners };
+    let (store, mut listener) = (open(py, store_dir)?, Listener::new(progress));
+    let files: Vec<(PathBuf, PathBuf)> = files.into_iter().map(|(from, to)| (from.into(), to.into())).collect();
+    let base = base.map(OsString::from);
+    let answer = py.detach(|| store.build(base.as_deref(), &files, &build, &mut |done| listener.hear(done)));
+    listener.answer(answer.or_raise(py)).map(parts)
+}
+
+/// What a new image gets besides its files.
+pub fn make_options(options: &Bound<'_, PyDict>) -> PyResult<MakeOptions> {
+    let mut make = MakeOptions::default();
+    for (key, value) in options {
+        match key.extract::<String>()?.as_str() {
+            "name" => make.name = Some(value.extract()?),
+            "config" => make.config = Some(config(value.extract()?)),
+            "epoch" => make.epoch = Some(value.extract()?),
+            other => return Err(unknown("option", other)),
+        }
+    }
+    Ok(make)
+}
+
 fn import_options(options: &Bound<'_, PyDict>) -> PyResult<(ImportOptions, Limits, u64)> {
     let (mut import, mut limits, mut total) = (ImportOptions::default(), Limits::default(), 0);
     for (key, value) in options {
@@ -199,6 +252,23 @@ pub fn parts(image: Image) -> ImageParts {
     let created = image.created.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
     let layers = image.layers.into_iter().map(PathBuf::into_os_string).collect();
     (image.digest, image.names, image.size, created, layers, config_parts(image.config))
+}
+
+/// An image's configuration as the core takes it.
+fn config(parts: ConfigParts) -> ImageConfig {
+    let mut config = ImageConfig::default();
+    (
+        config.env,
+        config.entrypoint,
+        config.cmd,
+        config.working_dir,
+        config.user,
+        config.stop_signal,
+        config.volumes,
+        config.labels,
+        config.architecture,
+    ) = parts;
+    config
 }
 
 /// An image's configuration as Python takes it.

@@ -20,7 +20,9 @@ mod _ctr {
     #[pymodule_export]
     use super::container::{Container, containers, explain};
     #[pymodule_export]
-    use super::image::{disk_use, image, images, import_image, prune, remove_image, save_image, tag_image};
+    use super::image::{
+        build_image, disk_use, find_image, image, images, import_image, prune, remove_image, save_image, tag_image,
+    };
     #[pymodule_export]
     use super::process::Process;
     #[pymodule_export]

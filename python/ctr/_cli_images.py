@@ -1,0 +1,262 @@
+"""The commands of `python -m ctr` about images, and those that make an archive or an image of a container."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import shlex
+import sys
+import time
+from typing import IO, TYPE_CHECKING, Any
+
+from ._container import join
+from ._image import Image, ImageConfig, Progress, image, images, import_image, prune
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Iterator, Sequence
+
+
+def add_commands(commands: Any) -> None:
+    """The commands and their options."""
+
+    def command(name: str, act: Callable[[argparse.Namespace], int], help: str) -> Any:
+        parser = commands.add_parser(name, help=help)
+        parser.set_defaults(act=act)
+        return parser.add_argument
+
+    add = command("import", _import, "unpack a tarball, a docker archive or an OCI layout into the store")
+    add("file", metavar="FILE", help='an archive, the directory of an OCI layout, or "-" for stdin')
+    add("name", metavar="NAME", nargs="?", help="a name for the image")
+    add("--reference", metavar="REF", help="which one of several images in the archive")
+    add("--strip", type=int, default=0, metavar="N", help="leading components that every name loses")
+    add("--limit", action="append", default=[], metavar="NAME=N", help='a bound of the import, as "bytes=1T"')
+
+    add = command("images", _images, "list images")
+    add("-q", "--quiet", action="store_true", help="only digests")
+
+    add = command("inspect", _inspect, "show images as JSON")
+    add("names", metavar="IMAGE", nargs="+", help="names or digests")
+
+    add = command("tag", _tag, "give an image a further name")
+    add("image", metavar="IMAGE", help="a name or digest")
+    add("name", metavar="NAME")
+
+    add = command("rmi", _rmi, "take names away, and with the last one the image")
+    add("names", metavar="IMAGE", nargs="+", help="names, or digests for an image with all its names")
+
+    add = command("save", _save, "write an image as an archive for docker, podman, skopeo, umoci")
+    add("image", metavar="IMAGE", help="a name or digest")
+    _about_the_output(add)
+    add("--format", choices=("oci", "docker"), default="oci", help="oci (docker loads it too) or docker's older form")
+    add("--compression", choices=("gzip", "zstd", "none"), default="gzip", help="of the layers")
+    add("--name", help="the name that other tools find it by")
+
+    add = command("export", _export, "write the files of a running container as a tarball")
+    add("container", metavar="NAME", help="the name of a container")
+    _about_the_output(add)
+    add("--compression", choices=("none", "gzip", "zstd"), default="none")
+
+    add = command("diff", _diff, "list what a running container has changed: A added, C changed, D deleted")
+    add("container", metavar="NAME", help="the name of a container")
+
+    add = command("commit", _commit, "make an image of the files of a running container")
+    add("container", metavar="NAME", help="the name of a container")
+    add("name", metavar="IMAGE", nargs="?", help="a name for the image")
+    add(
+        "-c",
+        "--change",
+        action="append",
+        default=[],
+        metavar="FIELD=VALUE",
+        help="how it is run: cmd, entrypoint, working_dir, user, stop_signal, env (=NAME=VALUE), labels, volumes",
+    )
+
+    command("prune", _prune, "remove images without a name, and what else nobody uses")
+
+
+def _about_the_output(add: Any) -> None:
+    add("-o", "--output", metavar="FILE", help="where to; stdout by default")
+
+
+def _import(options: argparse.Namespace) -> int:
+    limits = {}
+    for text in options.limit:
+        name, _, value = text.partition("=")
+        limits[name] = int(value) if value.isdecimal() else value
+    source = sys.stdin.buffer if options.file == "-" else options.file
+    with bar("importing", "stdin" if options.file == "-" else options.file) as progress:
+        imported = import_image(
+            source,
+            name=options.name,
+            reference=options.reference,
+            strip=options.strip,
+            limits=limits,
+            progress=progress,
+        )
+    print(imported.digest)
+    return 0
+
+
+def _images(options: argparse.Namespace) -> int:
+    found = images()
+    if options.quiet:
+        print(*(each.digest for each in found), sep="\n", end="\n" if found else "")
+        return 0
+    rows = [("NAME", "DIGEST", "AGE", "SIZE", "LAYERS")]
+    for each in found:
+        short, old = each.digest.partition(":")[2][:12], age(time.time() - each.created)
+        rows += [(name, short, old, amount(each.size), str(len(each.layers))) for name in each.names or ("-",)]
+    table(rows)
+    return 0
+
+
+def _inspect(options: argparse.Namespace) -> int:
+    print(json.dumps([_described(image(name)) for name in options.names], indent=2))
+    return 0
+
+
+def _described(shown: Image) -> dict[str, object]:
+    return {
+        "digest": shown.digest,
+        "names": shown.names,
+        "size": shown.size,
+        "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(shown.created)),
+        "config": {key: value for key, value in dataclasses.asdict(shown.config).items() if value},
+        "layers": shown.layers,
+    }
+
+
+def _tag(options: argparse.Namespace) -> int:
+    image(options.image).tag(options.name)
+    return 0
+
+
+def _rmi(options: argparse.Namespace) -> int:
+    for name in options.names:
+        found = image(name)
+        found.remove(name if name in found.names else None)
+    return 0
+
+
+def _save(options: argparse.Namespace) -> int:
+    saved = image(options.image)
+    with _output(options) as target, bar("saving", options.image) as progress:
+        saved.save(
+            target,
+            format=options.format,
+            compression=options.compression,
+            name=options.name,
+            progress=progress,
+        )
+    return 0
+
+
+def _export(options: argparse.Namespace) -> int:
+    container = join(options.container)
+    with container, _output(options) as target, bar("exporting", options.container) as progress:
+        container.export(target, compression=options.compression, progress=progress)
+    return 0
+
+
+def _diff(options: argparse.Namespace) -> int:
+    with join(options.container) as container:
+        for path, change in container.diff():
+            print(change[0].upper(), path)
+    return 0
+
+
+def _commit(options: argparse.Namespace) -> int:
+    changes: dict[str, Any] = {}
+    for text in options.change:
+        key, equals, value = text.partition("=")
+        if not equals or key not in (field.name for field in dataclasses.fields(ImageConfig)):
+            raise ValueError(f"write FIELD=VALUE, not {text!r}")
+        if key in ("env", "labels"):
+            name, _, value = value.partition("=")
+            changes.setdefault(key, {})[name] = value
+        elif key == "volumes":
+            changes.setdefault(key, []).append(value)
+        else:
+            changes[key] = shlex.split(value) if key in ("cmd", "entrypoint") else value
+    with join(options.container) as container, bar("committing", options.container) as progress:
+        print(container.commit(options.name, config=changes or None, progress=progress).digest)
+    return 0
+
+
+def _prune(options: argparse.Namespace) -> int:
+    pruned = prune()
+    print(*pruned.images, f"{amount(pruned.bytes)} freed", sep="\n")
+    return 0
+
+
+@contextlib.contextmanager
+def _output(options: argparse.Namespace) -> Iterator[str | IO[bytes]]:
+    if options.output not in (None, "-"):
+        yield options.output
+    elif os.isatty(1):
+        raise ValueError("an archive is nothing for a terminal: give -o FILE, or redirect stdout")
+    else:
+        yield sys.stdout.buffer
+
+
+@contextlib.contextmanager
+def bar(verb: str, what: str) -> Iterator[Callable[[Progress], None] | None]:
+    """A line on stderr that says how far it is, where that is a terminal; it is gone afterwards."""
+    if not os.isatty(2):
+        yield None
+        return
+    shown = False
+    what = os.path.basename(what.rstrip("/")) or what
+
+    def show(progress: Progress) -> None:
+        nonlocal shown
+        shown = True
+        sys.stderr.write(f"\r{_line(verb, what, progress, os.get_terminal_size(2).columns or 80)}\x1b[K")
+        sys.stderr.flush()
+
+    try:
+        yield show
+    finally:
+        if shown:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
+
+
+def _line(verb: str, what: str, progress: Progress, width: int) -> str:
+    """As "importing debian.tar.gz  [######....]  61%  103.2M of 170.0M, 5310 entries"."""
+    start, done = f"{verb} {what}  ", amount(progress.bytes)
+    end = f"{done}, {progress.entries} entries"
+    if progress.total:
+        part = min(1.0, progress.bytes / progress.total)
+        end = f"{part:4.0%}  {done} of {amount(progress.total)}, {progress.entries} entries"
+        cells = min(40, width - len(start) - len(end) - 5)
+        if cells >= 10:
+            end = f"[{'#' * int(part * cells):.<{cells}}] {end}"
+    return (start + end)[: width - 1]
+
+
+def table(rows: Sequence[tuple[str, ...]]) -> None:
+    """Columns of one width."""
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())
+
+
+def amount(size: float) -> str:
+    """Bytes in binary units, as `ctr` takes them: 170.3M."""
+    for unit in ("B", "K", "M", "G"):
+        if size < 1024:
+            return f"{size:.0f}{unit}" if unit == "B" else f"{size:.1f}{unit}"
+        size /= 1024
+    return f"{size:.1f}T"
+
+
+def age(seconds: float) -> str:
+    """One number and its unit."""
+    for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds >= length:
+            return f"{int(seconds // length)}{unit}"
+    return f"{int(seconds)}s"
