@@ -9,7 +9,6 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
 use std::io::{self, BufReader, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::FileExt;
 
 use rustix::fs::{self, AtFlags, Dir, FileType, OFlags, SeekFrom, Stat};
 use rustix::io::Errno;
@@ -264,15 +263,13 @@ impl Walk<'_, '_, '_> {
             entry.sparse = extents(fd.as_fd(), entry.size).ok();
         }
         self.put_header(&entry)?;
-        let file = File::from(fd.try_clone().map_err(Fault::read)?);
         let whole = [Extent { offset: 0, length: entry.size }];
         for extent in entry.sparse.as_deref().unwrap_or(&whole) {
             let (mut offset, end) = (extent.offset, extent.offset + extent.length);
             while offset < end {
                 let most = usize::try_from(end - offset).unwrap_or(usize::MAX).min(BUFFER);
-                let mut length = file
-                    .read_at(&mut self.buffer[..most], offset)
-                    .map_err(|error| Fault::system("read", &entry.path, errno_of(&error)))?;
+                let mut length = rustix::io::retry_on_intr(|| rustix::io::pread(fd, &mut self.buffer[..most], offset))
+                    .map_err(|errno| Fault::system("read", &entry.path, errno))?;
                 if length == 0 {
                     // It has become shorter meanwhile; the archive has to have what it said.
                     self.buffer[..most].fill(0);
@@ -522,8 +519,4 @@ fn stopped(path: &[u8], stop: Stop) -> Fault {
         Stop::Missing(_) => Fault::system("open", path, Errno::NOENT),
         Stop::NotDirectory(_) => Fault::system("open", path, Errno::NOTDIR),
     }
-}
-
-fn errno_of(error: &io::Error) -> Errno {
-    Errno::from_io_error(error).unwrap_or(Errno::IO)
 }
