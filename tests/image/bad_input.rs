@@ -1,6 +1,9 @@
 //! What can't be an image, and what the user is told.
 
+use std::os::fd::AsFd;
+
 use ctr::ErrorCode;
+use ctr::image::{ImportOptions, Input, Output, SaveOptions};
 
 use crate::support::*;
 
@@ -116,4 +119,35 @@ fn cancelling_leaves_nothing() {
         assert_eq!(error.code(), ErrorCode::Interrupted, "{error}");
         assert_no_leftovers(&scratch);
     }
+}
+
+#[test]
+fn an_import_of_a_silent_pipe_can_be_cancelled() {
+    let scratch = Scratch::new();
+    let (reading, writing) = nix::unistd::pipe().unwrap();
+    nix::unistd::write(&writing, &Tar::new().file("a", b"1").end()[..700]).unwrap();
+    let mut asked = 0;
+    let answer = scratch.store().import(Input::Fd(reading.as_fd()), &ImportOptions::default(), &mut |_| {
+        asked += 1;
+        asked < 3
+    });
+    assert_eq!(answer.unwrap_err().code(), ErrorCode::Interrupted);
+    assert_no_leftovers(&scratch);
+}
+
+#[test]
+fn the_last_report_can_still_cancel() {
+    let scratch = Scratch::new();
+    let (tar, whole) = (Tar::new().file("a", b"1").end(), |progress: ctr::image::Progress| progress.entries == 0);
+    let path = scratch.write("a.tar", &tar);
+    let answer = scratch.store().import(Input::Path(&path), &ImportOptions::default(), &mut |done| whole(done));
+    assert_eq!(answer.unwrap_err().code(), ErrorCode::Interrupted);
+    assert_no_leftovers(&scratch);
+
+    let store = scratch.store();
+    let image = store.import(Input::Path(&path), &ImportOptions::default(), &mut |_| true).unwrap();
+    let out = scratch.path("out.tar");
+    let answer = store.save(&image.digest, Output::Path(&out), &SaveOptions::default(), &mut |_| false);
+    assert_eq!(answer.unwrap_err().code(), ErrorCode::Interrupted);
+    assert_eq!(names(&scratch.0), ["a.tar", "store"]);
 }

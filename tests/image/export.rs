@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use ctr::ErrorCode;
-use ctr::image::{Compression, Export, ImportOptions, Input, Output, SaveOptions, Source, Store};
+use ctr::image::{Compression, Export, ImportOptions, Input, Output, SaveFormat, SaveOptions, Source, Store};
 
 use crate::support::*;
 
@@ -285,4 +285,27 @@ fn progress_is_told_and_an_import_can_be_stopped_at_any_time() {
     for directory in ["tmp", "layers", "images"] {
         assert_eq!(names(&scratch.path("store-2").join(directory)), [""; 0]);
     }
+}
+
+#[test]
+fn dockers_older_form_has_no_index_and_comes_back_the_same() {
+    let scratch = Scratch::new();
+    let store = scratch.store();
+    let path = scratch.write("a.tar", &Tar::new().directory("d", 0o755).file("d/a", b"1").end());
+    let image = store.import(Input::Path(&path), &ImportOptions::default(), &mut |_| true).unwrap();
+    let saved = scratch.path("saved.tar");
+    let options = SaveOptions { format: SaveFormat::Docker, name: Some("box".into()), ..SaveOptions::default() };
+    store.save(&image.digest, Output::Path(&saved), &options, &mut |_| true).unwrap();
+    let mut archive = tar::Archive::new(std::fs::File::open(&saved).unwrap());
+    let mut inside = Vec::new();
+    for entry in archive.entries().unwrap() {
+        inside.push(entry.unwrap().path().unwrap().display().to_string());
+    }
+    assert!(inside.iter().any(|name| name == "manifest.json"), "{inside:?}");
+    assert!(inside.iter().any(|name| name.ends_with("/layer.tar")), "{inside:?}");
+    assert!(!inside.iter().any(|name| name == "index.json" || name == "oci-layout"), "{inside:?}");
+    let other = Store::open(Some(&scratch.path("other"))).unwrap();
+    let options = ImportOptions { reference: Some("box:latest".into()), ..ImportOptions::default() };
+    let again = other.import(Input::Path(&saved), &options, &mut |_| true).unwrap();
+    assert_eq!(lines(&again.layers[0]), lines(&image.layers[0]));
 }

@@ -491,3 +491,17 @@ fn many_layers_become_one_tree() {
     store.prune().unwrap();
     assert_eq!(names(&scratch.path("store/layers")), [""; 0]);
 }
+
+#[test]
+fn no_layer_is_left_where_a_later_one_fails() {
+    let scratch = Scratch::new();
+    let layout = Layout::new(scratch.path("layout"));
+    let good = Tar::new().file("a", b"1").end();
+    let image = layout.image(&[(good, plain), (Tar::new().file("b", b"2").end(), |_| b"not this".to_vec())], json!({}));
+    layout.index(&[image]);
+    let error = scratch.store().resolve(layout.place.as_os_str()).unwrap_err();
+    assert_eq!(error.code(), ErrorCode::BadImage, "{error}");
+    for directory in ["tmp", "layers", "images"] {
+        assert_eq!(names(&scratch.path("store").join(directory)), [""; 0], "{directory}");
+    }
+}
