@@ -88,9 +88,11 @@ impl Export<'_> {
             out,
             header: Vec::new(),
             buffer: vec![0; BUFFER],
+            filled: 0,
             written: 0,
         };
         walk.tree()?;
+        walk.flush()?;
         Ok(walk.written)
     }
 }
@@ -129,7 +131,9 @@ struct Walk<'w, 'e, 's> {
     links: HashMap<(u64, u64), First>,
     out: &'w mut dyn Write,
     header: Vec<u8>,
+    /// What is on its way out. Files are read right into it.
     buffer: Vec<u8>,
+    filled: usize,
     written: u64,
 }
 
@@ -267,15 +271,19 @@ impl Walk<'_, '_, '_> {
         for extent in entry.sparse.as_deref().unwrap_or(&whole) {
             let (mut offset, end) = (extent.offset, extent.offset + extent.length);
             while offset < end {
-                let most = usize::try_from(end - offset).unwrap_or(usize::MAX).min(BUFFER);
-                let mut length = rustix::io::retry_on_intr(|| rustix::io::pread(fd, &mut self.buffer[..most], offset))
+                if self.filled == BUFFER {
+                    self.flush()?;
+                }
+                let most = usize::try_from(end - offset).unwrap_or(usize::MAX).min(BUFFER - self.filled);
+                let room = &mut self.buffer[self.filled..self.filled + most];
+                let mut length = rustix::io::retry_on_intr(|| rustix::io::pread(fd, &mut *room, offset))
                     .map_err(|errno| Fault::system("read", &entry.path, errno))?;
                 if length == 0 {
                     // It has become shorter meanwhile; the archive has to have what it said.
-                    self.buffer[..most].fill(0);
+                    room.fill(0);
                     length = most;
                 }
-                self.out.write_all(&self.buffer[..length]).map_err(Fault::write)?;
+                self.filled += length;
                 self.written += length as u64;
                 offset += length as u64;
             }
@@ -338,16 +346,32 @@ impl Walk<'_, '_, '_> {
     }
 
     fn put_header(&mut self, entry: &Entry) -> Outcome<()> {
-        self.header.clear();
-        write::header(entry, &mut self.header);
-        self.out.write_all(&self.header).map_err(Fault::write)?;
-        self.written += self.header.len() as u64;
-        Ok(())
+        let mut header = std::mem::take(&mut self.header);
+        header.clear();
+        write::header(entry, &mut header);
+        let answer = self.put(&header);
+        self.header = header;
+        answer
     }
 
     fn put(&mut self, bytes: &[u8]) -> Outcome<()> {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            if self.filled == BUFFER {
+                self.flush()?;
+            }
+            let (now, later) = rest.split_at(rest.len().min(BUFFER - self.filled));
+            self.buffer[self.filled..self.filled + now.len()].copy_from_slice(now);
+            self.filled += now.len();
+            rest = later;
+        }
         self.written += bytes.len() as u64;
-        self.out.write_all(bytes).map_err(Fault::write)
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Outcome<()> {
+        let length = std::mem::take(&mut self.filled);
+        self.out.write_all(&self.buffer[..length]).map_err(Fault::write)
     }
 }
 
