@@ -12,6 +12,7 @@
 //! knows the whole story; `image`, `rootfs`, `cgroup`, `network` and `security` turn a [`Config`] into steps of a `plan`;
 //! `zygote` starts and talks to the freestanding program of `init`, which walks plans; `sys` has the system calls.
 
+mod advice;
 mod cgroup;
 mod config;
 mod container;

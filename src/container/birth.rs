@@ -1,14 +1,18 @@
 //! Birth: has the zygote make a server process, PID 1 of a container or one in joined namespaces, and tells what went wrong.
 
+use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::blueprint::Plans;
-use crate::init::wire::{DONE, EXITED, FAILED, IN_ASIDE, IN_CLONE, IN_MAP, IN_RANGE, IN_SETNS, IN_TABLE, RUN, Reply};
+use crate::init::wire::{
+    DONE, EXITED, FAILED, IN_ASIDE, IN_CLONE, IN_MAP, IN_NEWGIDMAP, IN_NEWUIDMAP, IN_RANGE, IN_SETNS, IN_TABLE, RUN,
+    Reply,
+};
 use crate::plan::{encode, encode_spawn};
 use crate::zygote::{self, Answer, Channel, Zygote, pair, send};
-use crate::{Error, ErrorCode, Result};
+use crate::{Error, ErrorCode, Result, advice};
 
 /// A server process that is ready.
 pub struct Born {
@@ -83,7 +87,7 @@ fn try_birth(plans: &Plans<'_>, name: &str, zygote: &Zygote) -> std::result::Res
             while matches!(hear()?, Answer::Reply(reply, _) if reply.tag != EXITED) {}
             Err(mend(plans.rest.error(reply.call, reply.errno)).into())
         }
-        Answer::Reply(reply, _) => Err(explain_failure(plans, &reply).into()),
+        Answer::Reply(reply, fds) => Err(explain_failure(plans, &reply, fds).into()),
         Answer::TimedOut => Err(slow(name).into()),
         Answer::End => Err(Failure::Zygote),
     }
@@ -94,7 +98,7 @@ fn slow(name: &str) -> Error {
 }
 
 /// What a failure of the zygote or of a newborn's stem means.
-fn explain_failure(plans: &Plans<'_>, reply: &Reply) -> Error {
+fn explain_failure(plans: &Plans<'_>, reply: &Reply, fds: Vec<OwnedFd>) -> Error {
     let system = |step: &str, object: &str| Error::system(step, object, reply.errno);
     let error = match reply.call {
         _ if reply.tag != FAILED => {
@@ -103,6 +107,8 @@ fn explain_failure(plans: &Plans<'_>, reply: &Reply) -> Error {
         IN_CLONE => system("clone into", "new namespaces"),
         IN_RANGE => system("claim", "a range of user ids"),
         IN_MAP => system("map the ids of", "the user namespace"),
+        IN_NEWUIDMAP => refused_by("newuidmap", reply.errno, fds),
+        IN_NEWGIDMAP => refused_by("newgidmap", reply.errno, fds),
         IN_SETNS => system("enter", "the namespaces to be born in"),
         IN_TABLE => system("make", "one more container in this process"),
         call if call >= IN_ASIDE => plans.aside.error(call - IN_ASIDE, reply.errno),
@@ -110,6 +116,28 @@ fn explain_failure(plans: &Plans<'_>, reply: &Reply) -> Error {
     };
     mend(error)
 }
+
+/// newuidmap(1) failed; what it said is in a pipe that came along.
+fn refused_by(program: &str, errno: i32, fds: Vec<OwnedFd>) -> Error {
+    let mut said = Vec::new();
+    if let Some(pipe) = fds.into_iter().next() {
+        // Nobody has its other end any more.
+        _ = std::fs::File::from(pipe).take(LONGEST_SAID).read_to_end(&mut said);
+    }
+    let said = String::from_utf8_lossy(&said);
+    let error = Error::system("map the ids of the user namespace with", program, errno);
+    let error = match said.lines().find(|line| !line.trim().is_empty()) {
+        Some(line) => {
+            let words = line.trim().trim_start_matches(program).trim_start_matches(':').trim();
+            Error::new(ErrorCode::Unsupported, error.step(), program, errno, format!("it says: {words}"))
+        }
+        None => error,
+    };
+    error.with_code(ErrorCode::Unsupported).mend(advice::NEWUIDMAP)
+}
+
+/// As much of what a program says as is passed on.
+const LONGEST_SAID: u64 = 500;
 
 /// What a user can do about the failures that machines are known for.
 fn mend(error: Error) -> Error {

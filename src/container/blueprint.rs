@@ -84,7 +84,7 @@ impl Blueprint {
         let blueprint = Self {
             name,
             image,
-            ids: Ids::of(zygote, &config.namespaces.user),
+            ids: Ids::of(zygote, state, &config.namespaces.user, upper.is_some()),
             config: config.clone(),
             walls: walls.clone(),
             joined,
@@ -376,6 +376,7 @@ impl Blueprint {
             "its own view of users, processes, mounts, network, hostname and IPC",
             format!("unshare {}{map}{fork} --propagation slave bash", options.join(" ")),
         );
+        self.ids.explain_map(stem);
     }
 
     /// Everything that a person would type.

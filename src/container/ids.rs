@@ -1,9 +1,12 @@
 //! Which ids a container's user namespace has; see user_namespaces(7).
 
 use std::ffi::CString;
+use std::sync::Arc;
 
+use super::state::StateDir;
+use super::subids::SubIds;
 use crate::Namespace;
-use crate::init::wire::{DENY_SETGROUPS, ID_RANGE};
+use crate::init::wire::{DENY_SETGROUPS, ID_RANGE, MAP_BY_PROGRAM};
 use crate::plan::{Header, Plan};
 use crate::zygote::Zygote;
 
@@ -18,13 +21,16 @@ pub enum Ids {
     Range,
     /// The caller is root, but in a user namespace itself: the same ids as outside, 0 to this.
     Same(u64),
-    /// The caller is an ordinary user: root inside is the caller outside, and there is nobody else.
-    Single { uid: u32, gid: u32 },
+    /// The caller is an ordinary user with ranges of ids: root inside is the caller outside, the others are from the ranges.
+    Sub(Arc<SubIds>),
+    /// The caller is an ordinary user: root inside is the caller outside, and there is nobody else, for this reason.
+    Single { uid: u32, gid: u32, why: String },
 }
 
 impl Ids {
-    /// What this thread, whose zygote it is, may give a new user namespace.
-    pub fn of(zygote: &Zygote, namespace: &Namespace) -> Self {
+    /// What this thread, whose zygote it is, may give a new user namespace. What a container `keeps_files` with has to be
+    /// removable by this user afterwards, who has no rights over files of the ids in his ranges.
+    pub fn of(zygote: &Zygote, state: &StateDir, namespace: &Namespace, keeps_files: bool) -> Self {
         match namespace {
             Namespace::New => {}
             Namespace::Host => return Self::Host,
@@ -35,14 +41,21 @@ impl Ids {
                     path.strip_prefix("/proc").ok().and_then(|rest| rest.to_str()?.strip_suffix("/ns/user"));
                 return Self::Joined { many: of_process.is_none_or(has_many_ids) };
             }
-            // Containers are of the same user, who can give them all as many as he could give this one.
-            Namespace::Container(_) => return Self::Joined { many: zygote.mapped_ids().is_some() },
+            Namespace::Container(name) => {
+                let many = state.find(name).is_ok_and(|(record, _)| record.exec.many_ids);
+                return Self::Joined { many };
+            }
         }
         match zygote.mapped_ids() {
             Some(count) if count >= u64::from(u32::MAX) => Self::Range,
             Some(count) => Self::Same(count),
-            None => Self::Single { uid: nix::unistd::geteuid().as_raw(), gid: nix::unistd::getegid().as_raw() },
+            None if keeps_files => Self::single("files of other ids on disk could not be removed by this user".into()),
+            None => SubIds::of_this_user().map_or_else(|missing| Self::single(missing.0), Self::Sub),
         }
+    }
+
+    fn single(why: String) -> Self {
+        Self::Single { uid: nix::unistd::geteuid().as_raw(), gid: nix::unistd::getegid().as_raw(), why }
     }
 
     /// More ids than 0 exist inside.
@@ -73,7 +86,11 @@ impl Ids {
                 let text = (stem.bytes(&map), map.len());
                 header.maps = [Some(text); 2];
             }
-            Self::Single { uid, gid } => {
+            Self::Sub(ids) => {
+                header.flags |= MAP_BY_PROGRAM;
+                header.maps = ids.vectors().map(|words| Some((stem.strings(&words), words.len())));
+            }
+            Self::Single { uid, gid, .. } => {
                 header.flags |= DENY_SETGROUPS;
                 header.maps = [uid, gid].map(|id| {
                     let map = format!("0 {id} 1\n");
@@ -86,10 +103,30 @@ impl Ids {
     /// The options of unshare(1) that do the same.
     pub fn explain(&self) -> String {
         match self {
-            Self::Host | Self::Joined { .. } => String::new(),
+            Self::Host | Self::Joined { .. } | Self::Sub(_) => String::new(),
             Self::Range => " --map-users=0:$RANGE:65536 --map-groups=0:$RANGE:65536".into(),
             Self::Same(count) => format!(" --map-users=0:0:{count} --map-groups=0:0:{count}"),
             Self::Single { .. } => " --map-root-user".into(),
+        }
+    }
+
+    /// What is said about ids beside the command that makes the namespaces: what for, and what else to type.
+    pub fn explain_map(&self, stem: &mut Plan<'_>) {
+        match self {
+            Self::Sub(ids) => stem.step(
+                "map the ids of",
+                "the user namespace",
+                "from another shell, with $PID of the one inside: root inside is this user, 1 to 65535 are from his ranges \
+                 in /etc/subuid and /etc/subgid",
+                ids.commands(),
+            ),
+            Self::Single { why, .. } => stem.step(
+                "map the ids of",
+                "the user namespace",
+                format!("root inside is this user, and there is no other id: {why}"),
+                "cat /proc/self/uid_map /proc/self/gid_map",
+            ),
+            _ => {}
         }
     }
 }

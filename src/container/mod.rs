@@ -14,6 +14,7 @@ mod namespaces;
 mod process;
 mod shared;
 mod state;
+mod subids;
 mod user;
 
 pub use create::explain;

@@ -83,6 +83,12 @@ pub fn can_limit() -> bool {
     }
 }
 
+/// Whether the ids from 0 on, so many, exist in a container that has a shell.
+pub fn has_ids(container: &Container, count: u64) -> bool {
+    let map = sh(container, "cat /proc/self/uid_map");
+    map.split_whitespace().skip(2).step_by(3).map(|count| count.parse::<u64>().unwrap()).sum::<u64>() >= count
+}
+
 /// Whether the kernel is this old, or newer.
 pub fn kernel_is_at_least(major: u32, minor: u32) -> bool {
     let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").expect("/proc is mounted");

@@ -13,12 +13,14 @@ pub mod nr {
     pub const RT_SIGACTION: usize = 13;
     pub const RT_SIGPROCMASK: usize = 14;
     pub const MADVISE: usize = 28;
+    pub const DUP2: usize = 33;
     pub const GETPID: usize = 39;
     pub const SENDMSG: usize = 46;
     pub const RECVMSG: usize = 47;
     pub const SOCKETPAIR: usize = 53;
     pub const GETSOCKOPT: usize = 55;
     pub const CLONE: usize = 56;
+    pub const EXECVE: usize = 59;
     pub const WAIT4: usize = 61;
     pub const KILL: usize = 62;
     pub const FCNTL: usize = 72;
@@ -28,6 +30,7 @@ pub mod nr {
     pub const OPENAT: usize = 257;
     pub const PPOLL: usize = 271;
     pub const ACCEPT4: usize = 288;
+    pub const PIPE2: usize = 293;
     pub const SETNS: usize = 308;
     pub const CLONE3: usize = 435;
     pub const CLOSE_RANGE: usize = 436;

@@ -19,6 +19,7 @@ mod kernel;
 mod lifeline;
 mod memory;
 mod message;
+mod newuidmap;
 mod runtime;
 mod serve;
 mod walk;
