@@ -22,6 +22,7 @@ pub mod image;
 mod init;
 mod network;
 mod plan;
+mod probe;
 mod rootfs;
 mod security;
 mod sys;
@@ -32,4 +33,5 @@ pub use config::{
 };
 pub use container::{Container, ContainerInfo, Exit, ExitReason, NamespaceSet, Process, explain};
 pub use error::{Error, ErrorCode, Result};
+pub use probe::{Check, probe};
 pub use security::{Preset, Refusal, Rlimit, Seccomp};

@@ -141,31 +141,25 @@ const LONGEST_SAID: u64 = 500;
 
 /// What a user can do about the failures that machines are known for.
 fn mend(error: Error) -> Error {
+    if !error.advice().is_empty() {
+        let known = error.advice().to_string();
+        return match error.step() {
+            "make a proc for" | "make a sysfs for" => error.mend(format!("{known}; or {}", advice::MASKED)),
+            _ => error,
+        };
+    }
     let advice = match (error.step(), error.errno()) {
-        ("clone into", libc::EPERM | libc::EACCES) => {
-            "user namespaces are not allowed here: sysctl kernel.unprivileged_userns_clone=1, on Ubuntu \
-             kernel.apparmor_restrict_unprivileged_userns=0; in an outer container allow them there"
-        }
-        ("clone into", libc::ENOSPC | libc::EUSERS) => {
-            "too many namespaces, or none allowed: see the sysctls user.max_*_namespaces"
-        }
-        ("clone into", libc::EAGAIN) => "too many processes: ulimit -u, or the pids limit of the cgroup we are in",
-        ("make a proc for" | "make a sysfs for", libc::EPERM) => {
-            "parts of /proc or /sys are hidden here (an outer container masks them), and the kernel then refuses a new one; or \
-             a PID namespace was joined without the user namespace that owns it"
-        }
-        ("enter", libc::EPERM) => {
-            "it takes rights in the user namespace that owns it: join its user namespace too, or be root of the machine"
-        }
-        ("id-map", libc::EINVAL) => {
-            "the file system it lies on can't be id-mapped; put the image on ext4, xfs, btrfs or tmpfs"
-        }
+        ("clone into", libc::EPERM | libc::EACCES) => advice::user_namespaces(),
+        ("clone into", libc::ENOSPC | libc::EUSERS) => advice::namespace_limits(),
+        ("clone into", libc::EAGAIN) => advice::PROCESSES.into(),
+        ("make a proc for" | "make a sysfs for", libc::EPERM) => advice::MASKED.into(),
+        ("make a tmpfs for" | "make a cover", libc::EPERM | libc::EACCES) => advice::mounts(),
+        ("id-map", libc::EINVAL) => advice::IDMAP.into(),
         ("put into the root", libc::ENOTDIR | libc::EINVAL) => {
-            "the image has something else than a directory in its place"
+            "the image has something else than a directory in its place".into()
         }
-        ("mount the overlay of", libc::EINVAL) => {
-            "the kernel refuses an overlay there: is the image on an overlay itself? choose another store_dir"
-        }
+        ("mount the overlay of", libc::EINVAL) => advice::OVERLAY.into(),
+        ("mount the overlay of", libc::EPERM | libc::ENODEV) => advice::OVERLAY_MODULE.into(),
         _ => return error,
     };
     let code = match error.errno() {

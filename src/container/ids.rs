@@ -54,7 +54,8 @@ impl Ids {
         }
     }
 
-    fn single(why: String) -> Self {
+    /// A single id, for this reason.
+    pub fn single(why: String) -> Self {
         Self::Single { uid: nix::unistd::geteuid().as_raw(), gid: nix::unistd::getegid().as_raw(), why }
     }
 

@@ -5,12 +5,14 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
+use nix::fcntl::{OFlag, openat};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, getsockopt, socket, sockopt};
+use nix::sys::stat::Mode;
 
 use super::birth::give_birth;
 use super::blueprint::Plans;
 use super::ids::has_many_ids;
-use super::namespaces::KINDS;
+use super::namespaces::{KINDS, Kind};
 use super::shared::Shared;
 use super::state::{ExecDefaults, Record, StateDir};
 use crate::cgroup::Cgroup;
@@ -101,14 +103,27 @@ pub fn join_pid(pid: i32, set: NamespaceSet) -> Result<Shared> {
     if pid <= 0 {
         return Err(Error::invalid("join the namespaces of process", pid, "a pid is a positive number"));
     }
-    // The pidfd first: from here on it is this process, whoever gets its number.
-    let target = sys::pidfd_open(pid).map_err(fail)?;
+    // The descriptor first: from here on it is this process, whoever gets its number.
+    let target = sys::process_open(pid).map_err(fail)?;
     let flags = if set == NamespaceSet::ALL { differing(pid)? } else { set.0 };
     let mut stem = Plan::new();
     stem.reserve_sent(1);
-    let slot = stem.send(Fd::Borrowed(target.as_fd()));
+    // Where it is no pidfd but /proc/PID, which setns(2) doesn't take, the namespaces one by one.
+    let single = |kind: &Kind| {
+        let path = format!("ns/{}", kind.name);
+        let opened = openat(&target, path.as_str(), OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty());
+        opened.map_err(|errno| fail(errno.into()))
+    };
+    let mut entered = Vec::new();
+    if sys::pidfd_pid(target.as_fd()).is_some() {
+        entered.push((stem.send(Fd::Borrowed(target.as_fd())), flags));
+    } else {
+        for kind in KINDS.iter().filter(|kind| flags & kind.flag as u32 != 0) {
+            entered.push((stem.send(Fd::Owned(single(kind)?)), kind.flag as u32));
+        }
+    }
     stem.step("enter the namespaces of process", pid.to_string(), "", "nsenter --target {} --all");
-    if flags != 0 {
+    for (slot, flags) in entered.into_iter().filter(|&(_, flags)| flags != 0) {
         stem.call(libc::SYS_setns, [slot.into(), flags.into()]);
     }
     let has_root = flags & libc::CLONE_NEWUSER as u32 != 0;

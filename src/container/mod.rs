@@ -15,12 +15,16 @@ mod process;
 mod shared;
 mod state;
 mod subids;
+mod trial;
 mod user;
 
 pub use create::explain;
 pub use join::NamespaceSet;
 pub use process::{Exit, ExitReason, Process};
 pub use state::ContainerInfo;
+pub(crate) use state::StateDir;
+pub(crate) use subids::SubIds;
+pub(crate) use trial::Trial;
 
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -30,7 +34,6 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, UNIX_EPOCH};
 
 use shared::Shared;
-use state::StateDir;
 
 use crate::{Config, Error, ErrorCode, ExecConfig, Result};
 
@@ -125,6 +128,11 @@ impl Container {
     /// The most processes and threads; `None` where there is no limit.
     pub fn pids_limit(&self) -> Result<Option<u64>> {
         self.cgroup()?.pids()
+    }
+
+    /// The directories of its cgroups.
+    pub(crate) fn cgroup_paths(&self) -> &[std::path::PathBuf] {
+        &self.shared.record.cgroups
     }
 
     fn cgroup(&self) -> Result<&crate::cgroup::Cgroup> {

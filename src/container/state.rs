@@ -325,7 +325,11 @@ impl StateDir {
             let pid = getsockopt(&socket, PeerCredentials)?.pid();
             sys::pidfd_open(pid)
         });
-        listener.is_ok_and(|pidfd| !wait_readable(&[pidfd.as_fd()], Some(Duration::ZERO)).unwrap_or(true))
+        match listener {
+            Ok(pidfd) => !wait_readable(&[pidfd.as_fd()], Some(Duration::ZERO)).unwrap_or(true),
+            // A filter that refuses to say it is no proof of death.
+            Err(error) => matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM)),
+        }
     }
 
     /// A record that can't be read is kept for a person to look at, and is in nobody's way.

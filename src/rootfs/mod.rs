@@ -111,7 +111,7 @@ pub fn stem(plan: &mut Plan<'_>, shape: &Shape) -> Parts {
 }
 
 /// fsopen, fsconfig, fsmount: a new file system, attached nowhere yet, into `slot`.
-fn new_mount(
+pub(crate) fn new_mount(
     plan: &mut Plan<'_>,
     kind: &std::ffi::CStr,
     options: &[(&std::ffi::CStr, &std::ffi::CStr)],
@@ -131,7 +131,7 @@ fn new_mount(
 }
 
 /// open_tree: a copy of what is mounted at `path`, attached nowhere yet, into `slot`.
-fn clone_tree(plan: &mut Plan<'_>, path: &std::ffi::CStr, recursive: bool, slot: Slot) {
+pub(crate) fn clone_tree(plan: &mut Plan<'_>, path: &std::ffi::CStr, recursive: bool, slot: Slot) {
     let path = plan.string(path);
     let recursive = if recursive { crate::sys::mount::AT_RECURSIVE } else { 0 };
     let flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | recursive;
@@ -139,13 +139,13 @@ fn clone_tree(plan: &mut Plan<'_>, path: &std::ffi::CStr, recursive: bool, slot:
 }
 
 /// move_mount: attaches the mount in `slot` at `path` below `dir`. A symlink there is not followed.
-fn attach(plan: &mut Plan<'_>, slot: Slot, dir: Arg, path: Arg) {
+pub(crate) fn attach(plan: &mut Plan<'_>, slot: Slot, dir: Arg, path: Arg) {
     let empty = plan.string(c"");
     plan.call(libc::SYS_move_mount, [slot.into(), empty, dir, path, MOVE_MOUNT_F_EMPTY_PATH.into()]);
 }
 
 /// mount_setattr: sets attributes of the mount in `slot`, and of those below it.
-fn set_attributes(plan: &mut Plan<'_>, slot: Slot, attributes: u64, recursive: bool) {
+pub(crate) fn set_attributes(plan: &mut Plan<'_>, slot: Slot, attributes: u64, recursive: bool) {
     let attr = plan.data(&mount_attr(attributes), 8);
     let empty = plan.string(c"");
     let recursive = if recursive { crate::sys::mount::AT_RECURSIVE } else { 0 };

@@ -55,9 +55,7 @@ pub fn start(identity: Identity) -> Result<Zygote> {
     run(&mut launch).map_err(|e| {
         let error = failed("start a process", &e);
         match e.raw_os_error() {
-            Some(libc::EACCES | libc::EPERM) => error
-                .with_code(ErrorCode::Unsupported)
-                .mend("programs can't be run from memory here: is the sysctl vm.memfd_noexec set?"),
+            Some(libc::EACCES | libc::EPERM) => error.with_code(ErrorCode::Unsupported).mend(crate::advice::MEMFD),
             _ => error,
         }
     })?;

@@ -40,6 +40,7 @@ done
 shift $((OPTIND - 1))
 [ -s /mnt/etc/subgid ] || cp /mnt/etc/subuid /mnt/etc/subgid
 mount --bind /mnt/etc /etc
+mount -t tmpfs -o mode=1777 ctr-lane /dev/shm
 for place in home run tmp; do
 	mkdir -m 700 "/mnt/$place"
 	chown 4242:4242 "/mnt/$place"

@@ -4,8 +4,9 @@
 //! that the newborn has no more. The newborn waits for that, walks its calls, and waits to be handed its control socket: at
 //! once, or, where it is made ahead of time, when somebody asks for one of its shape.
 
+use super::cgroup::fork;
 use super::kernel::{
-    CLONE_FILES, CLONE_PARENT, CLONE_VFORK, Flock, SIGCHLD, SIGKILL, close, close_all_but, errno, exit, fork, now, nr, syscall, syscall3,
+    CLONE_FILES, CLONE_PARENT, CLONE_VFORK, Flock, SIGCHLD, SIGKILL, close, close_all_but, errno, exit, now, nr, syscall, syscall3,
 };
 use super::message::{MSG_DONTWAIT, pair, receive_into, send};
 use super::newuidmap;

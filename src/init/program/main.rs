@@ -14,6 +14,7 @@
 #![allow(missing_docs)]
 
 mod birth;
+mod cgroup;
 mod children;
 mod kernel;
 mod lifeline;

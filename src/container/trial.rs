@@ -1,0 +1,68 @@
+//! A trial: a newborn in namespaces of its own walks a few steps and ends. This is how `probe` finds out what a machine allows:
+//! by doing it, in a process that the host never sees and of which nothing is left. What fails is explained as it is when a
+//! container can't be made.
+
+use std::ffi::CString;
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use super::birth::give_birth;
+use super::blueprint::Plans;
+use super::ids::Ids;
+use crate::init::wire::{EXITED, RUN, SPAWN};
+use crate::plan::{Header, Plan};
+use crate::zygote::{self, Answer};
+use crate::{Result, sys};
+
+/// Steps to try.
+pub(crate) struct Trial<'a> {
+    /// CLONE_NEW* flags.
+    namespaces: i32,
+    ids: Ids,
+    /// What the newborn does.
+    pub(crate) stem: Plan<'a>,
+    /// What the zygote does for it, with as many results to hand over.
+    pub(crate) aside: (Plan<'a>, usize),
+}
+
+/// How long a dead newborn may take to be reaped.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+impl Trial<'_> {
+    /// In these namespaces. In a new user namespace the caller is root and there is nobody else.
+    pub(crate) fn new(namespaces: i32) -> Self {
+        let ids = if namespaces & libc::CLONE_NEWUSER == 0 { Ids::Host } else { Ids::single("not needed".into()) };
+        Self::with(namespaces, ids)
+    }
+
+    /// In new namespaces of users and mounts, with all the ids that an ordinary user has.
+    pub(crate) fn with_ranges(ids: std::sync::Arc<super::subids::SubIds>) -> Self {
+        Self::with(libc::CLONE_NEWUSER, Ids::Sub(ids))
+    }
+
+    fn with(namespaces: i32, ids: Ids) -> Self {
+        let mut stem = Plan::new();
+        stem.reserve_sent(1);
+        Self { namespaces, ids, stem, aside: (Plan::new(), 0) }
+    }
+
+    /// Does it, and waits until nothing of it is there any more.
+    pub(crate) fn go(mut self) -> Result<()> {
+        let mut zygote = zygote::current()?;
+        let mut spawn = Header::new(SPAWN);
+        spawn.namespaces = self.namespaces as u64;
+        self.ids.put(&mut spawn, &mut self.stem, CString::default());
+        let (aside, handed) = self.aside;
+        let plans =
+            Plans { stem: self.stem, aside, handed, rest: Plan::new(), spawn, run: Header::new(RUN), stockable: false };
+        let born = give_birth(&plans, "a process to try things", &mut zygote)?;
+        // It may have been killed already; what counts is that the zygote has reaped it.
+        _ = sys::pidfd_send_signal(born.pidfd.as_fd(), libc::SIGKILL, 0);
+        while let Ok(Answer::Reply(reply, _)) = born.channel.receive(Some(PATIENCE)) {
+            if reply.tag == EXITED {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
