@@ -40,11 +40,11 @@ pub fn checks() -> Vec<Check> {
     });
     let proc = trial(MOUNTING | libc::CLONE_NEWPID, |stem| {
         stem.step("make a proc for", "/proc", "", "");
-        kernel_file_system(stem, c"proc");
+        kernel_file_system(stem, c"proc", 0);
     });
     let sysfs = trial(MOUNTING | libc::CLONE_NEWNET, |stem| {
         stem.step("make a sysfs for", "/sys", "", "");
-        kernel_file_system(stem, c"sysfs");
+        kernel_file_system(stem, c"sysfs", MOUNT_ATTR_RDONLY);
     });
     let overlay = trial(MOUNTING, |stem| {
         let scratch = scratch(stem);
@@ -83,9 +83,9 @@ fn scratch(stem: &mut Plan<'_>) -> Slot {
     slot
 }
 
-fn kernel_file_system(stem: &mut Plan<'_>, kind: &std::ffi::CStr) {
+fn kernel_file_system(stem: &mut Plan<'_>, kind: &std::ffi::CStr, attributes: u64) {
     let slot = stem.slot();
-    new_mount(stem, kind, &[], MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, slot);
+    new_mount(stem, kind, &[], attributes | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, slot);
 }
 
 /// Whether the store can be mounted with its ids mapped, which only root needs and can.
