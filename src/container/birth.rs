@@ -66,7 +66,11 @@ fn try_birth(plans: &Plans<'_>, name: &str, zygote: &Zygote) -> std::result::Res
     if zygote.send(&spawn, &fds).is_err() {
         return Err(Failure::Zygote);
     }
-    let rest = encode(&plans.run, &plans.rest);
+    let mut run = plans.run;
+    if !zygote.has_stood(run.walls) {
+        run.before = 0;
+    }
+    let rest = encode(&run, &plans.rest);
     let mut fds = vec![channel_theirs.as_fd()];
     fds.extend(plans.rest.fds());
     send(control.as_fd(), &rest, &fds).map_err(|e| Error::io("send a request to PID 1 of", name, &e))?;
@@ -76,6 +80,7 @@ fn try_birth(plans: &Plans<'_>, name: &str, zygote: &Zygote) -> std::result::Res
     let hear = || channel.receive(Some(PATIENCE)).map_err(|e| Error::io("hear from PID 1 of", name, &e));
     match hear()? {
         Answer::Reply(reply, mut fds) if reply.tag == DONE && !fds.is_empty() => {
+            zygote.stands(run.walls);
             if plans.stockable {
                 // Not before: a clone with namespaces and a newborn's mounting wait for each other in the kernel.
                 zygote.stock(&spawn);
@@ -154,6 +159,10 @@ fn mend(error: Error) -> Error {
         ("clone into", libc::EAGAIN) => advice::PROCESSES.into(),
         ("make a proc for" | "make a sysfs for", libc::EPERM) => advice::MASKED.into(),
         ("make a tmpfs for" | "make a cover", libc::EPERM | libc::EACCES) => advice::mounts(),
+        ("enter", libc::EPERM) => {
+            "it takes rights in the user namespace that owns it: join its user namespace too, or be root of the machine"
+                .into()
+        }
         ("id-map", libc::EINVAL) => advice::IDMAP.into(),
         ("put into the root", libc::ENOTDIR | libc::EINVAL) => {
             "the image has something else than a directory in its place".into()

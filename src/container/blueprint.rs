@@ -13,7 +13,7 @@ use crate::cgroup::{Cgroup, Layout};
 use crate::image::{ImageConfig, Source, Store};
 use crate::init::wire::{self, RESULTS};
 use crate::plan::{Fd, Header, Plan, Slot, c_string, quote};
-use crate::rootfs::{self, Layers, Parts, Root};
+use crate::rootfs::{self, Layers, Root};
 use crate::security::{Walls, capabilities, landlock, masks, rlimits, steps, sysctl};
 use crate::zygote::Zygote;
 use crate::{Config, DirectoryUse, Error, ErrorCode, Mount, Namespace, Result, Upper};
@@ -205,11 +205,11 @@ impl Blueprint {
         if self.config.namespaces.net == Namespace::New {
             crate::network::loopback(&mut stem);
         }
-        let parts = self.own_root().then(|| rootfs::stem(&mut stem, &self.shape()));
-        if let Some(parts) = &parts {
-            sysctl::set(&mut stem, parts.proc, &self.walls.sysctls);
+        if self.own_root() {
+            rootfs::stem(&mut stem, &self.shape());
+            sysctl::set(&mut stem, &self.walls.sysctls);
             if self.walls.masks {
-                masks::cover(&mut stem, parts.proc, parts.sys, masks::places());
+                masks::cover(&mut stem, masks::places());
             }
         }
         if self.walls.own_keyring {
@@ -221,7 +221,7 @@ impl Blueprint {
         let (aside, handed, root, sources) = self.hand_over(&mut stem)?;
         let mut rest = Plan::new();
         rest.continue_from(&stem);
-        let run = self.rest(&mut rest, acquired, parts.as_ref(), &root, sources)?;
+        let run = self.rest(&mut rest, acquired, &root, sources)?;
         Ok(Plans { stem, aside, handed, rest, spawn, run, stockable })
     }
 
@@ -298,7 +298,6 @@ impl Blueprint {
         &'a self,
         rest: &mut Plan<'a>,
         acquired: &'a Acquired,
-        parts: Option<&Parts>,
         root: &Root,
         sources: Vec<(rootfs::Source, bool)>,
     ) -> Result<Header> {
@@ -324,11 +323,11 @@ impl Blueprint {
             rest.step("unshare", "cgroup", "its own cgroup is the root of the tree it sees", "unshare --cgroup");
             rest.call(libc::SYS_unshare, [libc::CLONE_NEWCGROUP.into()]);
         }
-        if let Some(parts) = parts {
-            let slot = rootfs::make(rest, root, parts)?;
-            rootfs::furnish(rest, slot, parts, self.config.read_only);
+        if self.own_root() {
+            let slot = rootfs::make(rest, root)?;
+            rootfs::furnish(rest, slot, self.config.read_only);
             rootfs::user_mounts(rest, slot, &self.config.mounts, sources)?;
-            rootfs::pivot(rest, slot, parts, self.config.read_only);
+            rootfs::pivot(rest, slot, self.config.read_only);
         }
         if self.config.namespaces.uts == Namespace::New {
             let hostname = self.config.hostname.as_deref().unwrap_or(&self.name);
@@ -352,16 +351,21 @@ impl Blueprint {
             rest.call(libc::SYS_listen, [listener.into(), 64.into()]);
             run.listener = listener.0;
         }
+        let title = format!("ctr-init: {}", self.name);
+        let mut padded = title.into_bytes();
+        padded.resize(crate::zygote::TITLE, 0);
+        run.title = Some((rest.data(&padded, 1), padded.len()));
+        // The last walls stand behind all that can go wrong. Once they have stood in this process, the caller goes on while PID 1
+        // puts them up: it hears nobody before.
+        let walls = rest.mark();
         if let Some(ruleset) = self.walls.landlock() {
             landlock::restrict(rest, &ruleset);
         }
         if let Some(profile) = &self.walls.seccomp {
             steps::seccomp(rest, profile, self.capabilities())?;
         }
-        let title = format!("ctr-init: {}", self.name);
-        let mut padded = title.into_bytes();
-        padded.resize(crate::zygote::TITLE, 0);
-        run.title = Some((rest.data(&padded, 1), padded.len()));
+        run.before = walls.calls;
+        run.walls = rest.fingerprint(&walls);
         Ok(run)
     }
 

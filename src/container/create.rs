@@ -113,7 +113,7 @@ fn this_process() -> (u32, u64) {
 }
 
 fn make_upper(upper: &std::path::Path) -> Result<()> {
-    for directory in [upper.to_path_buf(), upper.join("u"), upper.join("w")] {
+    for directory in [upper.to_path_buf(), upper.join("upper"), upper.join("work")] {
         std::fs::create_dir_all(&directory).map_err(|e| Error::io("make", directory.display(), &e))?;
     }
     Ok(())

@@ -91,7 +91,8 @@ pub struct Request {
     pub shape: u32,
     /// How many calls follow this record.
     pub calls: u32,
-    /// EXEC: how many of them the server walks itself, before the clone.
+    /// EXEC: how many of them the server walks itself, before the clone. RUN: how many it walks before it answers; where one
+    /// of those that follow fails, the server ends. 0 is all.
     pub before: u32,
     /// SPAWN: the namespaces, as CLONE_NEW* flags of clone(2).
     pub namespaces: u64,
@@ -152,8 +153,8 @@ pub struct Call {
     pub out: u8,
     /// [`TRY`] or 0.
     pub flags: u8,
-    /// Room.
-    pub _room: u8,
+    /// How many of the next calls are passed over where this one succeeds.
+    pub skip: u8,
     /// The arguments: numbers, addresses inside the message, slots.
     pub args: [u64; 6],
 }

@@ -11,8 +11,10 @@ pub struct Header {
     pub kind: u32,
     /// Flags of `wire`.
     pub flags: u32,
-    /// EXEC: calls that the server walks itself before it clones.
+    /// EXEC: calls that the server walks itself before it clones. RUN: calls before the answer, all of them where it is 0.
     pub before: usize,
+    /// RUN: what tells the calls behind `before` from others. For our own use, it isn't sent.
+    pub walls: u64,
     /// SPAWN: CLONE_NEW* flags.
     pub namespaces: u64,
     /// EXEC: kill after so many milliseconds; 0 is never.
@@ -38,6 +40,7 @@ impl Header {
             kind,
             flags: 0,
             before: 0,
+            walls: 0,
             namespaces: 0,
             time_limit: 0,
             maps: [None; 2],
@@ -113,7 +116,7 @@ fn put_plan(message: &mut Vec<u8>, plan: &Plan<'_>) {
             }
         });
         let [ok, ok2] = call.ok;
-        let call = wire::Call { nr: call.nr, ok, ok2, fds, out: call.out, flags: call.flags, _room: 0, args };
+        let call = wire::Call { nr: call.nr, ok, ok2, fds, out: call.out, flags: call.flags, skip: call.skip, args };
         message.extend_from_slice(call.as_bytes());
     }
     let start = message.len();

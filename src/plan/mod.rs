@@ -8,12 +8,15 @@
 
 mod encode;
 mod explain;
+mod mount;
 
 pub use encode::{Header, encode, encode_spawn};
 pub use explain::{Shell, quote};
+pub use mount::mount_attr;
 
 use std::borrow::Cow;
 use std::ffi::{CStr, CString};
+use std::hash::{Hash, Hasher};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use crate::init::wire;
@@ -31,6 +34,13 @@ pub struct Plan<'a> {
     /// Descriptors that go with the message, in the order of their slots.
     fds: Vec<Fd<'a>>,
     slots: Slots,
+}
+
+/// A place in a plan.
+pub struct Mark {
+    /// How many calls there are before it.
+    pub calls: usize,
+    data: usize,
 }
 
 /// One step, as a person sees it.
@@ -71,6 +81,7 @@ pub struct Call {
     out: u8,
     ok: [u8; 2],
     flags: u8,
+    skip: u8,
 }
 
 /// One argument of a call.
@@ -151,7 +162,7 @@ impl<'a> Plan<'a> {
         let mut all = [Arg::Number(0); 6];
         all[..N].copy_from_slice(&args);
         let index = self.calls.len();
-        self.calls.push(Call { nr: nr as u16, args: all, out: wire::NONE, ok: [0; 2], flags: 0 });
+        self.calls.push(Call { nr: nr as u16, args: all, out: wire::NONE, ok: [0; 2], flags: 0, skip: 0 });
         &mut self.calls[index]
     }
 
@@ -263,6 +274,19 @@ impl<'a> Plan<'a> {
         self.fds.iter().map(AsFd::as_fd).collect()
     }
 
+    /// Here, to be compared with the end later.
+    pub fn mark(&self) -> Mark {
+        Mark { calls: self.calls.len(), data: self.data.len() }
+    }
+
+    /// A number that tells what was added since `mark` from anything else: equal plans, equal numbers.
+    pub fn fingerprint(&self, mark: &Mark) -> u64 {
+        let mut hasher = std::hash::DefaultHasher::new();
+        self.data[mark.data..].hash(&mut hasher);
+        self.calls[mark.calls..].iter().for_each(|call| (call.nr, call.ok, call.flags).hash(&mut hasher));
+        hasher.finish()
+    }
+
     /// How many calls there are so far.
     pub fn len(&self) -> usize {
         self.calls.len()
@@ -306,6 +330,12 @@ impl Call {
         let free = usize::from(self.ok[0] != 0);
         self.ok[free] = errno as u8;
         self
+    }
+
+    /// Where it succeeds, the next `calls` are passed over: they make what it lacks on this errno.
+    pub fn unless(&mut self, errno: i32, calls: u8) -> &mut Self {
+        self.skip = calls;
+        self.ok(errno)
     }
 
     /// Goes on with the next call where this one finds nothing to run; see `wire::TRY`.

@@ -11,8 +11,8 @@ use crate::container::Trial;
 use crate::image::Store;
 use crate::init::wire::RESULTS;
 use crate::plan::{Fd, Plan, Slot};
-use crate::rootfs::{attach, clone_tree, idmap, new_mount, set_attributes};
-use crate::sys::mount::{MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY};
+use crate::rootfs::idmap;
+use crate::sys::mount::{MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY};
 use crate::{Error, Result, zygote};
 
 const MOUNTING: i32 = libc::CLONE_NEWUSER | libc::CLONE_NEWNS;
@@ -31,35 +31,33 @@ pub fn namespaces() -> Result<()> {
 
 /// Each file system, and id-mapped mounts.
 pub fn checks() -> Vec<Check> {
+    const CLOSED: libc::c_ulong = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
     let mounts = trial(MOUNTING, |stem| {
-        scratch(stem);
-        stem.step("clone and change", "a mount", "", "");
-        let tree = stem.slot();
-        clone_tree(stem, c"/proc", true, tree);
-        set_attributes(stem, tree, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID, true);
+        workshop(stem);
+        stem.step("bind, change and move", "a mount", "", "");
+        stem.bind(c"/proc", c"a", true);
+        stem.set_attributes_below(c"a", MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID);
+        let [from, to] = [c"a", c"b"].map(|name| stem.string(name));
+        stem.call(libc::SYS_move_mount, [libc::AT_FDCWD.into(), from, libc::AT_FDCWD.into(), to, 0.into()]);
     });
     let proc = trial(MOUNTING | libc::CLONE_NEWPID, |stem| {
+        workshop(stem);
         stem.step("make a proc for", "/proc", "", "");
-        kernel_file_system(stem, c"proc", 0);
+        stem.mount(c"proc", c"a", CLOSED, c"");
     });
     let sysfs = trial(MOUNTING | libc::CLONE_NEWNET, |stem| {
+        workshop(stem);
         stem.step("make a sysfs for", "/sys", "", "");
-        kernel_file_system(stem, c"sysfs", MOUNT_ATTR_RDONLY);
+        stem.mount(c"sysfs", c"a", CLOSED | libc::MS_RDONLY, c"");
     });
     let overlay = trial(MOUNTING, |stem| {
-        let scratch = scratch(stem);
+        workshop(stem);
         stem.step("mount the overlay of", "a tmpfs", "", "");
-        for name in [c"l", c"u", c"w", c"m"] {
-            let name = stem.string(name);
-            stem.call(libc::SYS_mkdirat, [scratch.into(), name, 0o755.into()]);
-        }
-        stem.call(libc::SYS_fchdir, [scratch.into()]);
-        let (kind, at) = (stem.string(c"overlay"), stem.string(c"m"));
-        let options = stem.string(c"lowerdir=l,upperdir=u,workdir=w,userxattr");
-        stem.call(libc::SYS_mount, [kind, at, kind, 0.into(), options]);
+        stem.mkdir(c"work", 0o755);
+        stem.mount(c"overlay", c"a", 0, c"lowerdir=a,upperdir=b,workdir=work,userxattr");
     });
     vec![
-        Check::of("mounts", mounts, "file systems can be mounted in user namespaces, by descriptor"),
+        Check::of("mounts", mounts, "file systems can be mounted in user namespaces"),
         Check::of("/proc", proc, "a container can have its own"),
         Check::of("/sys", sysfs, "a container can have its own"),
         Check::of("overlay", overlay, "an image is shared, changes go to a layer above"),
@@ -73,19 +71,16 @@ fn trial(namespaces: i32, steps: impl FnOnce(&mut Plan<'_>)) -> Result<()> {
     trial.go()
 }
 
-/// A tmpfs on a directory that surely exists, in this mount namespace only.
-fn scratch(stem: &mut Plan<'_>) -> Slot {
+/// A tmpfs on a directory that surely exists, in this mount namespace only: the working directory, with directories a and b.
+fn workshop(stem: &mut Plan<'_>) {
+    const PLACE: &std::ffi::CStr = c"/sys/kernel";
     stem.step("make a tmpfs for", "changes", "", "");
-    let slot = stem.slot();
-    new_mount(stem, c"tmpfs", &[(c"mode", c"755")], 0, slot);
-    let place = stem.string(c"/sys");
-    attach(stem, slot, libc::AT_FDCWD.into(), place);
-    slot
-}
-
-fn kernel_file_system(stem: &mut Plan<'_>, kind: &std::ffi::CStr, attributes: u64) {
-    let slot = stem.slot();
-    new_mount(stem, kind, &[], attributes | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, slot);
+    stem.mount(c"tmpfs", PLACE, 0, c"mode=755");
+    let place = stem.string(PLACE);
+    stem.call(libc::SYS_chdir, [place]);
+    for name in [c"a", c"b"] {
+        stem.mkdir(name, 0o755);
+    }
 }
 
 /// Whether the store can be mounted with its ids mapped, which only root needs and can.

@@ -4,13 +4,13 @@ use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
+use super::new_mount;
 use super::root::Source;
-use super::{new_mount, set_attributes};
 use crate::plan::{Plan, Slot, c_string, quote};
 use crate::sys::has_openat2;
 use crate::sys::mount::{
-    MOUNT_ATTR_NODEV, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, MOVE_MOUNT_F_EMPTY_PATH, MOVE_MOUNT_T_EMPTY_PATH,
-    RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS,
+    AT_EMPTY_PATH, AT_RECURSIVE, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, MOVE_MOUNT_F_EMPTY_PATH,
+    MOVE_MOUNT_T_EMPTY_PATH, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS,
 };
 use crate::{Error, Mount, Result};
 
@@ -33,7 +33,8 @@ pub fn user_mounts(plan: &mut Plan<'_>, root: Slot, mounts: &[Mount], sources: V
                     ),
                 );
                 let slot = source.mount(plan)?;
-                set_attributes(plan, slot, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | extra, true);
+                let attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | extra;
+                plan.set_attributes(slot, c"", attributes, AT_EMPTY_PATH | AT_RECURSIVE);
                 mount_at(plan, root, target, slot, directory)?;
             }
             Mount::Tmpfs { target, size, mode } => {

@@ -1,13 +1,13 @@
 //! The root itself: an overlay over an image's layers, a directory as it is, or the host's own programs; then the pivot.
 
-use std::ffi::{CString, OsStr};
+use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use super::{Parts, attach, clone_tree, mount_attr, new_mount, set_attributes};
+use super::{DEV, LOWER, PROC, ROOT, SYS, UPPER, WORK, attach, new_mount};
 use crate::Result;
 use crate::init::wire::PATCH;
-use crate::plan::{Arg, Plan, Slot, c_string, quote};
+use crate::plan::{Arg, Plan, Slot, c_string, mount_attr, quote};
 use crate::sys::mount::{
     AT_EMPTY_PATH, AT_RECURSIVE, MOUNT_ATTR_IDMAP, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY,
     OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE, RESOLVE_NO_SYMLINKS,
@@ -114,26 +114,28 @@ pub fn idmap(aside: &mut Plan<'_>, path: &Path, sent: Slot, handed: Slot, recurs
 }
 
 /// Makes the root; the slot of its directory.
-pub fn make(plan: &mut Plan<'_>, root: &Root, parts: &Parts) -> Result<Slot> {
+pub fn make(plan: &mut Plan<'_>, root: &Root) -> Result<Slot> {
     match root {
-        Root::Overlay(layers) => overlay(plan, layers, parts),
+        Root::Overlay(layers) => overlay(plan, layers)?,
         Root::Direct(source) => {
             let path = source.path().to_string_lossy().into_owned();
             plan.step("use as root", path, "the directory itself is the root", "mount --rbind {} $ROOT");
             let slot = source.mount(plan)?;
-            let at = plan.string(c"m");
-            plan.call(libc::SYS_mkdirat, [parts.scratch.into(), at, 0o755.into()]);
-            attach(plan, slot, parts.scratch.into(), at);
-            Ok(slot)
+            let at = plan.string(ROOT);
+            attach(plan, slot, libc::AT_FDCWD.into(), at);
+            return Ok(slot);
         }
-        Root::Host => host(plan, parts),
+        Root::Host => host(plan)?,
     }
+    let (root, at) = (plan.slot(), plan.string(ROOT));
+    let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC;
+    plan.call(libc::SYS_openat, [libc::AT_FDCWD.into(), at, flags.into()]).out(root);
+    Ok(root)
 }
 
-fn overlay(plan: &mut Plan<'_>, layers: &Layers, parts: &Parts) -> Result<Slot> {
-    let scratch = parts.scratch;
+fn overlay(plan: &mut Plan<'_>, layers: &Layers) -> Result<()> {
     let base = layers.base.path();
-    let options = overlay_options(layers);
+    let options = overlay_options(layers)?;
     let full = |name: &Path| base.join(name).to_string_lossy().into_owned();
     let lower = if layers.names.is_empty() {
         base.to_string_lossy().into_owned()
@@ -145,48 +147,39 @@ fn overlay(plan: &mut Plan<'_>, layers: &Layers, parts: &Parts) -> Result<Slot> 
         base.to_string_lossy().into_owned(),
         "the image below, read-only and shared; the container's changes above",
         format!(
-            "mkdir $SCRATCH/u $SCRATCH/w && mount -t overlay -o \
-             lowerdir={},upperdir=$SCRATCH/u,workdir=$SCRATCH/w,userxattr overlay $ROOT",
+            "mkdir $SCRATCH/upper $SCRATCH/work && mount -t overlay -o \
+             lowerdir={},upperdir=$SCRATCH/upper,workdir=$SCRATCH/work,userxattr overlay $ROOT",
             quote(&lower)
         ),
     );
-    for name in [c"u", c"w", c"m", c"l"] {
-        let name = plan.string(name);
-        plan.call(libc::SYS_mkdirat, [scratch.into(), name, 0o755.into()]);
-    }
     let slot = layers.base.mount(plan)?;
-    let at = plan.string(c"l");
-    attach(plan, slot, scratch.into(), at);
+    let at = plan.string(LOWER);
+    attach(plan, slot, libc::AT_FDCWD.into(), at);
     plan.close(slot);
     if let Some(upper) = &layers.upper {
         let slot = upper.mount(plan)?;
-        let name = plan.string(c"d");
-        plan.call(libc::SYS_mkdirat, [scratch.into(), name, 0o755.into()]);
-        attach(plan, slot, scratch.into(), name);
+        let at = plan.string(UPPER);
+        attach(plan, slot, libc::AT_FDCWD.into(), at);
         plan.close(slot);
     }
-    plan.call(libc::SYS_fchdir, [scratch.into()]);
-    let (kind, at) = (plan.string(c"overlay"), plan.string(c"m"));
-    let options = plan.bytes(options.as_bytes());
-    plan.call(libc::SYS_mount, [kind, at, kind, 0.into(), options]);
-    let root = plan.slot();
-    let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC;
-    plan.call(libc::SYS_openat, [scratch.into(), at, flags.into()]).out(root);
-    Ok(root)
+    plan.mount(c"overlay", ROOT, 0, &options);
+    Ok(())
 }
 
 /// The options of mount(2), which takes a page of them at most; paths are relative to the scratch. Colons and backslashes in
 /// a name are escaped as overlayfs wants it.
-fn overlay_options(layers: &Layers) -> std::ffi::OsString {
+fn overlay_options(layers: &Layers) -> Result<CString> {
     let mut options = b"lowerdir=".to_vec();
+    let lower = LOWER.to_bytes();
     if layers.names.is_empty() {
-        options.push(b'l');
+        options.extend_from_slice(lower);
     }
     for (i, name) in layers.names.iter().enumerate() {
         if i > 0 {
             options.push(b':');
         }
-        options.extend_from_slice(b"l/");
+        options.extend_from_slice(lower);
+        options.push(b'/');
         for &byte in name.as_os_str().as_bytes() {
             if matches!(byte, b':' | b'\\' | b',') {
                 options.push(b'\\');
@@ -194,23 +187,31 @@ fn overlay_options(layers: &Layers) -> std::ffi::OsString {
             options.push(byte);
         }
     }
-    let upper: &[u8] = if layers.upper.is_some() { b",upperdir=d/u,workdir=d/w" } else { b",upperdir=u,workdir=w" };
-    options.extend_from_slice(upper);
+    for (option, name) in [(&b",upperdir="[..], UPPER), (b",workdir=", WORK)] {
+        options.extend_from_slice(option);
+        if layers.upper.is_some() {
+            // On disk both lie in one directory, which is mounted where the upper directory would be.
+            options.extend_from_slice(UPPER.to_bytes());
+            options.push(b'/');
+        }
+        options.extend_from_slice(name.to_bytes());
+    }
     options.extend_from_slice(b",userxattr");
-    OsStr::from_bytes(&options).to_os_string()
+    c_string("mount the overlay of", options)
 }
 
 /// The host's programs in a root of our own. What they are on this machine (a directory, a link) is looked up here, on the host.
-fn host(plan: &mut Plan<'_>, parts: &Parts) -> Result<Slot> {
-    let root = parts.scratch;
+fn host(plan: &mut Plan<'_>) -> Result<()> {
+    plan.step("bind", "the root", "an empty directory that becomes the root", "mount --bind $SCRATCH/root $ROOT");
+    plan.bind(ROOT, ROOT, false);
     let attributes = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
     for path in ["/usr", "/etc", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"] {
-        let name = plan.bytes(&path[1..]);
+        let name = c_string("bind", [ROOT.to_bytes(), path.as_bytes()].concat())?;
         if let Ok(target) = std::fs::read_link(path) {
             let command = format!("ln -s {} $ROOT{path}", quote(&target.to_string_lossy()));
             plan.step("link", path, "as on the host", command);
-            let target = plan.bytes(target.as_os_str().as_bytes());
-            plan.call(libc::SYS_symlinkat, [target, root.into(), name]);
+            let (target, name) = (plan.bytes(target.as_os_str().as_bytes()), plan.string(name));
+            plan.call(libc::SYS_symlinkat, [target, libc::AT_FDCWD.into(), name]);
         } else if Path::new(path).is_dir() {
             plan.step(
                 "bind",
@@ -218,12 +219,9 @@ fn host(plan: &mut Plan<'_>, parts: &Parts) -> Result<Slot> {
                 "the host's own programs, read-only",
                 "mkdir $ROOT{} && mount --rbind -o ro,nosuid,nodev {} $ROOT{}",
             );
-            let slot = plan.slot();
-            clone_tree(plan, &c_path("bind", Path::new(path))?, true, slot);
-            set_attributes(plan, slot, attributes, true);
-            plan.call(libc::SYS_mkdirat, [root.into(), name, 0o755.into()]);
-            attach(plan, slot, root.into(), name);
-            plan.close(slot);
+            plan.mkdir(&name, 0o755);
+            plan.bind(c_path("bind", Path::new(path))?, &name, true);
+            plan.set_attributes_below(&name, attributes);
         }
     }
     plan.step(
@@ -233,42 +231,39 @@ fn host(plan: &mut Plan<'_>, parts: &Parts) -> Result<Slot> {
         "mkdir -p $ROOT/root $ROOT/home $ROOT/var/tmp $ROOT/run $ROOT/opt $ROOT/mnt $ROOT/srv",
     );
     for (name, mode) in [
-        (c"root", 0o700),
-        (c"home", 0o755),
-        (c"var", 0o755),
-        (c"var/tmp", 0o1777),
-        (c"run", 0o755),
-        (c"opt", 0o755),
-        (c"mnt", 0o755),
-        (c"srv", 0o755),
+        (c"root/root", 0o700),
+        (c"root/home", 0o755),
+        (c"root/var", 0o755),
+        (c"root/var/tmp", 0o1777),
+        (c"root/run", 0o755),
+        (c"root/opt", 0o755),
+        (c"root/mnt", 0o755),
+        (c"root/srv", 0o755),
     ] {
-        let name = plan.string(name);
-        plan.call(libc::SYS_mkdirat, [root.into(), name, mode.into()]);
+        plan.mkdir(name, mode);
     }
-    Ok(root)
+    Ok(())
 }
 
 /// What the first command of [`furnish`] has in it.
 pub const FIRST_FURNITURE: &str = "mkdir -p -m 1777 $ROOT/tmp";
 
 /// Puts /proc, /dev, /sys and /tmp into the root.
-pub fn furnish(plan: &mut Plan<'_>, root: Slot, parts: &Parts, read_only: bool) {
-    for (name, path, slot) in [(c"proc", "/proc", parts.proc), (c"sys", "/sys", parts.sys), (c"dev", "/dev", parts.dev)]
-    {
-        if slot == parts.dev && root == parts.scratch {
-            plan.close(slot); // It was put together in its place.
-            continue;
-        }
+pub fn furnish(plan: &mut Plan<'_>, root: Slot, read_only: bool) {
+    for (part, path) in [(PROC, "/proc"), (SYS, "/sys"), (DEV, "/dev")] {
         plan.step("put into the root", path, "it was made ready before", "");
-        let name = plan.string(name);
-        plan.call(libc::SYS_mkdirat, [root.into(), name, 0o755.into()]).ok(libc::EEXIST);
+        let name = plan.string(part);
         // A symlink of the image's in its place is not followed: ENOTDIR, and the container is not made.
-        attach(plan, slot, root.into(), name);
-        plan.close(slot);
+        let put = [libc::AT_FDCWD.into(), name, root.into(), name, 0.into()];
+        plan.call(libc::SYS_move_mount, put).unless(libc::ENOENT, 2);
+        plan.call(libc::SYS_mkdirat, [root.into(), name, 0o755.into()]);
+        plan.call(libc::SYS_move_mount, put);
     }
     plan.step("make", "/tmp", "a place for everyone to write", "mkdir -p -m 1777 $ROOT{}");
     let name = plan.string(c"tmp");
-    plan.call(libc::SYS_mkdirat, [root.into(), name, 0o1777.into()]).ok(libc::EEXIST);
+    let look = [root.into(), name, libc::F_OK.into(), libc::AT_SYMLINK_NOFOLLOW.into()];
+    plan.call(libc::SYS_faccessat2, look).unless(libc::ENOENT, 1);
+    plan.call(libc::SYS_mkdirat, [root.into(), name, 0o1777.into()]);
     if read_only {
         plan.step(
             "make a tmpfs for",
@@ -284,10 +279,10 @@ pub fn furnish(plan: &mut Plan<'_>, root: Slot, parts: &Parts, read_only: bool) 
 }
 
 /// The root becomes `/`, and the old one is gone: no descriptor of it is left open.
-pub fn pivot(plan: &mut Plan<'_>, root: Slot, parts: &Parts, read_only: bool) {
+pub fn pivot(plan: &mut Plan<'_>, root: Slot, read_only: bool) {
     if read_only {
         plan.step("make read-only", "/", "nothing of the image can be changed", "mount -o remount,bind,ro $ROOT");
-        set_attributes(plan, root, MOUNT_ATTR_RDONLY, false);
+        plan.set_attributes(root, c"", MOUNT_ATTR_RDONLY, AT_EMPTY_PATH);
     }
     plan.step(
         "pivot_root to",
@@ -301,9 +296,6 @@ pub fn pivot(plan: &mut Plan<'_>, root: Slot, parts: &Parts, read_only: bool) {
     plan.call(libc::SYS_pivot_root, [dot, dot]);
     plan.call(libc::SYS_umount2, [dot, libc::MNT_DETACH.into()]);
     plan.call(libc::SYS_chdir, [slash]);
-    if root != parts.scratch {
-        plan.close(parts.scratch);
-    }
     plan.close(root);
 }
 

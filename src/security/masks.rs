@@ -4,20 +4,22 @@
 //! Where the container has a user namespace of its own the kernel refuses most of this already, for the files belong to the
 //! host's root: here the masks are a second wall. Without one they are the only wall.
 //!
-//! Covers are cloned from a tmpfs that is made here, by descriptor, and put on a procfs and a sysfs that we made: nothing
-//! of the image takes part (CVE-2019-16884, CVE-2025-31133).
+//! Covers are an empty file and an empty directory that are made here, and they are put on a procfs and a sysfs that we
+//! made, in the workshop where they stand ready: nothing of the image takes part (CVE-2019-16884, CVE-2025-31133).
 
 use std::borrow::Cow;
+use std::ffi::{CStr, CString};
 use std::fs;
 use std::path::Path;
 use std::sync::OnceLock;
 
-use crate::plan::{Arg, Call, Plan, Slot};
-use crate::sys::mount::{
-    AT_EMPTY_PATH, AT_RECURSIVE, FSCONFIG_CMD_CREATE, FSCONFIG_SET_STRING, FSMOUNT_CLOEXEC, FSOPEN_CLOEXEC,
-    MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, MOVE_MOUNT_F_EMPTY_PATH,
-    OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE,
-};
+use crate::plan::Plan;
+use crate::sys::mount::{MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY};
+
+/// In the workshop of `rootfs`.
+const COVER: &CStr = c"cover";
+const COVER_FILE: &CStr = c"cover/file";
+const COVER_DIRECTORY: &CStr = c"cover/directory";
 
 /// What tells a container about the machine or other containers; nothing is to be seen there.
 const MASKED: [&str; 13] = [
@@ -62,24 +64,18 @@ fn look() -> (Vec<Place>, Vec<Place>) {
     (masked.collect(), READ_ONLY.map(Cow::Borrowed).into_iter().filter_map(Place::at).collect())
 }
 
-/// Attaches `proc` and `sys` (Linux before 6.15 lets nothing be mounted on, or cloned from, a mount that is attached
-/// nowhere) on top of the host's in the container's mount namespace, and covers the places on them. They are moved into the
-/// root later with what is on them; the covers' own file system stays behind and is gone with the old root.
-pub(crate) fn cover(plan: &mut Plan<'_>, proc: Slot, sys: Slot, places: &(Vec<Place>, Vec<Place>)) {
+/// Covers the places on the `proc` and `sys` of the working directory. They are moved into the root later with what is on
+/// them; the covers themselves stay behind and are gone with the old root.
+pub(crate) fn cover(plan: &mut Plan<'_>, places: &(Vec<Place>, Vec<Place>)) {
+    const CLOSED: u64 = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
     let (masked, read_only) = places;
-    let (empty, file, directory) = (plan.string(c""), plan.string(c"file"), plan.string(c"directory"));
     plan.step("make a cover", "", "an empty file and an empty directory, of our own making", "");
-    let cover = plan.slot();
-    tmpfs(plan, cover);
-    for (slot, path) in [(cover, c"/proc"), (proc, c"/proc"), (sys, c"/sys")] {
-        let path = plan.string(path);
-        let flags = MOVE_MOUNT_F_EMPTY_PATH;
-        plan.call(libc::SYS_move_mount, [slot.into(), empty, libc::AT_FDCWD.into(), path, flags.into()]);
-    }
-    plan.call(libc::SYS_mknodat, [cover.into(), file, (libc::S_IFREG | 0o444).into(), 0.into()]);
-    plan.call(libc::SYS_mkdirat, [cover.into(), directory, 0o555.into()]);
-    // Clones have the attributes of what they are cloned from.
-    set_attributes(plan, cover, false);
+    plan.mkdir(COVER, 0o755);
+    plan.touch(COVER_FILE, 0o444);
+    plan.mkdir(COVER_DIRECTORY, 0o555);
+    // What is bound has the attributes of the mount that it is bound from.
+    plan.bind(COVER, COVER, false);
+    plan.set_attributes_below(COVER, CLOSED);
     for place in masked {
         plan.step(
             "mask",
@@ -87,10 +83,11 @@ pub(crate) fn cover(plan: &mut Plan<'_>, proc: Slot, sys: Slot, places: &(Vec<Pl
             "it tells about the machine and about other containers",
             if place.directory { "mount -t tmpfs -o ro tmpfs $ROOT{}" } else { "mount --bind /dev/null $ROOT{}" },
         );
-        let of = if place.directory { directory } else { file };
-        put(plan, (cover.into(), of), place.on(proc, sys), false);
+        let cover = if place.directory { COVER_DIRECTORY } else { COVER_FILE };
+        // A place that is missing is none to be covered: the container's procfs and sysfs show less than the host's where
+        // its namespaces are its own.
+        plan.bind(cover, place.in_workshop(), false).ok(libc::ENOENT);
     }
-    plan.close(cover);
     for place in read_only {
         plan.step(
             "make read-only",
@@ -98,9 +95,9 @@ pub(crate) fn cover(plan: &mut Plan<'_>, proc: Slot, sys: Slot, places: &(Vec<Pl
             "writing there changes the machine",
             "mount --rbind $ROOT{} $ROOT{} && mount -o remount,bind,ro $ROOT{}",
         );
-        let (mount, below) = place.on(proc, sys);
-        let name = plan.bytes(below);
-        put(plan, (mount.into(), name), (mount, below), true);
+        let at = place.in_workshop();
+        plan.bind(&at, &at, true).ok(libc::ENOENT);
+        plan.set_attributes_below(&at, CLOSED).ok(libc::ENOENT);
     }
 }
 
@@ -110,55 +107,10 @@ impl Place {
         Some(Self { path, directory })
     }
 
-    /// The mount that has it, and its path below that.
-    fn on(&self, proc: Slot, sys: Slot) -> (Slot, &str) {
-        match self.path.strip_prefix("/proc/") {
-            Some(below) => (proc, below),
-            None => (sys, self.path.strip_prefix("/sys/").unwrap_or(&self.path)),
-        }
+    /// Its path from the workshop on, where /proc and /sys stand ready.
+    fn in_workshop(&self) -> CString {
+        CString::new(self.path.trim_start_matches('/')).unwrap_or_default()
     }
-}
-
-/// A clone of the mount at `source` is attached at `target`, made read-only first where it `is_writable`. A target that is
-/// missing is none to be covered: the container's procfs and sysfs show less than the host's where its namespaces are its
-/// own.
-fn put(plan: &mut Plan<'_>, source: (Arg, Arg), target: (Slot, &str), is_writable: bool) {
-    let slot = plan.slot();
-    let recursive = if is_writable { AT_RECURSIVE } else { 0 };
-    let flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | recursive;
-    let missing = libc::ENOENT;
-    plan.call(libc::SYS_open_tree, [source.0, source.1, flags.into()]).out(slot).ok(missing);
-    if is_writable {
-        set_attributes(plan, slot, true).ok(libc::EBADF);
-    }
-    let (empty, path) = (plan.string(c""), plan.bytes(target.1));
-    let flags = MOVE_MOUNT_F_EMPTY_PATH;
-    plan.call(libc::SYS_move_mount, [slot.into(), empty, target.0.into(), path, flags.into()])
-        .ok(missing)
-        .ok(libc::EBADF);
-    plan.close(slot);
-}
-
-/// mount_setattr: nothing can be written, run or gained by the mount in `slot`.
-fn set_attributes<'p>(plan: &'p mut Plan<'_>, slot: Slot, recursive: bool) -> &'p mut Call {
-    let attributes = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
-    let attr = plan.data([attributes, 0, 0, 0].map(u64::to_ne_bytes).as_flattened(), 8);
-    let empty = plan.string(c"");
-    let flags = AT_EMPTY_PATH | if recursive { AT_RECURSIVE } else { 0 };
-    plan.call(libc::SYS_mount_setattr, [slot.into(), empty, flags.into(), attr, 32.into()])
-}
-
-fn tmpfs(plan: &mut Plan<'_>, slot: Slot) {
-    let context = plan.slot();
-    let name = plan.string(c"tmpfs");
-    plan.call(libc::SYS_fsopen, [name, FSOPEN_CLOEXEC.into()]).out(context);
-    for (key, value) in [(c"mode", c"555"), (c"size", c"4k"), (c"nr_inodes", c"8")] {
-        let (key, value) = (plan.string(key), plan.string(value));
-        plan.call(libc::SYS_fsconfig, [context.into(), FSCONFIG_SET_STRING.into(), key, value, 0.into()]);
-    }
-    plan.call(libc::SYS_fsconfig, [context.into(), FSCONFIG_CMD_CREATE.into(), 0.into(), 0.into(), 0.into()]);
-    plan.call(libc::SYS_fsmount, [context.into(), FSMOUNT_CLOEXEC.into(), 0.into()]).out(slot);
-    plan.close(context);
 }
 
 #[cfg(test)]
@@ -175,17 +127,10 @@ mod tests {
         assert!(read_only.iter().any(|place| place.path == "/proc/sys" && place.directory));
         assert!(masked.iter().all(|place| place.directory == Path::new(&*place.path).is_dir()));
         let mut plan = Plan::new();
-        cover(&mut plan, Slot(40), Slot(41), places());
+        cover(&mut plan, places());
         let covered: Vec<_> = plan.steps().iter().map(|step| step.object.to_string()).collect();
         for place in masked.iter().chain(&read_only) {
             assert!(covered.contains(&place.path.to_string()), "{} in {covered:?}", place.path);
         }
-    }
-
-    #[test]
-    fn a_place_is_found_on_the_mount_that_has_it() {
-        let place = |path: &'static str| Place { path: path.into(), directory: false };
-        assert_eq!(place("/proc/kcore").on(Slot(1), Slot(2)), (Slot(1), "kcore"));
-        assert_eq!(place("/sys/firmware").on(Slot(1), Slot(2)), (Slot(2), "firmware"));
     }
 }

@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-use crate::plan::{Plan, Slot};
+use crate::plan::Plan;
 use crate::{Error, Result};
 
 /// Which namespaces a container has for itself.
@@ -127,11 +127,23 @@ fn path(name: &str) -> Option<String> {
     (path.len() <= 255 && path.split('/').all(part)).then_some(path)
 }
 
-/// Writes the parameters through `proc`, a procfs that is ours, before any of it is made read-only. Nothing that is
-/// mounted on it, and no link in it, is followed (CVE-2025-52881).
-pub(crate) fn set(plan: &mut Plan<'_>, proc: Slot, sysctls: &[Sysctl]) {
-    const RESOLVE: u64 =
-        0x01 | crate::sys::mount::RESOLVE_NO_MAGICLINKS | crate::sys::mount::RESOLVE_NO_SYMLINKS | 0x08;
+/// Writes the parameters through the `proc` of the working directory, a procfs that is ours, before any of it is made
+/// read-only. Nothing that is mounted on it, and no link in it, is followed (CVE-2025-52881).
+pub(crate) fn set(plan: &mut Plan<'_>, sysctls: &[Sysctl]) {
+    const RESOLVE_NO_XDEV: u64 = 0x01;
+    const RESOLVE_BENEATH: u64 = 0x08;
+    const RESOLVE: u64 = RESOLVE_NO_XDEV
+        | crate::sys::mount::RESOLVE_NO_MAGICLINKS
+        | crate::sys::mount::RESOLVE_NO_SYMLINKS
+        | RESOLVE_BENEATH;
+    if sysctls.is_empty() {
+        return;
+    }
+    plan.step("open", "/proc", "the container's own", "");
+    let proc = plan.slot();
+    let path = plan.string(c"proc");
+    let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC;
+    plan.call(libc::SYS_openat, [libc::AT_FDCWD.into(), path, flags.into()]).out(proc);
     for Sysctl { path, value } in sysctls {
         let name = path.display().to_string();
         let command = format!("echo {} > /proc/sys/{name}", crate::plan::quote(value));
@@ -145,6 +157,7 @@ pub(crate) fn set(plan: &mut Plan<'_>, proc: Slot, sysctls: &[Sysctl]) {
         plan.call(libc::SYS_write, [file.into(), text, value.len().into()]);
         plan.close(file);
     }
+    plan.close(proc);
 }
 
 #[cfg(test)]

@@ -2,9 +2,10 @@
 //! and that a host can change.
 
 use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
 
-use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat};
-use nix::sys::stat::{FileStat, Mode, fstatat};
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat, readlinkat};
+use nix::sys::stat::{Mode, fstatat};
 use nix::unistd::{getresgid, getresuid};
 
 /// What a host is, at one moment, for one thread (credentials are a thread's, credentials(7)).
@@ -57,9 +58,13 @@ impl Identity {
     }
 }
 
+/// Read as links, "mnt:[4026531841]": the kernel would have to make an inode for each to be looked at by stat(2).
 fn namespaces() -> [u64; 8] {
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let Ok(dir) = openat(AT_FDCWD, "/proc/thread-self/ns", flags, Mode::empty()) else { return [0; 8] };
-    ["mnt", "user", "net", "pid_for_children", "uts", "ipc", "cgroup", "time_for_children"]
-        .map(|name| fstatat(dir.as_fd(), name, AtFlags::empty()).map_or(0, |stat: FileStat| stat.st_ino))
+    ["mnt", "user", "net", "pid_for_children", "uts", "ipc", "cgroup", "time_for_children"].map(|name| {
+        let text = readlinkat(dir.as_fd(), name).unwrap_or_default();
+        let digits = text.as_bytes().iter().filter(|byte| byte.is_ascii_digit());
+        digits.fold(0, |number, byte| number * 10 + u64::from(byte - b'0'))
+    })
 }

@@ -31,6 +31,8 @@ pub struct Zygote {
     mapped_ids: Option<u64>,
     /// What the shape that was asked for last is told by.
     last_shape: AtomicU64,
+    /// What the last walls that stood in a container are told by.
+    last_walls: AtomicU64,
     /// The file whose lock is its lifeline; see src/init/program/lifeline.rs.
     _lifeline: OwnedFd,
 }
@@ -78,6 +80,17 @@ impl Zygote {
             // One that is dead will be noticed by whoever needs it.
             _ = self.send(&stock, &[]);
         }
+    }
+
+    /// Whether a container with these walls (`Header::walls`) was the last that came up, so that it needs not be waited for
+    /// whether the kernel takes them.
+    pub fn has_stood(&self, walls: u64) -> bool {
+        self.last_walls.load(Ordering::Relaxed) == walls
+    }
+
+    /// A container with these walls has come up.
+    pub fn stands(&self, walls: u64) {
+        self.last_walls.store(walls, Ordering::Relaxed);
     }
 
     /// How many ids from 0 on this process's user namespace maps in one piece, 2^32 - 1 in the first one of the machine;

@@ -9,7 +9,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 cd "$here/../.."
 
 # What needs more of a system than the machine has (GNU tar and strace, Python, a C compiler), or hours of an emulated one.
-left_out=(image attacks capi)
+left_out=(image attacks capi counts)
 files=()
 while read -r binary; do
     name=$(basename "$binary")

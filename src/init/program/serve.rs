@@ -1,7 +1,7 @@
 //! The loop: waits for requests, exits of children and time limits, and serves them. The zygote and PID 1 run the same one;
 //! they differ in where requests come from and in what the end of a socket means.
 
-use super::birth::{self, Born, Newborn, give_birth, grow_up, open_proc};
+use super::birth::{self, Born, Newborn, give_birth, grow_up};
 use super::children::Children;
 use super::lifeline;
 use super::kernel::{self, CLONE_PIDFD, CLONE_VFORK, CLONE_VM, SIGCHLD, clone_shared, close, exit, nr, syscall, syscall3};
@@ -251,6 +251,10 @@ impl Server {
 
     /// RUN: the server itself walks the calls.
     fn run(&mut self, request: &Request, calls: &[Call]) {
+        let (calls, late) = match request.before as usize {
+            0 => (calls, &[][..]),
+            before => calls.split_at_checked(before).unwrap_or((calls, &[])),
+        };
         // SAFETY: calls of our own library.
         if let Err(failure) = unsafe { walk(calls, 0, &mut self.slots) } {
             self.fail(failure);
@@ -276,6 +280,10 @@ impl Server {
         let gifts = self.gifts(request, pidfd, &mut gifts);
         reply(status, &Reply { tag: DONE, pid: news.pid, note: news.range, ..Reply::default() }, gifts);
         close(pidfd);
+        // SAFETY: as above.
+        if unsafe { walk(late, calls.len() as u32, &mut self.slots) }.is_err() {
+            exit(1); // Nothing may run in a container without its walls.
+        }
     }
 
     /// The descriptors that go back: `first`, where there is one, and the request's `give`.
@@ -386,7 +394,7 @@ impl Server {
         let mut walked = Ok(());
         if !calls.is_empty() {
             if let Some(slot) = self.slots.last_mut() {
-                *slot = open_proc(newborn.pid, b"/ns/user\0", 0);
+                *slot = birth::user_namespace(newborn);
             }
             // SAFETY: calls of our own library.
             walked = unsafe { walk(calls, IN_ASIDE, &mut self.slots) };

@@ -20,7 +20,13 @@ pub type Slots = [i32; SLOTS];
 pub unsafe fn walk(calls: &[Call], first: u32, slots: &mut Slots) -> Result<(), Failure> {
     let mut tried: Option<Failure> = None;
     let mut index = first;
+    let mut skip = 0;
     for call in calls {
+        if skip > 0 {
+            skip -= 1;
+            index = index.wrapping_add(1);
+            continue;
+        }
         let mut args = call.args;
         for (i, arg) in args.iter_mut().enumerate() {
             if call.fds >> i & 1 == 1 {
@@ -40,6 +46,8 @@ pub unsafe fn walk(calls: &[Call], first: u32, slots: &mut Slots) -> Result<(), 
             } else if failure.errno != i32::from(call.ok) && failure.errno != i32::from(call.ok2) {
                 return Err(failure);
             }
+        } else {
+            skip = call.skip;
         }
         if let Some(slot) = slots.get_mut(call.out as usize) {
             *slot = result as i32;

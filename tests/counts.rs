@@ -1,0 +1,109 @@
+//! Exact counts: how many system calls this process makes for a create, a program and a destroy. They are the price that a
+//! machine's noise can't hide; whoever changes one of them changes the number here too, and says why.
+
+mod common;
+
+use common::{busybox_tar, can_limit, quiet};
+use ctr::{Config, Container};
+use std::collections::BTreeMap;
+
+/// What the host is at, said to strace by looking for a file that isn't there.
+fn mark(what: &str) {
+    assert!(std::fs::metadata(format!("/ctr-mark/{what}")).is_err());
+}
+
+#[test]
+#[ignore = "a role"]
+fn role_counted() {
+    let config = Config { memory: Some(64 << 20), ..Config::default() };
+    // From the third on a PID 1 is ready, and what can be remembered is.
+    for round in 0..4 {
+        let last = round == 3;
+        let say = |what: &str| {
+            if last {
+                mark(what)
+            }
+        };
+        say("create");
+        let c = Container::create(busybox_tar(), &config).unwrap();
+        say("exec");
+        let p = c.exec(["true"], &quiet()).unwrap();
+        say("wait");
+        assert_eq!(p.wait(None).unwrap().unwrap().code, 0);
+        say("destroy");
+        c.destroy().unwrap();
+        drop((p, c));
+        say("end");
+    }
+}
+
+/// Runs the role under strace(1): its log, line by line, each as (thread, call with its arguments).
+fn trace(name: &str) -> Vec<(u32, String)> {
+    let log = common::scratch(name).join("strace");
+    let status = std::process::Command::new("strace")
+        .args(["--follow-forks", "--quiet=all", "--signal=none", "--output"])
+        .arg(&log)
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", "role_counted", "--ignored", "--test-threads=1"])
+        .stdout(std::process::Stdio::null())
+        .status()
+        .expect("strace is needed");
+    assert!(status.success());
+    let text = std::fs::read_to_string(&log).unwrap();
+    std::fs::remove_dir_all(log.parent().unwrap()).unwrap();
+    let lines = text.lines().filter_map(|line| {
+        let (pid, call) = line.split_once(' ')?;
+        Some((pid.parse().ok()?, call.trim_start().to_string()))
+    });
+    // Not the second half of a call that another thread's came between; nor what a debug build's OwnedFd asks before close.
+    lines.filter(|(_, call)| !call.starts_with("<...") && !call.contains("F_GETFD")).collect()
+}
+
+#[test]
+fn a_life_takes_these_calls_of_the_host() {
+    if !can_limit() || std::fs::metadata("/sys/fs/cgroup/memory/memory.limit_in_bytes").is_err() {
+        return println!("SKIPPED a_life_takes_these_calls_of_the_host: counted for root with cgroup v1");
+    }
+    let trace = trace("counts");
+    let host = trace.iter().find(|(_, call)| call.contains("/ctr-mark/create")).expect("it was there").0;
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut calls: Vec<&str> = Vec::new();
+    let mut phase = "before";
+    for (_, call) in trace.iter().filter(|(pid, _)| *pid == host) {
+        if let Some((_, rest)) = call.split_once("/ctr-mark/") {
+            phase = rest.split('"').next().unwrap();
+        } else {
+            *counts.entry(phase).or_default() += 1;
+            if phase != "before" && phase != "end" {
+                calls.push(call);
+            }
+        }
+    }
+    let counted = ["create", "exec", "wait", "destroy"].map(|phase| counts[phase]);
+    assert_eq!(counted, [74, 7, 3, 20], "{}", calls.join("\n"));
+}
+
+#[test]
+fn neither_the_zygote_nor_pid_1_ever_asks_for_memory() {
+    if !can_limit() {
+        return println!("SKIPPED neither_the_zygote_nor_pid_1_ever_asks_for_memory: the role makes memory limits");
+    }
+    let trace = trace("allocations");
+    // Ours are known by the name that they give themselves.
+    let ours: Vec<u32> = trace
+        .iter()
+        .filter(|(_, call)| {
+            ["zygote", "init"].iter().any(|name| call.contains(&format!("PR_SET_NAME, \"ctr-{name}\"")))
+        })
+        .map(|(pid, _)| *pid)
+        .collect();
+    assert!(ours.len() >= 4, "{ours:?}");
+    let asks = |call: &str| ["brk(", "mmap(", "mremap("].iter().any(|name| call.starts_with(name));
+    let first = ours[0];
+    let asked: Vec<_> = trace
+        .iter()
+        .skip_while(|(pid, _)| *pid != first)
+        .filter(|(pid, call)| ours.contains(pid) && asks(call))
+        .collect();
+    assert!(asked.is_empty(), "{asked:?}");
+}
