@@ -19,7 +19,7 @@ use crate::cgroup::Cgroup;
 use crate::init::wire::{NONE, RUN, SPAWN};
 use crate::plan::{Fd, Header, Plan};
 use crate::zygote;
-use crate::{Error, ErrorCode, Result, sys};
+use crate::{Error, ErrorCode, Result, advice, sys};
 
 /// Which namespaces [`crate::Container::join_pid`] enters: a mask of CLONE_NEW* flags of namespaces(7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,9 +47,15 @@ pub fn join(state: StateDir, name: &str) -> Result<Shared> {
     })?;
     // The kernel's word for who listens: the container's PID 1.
     let pid = getsockopt(&control, sockopt::PeerCredentials).map_err(fail)?.pid();
-    let pidfd = sys::peer_pidfd(control.as_fd())
-        .or_else(|_| sys::pidfd_open(pid))
-        .map_err(|e| Error::io("join container", name, &e))?;
+    let pidfd =
+        sys::peer_pidfd(control.as_fd()).or_else(|_| sys::pidfd_open(pid)).map_err(|e| match e.raw_os_error() {
+            Some(errno @ (libc::ENOSYS | libc::EPERM)) => {
+                let why = "the system call pidfd_open(2) is refused here, and the kernel is older than 6.5";
+                let error = Error::new(ErrorCode::Unsupported, "join container", name, errno, why);
+                error.mend(advice::refused_call("pidfd_open"))
+            }
+            _ => Error::io("join container", name, &e),
+        })?;
     let cgroup = if record.cgroups.is_empty() { None } else { Some(Cgroup::open(&record.cgroups)?) };
     let oom_kills = cgroup.as_ref().and_then(|cgroup| cgroup.oom_kills().ok()).unwrap_or(0);
     Ok(Shared {
