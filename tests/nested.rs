@@ -14,11 +14,17 @@ fn files() -> Vec<Mount> {
     let me = std::env::current_exe().unwrap();
     let files = std::env::var("CTR_FILES").unwrap_or_default();
     let files = files.split(':').filter(|file| !file.is_empty()).map(PathBuf::from);
+    // Not every file system can be id-mapped, so not wherever cargo has put them; see common::scratch.
+    let at_hand = |file: PathBuf| {
+        let copy = common::scratch("lane").join(file.file_name().unwrap());
+        std::fs::copy(&file, &copy).unwrap();
+        copy
+    };
     let bind = |source: PathBuf| {
         let target = PathBuf::from("/lane").join(source.file_name().unwrap());
         Mount::Bind { source, target, read_only: true }
     };
-    files.chain([me]).map(bind).collect()
+    files.chain([me]).map(at_hand).map(bind).collect()
 }
 
 /// Runs `role`, an ignored test below, one deeper, as root inside; what it said.

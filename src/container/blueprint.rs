@@ -229,7 +229,7 @@ impl Blueprint {
         let namespaces = &self.config.namespaces;
         rootfs::Shape {
             own_user: namespaces.user != Namespace::Host,
-            many_ids: self.ids.many(),
+            has_tty: self.ids.has_tty(),
             // A joined one too: a process sees those it shares its PID namespace with, and no others.
             own_pid: namespaces.pid != Namespace::Host,
             own_net: namespaces.net == Namespace::New,

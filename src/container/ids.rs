@@ -8,7 +8,7 @@ use super::subids::SubIds;
 use crate::Namespace;
 use crate::init::wire::{DENY_SETGROUPS, ID_RANGE, MAP_BY_PROGRAM};
 use crate::plan::{Header, Plan};
-use crate::zygote::Zygote;
+use crate::zygote::{Pieces, Zygote};
 
 /// How ids inside are mapped to ids outside.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,8 +19,8 @@ pub enum Ids {
     Joined { many: bool },
     /// A range that no other container has. The caller is root of the machine.
     Range,
-    /// The caller is root, but in a user namespace itself: the same ids as outside, 0 to this.
-    Same(u64),
+    /// The caller is root, but in a user namespace itself: the same uids and gids as outside.
+    Same([Pieces; 2]),
     /// The caller is an ordinary user with ranges of ids: root inside is the caller outside, the others are from the ranges.
     Sub(Arc<SubIds>),
     /// The caller is an ordinary user: root inside is the caller outside, and there is nobody else, for this reason.
@@ -46,9 +46,9 @@ impl Ids {
                 return Self::Joined { many };
             }
         }
-        match zygote.mapped_ids() {
-            Some(count) if count >= u64::from(u32::MAX) => Self::Range,
-            Some(count) => Self::Same(count),
+        match zygote.mapped() {
+            Some(_) if zygote.maps_all_ids() => Self::Range,
+            Some(maps) => Self::Same(maps.clone()),
             None if keeps_files => Self::single("files of other ids on disk could not be removed by this user".into()),
             None => SubIds::of_this_user().map_or_else(|missing| Self::single(missing.0), Self::Sub),
         }
@@ -61,7 +61,21 @@ impl Ids {
 
     /// More ids than 0 exist inside.
     pub fn many(&self) -> bool {
-        !matches!(self, Self::Single { .. } | Self::Joined { many: false })
+        match self {
+            Self::Single { .. } | Self::Joined { many: false } => false,
+            Self::Same([uids, _]) => uids.iter().map(|&(_, count)| count).sum::<u64>() > 1,
+            _ => true,
+        }
+    }
+
+    /// The group tty, which is to own terminals, exists inside.
+    pub fn has_tty(&self) -> bool {
+        const TTY: u64 = 5;
+        match self {
+            Self::Same([_, gids]) => gids.iter().any(|&(first, count)| (first..first + count).contains(&TTY)),
+            Self::Sub(ids) => ids.gids() > TTY,
+            _ => self.many(),
+        }
     }
 
     /// The namespace is new.
@@ -82,10 +96,12 @@ impl Ids {
                 header.flags |= ID_RANGE;
                 header.ranges = Some(stem.string(&ranges));
             }
-            Self::Same(count) => {
-                let map = format!("0 0 {count}\n");
-                let text = (stem.bytes(&map), map.len());
-                header.maps = [Some(text); 2];
+            Self::Same(maps) => {
+                header.maps = maps.each_ref().map(|pieces| {
+                    let lines = pieces.iter().take(MOST_PIECES);
+                    let map: String = lines.map(|(first, count)| format!("{first} {first} {count}\n")).collect();
+                    Some((stem.bytes(&map), map.len()))
+                });
             }
             Self::Sub(ids) => {
                 header.flags |= MAP_BY_PROGRAM;
@@ -106,7 +122,13 @@ impl Ids {
         match self {
             Self::Host | Self::Joined { .. } | Self::Sub(_) => String::new(),
             Self::Range => " --map-users=0:$RANGE:65536 --map-groups=0:$RANGE:65536".into(),
-            Self::Same(count) => format!(" --map-users=0:0:{count} --map-groups=0:0:{count}"),
+            Self::Same([uids, gids]) => {
+                let option = |name: &str, pieces: &Pieces| -> String {
+                    let pieces = pieces.iter().take(MOST_PIECES);
+                    pieces.map(|(first, count)| format!(" --map-{name}={first}:{first}:{count}")).collect()
+                };
+                option("users", uids) + &option("groups", gids)
+            }
             Self::Single { .. } => " --map-root-user".into(),
         }
     }
@@ -131,6 +153,9 @@ impl Ids {
         }
     }
 }
+
+/// So many lines surely fit into a page, which is all that can be written to uid_map.
+const MOST_PIECES: usize = 100;
 
 /// Whether more than one id is mapped in the user namespace of process `pid`; where there is one, setgroups(2) is refused
 /// too.

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use crate::advice;
 use crate::sys::fork_lock::ForkLock;
+use crate::zygote::pieces;
 use nix::sys::statvfs::{FsFlags, statvfs};
 
 const FILES: [&str; 2] = ["/etc/subuid", "/etc/subgid"];
@@ -77,7 +78,7 @@ impl SubIds {
         let map = |file: &str, own: u32, outside: &str| {
             let text = fs::read_to_string(file).map_err(|e| Missing(format!("{file} can't be read: {e}")))?;
             let mapped = fs::read_to_string(outside).unwrap_or_default();
-            let map = extents(ranges(&text, name.as_deref(), uid), own, &outer(&mapped));
+            let map = extents(ranges(&text, name.as_deref(), uid), own, &pieces(&mapped));
             if map.len() > 1 {
                 return Ok(map);
             }
@@ -96,6 +97,11 @@ impl SubIds {
             map.iter().flat_map(|it| [it.inside, it.outside, it.count]).map(|number| number.to_string()).collect()
         };
         [words(&self.maps[0]), words(&self.maps[1])]
+    }
+
+    /// How many gids a container has.
+    pub fn gids(&self) -> u64 {
+        self.maps[1].iter().map(|it| u64::from(it.count)).sum()
     }
 
     /// The argument vectors, with a second argument that has room for any pid.
@@ -175,27 +181,20 @@ fn ranges(text: &str, name: Option<&str>, uid: u32) -> Vec<(u32, u32)> {
     text.lines().filter_map(of_user).collect()
 }
 
-/// The pieces of this user namespace: (first, count), as seen from inside. See user_namespaces(7).
-fn outer(map: &str) -> Vec<(u32, u32)> {
-    let piece = |line: &str| {
-        let mut numbers = line.split_ascii_whitespace().map(|number| number.parse::<u32>().ok());
-        Some((numbers.next()??, numbers.nth(1)??))
-    };
-    map.lines().filter_map(piece).collect()
-}
-
 /// The map: 0 is the user himself, 1 to 65535 come from the ranges, in their order. A range that the user's own id or an
 /// earlier range reaches into is left out, as is one that is not in one piece of this user namespace: the kernel would
 /// refuse the whole map.
-fn extents(ranges: Vec<(u32, u32)>, own: u32, outer: &[(u32, u32)]) -> Vec<Extent> {
+fn extents(ranges: Vec<(u32, u32)>, own: u32, outer: &[(u64, u64)]) -> Vec<Extent> {
     let mut map = vec![Extent { inside: 0, outside: own, count: 1 }];
     let mut inside = 1;
     for (first, count) in ranges {
         let count = count.min(IDS - inside);
-        let end = u64::from(first) + u64::from(count);
-        let within = |&(from, count): &(u32, u32)| from <= first && end <= u64::from(from) + u64::from(count);
-        let meets =
-            |it: &Extent| u64::from(it.outside) < end && u64::from(first) < u64::from(it.outside) + u64::from(it.count);
+        let (start, end) = (u64::from(first), u64::from(first) + u64::from(count));
+        let within = |&(from, count): &(u64, u64)| from <= start && end <= from + count;
+        let meets = |it: &Extent| {
+            let from = u64::from(it.outside);
+            from < end && start < from + u64::from(it.count)
+        };
         if count == 0 || map.len() == MOST_EXTENTS || !outer.iter().any(within) || map.iter().any(meets) {
             continue;
         }
@@ -209,9 +208,9 @@ fn extents(ranges: Vec<(u32, u32)>, own: u32, outer: &[(u32, u32)]) -> Vec<Exten
 mod tests {
     use super::*;
 
-    const ALL: &[(u32, u32)] = &[(0, u32::MAX)];
+    const ALL: &[(u64, u64)] = &[(0, u32::MAX as u64)];
 
-    fn map(text: &str, own: u32, outer: &[(u32, u32)]) -> Vec<[u32; 3]> {
+    fn map(text: &str, own: u32, outer: &[(u64, u64)]) -> Vec<[u32; 3]> {
         let extents = extents(ranges(text, Some("ann"), own), own, outer);
         extents.iter().map(|it| [it.inside, it.outside, it.count]).collect()
     }
@@ -241,7 +240,7 @@ mod tests {
     fn a_range_that_the_kernel_would_refuse_is_left_out() {
         let text = "ann:990:20\nann:100000:100\nann:100050:100\nann:4294967290:100\nann:200000:100\n";
         assert_eq!(map(text, 1000, ALL), [[0, 1000, 1], [1, 100_000, 100], [101, 200_000, 100]]);
-        assert_eq!(map("ann:100000:65536", 1000, &outer("0 1000 1\n1 500000 65535\n")), [[0, 1000, 1]]);
-        assert_eq!(map("ann:2000:100", 1000, &outer("0 1000 1\n1 500000 65535\n")), [[0, 1000, 1], [1, 2000, 100]]);
+        assert_eq!(map("ann:100000:65536", 1000, &pieces("0 1000 1\n1 500000 65535\n")), [[0, 1000, 1]]);
+        assert_eq!(map("ann:2000:100", 1000, &pieces("0 1000 1\n1 500000 65535\n")), [[0, 1000, 1], [1, 2000, 100]]);
     }
 }

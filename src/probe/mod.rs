@@ -109,7 +109,7 @@ fn writable(path: &Path, step: &str) -> Result<()> {
 /// The ids of a container beside root.
 fn further_ids() -> Check {
     const NAME: &str = "further ids";
-    if zygote::current().is_ok_and(|zygote| zygote.mapped_ids().is_some()) {
+    if zygote::current().is_ok_and(|zygote| zygote.mapped().is_some()) {
         return Check::of(NAME, Ok(()), "this user may give ids away himself: every container has many");
     }
     match SubIds::of_this_user() {

@@ -60,9 +60,9 @@ pub fn start(identity: Identity) -> Result<Zygote> {
         }
     })?;
     let socket_identity = sys::identity(&socket);
-    let mapped_ids = identity.mapped_ids();
+    let mapped = identity.mapped();
     let (last_shape, last_walls) = (AtomicU64::new(0), AtomicU64::new(0));
-    Ok(Zygote { socket, socket_identity, identity, mapped_ids, last_shape, last_walls, _lifeline: lifeline })
+    Ok(Zygote { socket, socket_identity, identity, mapped, last_shape, last_walls, _lifeline: lifeline })
 }
 
 /// The program in a memfd that nobody can write to any more, not even root in a container through /proc/1/exe.
