@@ -421,7 +421,8 @@ fn role_churns() {
 #[test]
 fn a_host_killed_at_any_moment_leaves_nothing() {
     let state = state("moments");
-    for moment in 0..200u64 {
+    let all = std::env::var_os("CTR_TEST_FAULTS").is_some_and(|value| value == "all");
+    for moment in 0..if all { 1000 } else { 200u64 } {
         let mut child = play("role_churns", &state);
         hear(&mut child, "started");
         std::thread::sleep(Duration::from_micros(moment * 137 % 9000));

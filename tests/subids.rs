@@ -67,12 +67,15 @@ fn role_with_a_range() {
     let text = c.explain().unwrap();
     assert!(text.contains("/usr/bin/newuidmap $PID 0 4242 1 1 200000 65535"), "{text}");
     assert!(text.contains("/usr/bin/newgidmap $PID 0 4242 1 1 200000 65535"), "{text}");
-    // What is written to disk has to be removable by the user alone.
-    let disk = Config { upper: Upper::Disk, ..Config::default() };
-    let disk = Container::create(common::busybox(), &disk).unwrap();
-    assert_eq!(maps(&disk), "0 4242 1 0 4242 1");
-    assert!(disk.explain().unwrap().contains("could not be removed by this user"));
+    // What other ids have written to disk is gone with the container.
+    let store = common::scratch("disk-store");
+    let config = Config { upper: Upper::Disk, store_dir: Some(store.clone()), ..Config::default() };
+    let disk = Container::create(common::busybox(), &config).unwrap();
+    assert_eq!(maps(&disk), maps(&c));
+    sh(&disk, "mkdir -p /a/b && echo x > /a/b/c && chown -R 33:44 /a && chmod 0700 /a /a/b && chmod 0 /a/b/c");
+    assert_eq!(std::fs::read_dir(store.join("upper")).unwrap().count(), 1);
     disk.destroy().unwrap();
+    assert_eq!(std::fs::read_dir(store.join("upper")).unwrap().count(), 0);
     // The host has no child of ours, and gets no signal of one.
     let children = std::fs::read_to_string("/proc/thread-self/children").unwrap();
     assert_eq!(children, "");

@@ -5,14 +5,14 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::blueprint::Plans;
+use super::blueprint::{Rest, Stem};
 use crate::init::wire::{
-    DONE, EXITED, FAILED, IN_ASIDE, IN_CLONE, IN_MAP, IN_NEWGIDMAP, IN_NEWUIDMAP, IN_RANGE, IN_SETNS, IN_TABLE, RUN,
-    Reply,
+    DONE, EXITED, FAILED, IN_ASIDE, IN_CLONE, IN_HANDOVER, IN_MAP, IN_MESSAGE, IN_NEWGIDMAP, IN_NEWUIDMAP, IN_RANGE,
+    IN_SETNS, IN_TABLE, RUN, Reply,
 };
 use crate::plan::{encode, encode_spawn};
 use crate::zygote::{self, Answer, Channel, Zygote, pair, send};
-use crate::{Error, ErrorCode, Result, advice};
+use crate::{Error, ErrorCode, Result, advice, sys};
 
 /// A server process that is ready.
 pub struct Born {
@@ -27,6 +27,8 @@ pub struct Born {
 enum Failure {
     /// The zygote is dead.
     Zygote,
+    /// The newborn failed, or was killed, before it was handed anything of this container.
+    Newborn(Error),
     Error(Error),
 }
 
@@ -39,62 +41,147 @@ impl From<Error> for Failure {
 /// How long a container may take to come up. Mounting does wait for disks, at times.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Gives birth. A zygote that died, before or on the way, is replaced by another, once; `zygote` is then that one.
-pub fn give_birth(plans: &Plans<'_>, name: &str, zygote: &mut Arc<Zygote>) -> Result<Born> {
-    let mut born = try_birth(plans, name, zygote);
+/// Gives birth: has the newborn begin with `stem`, asks meanwhile for the `rest`, and has it finish. A zygote that died,
+/// before or on the way, is replaced by another, once; `zygote` is then that one.
+pub fn give_birth<'a>(
+    stem: &Stem<'a>,
+    name: &str,
+    zygote: &mut Arc<Zygote>,
+    rest: impl FnOnce() -> Result<Rest<'a>>,
+) -> Result<Born> {
+    let spawn = encode_spawn(&stem.header, &stem.plan, &stem.aside, stem.handed);
+    let birth = Birth { stem, spawn, name };
+    let begun = birth.begin(zygote);
+    let rest = match rest() {
+        Ok(rest) => rest,
+        Err(error) => {
+            if let Ok(begun) = begun {
+                begun.abandon();
+            }
+            return Err(error);
+        }
+    };
+    let mut born = begun.and_then(|begun| birth.finish(begun, &rest, zygote));
     if let Err(Failure::Zygote) = born {
         zygote::forget(zygote);
         *zygote = zygote::current()?;
-        born = try_birth(plans, name, zygote);
+        born = birth.begin(zygote).and_then(|begun| birth.finish(begun, &rest, zygote));
+    }
+    // It may have been made ahead of time, and have met something that has passed since.
+    if stem.stockable && matches!(born, Err(Failure::Newborn(_))) {
+        born = birth.begin(zygote).and_then(|begun| birth.finish(begun, &rest, zygote));
     }
     born.map_err(|failure| match failure {
         Failure::Zygote => {
             Error::new(ErrorCode::System, "make", name, libc::EPIPE, "ctr's zygote ended while it worked on it")
         }
-        Failure::Error(error) => error,
+        Failure::Newborn(error) | Failure::Error(error) => error,
     })
 }
 
-/// Both messages are sent at once: the newborn finds the second one in its socket when it comes to it, so the host is woken
-/// once, by the newborn, when all is done.
-fn try_birth(plans: &Plans<'_>, name: &str, zygote: &Zygote) -> std::result::Result<Born, Failure> {
-    let (control, theirs) = pair().map_err(|e| Error::io("make a control socket", "", &e))?;
-    let (channel, channel_theirs) = Channel::new().map_err(|e| Error::io("make a channel", "", &e))?;
-    let spawn = encode_spawn(&plans.spawn, &plans.stem, &plans.aside, plans.handed);
-    let mut fds = vec![channel_theirs.as_fd(), theirs.as_fd()];
-    fds.extend(plans.stem.fds());
-    if zygote.send(&spawn, &fds).is_err() {
-        return Err(Failure::Zygote);
+/// What is the same for every try.
+struct Birth<'s, 'a> {
+    stem: &'s Stem<'a>,
+    /// The zygote's message.
+    spawn: Vec<u8>,
+    name: &'s str,
+}
+
+/// A newborn that is under way.
+struct Begun {
+    control: OwnedFd,
+    channel: Channel,
+    /// The other end of `channel`, to go with what the newborn is asked next.
+    answers: OwnedFd,
+    /// The other end of `control`. Open here too until that is sent, so sending never fails for want of somebody who hears.
+    theirs: OwnedFd,
+}
+
+type Attempt<T> = std::result::Result<T, Failure>;
+
+impl Birth<'_, '_> {
+    fn begin(&self, zygote: &Zygote) -> Attempt<Begun> {
+        let (control, theirs) = pair().map_err(|e| Error::io("make a control socket", "", &e))?;
+        let (channel, answers) = Channel::new().map_err(|e| Error::io("make a channel", "", &e))?;
+        let mut fds = vec![answers.as_fd(), theirs.as_fd()];
+        fds.extend(self.stem.plan.fds());
+        if zygote.send(&self.spawn, &fds).is_err() {
+            return Err(Failure::Zygote);
+        }
+        Ok(Begun { control, channel, answers, theirs })
     }
-    let mut run = plans.run;
-    if !zygote.has_stood(run.walls) {
-        run.before = 0;
-    }
-    let rest = encode(&run, &plans.rest);
-    let mut fds = vec![channel_theirs.as_fd()];
-    fds.extend(plans.rest.fds());
-    send(control.as_fd(), &rest, &fds).map_err(|e| Error::io("send a request to PID 1 of", name, &e))?;
-    drop(fds);
-    // Only the newborn and the zygote may have these, or their end would not be ours to see.
-    drop((channel_theirs, theirs));
-    let hear = || channel.receive(Some(PATIENCE)).map_err(|e| Error::io("hear from PID 1 of", name, &e));
-    match hear()? {
-        Answer::Reply(reply, mut fds) if reply.tag == DONE && !fds.is_empty() => {
-            zygote.stands(run.walls);
-            if plans.stockable {
-                // Not before: a clone with namespaces and a newborn's mounting wait for each other in the kernel.
-                zygote.stock(&spawn);
+
+    /// The newborn finds this message in its socket when it comes to it, so the host is woken once, when all is done.
+    fn finish(&self, begun: Begun, rest: &Rest<'_>, zygote: &Zygote) -> Attempt<Born> {
+        let Begun { control, channel, answers, theirs } = begun;
+        let mut run = rest.header;
+        if !zygote.has_stood(run.walls) {
+            run.before = 0;
+        }
+        let message = encode(&run, &rest.plan);
+        let mut fds = vec![answers.as_fd()];
+        fds.extend(rest.plan.fds());
+        let sent = send(control.as_fd(), &message, &fds).map_err(|e| self.failed("send a request to PID 1 of", &e));
+        drop(fds);
+        // Only the newborn and the zygote may have these, or their end would not be ours to see.
+        drop((answers, theirs));
+        match sent.and_then(|()| self.hear(rest, &channel)) {
+            Ok((pid, pidfd)) => {
+                zygote.stands(run.walls);
+                if self.stem.stockable {
+                    // Not before: a clone with namespaces and a newborn's mounting wait for each other in the kernel.
+                    zygote.stock(&self.spawn);
+                }
+                Ok(Born { control, channel, pid, pidfd })
             }
-            Ok(Born { control, channel, pid: reply.pid, pidfd: fds.remove(0) })
+            Err(failure) => {
+                abandon(&channel);
+                Err(failure)
+            }
         }
-        Answer::Reply(reply, _) if reply.tag == FAILED && reply.note == RUN => {
-            // It ends by itself now; when that is reported, nothing of it is left.
-            while matches!(hear()?, Answer::Reply(reply, _) if reply.tag != EXITED) {}
-            Err(mend(plans.rest.error(reply.call, reply.errno)).into())
+    }
+
+    /// Waits for the news of a birth: the pid of the newborn and its pidfd.
+    fn hear(&self, rest: &Rest<'_>, channel: &Channel) -> Attempt<(i32, OwnedFd)> {
+        let hear = || channel.receive(Some(PATIENCE)).map_err(|e| self.failed("hear from PID 1 of", &e));
+        match hear()? {
+            Answer::Reply(reply, mut fds) if reply.tag == DONE && !fds.is_empty() => Ok((reply.pid, fds.remove(0))),
+            Answer::Reply(reply, _) if reply.tag == FAILED && reply.note == RUN => {
+                // It ends by itself now; when that is reported, nothing of it is left.
+                while matches!(hear()?, Answer::Reply(reply, _) if reply.tag != EXITED) {}
+                Err(mend(rest.plan.error(reply.call, reply.errno)).into())
+            }
+            Answer::Reply(reply, fds) if reply.tag != FAILED || reply.call < IN_MESSAGE => {
+                Err(Failure::Newborn(explain_failure(self.stem, &reply, fds)))
+            }
+            Answer::Reply(reply, fds) => Err(explain_failure(self.stem, &reply, fds).into()),
+            Answer::TimedOut => Err(slow(self.name).into()),
+            Answer::End => Err(Failure::Zygote),
         }
-        Answer::Reply(reply, fds) => Err(explain_failure(plans, &reply, fds).into()),
-        Answer::TimedOut => Err(slow(name).into()),
-        Answer::End => Err(Failure::Zygote),
+    }
+
+    fn failed(&self, step: &'static str, error: &std::io::Error) -> Failure {
+        Error::io(step, self.name, error).into()
+    }
+}
+
+impl Begun {
+    /// Has it end, since it isn't wanted, and waits until it has.
+    fn abandon(self) {
+        let Self { control, channel, answers, theirs } = self;
+        drop((control, theirs, answers));
+        while matches!(channel.receive(Some(PATIENCE)), Ok(Answer::Reply(reply, _)) if reply.tag != EXITED) {}
+    }
+}
+
+/// Whatever became of a birth that failed here, nothing may live on. A newborn that can't tell us that it is ready ends by
+/// itself, and one that has told us already is killed.
+fn abandon(channel: &Channel) {
+    channel.hear_no_more();
+    while let Ok(Answer::Reply(reply, fds)) = channel.try_receive() {
+        if let (DONE, Some(pidfd)) = (reply.tag, fds.first()) {
+            _ = sys::pidfd_send_signal(pidfd.as_fd(), libc::SIGKILL, 0);
+        }
     }
 }
 
@@ -103,7 +190,7 @@ fn slow(name: &str) -> Error {
 }
 
 /// What a failure of the zygote or of a newborn's stem means.
-fn explain_failure(plans: &Plans<'_>, reply: &Reply, fds: Vec<OwnedFd>) -> Error {
+fn explain_failure(stem: &Stem<'_>, reply: &Reply, fds: Vec<OwnedFd>) -> Error {
     let system = |step: &str, object: &str| Error::system(step, object, reply.errno);
     let error = match reply.call {
         _ if reply.tag != FAILED => {
@@ -115,9 +202,10 @@ fn explain_failure(plans: &Plans<'_>, reply: &Reply, fds: Vec<OwnedFd>) -> Error
         IN_NEWUIDMAP => refused_by("newuidmap", reply.errno, fds),
         IN_NEWGIDMAP => refused_by("newgidmap", reply.errno, fds),
         IN_SETNS => system("enter", "the namespaces to be born in"),
+        IN_HANDOVER => system("hand over to", "PID 1"),
         IN_TABLE => system("make", "one more container in this process"),
-        call if call >= IN_ASIDE => plans.aside.error(call - IN_ASIDE, reply.errno),
-        call => plans.stem.error(call, reply.errno),
+        call if call >= IN_ASIDE => stem.aside.error(call - IN_ASIDE, reply.errno),
+        call => stem.plan.error(call, reply.errno),
     };
     mend(error)
 }

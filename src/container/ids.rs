@@ -28,9 +28,8 @@ pub enum Ids {
 }
 
 impl Ids {
-    /// What this thread, whose zygote it is, may give a new user namespace. What a container `keeps_files` with has to be
-    /// removable by this user afterwards, who has no rights over files of the ids in his ranges.
-    pub fn of(zygote: &Zygote, state: &StateDir, namespace: &Namespace, keeps_files: bool) -> Self {
+    /// What this thread, whose zygote it is, may give a new user namespace.
+    pub fn of(zygote: &Zygote, state: &StateDir, namespace: &Namespace) -> Self {
         match namespace {
             Namespace::New => {}
             Namespace::Host => return Self::Host,
@@ -49,7 +48,6 @@ impl Ids {
         match zygote.mapped() {
             Some(_) if zygote.maps_all_ids() => Self::Range,
             Some(maps) => Self::Same(maps.clone()),
-            None if keeps_files => Self::single("files of other ids on disk could not be removed by this user".into()),
             None => SubIds::of_this_user().map_or_else(|missing| Self::single(missing.0), Self::Sub),
         }
     }

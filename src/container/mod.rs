@@ -191,19 +191,22 @@ impl Drop for Container {
 }
 
 fn list(state: &StateDir) -> Result<Vec<ContainerInfo>> {
-    let running = state.list()?.into_iter();
-    Ok(running
-        .filter_map(|(record, _)| {
-            // One that ends meanwhile is not listed.
-            let pid = join::join(StateDir::open(Some(state.path())).ok()?, &record.name).ok()?.pid;
-            Some(ContainerInfo {
-                pid,
-                created: UNIX_EPOCH + Duration::from_secs(record.created),
-                name: record.name,
-                image: record.image,
-                owner: record.owner,
-                detached: record.detached,
-            })
-        })
-        .collect())
+    let mut running = Vec::new();
+    for (record, _) in state.list()? {
+        let pid = match join::join(StateDir::open(Some(state.path()))?, &record.name) {
+            Ok(joined) => joined.pid,
+            // It ends meanwhile, or is just being made.
+            Err(error) if matches!(error.code(), ErrorCode::NotFound | ErrorCode::Destroyed) => continue,
+            Err(error) => return Err(error),
+        };
+        running.push(ContainerInfo {
+            pid,
+            created: UNIX_EPOCH + Duration::from_secs(record.created),
+            name: record.name,
+            image: record.image,
+            owner: record.owner,
+            detached: record.detached,
+        });
+    }
+    Ok(running)
 }

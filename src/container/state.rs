@@ -61,6 +61,16 @@ pub struct Record {
     pub exec: ExecDefaults,
 }
 
+impl Record {
+    /// Whether the process that made it still lives.
+    fn has_owner(&self) -> Result<bool> {
+        match start_of(self.owner) {
+            Ok(start) => Ok(start == Some(self.owner_start)),
+            Err(e) => Err(Error::io("look at the owner of container", &self.name, &e)),
+        }
+    }
+}
+
 /// What a joiner must know to start a program as the creator would.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct ExecDefaults {
@@ -348,25 +358,31 @@ impl StateDir {
             let entry = entry.map_err(|e| Error::io("read", self.path.display(), &e))?;
             let file_name = entry.file_name();
             let Some(name) = file_name.to_str().and_then(|file| file.strip_suffix(".json")) else { continue };
-            // What can't be swept stays on record for the next one who tries, and stops nobody.
-            if let Ok(Some(record)) = self.look_after(name) {
-                running.push(record);
-            }
+            running.extend(self.look_after(name)?);
         }
         running.sort_by(|(a, _), (b, _)| (a.created, &a.name).cmp(&(b.created, &b.name)));
         Ok(running)
     }
 
-    /// The record of `name` if it runs. Where its owner is gone, so will it be in a moment: that is waited for.
+    /// The record of `name` if it runs. Where its owner is gone, so will it be in a moment: that is waited for. What can't be
+    /// swept stays on record for the next one who tries, and stops nobody; nor does what is no record of ours.
     fn look_after(&self, name: &str) -> Result<Option<(Record, u64)>> {
-        let Some((record, inode, lives)) = self.read(name)? else { return Ok(None) };
+        let (record, inode, lives) = match self.read(name) {
+            Ok(Some(read)) => read,
+            Ok(None) => return Ok(None),
+            Err(error) if matches!(error.errno(), libc::ELOOP | libc::EISDIR | libc::ENXIO | libc::EACCES) => {
+                return Ok(None);
+            }
+            // Not the file's fault: whoever asks what runs must not be told that nothing does.
+            Err(error) => return Err(error),
+        };
         if !lives {
-            self.sweep(name)?;
+            _ = self.sweep(name);
             return Ok(None);
         }
         let Some(record) = record else { return Ok(None) };
-        if !record.detached && start_of(record.owner) != Some(record.owner_start) {
-            self.sweep_known(name, inode, &record)?;
+        if !record.detached && !record.has_owner()? {
+            _ = self.sweep_known(name, inode, &record);
             return Ok(None);
         }
         Ok(Some((record, inode)))
@@ -445,6 +461,7 @@ fn remove_tree(path: &Path) -> Result<()> {
     match outcome {
         Ok(()) => Ok(()),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(e) if e.kind() == std::io::ErrorKind::PermissionDenied => super::trial::remove_in_ranges(path),
         Err(e) => Err(Error::io("remove", path.display(), &e)),
     }
 }
@@ -485,9 +502,17 @@ pub fn random_name() -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// When process `pid` started, in clock ticks since boot: field 22 of /proc/PID/stat, proc_pid_stat(5).
-pub fn start_of(pid: i32) -> Option<u64> {
-    let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
+/// When process `pid` started, in clock ticks since boot: field 22 of /proc/PID/stat, proc_pid_stat(5). Nothing where there is
+/// no such process.
+pub fn start_of(pid: i32) -> std::io::Result<Option<u64>> {
+    match std::fs::read(format!("/proc/{pid}/stat")) {
+        Ok(stat) => Ok(start_in(&stat)),
+        Err(e) if matches!(e.raw_os_error(), Some(libc::ENOENT | libc::ESRCH)) => Ok(None),
+        Err(e) => Err(e),
+    }
+}
+
+fn start_in(stat: &[u8]) -> Option<u64> {
     let after_name = stat.iter().rposition(|&byte| byte == b')')? + 2;
     let fields = std::str::from_utf8(stat.get(after_name..)?).ok()?;
     let mut fields = fields.split(' ');

@@ -147,7 +147,7 @@ impl Store {
     ) -> Result<Option<Known>> {
         match FileType::from_raw_mode(stat.st_mode) {
             FileType::Directory => match fs::statat(CWD, path.join("index.json"), AtFlags::SYMLINK_NOFOLLOW) {
-                Ok(index) if path.join("oci-layout").exists() => match self.seen(&index, select)? {
+                Ok(index) if is_there(&path.join("oci-layout"))? => match self.seen(&index, select)? {
                     Some(known) => Ok(Some(known)),
                     None => import::directory(self, path, select, report).map(Some),
                 },
@@ -311,4 +311,8 @@ pub(super) fn settled(fd: impl AsFd) -> std::result::Result<(Stat, bool), Errno>
         }
     }
     Ok((fs::fstat(&fd)?, false))
+}
+
+fn is_there(path: &Path) -> Result<bool> {
+    path.try_exists().map_err(|e| Error::io("look at", path.display(), &e))
 }

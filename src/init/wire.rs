@@ -211,10 +211,12 @@ pub const IN_MAP: u32 = 0x1000_0003;
 /// … setns(2) into a namespace to be born in.
 pub const IN_SETNS: u32 = 0x1000_0004;
 /// … newuidmap(1), with [`MAP_BY_PROGRAM`]. What it said goes with the reply, a pipe.
-pub const IN_NEWUIDMAP: u32 = 0x1000_0006;
+pub const IN_NEWUIDMAP: u32 = 0x1000_0007;
 /// … newgidmap(1), likewise.
-pub const IN_NEWGIDMAP: u32 = 0x1000_0007;
+pub const IN_NEWGIDMAP: u32 = 0x1000_0008;
 /// Added to the index of a call that the zygote walked itself (the Aside's).
 pub const IN_ASIDE: u32 = 0x2000_0000;
 /// The table of children is full.
 pub const IN_TABLE: u32 = 0x1000_0005;
+/// … what the zygote tells the newborn.
+pub const IN_HANDOVER: u32 = 0x1000_0006;

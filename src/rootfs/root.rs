@@ -5,13 +5,13 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::{DEV, LOWER, PROC, ROOT, SYS, UPPER, WORK, attach, new_mount};
-use crate::Result;
 use crate::init::wire::PATCH;
 use crate::plan::{Arg, Plan, Slot, c_string, mount_attr, quote};
 use crate::sys::mount::{
     AT_EMPTY_PATH, AT_RECURSIVE, MOUNT_ATTR_IDMAP, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY,
     OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE, RESOLVE_NO_SYMLINKS,
 };
+use crate::{Error, Result};
 
 /// What the root is made from.
 pub enum Root {
@@ -206,13 +206,20 @@ fn host(plan: &mut Plan<'_>) -> Result<()> {
     plan.bind(ROOT, ROOT, false);
     let attributes = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
     for path in ["/usr", "/etc", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"] {
+        let kind = match std::fs::symlink_metadata(path) {
+            Ok(metadata) => metadata.file_type(),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => continue,
+            // A root without it would be another one than was asked for.
+            Err(e) => return Err(Error::io("look at", path, &e)),
+        };
         let name = c_string("bind", [ROOT.to_bytes(), path.as_bytes()].concat())?;
-        if let Ok(target) = std::fs::read_link(path) {
+        if kind.is_symlink() {
+            let target = std::fs::read_link(path).map_err(|e| Error::io("look at", path, &e))?;
             let command = format!("ln -s {} $ROOT{path}", quote(&target.to_string_lossy()));
             plan.step("link", path, "as on the host", command);
             let (target, name) = (plan.bytes(target.as_os_str().as_bytes()), plan.string(name));
             plan.call(libc::SYS_symlinkat, [target, libc::AT_FDCWD.into(), name]);
-        } else if Path::new(path).is_dir() {
+        } else if kind.is_dir() {
             plan.step(
                 "bind",
                 path,

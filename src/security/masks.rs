@@ -10,11 +10,12 @@
 use std::borrow::Cow;
 use std::ffi::{CStr, CString};
 use std::fs;
-use std::path::Path;
+use std::io::ErrorKind;
 use std::sync::OnceLock;
 
 use crate::plan::Plan;
 use crate::sys::mount::{MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY};
+use crate::{Error, Result};
 
 /// In the workshop of `rootfs`.
 const COVER: &CStr = c"cover";
@@ -52,16 +53,29 @@ pub(crate) struct Place {
 }
 
 /// The places that this kernel has of those that are covered: masked ones, and ones that are made read-only.
-pub(crate) fn places() -> &'static (Vec<Place>, Vec<Place>) {
+pub(crate) fn places() -> Result<&'static (Vec<Place>, Vec<Place>)> {
     static PLACES: OnceLock<(Vec<Place>, Vec<Place>)> = OnceLock::new();
-    PLACES.get_or_init(look)
+    match PLACES.get() {
+        Some(places) => Ok(places),
+        None => look().map(|places| PLACES.get_or_init(|| places)),
+    }
 }
 
-fn look() -> (Vec<Place>, Vec<Place>) {
-    let throttles = (0..).map(|cpu| format!("/sys/devices/system/cpu/cpu{cpu}"));
-    let throttles = throttles.take_while(|cpu| Path::new(cpu).exists()).map(|cpu| cpu + "/thermal_throttle");
-    let masked = MASKED.map(Cow::Borrowed).into_iter().chain(throttles.map(Cow::Owned)).filter_map(Place::at);
-    (masked.collect(), READ_ONLY.map(Cow::Borrowed).into_iter().filter_map(Place::at).collect())
+/// What can't be looked at may be there, and would then stand open: so that is an error.
+fn look() -> Result<(Vec<Place>, Vec<Place>)> {
+    let mut masked = Vec::new();
+    for path in MASKED {
+        masked.extend(Place::at(Cow::Borrowed(path))?);
+    }
+    for cpu in 0.. {
+        let Some(Place { path, .. }) = Place::at(format!("/sys/devices/system/cpu/cpu{cpu}").into())? else { break };
+        masked.extend(Place::at(Cow::Owned(path.into_owned() + "/thermal_throttle"))?);
+    }
+    let mut read_only = Vec::new();
+    for path in READ_ONLY {
+        read_only.extend(Place::at(Cow::Borrowed(path))?);
+    }
+    Ok((masked, read_only))
 }
 
 /// Covers the places on the `proc` and `sys` of the working directory. They are moved into the root later with what is on
@@ -102,9 +116,13 @@ pub(crate) fn cover(plan: &mut Plan<'_>, places: &(Vec<Place>, Vec<Place>)) {
 }
 
 impl Place {
-    fn at(path: Cow<'static, str>) -> Option<Self> {
-        let directory = fs::symlink_metadata(&*path).ok()?.is_dir();
-        Some(Self { path, directory })
+    fn at(path: Cow<'static, str>) -> Result<Option<Self>> {
+        match fs::symlink_metadata(&*path) {
+            Ok(metadata) => Ok(Some(Self { directory: metadata.is_dir(), path })),
+            // Where we may not look, a container of ours may not either.
+            Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied) => Ok(None),
+            Err(e) => Err(Error::io("look at", path, &e)),
+        }
     }
 
     /// Its path from the workshop on, where /proc and /sys stand ready.
@@ -115,11 +133,13 @@ impl Place {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     #[test]
     fn every_place_of_this_kernel_is_covered_by_name() {
-        let (masked, read_only) = look();
+        let (masked, read_only) = look().unwrap();
         for path in MASKED {
             let there = Path::new(path).symlink_metadata().is_ok();
             assert_eq!(masked.iter().any(|place| place.path == path), there, "{path}");
@@ -127,7 +147,7 @@ mod tests {
         assert!(read_only.iter().any(|place| place.path == "/proc/sys" && place.directory));
         assert!(masked.iter().all(|place| place.directory == Path::new(&*place.path).is_dir()));
         let mut plan = Plan::new();
-        cover(&mut plan, places());
+        cover(&mut plan, places().unwrap());
         let covered: Vec<_> = plan.steps().iter().map(|step| step.object.to_string()).collect();
         for place in masked.iter().chain(&read_only) {
             assert!(covered.contains(&place.path.to_string()), "{} in {covered:?}", place.path);

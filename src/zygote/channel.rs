@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
-    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, UnixAddr, recvmsg, sendmsg,
-    socketpair,
+    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, Shutdown, SockFlag, SockType, UnixAddr, recvmsg,
+    sendmsg, shutdown, socketpair,
 };
 
 use crate::init::wire::{INLINE, LARGE, LARGEST, Reply, Request};
@@ -52,6 +52,14 @@ impl Channel {
     /// As [`Channel::try_receive`], but the answer stays where it is, for whoever asks next.
     pub fn peek(&self) -> Result<Answer> {
         receive(self.socket.as_fd(), MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_PEEK)
+    }
+}
+
+impl Channel {
+    /// Refuses what has not come yet: whoever sends it sees EPIPE. What is there already can still be received.
+    pub fn hear_no_more(&self) {
+        // A socket of our own, connected; there is nothing else to do about it.
+        _ = shutdown(self.socket.as_raw_fd(), Shutdown::Read);
     }
 }
 

@@ -12,7 +12,7 @@ use super::message::{MSG_DONTWAIT, pair, receive_into, send};
 use super::newuidmap;
 use super::walk::{Failure, Slots, walk};
 use super::wire::{
-    self, Call, DENY_SETGROUPS, FAILED, HANDED, Handover, ID_RANGE, IN_CLONE, IN_MAP, IN_RANGE, IN_SETNS, INTO_CGROUP,
+    self, Call, DENY_SETGROUPS, FAILED, HANDED, Handover, ID_RANGE, IN_CLONE, IN_HANDOVER, IN_MAP, IN_RANGE, IN_SETNS, INTO_CGROUP,
     MAP_BY_PROGRAM, NONE, RANGE, RANGE_FIRST, RANGES, Reply, Request, SLOTS,
 };
 
@@ -82,7 +82,11 @@ pub fn give_birth(request: &Request, slots: &mut Slots) -> Result<Born, Failure>
         kill(&newborn);
         return Err(failure);
     }
-    send(ours, b"m".as_ptr() as usize, 1, &[]);
+    let sent = send(ours, b"m".as_ptr() as usize, 1, &[]);
+    if sent < 0 {
+        kill(&newborn);
+        return Err(fail(IN_HANDOVER, -sent as i32));
+    }
     Ok(Born::Parent(newborn))
 }
 

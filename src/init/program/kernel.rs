@@ -44,11 +44,13 @@ pub mod errno {
     pub const ENOENT: i32 = 2;
     pub const EINTR: i32 = 4;
     pub const EAGAIN: i32 = 11;
+    pub const ENOMEM: i32 = 12;
     pub const EACCES: i32 = 13;
     pub const ENOTDIR: i32 = 20;
     pub const ENOSYS: i32 = 38;
     pub const EPROTO: i32 = 71;
     pub const EUSERS: i32 = 87;
+    pub const ENOBUFS: i32 = 105;
 }
 
 pub const SIGKILL: i32 = 9;

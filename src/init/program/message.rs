@@ -78,7 +78,8 @@ pub fn receive(socket: i32, slots: &mut Slots) -> Received {
     let (got, mut count) = match receive_into(socket, BASE, INLINE, slots, 0, MSG_DONTWAIT) {
         Ok((0, 0)) => return Received::End,
         Ok(got) => got,
-        Err(error) if error == errno::EAGAIN || error == errno::EINTR => return Received::Nothing,
+        // Without memory for it, it stays where it is until next time.
+        Err(errno::EAGAIN | errno::EINTR | errno::ENOMEM) => return Received::Nothing,
         Err(_) => return Received::End,
     };
     // SAFETY: the place is mapped, aligned and at least a Request long.
@@ -146,9 +147,16 @@ pub fn receive_into(
     Ok((got as usize, count))
 }
 
-/// Answers on a status channel. One that the host has closed is no error: it does not want to know.
-pub fn reply(status: i32, reply: &Reply, fds: &[i32]) {
-    send(status, &raw const *reply as usize, size_of::<Reply>(), fds);
+/// Answers on a status channel; what sendmsg(2) says of it. A want of memory that passes costs nobody his answer.
+pub fn reply(status: i32, reply: &Reply, fds: &[i32]) -> isize {
+    let mut tries = 0;
+    loop {
+        let sent = send(status, &raw const *reply as usize, size_of::<Reply>(), fds);
+        tries += 1;
+        if tries == 10 || sent != -errno::ENOMEM as isize && sent != -errno::ENOBUFS as isize {
+            return sent;
+        }
+    }
 }
 
 /// Sends bytes and descriptors.

@@ -4,13 +4,14 @@
 use super::birth::{self, Born, Newborn, give_birth, grow_up};
 use super::children::Children;
 use super::lifeline;
-use super::kernel::{self, CLONE_PIDFD, CLONE_VFORK, CLONE_VM, SIGCHLD, clone_shared, close, exit, nr, syscall, syscall3};
+use super::kernel::{self, CLONE_PIDFD, CLONE_VFORK, CLONE_VM, SIGCHLD, SIGKILL, clone_shared, close, exit, nr, syscall, syscall3};
 use super::memory::MEMORY;
 use super::message::{self, Received, close_slots, receive, reply};
 use super::walk::{Failure, Slots, walk};
 use super::wire::{
-    Aside, CONTROL, Call, DETACHED, DONE, EXEC, FAILED, HANDED, Handover, IN_ASIDE, IN_CLONE, IN_MESSAGE, IN_NEWGIDMAP, IN_NEWUIDMAP, IN_TABLE, LARGE,
-    MOST_FDS, NONE, RESULTS, RETIRE, RUN, Reply, Request, SAID, SLOTS, SPAWN, STATUS, STOCK, USER_NAMESPACE,
+    Aside, CONTROL, Call, DETACHED, DONE, EXEC, FAILED, HANDED, Handover, IN_ASIDE, IN_CLONE, IN_HANDOVER, IN_MESSAGE,
+    IN_NEWGIDMAP, IN_NEWUIDMAP, IN_TABLE, LARGE, MOST_FDS, NONE, RESULTS, RETIRE, RUN, Reply, Request, SAID, SLOTS, SPAWN,
+    STATUS, STOCK, USER_NAMESPACE,
 };
 
 /// How long a newborn that was made ahead of time waits for somebody to want it, in milliseconds.
@@ -278,8 +279,12 @@ impl Server {
         };
         let mut gifts = [-1; 5];
         let gifts = self.gifts(request, pidfd, &mut gifts);
-        reply(status, &Reply { tag: DONE, pid: news.pid, note: news.range, ..Reply::default() }, gifts);
+        let told = reply(status, &Reply { tag: DONE, pid: news.pid, note: news.range, ..Reply::default() }, gifts);
         close(pidfd);
+        // A host that does not hear of its newborn has given up on it, or never learns of it.
+        if told < 0 && news.pid != 0 {
+            exit(1);
+        }
         // SAFETY: as above.
         if unsafe { walk(late, calls.len() as u32, &mut self.slots) }.is_err() {
             exit(1); // Nothing may run in a container without its walls.
@@ -333,8 +338,14 @@ impl Server {
         let mut gifts = [-1; 5];
         let gifts = self.gifts(request, pidfd, &mut gifts);
         let status = self.keep_status();
-        reply(status, &Reply { tag: DONE, pid, ..Reply::default() }, gifts);
+        let told = reply(status, &Reply { tag: DONE, pid, ..Reply::default() }, gifts);
         close(pidfd);
+        if told < 0 {
+            // Nobody would ever know of it.
+            // SAFETY: our own child, not reaped yet; it is reaped as any other.
+            unsafe { syscall3(nr::KILL, pid as usize, SIGKILL as usize, 0) };
+            return close(status);
+        }
         self.children.add(pid, status, -1, request.time_limit, false);
     }
 
@@ -343,23 +354,30 @@ impl Server {
         if self.children.is_full() {
             return self.fail(Failure { call: IN_TABLE, errno: kernel::errno::EAGAIN });
         }
-        let shape = shape_of(request);
-        let newborn = if self.embryo.pid != 0 && self.embryo_shape == shape {
+        if self.embryo.pid != 0 && self.embryo_shape == shape_of(request) {
             let newborn = Newborn { ..self.embryo };
             self.embryo.pid = 0;
-            newborn
-        } else {
-            match give_birth(request, &mut self.slots) {
-                Ok(Born::Parent(newborn)) => newborn,
-                Ok(Born::Child(birth, claim)) => return self.become_init(birth, claim, request, calls, fds),
-                Err(failure) => return self.fail(failure),
+            match self.hand_over(request, &newborn) {
+                Ok(()) => return self.is_born(request, newborn),
+                // It may have died on the shelf, which is nothing to this request: another one is made.
+                Err(_) => birth::kill(&newborn),
             }
-        };
-        let Newborn { pid, pidfd, birth, .. } = newborn;
-        if let Err(failure) = self.hand_over(request, &newborn) {
-            birth::kill(&newborn);
-            return self.fail(failure);
         }
+        let newborn = match give_birth(request, &mut self.slots) {
+            Ok(Born::Parent(newborn)) => newborn,
+            Ok(Born::Child(birth, claim)) => return self.become_init(birth, claim, request, calls, fds),
+            Err(failure) => return self.fail(failure),
+        };
+        match self.hand_over(request, &newborn) {
+            Ok(()) => self.is_born(request, newborn),
+            Err(failure) => {
+                birth::kill(&newborn);
+                self.fail(failure);
+            }
+        }
+    }
+
+    fn is_born(&mut self, request: &Request, Newborn { pid, pidfd, birth, .. }: Newborn) {
         // It tells the host itself, once it is ready: the host is woken once, not twice.
         let status = self.keep_status();
         close(pidfd);
@@ -409,7 +427,10 @@ impl Server {
             }
             let handover = Handover { pid: newborn.pid, range: newborn.range };
             let at = &raw const handover as usize;
-            message::send(newborn.birth, at, size_of::<Handover>(), fds.get(..handed).unwrap_or_default());
+            let sent = message::send(newborn.birth, at, size_of::<Handover>(), fds.get(..handed).unwrap_or_default());
+            if sent < 0 {
+                walked = Err(Failure { call: IN_HANDOVER, errno: -sent as i32 });
+            }
         }
         for slot in self.slots.iter_mut().skip(RESULTS) {
             close(*slot);

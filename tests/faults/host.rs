@@ -1,0 +1,333 @@
+//! The host: a process that does what the supervisor says, one operation of the library after the other, and says what came of
+//! each.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::AsRawFd;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use ctr::image::{ImportOptions, Input, Store};
+use ctr::{
+    CgroupPolicy, Config, Container, ErrorCode, ExecConfig, ExitReason, Mount, NamespaceSet, Result, Stdio, Upper,
+    Winsize,
+};
+
+use crate::fence::scratch;
+use crate::supervisor::{BEGINS, HYPERCALL, IS_OVER, KILL_ZYGOTES, NEXT, SAYS};
+
+/// What the host can do. The number is what the supervisor says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(i64)]
+pub enum Operation {
+    /// Create, in a process that has no zygote, or rather a dead one.
+    FirstCreate,
+    Create,
+    CreateOnDisk,
+    Destroy,
+    Exec,
+    ExecOnTerminal,
+    Join,
+    JoinPid,
+    List,
+    Import,
+    /// All of a container's life, for kills.
+    Life,
+}
+
+impl Operation {
+    pub const ALL: [Self; 10] = [
+        Self::FirstCreate,
+        Self::Create,
+        Self::CreateOnDisk,
+        Self::Destroy,
+        Self::Exec,
+        Self::ExecOnTerminal,
+        Self::Join,
+        Self::JoinPid,
+        Self::List,
+        Self::Import,
+    ];
+
+    fn of(number: i64) -> Option<Self> {
+        Self::ALL.into_iter().chain([Self::Life]).find(|operation| *operation as i64 == number)
+    }
+}
+
+/// What the names of all containers start with; another one for each test behind its own fence.
+pub fn prefix() -> String {
+    let fence = scratch().file_name().unwrap_or_default().to_string_lossy().into_owned();
+    format!("fault-{}-", fence.split('-').nth(2).unwrap_or_default())
+}
+
+/// Where they are written down.
+pub fn state_dir() -> PathBuf {
+    scratch().join("state")
+}
+
+/// Where images are kept.
+pub fn store_dir() -> PathBuf {
+    scratch().join("store")
+}
+
+/// A configuration that uses every room.
+fn config(count: &mut u64) -> Config {
+    *count += 1;
+    Config {
+        name: Some(format!("{}{}-{count}", prefix(), std::process::id())),
+        memory: Some(64 << 20),
+        pids: Some(100),
+        cgroup: CgroupPolicy::Optional,
+        mounts: vec![
+            Mount::Bind { source: scratch().join("outside"), target: "/outside".into(), read_only: true },
+            Mount::Tmpfs { target: "/scratch".into(), size: Some(1 << 20), mode: None },
+        ],
+        ..Config::default()
+    }
+}
+
+/// One of the supervisor's own system calls.
+fn say(kind: u64, a: u64, b: u64) -> i64 {
+    // SAFETY: the supervisor answers it, and reads no more than it is shown.
+    unsafe { libc::syscall(HYPERCALL, kind, a, b) }
+}
+
+#[test]
+#[ignore = "a role"]
+fn role_host() {
+    load_filter();
+    let mut count = 0;
+    let mut held = None;
+    loop {
+        let number = say(NEXT, u64::from(held.is_some()), 0);
+        let Some(operation) = Operation::of(number) else { break };
+        let start = Instant::now();
+        let outcome = carry_out(operation, &mut count, &mut held);
+        let done = start.elapsed();
+        let outcome = outcome.and_then(|()| is_usable(&mut count, &mut held));
+        let said = match outcome {
+            Ok(()) if start.elapsed() > SLOW => format!("it took {done:?}, and {:?} in all", start.elapsed()),
+            Ok(()) => "fine".to_string(),
+            Err(complaint) => complaint,
+        };
+        say(SAYS, said.as_ptr() as u64, said.len() as u64);
+    }
+}
+
+/// Nothing that is done here takes so long but by waiting for what does not come.
+const SLOW: Duration = Duration::from_secs(4);
+
+/// Does `body` while faults may come.
+fn during<T>(body: impl FnOnce() -> Result<T>) -> Result<T> {
+    say(BEGINS, 0, 0);
+    let outcome = body();
+    say(IS_OVER, 0, 0);
+    outcome
+}
+
+/// Carries an operation out and sees that the library is well afterwards. What is wrong is said: anything but success and
+/// errors that name themselves.
+fn carry_out(operation: Operation, count: &mut u64, held: &mut Option<Container>) -> std::result::Result<(), String> {
+    let mut outcome = Ok(());
+    if ![Operation::Exec, Operation::ExecOnTerminal, Operation::Join, Operation::JoinPid, Operation::List]
+        .contains(&operation)
+    {
+        // It would keep its zygote, and its zygote a newborn, where a fault makes us start another.
+        drop(held.take());
+    }
+    match operation {
+        Operation::FirstCreate | Operation::Create | Operation::CreateOnDisk => {
+            let mut config = config(count);
+            if operation == Operation::FirstCreate {
+                say(KILL_ZYGOTES, 0, 0);
+            }
+            if operation == Operation::CreateOnDisk {
+                config.upper = Upper::Disk;
+                config.detached = true;
+            }
+            match during(|| Container::create("host", &config)) {
+                Ok(container) => {
+                    outcome = works_or_is_gone(&container);
+                    container.destroy().map_err(|e| format!("destroy after it: {e}"))?;
+                }
+                Err(error) => outcome = named(&error),
+            }
+        }
+        Operation::Destroy => {
+            let container = Container::create("host", &Config { upper: Upper::Disk, ..config(count) })
+                .map_err(|e| e.to_string())?;
+            if let Err(error) = during(|| container.destroy()) {
+                outcome = named(&error);
+                container.destroy().map_err(|e| format!("destroy after a destroy that failed: {e}"))?;
+            }
+        }
+        Operation::Exec | Operation::ExecOnTerminal => {
+            let container = keep(held, count)?;
+            let pty = (operation == Operation::ExecOnTerminal).then_some(Winsize { rows: 24, cols: 80 });
+            let outcome_of = during(|| {
+                let user = Some("0:0".into());
+                let config = if pty.is_some() { ExecConfig { pty, user, ..quiet() } } else { captured() };
+                let process = container.exec(["sh", "-c", "exit 7"], &config)?;
+                if let Some(out) = process.take_stdout() {
+                    _ = File::from(out).read_to_end(&mut Vec::new());
+                }
+                process.wait(Some(Duration::from_secs(20)))
+            });
+            outcome = match outcome_of {
+                Ok(Some(exit)) if exit.code == 7 => Ok(()),
+                // PID 1 could not say how it ended, and closed the channel.
+                Ok(Some(exit)) if exit.reason == ExitReason::Destroyed => Ok(()),
+                Ok(other) => Err(format!("the program did not end as it should: {other:?}")),
+                Err(error) => named(&error),
+            };
+        }
+        Operation::Join | Operation::JoinPid => {
+            let container = keep(held, count)?;
+            let sleeper = container.exec(["sleep", "100"], &quiet()).map_err(|e| e.to_string())?;
+            let pid = sleeper.host_pid().map_err(|e| e.to_string())?;
+            let joined = during(|| match operation {
+                Operation::Join => Container::join_in(&state_dir(), container.name()),
+                _ => Container::join_pid(pid, NamespaceSet::ALL),
+            });
+            match joined {
+                Ok(joined) => {
+                    works("the joined container", &joined)?;
+                    if operation == Operation::JoinPid {
+                        joined.destroy().map_err(|e| format!("destroy of the joined: {e}"))?;
+                    }
+                }
+                Err(error) => outcome = named(&error),
+            }
+            sleeper.kill(libc::SIGKILL).map_err(|e| e.to_string())?;
+            sleeper.wait(Some(Duration::from_secs(20))).map_err(|e| e.to_string())?;
+            if operation == Operation::JoinPid {
+                works("the container that was there before", container)?;
+                drop(held.take());
+            }
+        }
+        Operation::List => {
+            keep(held, count)?;
+            match during(|| Container::list_in(&state_dir())) {
+                Ok(running) if running.len() == 1 => {}
+                Ok(running) => outcome = Err(format!("{} are listed of one that runs", running.len())),
+                Err(error) => outcome = named(&error),
+            }
+        }
+        Operation::Import => {
+            let store = Store::open(Some(&store_dir())).map_err(|e| e.to_string())?;
+            let tar = scratch().join("image.tar.gz");
+            let options = ImportOptions { name: Some("small".into()), ..ImportOptions::default() };
+            let imported = during(|| store.import(Input::Path(&tar), &options, &mut |_| true));
+            if let Err(error) = imported {
+                outcome = named(&error);
+            }
+            let again = store.import(Input::Path(&tar), &options, &mut |_| true);
+            again.map_err(|e| format!("import after it: {e}"))?;
+            store.remove("small").map_err(|e| format!("remove after it: {e}"))?;
+            store.prune().map_err(|e| format!("prune after it: {e}"))?;
+        }
+        Operation::Life => {
+            let outcome_of = during(|| {
+                let container = Container::create("host", &Config { upper: Upper::Disk, ..config(count) })?;
+                let process = container.exec(["true"], &captured())?;
+                process.wait(Some(Duration::from_secs(20)))?;
+                container.destroy()
+            });
+            if let Err(error) = outcome_of {
+                outcome = named(&error);
+            }
+        }
+    }
+    outcome
+}
+
+/// The container that is kept for what needs one; a new one where a fault has ended it.
+fn keep<'a>(held: &'a mut Option<Container>, count: &mut u64) -> std::result::Result<&'a Container, String> {
+    if held.is_none() {
+        *held = Some(Container::create("host", &config(count)).map_err(|e| format!("keep one: {e}"))?);
+    }
+    held.as_ref().ok_or_else(String::new)
+}
+
+fn is_usable(count: &mut u64, held: &mut Option<Container>) -> std::result::Result<(), String> {
+    if let Some(container) = held
+        && let Err(error) = works("the container that was there before", container)
+    {
+        *held = None;
+        return Err(error);
+    }
+    let container = Container::create("host", &config(count)).map_err(|e| format!("not usable afterwards: {e}"))?;
+    works("a container made afterwards", &container)?;
+    container.destroy().map_err(|e| format!("not usable afterwards: {e}"))?;
+    let running = Container::list_in(&state_dir()).map_err(|e| format!("list afterwards: {e}"))?;
+    if running.len() != usize::from(held.is_some()) {
+        return Err(format!("still listed: {running:?}"));
+    }
+    Ok(())
+}
+
+/// A create is done before the last walls stand, where such have stood before: where one then falls, the container is gone.
+fn works_or_is_gone(container: &Container) -> std::result::Result<(), String> {
+    match container.exec(["true"], &quiet()) {
+        Err(error) if error.code() == ErrorCode::Destroyed => named(&error),
+        _ => works("the container", container),
+    }
+}
+
+fn works(what: &str, container: &Container) -> std::result::Result<(), String> {
+    let process = container.exec(["true"], &quiet()).map_err(|e| format!("{what} starts nothing: {e}"))?;
+    match process.wait(Some(Duration::from_secs(20))) {
+        Ok(Some(exit)) if exit.code == 0 => Ok(()),
+        other => Err(format!("{what} does not work: {other:?}")),
+    }
+}
+
+/// An error has to say what was done, to what, and why it failed.
+fn named(error: &ctr::Error) -> std::result::Result<(), String> {
+    let says = !error.step().is_empty() && error.errno() > 0 && error.code() != ErrorCode::Internal;
+    if says { Ok(()) } else { Err(format!("an error that says nothing: {error:?}")) }
+}
+
+fn quiet() -> ExecConfig {
+    ExecConfig { stdin: Stdio::Null, stdout: Stdio::Null, stderr: Stdio::Null, ..ExecConfig::default() }
+}
+
+fn captured() -> ExecConfig {
+    ExecConfig { stdin: Stdio::Pipe, stdout: Stdio::Pipe, stderr: Stdio::Stdout, ..ExecConfig::default() }
+}
+
+/// Has the supervisor asked about every system call of this thread and of all that comes of it, but for those that only
+/// wait for another thread or end one.
+fn load_filter() {
+    const NOT_ASKED: [i64; 8] = [
+        libc::SYS_futex,
+        libc::SYS_sched_yield,
+        libc::SYS_rt_sigreturn,
+        libc::SYS_restart_syscall,
+        libc::SYS_exit,
+        libc::SYS_exit_group,
+        libc::SYS_getpid,
+        libc::SYS_gettid,
+    ];
+    const ARCH_X86_64: u32 = 0xc000_003e;
+    let statement = |code, k| libc::sock_filter { code, jt: 0, jf: 0, k };
+    let jump = |k, jt, jf| libc::sock_filter { code: (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16, jt, jf, k };
+    let load = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
+    let answer = (libc::BPF_RET | libc::BPF_K) as u16;
+    let mut program = vec![statement(load, 4), jump(ARCH_X86_64, 0, NOT_ASKED.len() as u8 + 2), statement(load, 0)];
+    for (i, nr) in NOT_ASKED.iter().enumerate() {
+        program.push(jump(*nr as u32, (NOT_ASKED.len() - i) as u8, 0));
+    }
+    program.push(statement(answer, libc::SECCOMP_RET_USER_NOTIF));
+    program.push(statement(answer, libc::SECCOMP_RET_ALLOW));
+    let program = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
+    // A signal must not cut a question short, or it would be counted twice. Linux 5.19.
+    const WAIT_KILLABLE: u64 = 1 << 5;
+    let flags = libc::SECCOMP_FILTER_FLAG_NEW_LISTENER | WAIT_KILLABLE;
+    // SAFETY: the program outlives the call; this process is the test's own.
+    let listener =
+        unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const program) };
+    assert!(listener >= 0, "seccomp(2): {}", std::io::Error::last_os_error());
+    // It stays open: the supervisor takes it out of our table by its number.
+    _ = File::open("/proc/self/fd").map(|file| file.as_raw_fd());
+}
