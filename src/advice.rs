@@ -95,7 +95,7 @@ pub fn refused_call(name: &str) -> String {
 }
 
 /// AppArmor's restriction of Ubuntu, where it is on: a user namespace is made, but whoever is in it has no capabilities.
-fn apparmor() -> Option<String> {
+pub fn apparmor() -> Option<String> {
     (sysctl("kernel/apparmor_restrict_unprivileged_userns") == Some(1)).then(|| {
         "as root: sysctl -w kernel.apparmor_restrict_unprivileged_userns=0, or give this program an AppArmor profile with the \
          rule \"userns,\""

@@ -257,6 +257,11 @@ fn mend(error: Error) -> Error {
         }
         ("mount the overlay of", libc::EINVAL) => advice::OVERLAY.into(),
         ("mount the overlay of", libc::EPERM | libc::ENODEV) => advice::OVERLAY_MODULE.into(),
+        // Whatever takes a capability inside may be the first to meet that restriction.
+        (_, libc::EPERM | libc::EACCES) => match advice::apparmor() {
+            Some(advice) => advice,
+            None => return error,
+        },
         _ => return error,
     };
     let code = match error.errno() {

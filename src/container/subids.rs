@@ -4,7 +4,6 @@
 //! What is used is decided here and by these alone: the two files, the two programs by PATH, this user's name. A user who
 //! lacks any of it has the single id 0, and [`Missing`] says what he lacks.
 
-use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -42,14 +41,13 @@ pub struct SubIds {
 }
 
 /// Why a user has no further ids.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Missing(pub String);
 
 /// Whose ids they are, and where they were found; as long as this is the same, they are.
 #[derive(PartialEq, Eq)]
 struct Key {
     ids: [u32; 2],
-    path: Option<OsString>,
     files: [FileKey; 2],
 }
 
@@ -59,36 +57,22 @@ type FileKey = (u64, u64, u64, i64, i64);
 impl SubIds {
     /// Those of this thread's user.
     pub fn of_this_user() -> Result<Arc<Self>, Missing> {
-        static KNOWN: ForkLock<Option<(Key, Arc<SubIds>)>> = ForkLock::new(None);
+        type Maps = std::result::Result<[Vec<Extent>; 2], Missing>;
+        static KNOWN: ForkLock<Option<(Key, Maps)>> = ForkLock::new(None);
         let file_key = |file: &str| match fs::metadata(file) {
             Ok(it) => Ok((it.dev(), it.ino(), it.size(), it.ctime(), it.ctime_nsec())),
             Err(_) => Err(Missing(format!("there is no {file}"))),
         };
-        let files = [file_key(FILES[0])?, file_key(FILES[1])?];
-        let [uid, gid] = this_user()?;
-        let key = Key { ids: [uid, gid], path: std::env::var_os("PATH"), files };
-        let mut known = KNOWN.lock();
-        if let Some((of, ids)) = known.as_ref()
-            && *of == key
-        {
-            return Ok(Arc::clone(ids));
-        }
-        let programs = [find(PROGRAMS[0])?, find(PROGRAMS[1])?];
-        let name = name_of(uid);
-        let map = |file: &str, own: u32, outside: &str| {
-            let text = fs::read_to_string(file).map_err(|e| Missing(format!("{file} can't be read: {e}")))?;
-            let mapped = fs::read_to_string(outside).unwrap_or_default();
-            let map = extents(ranges(&text, name.as_deref(), uid), own, &pieces(&mapped));
-            if map.len() > 1 {
-                return Ok(map);
-            }
-            let user = name.as_deref().unwrap_or("this user");
-            Err(Missing(format!("{file} sets no range aside for {user} (uid {uid}) that this user namespace has")))
-        };
-        let maps = [map(FILES[0], uid, "/proc/self/uid_map")?, map(FILES[1], gid, "/proc/self/gid_map")?];
-        let found = Arc::new(Self { programs, maps });
-        *known = Some((key, Arc::clone(&found)));
-        Ok(found)
+        let key = Key { ids: this_user()?, files: [file_key(FILES[0])?, file_key(FILES[1])?] };
+        // Remembered, so that those who have no ranges pay for two looks at the files only.
+        let known = KNOWN.lock().as_ref().filter(|(of, _)| *of == key).map(|(_, maps)| maps.clone());
+        let maps = known.unwrap_or_else(|| {
+            // Without the lock: a user database may be far away.
+            let maps = maps(key.ids);
+            *KNOWN.lock() = Some((key, maps.clone()));
+            maps
+        });
+        Ok(Arc::new(Self { maps: maps?, programs: [find(PROGRAMS[0])?, find(PROGRAMS[1])?] }))
     }
 
     /// The arguments of newuidmap and of newgidmap, behind the pid.
@@ -121,6 +105,22 @@ impl SubIds {
         let [newuidmap, newgidmap] = [0, 1].map(|i| crate::plan::quote(&self.programs[i].to_string_lossy()));
         format!("{newgidmap} $PID {gids} && {newuidmap} $PID {uids}")
     }
+}
+
+/// The maps of a user, as the files are now.
+fn maps([uid, gid]: [u32; 2]) -> Result<[Vec<Extent>; 2], Missing> {
+    let name = name_of(uid);
+    let map = |file: &str, own: u32, outside: &str| {
+        let text = fs::read_to_string(file).map_err(|e| Missing(format!("{file} can't be read: {e}")))?;
+        let mapped = fs::read_to_string(outside).unwrap_or_default();
+        let map = extents(ranges(&text, name.as_deref(), uid), own, &pieces(&mapped));
+        if map.len() > 1 {
+            return Ok(map);
+        }
+        let user = name.as_deref().unwrap_or("this user");
+        Err(Missing(format!("{file} sets no range aside for {user} (uid {uid}) that this user namespace has")))
+    };
+    Ok([map(FILES[0], uid, "/proc/self/uid_map")?, map(FILES[1], gid, "/proc/self/gid_map")?])
 }
 
 /// Uid and gid, where the programs will do something for them at all.
