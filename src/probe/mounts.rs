@@ -12,7 +12,10 @@ use crate::image::Store;
 use crate::init::wire::RESULTS;
 use crate::plan::{Fd, Plan, Slot};
 use crate::rootfs::idmap;
-use crate::sys::mount::{MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY};
+use crate::sys::mount::{
+    FSCONFIG_CMD_CREATE, FSMOUNT_CLOEXEC, FSOPEN_CLOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY,
+    MOVE_MOUNT_F_EMPTY_PATH, OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE,
+};
 use crate::{Error, Result, zygote};
 
 const MOUNTING: i32 = libc::CLONE_NEWUSER | libc::CLONE_NEWNS;
@@ -40,6 +43,21 @@ pub fn checks() -> Vec<Check> {
         let [from, to] = [c"a", c"b"].map(|name| stem.string(name));
         stem.call(libc::SYS_move_mount, [libc::AT_FDCWD.into(), from, libc::AT_FDCWD.into(), to, 0.into()]);
     });
+    let by_descriptor = trial(MOUNTING, |stem| {
+        workshop(stem);
+        stem.step("make and clone a mount by", "descriptor", "", "");
+        let (context, made, cloned) = (stem.slot(), stem.slot(), stem.slot());
+        let (kind, here, empty) = (stem.string(c"tmpfs"), stem.string(c"."), stem.string(c""));
+        stem.call(libc::SYS_fsopen, [kind, FSOPEN_CLOEXEC.into()]).out(context);
+        let create = [context.into(), FSCONFIG_CMD_CREATE.into(), 0.into(), 0.into(), 0.into()];
+        stem.call(libc::SYS_fsconfig, create);
+        stem.call(libc::SYS_fsmount, [context.into(), FSMOUNT_CLOEXEC.into(), 0.into()]).out(made);
+        let flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC;
+        stem.call(libc::SYS_open_tree, [libc::AT_FDCWD.into(), here, flags.into()]).out(cloned);
+        let place = stem.string(c"b");
+        let to = [cloned.into(), empty, libc::AT_FDCWD.into(), place, MOVE_MOUNT_F_EMPTY_PATH.into()];
+        stem.call(libc::SYS_move_mount, to);
+    });
     let proc = trial(MOUNTING | libc::CLONE_NEWPID, |stem| {
         workshop(stem);
         stem.step("make a proc for", "/proc", "", "");
@@ -58,6 +76,11 @@ pub fn checks() -> Vec<Check> {
     });
     vec![
         Check::of("mounts", mounts, "file systems can be mounted in user namespaces"),
+        Check::of(
+            "mounts by descriptor",
+            by_descriptor,
+            "images and directories of the host can be mounted, and no path is walked twice",
+        ),
         Check::of("/proc", proc, "a container can have its own"),
         Check::of("/sys", sysfs, "a container can have its own"),
         Check::of("overlay", overlay, "an image is shared, changes go to a layer above"),
