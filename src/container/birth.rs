@@ -226,7 +226,8 @@ fn refused_by(program: &str, errno: i32, fds: Vec<OwnedFd>) -> Error {
         }
         None => error,
     };
-    error.with_code(ErrorCode::Unsupported).mend(advice::NEWUIDMAP)
+    let code = if errno == libc::ETIMEDOUT { ErrorCode::TimedOut } else { ErrorCode::Unsupported };
+    error.with_code(code).mend(advice::NEWUIDMAP)
 }
 
 /// As much of what a program says as is passed on.

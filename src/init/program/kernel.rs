@@ -15,6 +15,7 @@ pub mod nr {
     pub const IOCTL: usize = 16;
     pub const MADVISE: usize = 28;
     pub const DUP2: usize = 33;
+    pub const ALARM: usize = 37;
     pub const GETPID: usize = 39;
     pub const SENDMSG: usize = 46;
     pub const RECVMSG: usize = 47;
@@ -50,10 +51,12 @@ pub mod errno {
     pub const ENOSYS: i32 = 38;
     pub const EPROTO: i32 = 71;
     pub const EUSERS: i32 = 87;
+    pub const ETIMEDOUT: i32 = 110;
     pub const ENOBUFS: i32 = 105;
 }
 
 pub const SIGKILL: i32 = 9;
+pub const SIGALRM: i32 = 14;
 pub const SIGCHLD: i32 = 17;
 pub const CLONE_VM: u64 = 0x100;
 pub const CLONE_FS: u64 = 0x200;

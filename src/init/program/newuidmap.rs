@@ -6,11 +6,14 @@
 
 use super::birth::Text;
 use super::kernel::{
-    CLONE_VFORK, CLONE_VM, SIGCHLD, clone_shared, close, default_sigchld, errno, exit, nr, syscall, syscall3,
+    CLONE_VFORK, CLONE_VM, SIGALRM, SIGCHLD, clone_shared, close, default_sigchld, errno, exit, nr, syscall, syscall3,
 };
 use super::memory::MEMORY;
 use super::walk::{Failure, Slots};
 use super::wire::{IN_NEWGIDMAP, IN_NEWUIDMAP, Request, SAID};
+
+/// How long each may take, in seconds.
+const PATIENCE: usize = 10;
 
 /// What the child needs, in the memory that we share.
 struct Start {
@@ -90,6 +93,8 @@ extern "C" fn become_program(start: usize) -> ! {
         }
         // What else we have is close-on-exec, but for the other end of the pipe.
         syscall3(nr::CLOSE_RANGE, 3, u32::MAX as usize, 0);
+        // It looks users up, maybe in a network that is down, and we wait. The alarm outlives execve.
+        syscall3(nr::ALARM, PATIENCE, 0, 0);
         let nowhere: *const *const u8 = [core::ptr::null()].as_ptr();
         let (program, argv) = (*start.argv as usize, start.argv as usize);
         start.failure = -syscall3(nr::EXECVE, program, argv, nowhere as usize) as i32;
@@ -103,5 +108,10 @@ fn wait(pid: i32) -> i32 {
     let mut status = 0i32;
     // SAFETY: our own child, not reaped yet; the kernel writes an int. No signal is let in here.
     unsafe { syscall(nr::WAIT4, pid as usize, &raw mut status as usize, WALL, 0, 0, 0) };
-    if status == 0 { 0 } else { errno::EPERM }
+    match status {
+        0 => 0,
+        // A core dump is flag 0x80.
+        ended if ended & 0x7f == SIGALRM => errno::ETIMEDOUT,
+        _ => errno::EPERM,
+    }
 }
