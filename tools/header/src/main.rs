@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::{env, fs};
 
 /// The order of the header, which is read from top to bottom.
-const FILES: [&str; 13] = [
+const FILES: [&str; 14] = [
     "types",
     "config",
     "walls",
@@ -20,6 +20,7 @@ const FILES: [&str; 13] = [
     "image",
     "image_config",
     "changes",
+    "probe",
     "error",
 ];
 
