@@ -7,9 +7,8 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
-use std::io::{self, BufReader, Write};
+use std::io::{BufReader, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::FileExt;
 
 use rustix::fs::{self, AtFlags, Dir, FileType, OFlags, SeekFrom, Stat};
 use rustix::io::Errno;
@@ -89,9 +88,11 @@ impl Export<'_> {
             out,
             header: Vec::new(),
             buffer: vec![0; BUFFER],
+            filled: 0,
             written: 0,
         };
         walk.tree()?;
+        walk.flush()?;
         Ok(walk.written)
     }
 }
@@ -130,7 +131,9 @@ struct Walk<'w, 'e, 's> {
     links: HashMap<(u64, u64), First>,
     out: &'w mut dyn Write,
     header: Vec<u8>,
+    /// What is on its way out. Files are read right into it.
     buffer: Vec<u8>,
+    filled: usize,
     written: u64,
 }
 
@@ -264,21 +267,23 @@ impl Walk<'_, '_, '_> {
             entry.sparse = extents(fd.as_fd(), entry.size).ok();
         }
         self.put_header(&entry)?;
-        let file = File::from(fd.try_clone().map_err(Fault::read)?);
         let whole = [Extent { offset: 0, length: entry.size }];
         for extent in entry.sparse.as_deref().unwrap_or(&whole) {
             let (mut offset, end) = (extent.offset, extent.offset + extent.length);
             while offset < end {
-                let most = usize::try_from(end - offset).unwrap_or(usize::MAX).min(BUFFER);
-                let mut length = file
-                    .read_at(&mut self.buffer[..most], offset)
-                    .map_err(|error| Fault::system("read", &entry.path, errno_of(&error)))?;
+                if self.filled == BUFFER {
+                    self.flush()?;
+                }
+                let most = usize::try_from(end - offset).unwrap_or(usize::MAX).min(BUFFER - self.filled);
+                let room = &mut self.buffer[self.filled..self.filled + most];
+                let mut length = rustix::io::retry_on_intr(|| rustix::io::pread(fd, &mut *room, offset))
+                    .map_err(|errno| Fault::system("read", &entry.path, errno))?;
                 if length == 0 {
                     // It has become shorter meanwhile; the archive has to have what it said.
-                    self.buffer[..most].fill(0);
+                    room.fill(0);
                     length = most;
                 }
-                self.out.write_all(&self.buffer[..length]).map_err(Fault::write)?;
+                self.filled += length;
                 self.written += length as u64;
                 offset += length as u64;
             }
@@ -341,16 +346,32 @@ impl Walk<'_, '_, '_> {
     }
 
     fn put_header(&mut self, entry: &Entry) -> Outcome<()> {
-        self.header.clear();
-        write::header(entry, &mut self.header);
-        self.out.write_all(&self.header).map_err(Fault::write)?;
-        self.written += self.header.len() as u64;
-        Ok(())
+        let mut header = std::mem::take(&mut self.header);
+        header.clear();
+        write::header(entry, &mut header);
+        let answer = self.put(&header);
+        self.header = header;
+        answer
     }
 
     fn put(&mut self, bytes: &[u8]) -> Outcome<()> {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            if self.filled == BUFFER {
+                self.flush()?;
+            }
+            let (now, later) = rest.split_at(rest.len().min(BUFFER - self.filled));
+            self.buffer[self.filled..self.filled + now.len()].copy_from_slice(now);
+            self.filled += now.len();
+            rest = later;
+        }
         self.written += bytes.len() as u64;
-        self.out.write_all(bytes).map_err(Fault::write)
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Outcome<()> {
+        let length = std::mem::take(&mut self.filled);
+        self.out.write_all(&self.buffer[..length]).map_err(Fault::write)
     }
 }
 
@@ -522,8 +543,4 @@ fn stopped(path: &[u8], stop: Stop) -> Fault {
         Stop::Missing(_) => Fault::system("open", path, Errno::NOENT),
         Stop::NotDirectory(_) => Fault::system("open", path, Errno::NOTDIR),
     }
-}
-
-fn errno_of(error: &io::Error) -> Errno {
-    Errno::from_io_error(error).unwrap_or(Errno::IO)
 }

@@ -64,10 +64,11 @@ pub fn user_mounts(plan: &mut Plan<'_>, root: Slot, mounts: &[Mount], sources: &
 /// its own keeps it writable.
 pub fn image_places(plan: &mut Plan<'_>, root: Slot, cwd: &Path, volumes: &[String], read_only: bool) -> Result<()> {
     let command = || "mkdir -p $ROOT{}".to_string();
-    if cwd.is_absolute() && cwd.parent().is_some() {
+    // One that can't be made may be there all the same, as in /proc; whoever starts a program learns that.
+    if let Ok(names) = components(cwd) {
         let why = "where the image's programs start";
         plan.step("make the working directory", cwd.to_string_lossy().into_owned(), why, command());
-        let opened = open_at(plan, root, &components(cwd)?, true);
+        let opened = open_at(plan, root, &names, true);
         plan.close(opened);
     }
     for volume in volumes {

@@ -49,6 +49,17 @@ fn user_and_working_directory_are_the_images_even_where_it_has_no_such_directory
     assert_eq!(said(&c.exec(NOTHING, &captured()).unwrap()), "1000\n/srv/app/data");
     let read_only = container(&scratch, &image, Config { read_only: true, ..Config::default() });
     assert_eq!(said(&read_only.exec(NOTHING, &captured()).unwrap()), "1000\n/srv/app/data");
+    // What is there without us, and what can't be.
+    for (cwd, answer) in [("/proc", Some("/proc")), ("/sys/none", None), ("/bin/sh", None)] {
+        let config = json!({"WorkingDir": cwd, "Cmd": ["/bin/sh", "-c", "pwd"]});
+        let image = scratch.write("b.tar", &docker_archive(&[busybox().end()], &config));
+        let c = container(&scratch, &image, Config::default());
+        match (c.exec(NOTHING, &captured()), answer) {
+            (Ok(process), Some(answer)) => assert_eq!(said(&process), answer),
+            (Err(error), None) => assert!(error.to_string().contains(cwd), "{error}"),
+            (other, _) => panic!("{cwd}: {:?}", other.map(|_| "it runs")),
+        }
+    }
 }
 
 #[test]

@@ -312,3 +312,43 @@ fn capabilities_and_acls_come_out_of_a_container_as_they_went_in() {
     }
     assert!(c.diff().unwrap().iter().all(|line| line.path.ends_with("ping") || line.path.ends_with("listed")));
 }
+
+/// The race of docker CVE-2018-15664: what is a directory at one look is a link to the host's at the next.
+#[test]
+fn a_container_that_swaps_directories_for_links_gets_no_file_of_the_host_into_its_archives() {
+    let scratch = Scratch::new();
+    std::fs::create_dir_all(scratch.path("secret/below")).unwrap();
+    scratch.write("secret/below/file", b"the secret of the host");
+    let secret = scratch.path("secret");
+    let image = scratch.write("a.tar", &busybox().directory("d", 0o755).directory("d/below", 0o755).end());
+    let c = container(&scratch, &image, Config::default());
+    let script = format!(
+        "mkdir -p /real/below; echo mine >/real/below/file; ln -s {} /link; while :; do mv -T /real /d2; mv -T /link /real; \
+         mv -T /real /link; mv -T /d2 /real; rm -rf /d; ln -s {} /d; rm /d; cp -r /real /d; done",
+        secret.display(),
+        secret.display()
+    );
+    let swaps = c.exec(["/bin/sh", "-c", &script], &quiet()).unwrap();
+    let mut exports = 0;
+    let start = std::time::Instant::now();
+    while exports < 20 || start.elapsed() < std::time::Duration::from_secs(2) {
+        // What is gone between two looks may end it with an error; a secret may not be in what comes out.
+        let mut out = Vec::new();
+        let (reader, writer) = std::io::pipe().unwrap();
+        std::thread::scope(|scope| {
+            let out = &mut out;
+            scope.spawn(move || { reader }.read_to_end(out).unwrap());
+            _ = c.export(Output::Fd(writer.as_fd()), &ExportOptions::default(), &mut |_| true);
+            drop(writer);
+        });
+        assert!(!out.windows(10).any(|window| window == b"the secret"), "a file of the host is in the archive");
+        _ = c.diff();
+        exports += 1;
+    }
+    swaps.kill(libc::SIGKILL).unwrap();
+    swaps.wait(None).unwrap();
+    assert_eq!(std::fs::read(scratch.path("secret/below/file")).unwrap(), b"the secret of the host");
+    // Afterwards all is well again.
+    exported(&c);
+    c.diff().unwrap();
+}

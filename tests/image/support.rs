@@ -389,3 +389,9 @@ pub fn said(process: &ctr::Process) -> String {
 pub fn sh(container: &ctr::Container, script: &str) -> String {
     said(&container.exec(["/bin/sh", "-ec", script], &captured()).unwrap_or_else(|error| panic!("{script}: {error}")))
 }
+
+/// A program with nothing connected.
+pub fn quiet() -> ctr::ExecConfig {
+    use ctr::Stdio;
+    ctr::ExecConfig { stdin: Stdio::Null, stdout: Stdio::Null, stderr: Stdio::Null, ..Default::default() }
+}
