@@ -142,6 +142,14 @@ def test_a_store_of_ones_own_is_remembered_by_its_images(tarball: Path, tmp_path
     assert ctr.disk_use(store_dir=tmp_path / "store") == 0
 
 
+def test_what_is_no_image_is_a_type_error() -> None:
+    for thing in (5, None, ["host"], object()):
+        with pytest.raises(TypeError):
+            ctr.Container(thing)  # type: ignore[arg-type]
+        with pytest.raises(TypeError):
+            ctr.explain(thing)  # type: ignore[arg-type]
+
+
 def test_what_the_image_says_is_read(box: ctr.Image) -> None:
     assert box.config == ctr.ImageConfig(
         env={"COLOUR": "blue", "EMPTY": "", "PATH": "/bin"},
