@@ -383,14 +383,16 @@ def containers(*, state_dir: Path | None = None) -> list[ContainerInfo]:
 def explain(image: ImageSource = "host", **options: Unpack[ContainerOptions]) -> str:
     """What `Container` would do, wall by wall, as the shell commands that a person would type. Nothing is made."""
     image, options["store_dir"] = found(image, options.get("store_dir"))
-    options.pop("progress", None)
-    return _ctr.explain(image, container_options(**options))
+    progress = _told(options.pop("progress", None))
+    return _ctr.explain(image, container_options(**options), progress)
 
 
 def found(image: ImageSource, store_dir: Path | None) -> tuple[Path, Path | None]:
     """An `Image` by its digest, in the store that it is in; anything else as it is."""
     if isinstance(image, (str, bytes, os.PathLike)):
         return image, store_dir
+    if not hasattr(image, "digest"):
+        raise TypeError(f"an image is a path, a name or a ctr.Image, not {type(image).__name__}")
     return image.digest, image.store_dir if store_dir is None else store_dir
 
 

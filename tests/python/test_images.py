@@ -12,6 +12,7 @@ import os
 import shutil
 import subprocess
 import tarfile
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,7 @@ import pytest
 
 import archives
 import ctr
+from test_guest import program
 
 pytestmark = pytest.mark.skipif(archives.BUSYBOX is None, reason="no busybox is installed")
 
@@ -138,6 +140,14 @@ def test_a_store_of_ones_own_is_remembered_by_its_images(tarball: Path, tmp_path
     image.remove()
     ctr.prune(store_dir=tmp_path / "store")
     assert ctr.disk_use(store_dir=tmp_path / "store") == 0
+
+
+def test_what_is_no_image_is_a_type_error() -> None:
+    for thing in (5, None, ["host"], object()):
+        with pytest.raises(TypeError):
+            ctr.Container(thing)  # type: ignore[arg-type]
+        with pytest.raises(TypeError):
+            ctr.explain(thing)  # type: ignore[arg-type]
 
 
 def test_what_the_image_says_is_read(box: ctr.Image) -> None:
@@ -382,6 +392,55 @@ def test_what_can_not_be_built_says_why(tarball: Path, tmp_path: Path) -> None:
         ctr.build_image("no-such-image")
     with pytest.raises(EOFError):
         ctr.build_image(tarball, {tmp_path: "/x"}, progress=end_it)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_an_ordinary_user_has_images_of_his_own(tarball: Path) -> None:
+    home = tempfile.mkdtemp(prefix="ctr-test-home-")
+    mine = Path(home, "box.tar")
+    shutil.copy(tarball, mine)
+    for path in (home, mine):
+        os.chown(path, 1000, 1000)
+    try:
+        program(f"""
+            import ctr, io, os, tarfile
+            from ctr import _image, _container, _run, _files
+            for name in ("CTR_STORE_DIR", "CTR_STATE_DIR", "XDG_DATA_HOME", "XDG_RUNTIME_DIR"):
+                os.environ.pop(name, None)
+            os.environ["HOME"] = {home!r}
+            os.chdir("/")
+            os.setgroups([])
+            os.setgid(1000)
+            os.setuid(1000)
+            image = ctr.import_image({str(mine)!r}, name="box")
+            assert image.layers[0].startswith({home!r} + "/.local/share/ctr/")
+            with ctr.Container("box") as c:
+                c.run("echo mine > /home/x", shell=True, check=True)
+                assert ("/home/x", "added") in c.diff()
+                second = c.commit("two", config={{"cmd": ["cat", "/home/x"]}})
+                exported = io.BytesIO()
+                c.export(exported)
+            assert ctr.run(second, capture_output=True).stdout == b"mine\\n"
+            exported.seek(0)
+            assert {{(entry.uid, entry.gid) for entry in tarfile.open(fileobj=exported)}} == {{(0, 0)}}
+            for image in ctr.images():
+                image.remove()
+            assert ctr.disk_use() == 0
+        """)
+    finally:
+        shutil.rmtree(home)
+
+
+def test_a_directory_with_two_files_runs_with_the_machines_own_programs(tmp_path: Path) -> None:
+    (tmp_path / "first").write_text("one\n")
+    (tmp_path / "second").write_text("two\n")
+    path = tmp_path / "two.tar.gz"
+    subprocess.run(["tar", "czf", path, "-C", tmp_path, "first", "second"], check=True)
+    mounts = [
+        ctr.Bind(place, place, read_only=True) for place in ("/bin", "/lib", "/lib64", "/usr") if Path(place).exists()
+    ]
+    done = ctr.run(path, ["cat", "/first", "/second"], mounts=mounts, capture_output=True, text=True)
+    assert out(done).split() == ["one", "two"]
 
 
 def tree(image: ctr.Image) -> list[list[str]]:

@@ -244,10 +244,16 @@ impl Drop for Container {
     }
 }
 
-/// The plan for `image`, as shell commands. Nothing is made.
+/// The plan for `image`, as shell commands. Nothing is made but the image, of whose import `progress` hears.
 #[pyfunction]
-pub fn explain(py: Python<'_>, image: Bytes, options: &Bound<'_, PyDict>) -> PyResult<String> {
-    let (config, mut listener) = (config(options)?, Listener::new(None));
+#[pyo3(signature = (image, options, progress=None))]
+pub fn explain(
+    py: Python<'_>,
+    image: Bytes,
+    options: &Bound<'_, PyDict>,
+    progress: Option<Py<PyAny>>,
+) -> PyResult<String> {
+    let (config, mut listener) = (config(options)?, Listener::new(progress));
     let answer = py.detach(|| ctr::explain_with(image.0, &config, &mut |done| listener.hear(done)));
     listener.answer(answer.or_raise(py))
 }
