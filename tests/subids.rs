@@ -83,6 +83,43 @@ fn role_with_a_range() {
 }
 
 #[test]
+fn files_of_all_ids_of_a_range_are_exported_and_committed() {
+    play("role_that_exports", &["-s", RANGE], &[]);
+}
+
+#[test]
+#[ignore = "a role"]
+fn role_that_exports() {
+    use ctr::image::{Change, ExportOptions, MakeOptions, Output};
+    let place = common::scratch("export");
+    let config = Config { store_dir: Some(place.join("store")), ..Config::default() };
+    // Packed by this user, so all of it is 4242's.
+    let c = Container::create(common::busybox_tar(), &config).unwrap();
+    sh(&c, "mkdir -p /a/b && echo secret > /a/b/c && chown -R 33:44 /a && chmod 0700 /a /a/b && chmod 0 /a/b/c");
+    let list = |c: &Container, name: &str| {
+        let path = place.join(name);
+        c.export(Output::Path(&path), &ExportOptions::default(), &mut |_| true).unwrap();
+        let output = Command::new("tar").args(["--numeric-owner", "-tvf"]).arg(&path).output().unwrap();
+        String::from_utf8_lossy(&output.stdout).lines().map(|line| line.replace("  ", " ")).collect::<Vec<_>>()
+    };
+    let has = |lines: &[String], start: &str, end: &str| {
+        let found = lines.iter().any(|line| line.starts_with(start) && line.ends_with(end));
+        assert!(found, "{start} … {end} is not in {lines:#?}");
+    };
+    let lines = list(&c, "one.tar");
+    has(&lines, "---------- 33/44", " a/b/c");
+    has(&lines, "drwx------ 33/44", " a/b/");
+    // As the image has it, although it is root's inside.
+    has(&lines, "-rw-r--r-- 4242/4242", " etc/passwd");
+    let changed: Vec<_> = c.diff().unwrap().into_iter().map(|line| (line.path, line.change)).collect();
+    assert_eq!(changed, ["/a", "/a/b", "/a/b/c"].map(|path| (path.into(), Change::Added)));
+    let options = MakeOptions { name: Some("committed".into()), ..MakeOptions::default() };
+    c.commit(&options, &mut |_| true).unwrap();
+    let again = Container::create("committed", &config).unwrap();
+    has(&list(&again, "two.tar"), "---------- 33/44", " a/b/c");
+}
+
+#[test]
 fn several_ranges_by_name_and_by_number_are_put_together() {
     let options = ["-s", "ctr-lane:300000:1000", "-s", "4242:500000:70000", "-g", "4242:700000:10"];
     play("role_with_several_ranges", &options, &[]);

@@ -168,7 +168,7 @@ impl Compare<'_> {
     }
 
     fn is_opaque(&self, directory: &OwnedFd, path: &[u8]) -> Outcome<bool> {
-        attributes(directory.as_fd(), &mut Entry::new(path, Kind::Directory, 0), false)
+        attributes(directory.as_fd(), &mut Entry::new(path, Kind::Directory, 0), &|| false)
     }
 
     /// Whether what the upper directory has is another thing than what is below.
@@ -192,8 +192,8 @@ impl Compare<'_> {
         if has_content {
             let up = open(opener.as_ref(), parent, name, flags).map_err(failed)?;
             let down = self.lower.borrow_mut().open_found(found, path)?;
-            attributes(up.as_fd(), &mut above, self.believes)?;
-            attributes(down.as_fd(), &mut below, self.believes)?;
+            attributes(up.as_fd(), &mut above, &|| self.believes)?;
+            attributes(down.as_fd(), &mut below, &|| self.believes)?;
             inside_attributes(&mut above, self.inside);
             above.xattrs.sort();
             below.xattrs.sort();

@@ -229,7 +229,12 @@ impl Walk<'_, '_, '_> {
         if FileType::from_raw_mode(opened.st_mode) != FileType::from_raw_mode(stat.st_mode) {
             return Ok(false);
         }
-        let is_opaque = attributes(fd.as_fd(), &mut entry, !self.special.doubts_owners)?;
+        // What is as the image has it was written by us, whoever its owner is.
+        let believes = || {
+            let is_below = |changed: &RefCell<Dirs>| !has(&mut changed.borrow_mut(), path);
+            !self.special.doubts_owners || self.special.changed.is_some_and(is_below)
+        };
+        let is_opaque = attributes(fd.as_fd(), &mut entry, &believes)?;
         if let Some(inside) = self.options.inside {
             inside_attributes(&mut entry, inside);
         }
@@ -453,7 +458,7 @@ pub(super) fn own_is_root(id: Id) -> Option<u32> {
 
 /// Reads the attributes into `entry`; ours are taken for what they say, or left out where they are not believed. True for an
 /// opaque directory.
-pub(super) fn attributes(fd: BorrowedFd, entry: &mut Entry, believes: bool) -> Outcome<bool> {
+pub(super) fn attributes(fd: BorrowedFd, entry: &mut Entry, believes: &dyn Fn() -> bool) -> Outcome<bool> {
     let failed = |errno| Fault::system("read the attributes of", &entry.path, errno);
     let mut is_opaque = false;
     let mut list = vec![0; 0];
@@ -481,7 +486,7 @@ pub(super) fn attributes(fd: BorrowedFd, entry: &mut Entry, believes: bool) -> O
     }
     for (name, value) in found {
         if name == OWNER_XATTR.as_bytes() {
-            if let Some((uid, gid, mode)) = owner(&value).filter(|_| believes) {
+            if let Some((uid, gid, mode)) = owner(&value).filter(|_| believes()) {
                 (entry.uid, entry.gid) = (uid, gid);
                 // Unless someone has given it another mode since.
                 if [mode, narrowed(entry.kind, mode)].contains(&entry.mode) {

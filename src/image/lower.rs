@@ -156,7 +156,7 @@ impl Lower {
         entry.gid = own_is_root(super::export::Id::Group(found.stat.st_gid)).unwrap_or(0);
         entry.mtime = (found.stat.st_mtime, found.stat.st_mtime_nsec as u32);
         let directory = self.open_found(&found, path)?;
-        attributes(std::os::fd::AsFd::as_fd(&directory), &mut entry, true)?;
+        attributes(std::os::fd::AsFd::as_fd(&directory), &mut entry, &|| true)?;
         Ok(Some(entry))
     }
 
