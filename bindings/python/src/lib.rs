@@ -24,6 +24,7 @@ mod _ctr {
     use super::image::{
         build_image, disk_use, find_image, image, images, import_image, prune, remove_image, save_image, tag_image,
     };
+    #[pymodule_export]
     use super::probe::probe;
     #[pymodule_export]
     use super::process::Process;
