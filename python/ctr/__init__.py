@@ -32,12 +32,14 @@ if TYPE_CHECKING:
     )
     from ._options import Bind, Tmpfs
     from ._popen import Popen
+    from ._probe import Check, probe
     from ._run import run
 
     __version__: str
 
 __all__ = [
     "Bind",
+    "Check",
     "CompletedProcess",
     "Container",
     "ContainerInfo",
@@ -62,6 +64,7 @@ __all__ = [
     "import_image",
     "join",
     "prune",
+    "probe",
     "run",
 ]
 
@@ -73,6 +76,7 @@ DEVNULL = -3
 # Loaded when first asked for, so that `import ctr` costs next to nothing.
 _ROOMS = {
     "Bind": "_options",
+    "Check": "_probe",
     "CompletedProcess": "_exit",
     "Container": "_container",
     "ContainerInfo": "_container",
@@ -94,6 +98,7 @@ _ROOMS = {
     "import_image": "_image",
     "join": "_container",
     "prune": "_image",
+    "probe": "_probe",
     "run": "_run",
 }
 

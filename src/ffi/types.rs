@@ -67,6 +67,11 @@ pub struct ctr_differences {
 pub type ctr_progress =
     Option<unsafe extern "C" fn(data: *mut std::ffi::c_void, bytes: u64, total: u64, entries: u64) -> std::ffi::c_int>;
 
+/// What this machine allowed at the moment of ctr_probe().
+pub struct ctr_report {
+    _opaque: [u8; 0],
+}
+
 /// What a function answers. Numbers are never reused and never change their meaning; later releases may add some, so
 /// treat an unknown negative number as CTR_ERR_SYSTEM. ctr_error_name() has the names.
 #[repr(C)]

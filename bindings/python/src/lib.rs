@@ -7,6 +7,7 @@ mod container;
 mod convert;
 mod error;
 mod image;
+mod probe;
 mod process;
 mod progress;
 mod stream;
@@ -23,6 +24,8 @@ mod _ctr {
     use super::image::{
         build_image, disk_use, find_image, image, images, import_image, prune, remove_image, save_image, tag_image,
     };
+    #[pymodule_export]
+    use super::probe::probe;
     #[pymodule_export]
     use super::process::Process;
     #[pymodule_export]

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::{env, fs};
 
 /// The order of the header, which is read from top to bottom.
-const FILES: [&str; 13] = [
+const FILES: [&str; 14] = [
     "types",
     "config",
     "walls",
@@ -15,6 +15,7 @@ const FILES: [&str; 13] = [
     "exec_config",
     "process",
     "list",
+    "probe",
     "images",
     "image_options",
     "image",
