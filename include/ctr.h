@@ -1099,6 +1099,53 @@ int ctr_list_detached(const ctr_container_list *list, int index);
 void ctr_list_free(ctr_container_list *list);
 
 /**
+ * Checks what this machine allows this user, what it does not, and what to do about it: namespaces, mounts, ids, limits,
+ * filters, the system calls that containers are made with, where state and images are kept. Each check does what a
+ * container would need, in a process that ends at once; nothing is left. `python -m ctr doctor` prints the same.
+ *
+ * Return value: 0 and the report in *out, which ctr_report_free() frees; CTR_ERR_INVALID. *out is NULL then.
+ */
+int ctr_probe(ctr_report **out);
+
+/**
+ * How many checks are in a report; the others take an index from 0 to one less.
+ *
+ * Return value: the number, or CTR_ERR_INVALID.
+ */
+int ctr_report_count(const ctr_report *report);
+
+/**
+ * What was checked, as "user namespaces". Names don't change; later releases may add some.
+ *
+ * Return value: a string that is good until ctr_report_free(); NULL when there is no such index.
+ */
+const char *ctr_report_name(const ctr_report *report, int index);
+
+/**
+ * Whether it is allowed.
+ *
+ * Return value: 1 or 0; CTR_ERR_INVALID when there is no such index.
+ */
+int ctr_report_ok(const ctr_report *report, int index);
+
+/**
+ * What was found; where it is not allowed, why, and what is lost.
+ *
+ * Return value: as ctr_report_name().
+ */
+const char *ctr_report_says(const ctr_report *report, int index);
+
+/**
+ * What to do about it; "" where there is nothing to do, or nothing known.
+ *
+ * Return value: as ctr_report_name().
+ */
+const char *ctr_report_mend(const ctr_report *report, int index);
+
+/** Frees a report and its strings. NULL is allowed. */
+void ctr_report_free(ctr_report *report);
+
+/**
  * Imports an archive into the store: a tarball of a root file system, an archive of `docker save` or of an OCI image
  * layout, plain or compressed by gzip, zstd, xz, bzip2 or lz4, told by its content; or a directory that is an OCI image
  * layout. The second time, the same file is known without being read.
@@ -1549,53 +1596,6 @@ void ctr_differences_free(ctr_differences *differences);
  * CTR_ERR_INVALID.
  */
 int ctr_commit(ctr_container *c, const ctr_image_options *options, ctr_image **out);
-
-/**
- * Checks what this machine allows this user, what it does not, and what to do about it: namespaces, mounts, ids, limits,
- * filters, the system calls that containers are made with, where state and images are kept. Each check does what a
- * container would need, in a process that ends at once; nothing is left. `python -m ctr doctor` prints the same.
- *
- * Return value: 0 and the report in *out, which ctr_report_free() frees; CTR_ERR_INVALID. *out is NULL then.
- */
-int ctr_probe(ctr_report **out);
-
-/**
- * How many checks are in a report; the others take an index from 0 to one less.
- *
- * Return value: the number, or CTR_ERR_INVALID.
- */
-int ctr_report_count(const ctr_report *report);
-
-/**
- * What was checked, as "user namespaces". Names don't change; later releases may add some.
- *
- * Return value: a string that is good until ctr_report_free(); NULL when there is no such index.
- */
-const char *ctr_report_name(const ctr_report *report, int index);
-
-/**
- * Whether it is allowed.
- *
- * Return value: 1 or 0; CTR_ERR_INVALID when there is no such index.
- */
-int ctr_report_ok(const ctr_report *report, int index);
-
-/**
- * What was found; where it is not allowed, why, and what is lost.
- *
- * Return value: as ctr_report_name().
- */
-const char *ctr_report_says(const ctr_report *report, int index);
-
-/**
- * What to do about it; "" where there is nothing to do, or nothing known.
- *
- * Return value: as ctr_report_name().
- */
-const char *ctr_report_mend(const ctr_report *report, int index);
-
-/** Frees a report and its strings. NULL is allowed. */
-void ctr_report_free(ctr_report *report);
 
 /**
  * This thread's last failure, in one sentence: the step, what it failed on, why, and what to do about it, as in

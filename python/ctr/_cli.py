@@ -81,9 +81,10 @@ def _parser() -> argparse.ArgumentParser:
     remove.add_argument("names", metavar="NAME", nargs="+")
     remove.set_defaults(act=_rm)
 
-    add_commands(commands)
     doctor = commands.add_parser("doctor", help="what this machine allows, what it does not, and what to do")
     doctor.set_defaults(act=_doctor)
+
+    add_commands(commands)
     return parser
 
 

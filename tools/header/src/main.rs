@@ -15,12 +15,12 @@ const FILES: [&str; 14] = [
     "exec_config",
     "process",
     "list",
+    "probe",
     "images",
     "image_options",
     "image",
     "image_config",
     "changes",
-    "probe",
     "error",
 ];
 
