@@ -63,8 +63,8 @@ __all__ = [
     "images",
     "import_image",
     "join",
-    "prune",
     "probe",
+    "prune",
     "run",
 ]
 
@@ -97,8 +97,8 @@ _ROOMS = {
     "images": "_image",
     "import_image": "_image",
     "join": "_container",
-    "prune": "_image",
     "probe": "_probe",
+    "prune": "_image",
     "run": "_run",
 }
 
