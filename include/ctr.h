@@ -194,7 +194,10 @@ typedef enum ctr_refusal {
 
 /** Where a container's changes to its file system go, for ctr_config_set_upper(). */
 typedef enum ctr_upper {
-    /** A private tmpfs(5), counted against the memory limit. The default. */
+    /**
+     * A private tmpfs(5), counted against the memory limit. The default. Before Linux 6.6 a tmpfs can't be the upper layer of an
+     * overlay without loss, and the changes go to disk.
+     */
     CTR_UPPER_MEMORY = 0,
     /** A directory in the store, removed when the container is destroyed. */
     CTR_UPPER_DISK = 1,

@@ -114,7 +114,8 @@ pub enum CgroupPolicy {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Upper {
     /// A private tmpfs: the fastest, counted against the container's memory limit, gone with the container by the
-    /// kernel's own doing.
+    /// kernel's own doing. Before Linux 6.6 a tmpfs lacks what an overlay needs to have a directory replaced by a new one;
+    /// there it is as `Disk`.
     #[default]
     Memory,
     /// A directory in the store, removed when the container is destroyed.

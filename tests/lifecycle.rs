@@ -53,6 +53,14 @@ fn a_directory_is_a_lower_layer_or_the_root_itself() {
 }
 
 #[test]
+fn a_directory_of_the_image_can_be_replaced_by_a_new_one() {
+    for upper in [Upper::Memory, Upper::Disk] {
+        let c = Container::create(busybox_tar(), &Config { upper, ..Config::default() }).unwrap();
+        assert_eq!(sh(&c, "rm -r /etc && mkdir /etc && touch /etc/new && ls -A /etc"), "new", "{upper:?}");
+    }
+}
+
+#[test]
 fn changes_can_go_to_disk_and_are_gone_afterwards() {
     let store = common::scratch("disk-store");
     let config = Config { upper: Upper::Disk, store_dir: Some(store.clone()), ..Config::default() };

@@ -82,6 +82,11 @@ pub(super) fn decide(
 }
 
 impl Layout {
+    /// Whether a process is cloned into it, and doesn't join it later: v2.
+    pub(crate) fn is_born_in(&self) -> bool {
+        self.v2.is_some()
+    }
+
     fn new(directory: &str, limits: Limits, memory: &Home, pids: &Home) -> Option<Self> {
         let on_v2 = Controllers::default();
         let mut layout = Self { paths: Vec::with_capacity(2), v2: None, v1_memory: None, v1_pids: None, on_v2, limits };

@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::blueprint::Plans;
+use super::blueprint::{Rest, Stem};
 use crate::init::wire::{
     DONE, EXITED, FAILED, IN_ASIDE, IN_CLONE, IN_HANDOVER, IN_MAP, IN_MESSAGE, IN_RANGE, IN_SETNS, IN_TABLE, RUN, Reply,
 };
@@ -39,17 +39,34 @@ impl From<Error> for Failure {
 /// How long a container may take to come up. Mounting does wait for disks, at times.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Gives birth. A zygote that died, before or on the way, is replaced by another, once; `zygote` is then that one.
-pub fn give_birth(plans: &Plans<'_>, name: &str, zygote: &mut Arc<Zygote>) -> Result<Born> {
-    let mut born = try_birth(plans, name, zygote);
+/// Gives birth: has the newborn begin with `stem`, asks meanwhile for the `rest`, and has it finish. A zygote that died,
+/// before or on the way, is replaced by another, once; `zygote` is then that one.
+pub fn give_birth<'a>(
+    stem: &Stem<'a>,
+    name: &str,
+    zygote: &mut Arc<Zygote>,
+    rest: impl FnOnce() -> Result<Rest<'a>>,
+) -> Result<Born> {
+    let spawn = encode_spawn(&stem.header, &stem.plan, &stem.aside, stem.handed);
+    let begun = begin(stem, &spawn, zygote);
+    let rest = match rest() {
+        Ok(rest) => rest,
+        Err(error) => {
+            if let Ok(begun) = begun {
+                begun.abandon();
+            }
+            return Err(error);
+        }
+    };
+    let mut born = begun.and_then(|begun| begun.finish(stem, &rest, &spawn, name, zygote));
     if let Err(Failure::Zygote) = born {
         zygote::forget(zygote);
         *zygote = zygote::current()?;
-        born = try_birth(plans, name, zygote);
+        born = begin(stem, &spawn, zygote).and_then(|begun| begun.finish(stem, &rest, &spawn, name, zygote));
     }
     // It may have been made ahead of time, and have met something that has passed since.
-    if plans.stockable && matches!(born, Err(Failure::Newborn(_))) {
-        born = try_birth(plans, name, zygote);
+    if stem.stockable && matches!(born, Err(Failure::Newborn(_))) {
+        born = begin(stem, &spawn, zygote).and_then(|begun| begun.finish(stem, &rest, &spawn, name, zygote));
     }
     born.map_err(|failure| match failure {
         Failure::Zygote => {
@@ -59,47 +76,100 @@ pub fn give_birth(plans: &Plans<'_>, name: &str, zygote: &mut Arc<Zygote>) -> Re
     })
 }
 
-/// Both messages are sent at once: the newborn finds the second one in its socket when it comes to it, so the host is woken
-/// once, by the newborn, when all is done.
-fn try_birth(plans: &Plans<'_>, name: &str, zygote: &Zygote) -> std::result::Result<Born, Failure> {
+/// A newborn that is under way.
+struct Begun {
+    control: OwnedFd,
+    channel: Channel,
+    /// The newborn's end, for its answer to what it is asked next.
+    answers: OwnedFd,
+    /// The zygote's and the newborn's end of `control`, open here as long as it hasn't surely arrived there.
+    theirs: OwnedFd,
+}
+
+fn begin(stem: &Stem<'_>, spawn: &[u8], zygote: &Zygote) -> std::result::Result<Begun, Failure> {
     let (control, theirs) = pair().map_err(|e| Error::io("make a control socket", "", &e))?;
-    let (channel, channel_theirs) = Channel::new().map_err(|e| Error::io("make a channel", "", &e))?;
-    let spawn = encode_spawn(&plans.spawn, &plans.stem, &plans.aside, plans.handed);
-    let mut fds = vec![channel_theirs.as_fd(), theirs.as_fd()];
-    fds.extend(plans.stem.fds());
-    if zygote.send(&spawn, &fds).is_err() {
+    let (channel, answers) = Channel::new().map_err(|e| Error::io("make a channel", "", &e))?;
+    let mut fds = vec![answers.as_fd(), theirs.as_fd()];
+    fds.extend(stem.plan.fds());
+    if zygote.send(spawn, &fds).is_err() {
         return Err(Failure::Zygote);
     }
-    let mut run = plans.run;
-    if !zygote.has_stood(run.walls) {
-        run.before = 0;
-    }
-    let rest = encode(&run, &plans.rest);
-    let mut fds = vec![channel_theirs.as_fd()];
-    fds.extend(plans.rest.fds());
-    let sent = send(control.as_fd(), &rest, &fds).map_err(|e| Error::io("send a request to PID 1 of", name, &e));
-    drop(fds);
-    // Only the newborn and the zygote may have these, or their end would not be ours to see.
-    drop((channel_theirs, theirs));
-    match sent.map_err(Failure::from).and_then(|()| hear_of_birth(plans, name, &channel)) {
-        Ok((pid, pidfd)) => {
-            zygote.stands(run.walls);
-            if plans.stockable {
-                // Not before: a clone with namespaces and a newborn's mounting wait for each other in the kernel.
-                zygote.stock(&spawn);
+    Ok(Begun { control, channel, answers, theirs })
+}
+
+impl Begun {
+    /// The newborn finds this message in its socket when it comes to it, so the host is woken once, when all is done.
+    fn finish(
+        self,
+        stem: &Stem<'_>,
+        rest: &Rest<'_>,
+        spawn: &[u8],
+        name: &str,
+        zygote: &Zygote,
+    ) -> std::result::Result<Born, Failure> {
+        let Self { control, channel, answers, theirs } = self;
+        let mut run = rest.header;
+        if !zygote.has_stood(run.walls) {
+            run.before = 0;
+        }
+        let message = encode(&run, &rest.plan);
+        let mut fds = vec![answers.as_fd()];
+        fds.extend(rest.plan.fds());
+        let sent = send(control.as_fd(), &message, &fds).map_err(|e| Error::io("send a request to PID 1 of", name, &e));
+        drop(fds);
+        // Only the newborn and the zygote may have these, or their end would not be ours to see.
+        drop((answers, theirs));
+        match sent.map_err(Failure::from).and_then(|()| hear_of_birth(stem, rest, name, &channel)) {
+            Ok((pid, pidfd)) => {
+                zygote.stands(run.walls);
+                if stem.stockable {
+                    // Not before: a clone with namespaces and a newborn's mounting wait for each other in the kernel.
+                    zygote.stock(spawn);
+                }
+                Ok(Born { control, channel, pid, pidfd })
             }
-            Ok(Born { control, channel, pid, pidfd })
+            Err(failure) => {
+                give_up(&channel);
+                Err(failure)
+            }
         }
-        Err(failure) => {
-            abandon(&channel);
-            Err(failure)
+    }
+
+    /// Has it end, since it isn't wanted, and waits until it has.
+    fn abandon(self) {
+        let Self { control, channel, answers, theirs } = self;
+        drop((control, theirs, answers));
+        while matches!(channel.receive(Some(PATIENCE)), Ok(Answer::Reply(reply, _)) if reply.tag != EXITED) {}
+    }
+}
+
+/// Waits for the news of a birth: the pid of the newborn and its pidfd.
+fn hear_of_birth(
+    stem: &Stem<'_>,
+    rest: &Rest<'_>,
+    name: &str,
+    channel: &Channel,
+) -> std::result::Result<(i32, OwnedFd), Failure> {
+    let hear = || channel.receive(Some(PATIENCE)).map_err(|e| Error::io("hear from PID 1 of", name, &e));
+    match hear()? {
+        Answer::Reply(reply, mut fds) if reply.tag == DONE && !fds.is_empty() => Ok((reply.pid, fds.remove(0))),
+        Answer::Reply(reply, _) if reply.tag == FAILED && reply.note == RUN => {
+            // It ends by itself now; when that is reported, nothing of it is left.
+            while matches!(hear()?, Answer::Reply(reply, _) if reply.tag != EXITED) {}
+            Err(mend(rest.plan.error(reply.call, reply.errno)).into())
         }
+        Answer::Reply(reply, _) if reply.tag != FAILED || reply.call < IN_MESSAGE => {
+            Err(Failure::Newborn(explain_failure(stem, &reply)))
+        }
+        Answer::Reply(reply, _) => Err(explain_failure(stem, &reply).into()),
+        Answer::TimedOut => Err(slow(name).into()),
+        Answer::End => Err(Failure::Zygote),
     }
 }
 
 /// Whatever became of a birth that failed here, nothing may live on. A newborn that can't tell us that it is ready ends by
 /// itself, and one that has told us already is killed.
-fn abandon(channel: &Channel) {
+fn give_up(channel: &Channel) {
     channel.hear_no_more();
     while let Ok(Answer::Reply(reply, fds)) = channel.try_receive() {
         if let (DONE, Some(pidfd)) = (reply.tag, fds.first()) {
@@ -108,31 +178,12 @@ fn abandon(channel: &Channel) {
     }
 }
 
-/// Waits for the news of a birth: the pid of the newborn and its pidfd.
-fn hear_of_birth(plans: &Plans<'_>, name: &str, channel: &Channel) -> std::result::Result<(i32, OwnedFd), Failure> {
-    let hear = || channel.receive(Some(PATIENCE)).map_err(|e| Error::io("hear from PID 1 of", name, &e));
-    match hear()? {
-        Answer::Reply(reply, mut fds) if reply.tag == DONE && !fds.is_empty() => Ok((reply.pid, fds.remove(0))),
-        Answer::Reply(reply, _) if reply.tag == FAILED && reply.note == RUN => {
-            // It ends by itself now; when that is reported, nothing of it is left.
-            while matches!(hear()?, Answer::Reply(reply, _) if reply.tag != EXITED) {}
-            Err(mend(plans.rest.error(reply.call, reply.errno)).into())
-        }
-        Answer::Reply(reply, _) if reply.tag != FAILED || reply.call < IN_MESSAGE => {
-            Err(Failure::Newborn(explain_failure(plans, &reply)))
-        }
-        Answer::Reply(reply, _) => Err(explain_failure(plans, &reply).into()),
-        Answer::TimedOut => Err(slow(name).into()),
-        Answer::End => Err(Failure::Zygote),
-    }
-}
-
 fn slow(name: &str) -> Error {
     Error::new(ErrorCode::TimedOut, "make the container", name, libc::ETIMEDOUT, "it was not ready within a minute")
 }
 
 /// What a failure of the zygote or of a newborn's stem means.
-fn explain_failure(plans: &Plans<'_>, reply: &Reply) -> Error {
+fn explain_failure(stem: &Stem<'_>, reply: &Reply) -> Error {
     let system = |step: &str, object: &str| Error::system(step, object, reply.errno);
     let error = match reply.call {
         _ if reply.tag != FAILED => {
@@ -144,8 +195,8 @@ fn explain_failure(plans: &Plans<'_>, reply: &Reply) -> Error {
         IN_SETNS => system("enter", "the namespaces to be born in"),
         IN_HANDOVER => system("hand over to", "PID 1"),
         IN_TABLE => system("make", "one more container in this process"),
-        call if call >= IN_ASIDE => plans.aside.error(call - IN_ASIDE, reply.errno),
-        call => plans.stem.error(call, reply.errno),
+        call if call >= IN_ASIDE => stem.aside.error(call - IN_ASIDE, reply.errno),
+        call => stem.plan.error(call, reply.errno),
     };
     mend(error)
 }

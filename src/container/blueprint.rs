@@ -2,7 +2,7 @@
 //! `explain` prints it.
 
 use std::ffi::{CString, OsStr};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -41,20 +41,34 @@ struct Bind {
     directory: bool,
 }
 
-/// The plans of one container, and what goes with them.
-pub struct Plans<'a> {
+/// The first half of a container's making: nothing in it is the container's alone, so it can be under way while the host
+/// still acquires the rest.
+pub struct Stem<'a> {
     /// What the newborn does before it knows its image.
-    pub stem: Plan<'a>,
+    pub plan: Plan<'a>,
     /// What the zygote does for it.
     pub aside: Plan<'a>,
     /// How many slots the zygote hands over.
     pub handed: usize,
-    /// What PID 1 does to finish.
-    pub rest: Plan<'a>,
-    pub spawn: Header,
-    pub run: Header,
+    pub header: Header,
     /// A newborn of this shape can be made ahead of time: its stem needs no descriptor.
     pub stockable: bool,
+    root: Root,
+    sources: Vec<(rootfs::Source, bool)>,
+}
+
+impl<'a> Stem<'a> {
+    /// One that makes no container.
+    pub fn bare(plan: Plan<'a>) -> Self {
+        let header = Header::new(wire::SPAWN);
+        Self { plan, aside: Plan::new(), handed: 0, header, stockable: false, root: Root::Host, sources: Vec::new() }
+    }
+}
+
+/// The second half: what PID 1 does to finish.
+pub struct Rest<'a> {
+    pub plan: Plan<'a>,
+    pub header: Header,
 }
 
 impl Blueprint {
@@ -77,8 +91,8 @@ impl Blueprint {
         let limits = crate::cgroup::Limits { memory: config.memory, pids: config.pids };
         // Names are one's own in one state directory only; the cgroup tree is everyone's.
         let cgroup = Cgroup::plan(&format!("{name}.{}", &super::state::random_name()[..4]), &limits, config.cgroup)?;
-        let upper = (config.upper == Upper::Disk && uses_overlay(&image, config))
-            .then(|| store.path().join("upper").join(&name));
+        let on_disk = config.upper == Upper::Disk || !crate::sys::tmpfs_has_user_xattrs();
+        let upper = (on_disk && uses_overlay(&image, config)).then(|| store.path().join("upper").join(&name));
         let binds = config.mounts.iter().filter_map(Bind::open).collect::<Result<_>>()?;
         let ranges = c_string("use the state directory", state.path().join("ids").as_os_str().as_bytes())?;
         let blueprint = Self {
@@ -141,6 +155,12 @@ impl Blueprint {
             .fold(0, |flags, kind| flags | kind.flag as u64)
     }
 
+    /// Whether what the host acquires has to be there before the first half: a cgroup to be cloned into, a directory to be
+    /// handed over.
+    pub fn acquires_first(&self) -> bool {
+        self.upper.is_some() || self.cgroup.as_ref().is_some_and(Layout::is_born_in)
+    }
+
     /// Whether it has a root, and so a /dev, of its own.
     pub fn own_root(&self) -> bool {
         self.config.namespaces.mount == Namespace::New
@@ -171,20 +191,20 @@ impl Blueprint {
         self.walls.capabilities
     }
 
-    /// The plans, and the descriptors that go with them.
-    pub fn plans<'a>(&'a self, acquired: &'a Acquired) -> Result<Plans<'a>> {
+    /// The first half. On v2 the newborn is cloned into its cgroup, which has to be there then.
+    pub fn stem<'a>(&'a self, clone_into: Option<BorrowedFd<'a>>) -> Result<Stem<'a>> {
         let mut spawn = Header::new(wire::SPAWN);
         let mut stem = Plan::new();
         stem.reserve_sent(1); // The control socket.
         // A newborn from the shelf has the mounts of the moment it was born; where it is to open by path what the caller
         // has chosen, it may find something else by now.
         let fresh = self.opens_by_path();
-        let stockable = self.joined.is_empty() && acquired.clone_into.is_none() && !fresh;
+        let stockable = self.joined.is_empty() && clone_into.is_none() && !fresh;
         if fresh {
             spawn.flags |= wire::FRESH;
         }
-        if let Some(cgroup) = &acquired.clone_into {
-            stem.send(Fd::Borrowed(cgroup.as_fd()));
+        if let Some(cgroup) = clone_into {
+            stem.send(Fd::Borrowed(cgroup));
             spawn.flags |= wire::INTO_CGROUP;
         }
         let joins = self.joined.send(&mut stem);
@@ -219,10 +239,7 @@ impl Blueprint {
         limit_privileges(&mut stem, self.capabilities(), self.walls.new_privileges)?;
 
         let (aside, handed, root, sources) = self.hand_over(&mut stem)?;
-        let mut rest = Plan::new();
-        rest.continue_from(&stem);
-        let run = self.rest(&mut rest, acquired, &root, sources)?;
-        Ok(Plans { stem, aside, handed, rest, spawn, run, stockable })
+        Ok(Stem { plan: stem, aside, handed, header: spawn, stockable, root, sources })
     }
 
     fn shape(&self) -> rootfs::Shape {
@@ -293,14 +310,11 @@ impl Blueprint {
         Ok((aside, handed, root, sources))
     }
 
-    /// What PID 1 does once it has its control socket.
-    fn rest<'a>(
-        &'a self,
-        rest: &mut Plan<'a>,
-        acquired: &'a Acquired,
-        root: &Root,
-        sources: Vec<(rootfs::Source, bool)>,
-    ) -> Result<Header> {
+    /// The second half, for a container that was begun with `stem`.
+    pub fn rest<'a>(&'a self, stem: &Stem<'a>, acquired: &'a Acquired) -> Result<Rest<'a>> {
+        let mut plan = Plan::new();
+        plan.continue_from(&stem.plan);
+        let rest = &mut plan;
         let mut run = Header::new(wire::RUN);
         let image_lock = match &self.image {
             Source::Layers { lock, .. } => Some(lock),
@@ -324,9 +338,9 @@ impl Blueprint {
             rest.call(libc::SYS_unshare, [libc::CLONE_NEWCGROUP.into()]);
         }
         if self.own_root() {
-            let slot = rootfs::make(rest, root)?;
+            let slot = rootfs::make(rest, &stem.root)?;
             rootfs::furnish(rest, slot, self.config.read_only);
-            rootfs::user_mounts(rest, slot, &self.config.mounts, sources)?;
+            rootfs::user_mounts(rest, slot, &self.config.mounts, &stem.sources)?;
             rootfs::pivot(rest, slot, self.config.read_only);
         }
         if self.config.namespaces.uts == Namespace::New {
@@ -366,7 +380,7 @@ impl Blueprint {
         }
         run.before = walls.calls;
         run.walls = rest.fingerprint(&walls);
-        Ok(run)
+        Ok(Rest { plan, header: run })
     }
 
     fn explain_namespaces(&self, stem: &mut Plan<'_>, flags: u64) {
@@ -385,18 +399,19 @@ impl Blueprint {
     /// Everything that a person would type.
     pub fn explain(&self) -> Result<String> {
         let acquired = Acquired::default();
-        let plans = self.plans(&acquired)?;
+        let stem = self.stem(None)?;
+        let rest = self.rest(&stem, &acquired)?;
         // We make what goes into the root before the root itself, and move it there. A person has the root first.
         let (furniture, first): (Vec<_>, Vec<_>) =
-            plans.stem.commands().into_iter().partition(|command| command.contains("$ROOT"));
-        let mut rest = plans.rest.commands();
+            stem.plan.commands().into_iter().partition(|command| command.contains("$ROOT"));
+        let mut rest = rest.plan.commands();
         let furnished = rest.iter().position(|command| command.contains(rootfs::FIRST_FURNITURE));
         let after = rest.split_off(furnished.unwrap_or(rest.len()));
         let mut text = format!(
             "# Container {}: what ctr does, as a person would type it.\nROOT=$(mktemp -d); SCRATCH=$(mktemp -d)\n",
             quote(&self.name)
         );
-        text.extend([first, plans.aside.commands(), rest, furniture, after].into_iter().flatten());
+        text.extend([first, stem.aside.commands(), rest, furniture, after].into_iter().flatten());
         Ok(text)
     }
 }
@@ -414,8 +429,6 @@ pub struct Acquired {
     pub listener: Option<OwnedFd>,
     /// v1: `tasks` of each cgroup.
     pub join: Vec<OwnedFd>,
-    /// v2: the cgroup to be born in.
-    pub clone_into: Option<OwnedFd>,
 }
 
 impl Bind {

@@ -1,6 +1,7 @@
 //! Create: carries a blueprint out. The ledger first, then what the host acquires, then the process; whatever fails on the way,
 //! all of it is taken back.
 
+use std::cell::OnceCell;
 use std::ffi::OsStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
@@ -31,16 +32,17 @@ pub fn create(image: &OsStr, config: &Config) -> Result<Shared> {
     let zygote = zygote::current()?;
     let blueprint = Blueprint::new(image, config, &state, &zygote)?;
     let record = record(&blueprint, image)?;
-    let claim = state.claim(&record)?;
-    // From here on there is something to take back. What can't be removed now stays on record, and the next sweep tries again.
-    let inode = claim.inode;
-    let raised = raise(&blueprint, &state, claim, zygote).inspect_err(|_| {
-        _ = state.sweep_known(&record.name, inode, &record);
+    let ledger = OnceCell::new();
+    let raised = raise(&blueprint, &record, &state, &ledger, zygote).inspect_err(|_| {
+        // What can't be removed now stays on record, and the next sweep tries again.
+        if let Some(inode) = ledger.get() {
+            _ = state.sweep_known(&record.name, *inode, &record);
+        }
     });
     let (born, cgroup, zygote) = raised?;
     Ok(Shared {
         record,
-        inode: Some(inode),
+        inode: ledger.get().copied(),
         state: Some(state),
         control: born.control,
         birth: Some(born.channel),
@@ -55,19 +57,32 @@ pub fn create(image: &OsStr, config: &Config) -> Result<Shared> {
     })
 }
 
+/// Makes all of it. `ledger` says, as soon as there is something to take back, which file has it on record.
 fn raise(
     blueprint: &Blueprint,
+    record: &Record,
     state: &StateDir,
-    claim: Claim,
+    ledger: &OnceCell<u64>,
     mut zygote: Arc<Zygote>,
 ) -> Result<(Born, Option<Cgroup>, Arc<Zygote>)> {
-    if let Some(upper) = &blueprint.upper {
-        make_upper(upper)?;
-    }
-    let cgroup = blueprint.cgroup.as_ref().map(crate::cgroup::Layout::make).transpose()?;
-    let acquired = acquire(state, &blueprint.name, claim, cgroup.as_ref())?;
-    let plans = blueprint.plans(&acquired)?;
-    let born = give_birth(&plans, &blueprint.name, &mut zygote)?;
+    let held = OnceCell::new();
+    let acquire = || -> Result<&(Acquired, Option<Cgroup>)> {
+        let claim = state.claim(record)?;
+        _ = ledger.set(claim.inode);
+        if let Some(upper) = &blueprint.upper {
+            make_upper(upper)?;
+        }
+        let cgroup = blueprint.cgroup.as_ref().map(crate::cgroup::Layout::make).transpose()?;
+        let acquired = acquire(state, &blueprint.name, claim, cgroup.as_ref())?;
+        Ok(held.get_or_init(|| (acquired, cgroup)))
+    };
+    // Where it can be, the newborn is on its way while we acquire the rest.
+    let ahead = if blueprint.acquires_first() { Some(acquire()?) } else { None };
+    let stem = blueprint.stem(ahead.and_then(|(_, cgroup)| cgroup.as_ref()?.clone_into()))?;
+    let rest = || blueprint.rest(&stem, &ahead.map_or_else(acquire, Ok)?.0);
+    let born = give_birth(&stem, &blueprint.name, &mut zygote, rest)?;
+    drop(stem);
+    let cgroup = held.into_inner().and_then(|(_, cgroup)| cgroup);
     Ok((born, cgroup, zygote))
 }
 
@@ -125,11 +140,9 @@ fn acquire(state: &StateDir, name: &str, claim: Claim, cgroup: Option<&Cgroup>) 
     let listener = socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None).map_err(fail)?;
     let address = UnixAddr::new(&state.socket_path(name)).map_err(fail)?;
     bind(std::os::fd::AsRawFd::as_raw_fd(&listener), &address).map_err(fail)?;
-    let clone_into = cgroup.and_then(Cgroup::clone_into).map(|fd| fd.try_clone_to_owned()).transpose();
     Ok(Acquired {
         record: Some(claim.file),
         listener: Some(listener),
         join: cgroup.map(Cgroup::join_fds).transpose()?.unwrap_or_default(),
-        clone_into: clone_into.map_err(|e| Error::io("use the cgroup of", name, &e))?,
     })
 }

@@ -8,13 +8,13 @@ use std::time::Duration;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, getsockopt, socket, sockopt};
 
 use super::birth::give_birth;
-use super::blueprint::Plans;
+use super::blueprint::{Rest, Stem};
 use super::ids::has_many_ids;
 use super::namespaces::KINDS;
 use super::shared::Shared;
 use super::state::{ExecDefaults, Record, StateDir};
 use crate::cgroup::Cgroup;
-use crate::init::wire::{NONE, RUN, SPAWN};
+use crate::init::wire::{NONE, RUN};
 use crate::plan::{Fd, Header, Plan};
 use crate::zygote;
 use crate::{Error, ErrorCode, Result, sys};
@@ -125,17 +125,10 @@ pub fn join_pid(pid: i32, set: NamespaceSet) -> Result<Shared> {
     let name = stem.string(c"ctr-join");
     stem.call(libc::SYS_prctl, [libc::PR_SET_NAME.into(), name]);
 
-    let plans = Plans {
-        stem,
-        aside: Plan::new(),
-        handed: 0,
-        rest: Plan::new(),
-        spawn: Header::new(SPAWN),
-        run: Header::new(RUN),
-        stockable: false,
-    };
     let mut zygote = zygote::current()?;
-    let born = give_birth(&plans, &format!("a server in the namespaces of process {pid}"), &mut zygote);
+    let what = format!("a server in the namespaces of process {pid}");
+    let rest = || Ok(Rest { plan: Plan::new(), header: Header::new(RUN) });
+    let born = give_birth(&Stem::bare(stem), &what, &mut zygote, rest);
     let born = born.map_err(|error| match error.errno() {
         libc::EPERM => error.mend("it takes the rights of its user namespace: the same user, or root"),
         _ => error,

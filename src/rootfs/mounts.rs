@@ -14,8 +14,8 @@ use crate::sys::mount::{
 use crate::{Error, Mount, Result};
 
 /// Mounts them below `root`. `sources` are the bind mounts' sources, in order.
-pub fn user_mounts(plan: &mut Plan<'_>, root: Slot, mounts: &[Mount], sources: Vec<(Source, bool)>) -> Result<()> {
-    let mut sources = sources.into_iter();
+pub fn user_mounts(plan: &mut Plan<'_>, root: Slot, mounts: &[Mount], sources: &[(Source, bool)]) -> Result<()> {
+    let mut sources = sources.iter();
     for mount in mounts {
         match mount {
             Mount::Bind { target, read_only, .. } => {
@@ -34,7 +34,7 @@ pub fn user_mounts(plan: &mut Plan<'_>, root: Slot, mounts: &[Mount], sources: V
                 let slot = source.mount(plan)?;
                 let attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | extra;
                 plan.set_attributes(slot, c"", attributes, AT_EMPTY_PATH | AT_RECURSIVE);
-                mount_at(plan, root, target, slot, directory)?;
+                mount_at(plan, root, target, slot, *directory)?;
             }
             Mount::Tmpfs { target, size, mode } => {
                 let mode = CString::new(format!("{:o}", mode.unwrap_or(0o1777))).unwrap_or_default();

@@ -23,6 +23,16 @@ pub fn memfd_create(name: &CStr, flags: u32) -> Result<OwnedFd> {
     owned(unsafe { libc::memfd_create(name.as_ptr(), flags) })
 }
 
+/// Whether a tmpfs keeps user.* extended attributes, xattr(7): Linux 6.6. Asked once, of a memfd, which lies on one.
+pub fn tmpfs_has_user_xattrs() -> bool {
+    static HAS: std::sync::OnceLock<bool> = std::sync::OnceLock::new();
+    *HAS.get_or_init(|| {
+        let Ok(file) = memfd_create(c"ctr-probe", libc::MFD_CLOEXEC) else { return true };
+        // SAFETY: a name, and no bytes at all.
+        unsafe { libc::fsetxattr(file.as_raw_fd(), c"user.ctr".as_ptr(), std::ptr::null(), 0, 0) == 0 }
+    })
+}
+
 /// pidfd_open(2).
 pub fn pidfd_open(pid: i32) -> Result<OwnedFd> {
     // SAFETY: plain numbers; the result is a new descriptor, close-on-exec.
