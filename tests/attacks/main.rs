@@ -14,3 +14,4 @@ mod limits;
 mod pid1;
 mod privileges;
 mod proc;
+mod taken_over;

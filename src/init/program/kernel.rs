@@ -12,6 +12,7 @@ pub mod nr {
     pub const MUNMAP: usize = 11;
     pub const RT_SIGACTION: usize = 13;
     pub const RT_SIGPROCMASK: usize = 14;
+    pub const PREAD64: usize = 17;
     pub const MADVISE: usize = 28;
     pub const IOCTL: usize = 16;
     pub const GETPID: usize = 39;
