@@ -48,7 +48,8 @@ pub fn give_birth<'a>(
     rest: impl FnOnce() -> Result<Rest<'a>>,
 ) -> Result<Born> {
     let spawn = encode_spawn(&stem.header, &stem.plan, &stem.aside, stem.handed);
-    let begun = begin(stem, &spawn, zygote);
+    let birth = Birth { stem, spawn, name };
+    let begun = birth.begin(zygote);
     let rest = match rest() {
         Ok(rest) => rest,
         Err(error) => {
@@ -58,15 +59,15 @@ pub fn give_birth<'a>(
             return Err(error);
         }
     };
-    let mut born = begun.and_then(|begun| begun.finish(stem, &rest, &spawn, name, zygote));
+    let mut born = begun.and_then(|begun| birth.finish(begun, &rest, zygote));
     if let Err(Failure::Zygote) = born {
         zygote::forget(zygote);
         *zygote = zygote::current()?;
-        born = begin(stem, &spawn, zygote).and_then(|begun| begun.finish(stem, &rest, &spawn, name, zygote));
+        born = birth.begin(zygote).and_then(|begun| birth.finish(begun, &rest, zygote));
     }
     // It may have been made ahead of time, and have met something that has passed since.
     if stem.stockable && matches!(born, Err(Failure::Newborn(_))) {
-        born = begin(stem, &spawn, zygote).and_then(|begun| begun.finish(stem, &rest, &spawn, name, zygote));
+        born = birth.begin(zygote).and_then(|begun| birth.finish(begun, &rest, zygote));
     }
     born.map_err(|failure| match failure {
         Failure::Zygote => {
@@ -76,38 +77,41 @@ pub fn give_birth<'a>(
     })
 }
 
+/// What is the same for every try.
+struct Birth<'s, 'a> {
+    stem: &'s Stem<'a>,
+    /// The zygote's message.
+    spawn: Vec<u8>,
+    name: &'s str,
+}
+
 /// A newborn that is under way.
 struct Begun {
     control: OwnedFd,
     channel: Channel,
-    /// The newborn's end, for its answer to what it is asked next.
+    /// The other end of `channel`, to go with what the newborn is asked next.
     answers: OwnedFd,
-    /// The zygote's and the newborn's end of `control`, open here as long as it hasn't surely arrived there.
+    /// The other end of `control`. Open here too until that is sent, so sending never fails for want of somebody who hears.
     theirs: OwnedFd,
 }
 
-fn begin(stem: &Stem<'_>, spawn: &[u8], zygote: &Zygote) -> std::result::Result<Begun, Failure> {
-    let (control, theirs) = pair().map_err(|e| Error::io("make a control socket", "", &e))?;
-    let (channel, answers) = Channel::new().map_err(|e| Error::io("make a channel", "", &e))?;
-    let mut fds = vec![answers.as_fd(), theirs.as_fd()];
-    fds.extend(stem.plan.fds());
-    if zygote.send(spawn, &fds).is_err() {
-        return Err(Failure::Zygote);
-    }
-    Ok(Begun { control, channel, answers, theirs })
-}
+type Attempt<T> = std::result::Result<T, Failure>;
 
-impl Begun {
+impl Birth<'_, '_> {
+    fn begin(&self, zygote: &Zygote) -> Attempt<Begun> {
+        let (control, theirs) = pair().map_err(|e| Error::io("make a control socket", "", &e))?;
+        let (channel, answers) = Channel::new().map_err(|e| Error::io("make a channel", "", &e))?;
+        let mut fds = vec![answers.as_fd(), theirs.as_fd()];
+        fds.extend(self.stem.plan.fds());
+        if zygote.send(&self.spawn, &fds).is_err() {
+            return Err(Failure::Zygote);
+        }
+        Ok(Begun { control, channel, answers, theirs })
+    }
+
     /// The newborn finds this message in its socket when it comes to it, so the host is woken once, when all is done.
-    fn finish(
-        self,
-        stem: &Stem<'_>,
-        rest: &Rest<'_>,
-        spawn: &[u8],
-        name: &str,
-        zygote: &Zygote,
-    ) -> std::result::Result<Born, Failure> {
-        let Self { control, channel, answers, theirs } = self;
+    fn finish(&self, begun: Begun, rest: &Rest<'_>, zygote: &Zygote) -> Attempt<Born> {
+        let Begun { control, channel, answers, theirs } = begun;
         let mut run = rest.header;
         if !zygote.has_stood(run.walls) {
             run.before = 0;
@@ -115,26 +119,51 @@ impl Begun {
         let message = encode(&run, &rest.plan);
         let mut fds = vec![answers.as_fd()];
         fds.extend(rest.plan.fds());
-        let sent = send(control.as_fd(), &message, &fds).map_err(|e| Error::io("send a request to PID 1 of", name, &e));
+        let sent = send(control.as_fd(), &message, &fds).map_err(|e| self.failed("send a request to PID 1 of", &e));
         drop(fds);
         // Only the newborn and the zygote may have these, or their end would not be ours to see.
         drop((answers, theirs));
-        match sent.map_err(Failure::from).and_then(|()| hear_of_birth(stem, rest, name, &channel)) {
+        match sent.and_then(|()| self.hear(rest, &channel)) {
             Ok((pid, pidfd)) => {
                 zygote.stands(run.walls);
-                if stem.stockable {
+                if self.stem.stockable {
                     // Not before: a clone with namespaces and a newborn's mounting wait for each other in the kernel.
-                    zygote.stock(spawn);
+                    zygote.stock(&self.spawn);
                 }
                 Ok(Born { control, channel, pid, pidfd })
             }
             Err(failure) => {
-                give_up(&channel);
+                abandon(&channel);
                 Err(failure)
             }
         }
     }
 
+    /// Waits for the news of a birth: the pid of the newborn and its pidfd.
+    fn hear(&self, rest: &Rest<'_>, channel: &Channel) -> Attempt<(i32, OwnedFd)> {
+        let hear = || channel.receive(Some(PATIENCE)).map_err(|e| self.failed("hear from PID 1 of", &e));
+        match hear()? {
+            Answer::Reply(reply, mut fds) if reply.tag == DONE && !fds.is_empty() => Ok((reply.pid, fds.remove(0))),
+            Answer::Reply(reply, _) if reply.tag == FAILED && reply.note == RUN => {
+                // It ends by itself now; when that is reported, nothing of it is left.
+                while matches!(hear()?, Answer::Reply(reply, _) if reply.tag != EXITED) {}
+                Err(mend(rest.plan.error(reply.call, reply.errno)).into())
+            }
+            Answer::Reply(reply, _) if reply.tag != FAILED || reply.call < IN_MESSAGE => {
+                Err(Failure::Newborn(explain_failure(self.stem, &reply)))
+            }
+            Answer::Reply(reply, _) => Err(explain_failure(self.stem, &reply).into()),
+            Answer::TimedOut => Err(slow(self.name).into()),
+            Answer::End => Err(Failure::Zygote),
+        }
+    }
+
+    fn failed(&self, step: &'static str, error: &std::io::Error) -> Failure {
+        Error::io(step, self.name, error).into()
+    }
+}
+
+impl Begun {
     /// Has it end, since it isn't wanted, and waits until it has.
     fn abandon(self) {
         let Self { control, channel, answers, theirs } = self;
@@ -143,33 +172,9 @@ impl Begun {
     }
 }
 
-/// Waits for the news of a birth: the pid of the newborn and its pidfd.
-fn hear_of_birth(
-    stem: &Stem<'_>,
-    rest: &Rest<'_>,
-    name: &str,
-    channel: &Channel,
-) -> std::result::Result<(i32, OwnedFd), Failure> {
-    let hear = || channel.receive(Some(PATIENCE)).map_err(|e| Error::io("hear from PID 1 of", name, &e));
-    match hear()? {
-        Answer::Reply(reply, mut fds) if reply.tag == DONE && !fds.is_empty() => Ok((reply.pid, fds.remove(0))),
-        Answer::Reply(reply, _) if reply.tag == FAILED && reply.note == RUN => {
-            // It ends by itself now; when that is reported, nothing of it is left.
-            while matches!(hear()?, Answer::Reply(reply, _) if reply.tag != EXITED) {}
-            Err(mend(rest.plan.error(reply.call, reply.errno)).into())
-        }
-        Answer::Reply(reply, _) if reply.tag != FAILED || reply.call < IN_MESSAGE => {
-            Err(Failure::Newborn(explain_failure(stem, &reply)))
-        }
-        Answer::Reply(reply, _) => Err(explain_failure(stem, &reply).into()),
-        Answer::TimedOut => Err(slow(name).into()),
-        Answer::End => Err(Failure::Zygote),
-    }
-}
-
 /// Whatever became of a birth that failed here, nothing may live on. A newborn that can't tell us that it is ready ends by
 /// itself, and one that has told us already is killed.
-fn give_up(channel: &Channel) {
+fn abandon(channel: &Channel) {
     channel.hear_no_more();
     while let Ok(Answer::Reply(reply, fds)) = channel.try_receive() {
         if let (DONE, Some(pidfd)) = (reply.tag, fds.first()) {

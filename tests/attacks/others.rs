@@ -8,9 +8,7 @@ use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::os::unix::net::{SocketAddr, UnixListener};
 use std::process::Command;
 
-use ctr::{
-    Config, Container, ErrorCode, ExecConfig, Mount, Namespace, NamespaceSet, Namespaces, Preset, Seccomp, Stdio,
-};
+use ctr::{Config, Container, ErrorCode, ExecConfig, Namespace, NamespaceSet, Namespaces, Preset, Seccomp, Stdio};
 
 use crate::attack;
 use crate::fence::{bites, defaults, held, inside, is_well, payload, scratch, with, without_walls};
