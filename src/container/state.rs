@@ -83,7 +83,7 @@ impl Record {
 
 /// What stands in the file of a record.
 enum Content {
-    Record(Record),
+    Record(Box<Record>),
     /// A newer ctr's, which knows what is to be done.
     Newer,
     /// Nothing yet: it is just being made, or its maker died before it wrote anything.
@@ -103,7 +103,7 @@ impl Content {
         }
         match serde_json::from_slice::<Version>(text) {
             Ok(Version { version }) if version > 1 => Self::Newer,
-            Ok(_) => match serde_json::from_slice::<Record>(text) {
+            Ok(_) => match serde_json::from_slice::<Box<Record>>(text) {
                 Ok(record) if record.is_sound(name) => Self::Record(record),
                 _ => Self::Damaged,
             },
@@ -272,7 +272,7 @@ impl StateDir {
             Error::new(ErrorCode::Unsupported, "join container", name, libc::EPROTO, why).mend(mend)
         };
         match self.read(name)? {
-            Some((Content::Record(record), inode, true)) => Ok((record, inode)),
+            Some((Content::Record(record), inode, true)) => Ok((*record, inode)),
             Some((Content::Newer, ..)) => Err(unreadable("a newer version of ctr made it", "update ctr")),
             Some((Content::Damaged, _, true)) => {
                 Err(unreadable("its record is damaged", "the process that made it can still use and destroy it"))
@@ -358,7 +358,7 @@ impl StateDir {
                 let again = fd.try_clone().map_err(|e| Error::io("sweep", &file_name, &e))?;
                 read = content(name, again).map_err(|e| Error::io("sweep", &file_name, &e))?;
                 match &read {
-                    Content::Record(record) => Some(record),
+                    Content::Record(record) => Some(&**record),
                     Content::Nothing => None,
                     Content::Damaged => return self.put_aside(name),
                     Content::Newer => return Ok(false),
@@ -470,7 +470,7 @@ impl StateDir {
             _ = self.sweep_known(name, inode, &record);
             return Ok(None);
         }
-        Ok(Some((record, inode)))
+        Ok(Some((*record, inode)))
     }
 
     /// A path to `name`'s control socket that fits into a sockaddr_un, however deep the directory lies.
