@@ -20,7 +20,7 @@ export CC CXX CARGO PYTHON BUILD VENV
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help lib setup demo test test-rust test-c test-python test-vm bench lint fmt header venv install uninstall clean
+.PHONY: help lib setup demo test test-rust test-c test-python test-lanes test-vm bench lint fmt header venv install uninstall clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -35,7 +35,7 @@ demo: ## set up, build, and run the main job from C and from Python, wall by wal
 
 test: ## set up what is missing and run every test that this machine can run
 	@tools/setup test
-	@tools/test rust c python vm
+	@tools/test rust c python subuids user nested filtered vm
 
 test-rust: ## the tests of the Rust crate
 	@tools/test rust
@@ -45,6 +45,9 @@ test-c: ## the C and C++ examples and tests, valgrind, install and pkg-config
 
 test-python: ## the tests of the Python package, in a virtual environment
 	@tools/test python
+
+test-lanes: ## the main job as ordinary users, nested, and under filters: a few seconds
+	@tools/test subuids user nested filtered
 
 test-vm: ## the tests on another kernel, in a virtual machine
 	@tools/test vm

@@ -246,6 +246,9 @@ typedef struct ctr_exec_config ctr_exec_config;
 /** A program that was started in a container; see ctr_exec(). */
 typedef struct ctr_process ctr_process;
 
+/** What this machine allowed at the moment of ctr_probe(). */
+typedef struct ctr_report ctr_report;
+
 /**
  * How a process ended, and what it used. 128 bytes for good: later releases give a meaning to what is reserved, which
  * is 0 until then.
@@ -961,6 +964,53 @@ int ctr_list_detached(const ctr_container_list *list, int index);
 
 /** Frees a list and its strings. NULL is allowed. The containers are not affected. */
 void ctr_list_free(ctr_container_list *list);
+
+/**
+ * Checks what this machine allows this user, what it does not, and what to do about it: namespaces, mounts, ids, limits,
+ * filters, the system calls that containers are made with, where state and images are kept. Each check does what a
+ * container would need, in a process that ends at once; nothing is left. `python -m ctr doctor` prints the same.
+ *
+ * Return value: 0 and the report in *out, which ctr_report_free() frees; CTR_ERR_INVALID. *out is NULL then.
+ */
+int ctr_probe(ctr_report **out);
+
+/**
+ * How many checks are in a report; the others take an index from 0 to one less.
+ *
+ * Return value: the number, or CTR_ERR_INVALID.
+ */
+int ctr_report_count(const ctr_report *report);
+
+/**
+ * What was checked, as "user namespaces". Names don't change; later releases may add some.
+ *
+ * Return value: a string that is good until ctr_report_free(); NULL when there is no such index.
+ */
+const char *ctr_report_name(const ctr_report *report, int index);
+
+/**
+ * Whether it is allowed.
+ *
+ * Return value: 1 or 0; CTR_ERR_INVALID when there is no such index.
+ */
+int ctr_report_ok(const ctr_report *report, int index);
+
+/**
+ * What was found; where it is not allowed, why, and what is lost.
+ *
+ * Return value: as ctr_report_name().
+ */
+const char *ctr_report_says(const ctr_report *report, int index);
+
+/**
+ * What to do about it; "" where there is nothing to do, or nothing known.
+ *
+ * Return value: as ctr_report_name().
+ */
+const char *ctr_report_mend(const ctr_report *report, int index);
+
+/** Frees a report and its strings. NULL is allowed. */
+void ctr_report_free(ctr_report *report);
 
 /**
  * This thread's last failure, in one sentence: the step, what it failed on, why, and what to do about it, as in

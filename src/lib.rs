@@ -12,6 +12,7 @@
 //! knows the whole story; `image`, `rootfs`, `cgroup`, `network` and `security` turn a [`Config`] into steps of a `plan`;
 //! `zygote` starts and talks to the freestanding program of `init`, which walks plans; `sys` has the system calls.
 
+mod advice;
 mod cgroup;
 mod config;
 mod container;
@@ -21,6 +22,7 @@ pub mod image;
 mod init;
 mod network;
 mod plan;
+mod probe;
 mod rootfs;
 mod security;
 mod sys;
@@ -31,4 +33,5 @@ pub use config::{
 };
 pub use container::{Container, ContainerInfo, Exit, ExitReason, NamespaceSet, Process, explain};
 pub use error::{Error, ErrorCode, Result};
+pub use probe::{Check, probe};
 pub use security::{Preset, Refusal, Rlimit, Seccomp};

@@ -19,12 +19,14 @@ if TYPE_CHECKING:
     from ._exit import CompletedProcess, Exit
     from ._options import Bind, Tmpfs
     from ._popen import Popen
+    from ._probe import Check, probe
     from ._run import run
 
     __version__: str
 
 __all__ = [
     "Bind",
+    "Check",
     "CompletedProcess",
     "Container",
     "ContainerInfo",
@@ -38,6 +40,7 @@ __all__ = [
     "containers",
     "explain",
     "join",
+    "probe",
     "run",
 ]
 
@@ -49,6 +52,7 @@ DEVNULL = -3
 # Loaded when first asked for, so that `import ctr` costs next to nothing.
 _ROOMS = {
     "Bind": "_options",
+    "Check": "_probe",
     "CompletedProcess": "_exit",
     "Container": "_container",
     "ContainerInfo": "_container",
@@ -59,6 +63,7 @@ _ROOMS = {
     "containers": "_container",
     "explain": "_container",
     "join": "_container",
+    "probe": "_probe",
     "run": "_run",
 }
 

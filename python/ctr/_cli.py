@@ -1,4 +1,4 @@
-"""The commands of `python -m ctr`: run, exec, ps, explain, rm."""
+"""The commands of `python -m ctr`: run, exec, ps, explain, rm, doctor."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from . import __version__
 from ._container import Container, containers, explain, join
 from ._errors import Error
 from ._options import Tmpfs
+from ._probe import probe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -65,6 +66,9 @@ def _parser() -> argparse.ArgumentParser:
     remove = commands.add_parser("rm", help="destroy containers")
     remove.add_argument("names", metavar="NAME", nargs="+")
     remove.set_defaults(act=_rm)
+
+    doctor = commands.add_parser("doctor", help="what this machine allows, what it does not, and what to do")
+    doctor.set_defaults(act=_doctor)
     return parser
 
 
@@ -122,6 +126,17 @@ def _rm(options: argparse.Namespace) -> int:
     for name in options.names:
         join(name).destroy()
     return 0
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    """A line for each check, `ok` or `no`, and a `mend` below it. Fails where no container can be made."""
+    checks = probe()
+    width = max(len(check.name) for check in checks)
+    for check in checks:
+        print(f"{'ok' if check.ok else 'no':4}  {check.name:{width}}  {check.says}".rstrip())
+        if check.mend:
+            print(f"mend  {'':{width}}  {check.mend}")
+    return 0 if checks[-1].ok else 1
 
 
 def _container_options(options: argparse.Namespace) -> dict[str, Any]:

@@ -47,7 +47,7 @@ fn kill_all(directory: &Directory) -> Result<()> {
 /// process that got the number meanwhile), then the signal. Answers how many were listed.
 fn kill_each(directory: &Directory) -> Result<usize> {
     let fds: Vec<(i32, OwnedFd)> =
-        list(directory)?.into_iter().filter_map(|pid| Some((pid, sys::pidfd_open(pid).ok()?))).collect();
+        list(directory)?.into_iter().filter_map(|pid| Some((pid, sys::process_open(pid).ok()?))).collect();
     let listed = list(directory)?;
     for (_, fd) in fds.iter().filter(|(pid, _)| listed.contains(pid)) {
         match sys::pidfd_send_signal(fd.as_fd(), libc::SIGKILL, 0) {

@@ -1,16 +1,18 @@
 //! Birth: has the zygote make a server process, PID 1 of a container or one in joined namespaces, and tells what went wrong.
 
+use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::blueprint::{Rest, Stem};
 use crate::init::wire::{
-    DONE, EXITED, FAILED, IN_ASIDE, IN_CLONE, IN_HANDOVER, IN_MAP, IN_MESSAGE, IN_RANGE, IN_SETNS, IN_TABLE, RUN, Reply,
+    DONE, EXITED, FAILED, IN_ASIDE, IN_CLONE, IN_HANDOVER, IN_MAP, IN_MESSAGE, IN_NEWGIDMAP, IN_NEWUIDMAP, IN_RANGE,
+    IN_SETNS, IN_TABLE, RUN, Reply,
 };
 use crate::plan::{encode, encode_spawn};
 use crate::zygote::{self, Answer, Channel, Zygote, pair, send};
-use crate::{Error, ErrorCode, Result, sys};
+use crate::{Error, ErrorCode, Result, advice, sys};
 
 /// A server process that is ready.
 pub struct Born {
@@ -149,10 +151,10 @@ impl Birth<'_, '_> {
                 while matches!(hear()?, Answer::Reply(reply, _) if reply.tag != EXITED) {}
                 Err(mend(rest.plan.error(reply.call, reply.errno)).into())
             }
-            Answer::Reply(reply, _) if reply.tag != FAILED || reply.call < IN_MESSAGE => {
-                Err(Failure::Newborn(explain_failure(self.stem, &reply)))
+            Answer::Reply(reply, fds) if reply.tag != FAILED || reply.call < IN_MESSAGE => {
+                Err(Failure::Newborn(explain_failure(self.stem, &reply, fds)))
             }
-            Answer::Reply(reply, _) => Err(explain_failure(self.stem, &reply).into()),
+            Answer::Reply(reply, fds) => Err(explain_failure(self.stem, &reply, fds).into()),
             Answer::TimedOut => Err(slow(self.name).into()),
             Answer::End => Err(Failure::Zygote),
         }
@@ -188,7 +190,7 @@ fn slow(name: &str) -> Error {
 }
 
 /// What a failure of the zygote or of a newborn's stem means.
-fn explain_failure(stem: &Stem<'_>, reply: &Reply) -> Error {
+fn explain_failure(stem: &Stem<'_>, reply: &Reply, fds: Vec<OwnedFd>) -> Error {
     let system = |step: &str, object: &str| Error::system(step, object, reply.errno);
     let error = match reply.call {
         _ if reply.tag != FAILED => {
@@ -197,6 +199,8 @@ fn explain_failure(stem: &Stem<'_>, reply: &Reply) -> Error {
         IN_CLONE => system("clone into", "new namespaces"),
         IN_RANGE => system("claim", "a range of user ids"),
         IN_MAP => system("map the ids of", "the user namespace"),
+        IN_NEWUIDMAP => refused_by("newuidmap", reply.errno, fds),
+        IN_NEWGIDMAP => refused_by("newgidmap", reply.errno, fds),
         IN_SETNS => system("enter", "the namespaces to be born in"),
         IN_HANDOVER => system("hand over to", "PID 1"),
         IN_TABLE => system("make", "one more container in this process"),
@@ -206,33 +210,59 @@ fn explain_failure(stem: &Stem<'_>, reply: &Reply) -> Error {
     mend(error)
 }
 
+/// newuidmap(1) failed; what it said is in a pipe that came along.
+fn refused_by(program: &str, errno: i32, fds: Vec<OwnedFd>) -> Error {
+    let mut said = Vec::new();
+    if let Some(pipe) = fds.into_iter().next() {
+        // Nobody has its other end any more.
+        _ = std::fs::File::from(pipe).take(LONGEST_SAID).read_to_end(&mut said);
+    }
+    let said = String::from_utf8_lossy(&said);
+    let error = Error::system("map the ids of the user namespace with", program, errno);
+    let error = match said.lines().find(|line| !line.trim().is_empty()) {
+        Some(line) => {
+            let words = line.trim().trim_start_matches(program).trim_start_matches(':').trim();
+            Error::new(ErrorCode::Unsupported, error.step(), program, errno, format!("it says: {words}"))
+        }
+        None => error,
+    };
+    let code = if errno == libc::ETIMEDOUT { ErrorCode::TimedOut } else { ErrorCode::Unsupported };
+    error.with_code(code).mend(advice::NEWUIDMAP)
+}
+
+/// As much of what a program says as is passed on.
+const LONGEST_SAID: u64 = 500;
+
 /// What a user can do about the failures that machines are known for.
 fn mend(error: Error) -> Error {
+    if !error.advice().is_empty() {
+        let known = error.advice().to_string();
+        return match error.step() {
+            "make a proc for" | "make a sysfs for" => error.mend(format!("{known}; or {}", advice::MASKED)),
+            _ => error,
+        };
+    }
     let advice = match (error.step(), error.errno()) {
-        ("clone into", libc::EPERM | libc::EACCES) => {
-            "user namespaces are not allowed here: sysctl kernel.unprivileged_userns_clone=1, on Ubuntu \
-             kernel.apparmor_restrict_unprivileged_userns=0; in an outer container allow them there"
-        }
-        ("clone into", libc::ENOSPC | libc::EUSERS) => {
-            "too many namespaces, or none allowed: see the sysctls user.max_*_namespaces"
-        }
-        ("clone into", libc::EAGAIN) => "too many processes: ulimit -u, or the pids limit of the cgroup we are in",
-        ("make a proc for" | "make a sysfs for", libc::EPERM) => {
-            "parts of /proc or /sys are hidden here (an outer container masks them), and the kernel then refuses a new one; or \
-             a PID namespace was joined without the user namespace that owns it"
-        }
+        ("clone into", libc::EPERM | libc::EACCES) => advice::user_namespaces(),
+        ("clone into", libc::ENOSPC | libc::EUSERS) => advice::namespace_limits(),
+        ("clone into", libc::EAGAIN) => advice::PROCESSES.into(),
+        ("make a proc for" | "make a sysfs for", libc::EPERM) => advice::MASKED.into(),
+        ("make a tmpfs for" | "make a cover", libc::EPERM | libc::EACCES) => advice::mounts(),
         ("enter", libc::EPERM) => {
             "it takes rights in the user namespace that owns it: join its user namespace too, or be root of the machine"
+                .into()
         }
-        ("id-map", libc::EINVAL) => {
-            "the file system it lies on can't be id-mapped; put the image on ext4, xfs, btrfs or tmpfs"
-        }
+        ("id-map", libc::EINVAL) => advice::IDMAP.into(),
         ("put into the root", libc::ENOTDIR | libc::EINVAL) => {
-            "the image has something else than a directory in its place"
+            "the image has something else than a directory in its place".into()
         }
-        ("mount the overlay of", libc::EINVAL) => {
-            "the kernel refuses an overlay there: is the image on an overlay itself? choose another store_dir"
-        }
+        ("mount the overlay of", libc::EINVAL) => advice::OVERLAY.into(),
+        ("mount the overlay of", libc::EPERM | libc::ENODEV) => advice::OVERLAY_MODULE.into(),
+        // Whatever takes a capability inside may be the first to meet that restriction.
+        (_, libc::EPERM | libc::EACCES) => match advice::apparmor() {
+            Some(advice) => advice,
+            None => return error,
+        },
         _ => return error,
     };
     let code = match error.errno() {

@@ -98,7 +98,7 @@ impl Blueprint {
         let blueprint = Self {
             name,
             image,
-            ids: Ids::of(zygote, &config.namespaces.user),
+            ids: Ids::of(zygote, state, &config.namespaces.user),
             config: config.clone(),
             walls: walls.clone(),
             joined,
@@ -246,7 +246,7 @@ impl Blueprint {
         let namespaces = &self.config.namespaces;
         rootfs::Shape {
             own_user: namespaces.user != Namespace::Host,
-            many_ids: self.ids.many(),
+            has_tty: self.ids.has_tty(),
             // A joined one too: a process sees those it shares its PID namespace with, and no others.
             own_pid: namespaces.pid != Namespace::Host,
             own_net: namespaces.net == Namespace::New,
@@ -394,6 +394,7 @@ impl Blueprint {
             "its own view of users, processes, mounts, network, hostname and IPC",
             format!("unshare {}{map}{fork} --propagation slave bash", options.join(" ")),
         );
+        self.ids.explain_map(stem);
     }
 
     /// Everything that a person would type.

@@ -1,11 +1,14 @@
 //! Which ids a container's user namespace has; see user_namespaces(7).
 
 use std::ffi::CString;
+use std::sync::Arc;
 
+use super::state::StateDir;
+use super::subids::SubIds;
 use crate::Namespace;
-use crate::init::wire::{DENY_SETGROUPS, ID_RANGE};
+use crate::init::wire::{DENY_SETGROUPS, ID_RANGE, MAP_BY_PROGRAM};
 use crate::plan::{Header, Plan};
-use crate::zygote::Zygote;
+use crate::zygote::{Pieces, Zygote};
 
 /// How ids inside are mapped to ids outside.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,15 +19,17 @@ pub enum Ids {
     Joined { many: bool },
     /// A range that no other container has. The caller is root of the machine.
     Range,
-    /// The caller is root, but in a user namespace itself: the same ids as outside, 0 to this.
-    Same(u64),
-    /// The caller is an ordinary user: root inside is the caller outside, and there is nobody else.
-    Single { uid: u32, gid: u32 },
+    /// The caller is root, but in a user namespace itself: the same uids and gids as outside.
+    Same([Pieces; 2]),
+    /// The caller is an ordinary user with ranges of ids: root inside is the caller outside, the others are from the ranges.
+    Sub(Arc<SubIds>),
+    /// The caller is an ordinary user: root inside is the caller outside, and there is nobody else, for this reason.
+    Single { uid: u32, gid: u32, why: String },
 }
 
 impl Ids {
     /// What this thread, whose zygote it is, may give a new user namespace.
-    pub fn of(zygote: &Zygote, namespace: &Namespace) -> Self {
+    pub fn of(zygote: &Zygote, state: &StateDir, namespace: &Namespace) -> Self {
         match namespace {
             Namespace::New => {}
             Namespace::Host => return Self::Host,
@@ -35,19 +40,40 @@ impl Ids {
                     path.strip_prefix("/proc").ok().and_then(|rest| rest.to_str()?.strip_suffix("/ns/user"));
                 return Self::Joined { many: of_process.is_none_or(has_many_ids) };
             }
-            // Containers are of the same user, who can give them all as many as he could give this one.
-            Namespace::Container(_) => return Self::Joined { many: zygote.mapped_ids().is_some() },
+            Namespace::Container(name) => {
+                let many = state.find(name).is_ok_and(|(record, _)| record.exec.many_ids);
+                return Self::Joined { many };
+            }
         }
-        match zygote.mapped_ids() {
-            Some(count) if count >= u64::from(u32::MAX) => Self::Range,
-            Some(count) => Self::Same(count),
-            None => Self::Single { uid: nix::unistd::geteuid().as_raw(), gid: nix::unistd::getegid().as_raw() },
+        match zygote.mapped() {
+            Some(_) if zygote.maps_all_ids() => Self::Range,
+            Some(maps) => Self::Same(maps.clone()),
+            None => SubIds::of_this_user().map_or_else(|missing| Self::single(missing.0), Self::Sub),
         }
+    }
+
+    /// A single id, for this reason.
+    pub fn single(why: String) -> Self {
+        Self::Single { uid: nix::unistd::geteuid().as_raw(), gid: nix::unistd::getegid().as_raw(), why }
     }
 
     /// More ids than 0 exist inside.
     pub fn many(&self) -> bool {
-        !matches!(self, Self::Single { .. } | Self::Joined { many: false })
+        match self {
+            Self::Single { .. } | Self::Joined { many: false } => false,
+            Self::Same([uids, _]) => uids.iter().map(|&(_, count)| count).sum::<u64>() > 1,
+            _ => true,
+        }
+    }
+
+    /// The group tty, which is to own terminals, exists inside.
+    pub fn has_tty(&self) -> bool {
+        const TTY: u64 = 5;
+        match self {
+            Self::Same([_, gids]) => gids.iter().any(|&(first, count)| (first..first + count).contains(&TTY)),
+            Self::Sub(ids) => ids.gids() > TTY,
+            _ => self.many(),
+        }
     }
 
     /// The namespace is new.
@@ -68,12 +94,18 @@ impl Ids {
                 header.flags |= ID_RANGE;
                 header.ranges = Some(stem.string(&ranges));
             }
-            Self::Same(count) => {
-                let map = format!("0 0 {count}\n");
-                let text = (stem.bytes(&map), map.len());
-                header.maps = [Some(text); 2];
+            Self::Same(maps) => {
+                header.maps = maps.each_ref().map(|pieces| {
+                    let lines = pieces.iter().take(MOST_PIECES);
+                    let map: String = lines.map(|(first, count)| format!("{first} {first} {count}\n")).collect();
+                    Some((stem.bytes(&map), map.len()))
+                });
             }
-            Self::Single { uid, gid } => {
+            Self::Sub(ids) => {
+                header.flags |= MAP_BY_PROGRAM;
+                header.maps = ids.vectors().map(|words| Some((stem.strings(&words), words.len())));
+            }
+            Self::Single { uid, gid, .. } => {
                 header.flags |= DENY_SETGROUPS;
                 header.maps = [uid, gid].map(|id| {
                     let map = format!("0 {id} 1\n");
@@ -86,13 +118,42 @@ impl Ids {
     /// The options of unshare(1) that do the same.
     pub fn explain(&self) -> String {
         match self {
-            Self::Host | Self::Joined { .. } => String::new(),
+            Self::Host | Self::Joined { .. } | Self::Sub(_) => String::new(),
             Self::Range => " --map-users=0:$RANGE:65536 --map-groups=0:$RANGE:65536".into(),
-            Self::Same(count) => format!(" --map-users=0:0:{count} --map-groups=0:0:{count}"),
+            Self::Same([uids, gids]) => {
+                let option = |name: &str, pieces: &Pieces| -> String {
+                    let pieces = pieces.iter().take(MOST_PIECES);
+                    pieces.map(|(first, count)| format!(" --map-{name}={first}:{first}:{count}")).collect()
+                };
+                option("users", uids) + &option("groups", gids)
+            }
             Self::Single { .. } => " --map-root-user".into(),
         }
     }
+
+    /// What is said about ids beside the command that makes the namespaces: what for, and what else to type.
+    pub fn explain_map(&self, stem: &mut Plan<'_>) {
+        match self {
+            Self::Sub(ids) => stem.step(
+                "map the ids of",
+                "the user namespace",
+                "from another shell, with $PID of the one inside: root inside is this user, 1 to 65535 are from his ranges \
+                 in /etc/subuid and /etc/subgid",
+                ids.commands(),
+            ),
+            Self::Single { why, .. } => stem.step(
+                "map the ids of",
+                "the user namespace",
+                format!("root inside is this user, and there is no other id: {why}"),
+                "cat /proc/self/uid_map /proc/self/gid_map",
+            ),
+            _ => {}
+        }
+    }
 }
+
+/// So many lines surely fit into a page, which is all that can be written to uid_map.
+const MOST_PIECES: usize = 100;
 
 /// Whether more than one id is mapped in the user namespace of process `pid`; where there is one, setgroups(2) is refused
 /// too.

@@ -5,19 +5,21 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
+use nix::fcntl::{OFlag, openat};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, getsockopt, socket, sockopt};
+use nix::sys::stat::Mode;
 
 use super::birth::give_birth;
 use super::blueprint::{Rest, Stem};
 use super::ids::has_many_ids;
-use super::namespaces::KINDS;
+use super::namespaces::{KINDS, Kind};
 use super::shared::Shared;
 use super::state::{ExecDefaults, Record, StateDir};
 use crate::cgroup::Cgroup;
 use crate::init::wire::{NONE, RUN};
 use crate::plan::{Fd, Header, Plan};
 use crate::zygote;
-use crate::{Error, ErrorCode, Result, sys};
+use crate::{Error, ErrorCode, Result, advice, sys};
 
 /// Which namespaces [`crate::Container::join_pid`] enters: a mask of CLONE_NEW* flags of namespaces(7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,9 +47,15 @@ pub fn join(state: StateDir, name: &str) -> Result<Shared> {
     })?;
     // The kernel's word for who listens: the container's PID 1.
     let pid = getsockopt(&control, sockopt::PeerCredentials).map_err(fail)?.pid();
-    let pidfd = sys::peer_pidfd(control.as_fd())
-        .or_else(|_| sys::pidfd_open(pid))
-        .map_err(|e| Error::io("join container", name, &e))?;
+    let pidfd =
+        sys::peer_pidfd(control.as_fd()).or_else(|_| sys::pidfd_open(pid)).map_err(|e| match e.raw_os_error() {
+            Some(errno @ (libc::ENOSYS | libc::EPERM)) => {
+                let why = "the system call pidfd_open(2) is refused here, and the kernel is older than 6.5";
+                let error = Error::new(ErrorCode::Unsupported, "join container", name, errno, why);
+                error.mend(advice::refused_call("pidfd_open"))
+            }
+            _ => Error::io("join container", name, &e),
+        })?;
     let cgroup = if record.cgroups.is_empty() { None } else { Some(Cgroup::open(&record.cgroups)?) };
     let oom_kills = cgroup.as_ref().and_then(|cgroup| cgroup.oom_kills().ok()).unwrap_or(0);
     Ok(Shared {
@@ -101,14 +109,27 @@ pub fn join_pid(pid: i32, set: NamespaceSet) -> Result<Shared> {
     if pid <= 0 {
         return Err(Error::invalid("join the namespaces of process", pid, "a pid is a positive number"));
     }
-    // The pidfd first: from here on it is this process, whoever gets its number.
-    let target = sys::pidfd_open(pid).map_err(fail)?;
+    // The descriptor first: from here on it is this process, whoever gets its number.
+    let target = sys::process_open(pid).map_err(fail)?;
     let flags = if set == NamespaceSet::ALL { differing(pid)? } else { set.0 };
     let mut stem = Plan::new();
     stem.reserve_sent(1);
-    let slot = stem.send(Fd::Borrowed(target.as_fd()));
+    // Where it is no pidfd but /proc/PID, which setns(2) doesn't take, the namespaces one by one.
+    let single = |kind: &Kind| {
+        let path = format!("ns/{}", kind.name);
+        let opened = openat(&target, path.as_str(), OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty());
+        opened.map_err(|errno| fail(errno.into()))
+    };
+    let mut entered = Vec::new();
+    if sys::pidfd_pid(target.as_fd()).is_some() {
+        entered.push((stem.send(Fd::Borrowed(target.as_fd())), flags));
+    } else {
+        for kind in KINDS.iter().filter(|kind| flags & kind.flag as u32 != 0) {
+            entered.push((stem.send(Fd::Owned(single(kind)?)), kind.flag as u32));
+        }
+    }
     stem.step("enter the namespaces of process", pid.to_string(), "", "nsenter --target {} --all");
-    if flags != 0 {
+    for (slot, flags) in entered.into_iter().filter(|&(_, flags)| flags != 0) {
         stem.call(libc::SYS_setns, [slot.into(), flags.into()]);
     }
     let has_root = flags & libc::CLONE_NEWUSER as u32 != 0;

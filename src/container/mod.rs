@@ -2,6 +2,7 @@
 //!
 //! `blueprint` decides and plans, `create` and `birth` carry out, `exec` and `attempt` start programs, `join` enters what others made,
 //! `shared` is what the handles of a container have in common, `process` is what `exec` answers, `state` is the ledger.
+//! `ids` and `subids` decide whose ids a container has, `trial` tries a few steps out in a process that leaves nothing.
 
 mod attempt;
 mod birth;
@@ -14,12 +15,17 @@ mod namespaces;
 mod process;
 mod shared;
 mod state;
+mod subids;
+mod trial;
 mod user;
 
 pub use create::explain;
 pub use join::NamespaceSet;
 pub use process::{Exit, ExitReason, Process};
 pub use state::ContainerInfo;
+pub(crate) use state::StateDir;
+pub(crate) use subids::SubIds;
+pub(crate) use trial::Trial;
 
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -29,7 +35,6 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, UNIX_EPOCH};
 
 use shared::Shared;
-use state::StateDir;
 
 use crate::{Config, Error, ErrorCode, ExecConfig, Result};
 
@@ -124,6 +129,11 @@ impl Container {
     /// The most processes and threads; `None` where there is no limit.
     pub fn pids_limit(&self) -> Result<Option<u64>> {
         self.cgroup()?.pids()
+    }
+
+    /// The directories of its cgroups.
+    pub(crate) fn cgroup_paths(&self) -> &[std::path::PathBuf] {
+        &self.shared.record.cgroups
     }
 
     fn cgroup(&self) -> Result<&crate::cgroup::Cgroup> {

@@ -180,7 +180,7 @@ impl Shared {
                 return Ok(());
             }
             for pid in children {
-                if let Ok(pidfd) = sys::pidfd_open(pid) {
+                if let Ok(pidfd) = sys::process_open(pid) {
                     _ = sys::pidfd_send_signal(pidfd.as_fd(), libc::SIGKILL, 0);
                 }
             }

@@ -60,7 +60,7 @@ impl User {
                 libc::EINVAL,
                 "this container has the single id 0, since the user who made it has no further ids to give",
             )
-            .mend("run it as root inside, or make the container as root"));
+            .mend(crate::advice::SINGLE_ID));
         }
         // Groups that are named for the user count only if no group was asked for, as in docker.
         let member = |members: &[u8]| {

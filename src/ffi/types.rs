@@ -30,6 +30,11 @@ pub struct ctr_container_list {
     _opaque: [u8; 0],
 }
 
+/// What this machine allowed at the moment of ctr_probe().
+pub struct ctr_report {
+    _opaque: [u8; 0],
+}
+
 /// What a function answers. Numbers are never reused and never change their meaning; later releases may add some, so
 /// treat an unknown negative number as CTR_ERR_SYSTEM. ctr_error_name() has the names.
 #[repr(C)]

@@ -31,6 +31,8 @@ pub const USER_NAMESPACE: usize = SLOTS - 1;
 pub const TERMINALS: usize = SLOTS - 2;
 /// Slot 0 of each request: the channel for its [`Reply`]s.
 pub const STATUS: usize = 0;
+/// Where the zygote keeps the pipe with what a program that failed has said.
+pub const SAID: usize = KEPT - 1;
 /// Slot 1 of [`SPAWN`]: the container's end of its control socket.
 pub const CONTROL: usize = 1;
 
@@ -59,6 +61,10 @@ pub const ID_RANGE: u32 = 8;
 pub const DENY_SETGROUPS: u32 = 16;
 /// Request flag of [`SPAWN`]: slot 2 is a cgroup2 directory in which it is born.
 pub const INTO_CGROUP: u32 = 32;
+
+/// Request flag of [`SPAWN`]: the maps are no texts but the argument vectors of newuidmap(1) and newgidmap(1), null-terminated
+/// arrays of strings. The second string of each has room for a pid, which the zygote fills in.
+pub const MAP_BY_PROGRAM: u32 = 64;
 
 /// First host id of the ranges that are claimed, and how many ranges there are. They lie in the part that systemd sets
 /// aside for containers (0x00080000 to 0x6fffffff).
@@ -92,7 +98,7 @@ pub struct Request {
     pub namespaces: u64,
     /// EXEC: kill after so many milliseconds; 0 is never.
     pub time_limit: u64,
-    /// SPAWN: contents of uid_map and gid_map, addresses and lengths; 0 is none.
+    /// SPAWN: contents of uid_map and gid_map, addresses and lengths; 0 is none. See MAP_BY_PROGRAM.
     pub uid_map: [u64; 2],
     /// See `uid_map`.
     pub gid_map: [u64; 2],
@@ -204,6 +210,10 @@ pub const IN_RANGE: u32 = 0x1000_0002;
 pub const IN_MAP: u32 = 0x1000_0003;
 /// … setns(2) into a namespace to be born in.
 pub const IN_SETNS: u32 = 0x1000_0004;
+/// … newuidmap(1), with [`MAP_BY_PROGRAM`]. What it said goes with the reply, a pipe.
+pub const IN_NEWUIDMAP: u32 = 0x1000_0007;
+/// … newgidmap(1), likewise.
+pub const IN_NEWGIDMAP: u32 = 0x1000_0008;
 /// Added to the index of a call that the zygote walked itself (the Aside's).
 pub const IN_ASIDE: u32 = 0x2000_0000;
 /// The table of children is full.

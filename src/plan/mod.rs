@@ -20,7 +20,7 @@ use std::hash::{Hash, Hasher};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use crate::init::wire;
-use crate::{Error, ErrorCode};
+use crate::{Error, ErrorCode, advice, sys};
 
 /// An ordered list of steps, and what they need.
 #[derive(Default)]
@@ -295,9 +295,19 @@ impl<'a> Plan<'a> {
     /// What call `index` failing with `errno` means.
     pub fn error(&self, index: u32, errno: i32) -> Error {
         let step = self.steps.iter().rev().find(|step| step.first_call <= index as usize);
-        match step {
-            Some(step) => Error::system(step.what, &step.object, errno),
-            None => Error::new(ErrorCode::Internal, "walk the plan", "", errno, format!("call {index} of no step")),
+        let Some(step) = step else {
+            return Error::new(ErrorCode::Internal, "walk the plan", "", errno, format!("call {index} of no step"));
+        };
+        let call = self.calls.get(index as usize).and_then(|call| refusable(i64::from(call.nr)));
+        // EPERM is what a filter says, but kernels say it too.
+        let filtered = errno == libc::EPERM && sys::seccomp_mode() != 0;
+        match call {
+            Some(call) if errno == libc::ENOSYS || filtered => {
+                let how = if filtered { "EPERM, the system call" } else { "ENOSYS, the system call" };
+                let why = format!("{how} {call}(2) is refused here");
+                Error::new(ErrorCode::Unsupported, step.what, &step.object, errno, why).mend(advice::refused_call(call))
+            }
+            _ => Error::system(step.what, &step.object, errno),
         }
     }
 
@@ -333,6 +343,33 @@ impl Call {
         self.flags |= wire::TRY;
         self
     }
+}
+
+/// The name of a system call that filters and older kernels are known to refuse.
+fn refusable(nr: i64) -> Option<&'static str> {
+    let name = match nr {
+        libc::SYS_mount => "mount",
+        libc::SYS_umount2 => "umount2",
+        libc::SYS_pivot_root => "pivot_root",
+        libc::SYS_unshare => "unshare",
+        libc::SYS_setns => "setns",
+        libc::SYS_open_tree => "open_tree",
+        libc::SYS_move_mount => "move_mount",
+        libc::SYS_fsopen => "fsopen",
+        libc::SYS_fsconfig => "fsconfig",
+        libc::SYS_fsmount => "fsmount",
+        libc::SYS_mount_setattr => "mount_setattr",
+        libc::SYS_openat2 => "openat2",
+        libc::SYS_clone3 => "clone3",
+        libc::SYS_close_range => "close_range",
+        libc::SYS_pidfd_open => "pidfd_open",
+        libc::SYS_seccomp => "seccomp",
+        libc::SYS_landlock_create_ruleset => "landlock_create_ruleset",
+        libc::SYS_landlock_add_rule => "landlock_add_rule",
+        libc::SYS_landlock_restrict_self => "landlock_restrict_self",
+        _ => return None,
+    };
+    Some(name)
 }
 
 /// A path or name as a C string.

@@ -63,7 +63,7 @@ pub fn dev(plan: &mut Plan<'_>, shape: &Shape) {
     );
     plan.mkdir(c"dev/pts", 0o755);
     // Every mount of devpts is a new instance since Linux 4.7.
-    let options = if shape.many_ids { c"ptmxmode=0666,mode=0620,gid=5" } else { c"ptmxmode=0666,mode=0620" };
+    let options = if shape.has_tty { c"ptmxmode=0666,mode=0620,gid=5" } else { c"ptmxmode=0666,mode=0620" };
     plan.mount(c"devpts", c"dev/pts", libc::MS_NOSUID | libc::MS_NOEXEC, options);
     let pts = plan.keep_in(TERMINALS);
     let place = plan.string(c"dev/pts");

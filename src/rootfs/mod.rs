@@ -31,8 +31,8 @@ pub struct Shape {
     /// The user namespace is a new one, so mounts of the host come as slaves, and kernel file systems need namespaces of the
     /// same owner.
     pub own_user: bool,
-    /// More than one id is mapped.
-    pub many_ids: bool,
+    /// The group tty, 5, is mapped.
+    pub has_tty: bool,
     /// The PID namespace is not the host's.
     pub own_pid: bool,
     /// The network namespace is a new one.

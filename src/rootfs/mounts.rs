@@ -7,6 +7,7 @@ use std::path::{Component, Path, PathBuf};
 use super::new_mount;
 use super::root::Source;
 use crate::plan::{Plan, Slot, c_string, quote};
+use crate::sys::has_openat2;
 use crate::sys::mount::{
     AT_EMPTY_PATH, AT_RECURSIVE, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, MOVE_MOUNT_F_EMPTY_PATH,
     MOVE_MOUNT_T_EMPTY_PATH, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS,
@@ -64,6 +65,8 @@ fn mount_at(plan: &mut Plan<'_>, root: Slot, target: &Path, slot: Slot, director
     let names = components(target)?;
     let mut parent = root;
     let mut path = PathBuf::new();
+    // Without openat2 each directory is opened in the one above, and a link is none: ENOTDIR.
+    let by_name = !has_openat2();
     for (i, name) in names.iter().enumerate() {
         let name_in_plan = plan.bytes(name.as_os_str().as_bytes());
         if directory || i + 1 < names.len() {
@@ -75,15 +78,21 @@ fn mount_at(plan: &mut Plan<'_>, root: Slot, target: &Path, slot: Slot, director
                 .ok(libc::EROFS);
         }
         path.push(name);
+        let opened = plan.slot();
+        if by_name {
+            let only = if directory || i + 1 < names.len() { libc::O_DIRECTORY } else { 0 };
+            let flags = libc::O_PATH | libc::O_NOFOLLOW | libc::O_CLOEXEC | only;
+            plan.call(libc::SYS_openat, [parent.into(), name_in_plan, flags.into()]).out(opened);
+        } else {
+            let in_plan = plan.bytes(path.as_os_str().as_bytes());
+            let flags = (libc::O_PATH | libc::O_CLOEXEC) as u64;
+            let how = [flags, 0, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS];
+            let how = plan.data(how.map(u64::to_ne_bytes).as_flattened(), 8);
+            plan.call(libc::SYS_openat2, [root.into(), in_plan, how, 24.into()]).out(opened);
+        }
         if parent != root {
             plan.close(parent);
         }
-        let opened = plan.slot();
-        let in_plan = plan.bytes(path.as_os_str().as_bytes());
-        let flags = (libc::O_PATH | libc::O_CLOEXEC) as u64;
-        let how = [flags, 0, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS];
-        let how = plan.data(how.map(u64::to_ne_bytes).as_flattened(), 8);
-        plan.call(libc::SYS_openat2, [root.into(), in_plan, how, 24.into()]).out(opened);
         parent = opened;
     }
     let empty = plan.string(c"");

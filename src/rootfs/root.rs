@@ -53,12 +53,8 @@ impl Source {
         match self {
             Self::Handed(slot, _) => Ok(*slot),
             Self::Path(path) => {
-                let (at, slot) = (plan.slot(), plan.slot());
-                let in_plan = plan.string(c_path("use", path)?);
-                let how = [(libc::O_PATH | libc::O_CLOEXEC) as u64, 0, RESOLVE_NO_SYMLINKS];
-                let how = plan.data(how.map(u64::to_ne_bytes).as_flattened(), 8);
-                // The path was resolved on the host. A link that has come into it since leads nowhere: ELOOP.
-                plan.call(libc::SYS_openat2, [libc::AT_FDCWD.into(), in_plan, how, 24.into()]).out(at);
+                let at = open_without_links(plan, path)?;
+                let slot = plan.slot();
                 let empty = plan.string(c"");
                 let flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE;
                 plan.call(libc::SYS_open_tree, [at.into(), empty, flags.into()]).out(slot);
@@ -67,6 +63,33 @@ impl Source {
             }
         }
     }
+}
+
+/// Opens a path that was resolved on the host. A link that has come into it since leads nowhere: ELOOP or ENOTDIR.
+fn open_without_links(plan: &mut Plan<'_>, path: &Path) -> Result<Slot> {
+    let at = plan.slot();
+    let in_plan = plan.string(c_path("use", path)?);
+    if crate::sys::has_openat2() {
+        let how = [(libc::O_PATH | libc::O_CLOEXEC) as u64, 0, RESOLVE_NO_SYMLINKS];
+        let how = plan.data(how.map(u64::to_ne_bytes).as_flattened(), 8);
+        plan.call(libc::SYS_openat2, [libc::AT_FDCWD.into(), in_plan, how, 24.into()]).out(at);
+        return Ok(at);
+    }
+    // The last name may be a file's. Were it a link by now, it would be the link that is mounted, and lead to something
+    // of the container's.
+    let flags = libc::O_PATH | libc::O_NOFOLLOW | libc::O_CLOEXEC;
+    let root = plan.string(c"/");
+    plan.call(libc::SYS_openat, [libc::AT_FDCWD.into(), root, (flags | libc::O_DIRECTORY).into()]).out(at);
+    let mut names = path.components().skip(1).peekable();
+    while let Some(name) = names.next() {
+        let name = plan.bytes(name.as_os_str().as_bytes());
+        let only = if names.peek().is_some() { libc::O_DIRECTORY } else { 0 };
+        let below = plan.slot();
+        plan.call(libc::SYS_openat, [at.into(), name, (flags | only).into()]).out(below);
+        plan.call(libc::SYS_dup3, [below.into(), at.into(), libc::O_CLOEXEC.into()]);
+        plan.close(below);
+    }
+    Ok(at)
 }
 
 /// The zygote's part of handing over a directory: a copy of its mount in which the newborn's root owns what the host's

@@ -39,6 +39,26 @@ pub fn pidfd_open(pid: i32) -> Result<OwnedFd> {
     owned(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) } as RawFd)
 }
 
+/// A descriptor by which `pid` can be signalled, whoever gets its number: a pidfd, or, where pidfd_open(2) is refused,
+/// /proc/PID, which pidfd_send_signal(2) takes too.
+pub fn process_open(pid: i32) -> Result<OwnedFd> {
+    pidfd_open(pid).or_else(|error| match error.raw_os_error() {
+        Some(libc::ENOSYS | libc::EPERM) => {
+            let flags = nix::fcntl::OFlag::O_RDONLY | nix::fcntl::OFlag::O_DIRECTORY | nix::fcntl::OFlag::O_CLOEXEC;
+            Ok(nix::fcntl::open(format!("/proc/{pid}").as_str(), flags, nix::sys::stat::Mode::empty())?)
+        }
+        _ => Err(error),
+    })
+}
+
+/// Whether openat2(2) can be called.
+pub fn has_openat2() -> bool {
+    // SAFETY: a record of no bytes is refused before anything is read.
+    let result =
+        unsafe { libc::syscall(libc::SYS_openat2, -1, std::ptr::null::<u8>(), std::ptr::null::<u8>(), 0usize) };
+    result < 0 && Error::last_os_error().raw_os_error() == Some(libc::EINVAL)
+}
+
 /// pidfd_send_signal(2). `flags`: 0, or PIDFD_SIGNAL_PROCESS_GROUP. Where the call is filtered away, kill(2) of the pid that
 /// the pidfd still has.
 pub fn pidfd_send_signal(pidfd: BorrowedFd<'_>, signal: i32, flags: u32) -> nix::Result<()> {

@@ -41,21 +41,30 @@ impl Identity {
 }
 
 impl Identity {
-    /// See [`super::Zygote::mapped_ids`], and user_namespaces(7) for the file.
-    pub fn mapped_ids(&self) -> Option<u64> {
+    /// See [`super::Zygote::mapped`].
+    pub fn mapped(&self) -> Option<[Pieces; 2]> {
         const CAP_SETUID: u64 = 1 << 7;
         const CAP_SYS_ADMIN: u64 = 1 << 21;
         let [effective, ..] = self.capabilities;
         if effective & CAP_SETUID == 0 || effective & CAP_SYS_ADMIN == 0 {
             return None;
         }
-        let text = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
-        text.lines().find_map(|line| {
-            let mut numbers = line.split_ascii_whitespace().map(str::parse::<u64>);
-            let (inside, count) = (numbers.next()?.ok()?, numbers.nth(1)?.ok()?);
-            (inside == 0).then_some(count)
-        })
+        let maps = ["/proc/self/uid_map", "/proc/self/gid_map"];
+        let maps = maps.map(|file| pieces(&std::fs::read_to_string(file).unwrap_or_default()));
+        maps[0].iter().any(|&(first, _)| first == 0).then_some(maps)
     }
+}
+
+/// The ids that a user namespace has, as seen from inside: first ones and how many there are from each on.
+pub type Pieces = Vec<(u64, u64)>;
+
+/// From uid_map or gid_map, user_namespaces(7).
+pub fn pieces(map: &str) -> Pieces {
+    let piece = |line: &str| {
+        let mut numbers = line.split_ascii_whitespace().map(|number| number.parse().ok());
+        Some((numbers.next()??, numbers.nth(1)??))
+    };
+    map.lines().filter_map(piece).collect()
 }
 
 /// Read as links, "mnt:[4026531841]": the kernel would have to make an inode for each to be looked at by stat(2).

@@ -10,6 +10,7 @@ mod identity;
 mod start;
 
 pub use channel::{Answer, Channel, pair, send, wait_readable};
+pub use identity::{Pieces, pieces};
 pub use start::TITLE;
 
 use std::os::fd::{AsFd, OwnedFd};
@@ -27,8 +28,8 @@ pub struct Zygote {
     /// What the socket is, so that a host that closed it, and opened something else under its number, is noticed.
     socket_identity: (u64, u64),
     identity: Identity,
-    /// How many ids from 0 on its user namespace maps in one piece; see [`Zygote::mapped_ids`].
-    mapped_ids: Option<u64>,
+    /// See [`Zygote::mapped`].
+    mapped: Option<[Pieces; 2]>,
     /// What the shape that was asked for last is told by.
     last_shape: AtomicU64,
     /// What the last walls that stood in a container are told by.
@@ -93,10 +94,16 @@ impl Zygote {
         self.last_walls.store(walls, Ordering::Relaxed);
     }
 
-    /// How many ids from 0 on this process's user namespace maps in one piece, 2^32 - 1 in the first one of the machine;
-    /// nothing where this thread lacks the rights to give ids away. It can't change without another zygote being started.
-    pub fn mapped_ids(&self) -> Option<u64> {
-        self.mapped_ids
+    /// The uids and gids of this process's user namespace, 0 among the uids; nothing where this thread lacks the rights to
+    /// give ids away. They can't change without another zygote being started.
+    pub fn mapped(&self) -> Option<&[Pieces; 2]> {
+        self.mapped.as_ref()
+    }
+
+    /// Whether the user namespace is the first one of the machine, or one that has all of its ids, and this thread has the
+    /// rights to give them away.
+    pub fn maps_all_ids(&self) -> bool {
+        self.mapped.as_ref().is_some_and(|[uids, _]| uids.contains(&(0, u32::MAX.into())))
     }
 
     fn is_ours(&self) -> bool {

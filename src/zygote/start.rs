@@ -55,16 +55,14 @@ pub fn start(identity: Identity) -> Result<Zygote> {
     run(&mut launch).map_err(|e| {
         let error = failed("start a process", &e);
         match e.raw_os_error() {
-            Some(libc::EACCES | libc::EPERM) => error
-                .with_code(ErrorCode::Unsupported)
-                .mend("programs can't be run from memory here: is the sysctl vm.memfd_noexec set?"),
+            Some(libc::EACCES | libc::EPERM) => error.with_code(ErrorCode::Unsupported).mend(crate::advice::MEMFD),
             _ => error,
         }
     })?;
     let socket_identity = sys::identity(&socket);
-    let mapped_ids = identity.mapped_ids();
+    let mapped = identity.mapped();
     let (last_shape, last_walls) = (AtomicU64::new(0), AtomicU64::new(0));
-    Ok(Zygote { socket, socket_identity, identity, mapped_ids, last_shape, last_walls, _lifeline: lifeline })
+    Ok(Zygote { socket, socket_identity, identity, mapped, last_shape, last_walls, _lifeline: lifeline })
 }
 
 /// The program in a memfd that nobody can write to any more, not even root in a container through /proc/1/exe.

@@ -330,6 +330,29 @@ TEST(a_preset_and_what_is_set_beside_it_count)
 	OK(ctr_destroy(c));
 }
 
+TEST(a_report_says_what_the_machine_allows)
+{
+	ctr_report *report;
+	int count, user_namespaces = 0;
+
+	OK(ctr_probe(&report));
+	count = ctr_report_count(report);
+	CHECK(count > 10);
+	for (int i = 0; i < count; i++) {
+		CHECK(*ctr_report_name(report, i));
+		CHECK(ctr_report_ok(report, i) == 1 || *ctr_report_says(report, i));
+		CHECK(ctr_report_ok(report, i) == 0 || !*ctr_report_mend(report, i));
+		user_namespaces += strcmp(ctr_report_name(report, i), "user namespaces") == 0;
+	}
+	CHECK(user_namespaces == 1);
+	CHECK(!ctr_report_name(report, count));
+	FAILS(CTR_ERR_INVALID, "checks", ctr_report_ok(report, -1));
+	ctr_report_free(report);
+	FAILS(CTR_ERR_INVALID, "report", ctr_report_count(report));
+	ctr_report_free(NULL);
+	FAILS(CTR_ERR_INVALID, "out", ctr_probe(NULL));
+}
+
 TEST(the_version_of_the_header_is_that_of_the_library)
 {
 	char numbers[64];
@@ -355,6 +378,7 @@ int main(void)
 	RUN(explain_prints_the_walls_as_commands);
 	RUN(the_root_is_not_the_hosts_root);
 	RUN(a_preset_and_what_is_set_beside_it_count);
+	RUN(a_report_says_what_the_machine_allows);
 	RUN(the_version_of_the_header_is_that_of_the_library);
 	return done();
 }

@@ -7,7 +7,7 @@ pub mod leftovers;
 use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
 use ctr::{CgroupPolicy, Config, Container, ExecConfig, Exit, Process, Stdio};
@@ -83,6 +83,12 @@ pub fn can_limit() -> bool {
     }
 }
 
+/// Whether the ids from 0 on, so many, exist in a container that has a shell.
+pub fn has_ids(container: &Container, count: u64) -> bool {
+    let map = sh(container, "cat /proc/self/uid_map");
+    map.split_whitespace().skip(2).step_by(3).map(|count| count.parse::<u64>().unwrap()).sum::<u64>() >= count
+}
+
 /// Whether the kernel is this old, or newer.
 pub fn kernel_is_at_least(major: u32, minor: u32) -> bool {
     let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").expect("/proc is mounted");
@@ -100,9 +106,36 @@ pub fn skipped(why: &str) {
 /// A scratch directory of this test run, on a tmpfs if nobody says otherwise: before Linux 6.3 a tmpfs can't be id-mapped.
 pub fn scratch(name: &str) -> PathBuf {
     let place = std::env::var_os("CTR_TEST_SCRATCH").unwrap_or_else(|| "/dev/shm".into());
-    let path = Path::new(&place).join(format!("ctr-test-{}-{name}", std::process::id()));
+    let path = Path::new(&place).join(format!("{}{name}", scratch_prefix()));
+    let mut made = SCRATCHES.lock().expect("nothing fails while it is locked");
+    if !made.contains(&path) {
+        if made.is_empty() {
+            // SAFETY: the function is there as long as the process.
+            unsafe { libc::atexit(remove_scratches) };
+        }
+        // Left by a process of the same number.
+        let _ = std::fs::remove_dir_all(&path);
+        made.push(path.clone());
+    }
+    drop(made);
     std::fs::create_dir_all(&path).expect("the scratch directory can be written to");
     path
+}
+
+/// What [`scratch`] has made: removed when this process, and not a fork of it, exits.
+static SCRATCHES: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+fn scratch_prefix() -> String {
+    format!("ctr-test-{}-", std::process::id())
+}
+
+extern "C" fn remove_scratches() {
+    let Ok(made) = SCRATCHES.try_lock() else { return };
+    let ours =
+        |path: &&PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&scratch_prefix()));
+    for path in made.iter().filter(ours) {
+        let _ = std::fs::remove_dir_all(path);
+    }
 }
 
 /// A busybox image as a directory, made once.

@@ -208,5 +208,10 @@ pub fn part(faults: Vec<Fault>, of: usize) -> Vec<Fault> {
         std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs())
     });
     println!("CTR_TEST_SEED={seed} is the same part of them");
-    faults.into_iter().enumerate().filter(|(i, _)| (i + seed as usize).is_multiple_of(of)).map(|(_, fault)| fault).collect()
+    faults
+        .into_iter()
+        .enumerate()
+        .filter(|(i, _)| (i + seed as usize).is_multiple_of(of))
+        .map(|(_, fault)| fault)
+        .collect()
 }

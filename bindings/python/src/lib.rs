@@ -6,6 +6,7 @@
 mod container;
 mod convert;
 mod error;
+mod probe;
 mod process;
 mod wait;
 
@@ -16,6 +17,8 @@ use pyo3::prelude::*;
 mod _ctr {
     #[pymodule_export]
     use super::container::{Container, containers, explain};
+    #[pymodule_export]
+    use super::probe::probe;
     #[pymodule_export]
     use super::process::Process;
     #[pymodule_export]

@@ -4,14 +4,16 @@
 //! that the newborn has no more. The newborn waits for that, walks its calls, and waits to be handed its control socket: at
 //! once, or, where it is made ahead of time, when somebody asks for one of its shape.
 
+use super::cgroup::fork;
 use super::kernel::{
-    CLONE_FILES, CLONE_PARENT, CLONE_VFORK, Flock, SIGCHLD, SIGKILL, close, close_all_but, errno, exit, fork, now, nr, syscall, syscall3,
+    CLONE_FILES, CLONE_PARENT, CLONE_VFORK, Flock, SIGCHLD, SIGKILL, close, close_all_but, errno, exit, now, nr, syscall, syscall3,
 };
 use super::message::{MSG_DONTWAIT, pair, receive_into, send};
+use super::newuidmap;
 use super::walk::{Failure, Slots, walk};
 use super::wire::{
     self, Call, DENY_SETGROUPS, FAILED, HANDED, Handover, ID_RANGE, IN_CLONE, IN_HANDOVER, IN_MAP, IN_RANGE, IN_SETNS, INTO_CGROUP,
-    NONE, RANGE, RANGE_FIRST, RANGES, Reply, Request, SLOTS,
+    MAP_BY_PROGRAM, NONE, RANGE, RANGE_FIRST, RANGES, Reply, Request, SLOTS,
 };
 
 /// A newborn, as the zygote sees it.
@@ -32,7 +34,7 @@ pub enum Born {
 }
 
 /// Clones a newborn and maps its ids. `slots` are the request's: slot 2 may be the cgroup.
-pub fn give_birth(request: &Request, slots: &Slots) -> Result<Born, Failure> {
+pub fn give_birth(request: &Request, slots: &mut Slots) -> Result<Born, Failure> {
     let fail = |call, errno| Failure { call, errno };
     let [ours, theirs] = pair().map_err(|error| fail(IN_CLONE, error))?;
     let (claim, range) = if request.flags & ID_RANGE == 0 { (-1, 0) } else { claim_range(request.ranges) };
@@ -69,10 +71,16 @@ pub fn give_birth(request: &Request, slots: &Slots) -> Result<Born, Failure> {
         return Err(fail(IN_CLONE, -pid as i32));
     }
     let newborn = Newborn { pid: pid as i32, pidfd, birth: ours, range };
-    let mapped = write_maps(request, &newborn);
-    if mapped != 0 {
+    let mapped = if request.flags & MAP_BY_PROGRAM == 0 {
+        let error = write_maps(request, &newborn);
+        if error == 0 { Ok(()) } else { Err(fail(IN_MAP, error)) }
+    } else {
+        // SAFETY: arrays of strings in the message.
+        unsafe { newuidmap::map(request, newborn.pid, slots) }
+    };
+    if let Err(failure) = mapped {
         kill(&newborn);
-        return Err(fail(IN_MAP, mapped));
+        return Err(failure);
     }
     let sent = send(ours, b"m".as_ptr() as usize, 1, &[]);
     if sent < 0 {
@@ -287,13 +295,14 @@ fn write_proc(pid: i32, file: &[u8], text: &[u8]) -> i32 {
     if written < 0 { -written as i32 } else { 0 }
 }
 
-struct Text<'a> {
-    at: &'a mut [u8],
-    len: usize,
+/// Text that is put together in a place that is there already; what doesn't fit is left out.
+pub struct Text<'a> {
+    pub at: &'a mut [u8],
+    pub len: usize,
 }
 
 impl Text<'_> {
-    fn push(&mut self, bytes: &[u8]) {
+    pub fn push(&mut self, bytes: &[u8]) {
         for &byte in bytes {
             if let Some(to) = self.at.get_mut(self.len) {
                 *to = byte;
@@ -302,7 +311,7 @@ impl Text<'_> {
         }
     }
 
-    fn number(&mut self, mut n: u32) {
+    pub fn number(&mut self, mut n: u32) {
         let mut digits = [0u8; 10];
         let mut count = 0;
         for digit in digits.iter_mut().rev() {

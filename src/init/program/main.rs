@@ -14,11 +14,13 @@
 #![allow(missing_docs)]
 
 mod birth;
+mod cgroup;
 mod children;
 mod kernel;
 mod lifeline;
 mod memory;
 mod message;
+mod newuidmap;
 mod runtime;
 mod serve;
 mod walk;

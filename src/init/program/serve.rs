@@ -9,8 +9,9 @@ use super::memory::MEMORY;
 use super::message::{self, Received, close_slots, receive, reply};
 use super::walk::{Failure, Slots, walk};
 use super::wire::{
-    Aside, CONTROL, Call, DETACHED, DONE, EXEC, FAILED, HANDED, Handover, IN_ASIDE, IN_CLONE, IN_HANDOVER, IN_MESSAGE, IN_TABLE, LARGE, MOST_FDS,
-    NONE, RESULTS, RETIRE, RUN, Reply, Request, SLOTS, SPAWN, STATUS, STOCK, USER_NAMESPACE,
+    Aside, CONTROL, Call, DETACHED, DONE, EXEC, FAILED, HANDED, Handover, IN_ASIDE, IN_CLONE, IN_HANDOVER, IN_MESSAGE,
+    IN_NEWGIDMAP, IN_NEWUIDMAP, IN_TABLE, LARGE, MOST_FDS, NONE, RESULTS, RETIRE, RUN, Reply, Request, SAID, SLOTS, SPAWN,
+    STATUS, STOCK, USER_NAMESPACE,
 };
 
 /// How long a newborn that was made ahead of time waits for somebody to want it, in milliseconds.
@@ -243,7 +244,9 @@ impl Server {
     fn fail(&self, failure: Failure) {
         let [status, ..] = self.slots;
         let failed = Reply { tag: FAILED, call: failure.call, errno: failure.errno, note: self.serving, ..Reply::default() };
-        reply(status, &failed, &[]);
+        let by_program = failure.call == IN_NEWUIDMAP || failure.call == IN_NEWGIDMAP;
+        let said = self.slots.get(SAID..SAID + 1).filter(|_| by_program);
+        reply(status, &failed, said.unwrap_or_default());
     }
 
     /// Takes the status channel out of the slots, or the end of the request would close it.
@@ -365,7 +368,7 @@ impl Server {
                 Err(_) => birth::kill(&newborn),
             }
         }
-        let newborn = match give_birth(request, &self.slots) {
+        let newborn = match give_birth(request, &mut self.slots) {
             Ok(Born::Parent(newborn)) => newborn,
             Ok(Born::Child(birth, claim)) => return self.become_init(birth, claim, request, calls, fds),
             Err(failure) => return self.fail(failure),
@@ -396,7 +399,7 @@ impl Server {
             birth::kill(&self.embryo);
             self.embryo.pid = 0;
         }
-        match give_birth(request, &self.slots) {
+        match give_birth(request, &mut self.slots) {
             Ok(Born::Parent(newborn)) => {
                 self.embryo = newborn;
                 self.embryo_shape = shape;

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::{env, fs};
 
 /// The order of the header, which is read from top to bottom.
-const FILES: [&str; 8] = ["types", "config", "walls", "container", "exec_config", "process", "list", "error"];
+const FILES: [&str; 9] = ["types", "config", "walls", "container", "exec_config", "process", "list", "probe", "error"];
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");

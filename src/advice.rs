@@ -1,0 +1,118 @@
+//! What a user can do about what a machine lacks. An error says it when something fails for it, `probe` says it before
+//! anything does: the same words, which stand here only.
+
+use crate::sys;
+
+/// newuidmap is missing.
+pub const UIDMAP: &str = "install the package uidmap or shadow-utils";
+
+/// No ranges of ids, or they are not given.
+pub const SUBIDS: &str = "as root: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER, which writes \
+     /etc/subuid and /etc/subgid; ranges of two users must not overlap";
+
+/// The programs refused what the files seem to allow.
+pub const NEWUIDMAP: &str = "do /etc/subuid and /etc/subgid have lines for this user, as USER:100000:65536, and are newuidmap \
+     and newgidmap setuid root?";
+
+/// Container users other than root.
+pub const SINGLE_ID: &str = "run it as root inside, or get further ids: python -m ctr doctor says what is missing";
+
+/// A procfs or sysfs of the container's own is refused.
+pub const MASKED: &str = "parts of /proc or /sys are hidden here (an outer container masks them), and the kernel then refuses a \
+     new one: start the outer container with them unmasked, ctr's with the preset privileged, docker's and podman's with \
+     --security-opt systempaths=unconfined (unmask=ALL); or a PID namespace was joined without the user namespace that owns \
+     it";
+
+/// A file system that can't be id-mapped.
+pub const IDMAP: &str = "the file system it lies on can't be id-mapped; put the image on ext4, xfs, btrfs or tmpfs (Linux 6.3 or \
+     later)";
+
+/// An overlay over an overlay.
+pub const OVERLAY: &str =
+    "the kernel refuses an overlay there: is the image on an overlay itself? choose another store_dir";
+
+/// Overlays in user namespaces are refused whatever they lie on.
+pub const OVERLAY_MODULE: &str = "Linux 5.11 or later lets ordinary users mount overlays; as root: modprobe overlay";
+
+/// fork fails.
+pub const PROCESSES: &str = "too many processes: ulimit -u, or the pids limit of the cgroup we are in";
+
+/// The zygote can't be started.
+pub const MEMFD: &str = "programs can't be run from memory here: is the sysctl vm.memfd_noexec set?";
+
+/// New user namespaces are refused (EPERM): what of this machine's settings does that.
+pub fn user_namespaces() -> String {
+    let mut causes = Vec::new();
+    if sysctl("kernel/unprivileged_userns_clone") == Some(0) {
+        causes.push("as root: sysctl -w kernel.unprivileged_userns_clone=1".to_string());
+    }
+    if sysctl("user/max_user_namespaces") == Some(0) {
+        causes.push("as root: sysctl -w user.max_user_namespaces=15000".to_string());
+    }
+    causes.extend(apparmor());
+    causes.extend(filter());
+    if causes.is_empty() {
+        causes.push("a security module, an outer container or a chroot forbids them: allow them there".to_string());
+    }
+    causes.join("; ")
+}
+
+/// New namespaces are refused because there would be too many (ENOSPC, EUSERS).
+pub fn namespace_limits() -> String {
+    let kinds = ["user", "mnt", "pid", "net", "uts", "ipc", "cgroup"];
+    let names = kinds.map(|kind| format!("user/max_{kind}_namespaces"));
+    let none = names.iter().find(|name| sysctl(name) == Some(0));
+    match none {
+        Some(name) => format!("none are allowed; as root: sysctl -w {}=15000", name.replace('/', ".")),
+        None => "too many namespaces, or nested too deep (32): see the sysctls user.max_*_namespaces".into(),
+    }
+}
+
+/// A user namespace was made, but root in it may not mount (EPERM, EACCES).
+pub fn mounts() -> String {
+    let causes: Vec<_> = apparmor().into_iter().chain(filter()).collect();
+    if causes.is_empty() {
+        return "a security module refuses mounts in user namespaces: allow them in its policy".into();
+    }
+    causes.join("; ")
+}
+
+/// The system call `name` is refused, or missing: `why` is what is lost, if anything is known.
+pub fn refused_call(name: &str) -> String {
+    let since = match name {
+        "open_tree" | "move_mount" | "fsopen" | "fsconfig" | "fsmount" => "it is in Linux since 5.2",
+        "clone3" | "pidfd_open" => "it is in Linux since 5.3",
+        "openat2" => "it is in Linux since 5.6",
+        "close_range" => "it is in Linux since 5.9",
+        "mount_setattr" => "it is in Linux since 5.12",
+        "landlock_create_ruleset" | "landlock_add_rule" | "landlock_restrict_self" => "it is in Linux since 5.13",
+        _ => "it is in every kernel",
+    };
+    match filter() {
+        Some(filter) => filter,
+        None => format!("{since}: use a newer kernel, or what filters it away must let it through"),
+    }
+}
+
+/// AppArmor's restriction of Ubuntu, where it is on: a user namespace is made, but whoever is in it has no capabilities.
+pub fn apparmor() -> Option<String> {
+    (sysctl("kernel/apparmor_restrict_unprivileged_userns") == Some(1)).then(|| {
+        "as root: sysctl -w kernel.apparmor_restrict_unprivileged_userns=0, or give this program an AppArmor profile with the \
+         rule \"userns,\""
+            .to_string()
+    })
+}
+
+/// A seccomp filter on this process, which may be what refuses.
+fn filter() -> Option<String> {
+    const FILTER: i32 = 2;
+    (sys::seccomp_mode() == FILTER).then(|| {
+        "this process is under a seccomp filter, an outer container's or sandbox's, which must let that through: of ctr the \
+         preset privileged, of docker and podman --security-opt seccomp=unconfined"
+            .to_string()
+    })
+}
+
+fn sysctl(name: &str) -> Option<i64> {
+    std::fs::read_to_string(format!("/proc/sys/{name}")).ok()?.trim().parse().ok()
+}

@@ -1,0 +1,99 @@
+//! A trial: a newborn in namespaces of its own walks a few steps and ends. This is how `probe` finds out what a machine allows:
+//! by doing it, in a process that the host never sees and of which nothing is left. What fails is explained as it is when a
+//! container can't be made.
+
+use std::ffi::CString;
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::birth::give_birth;
+use super::blueprint::{Rest, Stem};
+use super::ids::Ids;
+use super::subids::SubIds;
+use crate::init::wire::{EXITED, RUN, SPAWN};
+use crate::plan::{Header, Plan};
+use crate::zygote::{self, Answer};
+use crate::{Error, ErrorCode, Result, sys};
+
+/// Steps to try.
+pub(crate) struct Trial<'a> {
+    /// CLONE_NEW* flags.
+    namespaces: i32,
+    ids: Ids,
+    /// What the newborn does.
+    pub(crate) stem: Plan<'a>,
+    /// What the zygote does for it, with as many results to hand over.
+    pub(crate) aside: (Plan<'a>, usize),
+    /// What the newborn does when all that is done.
+    rest: Plan<'a>,
+}
+
+/// Removes what a container of this user has left on disk, files of all the ids of his ranges: as root in a user namespace
+/// that has them too, in which rm(1) does it.
+pub(crate) fn remove_in_ranges(path: &Path) -> Result<()> {
+    let fail = |errno, why: String| {
+        let error = Error::new(ErrorCode::System, "remove", path.display(), errno, why);
+        error.mend("it has files of the ids that /etc/subuid and /etc/subgid set aside for this user")
+    };
+    let ids = SubIds::of_this_user().map_err(|missing| fail(libc::EACCES, format!("EACCES, {}", missing.0)))?;
+    let mut trial = Trial::with_ranges(ids);
+    trial.rest.step("run", "rm", "", "");
+    let argv = trial.rest.strings([&b"rm"[..], b"-rf", b"--", path.as_os_str().as_bytes()]);
+    let environment = trial.rest.strings::<&[u8]>([]);
+    for program in [c"/bin/rm", c"/usr/bin/rm"] {
+        let program = trial.rest.string(program);
+        trial.rest.call(libc::SYS_execve, [program, argv, environment]).one_of_several();
+    }
+    // It never says that it is ready: it has become rm by then, and what is heard is its end.
+    let outcome = trial.go();
+    match std::fs::symlink_metadata(path) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        _ => Err(outcome.err().unwrap_or_else(|| fail(libc::EACCES, "EACCES, rm could not either".into()))),
+    }
+}
+
+/// How long a dead newborn may take to be reaped.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+impl Trial<'_> {
+    /// In these namespaces. In a new user namespace the caller is root and there is nobody else.
+    pub(crate) fn new(namespaces: i32) -> Self {
+        let ids = if namespaces & libc::CLONE_NEWUSER == 0 { Ids::Host } else { Ids::single("not needed".into()) };
+        Self::with(namespaces, ids)
+    }
+
+    /// In a new user namespace, with all the ids that an ordinary user has.
+    pub(crate) fn with_ranges(ids: Arc<SubIds>) -> Self {
+        Self::with(libc::CLONE_NEWUSER, Ids::Sub(ids))
+    }
+
+    fn with(namespaces: i32, ids: Ids) -> Self {
+        let mut stem = Plan::new();
+        stem.reserve_sent(1);
+        Self { namespaces, ids, stem, aside: (Plan::new(), 0), rest: Plan::new() }
+    }
+
+    /// Does it, and waits until nothing of it is there any more.
+    pub(crate) fn go(mut self) -> Result<()> {
+        let mut zygote = zygote::current()?;
+        let mut header = Header::new(SPAWN);
+        header.namespaces = self.namespaces as u64;
+        self.ids.put(&mut header, &mut self.stem, CString::default());
+        let (aside, handed) = self.aside;
+        let mut stem = Stem::bare(self.stem);
+        (stem.aside, stem.handed, stem.header) = (aside, handed, header);
+        let rest = || Ok(Rest { plan: self.rest, header: Header::new(RUN) });
+        let born = give_birth(&stem, "a process to try things", &mut zygote, rest)?;
+        // It may have been killed already; what counts is that the zygote has reaped it.
+        _ = sys::pidfd_send_signal(born.pidfd.as_fd(), libc::SIGKILL, 0);
+        while let Ok(Answer::Reply(reply, _)) = born.channel.receive(Some(PATIENCE)) {
+            if reply.tag == EXITED {
+                break;
+            }
+        }
+        Ok(())
+    }
+}

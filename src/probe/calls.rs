@@ -1,0 +1,77 @@
+//! Single system calls that filters and older kernels refuse, tried with arguments that do nothing.
+
+use super::Check;
+use crate::Result;
+use crate::container::Trial;
+use crate::plan::{Arg, Plan};
+use crate::sys::landlock::CREATE_RULESET_VERSION;
+
+/// A call, arguments with which it does nothing, the errno that says that it is there, and what is lost without it.
+struct Tried {
+    name: &'static str,
+    nr: i64,
+    args: [u64; 3],
+    there: i32,
+    lost: &'static str,
+}
+
+const TRIED: [Tried; 4] = [
+    Tried {
+        name: "clone3",
+        nr: libc::SYS_clone3,
+        args: [0, 0, 0],
+        there: libc::EINVAL,
+        lost: "containers enter their cgroup of v2 after birth, which is slower",
+    },
+    Tried {
+        name: "close_range",
+        nr: libc::SYS_close_range,
+        args: [u32::MAX as u64, u32::MAX as u64, 0],
+        there: 0,
+        lost: "descriptors are closed one by one",
+    },
+    Tried {
+        name: "openat2",
+        nr: libc::SYS_openat2,
+        args: [0, 0, 0],
+        there: libc::EINVAL,
+        lost: "a mount's place inside may have no symlink on its way",
+    },
+    Tried {
+        name: "pidfd_open",
+        nr: libc::SYS_pidfd_open,
+        args: [0, 0, 0],
+        there: libc::EINVAL,
+        lost: "/proc stands in for it, and containers can't be joined by name on Linux before 6.5",
+    },
+];
+
+/// Each of them, in a plain child of the zygote, where the caller's own filter is in force.
+pub fn checks() -> Vec<Check> {
+    let check = |tried: &Tried| {
+        let mut trial = Trial::new(0);
+        trial.stem.step("call", tried.name, "", "");
+        trial.stem.call(tried.nr, tried.args.map(Arg::from)).ok(tried.there);
+        Check::of(tried.name, trial.go(), "").lost(tried.lost)
+    };
+    TRIED.iter().map(check).collect()
+}
+
+/// A filter that allows everything is loaded.
+pub fn seccomp() -> Result<()> {
+    const RET_ALLOW: [u8; 8] = [0x06, 0, 0, 0, 0, 0, 0xff, 0x7f];
+    let mut trial = Trial::new(libc::CLONE_NEWUSER);
+    let stem = &mut trial.stem;
+    stem.step("load", "a seccomp filter", "", "");
+    stem.call(libc::SYS_prctl, [libc::PR_SET_NO_NEW_PRIVS.into(), 1.into(), 0.into(), 0.into(), 0.into()]);
+    let program = stem.data(&RET_ALLOW, 8);
+    let record = stem.words(&[Arg::Number(1), program]);
+    stem.call(libc::SYS_seccomp, [libc::SECCOMP_SET_MODE_FILTER.into(), 0.into(), record]);
+    trial.go()
+}
+
+/// Asks for the ABI of Landlock.
+pub fn landlock(stem: &mut Plan<'_>) {
+    stem.step("ask for", "the ABI of Landlock", "", "");
+    stem.call(libc::SYS_landlock_create_ruleset, [0.into(), 0.into(), CREATE_RULESET_VERSION.into()]);
+}

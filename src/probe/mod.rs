@@ -1,0 +1,175 @@
+//! What this machine allows, what it does not, and what to do about it: `ctr doctor`, `ctr.probe()`, `ctr_probe()`.
+//!
+//! Nothing is told from a version: each check does what a container would need, in a process of ctr's own that ends at
+//! once (`container::Trial`), or makes a container and destroys it. What goes wrong is explained by the errors that a
+//! create would give, from the same texts (`advice`).
+
+mod calls;
+mod mounts;
+
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::{AT_FDCWD, AtFlags};
+use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, statfs};
+use nix::unistd::{AccessFlags, faccessat};
+
+use crate::container::{StateDir, SubIds, Trial};
+use crate::image::Store;
+use crate::security::landlock;
+use crate::sys::landlock::landlock_abi;
+use crate::{CgroupPolicy, Config, Container, Error, Result, advice, zygote};
+
+/// One thing that a machine allows or not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Check {
+    /// What is checked: "user namespaces". Names don't change.
+    pub name: &'static str,
+    /// Whether it is allowed.
+    pub ok: bool,
+    /// What was found; where it is not allowed, why, and what is lost.
+    pub says: String,
+    /// What to do about it; empty where there is nothing to do, or nothing known.
+    pub mend: String,
+}
+
+/// Checks everything that containers need or can use, in the order in which a container needs it. Takes some tens of
+/// milliseconds and leaves nothing.
+pub fn probe() -> Vec<Check> {
+    let mut checks = vec![state_directory(), store()];
+    if let Err(error) = zygote::current() {
+        checks.push(Check::of("programs from memory", Err(error), ""));
+        return checks;
+    }
+    let user = Trial::new(libc::CLONE_NEWUSER).go();
+    let allowed = user.is_ok();
+    checks.push(Check::of("user namespaces", user, "root inside is an id without rights outside"));
+    if allowed {
+        checks.push(further_ids());
+        checks.push(Check::of("other namespaces", mounts::namespaces(), "mount, PID, network, IPC, UTS, cgroup, time"));
+        checks.extend(mounts::checks());
+    }
+    checks.extend(calls::checks());
+    checks.push(Check::of("seccomp", calls::seccomp(), "system calls can be filtered"));
+    checks.push(landlock_wall());
+    checks.push(limit("memory limit", Config { memory: Some(64 << 20), ..Config::default() }));
+    checks.push(limit("pids limit", Config { pids: Some(64), ..Config::default() }));
+    let config = Config { cgroup: CgroupPolicy::Off, ..Config::default() };
+    let made = Container::create("host", &config).and_then(|container| container.destroy());
+    checks.push(Check::of("a container", made, "one of this machine's own programs was made and destroyed"));
+    checks
+}
+
+impl Check {
+    fn of(name: &'static str, result: Result<()>, says: impl Into<String>) -> Self {
+        match result {
+            Ok(()) => Self { name, ok: true, says: says.into(), mend: String::new() },
+            Err(error) => Self::failed(name, &error),
+        }
+    }
+
+    fn failed(name: &'static str, error: &Error) -> Self {
+        let mend = error.advice().to_string();
+        let says = error.to_string();
+        let says = says.strip_suffix(&format!(" ({mend})")).unwrap_or(&says).to_string();
+        Self { name, ok: false, says, mend }
+    }
+
+    /// A check that failed, but of what ctr can do without.
+    fn lost(mut self, what: &str) -> Self {
+        if !self.ok {
+            self.says = format!("{}; without it {what}", self.says);
+        }
+        self
+    }
+}
+
+fn state_directory() -> Check {
+    let found =
+        StateDir::open(None).and_then(|state| writable(state.path(), "use the state directory").map(|()| state));
+    let path = found.as_ref().map(|state| state.path().display().to_string()).unwrap_or_default();
+    Check::of("state directory", found.map(drop), path)
+}
+
+fn store() -> Check {
+    let found = Store::open(None).map(|store| store.path().to_path_buf());
+    let path = found.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
+    let usable = found.and_then(|path| {
+        // It is made with the first image; what is there of it has to take it.
+        let there = path.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
+        writable(there, "use the store").map_err(|error| error.mend("choose another with CTR_STORE_DIR, or store_dir"))
+    });
+    Check::of("store", usable, path)
+}
+
+fn writable(path: &Path, step: &str) -> Result<()> {
+    faccessat(AT_FDCWD, path, AccessFlags::W_OK | AccessFlags::X_OK, AtFlags::AT_EACCESS)
+        .map_err(|errno| Error::system(step, path.display(), errno as i32))
+}
+
+/// The ids of a container beside root.
+fn further_ids() -> Check {
+    const NAME: &str = "further ids";
+    if zygote::current().is_ok_and(|zygote| zygote.mapped().is_some()) {
+        return Check::of(NAME, Ok(()), "this user may give ids away himself: every container has many");
+    }
+    match SubIds::of_this_user() {
+        Ok(ids) => {
+            let says = format!("from /etc/subuid and /etc/subgid: {}", ids.commands());
+            Check::of(NAME, Trial::with_ranges(ids).go(), says)
+        }
+        Err(missing) => {
+            let ranges = missing.0.contains("/etc/sub");
+            let installable = missing.0.contains("is not in PATH");
+            let mend = if ranges { advice::SUBIDS } else { advice::UIDMAP };
+            let check = Check {
+                name: NAME,
+                ok: false,
+                says: missing.0,
+                mend: if ranges || installable { mend.into() } else { String::new() },
+            };
+            check.lost("containers have the single id 0, so no other users inside")
+        }
+    }
+}
+
+fn landlock_wall() -> Check {
+    const NAME: &str = "Landlock";
+    let mut trial = Trial::new(libc::CLONE_NEWUSER);
+    let abi = landlock_abi();
+    let lost = "the second wall behind mounts and seccomp is missing";
+    match landlock::Ruleset::of(abi) {
+        Some(ruleset) => {
+            landlock::restrict(&mut trial.stem, &ruleset);
+            Check::of(NAME, trial.go(), format!("ABI {abi}")).lost(lost)
+        }
+        None => {
+            calls::landlock(&mut trial.stem);
+            let says = format!("ABI {abi} of the kernel is too old, 2 is needed");
+            let check = Check::of(NAME, trial.go(), "");
+            let check = if check.ok { Check { ok: false, says, ..check } } else { check };
+            check.lost(lost)
+        }
+    }
+}
+
+/// Whether a container can have this limit, and in which cgroup.
+fn limit(name: &'static str, config: Config) -> Check {
+    let config = Config { cgroup: CgroupPolicy::Auto, ..config };
+    let made = Container::create("host", &config).and_then(|container| {
+        let paths: Vec<PathBuf> = container.cgroup_paths().to_vec();
+        container.destroy().map(|()| paths)
+    });
+    let path = match &made {
+        Ok(paths) => paths.iter().find(|path| config.pids.is_none() || paths.len() == 1 || ends_in_pids(path)),
+        Err(_) => None,
+    };
+    let parent = path.and_then(|path| path.parent()).unwrap_or(Path::new("/")).to_path_buf();
+    let v2 = statfs(&parent).is_ok_and(|fs| fs.filesystem_type() == CGROUP2_SUPER_MAGIC);
+    let version = if v2 { 2 } else { 1 };
+    Check::of(name, made.map(drop), format!("cgroup v{version}, in {}", parent.display()))
+        .lost("containers that ask for none are made all the same")
+}
+
+fn ends_in_pids(path: &Path) -> bool {
+    path.parent().is_some_and(|parent| parent.join("pids.max").exists() || parent.ends_with("pids"))
+}

@@ -1,0 +1,131 @@
+//! Namespaces, and what can be mounted in them: each file system that a container has, mounted as a container mounts it.
+
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::{OFlag, open};
+use nix::sys::stat::Mode;
+
+use super::Check;
+use crate::container::Trial;
+use crate::image::Store;
+use crate::init::wire::RESULTS;
+use crate::plan::{Fd, Plan, Slot};
+use crate::rootfs::idmap;
+use crate::sys::mount::{
+    FSCONFIG_CMD_CREATE, FSMOUNT_CLOEXEC, FSOPEN_CLOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY,
+    MOVE_MOUNT_F_EMPTY_PATH, OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE,
+};
+use crate::{Error, Result, zygote};
+
+const MOUNTING: i32 = libc::CLONE_NEWUSER | libc::CLONE_NEWNS;
+
+/// All kinds, as a container has them.
+pub fn namespaces() -> Result<()> {
+    let at_birth = libc::CLONE_NEWPID | libc::CLONE_NEWNET | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
+    let mut trial = Trial::new(MOUNTING | at_birth);
+    const CLONE_NEWTIME: i32 = 0x80;
+    for (kind, flag) in [("cgroup", libc::CLONE_NEWCGROUP), ("time", CLONE_NEWTIME)] {
+        trial.stem.step("unshare", kind, "", "");
+        trial.stem.call(libc::SYS_unshare, [flag.into()]);
+    }
+    trial.go()
+}
+
+/// Each file system, and id-mapped mounts.
+pub fn checks() -> Vec<Check> {
+    const CLOSED: libc::c_ulong = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
+    let mounts = trial(MOUNTING, |stem| {
+        workshop(stem);
+        stem.step("bind, change and move", "a mount", "", "");
+        stem.bind(c"/proc", c"a", true);
+        stem.set_attributes_below(c"a", MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID);
+        let [from, to] = [c"a", c"b"].map(|name| stem.string(name));
+        stem.call(libc::SYS_move_mount, [libc::AT_FDCWD.into(), from, libc::AT_FDCWD.into(), to, 0.into()]);
+    });
+    let by_descriptor = trial(MOUNTING, |stem| {
+        workshop(stem);
+        stem.step("make and clone a mount by", "descriptor", "", "");
+        let (context, made, cloned) = (stem.slot(), stem.slot(), stem.slot());
+        let (kind, here, empty) = (stem.string(c"tmpfs"), stem.string(c"."), stem.string(c""));
+        stem.call(libc::SYS_fsopen, [kind, FSOPEN_CLOEXEC.into()]).out(context);
+        let create = [context.into(), FSCONFIG_CMD_CREATE.into(), 0.into(), 0.into(), 0.into()];
+        stem.call(libc::SYS_fsconfig, create);
+        stem.call(libc::SYS_fsmount, [context.into(), FSMOUNT_CLOEXEC.into(), 0.into()]).out(made);
+        let flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC;
+        stem.call(libc::SYS_open_tree, [libc::AT_FDCWD.into(), here, flags.into()]).out(cloned);
+        let place = stem.string(c"b");
+        let to = [cloned.into(), empty, libc::AT_FDCWD.into(), place, MOVE_MOUNT_F_EMPTY_PATH.into()];
+        stem.call(libc::SYS_move_mount, to);
+    });
+    let proc = trial(MOUNTING | libc::CLONE_NEWPID, |stem| {
+        workshop(stem);
+        stem.step("make a proc for", "/proc", "", "");
+        stem.mount(c"proc", c"a", CLOSED, c"");
+    });
+    let sysfs = trial(MOUNTING | libc::CLONE_NEWNET, |stem| {
+        workshop(stem);
+        stem.step("make a sysfs for", "/sys", "", "");
+        stem.mount(c"sysfs", c"a", CLOSED | libc::MS_RDONLY, c"");
+    });
+    let overlay = trial(MOUNTING, |stem| {
+        workshop(stem);
+        stem.step("mount the overlay of", "a tmpfs", "", "");
+        stem.mkdir(c"work", 0o755);
+        stem.mount(c"overlay", c"a", 0, c"lowerdir=a,upperdir=b,workdir=work,userxattr");
+    });
+    vec![
+        Check::of("mounts", mounts, "file systems can be mounted in user namespaces"),
+        Check::of(
+            "mounts by descriptor",
+            by_descriptor,
+            "images and directories of the host can be mounted, and no path is walked twice",
+        ),
+        Check::of("/proc", proc, "a container can have its own"),
+        Check::of("/sys", sysfs, "a container can have its own"),
+        Check::of("overlay", overlay, "an image is shared, changes go to a layer above"),
+        id_mapped(),
+    ]
+}
+
+fn trial(namespaces: i32, steps: impl FnOnce(&mut Plan<'_>)) -> Result<()> {
+    let mut trial = Trial::new(namespaces);
+    steps(&mut trial.stem);
+    trial.go()
+}
+
+/// A tmpfs on a directory that surely exists, in this mount namespace only: the working directory, with directories a and b.
+fn workshop(stem: &mut Plan<'_>) {
+    const PLACE: &std::ffi::CStr = c"/sys/kernel";
+    stem.step("make a tmpfs for", "changes", "", "");
+    stem.mount(c"tmpfs", PLACE, 0, c"mode=755");
+    let place = stem.string(PLACE);
+    stem.call(libc::SYS_chdir, [place]);
+    for name in [c"a", c"b"] {
+        stem.mkdir(name, 0o755);
+    }
+}
+
+/// Whether the store can be mounted with its ids mapped, which only root needs and can.
+fn id_mapped() -> Check {
+    const NAME: &str = "id-mapped mounts";
+    if !zygote::current().is_ok_and(|zygote| zygote.maps_all_ids()) {
+        return Check::of(NAME, Ok(()), "not needed: files in images belong to this user as they are");
+    }
+    let place = Store::open(None).map(|store| store.path().to_path_buf()).unwrap_or_default();
+    let place = place.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/")).to_path_buf();
+    let says = format!("files of root in {} can belong to the container's root, uncopied", place.display());
+    Check::of(NAME, id_map(place), says)
+}
+
+fn id_map(place: PathBuf) -> Result<()> {
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let directory: OwnedFd =
+        open(&place, flags, Mode::empty()).map_err(|errno| Error::system("open", place.display(), errno as i32))?;
+    let mut trial = Trial::new(MOUNTING);
+    let sent = trial.stem.send(Fd::Owned(directory));
+    let (aside, handed) = &mut trial.aside;
+    idmap(aside, &place, sent, Slot(RESULTS as u8), false);
+    *handed = 1;
+    trial.go()
+}

@@ -1,0 +1,177 @@
+//! The ids of an ordinary user's container: his ranges of /etc/subuid and /etc/subgid where he has any, else a single one. The
+//! users of these tests exist in a private mount namespace only; see tests/lanes/as_user.sh.
+
+mod common;
+
+use common::{captured, host, quiet, run_with, sh, skipped};
+use ctr::{Config, Container, ErrorCode, ExecConfig, Namespace, Namespaces, Upper};
+use std::path::Path;
+use std::process::Command;
+
+const RANGE: &str = "ctr-lane:200000:65536";
+
+/// Plays `role`, an ignored test below, as an ordinary user with these lines of as_user.sh; whether it could.
+fn play(role: &str, options: &[&str], before: &[&str]) -> bool {
+    if !nix::unistd::geteuid().is_root() {
+        skipped("root is needed to make a user in a private mount namespace");
+        return false;
+    }
+    let programs = ["/usr/bin/newuidmap", "/usr/bin/unshare", "/usr/bin/setpriv"];
+    if let Some(missing) = programs.iter().find(|program| !Path::new(program).exists()) {
+        skipped(&format!("there is no {missing}"));
+        return false;
+    }
+    let me = format!("{}:test", std::env::current_exe().unwrap().display());
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/lanes/as_user.sh");
+    let output = Command::new(script)
+        .args(options)
+        .args(["-f", &me, "--"])
+        .args(before)
+        .args(["/mnt/test", "--exact", role, "--ignored", "--nocapture", "--test-threads=1"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.contains("1 passed"), "{role}: {said}");
+    true
+}
+
+fn maps(c: &Container) -> String {
+    sh(c, "cat /proc/self/uid_map /proc/self/gid_map").split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn ranges_of_a_user_are_mapped_behind_his_own_id() {
+    play("role_with_a_range", &["-s", RANGE], &[]);
+}
+
+#[test]
+#[ignore = "a role"]
+fn role_with_a_range() {
+    let c = host();
+    assert_eq!(maps(&c), "0 4242 1 1 200000 65535 0 4242 1 1 200000 65535");
+    let id = |user: &str| run_with(&c, &["id"], &ExecConfig { user: Some(user.into()), ..captured() }).0;
+    assert_eq!(id("5000:6000").trim(), "uid=5000 gid=6000 groups=6000");
+    assert_eq!(id("65535").trim().split(' ').next(), Some("uid=65535"));
+    sh(&c, "echo x > /tmp/x && chown 33:44 /tmp/x && test $(stat -c %u:%g /tmp/x) = 33:44");
+    assert_eq!(sh(&c, "cat /proc/self/setgroups"), "allow");
+    // Others of a shape come from the shelf, and are no different.
+    for _ in 0..3 {
+        assert_eq!(maps(&host()), maps(&c));
+    }
+    // One that joins has the same ids.
+    let user = Namespace::Container(c.name().into());
+    let pid = Namespace::Container(c.name().into());
+    let namespaces = Namespaces { user, pid, ..Namespaces::default() };
+    let other = Container::create("host", &Config { namespaces, ..Config::default() }).unwrap();
+    assert_eq!(maps(&other), maps(&c));
+    let text = c.explain().unwrap();
+    assert!(text.contains("/usr/bin/newuidmap $PID 0 4242 1 1 200000 65535"), "{text}");
+    assert!(text.contains("/usr/bin/newgidmap $PID 0 4242 1 1 200000 65535"), "{text}");
+    // What other ids have written to disk is gone with the container.
+    let store = common::scratch("disk-store");
+    let config = Config { upper: Upper::Disk, store_dir: Some(store.clone()), ..Config::default() };
+    let disk = Container::create(common::busybox(), &config).unwrap();
+    assert_eq!(maps(&disk), maps(&c));
+    sh(&disk, "mkdir -p /a/b && echo x > /a/b/c && chown -R 33:44 /a && chmod 0700 /a /a/b && chmod 0 /a/b/c");
+    assert_eq!(std::fs::read_dir(store.join("upper")).unwrap().count(), 1);
+    disk.destroy().unwrap();
+    assert_eq!(std::fs::read_dir(store.join("upper")).unwrap().count(), 0);
+    // The host has no child of ours, and gets no signal of one.
+    let children = std::fs::read_to_string("/proc/thread-self/children").unwrap();
+    assert_eq!(children, "");
+    assert_eq!(nix::sys::wait::waitpid(None, None), Err(nix::errno::Errno::ECHILD));
+}
+
+#[test]
+fn several_ranges_by_name_and_by_number_are_put_together() {
+    let options = ["-s", "ctr-lane:300000:1000", "-s", "4242:500000:70000", "-g", "4242:700000:10"];
+    play("role_with_several_ranges", &options, &[]);
+}
+
+#[test]
+#[ignore = "a role"]
+fn role_with_several_ranges() {
+    assert_eq!(maps(&host()), "0 4242 1 1 300000 1000 1001 500000 64535 0 4242 1 1 700000 10");
+}
+
+#[test]
+fn without_ranges_there_is_a_single_id_and_explain_says_why() {
+    play("role_without_a_range", &[], &[]);
+}
+
+#[test]
+#[ignore = "a role"]
+fn role_without_a_range() {
+    let c = host();
+    assert_eq!(maps(&c), "0 4242 1 0 4242 1");
+    let text = c.explain().unwrap();
+    assert!(text.contains("/etc/subuid sets no range aside for ctr-lane (uid 4242)"), "{text}");
+    assert!(!text.contains("newuidmap"), "{text}");
+    let error = c.exec(["true"], &ExecConfig { user: Some("5000".into()), ..quiet() }).err().unwrap();
+    assert_eq!(error.code(), ErrorCode::Unsupported);
+    assert!(error.to_string().contains("ctr doctor"), "{error}");
+}
+
+#[test]
+fn under_no_new_privs_newuidmap_is_not_tried() {
+    play("role_under_no_new_privs", &["-s", RANGE], &["setpriv", "--no-new-privs"]);
+}
+
+#[test]
+#[ignore = "a role"]
+fn role_under_no_new_privs() {
+    let c = host();
+    assert_eq!(maps(&c), "0 4242 1 0 4242 1");
+    assert!(c.explain().unwrap().contains("no_new_privs"));
+}
+
+#[test]
+fn without_newuidmap_there_is_a_single_id() {
+    play("role_without_newuidmap", &["-s", RANGE], &["env", "PATH=/mnt"]);
+}
+
+#[test]
+#[ignore = "a role"]
+fn role_without_newuidmap() {
+    let c = host();
+    assert!(c.explain().unwrap().contains("newuidmap is not in PATH"));
+    assert_eq!(maps(&c), "0 4242 1 0 4242 1");
+}
+
+#[test]
+fn what_newuidmap_refuses_is_told_with_its_words_and_the_mend() {
+    play("role_that_is_refused", &["-s", RANGE, "-r"], &[]);
+}
+
+#[test]
+#[ignore = "a role"]
+fn role_that_is_refused() {
+    for _ in 0..3 {
+        let error = Container::create("host", &Config::default()).err().unwrap();
+        assert_eq!((error.code(), error.errno()), (ErrorCode::Unsupported, 1));
+        let text = error.to_string();
+        // It is ls(1).
+        assert!(text.contains("with newuidmap: it says: ") && text.contains("cannot access"), "{text}");
+        assert!(text.contains("/etc/subuid"), "{text}");
+    }
+    assert_eq!(Container::list().unwrap(), []);
+}
+
+#[test]
+fn a_newuidmap_that_can_gain_no_rights_is_not_tried() {
+    play("role_with_programs_of_its_own", &["-s", RANGE], &["env", "PATH=/mnt/home/bin:/usr/bin:/bin"]);
+}
+
+#[test]
+#[ignore = "a role"]
+fn role_with_programs_of_its_own() {
+    let own = Path::new("/mnt/home/bin");
+    std::fs::create_dir_all(own).unwrap();
+    for name in ["newuidmap", "newgidmap"] {
+        std::fs::copy(Path::new("/usr/bin").join(name), own.join(name)).unwrap();
+    }
+    let c = host();
+    assert_eq!(maps(&c), "0 4242 1 0 4242 1");
+    let text = c.explain().unwrap();
+    assert!(text.contains("/mnt/home/bin/newuidmap is neither setuid root"), "{text}");
+}
