@@ -65,7 +65,8 @@ impl Drop for State {
 fn a_damaged_record_is_put_aside_and_stops_nobody() {
     let state = State::new("damaged");
     let good = state.create("good");
-    let damage: [(&str, &dyn Fn(&Path)); 7] = [
+    type Damage<'a> = (&'a str, &'a dyn Fn(&Path));
+    let damage: [Damage<'_>; 7] = [
         ("garbage", &|path| fs::write(path, b"\xff\x00 no JSON at all").unwrap()),
         ("cut-off", &|path| fs::write(path, br#"{"version":1,"name":"cut-o"#).unwrap()),
         ("no-record", &|path| fs::write(path, b"[1, 2, 3]").unwrap()),
