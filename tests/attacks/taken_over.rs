@@ -247,11 +247,13 @@ attack!(a_pid_1_that_was_taken_over_gains_nothing_on_the_host, {
     assert_eq!(parent_of(after.pid()), zygote);
     is_well(&after);
     drop(after);
-    assert_eq!(
-        (descriptors(std::process::id() as i32), descriptors(zygote)),
-        before,
-        "descriptors of the host, the zygote"
-    );
+    // A newborn on the zygote's shelf is two descriptors of the zygote's; what was just destroyed may be reaped a little later.
+    let now = || (descriptors(std::process::id() as i32), descriptors(zygote));
+    let closed = (0..1000).any(|_| {
+        std::thread::sleep(Duration::from_millis(2));
+        now().0 <= before.0 && now().1 <= before.1 + 2
+    });
+    assert!(closed, "descriptors of the host and of the zygote: {:?}, before {before:?}", now());
 });
 
 // A PID 1 that does nothing at all any more is ended like any other.
