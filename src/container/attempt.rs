@@ -2,7 +2,7 @@
 //! the container's PATH; the diagnosis looks at the program's own first bytes, as execve(2) does.
 
 use std::ffi::OsStr;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
@@ -98,7 +98,7 @@ impl Attempt {
         };
         let shown = String::from_utf8_lossy(&path).into_owned();
         match errno {
-            libc::ENOENT | libc::EACCES | libc::ELIBBAD => match kind(&file) {
+            libc::ENOENT | libc::EACCES | libc::ELIBBAD => match kind(container, &self.full(&path)) {
                 Kind::Script(needed) if self.open(container, &needed).is_none() => fail(
                     ErrorCode::NotFound,
                     libc::ENOENT,
@@ -144,44 +144,44 @@ impl Attempt {
     /// A file of the container, opened by its PID 1 so that it is the container's path, and only as a place (O_PATH): a fifo
     /// or a device in it does nothing.
     fn open(&self, container: &Shared, path: &[u8]) -> Option<OwnedFd> {
-        let mut full = path.to_vec();
-        if !path.starts_with(b"/") {
-            full = [&self.cwd[..], b"/", path].concat();
-        }
-        open_in(container, &full)
+        open_in(container, &self.full(path), libc::O_PATH)
+    }
+
+    /// `path` from the root on.
+    fn full(&self, path: &[u8]) -> Vec<u8> {
+        if path.starts_with(b"/") { path.to_vec() } else { [&self.cwd[..], b"/", path].concat() }
     }
 }
 
-/// Has PID 1 open `path` with O_PATH; nothing where there is none.
-pub fn open_in(container: &Shared, path: &[u8]) -> Option<OwnedFd> {
+/// Has PID 1 open `path` with `flags`, open(2); nothing where there is none.
+pub fn open_in(container: &Shared, path: &[u8], flags: i32) -> Option<OwnedFd> {
     let mut plan = Plan::new();
     plan.step("look at", String::from_utf8_lossy(path).into_owned(), "", "");
     let slot = plan.slot();
     let path = plan.string(c_string("look at", path).ok()?);
-    let flags = libc::O_PATH | libc::O_CLOEXEC;
-    plan.call(libc::SYS_openat, [libc::AT_FDCWD.into(), path, flags.into()]).out(slot);
+    plan.call(libc::SYS_openat, [libc::AT_FDCWD.into(), path, (flags | libc::O_CLOEXEC).into()]).out(slot);
     let mut header = Header::new(RUN);
     header.give = [slot.0, NONE, NONE, NONE];
     container.run(&header, &plan).ok()?.pop()
 }
 
-/// The first bytes of a regular file that is open with O_PATH, at most `most`; nothing of what is no regular file.
-pub fn read_file(file: &OwnedFd, most: usize) -> Option<Vec<u8>> {
+/// The first bytes of a regular file of the container, at most `most`; nothing of what is no regular file. PID 1 opens it for
+/// reading, so it is read with the container's rights: what it may not read we don't read for it, whatever it sends us. A
+/// fifo would not keep it waiting.
+pub fn read_file(container: &Shared, path: &[u8], most: usize) -> Option<Vec<u8>> {
     use std::io::Read;
-    let stat = nix::sys::stat::fstat(file).ok()?;
+    let file = open_in(container, path, libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOCTTY)?;
+    let stat = nix::sys::stat::fstat(&file).ok()?;
     if stat.st_mode & libc::S_IFMT != libc::S_IFREG {
         return None;
     }
-    // O_PATH can't be read; its own link in /proc leads to the very same file, proc_pid_fd(5).
-    let again =
-        std::fs::File::open(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&file.as_fd()))).ok()?;
     let mut bytes = Vec::new();
-    again.take(most as u64).read_to_end(&mut bytes).ok()?;
+    std::fs::File::from(file).take(most as u64).read_to_end(&mut bytes).ok()?;
     Some(bytes)
 }
 
-fn kind(file: &OwnedFd) -> Kind {
-    let Some(start) = read_file(file, 64 << 10) else { return Kind::Other };
+fn kind(container: &Shared, path: &[u8]) -> Kind {
+    let Some(start) = read_file(container, path, 64 << 10) else { return Kind::Other };
     if let Some(line) = start.strip_prefix(b"#!") {
         let line = line.split(|&byte| byte == b'\n').next().unwrap_or_default();
         let line = line.trim_ascii_start();

@@ -150,7 +150,15 @@ fn acquire(state: &StateDir, name: &str, claim: Claim, cgroup: Option<&Cgroup>) 
     let fail = |errno: nix::errno::Errno| Error::system("make the control socket of", name, errno as i32);
     let listener = socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None).map_err(fail)?;
     let address = UnixAddr::new(&state.socket_path(name)).map_err(fail)?;
-    bind(std::os::fd::AsRawFd::as_raw_fd(&listener), &address).map_err(fail)?;
+    let bind = || bind(std::os::fd::AsRawFd::as_raw_fd(&listener), &address);
+    match bind() {
+        // The name is ours: what lies there is left from a container whose record somebody has removed.
+        Err(nix::errno::Errno::EADDRINUSE) => {
+            state.remove_socket(name).map_err(fail)?;
+            bind().map_err(fail)?;
+        }
+        outcome => outcome.map_err(fail)?,
+    }
     Ok(Acquired {
         record: Some(claim.file),
         listener: Some(listener),

@@ -87,7 +87,11 @@ impl Shared {
     pub fn answer_or_failure(&self, channel: &Channel) -> Result<std::result::Result<(Reply, Vec<OwnedFd>), Reply>> {
         match channel.receive(Some(PATIENCE)).map_err(|e| Error::io("hear from container", &self.record.name, &e))? {
             Answer::Reply(reply, fds) if reply.tag == DONE => Ok(Ok((reply, fds))),
-            Answer::Reply(reply, _) if reply.tag == FAILED => Ok(Err(reply)),
+            // A hostile PID 1 may say what is no errno; callers rely on one.
+            Answer::Reply(reply, _) if reply.tag == FAILED => {
+                let errno = if (1..4096).contains(&reply.errno) { reply.errno } else { libc::EPROTO };
+                Ok(Err(Reply { errno, ..reply }))
+            }
             Answer::TimedOut => Err(Error::new(
                 ErrorCode::TimedOut,
                 "hear from container",

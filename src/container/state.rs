@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, openat};
-use nix::sys::stat::{Mode, fstat};
+use nix::fcntl::{OFlag, RenameFlags, openat, renameat2};
+use nix::sys::stat::{FileStat, Mode, fstat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 use serde::{Deserialize, Serialize};
 
@@ -44,7 +44,7 @@ pub struct ContainerInfo {
 /// What is written down about a container: all that a joiner or a sweeper needs.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Record {
-    /// 1. A sweeper leaves what it doesn't know alone.
+    /// 1. A sweeper leaves what is newer alone.
     pub version: u32,
     pub name: String,
     pub image: String,
@@ -96,6 +96,16 @@ fn is_silent(config: &ImageConfig) -> bool {
 }
 
 impl Record {
+    /// Whether it is this container's, and names nothing for removal that ctr doesn't make.
+    fn is_sound(&self, name: &str) -> bool {
+        let ours = |upper: &Path| {
+            upper.file_name() == Some(name.as_ref())
+                && upper.parent().and_then(Path::file_name) == Some("upper".as_ref())
+                && !upper.components().any(|part| part == std::path::Component::ParentDir)
+        };
+        self.version == 1 && self.name == name && self.upper.as_deref().is_none_or(ours)
+    }
+
     /// Whether the process that made it still lives.
     fn has_owner(&self) -> Result<bool> {
         match start_of(self.owner) {
@@ -104,6 +114,40 @@ impl Record {
         }
     }
 }
+
+/// What stands in the file of a record.
+enum Content {
+    Record(Box<Record>),
+    /// A newer ctr's, which knows what is to be done.
+    Newer,
+    /// Nothing yet: it is just being made, or its maker died before it wrote anything.
+    Nothing,
+    /// No record, or not this container's: somebody's hand has been at it, or a disk.
+    Damaged,
+}
+
+impl Content {
+    fn of(name: &str, text: &[u8]) -> Self {
+        #[derive(Deserialize)]
+        struct Version {
+            version: u64,
+        }
+        if text.is_empty() {
+            return Self::Nothing;
+        }
+        match serde_json::from_slice::<Version>(text) {
+            Ok(Version { version }) if version > 1 => Self::Newer,
+            Ok(_) => match serde_json::from_slice::<Box<Record>>(text) {
+                Ok(record) if record.is_sound(name) => Self::Record(record),
+                _ => Self::Damaged,
+            },
+            Err(_) => Self::Damaged,
+        }
+    }
+}
+
+/// No record is larger; what is, is damaged.
+const LARGEST: u64 = 4 << 20;
 
 /// What a joiner must know to start a program as the creator would.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -258,18 +302,30 @@ impl StateDir {
             Error::new(ErrorCode::NotFound, "join container", name, libc::ENOENT, "no container of this name runs")
                 .mend("ctr.containers() or ctr_list() shows what does")
         };
+        let unreadable = |why: &str, mend: &str| {
+            Error::new(ErrorCode::Unsupported, "join container", name, libc::EPROTO, why).mend(mend)
+        };
         match self.read(name)? {
-            Some((record, inode, true)) => record.map(|record| (record, inode)).ok_or_else(gone),
+            Some((Content::Record(record), inode, true)) => Ok((*record, inode)),
+            Some((Content::Newer, ..)) => Err(unreadable("a newer version of ctr made it", "update ctr")),
+            Some((Content::Damaged, _, true)) => {
+                Err(unreadable("its record is damaged", "the process that made it can still use and destroy it"))
+            }
+            Some((Content::Damaged, _, false)) => {
+                self.sweep(name)?;
+                let aside = self.path.join(format!("{name}.json.damaged"));
+                Err(gone().mend(format!("its record was damaged and is put aside as {}", aside.display())))
+            }
             Some((_, _, false)) => {
                 self.sweep(name)?;
                 Err(gone())
             }
-            None => Err(gone()),
+            Some((Content::Nothing, ..)) | None => Err(gone()),
         }
     }
 
-    /// A record, its inode, and whether its container lives.
-    fn read(&self, name: &str) -> Result<Option<(Option<Record>, u64, bool)>> {
+    /// What stands in a record, its inode, and whether its container lives.
+    fn read(&self, name: &str) -> Result<Option<(Content, u64, bool)>> {
         let file_name = format!("{name}.json");
         let fail = |errno: Errno| Error::system("read the record", self.path.join(&file_name).display(), errno as i32);
         let flags = OFlag::O_RDWR | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
@@ -280,9 +336,8 @@ impl StateDir {
         };
         let lives = sys::fcntl_is_locked(fd.as_fd()).map_err(|e| Error::io("read the record", &file_name, &e))?;
         let inode = fstat(&fd).map_err(fail)?.st_ino;
-        let mut text = Vec::new();
-        File::from(fd).read_to_end(&mut text).map_err(|e| Error::io("read the record", &file_name, &e))?;
-        Ok(Some((serde_json::from_slice(&text).ok(), inode, lives)))
+        let content = content(name, fd).map_err(|e| Error::io("read the record", &file_name, &e))?;
+        Ok(Some((content, inode, lives)))
     }
 
     /// Removes all that a dead container left, its record last. Whether there was one: a living one is left alone.
@@ -302,13 +357,21 @@ impl StateDir {
         let flags = OFlag::O_RDWR | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
         let fd = match openat(&self.fd, file_name.as_str(), flags, Mode::empty()) {
             Ok(fd) => fd,
-            Err(Errno::ENOENT) => return Ok(inode.is_none()),
+            Err(Errno::ENOENT) => return self.sweep_without_record(inode, known),
+            Err(Errno::EISDIR | Errno::ELOOP | Errno::ENXIO) if inode.is_none() => return self.put_aside(name),
             Err(errno) => return Err(fail(errno)),
         };
+        let is_another = |stat: &FileStat| stat.st_nlink == 0 || inode.is_some_and(|inode| inode != stat.st_ino);
         let start = Instant::now();
         while !sys::fcntl_setlk(fd.as_fd(), true).map_err(|e| Error::io("lock the record", &file_name, &e))? {
-            if inode.is_none() || start.elapsed() > PATIENCE {
+            if inode.is_none() {
                 return Ok(false);
+            }
+            if is_another(&fstat(&fd).map_err(fail)?) {
+                return self.sweep_without_record(inode, known);
+            }
+            if start.elapsed() > PATIENCE {
+                return Err(fail(Errno::EBUSY).mend("its PID 1 does not end; the next call tries again"));
             }
             // A child that the host forked in the middle of a create may hold the lock for as long as it lives. Where nobody
             // hears the control socket, there is no PID 1, whoever holds the lock.
@@ -319,21 +382,21 @@ impl StateDir {
         }
         // Another sweeper may have been here first; then the name may be somebody else's by now.
         let stat = fstat(&fd).map_err(fail)?;
-        if stat.st_nlink == 0 || inode.is_some_and(|inode| inode != stat.st_ino) {
-            return Ok(inode.is_none());
+        if is_another(&stat) {
+            return self.sweep_without_record(inode, known);
         }
         let read;
         let record = match known {
             Some(record) => Some(record),
             None => {
-                let mut text = Vec::new();
-                let mut file = File::from(fd.try_clone().map_err(|e| Error::io("sweep", &file_name, &e))?);
-                file.read_to_end(&mut text).map_err(|e| Error::io("sweep", &file_name, &e))?;
-                read = serde_json::from_slice::<Record>(&text).ok().filter(|record| record.version == 1);
-                if read.is_none() && !text.is_empty() {
-                    return self.put_aside(&file_name).map(|()| true);
+                let again = fd.try_clone().map_err(|e| Error::io("sweep", &file_name, &e))?;
+                read = content(name, again).map_err(|e| Error::io("sweep", &file_name, &e))?;
+                match &read {
+                    Content::Record(record) => Some(&**record),
+                    Content::Nothing => None,
+                    Content::Damaged => return self.put_aside(name),
+                    Content::Newer => return Ok(false),
                 }
-                read.as_ref()
             }
         };
         if let Some(record) = record {
@@ -349,6 +412,15 @@ impl StateDir {
             }
         }
         Ok(true)
+    }
+
+    /// The record is gone, or is another container's by now: somebody has swept already, or has removed it by hand. Then the
+    /// cgroups are still there; their names come never again, as that of a directory of changes may.
+    fn sweep_without_record(&self, inode: Option<u64>, known: Option<&Record>) -> Result<bool> {
+        if let Some(record) = known {
+            cgroup::remove(&record.cgroups)?;
+        }
+        Ok(inode.is_none())
     }
 
     /// Whether the PID 1 that listens on the control socket lives: the kernel remembers who called listen(2), even where a
@@ -377,11 +449,27 @@ impl StateDir {
     }
 
     /// A record that can't be read is kept for a person to look at, and is in nobody's way.
-    fn put_aside(&self, file_name: &str) -> Result<()> {
-        let aside = format!("{file_name}.damaged");
-        nix::fcntl::renameat(&self.fd, file_name, &self.fd, aside.as_str()).map_err(|errno| {
-            Error::system("put aside the damaged record", self.path.join(file_name).display(), errno as i32)
-        })
+    fn put_aside(&self, name: &str) -> Result<bool> {
+        let file_name = format!("{name}.json");
+        let mut aside = format!("{file_name}.damaged");
+        for count in 1.. {
+            match renameat2(&self.fd, file_name.as_str(), &self.fd, aside.as_str(), RenameFlags::RENAME_NOREPLACE) {
+                Err(Errno::EEXIST) if count < 1000 => aside = format!("{file_name}.damaged.{count}"),
+                // Another sweeper was here.
+                Ok(()) | Err(Errno::ENOENT) => break,
+                Err(errno) => {
+                    let path = self.path.join(&file_name);
+                    return Err(Error::system("put aside the damaged record", path.display(), errno as i32));
+                }
+            }
+        }
+        _ = self.remove_socket(name);
+        Ok(true)
+    }
+
+    /// Removes a control socket without its record.
+    pub fn remove_socket(&self, name: &str) -> nix::Result<()> {
+        unlinkat(&self.fd, format!("{name}.sock").as_str(), UnlinkatFlags::NoRemoveDir)
     }
 
     /// The records of the containers that run, oldest first. What dead owners left is swept.
@@ -401,10 +489,11 @@ impl StateDir {
     /// The record of `name` if it runs. Where its owner is gone, so will it be in a moment: that is waited for. What can't be
     /// swept stays on record for the next one who tries, and stops nobody; nor does what is no record of ours.
     fn look_after(&self, name: &str) -> Result<Option<(Record, u64)>> {
-        let (record, inode, lives) = match self.read(name) {
+        let (content, inode, lives) = match self.read(name) {
             Ok(Some(read)) => read,
             Ok(None) => return Ok(None),
             Err(error) if matches!(error.errno(), libc::ELOOP | libc::EISDIR | libc::ENXIO | libc::EACCES) => {
+                _ = self.sweep(name);
                 return Ok(None);
             }
             // Not the file's fault: whoever asks what runs must not be told that nothing does.
@@ -414,12 +503,12 @@ impl StateDir {
             _ = self.sweep(name);
             return Ok(None);
         }
-        let Some(record) = record else { return Ok(None) };
+        let Content::Record(record) = content else { return Ok(None) };
         if !record.detached && !record.has_owner()? {
             _ = self.sweep_known(name, inode, &record);
             return Ok(None);
         }
-        Ok(Some((record, inode)))
+        Ok(Some((*record, inode)))
     }
 
     /// A path to `name`'s control socket that fits into a sockaddr_un, however deep the directory lies.
@@ -432,6 +521,17 @@ impl AsFd for StateDir {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
+}
+
+/// What stands in an open record. Whatever lies there: a fifo would keep us waiting, a huge file would take our memory.
+fn content(name: &str, fd: OwnedFd) -> std::io::Result<Content> {
+    let stat = fstat(&fd)?;
+    if stat.st_mode & libc::S_IFMT != libc::S_IFREG || stat.st_size as u64 > LARGEST {
+        return Ok(Content::Damaged);
+    }
+    let mut text = Vec::new();
+    File::from(fd).read_to_end(&mut text)?;
+    Ok(Content::of(name, &text))
 }
 
 /// Where a user's containers are written down: on a tmpfs, since all of it is gone after a reboot.

@@ -1,7 +1,7 @@
 //! Users by name, from the image's own /etc/passwd and /etc/group: read by us, in our own parser, never by a library that would
 //! load what the container offers (nsswitch.conf(5), CVE-2019-14271). See passwd(5), group(5).
 
-use super::attempt::{open_in, read_file};
+use super::attempt::read_file;
 use super::shared::Shared;
 use crate::{Error, ErrorCode, Result};
 
@@ -92,7 +92,7 @@ fn missing(what: &str, name: &str, place: &str) -> Error {
 }
 
 fn file(container: &Shared, path: &[u8]) -> Vec<u8> {
-    open_in(container, path).and_then(|file| read_file(&file, LARGEST)).unwrap_or_default()
+    read_file(container, path, LARGEST).unwrap_or_default()
 }
 
 fn lines(file: &[u8]) -> impl Iterator<Item = Vec<&[u8]>> {

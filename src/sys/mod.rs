@@ -144,6 +144,38 @@ pub fn borrow(fd: RawFd) -> Result<BorrowedFd<'static>> {
     Ok(unsafe { BorrowedFd::borrow_raw(fd) })
 }
 
+/// recvmsg(2): how many bytes came, and the descriptors with them, close-on-exec. Of more than five the kernel drops the rest,
+/// and all that it has installed are ours to close, whatever else is wrong with the message.
+pub fn recvmsg(socket: BorrowedFd<'_>, bytes: &mut [u8], flags: i32) -> nix::Result<(usize, Vec<OwnedFd>)> {
+    const MOST: usize = 5;
+    // Aligned as struct cmsghdr, and large enough for it and the descriptors.
+    let mut control = [0u64; 2 + MOST.div_ceil(2)];
+    let mut iov = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: bytes.len() };
+    // SAFETY: a record of numbers and pointers, for which zero is nothing.
+    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+    message.msg_iov = &raw mut iov;
+    message.msg_iovlen = 1;
+    message.msg_control = control.as_mut_ptr().cast();
+    message.msg_controllen = 16 + 4 * MOST;
+    // SAFETY: the records live until the call returns.
+    let got = unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut message, flags | libc::MSG_CMSG_CLOEXEC) };
+    let got = nix::errno::Errno::result(got)?;
+    let mut fds = Vec::new();
+    // SAFETY: the kernel has filled the control buffer with headers and what follows them; the descriptors are new.
+    unsafe {
+        let mut header = libc::CMSG_FIRSTHDR(&raw const message);
+        while let Some(control) = header.as_ref() {
+            if (control.cmsg_level, control.cmsg_type) == (libc::SOL_SOCKET, libc::SCM_RIGHTS) {
+                let data = libc::CMSG_DATA(header).cast::<RawFd>();
+                let count = (control.cmsg_len - libc::CMSG_LEN(0) as usize) / size_of::<RawFd>();
+                fds.extend((0..count).map(|i| OwnedFd::from_raw_fd(data.add(i).read_unaligned())));
+            }
+            header = libc::CMSG_NXTHDR(&raw const message, header);
+        }
+    }
+    Ok((got as usize, fds))
+}
+
 /// ioctl_tty(2) TIOCSWINSZ.
 pub fn set_winsize(terminal: BorrowedFd<'_>, rows: u16, cols: u16) -> Result<()> {
     let size = libc::winsize { ws_row: rows, ws_col: cols, ws_xpixel: 0, ws_ypixel: 0 };

@@ -1,14 +1,13 @@
 //! Datagrams with descriptors between the host and our program, and a channel for each request's answers.
 
-use std::io::{Error, ErrorKind, IoSlice, IoSliceMut, Result};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::io::{Error, ErrorKind, IoSlice, Result};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
-    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, Shutdown, SockFlag, SockType, UnixAddr, recvmsg,
-    sendmsg, shutdown, socketpair,
+    AddressFamily, ControlMessage, MsgFlags, Shutdown, SockFlag, SockType, UnixAddr, sendmsg, shutdown, socketpair,
 };
 
 use crate::init::wire::{INLINE, LARGE, LARGEST, Reply, Request};
@@ -130,21 +129,9 @@ fn send_datagram(socket: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>]) -
 /// that nobody asked for are closed.
 pub fn receive(socket: BorrowedFd<'_>, flags: MsgFlags) -> Result<Answer> {
     let mut bytes = [0u8; size_of::<Reply>()];
-    let mut control = nix::cmsg_space!([i32; 5]);
     let (count, fds) = loop {
-        let mut iov = [IoSliceMut::new(&mut bytes)];
-        let flags = flags | MsgFlags::MSG_CMSG_CLOEXEC;
-        match recvmsg::<UnixAddr>(socket.as_raw_fd(), &mut iov, Some(&mut control), flags) {
-            Ok(message) => {
-                let mut fds = Vec::new();
-                for control in message.cmsgs()? {
-                    if let ControlMessageOwned::ScmRights(received) = control {
-                        // SAFETY: the kernel has just installed them for us.
-                        fds.extend(received.into_iter().map(|fd| unsafe { OwnedFd::from_raw_fd(fd) }));
-                    }
-                }
-                break (message.bytes, fds);
-            }
+        match sys::recvmsg(socket, &mut bytes, flags.bits()) {
+            Ok(received) => break received,
             Err(Errno::EINTR) => {}
             Err(Errno::EAGAIN) => return Ok(Answer::TimedOut),
             Err(Errno::ECONNRESET) => return Ok(Answer::End),

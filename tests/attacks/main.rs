@@ -11,6 +11,8 @@ mod filters;
 mod image;
 mod kernel;
 mod limits;
+mod others;
 mod pid1;
 mod privileges;
 mod proc;
+mod taken_over;

@@ -143,6 +143,8 @@ pub fn busybox() -> &'static Path {
     static MADE: OnceLock<PathBuf> = OnceLock::new();
     MADE.get_or_init(|| {
         let root = scratch("busybox");
+        // One that an earlier process of our number has left is not ours.
+        _ = std::fs::remove_dir_all(&root);
         for directory in ["bin", "etc", "root", "usr"] {
             std::fs::create_dir_all(root.join(directory)).expect("scratch can be written to");
         }

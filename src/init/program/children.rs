@@ -3,7 +3,7 @@
 use super::birth::Newborn;
 use super::kernel::{SIGKILL, close, nr, now, syscall};
 use super::memory::MEMORY;
-use super::message::{MSG_DONTWAIT, receive_into, reply};
+use super::message::{MSG_DONTWAIT, close_slots, receive_into, reply};
 use super::wire::{EXITED, Reply, SLOTS};
 
 /// As many as the usual limit on descriptors (1024) lets a server hold status channels for.
@@ -137,7 +137,13 @@ impl Children {
             // A newborn whose plan failed said so before it went.
             let mut last_words = Reply::default();
             let at = &raw mut last_words as usize;
-            let mut hear = || receive_into(child.birth, at, size_of::<Reply>(), &mut [-1; SLOTS], 0, MSG_DONTWAIT);
+            let mut hear = || {
+                // Whoever took it over may have sent descriptors; we want none.
+                let mut unwanted = [-1; SLOTS];
+                let heard = receive_into(child.birth, at, size_of::<Reply>(), &mut unwanted, 0, MSG_DONTWAIT);
+                close_slots(&mut unwanted);
+                heard
+            };
             // Where it went without taking what we handed it, the first answer is ECONNRESET, once.
             let words = hear().or_else(|_| hear());
             if words == Ok((size_of::<Reply>(), 0)) {

@@ -34,17 +34,29 @@ const HEADER: usize = 16;
 
 /// Maps the place for messages. Once, before the first [`receive`].
 pub fn settle() -> bool {
-    map(INLINE, -1)
+    map(INLINE)
 }
 
-fn map(len: usize, memfd: i32) -> bool {
+fn map(len: usize) -> bool {
     const PROT_READ_WRITE: usize = 3;
-    const MAP_PRIVATE_FIXED: usize = 0x12;
-    const MAP_ANONYMOUS: usize = 0x20;
-    let flags = MAP_PRIVATE_FIXED | if memfd < 0 { MAP_ANONYMOUS } else { 0 };
+    const MAP_PRIVATE_FIXED_ANONYMOUS: usize = 0x32;
     // SAFETY: the place is set aside for this: the program is linked and its stack lies elsewhere.
-    let at = unsafe { syscall(nr::MMAP, BASE, len, PROT_READ_WRITE, flags, memfd as usize, 0) };
+    let at = unsafe { syscall(nr::MMAP, BASE, len, PROT_READ_WRITE, MAP_PRIVATE_FIXED_ANONYMOUS, usize::MAX, 0) };
     at == BASE as isize
+}
+
+/// Reads `len` bytes of a file to the place for messages.
+fn read_whole(file: i32, len: usize) -> bool {
+    let mut done = 0;
+    while done < len {
+        // SAFETY: the place is mapped, and `len` bytes long.
+        let got = unsafe { syscall(nr::PREAD64, file as usize, BASE + done, len - done, done, 0, 0) };
+        if got <= 0 {
+            return false;
+        }
+        done += got as usize;
+    }
+    true
 }
 
 /// Forgets the last message and gives its memory back to the kernel.
@@ -54,7 +66,7 @@ pub fn forget(large: bool) {
     unsafe {
         if large {
             syscall3(nr::MUNMAP, BASE + INLINE, LARGEST - INLINE, 0);
-            map(INLINE, -1);
+            map(INLINE);
         } else {
             syscall3(nr::MADVISE, BASE, INLINE, MADV_DONTNEED);
         }
@@ -88,7 +100,8 @@ pub fn receive(socket: i32, slots: &mut Slots) -> Received {
     if got >= size_of::<Request>() && request.flags & LARGE != 0 {
         let len = request.len as usize;
         let [memfd, ..] = *slots;
-        if count == 0 || len > LARGEST || !map(len, memfd) {
+        // Read and not mapped: a file that is shorter than it says would be our death (SIGBUS).
+        if count == 0 || len > LARGEST || !map(len) || !read_whole(memfd, len) {
             return Received::Malformed;
         }
         close(memfd);

@@ -47,6 +47,8 @@ struct Server {
     /// PID 1: its end of the birth socket; its end means that the zygote is gone.
     birth: i32,
     listener: i32,
+    /// PID 1: the socket of whoever had it made.
+    maker: i32,
     sockets: usize,
     retired: bool,
     /// What a newborn has to tell the host with its first reply; its pidfd goes with it.
@@ -68,6 +70,7 @@ pub fn serve(title: usize) -> ! {
         children: Children::new(),
         birth: -1,
         listener: -1,
+        maker: -1,
         sockets: 0,
         retired: false,
         news: None,
@@ -206,6 +209,8 @@ impl Server {
             Received::End if self.role == Role::Zygote => self.retired = true,
             // The host has given up on us before we were ready.
             Received::End if self.news.is_some() => exit(1),
+            // It has let go of us without a word, as where it could not take the answer that we were ready.
+            Received::End if self.role == Role::Init && socket == self.maker => exit(1),
             Received::End => {}
             Received::Malformed => {
                 self.fail(Failure { call: IN_MESSAGE, errno: kernel::errno::EPROTO });
@@ -450,6 +455,7 @@ impl Server {
         self.sockets = 0;
         if let Some(control) = self.slots.get_mut(HANDED) {
             let control = core::mem::replace(control, -1);
+            self.maker = control;
             self.hear(control);
         }
     }

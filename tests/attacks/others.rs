@@ -1,0 +1,205 @@
+//! Other users of the machine, and what a container shares with the machine whether it wants or not: cgroups, abstract sockets,
+//! inotify, the moment of its end.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::fs::{PermissionsExt, chown, symlink};
+use std::os::unix::net::{SocketAddr, UnixListener};
+use std::process::Command;
+
+use ctr::{Config, Container, ErrorCode, ExecConfig, Namespace, NamespaceSet, Namespaces, Preset, Seccomp, Stdio};
+
+use crate::attack;
+use crate::fence::{bites, defaults, held, inside, is_well, payload, scratch, with, without_walls};
+
+/// Whoever is nobody in particular.
+const OTHER: u32 = 65_534;
+
+fn parent_of(pid: i32) -> i32 {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    stat.rsplit_once(") ").unwrap().1.split(' ').nth(1).unwrap().parse().unwrap()
+}
+
+// The state directory, the control socket, the processes of a container, all attacked by a user who has a shell on the host.
+attack!(another_user_has_no_way_to_a_container, {
+    let container = with(&Config { name: Some("mine".into()), ..Config::default() });
+    let program = container.exec(["/bin/sleep", "1000"], &ExecConfig::default()).unwrap();
+    // So that it is the directory's own mode that holds him off, and not that of the fence's.
+    fs::set_permissions(scratch(), fs::Permissions::from_mode(0o755)).unwrap();
+    let state = scratch().join("state");
+    let pids = [container.pid(), parent_of(container.pid()), program.host_pid().unwrap(), std::process::id() as i32];
+    let args = |uid: u32| {
+        let mut args = vec![uid.to_string(), state.to_str().unwrap().to_string(), "mine".to_string()];
+        args.extend(pids.iter().map(i32::to_string));
+        args
+    };
+    let (other, root) = (args(OTHER), args(0));
+    held(&without_walls("other_user", &other.iter().map(String::as_str).collect::<Vec<_>>()));
+    is_well(&container);
+    // The very same by root, whose container it is, is let in nearly everywhere.
+    bites(&without_walls("other_user", &root.iter().map(String::as_str).collect::<Vec<_>>()));
+    is_well(&container);
+    fs::remove_file(state.join("forged.json")).unwrap();
+});
+
+// The library itself, called by another user, for somebody's process: the kernel's permission decides.
+attack!(another_user_joins_no_process, {
+    let container = defaults();
+    let program = container.exec(["/bin/sleep", "1000"], &ExecConfig::default()).unwrap();
+    let pid = program.host_pid().unwrap();
+    let joined = std::thread::scope(|scope| {
+        let attempt = || {
+            // Of this thread only; the process stays root's.
+            // SAFETY: plain calls.
+            unsafe {
+                assert_eq!(libc::syscall(libc::SYS_setgroups, 0, 0), 0);
+                assert_eq!(libc::syscall(libc::SYS_setresgid, OTHER, OTHER, OTHER), 0);
+                assert_eq!(libc::syscall(libc::SYS_setresuid, OTHER, OTHER, OTHER), 0);
+            }
+            [NamespaceSet::ALL, NamespaceSet(libc::CLONE_NEWNS as u32), NamespaceSet(libc::CLONE_NEWUSER as u32)]
+                .map(|set| Container::join_pid(pid, set).err())
+        };
+        scope.spawn(attempt).join().unwrap()
+    });
+    for error in joined {
+        let error = error.expect("he is refused");
+        assert!([libc::EPERM, libc::EACCES].contains(&error.errno()), "{error}");
+    }
+    let own = Container::join_pid(pid, NamespaceSet::ALL).unwrap();
+    is_well(&own);
+});
+
+// A state directory that another user has put in our way.
+attack!(a_state_directory_of_another_user_is_refused, {
+    let theirs = scratch().join("theirs");
+    let refuse = |path: &std::path::Path| {
+        let error = Container::list_in(path).err().unwrap_or_else(|| panic!("{} is used", path.display()));
+        assert!([ErrorCode::Invalid, ErrorCode::System].contains(&error.code()), "{error}");
+        let config = Config { state_dir: Some(path.into()), ..Config::default() };
+        assert!(Container::create("host", &config).is_err());
+        assert!(Container::join_in(path, "any").is_err_and(|error| error.code() != ErrorCode::NotFound));
+    };
+    fs::create_dir(&theirs).unwrap();
+    fs::set_permissions(&theirs, fs::Permissions::from_mode(0o700)).unwrap();
+    chown(&theirs, Some(OTHER), Some(OTHER)).unwrap();
+    refuse(&theirs);
+    // Ours, but open to others.
+    chown(&theirs, Some(0), Some(0)).unwrap();
+    fs::set_permissions(&theirs, fs::Permissions::from_mode(0o1777)).unwrap();
+    refuse(&theirs);
+    fs::set_permissions(&theirs, fs::Permissions::from_mode(0o700)).unwrap();
+    symlink(&theirs, scratch().join("link")).unwrap();
+    refuse(&scratch().join("link"));
+    assert_eq!(Container::list_in(&theirs).unwrap(), Vec::new());
+});
+
+// Out of the limits by moving to another cgroup.
+attack!(a_process_stays_in_its_cgroup, {
+    let open = Config { seccomp: Some(Seccomp::Unconfined), ..Config::default() };
+    let privileged = Config { preset: Preset::Privileged, ..Config::default() };
+    for (i, config) in [Config::default(), open, privileged].into_iter().enumerate() {
+        let name = format!("caged-{i}");
+        let container = with(&Config { name: Some(name.clone()), pids: Some(50), ..config });
+        let streams = ExecConfig { stdin: Stdio::Pipe, stdout: Stdio::Pipe, ..ExecConfig::default() };
+        let process = container.exec(["/usr/bin/python3", "-I", "-c", &payload("cgroup_escape")], &streams).unwrap();
+        let stdin = process.take_stdin().unwrap();
+        let lines = BufReader::new(fs::File::from(process.take_stdout().unwrap())).lines().map(Result::unwrap);
+        let said: Vec<_> = lines.take_while(|line| line != "settled").collect();
+        println!("{said:#?}");
+        let cgroup = fs::read_to_string(format!("/proc/{}/cgroup", process.host_pid().unwrap())).unwrap();
+        let of_pids = |line: &&str| line.contains(":pids:") || line.starts_with("0::") && !cgroup.contains(":pids:");
+        let line = cgroup.lines().find(of_pids).unwrap();
+        assert!(line.contains(&format!("/ctr-{name}.")), "it has left for {line}:\n{said:#?}");
+        drop(stdin);
+        process.wait(None).unwrap();
+        is_well(&container);
+    }
+    let pids = "/sys/fs/cgroup/pids";
+    match fs::metadata(pids) {
+        Ok(_) => bites(&without_walls("cgroup_escape", &[pids])),
+        Err(_) => println!("SKIPPED the counter-test of a_process_stays_in_its_cgroup: no pids hierarchy of its own"),
+    }
+});
+
+// Abstract sockets have no permissions: whoever is in the network namespace connects, unless something else is in the way.
+attack!(an_abstract_socket_of_the_host_is_not_reached, {
+    let name = format!("ctr-attack-{}", std::process::id());
+    let listener = UnixListener::bind_addr(&SocketAddr::from_abstract_name(&name).unwrap()).unwrap();
+    std::thread::spawn(move || {
+        for peer in listener.incoming() {
+            _ = peer.unwrap().write_all(b"the host's secret");
+        }
+    });
+    held(&inside(&defaults(), "abstract_socket", &[&name], &ExecConfig::default()));
+    let shared = Namespaces { net: Namespace::Host, ..Namespaces::default() };
+    // SAFETY: asks for the version of Landlock's interface; the first that knows of abstract sockets is 6.
+    let landlock = unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, 0, 0, 1) };
+    if landlock >= 6 {
+        let walls = with(&Config { namespaces: shared.clone(), ..Config::default() });
+        held(&inside(&walls, "abstract_socket", &[&name], &ExecConfig::default()));
+    } else {
+        println!("SKIPPED a part of an_abstract_socket_…: Landlock {landlock} knows nothing of them");
+    }
+    let open = with(&Config { namespaces: shared, preset: Preset::Privileged, ..Config::default() });
+    bites(&inside(&open, "abstract_socket", &[&name], &ExecConfig::default()));
+});
+
+// inotify instances are counted for the user who made the container, too (SECURITY.md, "What does not hold"): a container can
+// take all that he may have, but keeps none beyond its end.
+attack!(inotify_instances_that_a_container_hoards_come_back_with_its_end, {
+    let container = defaults();
+    let streams = ExecConfig { stdin: Stdio::Pipe, stdout: Stdio::Pipe, ..ExecConfig::default() };
+    let process = container.exec(["/usr/bin/python3", "-I", "-c", &payload("inotify_hoard")], &streams).unwrap();
+    let mut said = String::new();
+    BufReader::new(fs::File::from(process.take_stdout().unwrap())).read_line(&mut said).unwrap();
+    let most = fs::read_to_string("/proc/sys/user/max_inotify_instances").unwrap();
+    let held: u64 = said.split(' ').nth(2).unwrap().parse().unwrap();
+    assert!(said.ends_with("EMFILE\n") && held > 0 && held <= most.trim().parse().unwrap(), "{said}");
+    container.destroy().unwrap();
+    // The kernel gives them back a little later.
+    let come_back = (0..1000).any(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+        nix::sys::inotify::Inotify::init(nix::sys::inotify::InitFlags::IN_CLOEXEC).is_ok()
+    });
+    assert!(come_back, "the host has none");
+    // Nor does a container itself need any.
+    is_well(&defaults());
+});
+
+// Everything inside is new by the moment: what destroy has seen is not what is there.
+attack!(nothing_outlives_destroy_however_it_is_timed, {
+    for round in 0..12 {
+        let marker = format!("ctr-survivor-{}-{round}", std::process::id());
+        let container = with(&Config { pids: Some(40), ..Config::default() });
+        let streams = ExecConfig { stdout: Stdio::Pipe, ..ExecConfig::default() };
+        let argv = ["/usr/bin/python3", "-I", "-c", &payload("survivor"), &marker];
+        let process = container.exec(argv, &streams).unwrap();
+        let mut said = String::new();
+        BufReader::new(fs::File::from(process.take_stdout().unwrap())).read_line(&mut said).unwrap();
+        assert_eq!(said, "begun\n");
+        // Others start programs in it meanwhile, and are told when it is over.
+        std::thread::scope(|scope| {
+            let starters: Vec<_> = (0..2)
+                .map(|_| {
+                    scope.spawn(|| {
+                        loop {
+                            match container.exec(["/bin/sleep", "1000", &marker], &ExecConfig::default()) {
+                                Ok(_) => {}
+                                Err(error) if error.code() == ErrorCode::Destroyed => break,
+                                // The pids limit is reached.
+                                Err(error) => assert_eq!(error.errno(), libc::EAGAIN, "{error}"),
+                            }
+                        }
+                    })
+                })
+                .collect();
+            std::thread::sleep(std::time::Duration::from_micros(round * 700));
+            container.destroy().unwrap();
+            starters.into_iter().for_each(|starter| starter.join().unwrap());
+        });
+        let left = Command::new("pgrep").args(["-fa", &marker]).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&left.stdout), "", "left after destroy {round}");
+    }
+    // No counter-test: without a container that program is what kill -9 -1 is for.
+});

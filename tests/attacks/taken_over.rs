@@ -1,0 +1,315 @@
+//! An attacker who has taken PID 1 over: it says what it likes to the host and to the zygote. We play it with PID 1's own
+//! sockets, which root of the host can take out of its table, pidfd_getfd(2), while PID 1 itself is stopped.
+
+use std::fs;
+use std::io::IoSlice;
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use ctr::{Config, Container, ExecConfig, Stdio};
+use nix::sys::socket::{
+    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, UnixAddr, connect, recvmsg,
+    sendmsg, socket,
+};
+
+use crate::attack;
+use crate::fence::{defaults, is_well, scratch, with};
+
+/// What an answer of PID 1 is: 48 bytes, the words of `Reply` in src/init/wire.rs.
+const REPLY: usize = 48;
+const DONE: u32 = 1;
+
+/// Numbers without a pattern, the same each time.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    fn of<T: Copy>(&mut self, choices: &[T]) -> T {
+        choices[self.next() as usize % choices.len()]
+    }
+
+    fn bytes(&mut self, len: usize) -> Vec<u8> {
+        (0..len).map(|_| self.next() as u8).collect()
+    }
+}
+
+/// PID 1's descriptors in our hands: sockets that are connected, and the one that listens.
+struct TakenOver {
+    sockets: Vec<OwnedFd>,
+    listener: Option<OwnedFd>,
+}
+
+fn kill(pid: i32, signal: i32) {
+    // SAFETY: a container's PID 1 of this test.
+    unsafe { libc::kill(pid, signal) };
+}
+
+fn take_over(container: &Container) -> TakenOver {
+    kill(container.pid(), libc::SIGSTOP);
+    let mut taken = TakenOver { sockets: Vec::new(), listener: None };
+    for entry in fs::read_dir(format!("/proc/{}/fd", container.pid())).unwrap().flatten() {
+        if !fs::read_link(entry.path()).unwrap().to_string_lossy().starts_with("socket:") {
+            continue;
+        }
+        let number: i32 = entry.file_name().to_str().unwrap().parse().unwrap();
+        // SAFETY: plain numbers; the result is a new descriptor.
+        let fd = unsafe { libc::syscall(libc::SYS_pidfd_getfd, container.pidfd().as_raw_fd(), number, 0) } as i32;
+        assert!(fd >= 0, "pidfd_getfd: {}", std::io::Error::last_os_error());
+        // SAFETY: as above.
+        let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+        match nix::sys::socket::getsockopt(&fd, nix::sys::socket::sockopt::AcceptConn) {
+            Ok(true) => taken.listener = Some(fd),
+            _ => taken.sockets.push(fd),
+        }
+    }
+    assert!(taken.sockets.len() >= 2 && taken.listener.is_some(), "PID 1's sockets are found");
+    taken
+}
+
+/// What stands in an answer: rubbish, or nearly right.
+fn answer(random: &mut Random) -> Vec<u8> {
+    let odd =
+        [0, 1, -1, 2, 9, 255, 0x1000_0000, 0x2000_0001, i32::MAX, i32::MIN, libc::ENOENT, libc::EACCES, libc::ENOEXEC];
+    let mut bytes = Vec::new();
+    match random.next() % 4 {
+        0 => {
+            let len = random.of(&[0, 1, REPLY - 1, REPLY, REPLY + 1, 4096, 60_000]);
+            bytes = random.bytes(len);
+        }
+        _ => {
+            let tag = random.of(&[DONE, DONE, 2, 2, 3, 0, 4, u32::MAX]);
+            bytes.extend_from_slice(&tag.to_ne_bytes());
+            (0..5).for_each(|_| bytes.extend_from_slice(&random.of(&odd).to_ne_bytes()));
+            (0..3).for_each(|_| bytes.extend_from_slice(&random.of(&[0, 1, u64::MAX, 1 << 63]).to_ne_bytes()));
+        }
+    }
+    bytes
+}
+
+/// Sends it with descriptors that nobody asked for.
+fn send(to: &OwnedFd, bytes: &[u8], random: &mut Random, gifts: &[OwnedFd]) {
+    let count = random.of(&[0, 0, 1, 1, 2, 5, 6, 32, 253]);
+    let fds: Vec<_> = (0..count).map(|_| gifts[random.next() as usize % gifts.len()].as_raw_fd()).collect();
+    let rights = [ControlMessage::ScmRights(&fds)];
+    let control = if fds.is_empty() { &[][..] } else { &rights[..] };
+    let flags = MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT;
+    _ = sendmsg::<UnixAddr>(to.as_raw_fd(), &[IoSlice::new(bytes)], control, flags, None);
+}
+
+/// Ends the lies with the test, also with one that fails.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Answers whatever is asked with hostile messages until it is over.
+fn lie(mut taken: TakenOver, seed: u64, over: &AtomicBool, told: &AtomicUsize) {
+    let mut random = Random(seed);
+    let (read, write) = nix::unistd::pipe().unwrap();
+    let file = |path: &str| OwnedFd::from(fs::File::open(path).unwrap());
+    let gifts = [file("/dev/null"), file("/etc/passwd"), file("/proc/self/status"), file("/usr"), read, write];
+    let mut kept = Vec::new();
+    while !over.load(Ordering::Relaxed) {
+        let fds = taken.sockets.iter().chain(&taken.listener);
+        let mut polled: Vec<_> =
+            fds.map(|fd| nix::poll::PollFd::new(fd.as_fd(), nix::poll::PollFlags::POLLIN)).collect();
+        if nix::poll::poll(&mut polled, 10u8).unwrap() == 0 {
+            continue;
+        }
+        let ready: Vec<bool> = polled.iter().map(|poll| poll.any().unwrap_or(false)).collect();
+        drop(polled);
+        if ready.last() == Some(&true)
+            && let Some(listener) = &taken.listener
+            && let Ok(fd) = nix::sys::socket::accept(listener.as_raw_fd())
+        {
+            // SAFETY: a new descriptor.
+            taken.sockets.push(unsafe { OwnedFd::from_raw_fd(fd) });
+        }
+        let ready: Vec<_> = (0..ready.len() - 1).filter(|&i| ready[i]).collect();
+        for i in ready.into_iter().rev() {
+            let mut bytes = vec![0; 64 << 10];
+            let mut control = nix::cmsg_space!([i32; 32]);
+            let socket = &taken.sockets[i];
+            let mut iov = [std::io::IoSliceMut::new(&mut bytes)];
+            let received =
+                recvmsg::<UnixAddr>(socket.as_raw_fd(), &mut iov, Some(&mut control), MsgFlags::MSG_DONTWAIT);
+            let mut fds = Vec::new();
+            let count = received.map_or(0, |message| {
+                for control in message.cmsgs().into_iter().flatten() {
+                    if let ControlMessageOwned::ScmRights(received) = control {
+                        // SAFETY: the kernel has just installed them for us.
+                        fds.extend(received.into_iter().map(|fd| unsafe { OwnedFd::from_raw_fd(fd) }));
+                    }
+                }
+                message.bytes
+            });
+            if count == 0 {
+                taken.sockets.remove(i);
+                continue;
+            }
+            let Some(status) = fds.first() else { continue };
+            for _ in 0..random.next() % 4 {
+                let bytes = answer(&mut random);
+                send(status, &bytes, &mut random, &gifts);
+                told.fetch_add(1, Ordering::Relaxed);
+            }
+            // The zygote and the host hear us on what else we have, too.
+            for other in &taken.sockets {
+                let bytes = answer(&mut random);
+                send(other, &bytes, &mut random, &gifts);
+                told.fetch_add(1, Ordering::Relaxed);
+            }
+            // One that is not closed makes the host wait for more, after the first answer.
+            if kept.len() < 32 && random.next().is_multiple_of(8) && told.load(Ordering::Relaxed) > 0 {
+                send(status, &[1; REPLY], &mut random, &gifts);
+                kept.push(fds.remove(0));
+            }
+        }
+    }
+}
+
+fn descriptors(pid: i32) -> usize {
+    fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count()
+}
+
+fn parent_of(pid: i32) -> i32 {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    stat.rsplit_once(") ").unwrap().1.split(' ').nth(1).unwrap().parse().unwrap()
+}
+
+fn quiet() -> ExecConfig {
+    ExecConfig { stdin: Stdio::Null, stdout: Stdio::Null, stderr: Stdio::Null, ..ExecConfig::default() }
+}
+
+attack!(a_pid_1_that_was_taken_over_gains_nothing_on_the_host, {
+    let bystander = defaults();
+    let zygote = parent_of(bystander.pid());
+    is_well(&bystander);
+    // Everything that is opened once is open.
+    with(&Config { name: Some("warm".into()), ..Config::default() }).destroy().unwrap();
+    let before = (descriptors(std::process::id() as i32), descriptors(zygote));
+    let mut answered = 0;
+    for seed in 1..=8u64 {
+        let container = defaults();
+        let taken = take_over(&container);
+        let joined = Container::join(container.name()).unwrap();
+        let (over, told) = (AtomicBool::new(false), AtomicUsize::new(0));
+        std::thread::scope(|scope| {
+            let _over = Over(&over);
+            scope.spawn(|| lie(taken, seed.wrapping_mul(0x9e37_79b9_7f4a_7c15), &over, &told));
+            for round in 0..150 {
+                let handle = if round % 2 == 0 { &container } else { &joined };
+                let config = match round % 3 {
+                    0 => quiet(),
+                    1 => ExecConfig { user: Some("ann".into()), ..quiet() },
+                    _ => ExecConfig { pty: Some(ctr::Winsize { rows: 1, cols: 1 }), ..ExecConfig::default() },
+                };
+                match handle.exec(["nothing", "at all"], &config) {
+                    Ok(process) => {
+                        answered += 1;
+                        _ = process.wait(Some(Duration::from_millis(1)));
+                        _ = process.host_pid();
+                        _ = process.kill_group(0);
+                        _ = process.resize(ctr::Winsize { rows: 2, cols: 2 });
+                    }
+                    Err(error) => {
+                        assert!(error.errno() > 0 && !error.step().is_empty(), "{error:?}");
+                        assert_ne!(error.code(), ctr::ErrorCode::Internal, "{error:?}");
+                    }
+                }
+            }
+        });
+        assert!(told.load(Ordering::Relaxed) > 300, "only {} lies were told", told.load(Ordering::Relaxed));
+        drop(joined);
+        let pid = container.pid();
+        container.destroy().unwrap();
+        // It may have said that it is dead and reaped when it was just dying; that is all it gains by that.
+        let gone = (0..1000).any(|_| {
+            std::thread::sleep(Duration::from_millis(1));
+            fs::metadata(format!("/proc/{pid}")).is_err()
+        });
+        assert!(gone, "it lives on");
+    }
+    assert!(answered > 50, "only {answered} were told that a program runs");
+    assert_eq!(parent_of(bystander.pid()), zygote, "the zygote is another one");
+    is_well(&bystander);
+    let after = defaults();
+    assert_eq!(parent_of(after.pid()), zygote);
+    is_well(&after);
+    drop(after);
+    // A newborn on the zygote's shelf is two descriptors of the zygote's; what was just destroyed may be reaped a little later.
+    let now = || (descriptors(std::process::id() as i32), descriptors(zygote));
+    let closed = (0..1000).any(|_| {
+        std::thread::sleep(Duration::from_millis(2));
+        now().0 <= before.0 && now().1 <= before.1 + 2
+    });
+    assert!(closed, "descriptors of the host and of the zygote: {:?}, before {before:?}", now());
+});
+
+// A PID 1 that does nothing at all any more is ended like any other.
+attack!(a_silent_pid_1_does_not_hold_destroy_up, {
+    let container = defaults();
+    let running = container.exec(["/bin/sleep", "1000"], &quiet()).unwrap();
+    kill(container.pid(), libc::SIGSTOP);
+    assert_eq!(running.wait(Some(Duration::from_millis(10))).unwrap(), None);
+    let pid = container.pid();
+    container.destroy().unwrap();
+    assert!(fs::metadata(format!("/proc/{pid}")).is_err());
+    assert_eq!(running.wait(None).unwrap().unwrap().reason, ctr::ExitReason::Destroyed);
+});
+
+// Whoever has the state directory is the same user and may do all of it; but rubbish ends nobody's container.
+attack!(rubbish_on_the_control_socket_does_no_harm, {
+    let container = with(&Config { name: Some("rubbish".into()), ..Config::default() });
+    let mut random = Random(0x5eed);
+    let (read, write) = nix::unistd::pipe().unwrap();
+    let short = OwnedFd::from(fs::File::open("/etc/hostname").unwrap());
+    let gifts = [read, write, short, OwnedFd::from(fs::File::open("/dev/null").unwrap())];
+    let path = scratch().join("state/rubbish.sock");
+    is_well(&container);
+    let before = descriptors(container.pid());
+    for round in 0..60 {
+        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+        let socket = socket(AddressFamily::Unix, SockType::SeqPacket, flags, None).unwrap();
+        connect(socket.as_raw_fd(), &UnixAddr::new(&path).unwrap()).unwrap();
+        for _ in 0..50 {
+            let len = random.of(&[0, 1, 7, 8, 127, 128, 144, 4096, 65_536]);
+            let mut bytes = random.bytes(len);
+            // A request that is one is done, for its sender may do everything: none of these is. A kind, flags with or
+            // without a memfd's, a length and a shape that lie, calls that are not there.
+            if bytes.len() >= 24 {
+                let words = [
+                    random.next() as u32 % 8,
+                    random.of(&[0, 1, 1, 4, u32::MAX]),
+                    random.of(&[0, 1, 4096, 8 << 20, u32::MAX]),
+                ];
+                let rest = [random.next() as u32 | 1, u32::MAX, random.next() as u32];
+                for (place, word) in bytes.chunks_exact_mut(4).zip(words.into_iter().chain(rest)) {
+                    place.copy_from_slice(&word.to_ne_bytes());
+                }
+            }
+            send(&socket, &bytes, &mut random, &gifts);
+        }
+        if round % 10 == 0 {
+            is_well(&container);
+        }
+    }
+    is_well(&container);
+    is_well(&Container::join("rubbish").unwrap());
+    crate::fence::run(&container, &["/bin/true"], &ExecConfig::default());
+    let left = (0..200).map(|_| {
+        std::thread::sleep(Duration::from_millis(5));
+        descriptors(container.pid())
+    });
+    assert!(left.into_iter().any(|now| now <= before), "PID 1 keeps descriptors: {}", descriptors(container.pid()));
+});

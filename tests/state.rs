@@ -1,0 +1,294 @@
+//! The state directory: people edit files, disks break them, versions change, and several processes sweep at the same time.
+
+mod common;
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use common::{eventually, quiet, run, sh};
+use ctr::{Config, Container, ErrorCode, Upper};
+
+/// A state directory of the test's own, removed with it.
+struct State(PathBuf);
+
+impl State {
+    fn new(name: &str) -> Self {
+        let path = common::scratch(&format!("state-{name}"));
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).unwrap();
+        Self(path)
+    }
+
+    fn config(&self, name: &str) -> Config {
+        Config { name: Some(name.into()), state_dir: Some(self.0.clone()), ..Config::default() }
+    }
+
+    fn create(&self, name: &str) -> Container {
+        Container::create("host", &self.config(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+    }
+
+    /// The names that are listed.
+    fn listed(&self) -> Vec<String> {
+        let list = Container::list_in(&self.0).expect("a list is to be had, whatever lies there");
+        list.into_iter().map(|info| info.name).collect()
+    }
+
+    /// What lies there, less the file of the id ranges.
+    fn files(&self) -> Vec<String> {
+        let entries = fs::read_dir(&self.0).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let mut files: Vec<_> = entries.filter(|name| name != "ids").collect();
+        files.sort();
+        files
+    }
+
+    fn record(&self, name: &str) -> PathBuf {
+        self.0.join(format!("{name}.json"))
+    }
+
+    /// The record of a container that was there and is dead.
+    fn dead_record(&self, name: &str) -> serde_json::Value {
+        let container = self.create(name);
+        let text = fs::read(self.record(name)).unwrap();
+        container.destroy().unwrap();
+        serde_json::from_slice(&text).unwrap()
+    }
+}
+
+impl Drop for State {
+    fn drop(&mut self) {
+        _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+#[test]
+fn a_damaged_record_is_put_aside_and_stops_nobody() {
+    let state = State::new("damaged");
+    let good = state.create("good");
+    type Damage<'a> = (&'a str, &'a dyn Fn(&Path));
+    let damage: [Damage<'_>; 7] = [
+        ("garbage", &|path| fs::write(path, b"\xff\x00 no JSON at all").unwrap()),
+        ("cut-off", &|path| fs::write(path, br#"{"version":1,"name":"cut-o"#).unwrap()),
+        ("no-record", &|path| fs::write(path, b"[1, 2, 3]").unwrap()),
+        ("huge", &|path| fs::File::create(path).unwrap().set_len(1 << 40).unwrap()),
+        ("directory", &|path| fs::create_dir(path).unwrap()),
+        ("link", &|path| symlink("/etc/passwd", path).unwrap()),
+        ("fifo", &|path| nix::unistd::mkfifo(path, nix::sys::stat::Mode::S_IRWXU).unwrap()),
+    ];
+    for (name, make) in damage {
+        make(&state.record(name));
+        fs::write(state.0.join(format!("{name}.sock")), "").unwrap();
+        let error = Container::join_in(&state.0, name).err().unwrap_or_else(|| panic!("{name} is joined"));
+        assert!(!error.to_string().is_empty());
+        assert_eq!(state.listed(), ["good"], "{name}");
+        let mut files = ["good.json".to_string(), "good.sock".into(), format!("{name}.json.damaged")];
+        files.sort();
+        assert_eq!(state.files(), files, "{name}");
+        // The name is free again.
+        let container = state.create(name);
+        assert_eq!(sh(&container, "echo here"), "here");
+        container.destroy().unwrap();
+        // Once more, while the first is still there: neither is lost.
+        make(&state.record(name));
+        assert_eq!(state.listed(), ["good"], "{name}");
+        for aside in ["damaged", "damaged.1"] {
+            let aside = state.0.join(format!("{name}.json.{aside}"));
+            assert!(aside.symlink_metadata().is_ok(), "{}", aside.display());
+            fs::remove_file(&aside).or_else(|_| fs::remove_dir(&aside)).unwrap();
+        }
+    }
+    assert_eq!(fs::metadata("/etc/passwd").unwrap().permissions().mode() & 0o777, 0o644);
+    assert_eq!(sh(&good, "echo well"), "well");
+}
+
+#[test]
+fn who_asks_for_a_container_with_a_damaged_record_is_told() {
+    let state = State::new("told");
+    fs::write(state.record("told"), "garbage").unwrap();
+    let error = Container::join_in(&state.0, "told").err().unwrap();
+    assert_eq!(error.code(), ErrorCode::NotFound);
+    assert!(error.to_string().contains("told.json.damaged"), "{error}");
+}
+
+#[test]
+fn a_living_container_whose_record_is_damaged_can_be_used_and_destroyed_by_its_maker() {
+    let state = State::new("living");
+    let container = state.create("living");
+    let beside = state.create("beside");
+    fs::write(state.record("living"), "garbage").unwrap();
+    let error = Container::join_in(&state.0, "living").err().unwrap();
+    assert!(error.to_string().contains("damaged"), "{error}");
+    assert_eq!(state.listed(), ["beside"]);
+    assert_eq!(sh(&container, "echo still"), "still");
+    let taken = Container::create("host", &state.config("living")).err().unwrap();
+    assert_eq!(taken.code(), ErrorCode::NameInUse);
+    container.destroy().unwrap();
+    beside.destroy().unwrap();
+    assert_eq!(state.files(), Vec::<String>::new());
+}
+
+#[test]
+fn a_record_that_is_removed_by_hand_takes_nothing_from_anybody() {
+    let state = State::new("removed");
+    let cgroups_before = common::leftovers::cgroups("removed.").len();
+    let container = state.create("removed");
+    fs::remove_file(state.record("removed")).unwrap();
+    assert_eq!(state.listed(), Vec::<String>::new());
+    // Its name is free, though its socket lies there.
+    let second = state.create("removed");
+    assert_eq!(sh(&second, "hostname"), "removed");
+    assert_eq!(sh(&container, "echo first"), "first");
+    container.destroy().unwrap();
+    let joined = Container::join_in(&state.0, "removed").unwrap();
+    assert_eq!(joined.pid(), second.pid());
+    assert_eq!(sh(&joined, "echo second"), "second");
+    second.destroy().unwrap();
+    assert_eq!(state.files(), Vec::<String>::new());
+    assert_eq!(common::leftovers::cgroups("removed.").len(), cgroups_before);
+}
+
+#[test]
+fn a_record_of_a_newer_version_is_left_to_it() {
+    let state = State::new("newer");
+    let mut record = state.dead_record("newer");
+    record["version"] = 2.into();
+    record["exec"] = "something else".into();
+    fs::write(state.record("newer"), record.to_string()).unwrap();
+    assert_eq!(state.listed(), Vec::<String>::new());
+    assert_eq!(state.files(), ["newer.json"]);
+    let error = Container::join_in(&state.0, "newer").err().unwrap();
+    assert!(error.to_string().contains("newer version"), "{error}");
+    let error = Container::create("host", &state.config("newer")).err().unwrap();
+    assert_eq!(error.code(), ErrorCode::NameInUse);
+}
+
+#[test]
+fn a_record_with_more_in_it_than_we_know_is_read() {
+    let state = State::new("more");
+    let container = state.create("more");
+    let mut record: serde_json::Value = serde_json::from_slice(&fs::read(state.record("more")).unwrap()).unwrap();
+    record["since"] = "version 1.7".into();
+    record["exec"]["further"] = 7.into();
+    // Written in place: another file would have another lock.
+    fs::write(state.record("more"), record.to_string()).unwrap();
+    assert_eq!(state.listed(), ["more"]);
+    assert_eq!(sh(&Container::join_in(&state.0, "more").unwrap(), "echo joined"), "joined");
+    container.destroy().unwrap();
+    assert_eq!(state.files(), Vec::<String>::new());
+}
+
+#[test]
+fn a_sweeper_removes_nothing_that_ctr_does_not_make() {
+    let state = State::new("precious");
+    let precious = common::scratch("precious");
+    let upper = precious.join("upper");
+    fs::create_dir_all(upper.join("other")).unwrap();
+    fs::write(precious.join("kept"), "kept").unwrap();
+    let dead = state.dead_record("edited");
+    for path in [precious.clone(), upper.clone(), upper.join("other"), upper.join("other/../../upper/edited")] {
+        let mut record = dead.clone();
+        record["upper"] = path.to_str().unwrap().into();
+        fs::write(state.record("edited"), record.to_string()).unwrap();
+        assert_eq!(state.listed(), Vec::<String>::new());
+        assert!(precious.join("kept").exists() && upper.join("other").exists(), "{}", path.display());
+        fs::remove_file(state.0.join("edited.json.damaged")).unwrap();
+    }
+    // A cgroup must be one of ours, and only an empty directory is ever removed.
+    let mut record = dead.clone();
+    record["cgroups"] = serde_json::json!([upper.join("other")]);
+    fs::write(state.record("edited"), record.to_string()).unwrap();
+    assert_eq!(state.listed(), Vec::<String>::new());
+    assert!(upper.join("other").exists());
+    fs::remove_dir_all(&precious).unwrap();
+}
+
+#[test]
+fn a_copy_of_a_record_does_not_end_what_the_original_names() {
+    let state = State::new("copy");
+    let store = common::scratch("copy-store");
+    let config = Config { upper: Upper::Disk, store_dir: Some(store.clone()), ..state.config("original") };
+    let container = Container::create(common::busybox(), &config).unwrap();
+    sh(&container, "echo data > /data");
+    fs::copy(state.record("original"), state.record("copy")).unwrap();
+    assert_eq!(state.listed(), ["original"]);
+    assert_eq!(sh(&container, "cat /data"), "data");
+    assert_eq!(run(&container, &["/bin/true"]).1.code, 0);
+    container.destroy().unwrap();
+    assert_eq!(state.files(), ["copy.json.damaged"]);
+    fs::remove_dir_all(&store).unwrap();
+}
+
+#[test]
+fn sweepers_and_creators_of_one_name_get_on_with_each_other() {
+    let state = State::new("race");
+    let dead = state.dead_record("raced").to_string();
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    Container::list_in(&state.0).expect("a sweeper fails");
+                }
+            });
+        }
+        let creators: Vec<_> = (0..2)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut made = 0;
+                    for _ in 0..60 {
+                        // What a dead owner has left lies there time and again.
+                        let place = fs::OpenOptions::new().write(true).create_new(true).open(state.record("raced"));
+                        if let Ok(mut file) = place {
+                            _ = std::io::Write::write_all(&mut file, dead.as_bytes());
+                        }
+                        match Container::create("host", &state.config("raced")) {
+                            Ok(container) => {
+                                made += 1;
+                                let process = container.exec(["true"], &quiet()).expect("it runs");
+                                assert_eq!(common::end_of(&process).code, 0);
+                                container.destroy().expect("it can be destroyed");
+                            }
+                            Err(error) => assert_eq!(error.code(), ErrorCode::NameInUse, "{error}"),
+                        }
+                    }
+                    made
+                })
+            })
+            .collect();
+        let made: usize = creators.into_iter().map(|creator| creator.join().unwrap()).sum();
+        over.store(true, Ordering::Relaxed);
+        assert!(made > 20, "only {made} were made");
+    });
+    eventually("nothing is left", || state.listed().is_empty() && state.files().is_empty());
+}
+
+#[test]
+fn many_processes_sweep_what_many_dead_owners_left() {
+    let state = State::new("many");
+    let mut record = state.dead_record("name");
+    for i in 0..200 {
+        let name = format!("dead-{i}");
+        record["name"] = name.clone().into();
+        fs::write(state.record(&name), record.to_string()).unwrap();
+    }
+    let sweepers: Vec<_> = (0..4)
+        .map(|_| {
+            std::process::Command::new(std::env::current_exe().unwrap())
+                .args(["--exact", "role_sweeper", "--ignored", "--test-threads=1"])
+                .env("CTR_STATE_DIR", &state.0)
+                .stdout(std::process::Stdio::null())
+                .spawn()
+                .unwrap()
+        })
+        .collect();
+    for mut sweeper in sweepers {
+        assert!(sweeper.wait().unwrap().success());
+    }
+    assert_eq!(state.files(), Vec::<String>::new());
+}
+
+#[test]
+#[ignore = "a role"]
+fn role_sweeper() {
+    assert_eq!(Container::list().unwrap(), Vec::new());
+}
