@@ -5,22 +5,27 @@
 //! description lock, fcntl(2), which the kernel releases when the process is gone, however it went), so a record that can be
 //! locked is a dead one, and whoever locks it sweeps what it names. No pid is ever guessed from.
 
+mod name;
+mod place;
+mod record;
+
+pub use name::{check_name, random_name};
+pub use record::{ExecDefaults, Record, Root, Text, env_text, start_of};
+
+use place::{default_path, make_directories, remove_tree};
+use record::{Content, LARGEST};
+
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime};
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, RenameFlags, openat, renameat2};
 use nix::sys::stat::{FileStat, Mode, fstat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
-use serde::{Deserialize, Serialize};
 
-use crate::image::ImageConfig;
-use crate::sys::fork_lock::ForkLock;
 use crate::zygote::wait_readable;
 use crate::{Error, ErrorCode, Result, cgroup, sys};
 
@@ -41,157 +46,6 @@ pub struct ContainerInfo {
     pub detached: bool,
 }
 
-/// What is written down about a container: all that a joiner or a sweeper needs.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Record {
-    /// 1. A sweeper leaves what is newer alone.
-    pub version: u32,
-    pub name: String,
-    pub image: String,
-    /// Seconds since 1970.
-    pub created: u64,
-    pub owner: i32,
-    /// When the owner started, in clock ticks since boot: with the pid, it names one process for good.
-    pub owner_start: u64,
-    pub detached: bool,
-    /// Directories to remove.
-    pub cgroups: Vec<PathBuf>,
-    /// The directory of its changes, where they are on disk.
-    pub upper: Option<PathBuf>,
-    /// How programs are started in it.
-    pub exec: ExecDefaults,
-    /// Where its root comes from.
-    #[serde(default)]
-    pub root: Root,
-    /// The store that it was made with.
-    #[serde(default)]
-    pub store: PathBuf,
-    /// What is mounted upon, besides the usual.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub mounted: Vec<Text>,
-    /// What the image says about how it is run.
-    #[serde(default, skip_serializing_if = "is_silent")]
-    pub run: ImageConfig,
-}
-
-/// Where a container's root comes from.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Root {
-    /// Another process's: it was joined by its pid.
-    #[default]
-    Foreign,
-    /// The host's programs in a tmpfs of its own, or the host's root itself.
-    Host,
-    /// A directory of the host, as it is.
-    Direct,
-    /// A directory of the host below an overlay.
-    Directory(PathBuf),
-    /// An image of the store, by its digest, below an overlay.
-    Image(String),
-}
-
-fn is_silent(config: &ImageConfig) -> bool {
-    *config == ImageConfig::default()
-}
-
-impl Record {
-    /// Whether it is this container's, and names nothing for removal that ctr doesn't make.
-    fn is_sound(&self, name: &str) -> bool {
-        let ours = |upper: &Path| {
-            upper.file_name() == Some(name.as_ref())
-                && upper.parent().and_then(Path::file_name) == Some("upper".as_ref())
-                && !upper.components().any(|part| part == std::path::Component::ParentDir)
-        };
-        self.version == 1 && self.name == name && self.upper.as_deref().is_none_or(ours)
-    }
-
-    /// Whether the process that made it still lives.
-    fn has_owner(&self) -> Result<bool> {
-        match start_of(self.owner) {
-            Ok(start) => Ok(start == Some(self.owner_start)),
-            Err(e) => Err(Error::io("look at the owner of container", &self.name, &e)),
-        }
-    }
-}
-
-/// What stands in the file of a record.
-enum Content {
-    Record(Box<Record>),
-    /// A newer ctr's, which knows what is to be done.
-    Newer,
-    /// Nothing yet: it is just being made, or its maker died before it wrote anything.
-    Nothing,
-    /// No record, or not this container's: somebody's hand has been at it, or a disk.
-    Damaged,
-}
-
-impl Content {
-    fn of(name: &str, text: &[u8]) -> Self {
-        #[derive(Deserialize)]
-        struct Version {
-            version: u64,
-        }
-        if text.is_empty() {
-            return Self::Nothing;
-        }
-        match serde_json::from_slice::<Version>(text) {
-            Ok(Version { version }) if version > 1 => Self::Newer,
-            Ok(_) => match serde_json::from_slice::<Box<Record>>(text) {
-                Ok(record) if record.is_sound(name) => Self::Record(record),
-                _ => Self::Damaged,
-            },
-            Err(_) => Self::Damaged,
-        }
-    }
-}
-
-/// No record is larger; what is, is damaged.
-const LARGEST: u64 = 4 << 20;
-
-/// What a joiner must know to start a program as the creator would.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct ExecDefaults {
-    /// NAME=VALUE, each as bytes of text where it is UTF-8.
-    pub env: Vec<Text>,
-    /// It has a /dev of its own, so terminals.
-    pub terminals: bool,
-    /// More ids than 0 are mapped.
-    pub many_ids: bool,
-    /// It has a PID namespace of its own, so its PID 1's end is everyone's.
-    pub own_pid: bool,
-    /// Programs are root unless another user is asked for; a joined process without a user namespace of its own keeps what it is.
-    pub has_root: bool,
-    /// Capabilities that programs may have.
-    pub capabilities: u64,
-    /// The working directory and user that the image asks for.
-    pub cwd: Option<PathBuf>,
-    pub user: Option<String>,
-}
-
-/// A string of the system's kind: any bytes, as readable text where it can be.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum Text {
-    Utf8(String),
-    Bytes(Vec<u8>),
-}
-
-impl From<Vec<u8>> for Text {
-    fn from(bytes: Vec<u8>) -> Self {
-        String::from_utf8(bytes).map_or_else(|error| Self::Bytes(error.into_bytes()), Self::Utf8)
-    }
-}
-
-impl Text {
-    pub fn as_bytes(&self) -> &[u8] {
-        match self {
-            Self::Utf8(text) => text.as_bytes(),
-            Self::Bytes(bytes) => bytes,
-        }
-    }
-}
-
 /// The state directory of a user.
 pub struct StateDir {
     path: PathBuf,
@@ -210,9 +64,6 @@ pub struct Claim {
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long it is waited before something else than the lock is asked.
 const FORKED: Duration = Duration::from_millis(20);
-
-/// The longest name of a container.
-const LONGEST_NAME: usize = 64;
 
 impl StateDir {
     /// Opens the state directory, which is made where it is missing.
@@ -532,132 +383,4 @@ fn content(name: &str, fd: OwnedFd) -> std::io::Result<Content> {
     let mut text = Vec::new();
     File::from(fd).read_to_end(&mut text)?;
     Ok(Content::of(name, &text))
-}
-
-/// Where a user's containers are written down: on a tmpfs, since all of it is gone after a reboot.
-fn default_path() -> PathBuf {
-    if let Some(path) = std::env::var_os("CTR_STATE_DIR").filter(|path| !path.is_empty()) {
-        return path.into();
-    }
-    // Looked up once for a user: it is two system calls on the way of every create.
-    static LAST: ForkLock<Option<(u32, PathBuf)>> = ForkLock::new(None);
-    let uid = nix::unistd::geteuid().as_raw();
-    let mut last = LAST.lock();
-    match &*last {
-        Some((of, path)) if *of == uid => path.clone(),
-        _ => {
-            let path = default_path_of(uid);
-            *last = Some((uid, path.clone()));
-            path
-        }
-    }
-}
-
-fn default_path_of(uid: u32) -> PathBuf {
-    let candidates = if uid == 0 {
-        ["/run".to_string(), "/dev/shm".into()]
-    } else {
-        [format!("/run/user/{uid}"), "/dev/shm".into()]
-    };
-    let [own, shared] = candidates;
-    if is_tmpfs(&own) {
-        return PathBuf::from(own).join("ctr");
-    }
-    let base = if is_tmpfs(&shared) { shared } else { "/tmp".to_string() };
-    PathBuf::from(format!("{base}/ctr-{uid}"))
-}
-
-fn is_tmpfs(path: &str) -> bool {
-    nix::sys::statfs::statfs(path).is_ok_and(|fs| fs.filesystem_type() == nix::sys::statfs::TMPFS_MAGIC)
-}
-
-fn make_directories(path: &Path) -> nix::Result<()> {
-    for ancestor in path.ancestors().collect::<Vec<_>>().into_iter().rev() {
-        match nix::unistd::mkdir(ancestor, Mode::from_bits_truncate(0o700)) {
-            Ok(()) | Err(Errno::EEXIST) => {}
-            // /run may be read-only and yet have what we need below it; the last one tells.
-            Err(errno) if ancestor == path => return Err(errno),
-            Err(_) => {}
-        }
-    }
-    Ok(())
-}
-
-/// Removes the directory of a container's changes. What is in it is the container's: it is walked without following links.
-fn remove_tree(path: &Path) -> Result<()> {
-    let outcome = match std::fs::remove_dir_all(path) {
-        Err(e) if e.kind() == std::io::ErrorKind::PermissionDenied => {
-            open_directories(path);
-            std::fs::remove_dir_all(path)
-        }
-        outcome => outcome,
-    };
-    match outcome {
-        Ok(()) => Ok(()),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        Err(e) if e.kind() == std::io::ErrorKind::PermissionDenied => super::trial::remove_in_ranges(path),
-        Err(e) => Err(Error::io("remove", path.display(), &e)),
-    }
-}
-
-/// Lets the owner into every directory below `path`, where nobody works any more: overlayfs keeps one that nobody may
-/// enter, and so may the container. Root needs no such permission.
-fn open_directories(path: &Path) {
-    for entry in std::fs::read_dir(path).into_iter().flatten().flatten() {
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            _ = std::fs::set_permissions(entry.path(), std::fs::Permissions::from_mode(0o700));
-            open_directories(&entry.path());
-        }
-    }
-}
-
-/// Refuses a name that can't be one.
-pub fn check_name(name: &str) -> Result<()> {
-    let bad = |why: &str| Err(Error::invalid("name the container", name, why));
-    if name.is_empty() {
-        return bad("the name is empty");
-    }
-    if name.len() > LONGEST_NAME {
-        return bad("the name is longer than 64 bytes");
-    }
-    if !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b)) || name.starts_with(['.', '-']) {
-        return bad("a name is made of letters, digits, _, . and -, and starts with neither . nor -");
-    }
-    Ok(())
-}
-
-/// A name that nobody has: 12 hexadecimal digits, as docker's short ids.
-pub fn random_name() -> String {
-    let mut bytes = [0u8; 6];
-    if !sys::random(&mut bytes) {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64);
-        bytes.copy_from_slice(&(now ^ u64::from(std::process::id()) << 24).to_ne_bytes()[..6]);
-    }
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// When process `pid` started, in clock ticks since boot: field 22 of /proc/PID/stat, proc_pid_stat(5). Nothing where there is
-/// no such process.
-pub fn start_of(pid: i32) -> std::io::Result<Option<u64>> {
-    match std::fs::read(format!("/proc/{pid}/stat")) {
-        Ok(stat) => Ok(start_in(&stat)),
-        Err(e) if matches!(e.raw_os_error(), Some(libc::ENOENT | libc::ESRCH)) => Ok(None),
-        Err(e) => Err(e),
-    }
-}
-
-fn start_in(stat: &[u8]) -> Option<u64> {
-    let after_name = stat.iter().rposition(|&byte| byte == b')')? + 2;
-    let fields = std::str::from_utf8(stat.get(after_name..)?).ok()?;
-    let mut fields = fields.split(' ');
-    // A zombie is no owner any more.
-    if matches!(fields.next()?, "Z" | "X") {
-        return None;
-    }
-    fields.nth(18)?.parse().ok()
-}
-
-/// The bytes of an environment entry.
-pub fn env_text(name: &std::ffi::OsStr, value: &std::ffi::OsStr) -> Vec<u8> {
-    [name.as_bytes(), b"=", value.as_bytes()].concat()
 }

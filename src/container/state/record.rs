@@ -1,0 +1,186 @@
+//! A record: what is written down about one container, and what may stand in its file instead.
+
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::image::ImageConfig;
+use crate::{Error, Result};
+
+/// What is written down about a container: all that a joiner or a sweeper needs.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Record {
+    /// 1. A sweeper leaves what is newer alone.
+    pub version: u32,
+    pub name: String,
+    pub image: String,
+    /// Seconds since 1970.
+    pub created: u64,
+    pub owner: i32,
+    /// When the owner started, in clock ticks since boot: with the pid, it names one process for good.
+    pub owner_start: u64,
+    pub detached: bool,
+    /// Directories to remove.
+    pub cgroups: Vec<PathBuf>,
+    /// The directory of its changes, where they are on disk.
+    pub upper: Option<PathBuf>,
+    /// How programs are started in it.
+    pub exec: ExecDefaults,
+    /// Where its root comes from.
+    #[serde(default)]
+    pub root: Root,
+    /// The store that it was made with.
+    #[serde(default)]
+    pub store: PathBuf,
+    /// What is mounted upon, besides the usual.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mounted: Vec<Text>,
+    /// What the image says about how it is run.
+    #[serde(default, skip_serializing_if = "is_silent")]
+    pub run: ImageConfig,
+}
+
+/// Where a container's root comes from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Root {
+    /// Another process's: it was joined by its pid.
+    #[default]
+    Foreign,
+    /// The host's programs in a tmpfs of its own, or the host's root itself.
+    Host,
+    /// A directory of the host, as it is.
+    Direct,
+    /// A directory of the host below an overlay.
+    Directory(PathBuf),
+    /// An image of the store, by its digest, below an overlay.
+    Image(String),
+}
+
+fn is_silent(config: &ImageConfig) -> bool {
+    *config == ImageConfig::default()
+}
+
+impl Record {
+    /// Whether it is this container's, and names nothing for removal that ctr doesn't make.
+    pub(super) fn is_sound(&self, name: &str) -> bool {
+        let ours = |upper: &Path| {
+            upper.file_name() == Some(name.as_ref())
+                && upper.parent().and_then(Path::file_name) == Some("upper".as_ref())
+                && !upper.components().any(|part| part == std::path::Component::ParentDir)
+        };
+        self.version == 1 && self.name == name && self.upper.as_deref().is_none_or(ours)
+    }
+
+    /// Whether the process that made it still lives.
+    pub(super) fn has_owner(&self) -> Result<bool> {
+        match start_of(self.owner) {
+            Ok(start) => Ok(start == Some(self.owner_start)),
+            Err(e) => Err(Error::io("look at the owner of container", &self.name, &e)),
+        }
+    }
+}
+
+/// What stands in the file of a record.
+pub(super) enum Content {
+    Record(Box<Record>),
+    /// A newer ctr's, which knows what is to be done.
+    Newer,
+    /// Nothing yet: it is just being made, or its maker died before it wrote anything.
+    Nothing,
+    /// No record, or not this container's: somebody's hand has been at it, or a disk.
+    Damaged,
+}
+
+impl Content {
+    pub(super) fn of(name: &str, text: &[u8]) -> Self {
+        #[derive(Deserialize)]
+        struct Version {
+            version: u64,
+        }
+        if text.is_empty() {
+            return Self::Nothing;
+        }
+        match serde_json::from_slice::<Version>(text) {
+            Ok(Version { version }) if version > 1 => Self::Newer,
+            Ok(_) => match serde_json::from_slice::<Box<Record>>(text) {
+                Ok(record) if record.is_sound(name) => Self::Record(record),
+                _ => Self::Damaged,
+            },
+            Err(_) => Self::Damaged,
+        }
+    }
+}
+
+/// No record is larger; what is, is damaged.
+pub(super) const LARGEST: u64 = 4 << 20;
+
+/// What a joiner must know to start a program as the creator would.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct ExecDefaults {
+    /// NAME=VALUE, each as bytes of text where it is UTF-8.
+    pub env: Vec<Text>,
+    /// It has a /dev of its own, so terminals.
+    pub terminals: bool,
+    /// More ids than 0 are mapped.
+    pub many_ids: bool,
+    /// It has a PID namespace of its own, so its PID 1's end is everyone's.
+    pub own_pid: bool,
+    /// Programs are root unless another user is asked for; a joined process without a user namespace of its own keeps what it is.
+    pub has_root: bool,
+    /// Capabilities that programs may have.
+    pub capabilities: u64,
+    /// The working directory and user that the image asks for.
+    pub cwd: Option<PathBuf>,
+    pub user: Option<String>,
+}
+
+/// A string of the system's kind: any bytes, as readable text where it can be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Text {
+    Utf8(String),
+    Bytes(Vec<u8>),
+}
+
+impl From<Vec<u8>> for Text {
+    fn from(bytes: Vec<u8>) -> Self {
+        String::from_utf8(bytes).map_or_else(|error| Self::Bytes(error.into_bytes()), Self::Utf8)
+    }
+}
+
+impl Text {
+    pub fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Utf8(text) => text.as_bytes(),
+            Self::Bytes(bytes) => bytes,
+        }
+    }
+}
+
+/// The bytes of an environment entry.
+pub fn env_text(name: &std::ffi::OsStr, value: &std::ffi::OsStr) -> Vec<u8> {
+    [name.as_bytes(), b"=", value.as_bytes()].concat()
+}
+
+/// When process `pid` started, in clock ticks since boot: field 22 of /proc/PID/stat, proc_pid_stat(5). Nothing where there is
+/// no such process.
+pub fn start_of(pid: i32) -> std::io::Result<Option<u64>> {
+    match std::fs::read(format!("/proc/{pid}/stat")) {
+        Ok(stat) => Ok(start_in(&stat)),
+        Err(e) if matches!(e.raw_os_error(), Some(libc::ENOENT | libc::ESRCH)) => Ok(None),
+        Err(e) => Err(e),
+    }
+}
+
+fn start_in(stat: &[u8]) -> Option<u64> {
+    let after_name = stat.iter().rposition(|&byte| byte == b')')? + 2;
+    let fields = std::str::from_utf8(stat.get(after_name..)?).ok()?;
+    let mut fields = fields.split(' ');
+    // A zombie is no owner any more.
+    if matches!(fields.next()?, "Z" | "X") {
+        return None;
+    }
+    fields.nth(18)?.parse().ok()
+}
