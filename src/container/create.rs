@@ -139,9 +139,15 @@ fn this_process() -> Result<(u32, u64)> {
     Ok(*this)
 }
 
+/// What is the store's is closed to others; the root of the changes has the mode that a root has.
 fn make_upper(upper: &std::path::Path) -> Result<()> {
-    for directory in [upper.to_path_buf(), upper.join("upper"), upper.join("work")] {
-        std::fs::create_dir_all(&directory).map_err(|e| Error::io("make", directory.display(), &e))?;
+    use std::fs::DirBuilder;
+    use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+    let fail = |e: std::io::Error| Error::io("make", upper.display(), &e);
+    DirBuilder::new().recursive(true).mode(0o700).create(upper).map_err(fail)?;
+    for directory in [upper.join("upper"), upper.join("work")] {
+        DirBuilder::new().mode(0o700).create(&directory).map_err(fail)?;
+        std::fs::set_permissions(&directory, std::fs::Permissions::from_mode(0o755)).map_err(fail)?;
     }
     Ok(())
 }

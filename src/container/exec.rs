@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::os::fd::{AsFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 
 use super::attempt::Attempt;
 use super::process::Process;
@@ -82,8 +82,7 @@ pub fn exec(container: &Arc<Shared>, argv: &[&OsStr], config: &ExecConfig) -> Re
         pid: reply.pid,
         streams: Mutex::new(ours),
         pty: config.pty.map(|_| fds.remove(0)),
-        exit: OnceLock::new(),
-        receiving: ForkLock::new(()),
+        exit: ForkLock::new(None),
         killed: AtomicBool::new(false),
     })
 }

@@ -55,6 +55,8 @@ pub fn join(state: StateDir, name: &str) -> Result<Shared> {
                 let error = Error::new(ErrorCode::Unsupported, "join container", name, errno, why);
                 error.mend(advice::refused_call("pidfd_open"))
             }
+            // It has ended since it was found.
+            Some(libc::ESRCH) => Error::io("join container", name, &e).with_code(ErrorCode::NotFound),
             _ => Error::io("join container", name, &e),
         })?;
     let cgroup = if record.cgroups.is_empty() { None } else { Some(Cgroup::open(&record.cgroups)?) };

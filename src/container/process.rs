@@ -2,7 +2,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -22,9 +22,8 @@ pub struct Process {
     /// Our ends of its streams: stdin, stdout, stderr.
     pub(super) streams: Mutex<[Option<OwnedFd>; 3]>,
     pub(super) pty: Option<OwnedFd>,
-    pub(super) exit: OnceLock<Exit>,
-    /// Held from reading the answer to keeping it in `exit`.
-    pub(super) receiving: ForkLock<()>,
+    /// Held from reading the answer to keeping it.
+    pub(super) exit: ForkLock<Option<Exit>>,
     /// We have sent it SIGKILL ourselves, so it wasn't the kernel for want of memory.
     pub(super) killed: AtomicBool,
 }
@@ -89,8 +88,8 @@ impl Process {
         let fail = |e: std::io::Error| Error::io("wait for process", self.pid, &e);
         let end = timeout.map(|timeout| Instant::now() + timeout);
         loop {
-            if let Some(exit) = self.exit.get() {
-                return Ok(Some(*exit));
+            if let Some(exit) = *self.exit.lock() {
+                return Ok(Some(exit));
             }
             // A hostile PID 1 may have answers without end.
             if end.is_some_and(|end| Instant::now() > end + REPORT) {
@@ -101,20 +100,20 @@ impl Process {
                 // Its pidfd tells of its end a moment before PID 1 has reaped it.
                 let ended = wait_readable(&[self.pidfd.as_fd()], Some(Duration::ZERO)).map_err(fail)?;
                 if !ended || !wait_readable(&[self.channel.as_fd()], Some(REPORT)).map_err(fail)? {
-                    return Ok(self.exit.get().copied());
+                    return Ok(*self.exit.lock());
                 }
             }
             // One thread at a time, since a kill for want of memory is told of once.
-            let _receiving = self.receiving.lock();
-            if self.exit.get().is_some() {
+            let mut exit = self.exit.lock();
+            if exit.is_some() {
                 continue;
             }
             // The answer stays in the channel: a forked child that asks must not take it away from its parent.
             match self.channel.peek().map_err(fail)? {
-                Answer::Reply(reply, _) if reply.tag == EXITED => _ = self.exit.set(self.exit_of(&reply)),
+                Answer::Reply(reply, _) if reply.tag == EXITED => *exit = Some(self.exit_of(&reply)),
                 // Nothing else is to come here; away with it.
                 Answer::Reply(..) => _ = self.channel.try_receive().map_err(fail)?,
-                Answer::End => _ = self.exit.set(DESTROYED),
+                Answer::End => *exit = Some(DESTROYED),
                 Answer::TimedOut => {}
             }
         }

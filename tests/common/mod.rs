@@ -138,9 +138,19 @@ extern "C" fn remove_scratches() {
     }
 }
 
-/// A busybox image as a directory, made once.
+/// A busybox image as a directory.
 pub fn busybox() -> &'static Path {
-    static MADE: OnceLock<PathBuf> = OnceLock::new();
+    &images().0
+}
+
+/// The same as a tarball.
+pub fn busybox_tar() -> &'static Path {
+    &images().1
+}
+
+/// Both are made at once, before a test that uses the directory itself as a root can change it.
+fn images() -> &'static (PathBuf, PathBuf) {
+    static MADE: OnceLock<(PathBuf, PathBuf)> = OnceLock::new();
     MADE.get_or_init(|| {
         let root = scratch("busybox");
         // One that an earlier process of our number has left is not ours.
@@ -162,18 +172,10 @@ pub fn busybox() -> &'static Path {
         .expect("scratch can be written to");
         std::fs::write(root.join("etc/group"), "root:x:0:\nann:x:1000:\nusers:x:100:\naudio:x:29:ann,bob\nvideo:x:44:ann\n")
             .expect("scratch can be written to");
-        root
-    })
-}
-
-/// The same as a tarball.
-pub fn busybox_tar() -> &'static Path {
-    static MADE: OnceLock<PathBuf> = OnceLock::new();
-    MADE.get_or_init(|| {
         let tar = scratch("tar").join("busybox.tar");
-        let done = std::process::Command::new("tar").arg("-C").arg(busybox()).arg("-cf").arg(&tar).arg(".").status();
+        let done = std::process::Command::new("tar").arg("-C").arg(&root).arg("-cf").arg(&tar).arg(".").status();
         assert!(done.expect("tar runs").success());
-        tar
+        (root, tar)
     })
 }
 

@@ -14,7 +14,7 @@ fn an_error_at_any_system_call_is_named_and_leaves_nothing() {
     behind("calls::an_error_at_any_system_call_is_named_and_leaves_nothing", || {
         let _swept = prepare();
         let mut findings = Vec::new();
-        let mut total = 0;
+        let (mut total, mut planned) = (0, 0);
         let mut hosts = Hosts::default();
         for operation in Operation::ALL {
             if std::env::var("CTR_TEST_FAULTS_OF").is_ok_and(|only| only != format!("{operation:?}")) {
@@ -35,12 +35,12 @@ fn an_error_at_any_system_call_is_named_and_leaves_nothing() {
                 }
             }
             total += happened;
+            planned += faults.len();
             println!("{operation:?}: {happened} of {} faults in {:?}", faults.len(), start.elapsed());
-            // A newborn that is made ahead of time makes its calls before or after, as it happens.
-            assert!(happened * 3 > faults.len(), "{operation:?}: only {happened} of {} happened", faults.len());
         }
         hosts.end();
-        assert!(total > 0, "nothing was tried");
+        // A newborn that is made ahead of time makes its calls before or after, as it happens; but not most of them.
+        assert!(total * 2 > planned, "only {total} of {planned} faults happened");
         assert!(findings.is_empty(), "{} findings:\n{}", findings.len(), findings.join("\n"));
     });
 }
