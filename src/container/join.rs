@@ -37,14 +37,9 @@ pub fn join(state: StateDir, name: &str) -> Result<Shared> {
     let fail = |errno: nix::errno::Errno| Error::system("join container", name, errno as i32);
     let control = socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None).map_err(fail)?;
     let address = UnixAddr::new(&state.socket_path(name)).map_err(fail)?;
-    connect(control.as_raw_fd(), &address).map_err(|errno| {
-        let error = fail(errno);
-        match errno {
-            nix::errno::Errno::ECONNREFUSED | nix::errno::Errno::ENOENT => {
-                error.with_code(ErrorCode::NotFound).mend("it is just being made, or just ending")
-            }
-            _ => error,
-        }
+    connect(control.as_raw_fd(), &address).map_err(|errno| match errno {
+        nix::errno::Errno::ECONNREFUSED | nix::errno::Errno::ENOENT => ending(&state, name, errno as i32),
+        _ => fail(errno),
     })?;
     // The kernel's word for who listens: the container's PID 1.
     let pid = getsockopt(&control, sockopt::PeerCredentials).map_err(fail)?.pid();
@@ -55,8 +50,7 @@ pub fn join(state: StateDir, name: &str) -> Result<Shared> {
                 let error = Error::new(ErrorCode::Unsupported, "join container", name, errno, why);
                 error.mend(advice::refused_call("pidfd_open"))
             }
-            // It has ended since it was found.
-            Some(libc::ESRCH) => Error::io("join container", name, &e).with_code(ErrorCode::NotFound),
+            Some(libc::ESRCH) => ending(&state, name, libc::ESRCH),
             _ => Error::io("join container", name, &e),
         })?;
     let cgroup = if record.cgroups.is_empty() { None } else { Some(Cgroup::open(&record.cgroups)?) };
@@ -76,6 +70,15 @@ pub fn join(state: StateDir, name: &str) -> Result<Shared> {
         destroyed: AtomicBool::new(false),
         oom_kills: AtomicU64::new(oom_kills),
     })
+}
+
+/// It is on record, but nobody hears. Where it is ending, its end is waited for, so that who is told that there is no such
+/// container finds nothing of it.
+fn ending(state: &StateDir, name: &str, errno: i32) -> Error {
+    _ = state.look_after(name);
+    Error::system("join container", name, errno)
+        .with_code(ErrorCode::NotFound)
+        .mend("it is just being made, or just ending")
 }
 
 /// The namespace of a running container, opened by its own PID 1: nobody else may look at its /proc entries.

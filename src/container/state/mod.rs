@@ -339,7 +339,7 @@ impl StateDir {
 
     /// The record of `name` if it runs. Where its owner is gone, so will it be in a moment: that is waited for. What can't be
     /// swept stays on record for the next one who tries, and stops nobody; nor does what is no record of ours.
-    fn look_after(&self, name: &str) -> Result<Option<(Record, u64)>> {
+    pub fn look_after(&self, name: &str) -> Result<Option<(Record, u64)>> {
         let (content, inode, lives) = match self.read(name) {
             Ok(Some(read)) => read,
             Ok(None) => return Ok(None),
