@@ -19,6 +19,8 @@ fn init_program(out: &Path) {
     );
     println!("cargo::rerun-if-changed=src/init");
     let program = out.join("ctr-init");
+    let script =
+        PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("src/init/program/link.ld");
     let status = Command::new(env::var_os("RUSTC").expect("cargo sets RUSTC"))
         .args(["--edition", "2024", "--crate-name", "ctr_init", "--crate-type", "bin", "--target", &target])
         .args(["-C", "panic=abort", "-C", "opt-level=s", "-C", "codegen-units=1", "-C", "lto=fat"])
@@ -32,6 +34,8 @@ fn init_program(out: &Path) {
             "link-arg=-Wl,--build-id=none,--gc-sections,-z,norelro,-z,separate-loadable-segments",
         ])
         .args(["-C", "link-arg=-Wl,-z,noexecstack,--no-eh-frame-hdr,--no-rosegment,-z,max-page-size=4096"])
+        .arg("-C")
+        .arg(format!("link-arg=-Wl,-T,{}", script.display()))
         .arg("-o")
         .arg(&program)
         .arg("src/init/program/main.rs")

@@ -137,7 +137,7 @@ impl Children {
             // A newborn whose plan failed said so before it went.
             let mut last_words = Reply::default();
             let at = &raw mut last_words as usize;
-            let mut hear = || {
+            let hear = || {
                 // Whoever took it over may have sent descriptors; we want none.
                 let mut unwanted = [-1; SLOTS];
                 let heard = receive_into(child.birth, at, size_of::<Reply>(), &mut unwanted, 0, MSG_DONTWAIT);
