@@ -88,9 +88,6 @@ impl Process {
         let fail = |e: std::io::Error| Error::io("wait for process", self.pid, &e);
         let end = timeout.map(|timeout| Instant::now() + timeout);
         loop {
-            if let Some(exit) = *self.exit.lock() {
-                return Ok(Some(exit));
-            }
             // A hostile PID 1 may have answers without end.
             if end.is_some_and(|end| Instant::now() > end + REPORT) {
                 return Ok(None);
@@ -106,15 +103,19 @@ impl Process {
             // One thread at a time, since a kill for want of memory is told of once.
             let mut exit = self.exit.lock();
             if exit.is_some() {
-                continue;
+                return Ok(*exit);
             }
-            // The answer stays in the channel: a forked child that asks must not take it away from its parent.
+            // The answer stays in the channel: a forked child that asks must not take it away from its parent. So it is
+            // readable for all who come later.
             match self.channel.peek().map_err(fail)? {
                 Answer::Reply(reply, _) if reply.tag == EXITED => *exit = Some(self.exit_of(&reply)),
                 // Nothing else is to come here; away with it.
                 Answer::Reply(..) => _ = self.channel.try_receive().map_err(fail)?,
                 Answer::End => *exit = Some(DESTROYED),
                 Answer::TimedOut => {}
+            }
+            if exit.is_some() {
+                return Ok(*exit);
             }
         }
     }
