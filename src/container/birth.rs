@@ -65,11 +65,11 @@ pub fn give_birth<'a>(
     if let Err(Failure::Zygote) = born {
         zygote::forget(zygote);
         *zygote = zygote::current()?;
-        born = birth.begin(zygote).and_then(|begun| birth.finish(begun, &rest, zygote));
+        born = birth.again(&rest, zygote);
     }
     // It may have been made ahead of time, and have met something that has passed since.
     if stem.stockable && matches!(born, Err(Failure::Newborn(_))) {
-        born = birth.begin(zygote).and_then(|begun| birth.finish(begun, &rest, zygote));
+        born = birth.again(&rest, zygote);
     }
     born.map_err(|failure| match failure {
         Failure::Zygote => {
@@ -139,6 +139,10 @@ impl Birth<'_, '_> {
                 Err(failure)
             }
         }
+    }
+
+    fn again(&self, rest: &Rest<'_>, zygote: &Zygote) -> Attempt<Born> {
+        self.finish(self.begin(zygote)?, rest, zygote)
     }
 
     /// Waits for the news of a birth: the pid of the newborn and its pidfd.

@@ -123,11 +123,7 @@ pub fn run<T: Send>(
             let _ = done.send(());
             answer
         })?;
-        while finished.recv_timeout(REPORT_EVERY) == Err(RecvTimeoutError::Timeout) {
-            if !report(counters.progress()) {
-                counters.stop.store(true, Ordering::Relaxed);
-            }
-        }
+        report_until(&finished, &counters, report);
         let worker = join(worker);
         let (blob_digest, compression) = join(reader)?;
         let (value, digest) = worker?;
@@ -139,6 +135,15 @@ pub fn run<T: Send>(
     })
 }
 
+/// Reports now and then, until `finished`. A report that says so stops the work.
+fn report_until(finished: &Receiver<()>, counters: &Counters, report: Report<'_>) {
+    while finished.recv_timeout(REPORT_EVERY) == Err(RecvTimeoutError::Timeout) {
+        if !report(counters.progress()) {
+            counters.stop.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
 /// Runs `work` on a thread of its own, while the caller's reports of what it counts.
 pub fn watch<T: Send>(counters: &Counters, report: Report<'_>, work: impl FnOnce() -> Outcome<T> + Send) -> Outcome<T> {
     let (done, finished) = sync_channel::<()>(1);
@@ -148,11 +153,7 @@ pub fn watch<T: Send>(counters: &Counters, report: Report<'_>, work: impl FnOnce
             let _ = done.send(());
             answer
         })?;
-        while finished.recv_timeout(REPORT_EVERY) == Err(RecvTimeoutError::Timeout) {
-            if !report(counters.progress()) {
-                counters.stop.store(true, Ordering::Relaxed);
-            }
-        }
+        report_until(&finished, counters, report);
         let value = join(worker)?;
         // The last report, complete.
         if !report(counters.progress()) {
