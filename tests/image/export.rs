@@ -22,19 +22,7 @@ fn export(tree: &Path) -> Vec<u8> {
 
 /// Something of everything that a tree can hold.
 fn everything() -> Tar {
-    let mut null = header(b"dev/null", b'3', 0);
-    null.set_device_major(1).unwrap();
-    null.set_device_minor(3).unwrap();
-    null.set_mode(0o666);
-    let mut su = header(b"bin/su", b'0', 2);
-    su.set_mode(0o4755);
-    su.set_gid(12);
-    let mut link = header(b"link", b'2', 0);
-    link.as_old_mut().linkname[..6].copy_from_slice(b"bin/su");
-    link.set_uid(5);
-    let mut fifo = header(b"fifo", b'6', 0);
-    fifo.set_mode(0o600);
-    let capability = b"\x01\x00\x00\x02\x00\x20\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00";
+    let [null, su, link, fifo] = special_files();
     Tar::new()
         .directory("./", 0o755)
         .directory("bin", 0o2711)
@@ -46,7 +34,7 @@ fn everything() -> Tar {
         .raw(&fifo, b"")
         .pax(&[("path", "n".repeat(255).as_bytes()), ("mtime", b"-1.5"), ("uid", b"3000000000")])
         .file("x", &[3; 1000])
-        .pax(&[("SCHILY.xattr.user.note", b"a\nb"), ("SCHILY.xattr.security.capability", capability)])
+        .pax(&[("SCHILY.xattr.user.note", b"a\nb"), ("SCHILY.xattr.security.capability", FILE_CAPABILITY)])
         .file("ping", b"1")
         .pax(&[("SCHILY.acl.access", b"user::rw-,user:7:r--,group::r--,mask::r--,other::r--")])
         .file("listed", b"2")

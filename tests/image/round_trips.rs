@@ -16,19 +16,7 @@ const EPOCH: i64 = 1_700_000_000;
 
 /// Something of everything that survives in every tool, in two layers, of which the upper one removes.
 fn everything() -> [Vec<u8>; 2] {
-    let mut null = header(b"dev/null", b'3', 0);
-    null.set_device_major(1).unwrap();
-    null.set_device_minor(3).unwrap();
-    null.set_mode(0o666);
-    let mut su = header(b"bin/su", b'0', 2);
-    su.set_mode(0o4755);
-    su.set_gid(12);
-    let mut link = header(b"link", b'2', 0);
-    link.as_old_mut().linkname[..6].copy_from_slice(b"bin/su");
-    link.set_uid(5);
-    let mut fifo = header(b"fifo", b'6', 0);
-    fifo.set_mode(0o600);
-    let capability = b"\x01\x00\x00\x02\x00\x20\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00";
+    let [null, su, link, fifo] = special_files();
     let mut lower = busybox();
     for name in ["proc", "sys", "dev", "tmp"] {
         lower = lower.directory(name, 0o755);
@@ -41,7 +29,7 @@ fn everything() -> [Vec<u8>; 2] {
         .raw(&fifo, b"")
         .pax(&[("path", "n".repeat(255).as_bytes()), ("mtime", b"1699999999.123456789"), ("uid", b"40000")])
         .file("x", &[3; 1000])
-        .pax(&[("SCHILY.xattr.user.note", b"a\nb"), ("SCHILY.xattr.security.capability", capability)])
+        .pax(&[("SCHILY.xattr.user.note", b"a\nb"), ("SCHILY.xattr.security.capability", FILE_CAPABILITY)])
         .file("ping", b"1")
         .pax(&[("path", format!("{}/deep", ["d"; 60].join("/")).as_bytes())])
         .file("x", b"3")

@@ -395,3 +395,23 @@ pub fn quiet() -> ctr::ExecConfig {
     use ctr::Stdio;
     ctr::ExecConfig { stdin: Stdio::Null, stdout: Stdio::Null, stderr: Stdio::Null, ..Default::default() }
 }
+
+/// Capabilities of a file, as setcap(8) writes them: version 2, CAP_NET_RAW.
+pub const FILE_CAPABILITY: &[u8] = b"\x01\x00\x00\x02\x00\x20\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00";
+
+/// A device, a setuid program, a link with an owner and a fifo: dev/null, bin/su (two bytes), link, fifo.
+pub fn special_files() -> [tar::Header; 4] {
+    let mut null = header(b"dev/null", b'3', 0);
+    null.set_device_major(1).unwrap();
+    null.set_device_minor(3).unwrap();
+    null.set_mode(0o666);
+    let mut su = header(b"bin/su", b'0', 2);
+    su.set_mode(0o4755);
+    su.set_gid(12);
+    let mut link = header(b"link", b'2', 0);
+    link.as_old_mut().linkname[..6].copy_from_slice(b"bin/su");
+    link.set_uid(5);
+    let mut fifo = header(b"fifo", b'6', 0);
+    fifo.set_mode(0o600);
+    [null, su, link, fifo]
+}
