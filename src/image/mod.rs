@@ -33,6 +33,7 @@ mod number;
 mod output;
 mod owner;
 mod pax;
+mod pipe;
 mod pipeline;
 mod remove;
 mod running;

@@ -8,6 +8,7 @@ mod build;
 mod commit;
 mod differential;
 mod export;
+mod large;
 mod layers;
 mod resolve;
 mod round_trips;
