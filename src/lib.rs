@@ -31,7 +31,10 @@ mod zygote;
 pub use config::{
     CgroupPolicy, Config, DirectoryUse, ExecConfig, Mount, Namespace, Namespaces, Session, Stdio, Upper, Winsize,
 };
-pub use container::{Container, ContainerInfo, Exit, ExitReason, NamespaceSet, Process, explain, explain_with};
+pub use container::{
+    Container, ContainerInfo, Exit, ExitReason, InspectedLimits, InspectedMount, InspectedNamespace, Inspection,
+    NamespaceSet, Process, Wall, WallState, explain, explain_with,
+};
 pub use error::{Error, ErrorCode, Result};
 pub use probe::{Check, probe};
 pub use security::{Preset, Refusal, Rlimit, Seccomp};

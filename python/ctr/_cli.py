@@ -72,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
 
     commands.add_parser("ps", help="list running containers").set_defaults(act=_ps)
 
-    shown = commands.add_parser("explain", help="show what run would do, as shell commands")
+    shown = commands.add_parser("explain", help="show every wall, and what run would do, as shell commands")
     _about_the_container(shown)
     shown.add_argument("image", metavar="IMAGE", nargs="?", default="host")
     shown.set_defaults(act=_explain)

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         Size,
         Writable,
     )
+    from ._walls import Wall
 
 _CHANGES = ("added", "changed", "deleted")
 
@@ -316,8 +317,29 @@ class Container:
         options = make_options(name, config, self.image_config)
         return Image(self._native.commit(options, _told(progress)), self._native.store_dir())
 
+    def walls(self) -> list[Wall]:
+        """Every wall, whether it stands and why, as the kernel shows them now; also of a container that was joined.
+
+        Of a joined pid they are the walls around what this object starts.
+        """
+        from ._walls import Wall
+
+        return [Wall(*parts) for parts in self._native.walls()]
+
+    def inspect(self) -> dict[str, Any]:
+        """All that is known of it: what `ctr inspect` prints.
+
+        Its "name", "pid", "image", "image_digest", "created" (seconds since the epoch), "owner", "detached", "preset",
+        "warning" (where it is privileged), "state_dir", "store_dir", "upper", "cgroups", "limits", "network",
+        "namespaces", "uid_map", "capabilities", "mounts" and "walls". Later releases may add keys.
+        """
+        import json
+
+        told: dict[str, Any] = json.loads(self._native.inspect())
+        return told
+
     def explain(self) -> str:
-        """What was done to make it, wall by wall, as the shell commands that a person would type."""
+        """Its walls, and what was done to make it, as the shell commands that a person would type."""
         return self._native.explain()
 
     def destroy(self) -> None:
@@ -381,7 +403,10 @@ def containers(*, state_dir: Path | None = None) -> list[ContainerInfo]:
 
 
 def explain(image: ImageSource = "host", **options: Unpack[ContainerOptions]) -> str:
-    """What `Container` would do, wall by wall, as the shell commands that a person would type. Nothing is made."""
+    """What `Container` would do: every wall, on or off, and why, then the shell commands that a person would type.
+
+    Nothing is made.
+    """
     image, options["store_dir"] = found(image, options.get("store_dir"))
     progress = _told(options.pop("progress", None))
     return _ctr.explain(image, container_options(**options), progress)

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use super::ids::Ids;
 use super::namespaces::{self, Joined};
 use super::state::{self, StateDir, env_text};
+use super::walls::{self, Asked, Subject};
 use crate::cgroup::{Cgroup, Layout};
 use crate::image::{ImageConfig, Report, Source, Store};
 use crate::init::wire::{self, RESULTS};
@@ -24,6 +25,10 @@ pub struct Blueprint {
     pub image: Source,
     pub config: Config,
     pub walls: Walls,
+    /// Landlock's second wall, where it stands.
+    pub landlock: Option<landlock::Ruleset>,
+    /// What was asked for, before the preset has added to it.
+    pub asked: Asked,
     pub ids: Ids,
     pub joined: Joined,
     pub cgroup: Option<Layout>,
@@ -86,6 +91,7 @@ impl Blueprint {
         for (key, value) in &config.env {
             check_env(key, value)?;
         }
+        let asked = Asked::of(config);
         let (walls, config) = &Walls::of(config)?;
         let store = Store::open(config.store_dir.as_deref())?;
         let image = store.resolve_with(image, report)?;
@@ -102,7 +108,9 @@ impl Blueprint {
             image,
             ids: Ids::of(zygote, state, &config.namespaces.user),
             config: config.clone(),
+            landlock: walls.landlock(),
             walls: walls.clone(),
+            asked,
             joined,
             cgroup,
             upper,
@@ -389,8 +397,8 @@ impl Blueprint {
         // The last walls stand behind all that can go wrong. Once they have stood in this process, the caller goes on while PID 1
         // puts them up: it hears nobody before.
         let walls = rest.mark();
-        if let Some(ruleset) = self.walls.landlock() {
-            landlock::restrict(rest, &ruleset);
+        if let Some(ruleset) = &self.landlock {
+            landlock::restrict(rest, ruleset);
         }
         if let Some(profile) = &self.walls.seccomp {
             steps::seccomp(rest, profile, self.capabilities())?;
@@ -414,7 +422,22 @@ impl Blueprint {
         self.ids.explain_map(stem);
     }
 
-    /// Everything that a person would type.
+    /// Its walls, as they are told of.
+    fn told_walls(&self) -> Result<Vec<walls::Wall>> {
+        let mounts = self.config.mounts.iter().map(|mount| mount.target().display().to_string());
+        walls::walls(&Subject {
+            asked: &self.asked,
+            foreign: false,
+            landlock: self.landlock.is_some(),
+            ids: Some(&self.ids),
+            cgroup: self.cgroup.is_some(),
+            limits: [self.config.memory, self.config.pids],
+            binds: mounts.collect(),
+            facts: None,
+        })
+    }
+
+    /// Everything that a person would type, below a list of all walls.
     pub fn explain(&self) -> Result<String> {
         let acquired = Acquired::default();
         let stem = self.stem(None)?;
@@ -425,7 +448,12 @@ impl Blueprint {
         let mut rest = rest.plan.commands();
         let furnished = rest.iter().position(|command| command.contains(rootfs::FIRST_FURNITURE));
         let after = rest.split_off(furnished.unwrap_or(rest.len()));
-        let mut text = format!(
+        let mut text = match walls::warning(self.config.preset, self.asked.namespace("user").is_none()) {
+            Some(warning) => format!("# {warning}\n"),
+            None => String::new(),
+        };
+        text += &walls::table(&self.told_walls()?);
+        text += &format!(
             "# Container {}: what ctr does, as a person would type it.\nROOT=$(mktemp -d); SCRATCH=$(mktemp -d)\n",
             quote(&self.name)
         );

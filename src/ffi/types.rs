@@ -1,7 +1,7 @@
 //! The types of the header: opaque handles, enums, and the one struct whose layout callers see.
 
 use crate::image::Change;
-use crate::{ErrorCode, Exit, ExitReason};
+use crate::{ErrorCode, Exit, ExitReason, WallState};
 
 /// No limit, wherever a limit is taken or answered.
 pub const CTR_UNLIMITED: u64 = u64::MAX;
@@ -69,6 +69,11 @@ pub type ctr_progress =
 
 /// What this machine allowed at the moment of ctr_probe().
 pub struct ctr_report {
+    _opaque: [u8; 0],
+}
+
+/// The walls of a container at the moment of ctr_walls_of().
+pub struct ctr_walls {
     _opaque: [u8; 0],
 }
 
@@ -312,6 +317,17 @@ pub enum ctr_image_text_kind {
     CTR_IMAGE_ARCHITECTURE = 11,
 }
 
+/// Whether a wall stands; see ctr_walls_state().
+#[repr(C)]
+pub enum ctr_wall_state {
+    /// It does not.
+    CTR_WALL_OFF = 0,
+    /// It stands, but lower than by default.
+    CTR_WALL_PARTLY = 1,
+    /// It stands.
+    CTR_WALL_ON = 2,
+}
+
 /// What has happened to a file; see ctr_differences_change().
 #[repr(C)]
 pub enum ctr_change {
@@ -391,6 +407,9 @@ same_numbers! {
     Change::Added => ctr_change::CTR_CHANGE_ADDED,
     Change::Changed => ctr_change::CTR_CHANGE_CHANGED,
     Change::Deleted => ctr_change::CTR_CHANGE_DELETED,
+    WallState::Off => ctr_wall_state::CTR_WALL_OFF,
+    WallState::Partly => ctr_wall_state::CTR_WALL_PARTLY,
+    WallState::On => ctr_wall_state::CTR_WALL_ON,
     libc::CLONE_NEWTIME => ctr_namespace::CTR_NS_TIME,
     libc::CLONE_NEWNS => ctr_namespace::CTR_NS_MOUNT,
     libc::CLONE_NEWCGROUP => ctr_namespace::CTR_NS_CGROUP,

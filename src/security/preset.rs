@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use super::rlimits::{NO_CORE, Rlimit};
 use super::seccomp::{Action, Profile};
 use super::sysctl::{Own, Sysctl};
@@ -10,7 +12,8 @@ use super::{capabilities, landlock};
 use crate::{Config, Error, Namespace, Result};
 
 /// How much a container may do.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Preset {
     /// What docker's containers may, less what no container needs.
     #[default]
@@ -131,6 +134,8 @@ impl Walls {
         let own = Own { ipc: own(&kinds.ipc), net: own(&kinds.net), uts: own(&kinds.uts), user: own(&kinds.user) };
         let sysctls = config.sysctls.iter().map(|(name, value)| Sysctl::new(name, value, own));
         walls.sysctls = sysctls.collect::<Result<_>>()?;
+        // Nobody raises a hard limit again, so the preset's must not come first.
+        walls.rlimits.retain(|preset| !config.rlimits.iter().any(|asked| asked.is_of(preset)));
         walls.rlimits.extend(config.rlimits.iter().copied());
         config.read_only |= walls.read_only;
         config.memory = config.memory.or(walls.memory);

@@ -119,6 +119,16 @@ static void every_list_function_refuses(ctr_container_list *bad)
 	ctr_list_free(bad);
 }
 
+static void every_walls_function_refuses(ctr_walls *bad)
+{
+	ANSWERS(CTR_ERR_INVALID, ctr_walls_count(bad));
+	CHECK(ctr_walls_name(bad, 0) == NULL);
+	ANSWERS(CTR_ERR_INVALID, ctr_walls_state(bad, 0));
+	CHECK(ctr_walls_says(bad, 0) == NULL);
+	CHECK(ctr_walls_why(bad, 0) == NULL);
+	ctr_walls_free(bad);
+}
+
 TEST(null_handles_are_answered)
 {
 	every_config_function_refuses(NULL);
@@ -223,6 +233,8 @@ TEST(null_arguments_are_answered)
 	FAILS(CTR_ERR_INVALID, "image", ctr_explain(NULL, NULL, &text));
 	FAILS(CTR_ERR_INVALID, "text", ctr_explain("host", NULL, NULL));
 	FAILS(CTR_ERR_INVALID, "text", ctr_explain_container(good, NULL));
+	FAILS(CTR_ERR_INVALID, "out", ctr_walls_of(good, NULL));
+	FAILS(CTR_ERR_INVALID, "json", ctr_inspect(good, NULL));
 	FAILS(CTR_ERR_INVALID, "out", ctr_list(NULL));
 	FAILS(CTR_ERR_INVALID, "state_dir", ctr_list_in(NULL, &list));
 	FAILS(CTR_ERR_INVALID, "name", ctr_config_set_name(config, NULL));

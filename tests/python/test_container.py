@@ -351,6 +351,25 @@ def test_explain_tells_each_wall_as_a_shell_command() -> None:
     assert names() == []
 
 
+def test_every_wall_is_told_with_its_reason() -> None:
+    with ctr.Container(seccomp="unconfined", read_only=True) as c:
+        walls = {wall.name: wall for wall in c.walls()}
+        assert walls["seccomp"][1:] == ("off", "every system call is let through", "asked for: seccomp = unconfined")
+        assert walls["no_new_privs"].state == "on" and walls["no_new_privs"].why == "preset default"
+        assert ctr.join(c.name).walls() == c.walls()
+        told = ctr.join(c.name).inspect()
+        assert (told["name"], told["pid"], told["image"], told["network"]) == (c.name, c.pid, "host", "none")
+        assert told["walls"] == [wall._asdict() for wall in c.walls()]
+        assert abs(told["created"] - time.time()) < 3600
+        assert any(mount["target"] == "/proc" for mount in told["mounts"])
+        for wall in c.walls():
+            assert f"#   {wall.name} " in c.explain()
+    with pytest.raises(ctr.Error):
+        c.walls()
+    with ctr.Container(preset="privileged") as c:
+        assert c.inspect()["warning"].startswith("PRIVILEGED")
+
+
 def test_capabilities_are_those_asked_for() -> None:
     def effective(c: ctr.Container) -> int:
         return int(shown(c, "grep CapEff /proc/self/status").split()[1], 16)
