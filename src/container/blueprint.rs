@@ -397,12 +397,7 @@ impl Blueprint {
         // The last walls stand behind all that can go wrong. Once they have stood in this process, the caller goes on while PID 1
         // puts them up: it hears nobody before.
         let walls = rest.mark();
-        if let Some(ruleset) = &self.landlock {
-            landlock::restrict(rest, ruleset);
-        }
-        if let Some(profile) = &self.walls.seccomp {
-            steps::seccomp(rest, profile, self.capabilities())?;
-        }
+        put_up_last(rest, &self.walls, self.landlock.as_ref())?;
         run.before = walls.calls;
         run.walls = rest.fingerprint(&walls);
         Ok(Rest { plan, header: run })
@@ -558,6 +553,17 @@ fn limit_privileges(stem: &mut Plan<'_>, mask: u64, new_privileges: bool) -> Res
             "setpriv --no-new-privs bash",
         );
         stem.call(libc::SYS_prctl, [libc::PR_SET_NO_NEW_PRIVS.into(), 1.into(), 0.into(), 0.into(), 0.into()]);
+    }
+    Ok(())
+}
+
+/// The walls behind which nothing more can be put up.
+pub fn put_up_last(rest: &mut Plan<'_>, walls: &Walls, landlock: Option<&landlock::Ruleset>) -> Result<()> {
+    if let Some(ruleset) = landlock {
+        landlock::restrict(rest, ruleset);
+    }
+    if let Some(profile) = &walls.seccomp {
+        steps::seccomp(rest, profile, walls.capabilities)?;
     }
     Ok(())
 }

@@ -53,7 +53,7 @@ pub fn create(image: &OsStr, config: &Config, report: Report<'_>) -> Result<Shar
         state: Some(state),
         control: born.control,
         birth: Some(born.channel),
-        _zygote: Some(zygote),
+        zygote: Some(zygote),
         pid: born.pid,
         pidfd: born.pidfd,
         cgroup,
