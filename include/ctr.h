@@ -575,6 +575,21 @@ int ctr_config_set_store_dir(ctr_config *config, const char *path);
 int ctr_config_set_preset(ctr_config *config, int preset);
 
 /**
+ * Whether parts of /proc and /sys are masked, and others read-only, as docker's are. Default: as the preset says.
+ *
+ * Return value: 0, or CTR_ERR_INVALID.
+ */
+int ctr_config_set_masked_paths(ctr_config *config, bool masked);
+
+/**
+ * Whether Landlock's second wall is put up, landlock(7). Default: as the preset says, where the kernel has it; with true
+ * ctr_create() refuses with CTR_ERR_UNSUPPORTED where it can't be.
+ *
+ * Return value: 0, or CTR_ERR_INVALID.
+ */
+int ctr_config_set_landlock(ctr_config *config, bool wanted);
+
+/**
  * The system calls that processes inside may make, seccomp(2): one of enum ctr_seccomp. Default: the preset's.
  *
  * Return value: 0, or CTR_ERR_INVALID.
@@ -623,6 +638,18 @@ int ctr_config_add_rlimit(ctr_config *config, const char *name, uint64_t soft, u
  * Return value: 0, or CTR_ERR_INVALID.
  */
 int ctr_config_add_sysctl(ctr_config *config, const char *name, const char *value);
+
+/**
+ * Sets a clock of the container's own time namespace off from the host's, time_namespaces(7). It needs CTR_NS_TIME to be
+ * CTR_NS_NEW. Default: 0.
+ *
+ * clock      CLOCK_MONOTONIC or CLOCK_BOOTTIME of <time.h>; the latter is what uptime(1) shows
+ * secs       seconds, negative for an earlier time, but not before the machine's boot
+ * nanosecs   0 to 999999999, added to the seconds
+ *
+ * Return value: 0, or CTR_ERR_INVALID.
+ */
+int ctr_config_set_time_offset(ctr_config *config, int clock, int64_t secs, uint32_t nanosecs);
 
 /**
  * Makes a container and starts its PID 1, which waits for ctr_exec(). Nothing of the caller's process is changed by it:

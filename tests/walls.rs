@@ -100,6 +100,8 @@ fn single() -> Vec<(&'static str, Config, WallState)> {
         ("capabilities", Config { capabilities: Some(all), ..default() }, WallState::Off),
         ("capabilities", Config { capabilities: Some(1 << 12 | 1), ..default() }, WallState::Partly),
         ("capabilities", Config { capabilities: Some(0), ..default() }, WallState::On),
+        ("masked paths", Config { masked_paths: Some(false), ..default() }, WallState::Off),
+        ("Landlock", Config { landlock: Some(false), ..default() }, WallState::Off),
         ("read-only root", Config { read_only: true, ..default() }, WallState::On),
         (
             "core dumps off",
@@ -133,6 +135,7 @@ fn single() -> Vec<(&'static str, Config, WallState)> {
     }
     let mut config = default();
     config.namespaces.time = Some(Namespace::New);
+    config.time_offsets.boottime.secs = 5;
     cases.push(("time namespace", config, WallState::On));
     cases
 }
@@ -185,10 +188,13 @@ fn each_wall_that_is_switched_alone_is_the_one_that_changes() {
         let wall = named(&walls, name);
         assert_eq!(wall.state, state, "{wall:?}");
         assert!(wall.why.starts_with("asked for: "), "{wall:?}");
+        if name == "time namespace" {
+            assert_eq!(wall.says, "clocks of its own: boottime 5 s");
+        }
         // A container that may mount has no Landlock; covers are on mounts of its own.
         for (ours, usual) in walls.iter().zip(&default).filter(|(ours, _)| ours.name != name) {
             let follows = ours.name == "Landlock" && name == "capabilities"
-                || ours.name.ends_with(" paths") && name == "mount namespace";
+                || ours.name.ends_with(" paths") && ["mount namespace", "masked paths"].contains(&name);
             assert!(follows || ours.state == usual.state, "{name} changes {ours:?}");
         }
         // What explain says beforehand is what then stands.
@@ -198,6 +204,18 @@ fn each_wall_that_is_switched_alone_is_the_one_that_changes() {
             let state = line[4 + wall.name.len()..].split_whitespace().next();
             assert_eq!(state, Some(wall.state.name()), "{line} beside {wall:?}");
         }
+    }
+}
+
+#[test]
+fn landlock_that_is_asked_for_and_cannot_be_is_refused_by_name() {
+    let mut config = Config { landlock: Some(true), preset: Preset::Privileged, ..Config::default() };
+    let refused = Container::create("host", &config).err().expect("nothing can be mounted behind Landlock");
+    assert_eq!((refused.code(), refused.object()), (ctr::ErrorCode::Unsupported, "Landlock"), "{refused}");
+    assert!(refused.to_string().contains("CAP_SYS_ADMIN"), "{refused}");
+    config.capabilities = Some(Preset::Default.capabilities::<&str>(&[], &[]).unwrap());
+    if ctr::probe().iter().any(|check| check.name == "Landlock" && check.ok) {
+        assert!(landlock(&host_with(&config)));
     }
 }
 

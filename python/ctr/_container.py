@@ -73,11 +73,14 @@ class Container:
         detached: bool = False,
         capabilities: Iterable[str] | int | None = None,
         new_privileges: bool = False,
+        masked_paths: bool | None = None,
+        landlock: bool | None = None,
         preset: Literal["default", "strict", "privileged"] = "default",
         seccomp: Seccomp | None = None,
         seccomp_refusal: Refusal | None = None,
         rlimits: Mapping[str, Rlimit] | None = None,
         sysctls: Mapping[str, str | int] | None = None,
+        time_offsets: Mapping[str, float] | None = None,
         state_dir: Path | None = None,
         store_dir: Path | None = None,
         progress: OnProgress | None = None,
@@ -104,6 +107,9 @@ class Container:
             detached: Outlive this process, until someone calls `destroy`.
             capabilities: What root inside may do, by name; docker's default set by default.
             new_privileges: Let setuid programs and file capabilities work.
+            masked_paths: Mask parts of /proc and /sys, and make others read-only; as the preset says by default.
+            landlock: Put up Landlock's second wall, or refuse where it can't be; by default as the preset says, where the
+                kernel has it.
             preset: Which walls stand: "default", docker's; "strict", for programs of strangers; "privileged", only the
                 namespaces. The other keywords say more, or other, than the preset does.
             seccomp: The system calls that are let through: "default", "strict", "unconfined", or docker's JSON as a
@@ -111,6 +117,8 @@ class Container:
             seccomp_refusal: What a refused system call gets: an errno, "kill-process", "kill-thread", "trap", "log".
             rlimits: Limits of each process by name, as {"nofile": 1024} or {"nofile": (soft, hard)}; None is no limit.
             sysctls: Kernel parameters of the container's own namespaces.
+            time_offsets: Seconds by which the clocks "monotonic" and "boottime" are set off in a time namespace of the
+                container's own, as namespaces={"time": "new"}, time_offsets={"boottime": 86400.0}.
             state_dir: Where running containers are written down.
             store_dir: Where images are kept.
             progress: Called with a `Progress` some ten times a second while the image is imported, which happens the
@@ -133,11 +141,14 @@ class Container:
             detached=detached,
             capabilities=capabilities,
             new_privileges=new_privileges,
+            masked_paths=masked_paths,
+            landlock=landlock,
             preset=preset,
             seccomp=seccomp,
             seccomp_refusal=seccomp_refusal,
             rlimits=rlimits,
             sysctls=sysctls,
+            time_offsets=time_offsets,
             state_dir=state_dir,
             store_dir=store_dir,
         )

@@ -3,9 +3,9 @@
 use std::ffi::{c_char, c_int};
 
 use super::border::{bytes, one_of, text};
-use super::config::checked;
+use super::config::{checked, set};
 use super::types::{ctr_config, ctr_preset, ctr_refusal, ctr_seccomp, limit};
-use crate::{Preset, Refusal, Rlimit, Seccomp};
+use crate::{Preset, Refusal, Rlimit, Seccomp, TimeOffset, TimeOffsets};
 
 /// Which walls stand: one of enum ctr_preset. The other setters say more, or other, than the preset does, in whatever
 /// order they are called. Default: CTR_PRESET_DEFAULT.
@@ -19,6 +19,23 @@ pub extern "C" fn ctr_config_set_preset(config: *mut ctr_config, preset: c_int) 
         (ctr_preset::CTR_PRESET_PRIVILEGED as c_int, Preset::Privileged),
     ];
     checked(config, || one_of("preset", &PRESETS, preset), |config, preset| config.preset = preset)
+}
+
+/// Whether parts of /proc and /sys are masked, and others read-only, as docker's are. Default: as the preset says.
+///
+/// Return value: 0, or CTR_ERR_INVALID.
+#[unsafe(no_mangle)]
+pub extern "C" fn ctr_config_set_masked_paths(config: *mut ctr_config, masked: bool) -> c_int {
+    set(config, |config| config.masked_paths = Some(masked))
+}
+
+/// Whether Landlock's second wall is put up, landlock(7). Default: as the preset says, where the kernel has it; with true
+/// ctr_create() refuses with CTR_ERR_UNSUPPORTED where it can't be.
+///
+/// Return value: 0, or CTR_ERR_INVALID.
+#[unsafe(no_mangle)]
+pub extern "C" fn ctr_config_set_landlock(config: *mut ctr_config, wanted: bool) -> c_int {
+    set(config, |config| config.landlock = Some(wanted))
 }
 
 /// The system calls that processes inside may make, seccomp(2): one of enum ctr_seccomp. Default: the preset's.
@@ -108,4 +125,23 @@ pub unsafe extern "C" fn ctr_config_add_sysctl(
     // SAFETY: the caller's promise.
     let pair = || Ok(unsafe { (text("name", name)?.into(), text("value", value)?.into()) });
     checked(config, pair, |config, pair| config.sysctls.push(pair))
+}
+
+/// Sets a clock of the container's own time namespace off from the host's, time_namespaces(7). It needs CTR_NS_TIME to be
+/// CTR_NS_NEW. Default: 0.
+///
+/// clock      CLOCK_MONOTONIC or CLOCK_BOOTTIME of <time.h>; the latter is what uptime(1) shows
+/// secs       seconds, negative for an earlier time, but not before the machine's boot
+/// nanosecs   0 to 999999999, added to the seconds
+///
+/// Return value: 0, or CTR_ERR_INVALID.
+#[unsafe(no_mangle)]
+pub extern "C" fn ctr_config_set_time_offset(config: *mut ctr_config, clock: c_int, secs: i64, nanosecs: u32) -> c_int {
+    type Place = fn(&mut TimeOffsets, TimeOffset);
+    const CLOCKS: [(c_int, Place); 2] = [
+        (libc::CLOCK_MONOTONIC, |offsets, offset| offsets.monotonic = offset),
+        (libc::CLOCK_BOOTTIME, |offsets, offset| offsets.boottime = offset),
+    ];
+    let offset = TimeOffset { secs, nanosecs };
+    checked(config, || one_of("clock", &CLOCKS, clock), |config, place| place(&mut config.time_offsets, offset))
 }

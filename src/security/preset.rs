@@ -9,7 +9,7 @@ use super::rlimits::{NO_CORE, Rlimit};
 use super::seccomp::{Action, Profile};
 use super::sysctl::{Own, Sysctl};
 use super::{capabilities, landlock};
-use crate::{Config, Error, Namespace, Result};
+use crate::{Config, Error, ErrorCode, Namespace, Result};
 
 /// How much a container may do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -129,6 +129,14 @@ impl Walls {
         if let (Some(profile), Some(refusal)) = (&walls.seccomp, config.seccomp_refusal) {
             walls.seccomp = Some(profile.clone().refuse_with(refusal.action()?));
         }
+        walls.masks = config.masked_paths.unwrap_or(walls.masks);
+        walls.landlock = config.landlock.unwrap_or(walls.landlock);
+        if config.landlock == Some(true)
+            && let Err(why) = walls.landlock_or_why()
+        {
+            let error = Error::new(ErrorCode::Unsupported, "put up", "Landlock", libc::EOPNOTSUPP, why);
+            return Err(error.mend("leave it open, and it is put up where it can be"));
+        }
         let own = |kind: &Namespace| *kind == Namespace::New;
         let kinds = &config.namespaces;
         let own = Own { ipc: own(&kinds.ipc), net: own(&kinds.net), uts: own(&kinds.uts), user: own(&kinds.user) };
@@ -143,10 +151,17 @@ impl Walls {
         Ok((walls, config))
     }
 
-    /// Landlock's second wall, where it stands. A container that may mount does without: nothing can be mounted behind it.
+    /// Landlock's second wall, where it stands.
     pub(crate) fn landlock(&self) -> Option<landlock::Ruleset> {
-        let mounts = self.capabilities & capabilities::known(&["CAP_SYS_ADMIN"]) != 0;
-        if self.landlock && !mounts { landlock::Ruleset::of_this_kernel() } else { None }
+        if self.landlock { self.landlock_or_why().ok() } else { None }
+    }
+
+    /// Landlock's second wall, or why there can be none here.
+    pub(crate) fn landlock_or_why(&self) -> std::result::Result<landlock::Ruleset, &'static str> {
+        if self.capabilities & capabilities::known(&["CAP_SYS_ADMIN"]) != 0 {
+            return Err("a container that has CAP_SYS_ADMIN may mount, and nothing can be mounted behind it");
+        }
+        landlock::Ruleset::of_this_kernel()
     }
 
     fn refuse_shared(&self, config: &Config) -> Result<()> {

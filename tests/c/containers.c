@@ -3,6 +3,7 @@
 #include "check.h"
 
 #include <sched.h>
+#include <time.h>
 
 TEST(mounts_are_where_they_were_asked_for)
 {
@@ -188,6 +189,8 @@ TEST(every_wall_is_told_with_its_reason)
 	int i;
 
 	OK(ctr_config_set_seccomp(config, CTR_SECCOMP_UNCONFINED));
+	OK(ctr_config_set_masked_paths(config, false));
+	OK(ctr_config_set_landlock(config, false));
 	OK(ctr_explain("host", config, &text));
 	CHECK(strstr(text, "asked for: seccomp = unconfined") != NULL);
 	ctr_string_free(text);
@@ -198,6 +201,11 @@ TEST(every_wall_is_told_with_its_reason)
 	CHECK((i = wall(walls, "seccomp")) >= 0);
 	CHECK(ctr_walls_state(walls, i) == CTR_WALL_OFF);
 	CHECK(strcmp(ctr_walls_why(walls, i), "asked for: seccomp = unconfined") == 0);
+	CHECK((i = wall(walls, "masked paths")) >= 0);
+	CHECK(ctr_walls_state(walls, i) == CTR_WALL_OFF);
+	CHECK(strcmp(ctr_walls_why(walls, i), "asked for: masked_paths = false") == 0);
+	CHECK((i = wall(walls, "Landlock")) >= 0);
+	CHECK(ctr_walls_state(walls, i) == CTR_WALL_OFF);
 	CHECK((i = wall(walls, "no_new_privs")) >= 0);
 	CHECK(ctr_walls_state(walls, i) == CTR_WALL_ON && strlen(ctr_walls_says(walls, i)) > 0);
 	FAILS(CTR_ERR_INVALID, "index", ctr_walls_state(walls, ctr_walls_count(walls)));
@@ -375,6 +383,26 @@ TEST(a_preset_and_what_is_set_beside_it_count)
 	OK(ctr_destroy(c));
 }
 
+TEST(a_clock_is_set_off_in_a_time_namespace)
+{
+	ctr_config *config = named();
+	ctr_container *c;
+	struct timespec before;
+	double inside;
+
+	OK(ctr_config_set_time_offset(config, CLOCK_BOOTTIME, 86400, 500000000));
+	FAILS(CTR_ERR_INVALID, "time namespace", ctr_create("host", config, &c));
+	OK(ctr_config_set_namespace(config, CTR_NS_TIME, CTR_NS_NEW));
+	CHECK(clock_gettime(CLOCK_BOOTTIME, &before) == 0);
+	OK(ctr_create("host", config, &c));
+	inside = strtod(output(c, "cat /proc/uptime", NULL), NULL);
+	CHECK(inside > (double)before.tv_sec + 86400);
+	OK(ctr_destroy(c));
+	OK(ctr_config_set_time_offset(config, CLOCK_BOOTTIME, -(int64_t)before.tv_sec - 3600, 0));
+	FAILS(CTR_ERR_INVALID, "boottime", ctr_create("host", config, &c));
+	ctr_config_free(config);
+}
+
 TEST(a_report_says_what_the_machine_allows)
 {
 	ctr_report *report;
@@ -423,6 +451,7 @@ int main(void)
 	RUN(explain_prints_the_walls_as_commands);
 	RUN(the_root_is_not_the_hosts_root);
 	RUN(a_preset_and_what_is_set_beside_it_count);
+	RUN(a_clock_is_set_off_in_a_time_namespace);
 	RUN(a_report_says_what_the_machine_allows);
 	RUN(the_version_of_the_header_is_that_of_the_library);
 	return done();

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::container::namespaces::KINDS;
-use crate::{CgroupPolicy, Config, Namespace, Preset, Refusal, Seccomp};
+use crate::{CgroupPolicy, Config, Namespace, Preset, Refusal, Seccomp, TimeOffset, TimeOffsets};
 
 /// As in [`Config`]; what was left open is not written down.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,6 +15,9 @@ pub struct Asked {
     /// Kinds, by their names in /proc/PID/ns, and where they come from.
     #[serde(skip_serializing_if = "is_default")]
     pub namespaces: Vec<(String, String)>,
+    /// As in /proc/PID/timens_offsets.
+    #[serde(skip_serializing_if = "is_default")]
+    pub time_offsets: Option<String>,
     #[serde(skip_serializing_if = "is_default")]
     pub capabilities: Option<u64>,
     #[serde(skip_serializing_if = "is_default")]
@@ -24,6 +27,10 @@ pub struct Asked {
     pub seccomp: Option<String>,
     #[serde(skip_serializing_if = "is_default")]
     pub refusal: Option<String>,
+    #[serde(skip_serializing_if = "is_default")]
+    pub masked_paths: Option<bool>,
+    #[serde(skip_serializing_if = "is_default")]
+    pub landlock: Option<bool>,
     #[serde(skip_serializing_if = "is_default")]
     pub read_only: bool,
     #[serde(skip_serializing_if = "is_default")]
@@ -70,6 +77,11 @@ impl Asked {
         Self {
             preset: config.preset,
             namespaces: namespaces.collect(),
+            time_offsets: (config.time_offsets != TimeOffsets::default()).then(|| {
+                let [monotonic, boottime] = [config.time_offsets.monotonic, config.time_offsets.boottime];
+                let line = |clock: &str, it: TimeOffset| format!("{clock} {} {}", it.secs, it.nanosecs);
+                [line("monotonic", monotonic), line("boottime", boottime)].join("\n")
+            }),
             capabilities: config.capabilities,
             new_privileges: config.new_privileges,
             seccomp: config.seccomp.as_ref().map(|choice| match choice {
@@ -87,6 +99,8 @@ impl Asked {
                 Refusal::Trace(message) => format!("trace {message}"),
                 Refusal::Log => LOG.into(),
             }),
+            masked_paths: config.masked_paths,
+            landlock: config.landlock,
             read_only: config.read_only,
             memory: config.memory.is_some(),
             pids: config.pids.is_some(),

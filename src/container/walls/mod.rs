@@ -16,8 +16,7 @@ use std::fmt::Write;
 use asked::{HOST, LOG, UNCONFINED};
 
 use super::ids::Ids;
-use crate::security::{Preset, capabilities, masks};
-use crate::sys::landlock::landlock_abi;
+use crate::security::{Preset, Walls, capabilities, masks};
 use crate::{Result, advice};
 
 /// One wall around a container.
@@ -193,9 +192,32 @@ fn namespace(of: &Subject<'_>, (kind, name, own, lost): (&str, &'static str, &st
         Some(HOST) => host(),
         // The clocks are shared by default.
         None if kind == "time" && shared != Some(false) => host(),
-        Some("new") | None => of.wall(name, WallState::On, own, why, shared.map(|shared| !shared)),
+        Some("new") | None => {
+            let offsets = of.facts.map_or(&of.asked.time_offsets, |facts| &facts.time_offsets);
+            let says = match offsets {
+                Some(offsets) if kind == "time" => clocks(offsets),
+                _ => own.into(),
+            };
+            of.wall(name, WallState::On, says, why, shared.map(|shared| !shared))
+        }
         Some(_) if shared == Some(true) => host(),
         Some(_) => Wall { name, state: WallState::Partly, says: "another's".into(), why },
+    }
+}
+
+/// "clocks of its own: monotonic -2 s": those of time_namespaces(7) that are off from the host's.
+fn clocks(offsets: &str) -> String {
+    let off = |line: &str| match line.split_whitespace().collect::<Vec<_>>()[..] {
+        [_, "0", "0"] => None,
+        [clock, secs, "0"] => Some(format!("{clock} {secs} s")),
+        [clock, secs, nanosecs] => Some(format!("{clock} {secs} s + {nanosecs} ns")),
+        _ => None,
+    };
+    let off: Vec<_> = offsets.lines().filter_map(off).collect();
+    if off.is_empty() {
+        "clocks of its own, as the host's".into()
+    } else {
+        format!("clocks of its own: {}", off.join(", "))
     }
 }
 
@@ -262,29 +284,32 @@ fn seccomp(of: &Subject<'_>) -> Result<Wall> {
 
 fn landlock(of: &Subject<'_>) -> Result<Wall> {
     let name = "Landlock";
-    let state = WallState::on(of.landlock);
-    if of.landlock || of.foreign || !of.asked.preset.walls()?.landlock {
-        let says = match of.landlock {
-            true => "a second wall: no mounts, no device nodes, no signals and no abstract sockets beyond",
-            false => "",
-        };
-        return Ok(Wall { name, state, says: says.into(), why: of.because(None) });
+    let asked = of.asked.landlock;
+    let why = of.because(asked.map(|stands| format!("landlock = {stands}")));
+    if of.landlock {
+        let says = "a second wall: no mounts, no device nodes, no signals and no abstract sockets beyond";
+        return Ok(Wall { name, state: WallState::On, says: says.into(), why });
     }
-    let why = match landlock_abi() {
-        0 => "this kernel has no Landlock, or it is turned off: since Linux 5.13",
-        1 => "this kernel's Landlock forbids every rename between directories: since Linux 5.19 it need not",
-        _ => "a container that has CAP_SYS_ADMIN may mount, and nothing can be mounted behind it",
+    let preset = of.asked.preset.walls()?;
+    let wanted = !of.foreign && asked.unwrap_or(preset.landlock);
+    let walls = Walls { capabilities: of.asked.capabilities.unwrap_or(preset.capabilities), ..preset };
+    let why = match walls.landlock_or_why() {
+        Err(missing) if wanted => missing.into(),
+        Ok(_) if wanted => "its maker could not have it, or it is an older ctr".into(),
+        _ => why,
     };
-    Ok(Wall { name, state, says: String::new(), why: why.into() })
+    Ok(Wall { name, state: WallState::Off, says: String::new(), why })
 }
 
 /// Masked and read-only parts of /proc and /sys.
 fn covers(of: &Subject<'_>) -> Result<[Wall; 2]> {
     let (masked, read_only) = masks::places()?;
-    let wanted = !of.foreign && of.asked.preset.walls()?.masks;
+    let asked = of.asked.masked_paths;
+    let wanted = !of.foreign && asked.map_or_else(|| of.asked.preset.walls().map(|walls| walls.masks), Ok)?;
+    let because = || of.because(asked.map(|stands| format!("masked_paths = {stands}")));
     let wall = |name, places: &[masks::Place], what: &str| {
         if !wanted || !of.own_root() {
-            let why = if wanted { "the mount namespace is not its own".into() } else { of.because(None) };
+            let why = if wanted { "the mount namespace is not its own".into() } else { because() };
             return Wall { name, state: WallState::Off, says: String::new(), why };
         }
         let paths = places.iter().map(masks::Place::path);
@@ -293,7 +318,7 @@ fn covers(of: &Subject<'_>) -> Result<[Wall; 2]> {
         let known = of.facts.filter(|facts| facts.mounts.is_some());
         let there: Vec<_> = paths.filter(|path| known.is_none_or(|facts| stands(facts, path))).collect();
         let fact = known.map(|_| !there.is_empty());
-        of.wall(name, WallState::On, format!("{} {what}: {}", there.len(), there.join(", ")), of.because(None), fact)
+        of.wall(name, WallState::On, format!("{} {what}: {}", there.len(), there.join(", ")), because(), fact)
     };
     Ok([
         wall("masked paths", masked, "places tell nothing"),
