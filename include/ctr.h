@@ -612,6 +612,18 @@ int ctr_config_add_rlimit(ctr_config *config, const char *name, uint64_t soft, u
 int ctr_config_add_sysctl(ctr_config *config, const char *name, const char *value);
 
 /**
+ * Sets a clock of the container's own time namespace off from the host's, time_namespaces(7). It needs CTR_NS_TIME to be
+ * CTR_NS_NEW. Default: 0.
+ *
+ * clock      CLOCK_MONOTONIC or CLOCK_BOOTTIME of <time.h>; the latter is what uptime(1) shows
+ * secs       seconds, negative for an earlier time, but not before the machine's boot
+ * nanosecs   0 to 999999999, added to the seconds
+ *
+ * Return value: 0, or CTR_ERR_INVALID.
+ */
+int ctr_config_set_time_offset(ctr_config *config, int clock, int64_t secs, uint32_t nanosecs);
+
+/**
  * Makes a container and starts its PID 1, which waits for ctr_exec(). Nothing of the caller's process is changed by it:
  * no signal handler, working directory, umask or limit, and neither SIGCHLD nor waitpid(2) of the caller sees it.
  *

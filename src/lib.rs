@@ -29,7 +29,8 @@ mod sys;
 mod zygote;
 
 pub use config::{
-    CgroupPolicy, Config, DirectoryUse, ExecConfig, Mount, Namespace, Namespaces, Session, Stdio, Upper, Winsize,
+    CgroupPolicy, Config, DirectoryUse, ExecConfig, Mount, Namespace, Namespaces, Session, Stdio, TimeOffset,
+    TimeOffsets, Upper, Winsize,
 };
 pub use container::{Container, ContainerInfo, Exit, ExitReason, NamespaceSet, Process, explain, explain_with};
 pub use error::{Error, ErrorCode, Result};

@@ -100,6 +100,7 @@ def _about_the_container(parser: argparse.ArgumentParser) -> None:
     add("--read-only", action="store_true", help="mount the root read-only")
     add("--preset", choices=("default", "strict", "privileged"), default="default", help="which walls stand")
     add("--cap", action="append", metavar="NAME", help="keep only these capabilities")
+    add("--time-offset", action="append", default=[], metavar="CLOCK=SECONDS", help="set off boottime or monotonic")
     add("--ns", action="append", default=[], metavar="KIND=FROM", help='a namespace: "host", "new", a pid, a path')
 
 
@@ -167,6 +168,9 @@ def _container_options(options: argparse.Namespace) -> dict[str, Any]:
         target, _, size = text.partition(":")
         mounts.append(Tmpfs(target, size or None))
     namespaces = {kind: int(source) if source.isdecimal() else source for kind, source in map(_pair, options.ns)}
+    time_offsets = {clock: float(seconds) for clock, seconds in map(_pair, options.time_offset)}
+    if time_offsets:
+        namespaces.setdefault("time", "new")
     return {
         "name": options.name,
         "hostname": options.hostname,
@@ -178,6 +182,7 @@ def _container_options(options: argparse.Namespace) -> dict[str, Any]:
         "capabilities": options.cap,
         "preset": options.preset,
         "namespaces": namespaces,
+        "time_offsets": time_offsets,
     }
 
 

@@ -56,6 +56,7 @@ class _MoreOfContainers(TypedDict, total=False):
     seccomp_refusal: Refusal | None
     rlimits: Mapping[str, Rlimit] | None
     sysctls: Mapping[str, str | int] | None
+    time_offsets: Mapping[str, float] | None
     state_dir: Path | None
     store_dir: Path | None
     progress: OnProgress | None

@@ -270,6 +270,11 @@ fn mend(error: Error) -> Error {
                 .into()
         }
         ("id-map", libc::EINVAL) => advice::IDMAP.into(),
+        ("set off", libc::ERANGE) => {
+            return error.with_code(ErrorCode::Invalid).mend(
+                "the clock counts from the machine's boot on: it can't be before that, nor more than 146 years after it",
+            );
+        }
         ("put into the root", libc::ENOTDIR | libc::EINVAL) => {
             "the image has something else than a directory in its place".into()
         }

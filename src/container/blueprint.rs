@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use super::clocks;
 use super::ids::Ids;
 use super::namespaces::{self, Joined};
 use super::state::{self, StateDir, env_text};
@@ -136,6 +137,7 @@ impl Blueprint {
                 "the UTS namespace is not the container's own",
             ));
         }
+        clocks::check(&self.config)?;
         if namespaces.user == Namespace::Host && !nix::unistd::geteuid().is_root() && self.new_flags() != 0 {
             return Err(Error::new(
                 ErrorCode::Unsupported,
@@ -230,12 +232,11 @@ impl Blueprint {
         }
         self.joined.born_in(&mut spawn, &mut stem, &joins);
         self.explain_namespaces(&mut stem, flags);
+        if self.config.namespaces.time == Some(Namespace::New) {
+            clocks::own(&mut stem, &self.config.time_offsets);
+        }
         become_root(&mut stem, &self.ids, self.config.namespaces.pid == Namespace::New);
         self.joined.enter(&mut stem, &joins);
-        if self.config.namespaces.time == Some(Namespace::New) {
-            stem.step("unshare", "time", "clocks that can be set off from the host's", "unshare --time");
-            stem.call(libc::SYS_unshare, [0x80.into()]);
-        }
         if self.config.namespaces.net == Namespace::New {
             crate::network::loopback(&mut stem);
         }

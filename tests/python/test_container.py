@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import json
+import math
 import os
 import select
 import signal
@@ -406,6 +408,30 @@ def test_limits_of_processes_and_kernel_parameters_are_as_asked() -> None:
         ctr.Container(rlimits={"no-such-limit": 1})
     with pytest.raises(ctr.Error, match="core_pattern"):
         ctr.Container(sysctls={"kernel.core_pattern": "|/bin/sh"})
+
+
+def test_a_clock_is_set_off_in_a_time_namespace() -> None:
+    def uptime() -> float:
+        return float(Path("/proc/uptime").read_text().split()[0])
+
+    before = uptime()
+    with ctr.Container(namespaces={"time": "new"}, time_offsets={"boottime": 86400.25, "monotonic": -0.5}) as c:
+        inside = float(shown(c, "cat /proc/uptime").split()[0])
+        assert before + 86400.2 < inside < uptime() + 86400.3
+        assert (
+            shown(c, "cat /proc/self/timens_offsets").split()
+            == "monotonic -1 500000000 boottime 86400 250000000".split()
+        )
+    for wrong, error in (
+        ({"boottime": 1.0}, "time namespace"),
+        ({"boottime": math.inf}, "boottime"),
+        ({"sundial": 1}, "sundial"),
+    ):
+        with pytest.raises((ctr.Error, ValueError, TypeError), match=error):
+            ctr.Container(time_offsets=wrong)
+    with pytest.raises(ctr.Error, match="boot") as caught:
+        ctr.Container(namespaces={"time": "new"}, time_offsets={"boottime": -uptime() - 3600})
+    assert caught.value.errno == errno.ERANGE
 
 
 def test_no_cgroup_is_made_when_none_is_wanted() -> None:
