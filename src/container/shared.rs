@@ -160,18 +160,11 @@ impl Shared {
     /// children too.
     fn wait_reaped(&self, end: Instant) {
         let Some(birth) = self.birth.as_ref().filter(|_| self.holder == std::process::id()) else { return };
-        let mut answer = birth.try_receive();
-        loop {
-            match answer {
-                Ok(Answer::Reply(reply, _)) if reply.tag == EXITED => return,
-                Ok(Answer::End) | Err(_) => return,
-                // Nothing yet, or what does not matter any more.
-                Ok(_) => {}
-            }
-            if Instant::now() >= end {
+        // Answers that came before it do not matter any more.
+        while let Ok(Answer::Reply(reply, _)) = birth.receive(Some(end.saturating_duration_since(Instant::now()))) {
+            if reply.tag == EXITED {
                 return;
             }
-            answer = birth.receive(Some(end.saturating_duration_since(Instant::now())));
         }
     }
 
