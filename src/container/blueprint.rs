@@ -15,7 +15,7 @@ use crate::image::{ImageConfig, Report, Source, Store};
 use crate::init::wire::{self, RESULTS};
 use crate::plan::{Fd, Header, Plan, Slot, c_string, quote};
 use crate::rootfs::{self, Layers, Root};
-use crate::security::{Walls, capabilities, landlock, masks, rlimits, steps, sysctl};
+use crate::security::{Walls, capabilities, labels, landlock, masks, rlimits, steps, sysctl};
 use crate::zygote::Zygote;
 use crate::{Config, DirectoryUse, Error, ErrorCode, Mount, Namespace, Result, Upper};
 
@@ -243,9 +243,10 @@ impl Blueprint {
         if self.own_root() {
             rootfs::stem(&mut stem, &self.shape());
             sysctl::set(&mut stem, &self.walls.sysctls);
-            if self.walls.masks {
-                masks::cover(&mut stem, masks::places()?);
-            }
+        }
+        labels::set(&mut stem, &self.walls.labels, self.own_root());
+        if self.own_root() && self.walls.masks {
+            masks::cover(&mut stem, masks::places()?);
         }
         if self.walls.own_keyring {
             steps::own_keyring(&mut stem);
@@ -257,9 +258,10 @@ impl Blueprint {
         Ok(Stem { plan: stem, aside, handed, header: spawn, stockable, root, sources })
     }
 
-    fn shape(&self) -> rootfs::Shape {
+    fn shape(&self) -> rootfs::Shape<'_> {
         let namespaces = &self.config.namespaces;
         rootfs::Shape {
+            context: self.context(),
             own_user: namespaces.user != Namespace::Host,
             has_tty: self.ids.has_tty(),
             // A joined one too: a process sees those it shares its PID namespace with, and no others.
@@ -268,6 +270,10 @@ impl Blueprint {
             own_ipc: namespaces.ipc == Namespace::New,
             host_ipc: namespaces.ipc == Namespace::Host,
         }
+    }
+
+    fn context(&self) -> rootfs::Context<'_> {
+        rootfs::Context(self.walls.labels.mounts.as_deref())
     }
 
     /// Whether the newborn opens by path, in its own mount namespace, what the caller has chosen.
@@ -353,12 +359,12 @@ impl Blueprint {
             rest.call(libc::SYS_unshare, [libc::CLONE_NEWCGROUP.into()]);
         }
         if self.own_root() {
-            let slot = rootfs::make(rest, &stem.root)?;
-            rootfs::furnish(rest, slot, self.config.read_only);
+            let slot = rootfs::make(rest, &stem.root, self.context())?;
+            rootfs::furnish(rest, slot, self.config.read_only, self.context());
             if let Some(image) = self.image_config() {
                 rootfs::image_places(rest, slot, image.working_dir.as_ref(), &image.volumes, self.config.read_only)?;
             }
-            rootfs::user_mounts(rest, slot, &self.config.mounts, &stem.sources)?;
+            rootfs::user_mounts(rest, slot, &self.config.mounts, &stem.sources, self.context())?;
             rootfs::pivot(rest, slot, self.config.read_only);
         }
         if self.config.namespaces.uts == Namespace::New {
