@@ -1,4 +1,4 @@
-//! /dev: a small tmpfs with the six devices that programs can't do without, each a bind mount of the host's (a user
+//! /dev: a directory of the workshop with the six devices that programs can't do without, each a bind mount of the host's (a user
 //! namespace can't make device nodes), terminals, shared memory, message queues, and the usual links.
 
 use std::ffi::{CStr, OsStr};
@@ -31,9 +31,15 @@ const LINKS: [(&CStr, &CStr); 5] = [
 /// Puts a /dev together in the workshop, from where it is moved into the root. Its devpts stays open in PID 1, in slot
 /// TERMINALS.
 pub fn dev(plan: &mut Plan<'_>, shape: &Shape<'_>) {
-    plan.step("make a tmpfs for", "/dev", "devices of its own", "mount -t tmpfs -o nosuid,mode=755 tmpfs $ROOT{}");
+    plan.step(
+        "bind",
+        "/dev",
+        "devices of its own, in the tmpfs that has the changes",
+        "mkdir $SCRATCH/dev && mount --bind -o nosuid $SCRATCH/dev $ROOT{}",
+    );
     plan.mkdir(DEV, 0o755);
-    plan.mount(c"tmpfs", DEV, libc::MS_NOSUID, &shape.context.with(c"mode=755"));
+    plan.bind(DEV, DEV, false);
+    plan.set_attributes_below(DEV, MOUNT_ATTR_NOSUID);
     for (path, place) in DEVICES {
         plan.step(
             "bind",
