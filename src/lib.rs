@@ -38,4 +38,4 @@ pub use container::{
 };
 pub use error::{Error, ErrorCode, Result};
 pub use probe::{Check, probe};
-pub use security::{Preset, Refusal, Rlimit, Seccomp};
+pub use security::{Labels, Preset, Refusal, Rlimit, Seccomp};

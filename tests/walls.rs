@@ -145,7 +145,16 @@ fn the_default_and_the_strict_walls_are_those_that_the_kernel_shows() {
     let c = host_with(&Config::default());
     let walls = agrees(&c);
     let off: Vec<_> = walls.iter().filter(|wall| wall.state == WallState::Off).map(|wall| wall.name).collect();
-    let expected = ["time namespace", "rlimits", "read-only root", "memory limit", "process limit", "processor limit"];
+    let expected = [
+        "AppArmor",
+        "SELinux",
+        "time namespace",
+        "rlimits",
+        "read-only root",
+        "memory limit",
+        "process limit",
+        "processor limit",
+    ];
     let kernel_lacks = |name: &str| name == "Landlock" && ctr::probe().iter().any(|it| it.name == "Landlock" && !it.ok);
     assert!(off.iter().all(|name| expected.contains(name) || kernel_lacks(name)), "{off:?}");
     assert_eq!(named(&walls, "seccomp").why, "preset default");

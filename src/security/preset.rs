@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::rlimits::{NO_CORE, Rlimit};
 use super::seccomp::{Action, Profile};
 use super::sysctl::{Own, Sysctl};
-use super::{capabilities, landlock};
+use super::{capabilities, labels, landlock};
 use crate::{Config, Error, ErrorCode, Namespace, Result};
 
 /// How much a container may do.
@@ -113,6 +113,8 @@ pub(crate) struct Walls {
     pub(crate) rlimits: Vec<Rlimit>,
     /// Kernel parameters of its namespaces.
     pub(crate) sysctls: Vec<Sysctl>,
+    /// What security modules make of it.
+    pub(crate) labels: labels::Chosen,
 }
 
 impl Walls {
@@ -144,6 +146,7 @@ impl Walls {
         walls.sysctls = sysctls.collect::<Result<_>>()?;
         // Nobody raises a hard limit again, so the preset's must not come first.
         walls.rlimits.retain(|preset| !config.rlimits.iter().any(|asked| asked.is_of(preset)));
+        walls.labels = labels::Chosen::of(&config.labels)?;
         walls.rlimits.extend(config.rlimits.iter().copied());
         config.read_only |= walls.read_only;
         config.memory = config.memory.or(walls.memory);
@@ -167,7 +170,9 @@ impl Walls {
     fn refuse_shared(&self, config: &Config) -> Result<()> {
         let kinds = &config.namespaces;
         let all = [&kinds.mount, &kinds.pid, &kinds.user, &kinds.uts, &kinds.ipc, &kinds.cgroup, &kinds.net];
-        if self.shared_namespaces || all.iter().all(|kind| **kind == Namespace::New) {
+        // Without a choice the clocks are the host's, which is nothing that one could join by.
+        let all = all.into_iter().chain(&kinds.time);
+        if self.shared_namespaces || all.into_iter().all(|kind| *kind == Namespace::New) {
             return Ok(());
         }
         let why = "it shares no namespace with anybody";
@@ -207,6 +212,7 @@ impl Preset {
                 pids: None,
                 rlimits: vec![NO_CORE],
                 sysctls: Vec::new(),
+                labels: labels::Chosen::default(),
             },
             Self::Strict => Walls {
                 capabilities: capabilities::STRICT,
@@ -221,6 +227,7 @@ impl Preset {
                 pids: Some(128),
                 rlimits: vec![NO_CORE],
                 sysctls: Vec::new(),
+                labels: labels::Chosen::default(),
             },
             Self::Privileged => Walls {
                 capabilities: capabilities::all()?,
@@ -235,6 +242,7 @@ impl Preset {
                 pids: None,
                 rlimits: Vec::new(),
                 sysctls: Vec::new(),
+                labels: labels::Chosen::default(),
             },
         })
     }

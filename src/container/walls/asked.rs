@@ -28,6 +28,10 @@ pub struct Asked {
     #[serde(skip_serializing_if = "is_default")]
     pub refusal: Option<String>,
     #[serde(skip_serializing_if = "is_default")]
+    pub apparmor: Option<String>,
+    #[serde(skip_serializing_if = "is_default")]
+    pub selinux: Option<String>,
+    #[serde(skip_serializing_if = "is_default")]
     pub masked_paths: Option<bool>,
     #[serde(skip_serializing_if = "is_default")]
     pub landlock: Option<bool>,
@@ -99,6 +103,8 @@ impl Asked {
                 Refusal::Trace(message) => format!("trace {message}"),
                 Refusal::Log => LOG.into(),
             }),
+            apparmor: config.labels.apparmor.clone(),
+            selinux: config.labels.selinux.clone(),
             masked_paths: config.masked_paths,
             landlock: config.landlock,
             read_only: config.read_only,

@@ -25,6 +25,8 @@ pub struct Facts {
     pub seccomp: Option<bool>,
     /// Of its clocks, as they stand in the file: "monotonic -2 0".
     pub time_offsets: Option<String>,
+    /// The label that programs get at their execve, where there is one.
+    pub label: Option<String>,
     /// Whether no core file is written.
     pub no_core: Option<bool>,
     pub mounts: Option<Vec<Mounted>>,
@@ -72,6 +74,7 @@ impl Facts {
             no_new_privs: field("NoNewPrivs:").map(|set| set == "1"),
             seccomp: field("Seccomp:").map(|mode| mode == "2"),
             time_offsets: read("timens_offsets"),
+            label: read("attr/apparmor/exec").or_else(|| read("attr/exec")).filter(|label| !label.is_empty()),
             no_core: read("limits").as_deref().and_then(no_core),
             mounts: read("mountinfo").map(|text| text.lines().filter_map(mounted).collect()),
         };

@@ -16,7 +16,7 @@ use std::fmt::Write;
 use asked::{HOST, LOG, UNCONFINED};
 
 use super::ids::Ids;
-use crate::security::{Preset, Walls, capabilities, masks};
+use crate::security::{Preset, Walls, capabilities, labels, masks};
 use crate::{Result, advice};
 
 /// One wall around a container.
@@ -99,6 +99,11 @@ pub fn walls(of: &Subject<'_>) -> Result<Vec<Wall>> {
     let mut walls = vec![user_namespace(of)];
     walls.extend(NAMESPACES.map(|kind| namespace(of, kind)));
     walls.extend([capabilities_kept(of)?, no_new_privs(of)?, seccomp(of)?, landlock(of)?]);
+    let [apparmor, selinux] = labels::active();
+    walls.extend([
+        label(of, "AppArmor", &of.asked.apparmor, apparmor),
+        label(of, "SELinux", &of.asked.selinux, selinux),
+    ]);
     walls.extend(covers(of)?);
     walls.extend([sysctls(of), keyring(of)?, core_dumps(of)?, rlimits(of), read_only_root(of)?]);
     walls.extend([limit(of, 0)?, limit(of, 1)?, processor(), binds(of), descriptors(), pid_1()]);
@@ -299,6 +304,27 @@ fn landlock(of: &Subject<'_>) -> Result<Wall> {
         _ => why,
     };
     Ok(Wall { name, state: WallState::Off, says: String::new(), why })
+}
+
+/// Of one of the two security modules that give labels.
+fn label(of: &Subject<'_>, name: &'static str, asked: &Option<String>, active: bool) -> Wall {
+    let off = |says: &str, why: String| Wall { name, state: WallState::Off, says: says.into(), why };
+    match asked {
+        None if of.foreign => off("", of.because(None)),
+        None if active => {
+            off("programs run under the caller's label", "none is asked for, and ctr loads no policy".into())
+        }
+        None => off("", format!("none is asked for, and this machine has no {name}")),
+        Some(_) if !active => off("", format!("this machine has no {name}, and labels are optional")),
+        Some(label) => {
+            let why = of.because(Some(format!("{} = {label}", name.to_lowercase())));
+            if label == UNCONFINED {
+                return off("programs are not confined by it", why);
+            }
+            let fact = of.facts.and_then(|facts| facts.label.as_ref()).map(|shown| shown.contains(label.as_str()));
+            of.wall(name, WallState::On, format!("programs run under {label}"), why, fact)
+        }
+    }
 }
 
 /// Masked and read-only parts of /proc and /sys.

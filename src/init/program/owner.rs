@@ -53,8 +53,15 @@ fn become_root() -> bool {
     set_effective(0)
 }
 
+/// The kernel takes a process that changes its ids for one with secrets (PR_SET_DUMPABLE of prctl(2)), and so would it the newborn,
+/// whose /proc/self would not be its own then.
 fn set_effective(uid: u32) -> bool {
     const SAME: usize = u32::MAX as usize;
+    const PR_SET_DUMPABLE: usize = 4;
     // SAFETY: plain numbers.
-    unsafe { syscall3(nr::SETRESUID, SAME, uid as usize, SAME) == 0 }
+    unsafe {
+        let done = syscall3(nr::SETRESUID, SAME, uid as usize, SAME) == 0;
+        syscall3(nr::PRCTL, PR_SET_DUMPABLE, 1, 0);
+        done
+    }
 }
