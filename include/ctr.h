@@ -160,8 +160,9 @@ typedef enum ctr_preset {
      */
     CTR_PRESET_STRICT = 1,
     /**
-     * Nothing but the namespaces: every capability over them, every system call, nothing masked. In a user namespace of
-     * its own it still is not the host's root; without one it is.
+     * NO WALLS BUT THE NAMESPACES: every capability over them, every system call, nothing masked, setuid works. For programs
+     * that you trust. In a user namespace of its own it still is not the host's root; without one it is. ctr_explain()
+     * and ctr_inspect() say it first.
      */
     CTR_PRESET_PRIVILEGED = 2,
 } ctr_preset;

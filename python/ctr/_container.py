@@ -114,8 +114,8 @@ class Container:
             masked_paths: Mask parts of /proc and /sys, and make others read-only; as the preset says by default.
             landlock: Put up Landlock's second wall, or refuse where it can't be; by default as the preset says, where the
                 kernel has it.
-            preset: Which walls stand: "default", docker's; "strict", for programs of strangers; "privileged", only the
-                namespaces. The other keywords say more, or other, than the preset does.
+            preset: Which walls stand: "default", docker's; "strict", for programs of strangers; "privileged", NO WALLS
+                BUT THE NAMESPACES, for programs that you trust. The other keywords say more, or other, than the preset does.
             seccomp: The system calls that are let through: "default", "strict", "unconfined", or docker's JSON as a
                 path or a dict.
             seccomp_refusal: What a refused system call gets: an errno, "kill-process", "kill-thread", "trap", "log".

@@ -173,8 +173,9 @@ pub enum ctr_preset {
     /// For programs of strangers: no network but loopback, no namespaces of their own, no tracing, a root that can't be
     /// written to, and limits on memory and processes.
     CTR_PRESET_STRICT = 1,
-    /// Nothing but the namespaces: every capability over them, every system call, nothing masked. In a user namespace of
-    /// its own it still is not the host's root; without one it is.
+    /// NO WALLS BUT THE NAMESPACES: every capability over them, every system call, nothing masked, setuid works. For programs
+    /// that you trust. In a user namespace of its own it still is not the host's root; without one it is. ctr_explain()
+    /// and ctr_inspect() say it first.
     CTR_PRESET_PRIVILEGED = 2,
 }
 

@@ -21,8 +21,9 @@ pub enum Preset {
     /// For programs of strangers: no network but loopback, no namespaces of their own, no tracing, a root that can't be
     /// written to, and limits on memory and processes.
     Strict,
-    /// Nothing but the namespaces: every capability over them, every system call, nothing masked. In a user namespace of
-    /// its own it still is not the host's root; without one it is.
+    /// NO WALLS BUT THE NAMESPACES: every capability over them, every system call, nothing masked, setuid works. For programs
+    /// that you trust. In a user namespace of its own it still is not the host's root; without one it is. `explain` and
+    /// `inspect` say it first.
     Privileged,
 }
 
