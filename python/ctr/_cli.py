@@ -98,7 +98,12 @@ def _about_the_container(parser: argparse.ArgumentParser) -> None:
     add("-v", "--volume", action="append", default=[], metavar="SRC:DST[:ro]", help="show a host path inside")
     add("--tmpfs", action="append", default=[], metavar="DST[:SIZE]", help="an empty tmpfs inside")
     add("--read-only", action="store_true", help="mount the root read-only")
-    add("--preset", choices=("default", "strict", "privileged"), default="default", help="which walls stand; privileged: NONE but the namespaces")
+    add(
+        "--preset",
+        choices=("default", "strict", "privileged"),
+        default="default",
+        help="which walls stand; privileged: NONE but the namespaces",
+    )
     add("--cap", action="append", metavar="NAME", help="keep only these capabilities")
     add("--apparmor", metavar="PROFILE", help="run programs under this AppArmor profile")
     add("--selinux", metavar="CONTEXT", help="run programs in this SELinux context")

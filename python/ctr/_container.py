@@ -112,10 +112,10 @@ class Container:
             capabilities: What root inside may do, by name; docker's default set by default.
             new_privileges: Let setuid programs and file capabilities work.
             masked_paths: Mask parts of /proc and /sys, and make others read-only; as the preset says by default.
-            landlock: Put up Landlock's second wall, or refuse where it can't be; by default as the preset says, where the
-                kernel has it.
+            landlock: Put up Landlock's second wall, or refuse where it can't be; by default as the preset says, where
+                the kernel has it.
             preset: Which walls stand: "default", docker's; "strict", for programs of strangers; "privileged", NO WALLS
-                BUT THE NAMESPACES, for programs that you trust. The other keywords say more, or other, than the preset does.
+                BUT THE NAMESPACES, for programs that you trust. The other keywords say more, or other, than the preset.
             seccomp: The system calls that are let through: "default", "strict", "unconfined", or docker's JSON as a
                 path or a dict.
             seccomp_refusal: What a refused system call gets: an errno, "kill-process", "kill-thread", "trap", "log".

@@ -145,6 +145,7 @@ TEST(null_handles_are_answered)
 	every_container_function_refuses(NULL);
 	every_process_function_refuses(NULL);
 	every_list_function_refuses(NULL);
+	every_walls_function_refuses(NULL);
 	CHECK(strstr(ctr_last_error(), "NULL"));
 	CHECK(ctr_last_errno() == EINVAL);
 	ctr_string_free(NULL);
@@ -158,6 +159,7 @@ TEST(rubbish_handles_are_answered)
 		every_container_function_refuses((ctr_container *)RUBBISH[i]);
 		every_process_function_refuses((ctr_process *)RUBBISH[i]);
 		every_list_function_refuses((ctr_container_list *)RUBBISH[i]);
+		every_walls_function_refuses((ctr_walls *)RUBBISH[i]);
 	}
 }
 

@@ -466,6 +466,7 @@ int main(void)
 	RUN(memory_limits_are_set_read_and_enforced);
 	RUN(a_fork_bomb_stops_at_the_pids_limit);
 	RUN(a_running_container_is_listed_with_its_facts);
+	RUN(every_wall_is_told_with_its_reason);
 	RUN(another_process_joins_by_name);
 	RUN(a_process_that_ctr_did_not_make_is_joined_by_its_pid);
 	RUN(a_detached_container_outlives_its_maker_and_others_do_not);

@@ -359,7 +359,7 @@ def test_every_wall_is_told_with_its_reason() -> None:
         assert [walls[name].state for name in ("masked paths", "read-only paths", "Landlock")] == ["off"] * 3
         assert walls["Landlock"].why == "asked for: landlock = false"
         assert walls["seccomp"][1:] == ("off", "every system call is let through", "asked for: seccomp = unconfined")
-        assert walls["no_new_privs"].state == "on" and walls["no_new_privs"].why == "preset default"
+        assert (walls["no_new_privs"].state, walls["no_new_privs"].why) == ("on", "preset default")
         assert ctr.join(c.name).walls() == c.walls()
         told = ctr.join(c.name).inspect()
         assert (told["name"], told["pid"], told["image"], told["network"]) == (c.name, c.pid, "host", "none")

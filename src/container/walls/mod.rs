@@ -104,6 +104,7 @@ pub fn walls(of: &Subject<'_>) -> Result<Vec<Wall>> {
         label(of, "AppArmor", &of.asked.apparmor, apparmor),
         label(of, "SELinux", &of.asked.selinux, selinux),
     ]);
+    walls.push(devices(of));
     walls.extend(covers(of)?);
     walls.extend([sysctls(of), keyring(of)?, core_dumps(of)?, rlimits(of), read_only_root(of)?]);
     walls.extend([limit(of, 0)?, limit(of, 1)?, processor(), binds(of), descriptors(), pid_1()]);
@@ -325,6 +326,24 @@ fn label(of: &Subject<'_>, name: &'static str, asked: &Option<String>, active: b
             of.wall(name, WallState::On, format!("programs run under {label}"), why, fact)
         }
     }
+}
+
+/// Device nodes: which there are, and whether more can be made.
+fn devices(of: &Subject<'_>) -> Wall {
+    let name = "devices";
+    let shown = of.facts.and_then(|facts| facts.namespace("user"));
+    let own_user = shown.map_or(of.asked.namespace("user") != Some(HOST), |user| !user.shared);
+    let why = match (own_user, of.landlock) {
+        (true, _) => "always: nobody makes device nodes in a user namespace of his own",
+        (false, true) => "Landlock: no device node is made, and none outside of /dev is controlled",
+        (false, false) => {
+            let says = "root inside makes device nodes, where it has CAP_MKNOD, and opens what they stand for";
+            let why = of.because(Some("namespace user = host".into()));
+            return Wall { name, state: WallState::Off, says: says.into(), why };
+        }
+    };
+    let says = if of.own_root() { "the six of /dev are there, no others can be made" } else { "no others can be made" };
+    Wall { name, state: WallState::On, says: says.into(), why: why.into() }
 }
 
 /// Masked and read-only parts of /proc and /sys.
