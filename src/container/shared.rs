@@ -8,12 +8,14 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 
+use super::blueprint::put_up_last;
 use super::state::{Record, StateDir};
 use crate::cgroup::Cgroup;
-use crate::init::wire::{DONE, EXITED, FAILED, RUN, Reply};
+use crate::init::wire::{DONE, EXITED, FAILED, IN_LATE, RUN, Reply};
 use crate::plan::{Header, Plan, encode};
-use crate::zygote::{Answer, Channel, Zygote, send, wait_readable};
-use crate::{Config, Error, ErrorCode, Result, sys};
+use crate::security::Walls;
+use crate::zygote::{Answer, Channel, NO_WALLS, Zygote, send, wait_readable};
+use crate::{Config, Error, ErrorCode, Result, advice, sys};
 
 /// A container that this process made or joined.
 pub struct Shared {
@@ -26,7 +28,7 @@ pub struct Shared {
     /// The zygote's reports about its PID 1, where this process made it.
     pub birth: Option<Channel>,
     /// Held, so that the zygote doesn't take the end of its socket for the end of its use.
-    pub _zygote: Option<Arc<Zygote>>,
+    pub zygote: Option<Arc<Zygote>>,
     pub pid: i32,
     pub pidfd: OwnedFd,
     pub cgroup: Option<Cgroup>,
@@ -52,10 +54,32 @@ impl Shared {
     pub fn gone(&self) -> Error {
         let why = if self.destroyed.load(Ordering::Acquire) {
             "it was destroyed"
+        } else if let Some(error) = self.missing_wall() {
+            return error;
         } else {
             "it has ended: its PID 1 was killed, or the process that made it ended"
         };
         Error::new(ErrorCode::Destroyed, "use container", &self.record.name, libc::ESRCH, why)
+    }
+
+    /// The last walls are put up when create has been answered already, where such have stood before. PID 1 ends where one of
+    /// them can't be, and says so before: that is what is wrong.
+    fn missing_wall(&self) -> Option<Error> {
+        let birth = self.birth.as_ref().filter(|_| self.holder == std::process::id())?;
+        // It stays where it is, so every later call is told the same.
+        let Ok(Answer::Reply(reply, _)) = birth.peek() else { return None };
+        let call = reply.call.checked_sub(IN_LATE).filter(|_| reply.tag == FAILED)?;
+        let (_, config) = self.made_from.as_ref()?;
+        let (walls, _) = Walls::of(config).ok()?;
+        let mut plan = Plan::new();
+        put_up_last(&mut plan, &walls, walls.landlock().as_ref()).ok()?;
+        if let Some(zygote) = &self.zygote {
+            // The next one is waited for, and its create fails where it can't be made.
+            zygote.stands(NO_WALLS);
+        }
+        let error = plan.error(call, sound(reply.errno)).with_code(ErrorCode::Destroyed);
+        let error = error.so("the container has ended, since nothing may run in it without its walls");
+        Some(if error.advice().is_empty() { error.mend(advice::LATE_WALL) } else { error })
     }
 
     /// Sends PID 1 a message; a container that is over is told apart.
@@ -87,11 +111,7 @@ impl Shared {
     pub fn answer_or_failure(&self, channel: &Channel) -> Result<std::result::Result<(Reply, Vec<OwnedFd>), Reply>> {
         match channel.receive(Some(PATIENCE)).map_err(|e| Error::io("hear from container", &self.record.name, &e))? {
             Answer::Reply(reply, fds) if reply.tag == DONE => Ok(Ok((reply, fds))),
-            // A hostile PID 1 may say what is no errno; callers rely on one.
-            Answer::Reply(reply, _) if reply.tag == FAILED => {
-                let errno = if (1..4096).contains(&reply.errno) { reply.errno } else { libc::EPROTO };
-                Ok(Err(Reply { errno, ..reply }))
-            }
+            Answer::Reply(reply, _) if reply.tag == FAILED => Ok(Err(Reply { errno: sound(reply.errno), ..reply })),
             Answer::TimedOut => Err(Error::new(
                 ErrorCode::TimedOut,
                 "hear from container",
@@ -133,38 +153,39 @@ impl Shared {
         if !self.record.exec.own_pid {
             self.kill_the_rest()?;
         }
-        self.kill_init()?;
-        match (&self.state, self.inode) {
+        let end = Instant::now() + PATIENCE;
+        self.kill_init(end)?;
+        // The zygote reaps it while we remove what was made for it.
+        let swept = match (&self.state, self.inode) {
             (Some(state), Some(inode)) => state.sweep_known(&self.record.name, inode, &self.record).map(drop),
             _ => Ok(()),
-        }
+        };
+        self.wait_reaped(end);
+        swept
     }
 
-    /// Kills PID 1, and with it its PID namespace, and waits until all of it is dead and reaped.
-    fn kill_init(&self) -> Result<()> {
+    /// Kills PID 1, and with it its PID namespace, and waits until all of it is dead.
+    fn kill_init(&self, end: Instant) -> Result<()> {
         let fail = |errno| Error::system("kill PID 1 of container", &self.record.name, errno);
         match sys::pidfd_send_signal(self.pidfd.as_fd(), libc::SIGKILL, 0) {
             Ok(()) | Err(Errno::ESRCH) => {}
             Err(errno) => return Err(fail(errno as i32)),
         }
-        let end = Instant::now() + PATIENCE;
-        let died = match &self.birth {
-            // The zygote reaps it, and says so. A dead zygote says nothing.
-            Some(birth) if self.holder == std::process::id() => loop {
-                match birth.receive(Some(end.saturating_duration_since(Instant::now()))) {
-                    Ok(Answer::Reply(reply, _)) if reply.tag == EXITED => break true,
-                    Ok(Answer::Reply(..)) => {}
-                    Ok(Answer::TimedOut) => break false,
-                    Ok(Answer::End) | Err(_) => break self.wait_dead(end),
-                }
-            },
-            _ => self.wait_dead(end),
-        };
+        let left = end.saturating_duration_since(Instant::now());
+        let died = wait_readable(&[self.pidfd.as_fd()], Some(left)).unwrap_or(false);
         if died { Ok(()) } else { Err(fail(libc::ETIMEDOUT)) }
     }
 
-    fn wait_dead(&self, end: Instant) -> bool {
-        wait_readable(&[self.pidfd.as_fd()], Some(end.saturating_duration_since(Instant::now()))).unwrap_or(false)
+    /// Waits until the zygote has reaped PID 1, as it says; a dead zygote says nothing, and whoever reaps for it reaps its
+    /// children too.
+    fn wait_reaped(&self, end: Instant) {
+        let Some(birth) = self.birth.as_ref().filter(|_| self.holder == std::process::id()) else { return };
+        // Answers that came before it do not matter any more.
+        while let Ok(Answer::Reply(reply, _)) = birth.receive(Some(end.saturating_duration_since(Instant::now()))) {
+            if reply.tag == EXITED {
+                return;
+            }
+        }
     }
 
     /// Without a PID namespace of its own the end of our server ends nobody else: all of its descendants are killed first. It
@@ -188,6 +209,11 @@ impl Shared {
         }
         Err(Error::system("kill the processes of container", &self.record.name, libc::EBUSY))
     }
+}
+
+/// A hostile PID 1 may say what is no errno; callers rely on one.
+fn sound(errno: i32) -> i32 {
+    if (1..4096).contains(&errno) { errno } else { libc::EPROTO }
 }
 
 /// Every process below `pid`, from /proc/PID/task/TID/children, proc(5).

@@ -3,7 +3,7 @@
 use std::ffi::{c_char, c_int};
 
 use super::border::{bytes, one_of, text};
-use super::config::checked;
+use super::config::{checked, set};
 use super::types::{ctr_config, ctr_preset, ctr_refusal, ctr_seccomp, limit};
 use crate::{Preset, Refusal, Rlimit, Seccomp, TimeOffset, TimeOffsets};
 
@@ -19,6 +19,23 @@ pub extern "C" fn ctr_config_set_preset(config: *mut ctr_config, preset: c_int) 
         (ctr_preset::CTR_PRESET_PRIVILEGED as c_int, Preset::Privileged),
     ];
     checked(config, || one_of("preset", &PRESETS, preset), |config, preset| config.preset = preset)
+}
+
+/// Whether parts of /proc and /sys are masked, and others read-only, as docker's are. Default: as the preset says.
+///
+/// Return value: 0, or CTR_ERR_INVALID.
+#[unsafe(no_mangle)]
+pub extern "C" fn ctr_config_set_masked_paths(config: *mut ctr_config, masked: bool) -> c_int {
+    set(config, |config| config.masked_paths = Some(masked))
+}
+
+/// Whether Landlock's second wall is put up, landlock(7). Default: as the preset says, where the kernel has it; with true
+/// ctr_create() refuses with CTR_ERR_UNSUPPORTED where it can't be.
+///
+/// Return value: 0, or CTR_ERR_INVALID.
+#[unsafe(no_mangle)]
+pub extern "C" fn ctr_config_set_landlock(config: *mut ctr_config, wanted: bool) -> c_int {
+    set(config, |config| config.landlock = Some(wanted))
 }
 
 /// The system calls that processes inside may make, seccomp(2): one of enum ctr_seccomp. Default: the preset's.
@@ -127,4 +144,45 @@ pub extern "C" fn ctr_config_set_time_offset(config: *mut ctr_config, clock: c_i
     ];
     let offset = TimeOffset { secs, nanosecs };
     checked(config, || one_of("clock", &CLOCKS, clock), |config, place| place(&mut config.time_offsets, offset))
+}
+
+/// The AppArmor profile that programs run under, by name, apparmor(7), or "unconfined". It has to be loaded already. Default:
+/// none, so that of ctr's caller.
+///
+/// Return value: 0, or CTR_ERR_INVALID.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ctr_config_set_apparmor(config: *mut ctr_config, profile: *const c_char) -> c_int {
+    // SAFETY: the caller's promise.
+    let profile = || unsafe { text("profile", profile) };
+    checked(config, profile, |config, profile| config.labels.apparmor = Some(profile.into()))
+}
+
+/// The SELinux context that programs run in, selinux(8), as "system_u:system_r:container_t:s0:c1,c2". Default: none, so that
+/// of ctr's caller.
+///
+/// Return value: 0, or CTR_ERR_INVALID.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ctr_config_set_selinux(config: *mut ctr_config, context: *const c_char) -> c_int {
+    // SAFETY: the caller's promise.
+    let context = || unsafe { text("context", context) };
+    checked(config, context, |config, context| config.labels.selinux = Some(context.into()))
+}
+
+/// The SELinux context of the files of the container's own mounts (its root where that is an overlay, /dev, every tmpfs), as
+/// "system_u:object_r:container_file_t:s0:c1,c2". Default: none.
+///
+/// Return value: 0, or CTR_ERR_INVALID.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ctr_config_set_selinux_mounts(config: *mut ctr_config, context: *const c_char) -> c_int {
+    // SAFETY: the caller's promise.
+    let context = || unsafe { text("context", context) };
+    checked(config, context, |config, context| config.labels.selinux_mounts = Some(context.into()))
+}
+
+/// Does without a label whose security module is not active on this machine; ctr_create() refuses otherwise. Default: false.
+///
+/// Return value: 0, or CTR_ERR_INVALID.
+#[unsafe(no_mangle)]
+pub extern "C" fn ctr_config_set_labels_optional(config: *mut ctr_config, optional: bool) -> c_int {
+    checked(config, || Ok(()), |config, ()| config.labels.optional = optional)
 }
