@@ -110,7 +110,7 @@ fn layer(
         })?;
         let source = pipeline::Source { input: Box::new(input), total: 0, hash_blob: false };
         let unpacked = pipeline::run(source, &importing.store.limits, report, |stream, counters, own_umask| {
-            import::layer(importing, "made", 0, stream, counters, own_umask)
+            import::layer(importing, "made", import::Taking::default(), stream, counters, own_umask)
         });
         pipe::both(pipeline::join(packer), unpacked)
     })?;

@@ -40,6 +40,7 @@ mod running;
 mod save;
 mod source;
 mod sparse;
+mod split;
 mod spool;
 mod store;
 mod unpack;

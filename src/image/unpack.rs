@@ -190,6 +190,7 @@ impl<'a> Unpack<'a> {
         let first = Mode::from_raw_mode(if is_plain { mode & 0o777 } else { 0o600 });
         let fd = self.make(entry, "create", |parent, name| fs::openat(parent, name, flags, first))?;
         let file = File::from(fd);
+        archive.content_of(entry)?;
         let written = match &entry.sparse {
             None => write_whole(&file, archive),
             Some(_) => write_sparse(&file, entry, archive),

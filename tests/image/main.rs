@@ -7,6 +7,7 @@ mod bad_input;
 mod build;
 mod commit;
 mod differential;
+mod digests;
 mod export;
 mod large;
 mod layers;
