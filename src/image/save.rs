@@ -114,6 +114,8 @@ impl Store {
         // As it came, unless its times are to be others.
         if packing.latest.is_none()
             && let Ok(record) = File::open(place.with_file_name(split::NAME))
+            && let Ok(again) = File::open(place.with_file_name(split::NAME))
+            && !split::has_twice(again, &self.limits)
         {
             let again = file.try_clone().map_err(Fault::read)?;
             let blob =
@@ -121,7 +123,7 @@ impl Store {
             if blob.diff_id.hex() == layer {
                 return Ok(blob);
             }
-            // Names that came twice, or someone has changed the tree.
+            // Someone has changed the tree.
             file.set_len(0).map_err(|error| failed(Errno::from_io_error(&error).unwrap_or(Errno::IO)))?;
         }
         blob(file, layer, packing, |tar, count| {

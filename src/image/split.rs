@@ -3,15 +3,18 @@
 //!
 //! The file is a zstd stream of records: what is no file's content as it is, and for each content the file and its parts.
 
+use std::collections::HashSet;
 use std::fs::File;
-use std::io::{BufReader, Read, Write};
+use std::io::{self, BufReader, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{self, FileType, Mode, OFlags};
 
+use super::archive::Archive;
 use super::dirs::Dirs;
 use super::entry::{Entry, Extent, split};
 use super::fault::{Fault, Outcome};
+use super::limits::Limits;
 
 /// Its name, beside the layer's tree.
 pub const NAME: &str = "split";
@@ -120,6 +123,53 @@ pub fn rebuild(record: File, tree: OwnedFd, out: &mut dyn Write, each: &mut dyn 
         }
     }
     Ok(())
+}
+
+/// Whether a name is in the archive twice. The specification forbids it, and docker and podman load no such layer.
+pub fn has_twice(record: File, limits: &Limits) -> bool {
+    let Ok(records) = zstd::Decoder::new(record) else { return true };
+    let blank = Blank { records: BufReader::new(records), raw: Vec::new(), zeros: 0 };
+    let mut archive = Archive::new(BufReader::with_capacity(64 << 10, blank), limits);
+    let mut names = HashSet::new();
+    loop {
+        match archive.next() {
+            Ok(Some(entry)) if names.insert(entry.path.clone()) => {}
+            Ok(None) => return false,
+            _ => return true,
+        }
+    }
+}
+
+/// The archive, with zeros for what its files hold.
+struct Blank<R> {
+    records: R,
+    raw: Vec<u8>,
+    zeros: u64,
+}
+
+impl<R: Read> Read for Blank<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.raw.is_empty() && self.zeros == 0 {
+            let Some([kind]) = bytes(&mut self.records) else { return Ok(0) };
+            let text = sized(&mut self.records).ok_or(io::ErrorKind::InvalidData)?;
+            if kind == RAW {
+                self.raw = text;
+            } else {
+                let parts = extents(&mut self.records).ok_or(io::ErrorKind::InvalidData)?;
+                self.zeros = parts.iter().fold(0, |sum, part| sum.saturating_add(part.length));
+            }
+        }
+        if self.raw.is_empty() {
+            let length = usize::try_from(self.zeros).unwrap_or(usize::MAX).min(buffer.len());
+            buffer[..length].fill(0);
+            self.zeros -= length as u64;
+            return Ok(length);
+        }
+        let length = self.raw.len().min(buffer.len());
+        buffer[..length].copy_from_slice(&self.raw[..length]);
+        self.raw.drain(..length);
+        Ok(length)
+    }
 }
 
 fn bytes<const N: usize>(records: &mut impl Read) -> Option<[u8; N]> {
