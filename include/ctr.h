@@ -655,6 +655,28 @@ int ctr_config_set_selinux_mounts(ctr_config *config, const char *context);
 int ctr_config_set_labels_optional(ctr_config *config, bool optional);
 
 /**
+ * Gives the container a device beyond the usual ones, as docker's --device and --device-cgroup-rule do.
+ *
+ * device   "/dev/fuse", "/dev/fuse:rw" or "/dev/ttyS0:/dev/modem:rwm": that node of the host is seen inside, and may be read,
+ *          written and made again (mknod(2)). Or "c 10:229 rwm", with c or b, numbers or *, or "a" for everything: only the
+ *          list of devices in the container's cgroup lets it through; see ctr_config_set_device_list().
+ *
+ * What root of the machine gives is a copy of the node that everybody inside may use. What an ordinary user gives is the node
+ * itself, with its permissions. ioctl(2) works below /dev.
+ *
+ * Return value: 0, or CTR_ERR_INVALID for what is neither.
+ */
+int ctr_config_add_device(ctr_config *config, const char *device);
+
+/**
+ * Whether the container's cgroup lists the devices that can be opened: one of enum ctr_device_list. The list is docker's, and
+ * what ctr_config_add_device() adds. Default: CTR_DEVICE_LIST_AUTO.
+ *
+ * Return value: 0, or CTR_ERR_INVALID.
+ */
+int ctr_config_set_device_list(ctr_config *config, int list);
+
+/**
  * Makes a container and starts its PID 1, which waits for ctr_exec(). Nothing of the caller's process is changed by it:
  * no signal handler, working directory, umask or limit, and neither SIGCHLD nor waitpid(2) of the caller sees it.
  *

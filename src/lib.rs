@@ -35,4 +35,6 @@ pub use config::{
 pub use container::{Container, ContainerInfo, Exit, ExitReason, NamespaceSet, Process, explain, explain_with};
 pub use error::{Error, ErrorCode, Result};
 pub use probe::{Check, probe};
-pub use security::{Labels, Preset, Refusal, Rlimit, Seccomp};
+pub use security::{
+    Device, DeviceAccess, DeviceKind, DeviceList, DeviceRule, Labels, Preset, Refusal, Rlimit, Seccomp,
+};
