@@ -101,7 +101,13 @@ def _about_the_container(parser: argparse.ArgumentParser) -> None:
     add("--preset", choices=("default", "strict", "privileged"), default="default", help="which walls stand")
     add("--cap", action="append", metavar="NAME", help="keep only these capabilities")
     add("--device", action="append", default=[], metavar="SRC[:DST][:rwm]", help="give it a device, as /dev/fuse")
-    add("--device-cgroup-rule", action="append", default=[], metavar="RULE", help='let devices through, as "c 10:229 rwm"')
+    add(
+        "--device-cgroup-rule",
+        action="append",
+        default=[],
+        metavar="RULE",
+        help='let devices through, as "c 10:229 rwm"',
+    )
     add("--apparmor", metavar="PROFILE", help="run programs under this AppArmor profile")
     add("--selinux", metavar="CONTEXT", help="run programs in this SELinux context")
     add("--time-offset", action="append", default=[], metavar="CLOCK=SECONDS", help="set off boottime or monotonic")

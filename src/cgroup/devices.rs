@@ -120,6 +120,10 @@ fn program(rules: &[DeviceRule]) -> Vec<Instruction> {
         }
         program.extend(checks);
         program.extend([instruction(SET, answer, 0, 0, 1), instruction(EXIT, 0, 0, 0, 0)]);
+        if count == 0 {
+            // The kernel refuses instructions that nothing leads to.
+            return program;
+        }
     }
     program.extend([instruction(SET, answer, 0, 0, 0), instruction(EXIT, 0, 0, 0, 0)]);
     program
@@ -179,6 +183,8 @@ mod tests {
             assert_eq!(allows(&list, kind, access, major, minor), allowed, "{kind} {access} {major}:{minor}");
         }
         assert!(!allows(&program(&[]), CHAR, READ, 1, 3));
-        assert!(allows(&program(&["a".parse().unwrap()]), BLOCK, READ | WRITE | MKNOD, 5, 5));
+        let all = program(&["c 1:3 r", "a", "c 1:5 r"].map(|rule| rule.parse().unwrap()));
+        assert!(allows(&all, BLOCK, READ | WRITE | MKNOD, 5, 5));
+        assert_eq!(all.iter().filter(|instruction| instruction.code == 0x95).count(), 2, "nothing stands behind \"a\"");
     }
 }

@@ -300,6 +300,27 @@ fn where_a_controller_is_missing_the_policy_decides() {
 }
 
 #[test]
+fn a_list_of_devices_stands_in_the_directory_of_v2_or_in_one_more_of_v1() {
+    let [memory, pids, devices] = ["/v1/memory", "/v1/pids", "/v1/devices"].map(|path| Home::V1(path.into()));
+    let v2 = Home::V2("/v2".into());
+    let paths = |homes: [&Home; 2], devices, limit| {
+        let limits = Limits { memory: None, pids: limit, devices: Some(Vec::new()) };
+        let layout = super::layout::decide("x", &limits, CgroupPolicy::Auto, homes, Some(devices)).unwrap().unwrap();
+        assert_eq!(layout.is_born_in(), layout.paths()[0].starts_with("/v2"));
+        layout.paths().iter().map(|path| path.display().to_string()).collect::<Vec<_>>()
+    };
+    let missing = Home::Missing(super::hierarchies::Missing::has_processes("/sys/fs/cgroup".as_ref()));
+    // Whatever is made later is the last one, see `Cgroup::open`.
+    assert_eq!(paths([&memory, &pids], &devices, None), ["/v1/memory/ctr-x", "/v1/devices/ctr-x", "/v1/pids/ctr-x"]);
+    assert_eq!(paths([&memory, &pids], &v2, None), ["/v2/ctr-x", "/v1/memory/ctr-x", "/v1/pids/ctr-x"]);
+    assert_eq!(paths([&v2, &v2], &v2, Some(10)), ["/v2/ctr-x"]);
+    assert_eq!(paths([&v2, &v2], &devices, None), ["/v2/ctr-x", "/v1/devices/ctr-x"]);
+    assert_eq!(paths([&missing, &missing], &v2, None), ["/v2/ctr-x"]);
+    assert_eq!(paths([&missing, &missing], &devices, None), ["/v1/devices/ctr-x"]);
+    assert_eq!(paths([&memory, &memory], &memory, Some(10)), ["/v1/memory/ctr-x"]);
+}
+
+#[test]
 fn a_user_without_cgroups_is_told_how_to_get_some() {
     let Home::Missing(_) = &hierarchies().memory else { return skipped("this user has cgroups") };
     let limits = Limits { memory: Some(64 * MIB), pids: None, devices: None };

@@ -69,6 +69,13 @@ def test_explain_prints_shell_commands() -> None:
     assert "pivot_root" in done.stdout
 
 
+def test_a_device_is_given() -> None:
+    done = command(
+        "run", "--device", "/dev/null:/dev/n", "--device-cgroup-rule", "c 1:11 r", "host", "test", "-c", "/dev/n"
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_a_clock_is_set_off() -> None:
     done = command("run", "--time-offset", "boottime=-2", "host", "cat", "/proc/self/timens_offsets")
     assert done.stdout.split() == ["monotonic", "0", "0", "boottime", "-2", "0"], done.stderr
