@@ -119,8 +119,8 @@ class Container:
             sysctls: Kernel parameters of the container's own namespaces.
             time_offsets: Seconds by which the clocks "monotonic" and "boottime" are set off in a time namespace of the
                 container's own, as namespaces={"time": "new"}, time_offsets={"boottime": 86400.0}.
-            devices: As docker's --device, "/dev/fuse" or "/dev/ttyS0:/dev/modem:rw": a node of the host, seen inside. And
-                as its --device-cgroup-rule, "c 10:229 rwm".
+            devices: As docker's --device, "/dev/fuse" or "/dev/ttyS0:/dev/modem:rw": a node of the host, seen inside.
+                And as its --device-cgroup-rule, "c 10:229 rwm".
             device_list: Whether a list in its cgroup says which devices can be opened: "auto", where devices are given,
                 in the preset "strict" and without a user namespace, as far as it can be had; "required"; "off".
             apparmor: The AppArmor profile that programs run under, by name; it is loaded already, or "unconfined".

@@ -176,7 +176,8 @@ impl FromStr for DeviceRule {
             _ => return Err(bad()),
         };
         let (major, minor) = numbers.split_once(':').ok_or_else(bad)?;
-        let rule = Self { kind, major: number(major)?, minor: number(minor)?, access: access.parse()? };
+        let rule =
+            Self { kind, major: number(major)?, minor: number(minor)?, access: access.parse().map_err(|_| bad())? };
         // The kernel takes "a" for everything, whatever stands behind it.
         let all = Self { kind: DeviceKind::All, major: None, minor: None, access: DeviceAccess::ALL };
         if kind == DeviceKind::All && rule != all {
@@ -207,7 +208,10 @@ impl FromStr for Device {
                     .mend("write it as SOURCE, SOURCE:TARGET or SOURCE:TARGET:rwm"));
             }
         };
-        let access = access.parse()?;
+        let access = access.parse().map_err(|_| {
+            Error::invalid("device", text, "what may be done with it is made of r, w and m")
+                .mend("write it as SOURCE, SOURCE:TARGET or SOURCE:TARGET:rwm")
+        })?;
         Ok(Self::Node { source: source.into(), target: Path::new(target).into(), access })
     }
 }
