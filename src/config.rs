@@ -46,6 +46,10 @@ pub struct Config {
     /// What happens to a program that makes a system call which its profile refuses by default; what the profile says
     /// where there is none (EPERM in ours).
     pub seccomp_refusal: Option<Refusal>,
+    /// Mask parts of /proc and /sys, and make others read-only; the preset's choice where there is none.
+    pub masked_paths: Option<bool>,
+    /// Put up Landlock's second wall, and refuse where it can't be; where there is none, as the preset says and the kernel can.
+    pub landlock: Option<bool>,
     /// Limits of each process, besides the preset's.
     pub rlimits: Vec<Rlimit>,
     /// Kernel parameters of the container's own namespaces, sysctl(8): names and values.

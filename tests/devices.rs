@@ -123,17 +123,26 @@ fn a_list_stands_beside_limits_and_for_all_that_join() {
 fn the_strict_preset_and_a_given_device_have_a_list_and_the_default_none() {
     let says = |config: &Config| ctr::explain("host", config).unwrap();
     let listed = |text: &str| text.contains("devices.deny") || text.contains("bpftool");
+    let line = |text: &str| text.lines().find(|line| line.starts_with("#   device list ")).unwrap().to_string();
     let default = says(&Config::default());
-    assert!(!listed(&default) && default.contains("no list of devices in a cgroup: in a user namespace"), "{default}");
+    assert!(!listed(&default) && line(&default).contains(" off "), "{default}");
     let can = can_list();
     let strict = Config { preset: Preset::Strict, cgroup: CgroupPolicy::Optional, ..Config::default() };
     let given = Config { devices: vec![device("c 10:229 r")], ..Config::default() };
-    for config in [strict, given] {
+    for (config, why) in [(strict, "preset strict"), (given, "asked for: devices = c 10:229 r")] {
         let text = says(&config);
         assert_eq!(listed(&text), can, "{text}");
-        assert_eq!(text.contains("no list of devices"), !can, "{text}");
+        assert_eq!(line(&text).contains(" on "), can, "{text}");
+        assert!(line(&text).contains(why), "{text}");
         let off = says(&Config { device_list: DeviceList::Off, ..config });
-        assert!(!listed(&off) && off.contains("the caller wants none"), "{off}");
+        assert!(!listed(&off) && line(&off).contains("asked for: device_list = off"), "{off}");
+    }
+    if can {
+        let c = host_with(&Config { devices: vec![device("c 10:229 r")], ..Config::default() });
+        let walls = Container::join(c.name()).unwrap().walls().unwrap();
+        let wall = walls.iter().find(|wall| wall.name == "device list").unwrap();
+        assert_eq!(wall.state, ctr::WallState::On);
+        assert!(wall.says.contains("c 10:229 r") && wall.says.contains("c 136:* rwm"), "{wall:?}");
     }
 }
 
@@ -215,7 +224,7 @@ fn root_of_the_machine_inside_opens_no_device_by_default() {
     }
     let namespaces = Namespaces { user: Namespace::Host, ..Namespaces::default() };
     let config = Config { namespaces, seccomp: Some(Seccomp::Unconfined), ..Config::default() };
-    assert!(!ctr::explain("host", &config).unwrap().contains("no list of devices"));
+    assert!(ctr::explain("host", &config).unwrap().contains("c 136:* rwm"));
     // Landlock, where there is any, lets no node be made; then there is nothing to open.
     let c = host_with(&config);
     let (said, exit) = run(&c, &["sh", "-c", "mknod /tmp/x c 10 229 && exec 3</tmp/x"]);

@@ -72,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
 
     commands.add_parser("ps", help="list running containers").set_defaults(act=_ps)
 
-    shown = commands.add_parser("explain", help="show what run would do, as shell commands")
+    shown = commands.add_parser("explain", help="show every wall, and what run would do, as shell commands")
     _about_the_container(shown)
     shown.add_argument("image", metavar="IMAGE", nargs="?", default="host")
     shown.set_defaults(act=_explain)
@@ -98,7 +98,12 @@ def _about_the_container(parser: argparse.ArgumentParser) -> None:
     add("-v", "--volume", action="append", default=[], metavar="SRC:DST[:ro]", help="show a host path inside")
     add("--tmpfs", action="append", default=[], metavar="DST[:SIZE]", help="an empty tmpfs inside")
     add("--read-only", action="store_true", help="mount the root read-only")
-    add("--preset", choices=("default", "strict", "privileged"), default="default", help="which walls stand")
+    add(
+        "--preset",
+        choices=("default", "strict", "privileged"),
+        default="default",
+        help="which walls stand; privileged: NONE but the namespaces",
+    )
     add("--cap", action="append", metavar="NAME", help="keep only these capabilities")
     add("--device", action="append", default=[], metavar="SRC[:DST][:rwm]", help="give it a device, as /dev/fuse")
     add(

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         Size,
         Writable,
     )
+    from ._walls import Wall
 
 _CHANGES = ("added", "changed", "deleted")
 
@@ -72,6 +73,8 @@ class Container:
         detached: bool = False,
         capabilities: Iterable[str] | int | None = None,
         new_privileges: bool = False,
+        masked_paths: bool | None = None,
+        landlock: bool | None = None,
         preset: Literal["default", "strict", "privileged"] = "default",
         seccomp: Seccomp | None = None,
         seccomp_refusal: Refusal | None = None,
@@ -110,8 +113,11 @@ class Container:
             detached: Outlive this process, until someone calls `destroy`.
             capabilities: What root inside may do, by name; docker's default set by default.
             new_privileges: Let setuid programs and file capabilities work.
-            preset: Which walls stand: "default", docker's; "strict", for programs of strangers; "privileged", only the
-                namespaces. The other keywords say more, or other, than the preset does.
+            masked_paths: Mask parts of /proc and /sys, and make others read-only; as the preset says by default.
+            landlock: Put up Landlock's second wall, or refuse where it can't be; by default as the preset says, where
+                the kernel has it.
+            preset: Which walls stand: "default", docker's; "strict", for programs of strangers; "privileged", NO WALLS
+                BUT THE NAMESPACES, for programs that you trust. The other keywords say more, or other, than the preset.
             seccomp: The system calls that are let through: "default", "strict", "unconfined", or docker's JSON as a
                 path or a dict.
             seccomp_refusal: What a refused system call gets: an errno, "kill-process", "kill-thread", "trap", "log".
@@ -149,6 +155,8 @@ class Container:
             detached=detached,
             capabilities=capabilities,
             new_privileges=new_privileges,
+            masked_paths=masked_paths,
+            landlock=landlock,
             preset=preset,
             seccomp=seccomp,
             seccomp_refusal=seccomp_refusal,
@@ -340,8 +348,29 @@ class Container:
         options = make_options(name, config, self.image_config)
         return Image(self._native.commit(options, _told(progress)), self._native.store_dir())
 
+    def walls(self) -> list[Wall]:
+        """Every wall, whether it stands and why, as the kernel shows them now; also of a container that was joined.
+
+        Of a joined pid they are the walls around what this object starts.
+        """
+        from ._walls import Wall
+
+        return [Wall(*parts) for parts in self._native.walls()]
+
+    def inspect(self) -> dict[str, Any]:
+        """All that is known of it: what `ctr inspect` prints.
+
+        Its "name", "pid", "image", "image_digest", "created" (seconds since the epoch), "owner", "detached", "preset",
+        "warning" (where it is privileged), "state_dir", "store_dir", "upper", "cgroups", "limits", "network",
+        "namespaces", "uid_map", "capabilities", "mounts" and "walls". Later releases may add keys.
+        """
+        import json
+
+        told: dict[str, Any] = json.loads(self._native.inspect())
+        return told
+
     def explain(self) -> str:
-        """What was done to make it, wall by wall, as the shell commands that a person would type."""
+        """Its walls, and what was done to make it, as the shell commands that a person would type."""
         return self._native.explain()
 
     def destroy(self) -> None:
@@ -405,7 +434,10 @@ def containers(*, state_dir: Path | None = None) -> list[ContainerInfo]:
 
 
 def explain(image: ImageSource = "host", **options: Unpack[ContainerOptions]) -> str:
-    """What `Container` would do, wall by wall, as the shell commands that a person would type. Nothing is made."""
+    """What `Container` would do: every wall, on or off, and why, then the shell commands that a person would type.
+
+    Nothing is made.
+    """
     image, options["store_dir"] = found(image, options.get("store_dir"))
     progress = _told(options.pop("progress", None))
     return _ctr.explain(image, container_options(**options), progress)

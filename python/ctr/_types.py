@@ -51,6 +51,8 @@ class _MoreOfContainers(TypedDict, total=False):
     directory: Literal["lower", "direct"]
     capabilities: Iterable[str] | int | None
     new_privileges: bool
+    masked_paths: bool | None
+    landlock: bool | None
     preset: Literal["default", "strict", "privileged"]
     seccomp: Seccomp | None
     seccomp_refusal: Refusal | None

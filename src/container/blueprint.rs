@@ -11,6 +11,7 @@ use super::devices::Devices;
 use super::ids::Ids;
 use super::namespaces::{self, Joined};
 use super::state::{self, StateDir, env_text};
+use super::walls::{self, Asked, Subject};
 use crate::cgroup::{Cgroup, Layout};
 use crate::image::{ImageConfig, Report, Source, Store};
 use crate::init::wire::{self, RESULTS};
@@ -26,6 +27,10 @@ pub struct Blueprint {
     pub image: Source,
     pub config: Config,
     pub walls: Walls,
+    /// Landlock's second wall, where it stands.
+    pub landlock: Option<landlock::Ruleset>,
+    /// What was asked for, before the preset has added to it.
+    pub asked: Asked,
     pub ids: Ids,
     pub joined: Joined,
     pub cgroup: Option<Layout>,
@@ -35,7 +40,7 @@ pub struct Blueprint {
     pub store: PathBuf,
     /// The bind mounts' sources, opened.
     binds: Vec<Bind>,
-    devices: Devices,
+    pub devices: Devices,
     /// The path of the file whose bytes are the id ranges' locks.
     ranges: CString,
 }
@@ -89,13 +94,14 @@ impl Blueprint {
         for (key, value) in &config.env {
             check_env(key, value)?;
         }
+        let asked = Asked::of(config);
         let (walls, config) = &Walls::of(config)?;
         let store = Store::open(config.store_dir.as_deref())?;
         let image = store.resolve_with(image, report)?;
         let joined = Joined::open(&config.namespaces, state)?;
         let devices = Devices::of(config, walls, zygote.maps_all_ids())?;
         let (memory, pids) = (config.memory, config.pids);
-        let limits = crate::cgroup::Limits { memory, pids, devices: devices.list.clone().ok() };
+        let limits = crate::cgroup::Limits { memory, pids, devices: devices.list.clone() };
         // Names are one's own in one state directory only; the cgroup tree is everyone's.
         let cgroup = Cgroup::plan(&format!("{name}.{}", &super::state::random_name()[..4]), &limits, config.cgroup)?;
         let on_disk = config.upper == Upper::Disk || !crate::sys::tmpfs_has_user_xattrs();
@@ -107,7 +113,9 @@ impl Blueprint {
             image,
             ids: Ids::of(zygote, state, &config.namespaces.user),
             config: config.clone(),
+            landlock: walls.landlock(),
             walls: walls.clone(),
+            asked,
             joined,
             cgroup,
             upper,
@@ -419,12 +427,7 @@ impl Blueprint {
         // The last walls stand behind all that can go wrong. Once they have stood in this process, the caller goes on while PID 1
         // puts them up: it hears nobody before.
         let walls = rest.mark();
-        if let Some(ruleset) = self.walls.landlock() {
-            landlock::restrict(rest, &ruleset);
-        }
-        if let Some(profile) = &self.walls.seccomp {
-            steps::seccomp(rest, profile, self.capabilities())?;
-        }
+        put_up_last(rest, &self.walls, self.landlock.as_ref())?;
         run.before = walls.calls;
         run.walls = rest.fingerprint(&walls);
         Ok(Rest { plan, header: run })
@@ -444,7 +447,23 @@ impl Blueprint {
         self.ids.explain_map(stem);
     }
 
-    /// Everything that a person would type.
+    /// Its walls, as they are told of.
+    fn told_walls(&self) -> Result<Vec<walls::Wall>> {
+        let mounts = self.config.mounts.iter().map(|mount| mount.target().display().to_string());
+        walls::walls(&Subject {
+            asked: &self.asked,
+            foreign: false,
+            landlock: self.landlock.is_some(),
+            ids: Some(&self.ids),
+            cgroup: self.cgroup.is_some(),
+            listed: &self.devices.listed,
+            limits: [self.config.memory, self.config.pids],
+            binds: mounts.collect(),
+            facts: None,
+        })
+    }
+
+    /// Everything that a person would type, below a list of all walls.
     pub fn explain(&self) -> Result<String> {
         let acquired = Acquired::default();
         let stem = self.stem(None)?;
@@ -455,14 +474,16 @@ impl Blueprint {
         let mut root = stem.root.commands();
         let furnished = root.iter().position(|command| command.contains(rootfs::FIRST_FURNITURE));
         let after = root.split_off(furnished.unwrap_or(root.len()));
-        let mut text = format!(
+        let mut text = match walls::warning(self.config.preset, self.asked.namespace("user").is_none()) {
+            Some(warning) => format!("# {warning}\n"),
+            None => String::new(),
+        };
+        text += &walls::table(&self.told_walls()?);
+        text += &format!(
             "# Container {}: what ctr does, as a person would type it.\nROOT=$(mktemp -d); SCRATCH=$(mktemp -d)\n",
             quote(&self.name)
         );
         text.extend([first, stem.aside.commands(), root, furniture, after, rest.plan.commands()].into_iter().flatten());
-        if let Err(why) = &self.devices.list {
-            text += &format!("# no list of devices in a cgroup: {why}\n");
-        }
         Ok(text)
     }
 }
@@ -573,6 +594,17 @@ fn limit_privileges(stem: &mut Plan<'_>, mask: u64, new_privileges: bool) -> Res
             "setpriv --no-new-privs bash",
         );
         stem.call(libc::SYS_prctl, [libc::PR_SET_NO_NEW_PRIVS.into(), 1.into(), 0.into(), 0.into(), 0.into()]);
+    }
+    Ok(())
+}
+
+/// The walls behind which nothing more can be put up.
+pub fn put_up_last(rest: &mut Plan<'_>, walls: &Walls, landlock: Option<&landlock::Ruleset>) -> Result<()> {
+    if let Some(ruleset) = landlock {
+        landlock::restrict(rest, ruleset);
+    }
+    if let Some(profile) = &walls.seccomp {
+        steps::seccomp(rest, profile, walls.capabilities)?;
     }
     Ok(())
 }

@@ -1,20 +1,35 @@
 //! The devices of a container: which nodes it is given, and whether its cgroup lists what it may open.
 
-use std::borrow::Cow;
 use std::path::Path;
 
 use nix::sys::stat::fstat;
+use serde::{Deserialize, Serialize};
 
 use super::blueprint::open_path;
 use crate::rootfs::Node;
 use crate::security::{Device, DeviceAccess, DeviceKind, DeviceList, DeviceRule, Walls, devices};
-use crate::{Config, Error, ErrorCode, Namespace, Result};
+use crate::{Config, Error, ErrorCode, Result};
 
 /// What is decided about them.
 pub struct Devices {
-    /// What may be opened and made; or why there is no list.
-    pub list: std::result::Result<Vec<DeviceRule>, Cow<'static, str>>,
+    /// What may be opened and made, where there is a list.
+    pub list: Option<Vec<DeviceRule>>,
+    /// The same in words, for the record.
+    pub listed: Listed,
     pub nodes: Vec<Node>,
+}
+
+/// Whether there is a list of devices.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Listed {
+    /// None, and nobody has missed it.
+    #[default]
+    NotWanted,
+    /// These rules.
+    Stands(String),
+    /// It could not be had, for this reason.
+    Missing(String),
 }
 
 impl Devices {
@@ -28,39 +43,39 @@ impl Devices {
             rules.push(rule);
         }
         let wanted = walls.device_list || !config.devices.is_empty();
-        let list = match config.device_list {
-            DeviceList::Off => Err("the caller wants none".into()),
-            DeviceList::Auto if !wanted && config.namespaces.user == Namespace::Host => {
-                Err("the preset privileged leaves the machine's devices open".into())
-            }
-            DeviceList::Auto if !wanted => {
-                Err("in a user namespace no node can be made that works, and mounts there have none".into())
-            }
-            // What anybody but root of the machine may do to a list, the kernel decides, and it says no.
-            policy => match (is_root, crate::cgroup::devices_unavailable(config.cgroup)) {
-                (true, None) => Ok(devices::allowed(&config.devices, rules.iter().copied())),
-                (false, _) if policy == DeviceList::Required => {
-                    return Err(unavailable("only root of the machine may"));
+        let mut list = None;
+        let listed = match config.device_list {
+            DeviceList::Off => Listed::NotWanted,
+            DeviceList::Auto if !wanted => Listed::NotWanted,
+            policy => match unavailable(config, is_root) {
+                Some(error) if policy == DeviceList::Required => return Err(error),
+                Some(error) => Listed::Missing(error.to_string()),
+                None => {
+                    let allowed = list.insert(devices::allowed(&config.devices, rules.iter().copied()));
+                    let texts: Vec<_> = allowed.iter().map(ToString::to_string).collect();
+                    Listed::Stands(texts.join(", "))
                 }
-                (false, _) => Err("only root of the machine may list devices".into()),
-                (true, Some(error)) if policy == DeviceList::Required => return Err(error),
-                (true, Some(error)) => Err(error.to_string().into()),
             },
         };
-        let narrow = rules.iter().position(|rule| !rule.access.read || !rule.access.write);
-        if let (Err(why), Some(narrow)) = (&list, narrow) {
-            let path = nodes.get(narrow).map(|node| node.path.display().to_string()).unwrap_or_default();
-            let why = format!("less than reading and writing takes a list of devices in its cgroup: {why}");
-            return Err(Error::new(ErrorCode::Unsupported, "give the device", path, libc::EOPNOTSUPP, why)
-                .mend("ask for rw, or for the list as root of the machine"));
+        let narrow = rules.iter().zip(&nodes).find(|(rule, _)| !rule.access.read || !rule.access.write);
+        if let (None, Some((_, node))) = (&list, narrow) {
+            let why = "less than reading and writing takes a list of devices in its cgroup, which it has not";
+            let (step, path) = ("give the device", node.path.display());
+            return Err(Error::new(ErrorCode::Unsupported, step, path, libc::EOPNOTSUPP, why)
+                .mend("ask for rw, or for the list (\"required\") to learn what is missing"));
         }
-        Ok(Self { list, nodes })
+        Ok(Self { list, listed, nodes })
     }
 }
 
-fn unavailable(why: &str) -> Error {
-    Error::new(ErrorCode::Unsupported, "list the devices of", "the container", libc::EPERM, why)
-        .mend("run it as root, outside of user namespaces, or leave the list to \"auto\"")
+/// Why there can be no list. What anybody but root of the machine may do to one, the kernel decides: nothing.
+fn unavailable(config: &Config, is_root: bool) -> Option<Error> {
+    if is_root {
+        return crate::cgroup::devices_unavailable(config.cgroup);
+    }
+    let why = "only root of the machine may";
+    let error = Error::new(ErrorCode::Unsupported, "list the devices of", "the container", libc::EPERM, why);
+    Some(error.mend("run it as root, outside of user namespaces, or leave the list to \"auto\""))
 }
 
 fn node(source: &Path, target: &Path, access: DeviceAccess) -> Result<(Node, DeviceRule)> {

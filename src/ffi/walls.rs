@@ -3,7 +3,7 @@
 use std::ffi::{c_char, c_int};
 
 use super::border::{bytes, one_of, text};
-use super::config::checked;
+use super::config::{checked, set};
 use super::types::{ctr_config, ctr_device_list, ctr_preset, ctr_refusal, ctr_seccomp, limit};
 use crate::{Device, DeviceList, Preset, Refusal, Rlimit, Seccomp, TimeOffset, TimeOffsets};
 
@@ -19,6 +19,23 @@ pub extern "C" fn ctr_config_set_preset(config: *mut ctr_config, preset: c_int) 
         (ctr_preset::CTR_PRESET_PRIVILEGED as c_int, Preset::Privileged),
     ];
     checked(config, || one_of("preset", &PRESETS, preset), |config, preset| config.preset = preset)
+}
+
+/// Whether parts of /proc and /sys are masked, and others read-only, as docker's are. Default: as the preset says.
+///
+/// Return value: 0, or CTR_ERR_INVALID.
+#[unsafe(no_mangle)]
+pub extern "C" fn ctr_config_set_masked_paths(config: *mut ctr_config, masked: bool) -> c_int {
+    set(config, |config| config.masked_paths = Some(masked))
+}
+
+/// Whether Landlock's second wall is put up, landlock(7). Default: as the preset says, where the kernel has it; with true
+/// ctr_create() refuses with CTR_ERR_UNSUPPORTED where it can't be.
+///
+/// Return value: 0, or CTR_ERR_INVALID.
+#[unsafe(no_mangle)]
+pub extern "C" fn ctr_config_set_landlock(config: *mut ctr_config, wanted: bool) -> c_int {
+    set(config, |config| config.landlock = Some(wanted))
 }
 
 /// The system calls that processes inside may make, seccomp(2): one of enum ctr_seccomp. Default: the preset's.

@@ -150,6 +150,17 @@ impl fmt::Display for DeviceRule {
     }
 }
 
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rule(rule) => rule.fmt(f),
+            Self::Node { source, target, access } => {
+                write!(f, "{}:{}:{access}", source.display(), target.display())
+            }
+        }
+    }
+}
+
 impl FromStr for DeviceRule {
     type Err = Error;
 

@@ -80,6 +80,8 @@ pub fn config(options: &Bound<'_, PyDict>) -> PyResult<Config> {
             "sysctls" => config.sysctls = value.extract()?,
             "capabilities" => config.capabilities = Some(value.extract()?),
             "new_privileges" => config.new_privileges = value.extract()?,
+            "masked_paths" => config.masked_paths = value.extract()?,
+            "landlock" => config.landlock = value.extract()?,
             "state_dir" => config.state_dir = Some(value.extract::<Bytes>()?.path()),
             "store_dir" => config.store_dir = Some(value.extract::<Bytes>()?.path()),
             other => return Err(unknown("option", other)),
