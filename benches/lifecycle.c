@@ -493,7 +493,7 @@ static const struct {
 
 static ctr_config *walled(int (*change)(ctr_config *)) {
     ctr_config *config = ctr_config_new();
-    if (!config) ctr_die("ctr_config_new");
+    if (!config) die("ctr_config_new");
     OURS(ctr_config_set_memory(config, MEMORY_LIMIT));
     OURS(change(config));
     return config;

@@ -170,13 +170,25 @@ pub enum ctr_cgroup_policy {
 pub enum ctr_preset {
     /// What docker's containers may, less what no container needs.
     CTR_PRESET_DEFAULT = 0,
-    /// For programs of strangers: no network but loopback, no namespaces of their own, no tracing, a root that can't be
-    /// written to, and limits on memory and processes.
+    /// For programs of strangers: no network but loopback, no namespaces of their own, no tracing, no setuid files, a
+    /// root that can't be written to, and limits on memory and processes.
     CTR_PRESET_STRICT = 1,
     /// NO WALLS BUT THE NAMESPACES: every capability over them, every system call, nothing masked, setuid works. For programs
     /// that you trust. In a user namespace of its own it still is not the host's root; without one it is. ctr_explain()
     /// and ctr_inspect() say it first.
     CTR_PRESET_PRIVILEGED = 2,
+}
+
+/// Whether there is a list of devices, for ctr_config_set_device_list().
+#[repr(C)]
+pub enum ctr_device_list {
+    /// Where a device is given, in the strict preset, and where root inside is root outside, as far as this machine and user
+    /// can have one. Elsewhere a user namespace sees to it that no node can be made. The default.
+    CTR_DEVICE_LIST_AUTO = 0,
+    /// Refuse to create without one.
+    CTR_DEVICE_LIST_REQUIRED = 1,
+    /// None.
+    CTR_DEVICE_LIST_OFF = 2,
 }
 
 /// Which system calls may be made, for ctr_config_set_seccomp().
