@@ -167,6 +167,19 @@ typedef enum ctr_preset {
     CTR_PRESET_PRIVILEGED = 2,
 } ctr_preset;
 
+/** Whether there is a list of devices, for ctr_config_set_device_list(). */
+typedef enum ctr_device_list {
+    /**
+     * Where a device is given, in the strict preset, and where root inside is root outside, as far as this machine and user
+     * can have one. Elsewhere a user namespace sees to it that no node can be made. The default.
+     */
+    CTR_DEVICE_LIST_AUTO = 0,
+    /** Refuse to create without one. */
+    CTR_DEVICE_LIST_REQUIRED = 1,
+    /** None. */
+    CTR_DEVICE_LIST_OFF = 2,
+} ctr_device_list;
+
 /** Whether a wall stands; see ctr_walls_state(). */
 typedef enum ctr_wall_state {
     /** It does not. */
@@ -682,6 +695,28 @@ int ctr_config_set_selinux_mounts(ctr_config *config, const char *context);
  * Return value: 0, or CTR_ERR_INVALID.
  */
 int ctr_config_set_labels_optional(ctr_config *config, bool optional);
+
+/**
+ * Gives the container a device beyond the usual ones, as docker's --device and --device-cgroup-rule do.
+ *
+ * device   "/dev/fuse", "/dev/fuse:rw" or "/dev/ttyS0:/dev/modem:rwm": that node of the host is seen inside, and may be read,
+ *          written and made again (mknod(2)). Or "c 10:229 rwm", with c or b, numbers or *, or "a" for everything: only the
+ *          list of devices in the container's cgroup lets it through; see ctr_config_set_device_list().
+ *
+ * What root of the machine gives is a copy of the node that everybody inside may use. What an ordinary user gives is the node
+ * itself, with its permissions. ioctl(2) works below /dev.
+ *
+ * Return value: 0, or CTR_ERR_INVALID for what is neither.
+ */
+int ctr_config_add_device(ctr_config *config, const char *device);
+
+/**
+ * Whether the container's cgroup lists the devices that can be opened: one of enum ctr_device_list. The list is docker's, and
+ * what ctr_config_add_device() adds. Default: CTR_DEVICE_LIST_AUTO.
+ *
+ * Return value: 0, or CTR_ERR_INVALID.
+ */
+int ctr_config_set_device_list(ctr_config *config, int list);
 
 /**
  * Makes a container and starts its PID 1, which waits for ctr_exec(). Nothing of the caller's process is changed by it:

@@ -38,4 +38,6 @@ pub use container::{
 };
 pub use error::{Error, ErrorCode, Result};
 pub use probe::{Check, probe};
-pub use security::{Labels, Preset, Refusal, Rlimit, Seccomp};
+pub use security::{
+    Device, DeviceAccess, DeviceKind, DeviceList, DeviceRule, Labels, Preset, Refusal, Rlimit, Seccomp,
+};

@@ -105,6 +105,14 @@ def _about_the_container(parser: argparse.ArgumentParser) -> None:
         help="which walls stand; privileged: NONE but the namespaces",
     )
     add("--cap", action="append", metavar="NAME", help="keep only these capabilities")
+    add("--device", action="append", default=[], metavar="SRC[:DST][:rwm]", help="give it a device, as /dev/fuse")
+    add(
+        "--device-cgroup-rule",
+        action="append",
+        default=[],
+        metavar="RULE",
+        help='let devices through, as "c 10:229 rwm"',
+    )
     add("--apparmor", metavar="PROFILE", help="run programs under this AppArmor profile")
     add("--selinux", metavar="CONTEXT", help="run programs in this SELinux context")
     add("--time-offset", action="append", default=[], metavar="CLOCK=SECONDS", help="set off boottime or monotonic")
@@ -190,6 +198,7 @@ def _container_options(options: argparse.Namespace) -> dict[str, Any]:
         "preset": options.preset,
         "namespaces": namespaces,
         "time_offsets": time_offsets,
+        "devices": options.device + options.device_cgroup_rule,
         "apparmor": options.apparmor,
         "selinux": options.selinux,
     }

@@ -81,6 +81,8 @@ class Container:
         rlimits: Mapping[str, Rlimit] | None = None,
         sysctls: Mapping[str, str | int] | None = None,
         time_offsets: Mapping[str, float] | None = None,
+        devices: Iterable[str] = (),
+        device_list: Literal["auto", "required", "off"] = "auto",
         apparmor: str | None = None,
         selinux: str | None = None,
         selinux_mounts: str | None = None,
@@ -123,6 +125,10 @@ class Container:
             sysctls: Kernel parameters of the container's own namespaces.
             time_offsets: Seconds by which the clocks "monotonic" and "boottime" are set off in a time namespace of the
                 container's own, as namespaces={"time": "new"}, time_offsets={"boottime": 86400.0}.
+            devices: As docker's --device, "/dev/fuse" or "/dev/ttyS0:/dev/modem:rw": a node of the host, seen inside.
+                And as its --device-cgroup-rule, "c 10:229 rwm".
+            device_list: Whether a list in its cgroup says which devices can be opened: "auto", where devices are given,
+                in the preset "strict" and without a user namespace, as far as it can be had; "required"; "off".
             apparmor: The AppArmor profile that programs run under, by name; it is loaded already, or "unconfined".
             selinux: The SELinux context that programs run in.
             selinux_mounts: The SELinux context of the files of the container's own mounts.
@@ -157,6 +163,8 @@ class Container:
             rlimits=rlimits,
             sysctls=sysctls,
             time_offsets=time_offsets,
+            devices=list(devices) if not isinstance(devices, str) else [devices],
+            device_list=device_list,
             apparmor=apparmor,
             selinux=selinux,
             selinux_mounts=selinux_mounts,

@@ -59,6 +59,8 @@ class _MoreOfContainers(TypedDict, total=False):
     rlimits: Mapping[str, Rlimit] | None
     sysctls: Mapping[str, str | int] | None
     time_offsets: Mapping[str, float] | None
+    devices: Iterable[str]
+    device_list: Literal["auto", "required", "off"]
     apparmor: str | None
     selinux: str | None
     selinux_mounts: str | None

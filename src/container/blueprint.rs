@@ -7,6 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::clocks;
+use super::devices::Devices;
 use super::ids::Ids;
 use super::namespaces::{self, Joined};
 use super::state::{self, StateDir, env_text};
@@ -39,6 +40,7 @@ pub struct Blueprint {
     pub store: PathBuf,
     /// The bind mounts' sources, opened.
     binds: Vec<Bind>,
+    pub devices: Devices,
     /// The path of the file whose bytes are the id ranges' locks.
     ranges: CString,
 }
@@ -97,7 +99,9 @@ impl Blueprint {
         let store = Store::open(config.store_dir.as_deref())?;
         let image = store.resolve_with(image, report)?;
         let joined = Joined::open(&config.namespaces, state)?;
-        let limits = crate::cgroup::Limits { memory: config.memory, pids: config.pids };
+        let devices = Devices::of(config, walls, zygote.maps_all_ids())?;
+        let (memory, pids) = (config.memory, config.pids);
+        let limits = crate::cgroup::Limits { memory, pids, devices: devices.list.clone() };
         // Names are one's own in one state directory only; the cgroup tree is everyone's.
         let cgroup = Cgroup::plan(&format!("{name}.{}", &super::state::random_name()[..4]), &limits, config.cgroup)?;
         let on_disk = config.upper == Upper::Disk || !crate::sys::tmpfs_has_user_xattrs();
@@ -117,6 +121,7 @@ impl Blueprint {
             upper,
             store: store.path().to_path_buf(),
             binds,
+            devices,
             ranges,
         };
         blueprint.check()?;
@@ -127,7 +132,7 @@ impl Blueprint {
     fn check(&self) -> Result<()> {
         let namespaces = &self.config.namespaces;
         if namespaces.mount != Namespace::New {
-            if !self.config.mounts.is_empty() {
+            if !self.config.mounts.is_empty() || !self.devices.nodes.is_empty() {
                 return Err(Error::invalid("mount into", &self.name, "the mount namespace is not the container's own"));
             }
             if !matches!(self.image, Source::Host) {
@@ -262,23 +267,25 @@ impl Blueprint {
         rlimits::set(&mut stem, &self.walls.rlimits);
         limit_privileges(&mut stem, self.capabilities(), self.walls.new_privileges)?;
 
-        let HandedOver { aside, handed, root: made_from, sources } = self.hand_over(&mut stem)?;
+        let over = self.hand_over(&mut stem)?;
         let mut root = Plan::new();
         root.continue_from(&stem);
         if self.own_root() {
-            self.make_root(&mut root, &made_from, &sources)?;
+            self.make_root(&mut root, &over)?;
         }
+        let HandedOver { aside, handed, .. } = over;
         Ok(Stem { plan: stem, aside, handed, header: spawn, stockable, root })
     }
 
-    fn make_root(&self, plan: &mut Plan<'_>, root: &Root, sources: &[(rootfs::Source, bool)]) -> Result<()> {
+    fn make_root(&self, plan: &mut Plan<'_>, over: &HandedOver<'_>) -> Result<()> {
         let read_only = self.config.read_only;
-        let slot = rootfs::make(plan, root, self.context())?;
+        let slot = rootfs::make(plan, &over.root, self.context())?;
         rootfs::furnish(plan, slot, read_only, self.context());
         if let Some(image) = self.image_config() {
             rootfs::image_places(plan, slot, image.working_dir.as_ref(), &image.volumes, read_only)?;
         }
-        rootfs::user_mounts(plan, slot, &self.config.mounts, sources, self.context())?;
+        rootfs::nodes(plan, slot, &self.devices.nodes, over.nodes)?;
+        rootfs::user_mounts(plan, slot, &self.config.mounts, &over.sources, self.context())?;
         rootfs::pivot(plan, slot, read_only);
         Ok(())
     }
@@ -303,8 +310,9 @@ impl Blueprint {
 
     /// Whether the newborn opens by path, in its own mount namespace, what the caller has chosen.
     fn opens_by_path(&self) -> bool {
-        let chosen = !self.binds.is_empty() || matches!(self.image, Source::Directory(_));
-        chosen && !self.ids.can_map() || self.binds.len() > MOST_HANDED - 2
+        let chosen = !self.binds.is_empty() || !self.devices.nodes.is_empty();
+        let chosen = chosen || matches!(self.image, Source::Directory(_));
+        chosen && !self.ids.can_map() || self.binds.len() > MOST_HANDED - 3
     }
 
     /// What the zygote hands over: the directories of the host, id-mapped where root's files are to belong to the container's
@@ -312,6 +320,13 @@ impl Blueprint {
     fn hand_over<'a>(&'a self, stem: &mut Plan<'a>) -> Result<HandedOver<'a>> {
         let mut aside = Plan::new();
         let mut handed = 0;
+        let mut nodes = None;
+        if self.ids.can_map() && !self.devices.nodes.is_empty() {
+            let slot = Slot((RESULTS + handed) as u8);
+            handed += 1;
+            rootfs::make_nodes(&mut aside, &self.devices.nodes, slot, self.context());
+            nodes = Some(slot);
+        }
         let mut source = |stem: &mut Plan<'a>, path: &Path, fd: Option<&'a OwnedFd>, recursive: bool| -> Result<_> {
             if !self.ids.can_map() || handed == MOST_HANDED {
                 // Links on the way to the store are the user's own business; from here on none is followed.
@@ -353,7 +368,7 @@ impl Blueprint {
             .iter()
             .map(|bind| Ok((source(stem, &bind.path, Some(&bind.fd), true)?, bind.directory)))
             .collect::<Result<_>>()?;
-        Ok(HandedOver { aside, handed, root, sources })
+        Ok(HandedOver { aside, handed, root, nodes, sources })
     }
 
     /// The second half, for a container that was begun with `stem`.
@@ -441,6 +456,7 @@ impl Blueprint {
             landlock: self.landlock.is_some(),
             ids: Some(&self.ids),
             cgroup: self.cgroup.is_some(),
+            listed: &self.devices.listed,
             limits: [self.config.memory, self.config.pids],
             binds: mounts.collect(),
             facts: None,
@@ -479,6 +495,8 @@ struct HandedOver<'a> {
     /// How many slots it hands over.
     handed: usize,
     root: Root,
+    /// The slot of the device nodes, where they are copies.
+    nodes: Option<Slot>,
     /// The bind mounts' sources, with whether each is a directory.
     sources: Vec<(rootfs::Source, bool)>,
 }
@@ -512,7 +530,7 @@ impl Bind {
     }
 }
 
-fn open_path(path: &Path) -> Result<OwnedFd> {
+pub fn open_path(path: &Path) -> Result<OwnedFd> {
     let flags = nix::fcntl::OFlag::O_PATH | nix::fcntl::OFlag::O_CLOEXEC | nix::fcntl::OFlag::O_NOFOLLOW;
     nix::fcntl::open(path, flags, nix::sys::stat::Mode::empty())
         .map_err(|errno| Error::system("open", path.display(), errno as i32))

@@ -122,6 +122,7 @@ fn record(blueprint: &Blueprint, image: &OsStr) -> Result<Record> {
         },
         asked: blueprint.asked.clone(),
         landlock: blueprint.landlock.is_some(),
+        devices: blueprint.devices.listed.clone(),
         root: blueprint.root(),
         store: blueprint.store.clone(),
         mounted: config.mounts.iter().map(|mount| mount.target().as_os_str().as_bytes().to_vec().into()).collect(),

@@ -128,6 +128,7 @@ fn walls_with(container: &Shared, facts: &Facts) -> Result<Vec<Wall>> {
         landlock: record.landlock,
         ids: None,
         cgroup: container.cgroup.is_some(),
+        listed: &record.devices,
         limits,
         binds: record.mounted.iter().map(|target| String::from_utf8_lossy(target.as_bytes()).into_owned()).collect(),
         facts: Some(facts),

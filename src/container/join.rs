@@ -11,6 +11,7 @@ use nix::sys::stat::Mode;
 
 use super::birth::give_birth;
 use super::blueprint::{Rest, Stem};
+use super::devices::Listed;
 use super::ids::has_many_ids;
 use super::namespaces::{KINDS, Kind};
 use super::shared::Shared;
@@ -229,6 +230,7 @@ fn record(pid: i32, has_root: bool, many_ids: bool) -> Record {
         },
         asked: Asked { preset: Preset::Privileged, ..Asked::default() },
         landlock: false,
+        devices: Listed::default(),
         root: Root::Foreign,
         store: std::path::PathBuf::new(),
         mounted: Vec::new(),

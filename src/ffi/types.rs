@@ -179,6 +179,18 @@ pub enum ctr_preset {
     CTR_PRESET_PRIVILEGED = 2,
 }
 
+/// Whether there is a list of devices, for ctr_config_set_device_list().
+#[repr(C)]
+pub enum ctr_device_list {
+    /// Where a device is given, in the strict preset, and where root inside is root outside, as far as this machine and user
+    /// can have one. Elsewhere a user namespace sees to it that no node can be made. The default.
+    CTR_DEVICE_LIST_AUTO = 0,
+    /// Refuse to create without one.
+    CTR_DEVICE_LIST_REQUIRED = 1,
+    /// None.
+    CTR_DEVICE_LIST_OFF = 2,
+}
+
 /// Which system calls may be made, for ctr_config_set_seccomp().
 #[repr(C)]
 pub enum ctr_seccomp {

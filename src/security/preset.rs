@@ -114,6 +114,8 @@ pub(crate) struct Walls {
     pub(crate) rlimits: Vec<Rlimit>,
     /// Kernel parameters of its namespaces.
     pub(crate) sysctls: Vec<Sysctl>,
+    /// Its cgroup lists the devices that can be opened, where the caller leaves that open.
+    pub(crate) device_list: bool,
     /// What security modules make of it.
     pub(crate) labels: labels::Chosen,
 }
@@ -145,6 +147,8 @@ impl Walls {
         let own = Own { ipc: own(&kinds.ipc), net: own(&kinds.net), uts: own(&kinds.uts), user: own(&kinds.user) };
         let sysctls = config.sysctls.iter().map(|(name, value)| Sysctl::new(name, value, own));
         walls.sysctls = sysctls.collect::<Result<_>>()?;
+        // Where root inside is root outside, devices are all the machine's.
+        walls.device_list |= config.namespaces.user == Namespace::Host && config.preset != Preset::Privileged;
         // Nobody raises a hard limit again, so the preset's must not come first.
         walls.rlimits.retain(|preset| !config.rlimits.iter().any(|asked| asked.is_of(preset)));
         walls.labels = labels::Chosen::of(&config.labels)?;
@@ -213,6 +217,7 @@ impl Preset {
                 pids: None,
                 rlimits: vec![NO_CORE],
                 sysctls: Vec::new(),
+                device_list: false,
                 labels: labels::Chosen::default(),
             },
             Self::Strict => Walls {
@@ -228,6 +233,7 @@ impl Preset {
                 pids: Some(128),
                 rlimits: vec![NO_CORE],
                 sysctls: Vec::new(),
+                device_list: true,
                 labels: labels::Chosen::default(),
             },
             Self::Privileged => Walls {
@@ -243,6 +249,7 @@ impl Preset {
                 pids: None,
                 rlimits: Vec::new(),
                 sysctls: Vec::new(),
+                device_list: false,
                 labels: labels::Chosen::default(),
             },
         })

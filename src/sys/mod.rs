@@ -1,6 +1,7 @@
 //! System calls that nix does not wrap, one thin function each, named as in the man page. And two things that a guest in
 //! somebody's process needs below any library: system calls that leave errno alone, and a lock that survives fork.
 
+pub mod bpf;
 pub mod fork_lock;
 pub mod landlock;
 pub mod mount;

@@ -39,6 +39,8 @@ static void every_config_function_refuses(ctr_config *bad)
 	ANSWERS(CTR_ERR_INVALID, ctr_config_set_seccomp_refusal(bad, CTR_REFUSAL_LOG, 0));
 	ANSWERS(CTR_ERR_INVALID, ctr_config_add_rlimit(bad, "core", 0, 0));
 	ANSWERS(CTR_ERR_INVALID, ctr_config_add_sysctl(bad, "x", "y"));
+	ANSWERS(CTR_ERR_INVALID, ctr_config_add_device(bad, "/dev/null"));
+	ANSWERS(CTR_ERR_INVALID, ctr_config_set_device_list(bad, CTR_DEVICE_LIST_OFF));
 	ANSWERS(CTR_ERR_INVALID, ctr_config_set_apparmor(bad, "x"));
 	ANSWERS(CTR_ERR_INVALID, ctr_config_set_selinux(bad, "x"));
 	ANSWERS(CTR_ERR_INVALID, ctr_config_set_selinux_mounts(bad, "x"));
@@ -279,6 +281,9 @@ TEST(numbers_that_are_none_of_an_enum_are_answered)
 	FAILS(CTR_ERR_INVALID, "refusal", ctr_config_set_seccomp_refusal(config, 6, 0));
 	FAILS(CTR_ERR_INVALID, "nonsense", ctr_config_add_rlimit(config, "nonsense", 1, 1));
 	FAILS(CTR_ERR_INVALID, "above", ctr_config_add_rlimit(config, "nofile", 2, 1));
+	FAILS(CTR_ERR_INVALID, "list", ctr_config_set_device_list(config, 3));
+	FAILS(CTR_ERR_INVALID, "c 1:3 x", ctr_config_add_device(config, "c 1:3 x"));
+	FAILS(CTR_ERR_INVALID, "device", ctr_config_add_device(config, NULL));
 	FAILS(CTR_ERR_INVALID, "clock", ctr_config_set_time_offset(config, CLOCK_REALTIME, 1, 0));
 	FAILS(CTR_ERR_INVALID, "kind", ctr_config_set_namespace(config, 3, CTR_NS_NEW));
 	FAILS(CTR_ERR_INVALID, "source", ctr_config_set_namespace(config, CTR_NS_NET, 2));

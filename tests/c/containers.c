@@ -403,6 +403,31 @@ TEST(a_clock_is_set_off_in_a_time_namespace)
 	ctr_config_free(config);
 }
 
+TEST(a_device_is_given_and_a_list_says_which_can_be_opened)
+{
+	ctr_config *config = named();
+	ctr_container *c;
+
+	OK(ctr_config_add_device(config, "/dev/zero:/dev/given/zero:rw"));
+	OK(ctr_create("host", config, &c));
+	CHECK(strcmp(output(c, "head -c 2 /dev/given/zero | wc -c", NULL), "2") == 0);
+	OK(ctr_destroy(c));
+	OK(ctr_config_set_device_list(config, CTR_DEVICE_LIST_REQUIRED));
+	if (ctr_create("host", config, &c) != 0) {
+		CHECK(strstr(ctr_last_error(), "list the devices"));
+	} else {
+		char *plan = NULL;
+
+		OK(ctr_explain("host", config, &plan));
+		CHECK(strstr(plan, "c 136:* rwm") && strstr(plan, "/dev/given/zero"));
+		ctr_string_free(plan);
+		OK(ctr_destroy(c));
+	}
+	OK(ctr_config_add_device(config, "/etc/passwd"));
+	FAILS(CTR_ERR_INVALID, "no device node", ctr_create("host", config, &c));
+	ctr_config_free(config);
+}
+
 TEST(a_label_of_a_security_module_that_is_not_there_is_an_error_or_left_out)
 {
 	ctr_config *config = named();
@@ -475,6 +500,7 @@ int main(void)
 	RUN(the_root_is_not_the_hosts_root);
 	RUN(a_preset_and_what_is_set_beside_it_count);
 	RUN(a_clock_is_set_off_in_a_time_namespace);
+	RUN(a_device_is_given_and_a_list_says_which_can_be_opened);
 	RUN(a_label_of_a_security_module_that_is_not_there_is_an_error_or_left_out);
 	RUN(a_report_says_what_the_machine_allows);
 	RUN(the_version_of_the_header_is_that_of_the_library);

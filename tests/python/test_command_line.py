@@ -70,6 +70,13 @@ def test_explain_prints_shell_commands() -> None:
     assert "pivot_root" in done.stdout
 
 
+def test_a_device_is_given() -> None:
+    done = command(
+        "run", "--device", "/dev/null:/dev/n", "--device-cgroup-rule", "c 1:11 r", "host", "test", "-c", "/dev/n"
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_inspect_shows_a_running_container_with_its_walls() -> None:
     with ctr.Container(preset="strict", cgroup="optional") as c:
         (told,) = json.loads(command("inspect", c.name).stdout)

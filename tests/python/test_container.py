@@ -455,6 +455,24 @@ def test_a_clock_is_set_off_in_a_time_namespace() -> None:
     assert caught.value.errno == errno.ERANGE
 
 
+def test_a_device_is_given_and_a_list_says_which_can_be_opened() -> None:
+    with ctr.Container(devices=["/dev/zero:/dev/given/zero:rw", "c 1:11 r"]) as c:
+        assert shown(c, "head -c 2 /dev/given/zero | wc -c") == "2\n"
+        plan = c.explain()
+        assert "/dev/given/zero" in plan
+        assert "c 1:11 r" in plan or "only root of the machine" in plan
+    with ctr.Container(devices="/dev/null:/dev/one", device_list="off") as c:
+        assert c.run(["test", "-c", "/dev/one"]).returncode == 0
+    if os.geteuid() != 0:
+        with pytest.raises(ctr.Error, match="list the devices"):
+            ctr.Container(device_list="required")
+    for wrong in ("/etc/passwd", "c 1:3 x", "/dev/null:/dev/n:q"):
+        with pytest.raises(ctr.Error):
+            ctr.Container(devices=[wrong])
+    with pytest.raises(TypeError, match="sometimes"):
+        ctr.Container(device_list="sometimes")  # type: ignore[arg-type]
+
+
 def test_a_label_of_a_security_module_is_given_refused_or_left_out() -> None:
     active = next(check.says for check in ctr.probe() if check.name == "security modules")
     for module, options in (

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::container::devices::Listed;
 use crate::container::walls::{Asked, is_default};
 use crate::image::ImageConfig;
 use crate::{Error, Result};
@@ -34,6 +35,9 @@ pub struct Record {
     /// Whether it stands behind Landlock, which the kernel tells nobody.
     #[serde(default)]
     pub landlock: bool,
+    /// Its list of devices.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub devices: Listed,
     /// Where its root comes from.
     #[serde(default)]
     pub root: Root,

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::container::namespaces::KINDS;
-use crate::{CgroupPolicy, Config, Namespace, Preset, Refusal, Seccomp, TimeOffset, TimeOffsets};
+use crate::{CgroupPolicy, Config, DeviceList, Namespace, Preset, Refusal, Seccomp, TimeOffset, TimeOffsets};
 
 /// As in [`Config`]; what was left open is not written down.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +27,12 @@ pub struct Asked {
     pub seccomp: Option<String>,
     #[serde(skip_serializing_if = "is_default")]
     pub refusal: Option<String>,
+    /// As docker writes them.
+    #[serde(skip_serializing_if = "is_default")]
+    pub devices: Vec<String>,
+    /// "required" or "off".
+    #[serde(skip_serializing_if = "is_default")]
+    pub device_list: Option<String>,
     #[serde(skip_serializing_if = "is_default")]
     pub apparmor: Option<String>,
     #[serde(skip_serializing_if = "is_default")]
@@ -103,6 +109,12 @@ impl Asked {
                 Refusal::Trace(message) => format!("trace {message}"),
                 Refusal::Log => LOG.into(),
             }),
+            devices: config.devices.iter().map(ToString::to_string).collect(),
+            device_list: match config.device_list {
+                DeviceList::Auto => None,
+                DeviceList::Required => Some("required".into()),
+                DeviceList::Off => Some("off".into()),
+            },
             apparmor: config.labels.apparmor.clone(),
             selinux: config.labels.selinux.clone(),
             masked_paths: config.masked_paths,

@@ -15,6 +15,7 @@ use std::fmt::Write;
 
 use asked::{HOST, LOG, UNCONFINED};
 
+use super::devices::Listed;
 use super::ids::Ids;
 use crate::security::{Preset, Walls, capabilities, labels, masks};
 use crate::{Result, advice};
@@ -70,6 +71,8 @@ pub struct Subject<'a> {
     pub ids: Option<&'a Ids>,
     /// It has a cgroup.
     pub cgroup: bool,
+    /// Its list of devices.
+    pub listed: &'a Listed,
     /// Limits in bytes and in processes.
     pub limits: [Option<u64>; 2],
     /// Where something is mounted that the caller, or its image, wanted.
@@ -104,7 +107,7 @@ pub fn walls(of: &Subject<'_>) -> Result<Vec<Wall>> {
         label(of, "AppArmor", &of.asked.apparmor, apparmor),
         label(of, "SELinux", &of.asked.selinux, selinux),
     ]);
-    walls.push(devices(of));
+    walls.extend([devices(of), device_list(of)]);
     walls.extend(covers(of)?);
     walls.extend([sysctls(of), keyring(of)?, core_dumps(of)?, rlimits(of), read_only_root(of)?]);
     walls.extend([limit(of, 0)?, limit(of, 1)?, processor(), binds(of), descriptors(), pid_1()]);
@@ -342,8 +345,32 @@ fn devices(of: &Subject<'_>) -> Wall {
             return Wall { name, state: WallState::Off, says: says.into(), why };
         }
     };
+    let given = of.asked.devices.iter().filter(|device| device.starts_with('/')).map(|device| format!("{device}, "));
+    let given: String = given.collect();
     let says = if of.own_root() { "the six of /dev are there, no others can be made" } else { "no others can be made" };
-    Wall { name, state: WallState::On, says: says.into(), why: why.into() }
+    Wall { name, state: WallState::On, says: given + says, why: why.into() }
+}
+
+/// The list of devices in its cgroup.
+fn device_list(of: &Subject<'_>) -> Wall {
+    let name = "device list";
+    let own_user = of.asked.namespace("user") != Some(HOST);
+    let asked = match (&of.asked.device_list, &of.asked.devices[..]) {
+        (Some(choice), _) => Some(format!("device_list = {choice}")),
+        (None, []) if !own_user && of.asked.preset != Preset::Privileged => Some("namespace user = host".into()),
+        (None, []) => None,
+        (None, devices) => Some(format!("devices = {}", devices.join(", "))),
+    };
+    let because = of.because(asked);
+    let (state, says, why) = match of.listed {
+        Listed::Stands(rules) => (WallState::On, format!("only these are opened and made: {rules}"), because),
+        Listed::Missing(why) => (WallState::Off, String::new(), format!("{because}, but {why}")),
+        Listed::NotWanted if of.foreign || !own_user => (WallState::Off, String::new(), because),
+        Listed::NotWanted => {
+            (WallState::Off, "in a user namespace of its own no node works that is made there".into(), because)
+        }
+    };
+    Wall { name, state, says, why }
 }
 
 /// Masked and read-only parts of /proc and /sys.
@@ -498,6 +525,7 @@ mod tests {
             landlock: true,
             ids: None,
             cgroup: true,
+            listed: &Listed::NotWanted,
             limits: [config.memory, config.pids],
             binds: Vec::new(),
             facts,
