@@ -164,6 +164,7 @@ fn the_default_and_the_strict_walls_are_those_that_the_kernel_shows() {
     let strict = host_with(&Config { preset: Preset::Strict, cgroup, ..Config::default() });
     let walls = agrees(&strict);
     assert_eq!(named(&walls, "read-only root").why, "preset strict");
+    assert!(!strict.explain().unwrap().contains("asked for: "), "{}", strict.explain().unwrap());
     assert!(named(&walls, "seccomp").says.contains("profile strict"));
     assert!(named(&walls, "capabilities").says.starts_with("6 of"), "{:?}", named(&walls, "capabilities"));
 }
