@@ -14,6 +14,8 @@ strings in binary units ("64M" is 64 * 2**20). Times are seconds. What goes wron
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from subprocess import CalledProcessError, TimeoutExpired
+
     from ._container import Container, ContainerInfo, containers, explain, join
     from ._errors import Error
     from ._exit import CompletedProcess, Exit
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Bind",
+    "CalledProcessError",
     "Check",
     "CompletedProcess",
     "Container",
@@ -54,6 +57,7 @@ __all__ = [
     "Progress",
     "Pruned",
     "STDOUT",
+    "TimeoutExpired",
     "Tmpfs",
     "build_image",
     "containers",
@@ -76,6 +80,7 @@ DEVNULL = -3
 # Loaded when first asked for, so that `import ctr` costs next to nothing.
 _ROOMS = {
     "Bind": "_options",
+    "CalledProcessError": "_exit",
     "Check": "_probe",
     "CompletedProcess": "_exit",
     "Container": "_container",
@@ -88,6 +93,7 @@ _ROOMS = {
     "Popen": "_popen",
     "Progress": "_image",
     "Pruned": "_image",
+    "TimeoutExpired": "_exit",
     "Tmpfs": "_options",
     "build_image": "_image",
     "containers": "_container",

@@ -13,7 +13,7 @@ from ._options import container_options, namespace_mask
 from ._popen import Popen
 from ._run import run_in
 from ._sizes import count, size
-from ._spawn import argument_list
+from ._spawn import argument_list, unexpected
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
         Writable,
     )
 
+_OF_POPEN = Popen.__init__.__kwdefaults__ or {}
 _CHANGES = ("added", "changed", "deleted")
 
 
@@ -52,6 +53,13 @@ class Container:
     Any thread may call any method at any time. In a forked child the object still works, and the child's end is not the
     container's.
     """
+
+    # So that a limit under a name that there is not is an error.
+    __slots__ = ("__weakref__", "_holder", "_native", "_owned")
+
+    _native: _ctr.Container
+    _owned: bool
+    _holder: int
 
     def __init__(
         self,
@@ -71,6 +79,8 @@ class Container:
         directory: Literal["lower", "direct"] = "lower",
         detached: bool = False,
         capabilities: Iterable[str] | int | None = None,
+        cap_add: Iterable[str] = (),
+        cap_drop: Iterable[str] = (),
         new_privileges: bool = False,
         preset: Literal["default", "strict", "privileged"] = "default",
         seccomp: Seccomp | None = None,
@@ -102,6 +112,8 @@ class Container:
             directory: How an image that is a directory is used: as a lower layer that is never written to, or directly.
             detached: Outlive this process, until someone calls `destroy`.
             capabilities: What root inside may do, by name; docker's default set by default.
+            cap_add: Capabilities besides those, by name; "ALL" stands for every one.
+            cap_drop: Capabilities that are taken from those, as docker does it.
             new_privileges: Let setuid programs and file capabilities work.
             preset: Which walls stand: "default", docker's; "strict", for programs of strangers; "privileged", only the
                 namespaces. The other keywords say more, or other, than the preset does.
@@ -131,6 +143,8 @@ class Container:
             directory=directory,
             detached=detached,
             capabilities=capabilities,
+            cap_add=cap_add,
+            cap_drop=cap_drop,
             new_privileges=new_privileges,
             preset=preset,
             seccomp=seccomp,
@@ -191,6 +205,9 @@ class Container:
         """
         if args is None:
             args = self._native.image_command([])
+        for key in options:
+            if key not in _OF_POPEN:
+                raise unexpected("popen", key)
         process = Popen(self._native, args, **options)
         # Asked for now, since it can't be told any more once the process has ended.
         with contextlib.suppress(ProcessLookupError):
@@ -338,8 +355,11 @@ class Container:
             self.destroy()
         self.close()
 
+    def __reduce__(self) -> Any:
+        raise TypeError("a Container can't be pickled or copied: send its name, and there ctr.join(name)")
+
     def __repr__(self) -> str:
-        return f"<ctr.Container {self.name!r}>"
+        return f"<ctr.Container {self.name!r}{'' if self.running else ' (ended)'}>"
 
 
 class ContainerInfo(NamedTuple):

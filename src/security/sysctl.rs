@@ -147,7 +147,7 @@ pub(crate) fn set(plan: &mut Plan<'_>, sysctls: &[Sysctl]) {
     for Sysctl { path, value } in sysctls {
         let name = path.display().to_string();
         let command = format!("echo {} > /proc/sys/{name}", crate::plan::quote(value));
-        plan.step("set the sysctl", name.clone(), "it belongs to a namespace of the container's", command);
+        plan.step("set the sysctl", name.replace('/', "."), "it belongs to a namespace of the container's", command);
         let file = plan.slot();
         let path = plan.bytes(format!("sys/{name}"));
         let how = [(libc::O_WRONLY | libc::O_CLOEXEC) as u64, 0, RESOLVE].map(u64::to_ne_bytes);

@@ -27,6 +27,8 @@ static void every_config_function_refuses(ctr_config *bad)
 	ANSWERS(CTR_ERR_INVALID, ctr_config_set_directory(bad, CTR_DIRECTORY_DIRECT));
 	ANSWERS(CTR_ERR_INVALID, ctr_config_set_detached(bad, true));
 	ANSWERS(CTR_ERR_INVALID, ctr_config_set_capabilities(bad, 0));
+	ANSWERS(CTR_ERR_INVALID, ctr_config_add_capability(bad, "CHOWN"));
+	ANSWERS(CTR_ERR_INVALID, ctr_config_drop_capability(bad, "CHOWN"));
 	ANSWERS(CTR_ERR_INVALID, ctr_config_set_new_privileges(bad, true));
 	ANSWERS(CTR_ERR_INVALID, ctr_config_set_preset(bad, CTR_PRESET_STRICT));
 	ANSWERS(CTR_ERR_INVALID, ctr_config_set_seccomp(bad, CTR_SECCOMP_STRICT));
@@ -50,6 +52,9 @@ static void every_exec_config_function_refuses(ctr_exec_config *bad)
 	ANSWERS(CTR_ERR_INVALID, ctr_exec_config_set_clear_env(bad, true));
 	ANSWERS(CTR_ERR_INVALID, ctr_exec_config_set_cwd(bad, "/"));
 	ANSWERS(CTR_ERR_INVALID, ctr_exec_config_set_user(bad, "0"));
+	ANSWERS(CTR_ERR_INVALID, ctr_exec_config_set_program(bad, "sh"));
+	ANSWERS(CTR_ERR_INVALID, ctr_exec_config_add_group(bad, "0"));
+	ANSWERS(CTR_ERR_INVALID, ctr_exec_config_set_umask(bad, 022));
 	ANSWERS(CTR_ERR_INVALID, ctr_exec_config_set_stdio(bad, 0, CTR_STDIO_NULL));
 	ANSWERS(CTR_ERR_INVALID, ctr_exec_config_set_stdio_fd(bad, 0, 0));
 	ANSWERS(CTR_ERR_INVALID, ctr_exec_config_add_fd(bad, 0, 3));

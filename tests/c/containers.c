@@ -330,6 +330,22 @@ TEST(a_preset_and_what_is_set_beside_it_count)
 	OK(ctr_destroy(c));
 }
 
+TEST(capabilities_are_added_and_dropped_by_name)
+{
+	ctr_config *config = named();
+	ctr_container *c;
+
+	OK(ctr_config_drop_capability(config, "ALL"));
+	OK(ctr_config_add_capability(config, "CHOWN"));
+	OK(ctr_config_add_capability(config, "cap_kill"));
+	OK(ctr_create("host", config, &c));
+	CHECK(strstr(output(c, "grep CapBnd /proc/self/status", NULL), "0000000000000021"));
+	OK(ctr_destroy(c));
+	OK(ctr_config_add_capability(config, "FLY"));
+	FAILS(CTR_ERR_INVALID, "FLY", ctr_create("host", config, &c));
+	ctr_config_free(config);
+}
+
 TEST(a_report_says_what_the_machine_allows)
 {
 	ctr_report *report;
@@ -378,6 +394,7 @@ int main(void)
 	RUN(explain_prints_the_walls_as_commands);
 	RUN(the_root_is_not_the_hosts_root);
 	RUN(a_preset_and_what_is_set_beside_it_count);
+	RUN(capabilities_are_added_and_dropped_by_name);
 	RUN(a_report_says_what_the_machine_allows);
 	RUN(the_version_of_the_header_is_that_of_the_library);
 	return done();
