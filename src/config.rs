@@ -6,7 +6,7 @@ use std::os::fd::RawFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::security::{Preset, Refusal, Rlimit, Seccomp};
+use crate::security::{Labels, Preset, Refusal, Rlimit, Seccomp};
 
 /// How a container is made. The default is the safe one: every namespace but time's new, a writable layer that vanishes
 /// with the container, docker's default capabilities, no network but loopback.
@@ -29,6 +29,8 @@ pub struct Config {
     pub cgroup: CgroupPolicy,
     /// Which namespaces are new, shared or joined.
     pub namespaces: Namespaces,
+    /// How far the clocks of its own time namespace are from the host's.
+    pub time_offsets: TimeOffsets,
     /// The root is mounted read-only.
     pub read_only: bool,
     /// Where a container's changes go.
@@ -48,6 +50,8 @@ pub struct Config {
     pub rlimits: Vec<Rlimit>,
     /// Kernel parameters of the container's own namespaces, sysctl(8): names and values.
     pub sysctls: Vec<(String, String)>,
+    /// Under which profiles and contexts of security modules it is.
+    pub labels: Labels,
     /// Capabilities that processes inside may have, as a mask of capabilities(7) numbers; the preset's where there is
     /// none, which is docker's default set.
     pub capabilities: Option<u64>,
@@ -83,6 +87,24 @@ pub struct Namespaces {
     pub net: Namespace,
     /// Offsets of the boot-time and monotonic clocks. `None` means the host's.
     pub time: Option<Namespace>,
+}
+
+/// How far clocks are from the host's, time_namespaces(7). The time of day is the same everywhere.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TimeOffsets {
+    /// CLOCK_MONOTONIC.
+    pub monotonic: TimeOffset,
+    /// CLOCK_BOOTTIME: what uptime(1) shows.
+    pub boottime: TimeOffset,
+}
+
+/// A time span: the nanoseconds are added to the seconds, which may be negative.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TimeOffset {
+    /// Seconds.
+    pub secs: i64,
+    /// 0 to 999,999,999.
+    pub nanosecs: u32,
 }
 
 /// Where one namespace comes from.

@@ -29,9 +29,10 @@ mod sys;
 mod zygote;
 
 pub use config::{
-    CgroupPolicy, Config, DirectoryUse, ExecConfig, Mount, Namespace, Namespaces, Session, Stdio, Upper, Winsize,
+    CgroupPolicy, Config, DirectoryUse, ExecConfig, Mount, Namespace, Namespaces, Session, Stdio, TimeOffset,
+    TimeOffsets, Upper, Winsize,
 };
 pub use container::{Container, ContainerInfo, Exit, ExitReason, NamespaceSet, Process, explain, explain_with};
 pub use error::{Error, ErrorCode, Result};
 pub use probe::{Check, probe};
-pub use security::{Preset, Refusal, Rlimit, Seccomp};
+pub use security::{Labels, Preset, Refusal, Rlimit, Seccomp};

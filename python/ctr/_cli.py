@@ -144,6 +144,9 @@ def _about_the_container(parser: argparse.ArgumentParser) -> None:
     add("--seccomp", metavar="PROFILE", help='"default", "strict", "unconfined", or a file in docker\'s format')
     add("--ulimit", action="append", default=[], metavar="NAME=SOFT[:HARD]", help="a limit of each process")
     add("--sysctl", action="append", default=[], metavar="NAME=VALUE", help="a kernel parameter of its namespaces")
+    add("--apparmor", metavar="PROFILE", help="run programs under this AppArmor profile")
+    add("--selinux", metavar="CONTEXT", help="run programs in this SELinux context")
+    add("--time-offset", action="append", default=[], metavar="CLOCK=SECONDS", help="set off boottime or monotonic")
     add("--ns", action="append", default=[], metavar="KIND=FROM", help='a namespace: "host", "new", a pid, a path')
 
 
@@ -242,6 +245,9 @@ def _container_options(options: argparse.Namespace) -> dict[str, Any]:
         target, _, size = text.partition(":")
         mounts.append(Tmpfs(target, size or None))
     namespaces = {kind: int(source) if source.isdecimal() else source for kind, source in map(_pair, options.ns)}
+    time_offsets = {clock: float(seconds) for clock, seconds in map(_pair, options.time_offset)}
+    if time_offsets:
+        namespaces.setdefault("time", "new")
     return {
         "name": options.name,
         "hostname": options.hostname,
@@ -258,6 +264,9 @@ def _container_options(options: argparse.Namespace) -> dict[str, Any]:
         "sysctls": dict(map(_pair, options.sysctl)),
         "preset": options.preset,
         "namespaces": namespaces,
+        "time_offsets": time_offsets,
+        "apparmor": options.apparmor,
+        "selinux": options.selinux,
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -70,6 +71,7 @@ def container_options(
     seccomp_refusal: Refusal | None = None,
     rlimits: Mapping[str, Rlimit] | None = None,
     sysctls: Mapping[str, str | int] | None = None,
+    time_offsets: Mapping[str, float] | None = None,
     **rest: object,
 ) -> dict[str, object]:
     """The options that were given. What is None stays at the core's default."""
@@ -99,6 +101,8 @@ def container_options(
         options["rlimits"] = [(name, *_soft_and_hard(limit)) for name, limit in rlimits.items()]
     if sysctls:
         options["sysctls"] = [(name, str(value)) for name, value in sysctls.items()]
+    if time_offsets:
+        options["time_offsets"] = {clock: _seconds(offset, clock) for clock, offset in time_offsets.items()}
     chosen = {kind: _namespace(kind, source) for kind, source in (namespaces or {}).items()}
     if network is not None:
         if "net" in chosen:
@@ -184,6 +188,15 @@ def _action(refusal: Refusal) -> tuple[str, int]:
 
 def _soft_and_hard(limit: Rlimit) -> tuple[int | None, int | None]:
     return limit if isinstance(limit, tuple) else (limit, limit)
+
+
+def _seconds(offset: float, clock: str) -> tuple[int, int]:
+    """Seconds, and the nanoseconds that are added to them."""
+    if not -(2.0**62) < offset < 2.0**62:
+        raise ValueError(f"the clock {clock} can't be set off by {offset} seconds")
+    secs = math.floor(offset)
+    nanosecs = round((offset - secs) * 1e9)
+    return secs + nanosecs // 1_000_000_000, nanosecs % 1_000_000_000
 
 
 def _capability_mask(names: Iterable[str] | int) -> int:

@@ -8,9 +8,9 @@ use std::time::Duration;
 use super::blueprint::{Rest, Stem};
 use crate::init::wire::{
     DONE, EXITED, FAILED, IN_ASIDE, IN_CLONE, IN_HANDOVER, IN_MAP, IN_MESSAGE, IN_NEWGIDMAP, IN_NEWUIDMAP, IN_RANGE,
-    IN_SETNS, IN_TABLE, RUN, Reply,
+    IN_SETNS, IN_TABLE, PREPARE, RUN, Reply,
 };
-use crate::plan::{encode, encode_spawn};
+use crate::plan::{Header, Plan, encode, encode_spawn};
 use crate::zygote::{self, Answer, Channel, Zygote, pair, send};
 use crate::{Error, ErrorCode, Result, advice, sys};
 
@@ -108,21 +108,34 @@ impl Birth<'_, '_> {
         if zygote.send(&self.spawn, &fds).is_err() {
             return Err(Failure::Zygote);
         }
-        Ok(Begun { control, channel, answers, theirs })
+        drop(fds);
+        let begun = Begun { control, channel, answers, theirs };
+        if self.stem.root.len() > 0 {
+            let header = Header::new(PREPARE);
+            if let Err(failure) = self.ask(&begun, &header, &self.stem.root) {
+                abandon(&begun.channel);
+                return Err(failure);
+            }
+        }
+        Ok(begun)
     }
 
-    /// The newborn finds this message in its socket when it comes to it, so the host is woken once, when all is done.
+    /// The newborn finds what it is asked in its socket when it comes to it.
+    fn ask(&self, begun: &Begun, header: &Header, plan: &Plan<'_>) -> Attempt<()> {
+        let mut fds = vec![begun.answers.as_fd()];
+        fds.extend(plan.fds());
+        send(begun.control.as_fd(), &encode(header, plan), &fds)
+            .map_err(|e| Error::io("send a request to PID 1 of", self.name, &e).into())
+    }
+
+    /// The host is woken once, when all is done.
     fn finish(&self, begun: Begun, rest: &Rest<'_>, zygote: &Zygote) -> Attempt<Born> {
-        let Begun { control, channel, answers, theirs } = begun;
         let mut run = rest.header;
         if !zygote.has_stood(run.walls) {
             run.before = 0;
         }
-        let message = encode(&run, &rest.plan);
-        let mut fds = vec![answers.as_fd()];
-        fds.extend(rest.plan.fds());
-        let sent = send(control.as_fd(), &message, &fds).map_err(|e| self.failed("send a request to PID 1 of", &e));
-        drop(fds);
+        let sent = self.ask(&begun, &run, &rest.plan);
+        let Begun { control, channel, answers, theirs } = begun;
         // Only the newborn and the zygote may have these, or their end would not be ours to see.
         drop((answers, theirs));
         match sent.and_then(|()| self.hear(rest, &channel)) {
@@ -147,13 +160,17 @@ impl Birth<'_, '_> {
 
     /// Waits for the news of a birth: the pid of the newborn and its pidfd.
     fn hear(&self, rest: &Rest<'_>, channel: &Channel) -> Attempt<(i32, OwnedFd)> {
-        let hear = || channel.receive(Some(PATIENCE)).map_err(|e| self.failed("hear from PID 1 of", &e));
+        let hear = || {
+            let heard = channel.receive(Some(PATIENCE));
+            heard.map_err(|e| Failure::Error(Error::io("hear from PID 1 of", self.name, &e)))
+        };
         match hear()? {
             Answer::Reply(reply, mut fds) if reply.tag == DONE && !fds.is_empty() => Ok((reply.pid, fds.remove(0))),
-            Answer::Reply(reply, _) if reply.tag == FAILED && reply.note == RUN => {
+            Answer::Reply(reply, _) if reply.tag == FAILED && matches!(reply.note, PREPARE | RUN) => {
                 // It ends by itself now; when that is reported, nothing of it is left.
                 while matches!(hear()?, Answer::Reply(reply, _) if reply.tag != EXITED) {}
-                Err(mend(rest.plan.error(reply.call, reply.errno)).into())
+                let plan = if reply.note == RUN { &rest.plan } else { &self.stem.root };
+                Err(mend(plan.error(reply.call, reply.errno)).into())
             }
             Answer::Reply(reply, fds) if reply.tag != FAILED || reply.call < IN_MESSAGE => {
                 Err(Failure::Newborn(explain_failure(self.stem, &reply, fds)))
@@ -162,10 +179,6 @@ impl Birth<'_, '_> {
             Answer::TimedOut => Err(slow(self.name).into()),
             Answer::End => Err(Failure::Zygote),
         }
-    }
-
-    fn failed(&self, step: &'static str, error: &std::io::Error) -> Failure {
-        Error::io(step, self.name, error).into()
     }
 }
 
@@ -257,6 +270,14 @@ fn mend(error: Error) -> Error {
                 .into()
         }
         ("id-map", libc::EINVAL) => advice::IDMAP.into(),
+        ("run programs under", errno) if !advice::refused_label(errno).is_empty() => {
+            advice::refused_label(errno).into()
+        }
+        ("set off", libc::ERANGE) => {
+            return error.with_code(ErrorCode::Invalid).mend(
+                "the clock counts from the machine's boot on: it can't be before that, nor more than 146 years after it",
+            );
+        }
         ("put into the root", libc::ENOTDIR | libc::EINVAL) => {
             "the image has something else than a directory in its place".into()
         }

@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use super::clocks;
 use super::ids::Ids;
 use super::namespaces::{self, Joined};
 use super::state::{self, StateDir, env_text};
@@ -14,7 +15,7 @@ use crate::image::{ImageConfig, Report, Source, Store};
 use crate::init::wire::{self, RESULTS};
 use crate::plan::{Fd, Header, Plan, Slot, c_string, quote};
 use crate::rootfs::{self, Layers, Root};
-use crate::security::{Walls, capabilities, landlock, masks, rlimits, steps, sysctl};
+use crate::security::{Walls, capabilities, labels, landlock, masks, rlimits, steps, sysctl};
 use crate::zygote::Zygote;
 use crate::{Config, DirectoryUse, Error, ErrorCode, Mount, Namespace, Result, Upper};
 
@@ -43,7 +44,7 @@ struct Bind {
     directory: bool,
 }
 
-/// The first half of a container's making: nothing in it is the container's alone, so it can be under way while the host
+/// The first half of a container's making: nothing in it lives longer than the newborn, so it can be under way while the host
 /// still acquires the rest.
 pub struct Stem<'a> {
     /// What the newborn does before it knows its image.
@@ -55,15 +56,15 @@ pub struct Stem<'a> {
     pub header: Header,
     /// A newborn of this shape can be made ahead of time: its stem needs no descriptor.
     pub stockable: bool,
-    root: Root,
-    sources: Vec<(rootfs::Source, bool)>,
+    /// What it does as soon as it is handed its image: its root.
+    pub root: Plan<'a>,
 }
 
 impl<'a> Stem<'a> {
     /// One that makes no container.
     pub fn bare(plan: Plan<'a>) -> Self {
         let header = Header::new(wire::SPAWN);
-        Self { plan, aside: Plan::new(), handed: 0, header, stockable: false, root: Root::Host, sources: Vec::new() }
+        Self { plan, aside: Plan::new(), handed: 0, header, stockable: false, root: Plan::new() }
     }
 }
 
@@ -139,6 +140,7 @@ impl Blueprint {
                 "the UTS namespace is not the container's own",
             ));
         }
+        clocks::check(&self.config)?;
         if namespaces.user == Namespace::Host && !nix::unistd::geteuid().is_root() && self.new_flags() != 0 {
             return Err(Error::new(
                 ErrorCode::Unsupported,
@@ -233,21 +235,21 @@ impl Blueprint {
         }
         self.joined.born_in(&mut spawn, &mut stem, &joins);
         self.explain_namespaces(&mut stem, flags);
+        if self.config.namespaces.time == Some(Namespace::New) {
+            clocks::own(&mut stem, &self.config.time_offsets);
+        }
         become_root(&mut stem, &self.ids, self.config.namespaces.pid == Namespace::New);
         self.joined.enter(&mut stem, &joins);
-        if self.config.namespaces.time == Some(Namespace::New) {
-            stem.step("unshare", "time", "clocks that can be set off from the host's", "unshare --time");
-            stem.call(libc::SYS_unshare, [0x80.into()]);
-        }
         if self.config.namespaces.net == Namespace::New {
             crate::network::loopback(&mut stem);
         }
         if self.own_root() {
             rootfs::stem(&mut stem, &self.shape());
             sysctl::set(&mut stem, &self.walls.sysctls);
-            if self.walls.masks {
-                masks::cover(&mut stem, masks::places()?);
-            }
+        }
+        labels::set(&mut stem, &self.walls.labels, self.own_root());
+        if self.own_root() && self.walls.masks {
+            masks::cover(&mut stem, masks::places()?);
         }
         if self.walls.own_keyring {
             steps::own_keyring(&mut stem);
@@ -255,13 +257,31 @@ impl Blueprint {
         rlimits::set(&mut stem, &self.walls.rlimits);
         limit_privileges(&mut stem, self.capabilities(), self.walls.new_privileges)?;
 
-        let (aside, handed, root, sources) = self.hand_over(&mut stem)?;
-        Ok(Stem { plan: stem, aside, handed, header: spawn, stockable, root, sources })
+        let HandedOver { aside, handed, root: made_from, sources } = self.hand_over(&mut stem)?;
+        let mut root = Plan::new();
+        root.continue_from(&stem);
+        if self.own_root() {
+            self.make_root(&mut root, &made_from, &sources)?;
+        }
+        Ok(Stem { plan: stem, aside, handed, header: spawn, stockable, root })
     }
 
-    fn shape(&self) -> rootfs::Shape {
+    fn make_root(&self, plan: &mut Plan<'_>, root: &Root, sources: &[(rootfs::Source, bool)]) -> Result<()> {
+        let read_only = self.config.read_only;
+        let slot = rootfs::make(plan, root, self.context())?;
+        rootfs::furnish(plan, slot, read_only, self.context());
+        if let Some(image) = self.image_config() {
+            rootfs::image_places(plan, slot, image.working_dir.as_ref(), &image.volumes, read_only)?;
+        }
+        rootfs::user_mounts(plan, slot, &self.config.mounts, sources, self.context())?;
+        rootfs::pivot(plan, slot, read_only);
+        Ok(())
+    }
+
+    fn shape(&self) -> rootfs::Shape<'_> {
         let namespaces = &self.config.namespaces;
         rootfs::Shape {
+            context: self.context(),
             own_user: namespaces.user != Namespace::Host,
             has_tty: self.ids.has_tty(),
             // A joined one too: a process sees those it shares its PID namespace with, and no others.
@@ -270,6 +290,10 @@ impl Blueprint {
             own_ipc: namespaces.ipc == Namespace::New,
             host_ipc: namespaces.ipc == Namespace::Host,
         }
+    }
+
+    fn context(&self) -> rootfs::Context<'_> {
+        rootfs::Context(self.walls.labels.mounts.as_deref())
     }
 
     /// Whether the newborn opens by path, in its own mount namespace, what the caller has chosen.
@@ -324,13 +348,13 @@ impl Blueprint {
             .iter()
             .map(|bind| Ok((source(stem, &bind.path, Some(&bind.fd), true)?, bind.directory)))
             .collect::<Result<_>>()?;
-        Ok((aside, handed, root, sources))
+        Ok(HandedOver { aside, handed, root, sources })
     }
 
     /// The second half, for a container that was begun with `stem`.
     pub fn rest<'a>(&'a self, stem: &Stem<'a>, acquired: &'a Acquired) -> Result<Rest<'a>> {
         let mut plan = Plan::new();
-        plan.continue_from(&stem.plan);
+        plan.continue_from(&stem.root);
         let rest = &mut plan;
         let mut run = Header::new(wire::RUN);
         let image_lock = match &self.image {
@@ -353,15 +377,6 @@ impl Blueprint {
         if self.config.namespaces.cgroup == Namespace::New {
             rest.step("unshare", "cgroup", "its own cgroup is the root of the tree it sees", "unshare --cgroup");
             rest.call(libc::SYS_unshare, [libc::CLONE_NEWCGROUP.into()]);
-        }
-        if self.own_root() {
-            let slot = rootfs::make(rest, &stem.root)?;
-            rootfs::furnish(rest, slot, self.config.read_only);
-            if let Some(image) = self.image_config() {
-                rootfs::image_places(rest, slot, image.working_dir.as_ref(), &image.volumes, self.config.read_only)?;
-            }
-            rootfs::user_mounts(rest, slot, &self.config.mounts, &stem.sources)?;
-            rootfs::pivot(rest, slot, self.config.read_only);
         }
         if self.config.namespaces.uts == Namespace::New {
             let hostname = self.config.hostname.as_deref().unwrap_or(&self.name);
@@ -425,20 +440,28 @@ impl Blueprint {
         // We make what goes into the root before the root itself, and move it there. A person has the root first.
         let (furniture, first): (Vec<_>, Vec<_>) =
             stem.plan.commands().into_iter().partition(|command| command.contains("$ROOT"));
-        let mut rest = rest.plan.commands();
-        let furnished = rest.iter().position(|command| command.contains(rootfs::FIRST_FURNITURE));
-        let after = rest.split_off(furnished.unwrap_or(rest.len()));
+        let mut root = stem.root.commands();
+        let furnished = root.iter().position(|command| command.contains(rootfs::FIRST_FURNITURE));
+        let after = root.split_off(furnished.unwrap_or(root.len()));
         let mut text = format!(
             "# Container {}: what ctr does, as a person would type it.\nROOT=$(mktemp -d); SCRATCH=$(mktemp -d)\n",
             quote(&self.name)
         );
-        text.extend([first, stem.aside.commands(), rest, furniture, after].into_iter().flatten());
+        text.extend([first, stem.aside.commands(), root, furniture, after, rest.plan.commands()].into_iter().flatten());
         Ok(text)
     }
 }
 
-/// The zygote's plan, how many slots it hands over, the root, and the bind mounts' sources with whether each is a directory.
-type HandedOver<'a> = (Plan<'a>, usize, Root, Vec<(rootfs::Source, bool)>);
+/// What the zygote hands over, and what is made of it.
+struct HandedOver<'a> {
+    /// The zygote's plan.
+    aside: Plan<'a>,
+    /// How many slots it hands over.
+    handed: usize,
+    root: Root,
+    /// The bind mounts' sources, with whether each is a directory.
+    sources: Vec<(rootfs::Source, bool)>,
+}
 
 /// __NEW_UTS_LEN of linux/utsname.h.
 const MOST_OF_HOSTNAME: usize = 64;

@@ -2,11 +2,12 @@
 //!
 //! `blueprint` decides and plans, `create` and `birth` carry out, `exec` and `attempt` start programs, `join` enters what others made,
 //! `shared` is what the handles of a container have in common, `process` is what `exec` answers, `state` is the ledger.
-//! `ids` and `subids` decide whose ids a container has, `trial` tries a few steps out in a process that leaves nothing.
+//! `ids` and `subids` decide whose ids a container has, `clocks` sets its clocks off, `trial` tries a few steps out in a process that leaves nothing.
 
 mod attempt;
 mod birth;
 mod blueprint;
+mod clocks;
 mod create;
 mod exec;
 mod export;

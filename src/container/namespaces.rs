@@ -19,8 +19,8 @@ pub struct Kind {
     pub name: &'static str,
     /// The option of unshare(1).
     pub option: &'static str,
-    /// Not made at birth: a cgroup namespace's root is the cgroup one is in by then, a time namespace can't be entered by
-    /// the process that makes it.
+    /// Not made at birth: a cgroup namespace's root is the cgroup one is in by then, a time namespace is for the children of
+    /// the process that makes it, which enters it itself (`clocks`).
     pub late: bool,
 }
 

@@ -133,38 +133,39 @@ impl Shared {
         if !self.record.exec.own_pid {
             self.kill_the_rest()?;
         }
-        self.kill_init()?;
-        match (&self.state, self.inode) {
+        let end = Instant::now() + PATIENCE;
+        self.kill_init(end)?;
+        // The zygote reaps it while we remove what was made for it.
+        let swept = match (&self.state, self.inode) {
             (Some(state), Some(inode)) => state.sweep_known(&self.record.name, inode, &self.record).map(drop),
             _ => Ok(()),
-        }
+        };
+        self.wait_reaped(end);
+        swept
     }
 
-    /// Kills PID 1, and with it its PID namespace, and waits until all of it is dead and reaped.
-    fn kill_init(&self) -> Result<()> {
+    /// Kills PID 1, and with it its PID namespace, and waits until all of it is dead.
+    fn kill_init(&self, end: Instant) -> Result<()> {
         let fail = |errno| Error::system("kill PID 1 of container", &self.record.name, errno);
         match sys::pidfd_send_signal(self.pidfd.as_fd(), libc::SIGKILL, 0) {
             Ok(()) | Err(Errno::ESRCH) => {}
             Err(errno) => return Err(fail(errno as i32)),
         }
-        let end = Instant::now() + PATIENCE;
-        let died = match &self.birth {
-            // The zygote reaps it, and says so. A dead zygote says nothing.
-            Some(birth) if self.holder == std::process::id() => loop {
-                match birth.receive(Some(end.saturating_duration_since(Instant::now()))) {
-                    Ok(Answer::Reply(reply, _)) if reply.tag == EXITED => break true,
-                    Ok(Answer::Reply(..)) => {}
-                    Ok(Answer::TimedOut) => break false,
-                    Ok(Answer::End) | Err(_) => break self.wait_dead(end),
-                }
-            },
-            _ => self.wait_dead(end),
-        };
+        let left = end.saturating_duration_since(Instant::now());
+        let died = wait_readable(&[self.pidfd.as_fd()], Some(left)).unwrap_or(false);
         if died { Ok(()) } else { Err(fail(libc::ETIMEDOUT)) }
     }
 
-    fn wait_dead(&self, end: Instant) -> bool {
-        wait_readable(&[self.pidfd.as_fd()], Some(end.saturating_duration_since(Instant::now()))).unwrap_or(false)
+    /// Waits until the zygote has reaped PID 1, as it says; a dead zygote says nothing, and whoever reaps for it reaps its
+    /// children too.
+    fn wait_reaped(&self, end: Instant) {
+        let Some(birth) = self.birth.as_ref().filter(|_| self.holder == std::process::id()) else { return };
+        // Answers that came before it do not matter any more.
+        while let Ok(Answer::Reply(reply, _)) = birth.receive(Some(end.saturating_duration_since(Instant::now()))) {
+            if reply.tag == EXITED {
+                return;
+            }
+        }
     }
 
     /// Without a PID namespace of its own the end of our server ends nobody else: all of its descendants are killed first. It

@@ -5,7 +5,7 @@ use std::ffi::{c_char, c_int};
 use super::border::{bytes, one_of, text};
 use super::config::checked;
 use super::types::{ctr_config, ctr_preset, ctr_refusal, ctr_seccomp, limit};
-use crate::{Preset, Refusal, Rlimit, Seccomp};
+use crate::{Preset, Refusal, Rlimit, Seccomp, TimeOffset, TimeOffsets};
 
 /// Which walls stand: one of enum ctr_preset. The other setters say more, or other, than the preset does, in whatever
 /// order they are called. Default: CTR_PRESET_DEFAULT.
@@ -108,4 +108,64 @@ pub unsafe extern "C" fn ctr_config_add_sysctl(
     // SAFETY: the caller's promise.
     let pair = || Ok(unsafe { (text("name", name)?.into(), text("value", value)?.into()) });
     checked(config, pair, |config, pair| config.sysctls.push(pair))
+}
+
+/// Sets a clock of the container's own time namespace off from the host's, time_namespaces(7). It needs CTR_NS_TIME to be
+/// CTR_NS_NEW. Default: 0.
+///
+/// clock      CLOCK_MONOTONIC or CLOCK_BOOTTIME of <time.h>; the latter is what uptime(1) shows
+/// secs       seconds, negative for an earlier time, but not before the machine's boot
+/// nanosecs   0 to 999999999, added to the seconds
+///
+/// Return value: 0, or CTR_ERR_INVALID.
+#[unsafe(no_mangle)]
+pub extern "C" fn ctr_config_set_time_offset(config: *mut ctr_config, clock: c_int, secs: i64, nanosecs: u32) -> c_int {
+    type Place = fn(&mut TimeOffsets, TimeOffset);
+    const CLOCKS: [(c_int, Place); 2] = [
+        (libc::CLOCK_MONOTONIC, |offsets, offset| offsets.monotonic = offset),
+        (libc::CLOCK_BOOTTIME, |offsets, offset| offsets.boottime = offset),
+    ];
+    let offset = TimeOffset { secs, nanosecs };
+    checked(config, || one_of("clock", &CLOCKS, clock), |config, place| place(&mut config.time_offsets, offset))
+}
+
+/// The AppArmor profile that programs run under, by name, apparmor(7), or "unconfined". It has to be loaded already. Default:
+/// none, so that of ctr's caller.
+///
+/// Return value: 0, or CTR_ERR_INVALID.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ctr_config_set_apparmor(config: *mut ctr_config, profile: *const c_char) -> c_int {
+    // SAFETY: the caller's promise.
+    let profile = || unsafe { text("profile", profile) };
+    checked(config, profile, |config, profile| config.labels.apparmor = Some(profile.into()))
+}
+
+/// The SELinux context that programs run in, selinux(8), as "system_u:system_r:container_t:s0:c1,c2". Default: none, so that
+/// of ctr's caller.
+///
+/// Return value: 0, or CTR_ERR_INVALID.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ctr_config_set_selinux(config: *mut ctr_config, context: *const c_char) -> c_int {
+    // SAFETY: the caller's promise.
+    let context = || unsafe { text("context", context) };
+    checked(config, context, |config, context| config.labels.selinux = Some(context.into()))
+}
+
+/// The SELinux context of the files of the container's own mounts (its root where that is an overlay, /dev, every tmpfs), as
+/// "system_u:object_r:container_file_t:s0:c1,c2". Default: none.
+///
+/// Return value: 0, or CTR_ERR_INVALID.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ctr_config_set_selinux_mounts(config: *mut ctr_config, context: *const c_char) -> c_int {
+    // SAFETY: the caller's promise.
+    let context = || unsafe { text("context", context) };
+    checked(config, context, |config, context| config.labels.selinux_mounts = Some(context.into()))
+}
+
+/// Does without a label whose security module is not active on this machine; ctr_create() refuses otherwise. Default: false.
+///
+/// Return value: 0, or CTR_ERR_INVALID.
+#[unsafe(no_mangle)]
+pub extern "C" fn ctr_config_set_labels_optional(config: *mut ctr_config, optional: bool) -> c_int {
+    checked(config, || Ok(()), |config, ()| config.labels.optional = optional)
 }

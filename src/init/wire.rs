@@ -52,6 +52,9 @@ pub const RETIRE: u32 = 4;
 /// Request kind, to the zygote: a SPAWN of this shape will come; have a newborn ready for it. Nothing is answered.
 pub const STOCK: u32 = 5;
 
+/// Request kind, to a newborn: walk these calls, as for a RUN, which will follow. Where they go well, nothing is answered.
+pub const PREPARE: u32 = 6;
+
 /// Request flag: the whole message is in the memfd that comes as the first descriptor.
 pub const LARGE: u32 = 1;
 /// Request flag of [`SPAWN`]: born for this request, not before. All that it does is to be part of the shape.
@@ -85,7 +88,7 @@ pub const NONE: u8 = 255;
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct Request {
-    /// SPAWN, RUN, EXEC or RETIRE.
+    /// One of the kinds above.
     pub kind: u32,
     /// The flags above.
     pub flags: u32,

@@ -1,4 +1,4 @@
-//! /dev: a small tmpfs with the six devices that programs can't do without, each a bind mount of the host's (a user
+//! /dev: a directory of the workshop with the six devices that programs can't do without, each a bind mount of the host's (a user
 //! namespace can't make device nodes), terminals, shared memory, message queues, and the usual links.
 
 use std::ffi::{CStr, OsStr};
@@ -30,10 +30,16 @@ const LINKS: [(&CStr, &CStr); 5] = [
 
 /// Puts a /dev together in the workshop, from where it is moved into the root. Its devpts stays open in PID 1, in slot
 /// TERMINALS.
-pub fn dev(plan: &mut Plan<'_>, shape: &Shape) {
-    plan.step("make a tmpfs for", "/dev", "devices of its own", "mount -t tmpfs -o nosuid,mode=755 tmpfs $ROOT{}");
+pub fn dev(plan: &mut Plan<'_>, shape: &Shape<'_>) {
+    plan.step(
+        "bind",
+        "/dev",
+        "devices of its own, in the tmpfs that has the changes",
+        "mkdir $SCRATCH/dev && mount --bind -o nosuid $SCRATCH/dev $ROOT{}",
+    );
     plan.mkdir(DEV, 0o755);
-    plan.mount(c"tmpfs", DEV, libc::MS_NOSUID, c"mode=755");
+    plan.bind(DEV, DEV, false);
+    plan.set_attributes_below(DEV, MOUNT_ATTR_NOSUID);
     for (path, place) in DEVICES {
         plan.step(
             "bind",
@@ -64,7 +70,7 @@ pub fn dev(plan: &mut Plan<'_>, shape: &Shape) {
     plan.mkdir(c"dev/pts", 0o755);
     // Every mount of devpts is a new instance since Linux 4.7.
     let options = if shape.has_tty { c"ptmxmode=0666,mode=0620,gid=5" } else { c"ptmxmode=0666,mode=0620" };
-    plan.mount(c"devpts", c"dev/pts", libc::MS_NOSUID | libc::MS_NOEXEC, options);
+    plan.mount(c"devpts", c"dev/pts", libc::MS_NOSUID | libc::MS_NOEXEC, &shape.context.with(options));
     let pts = plan.keep_in(TERMINALS);
     let place = plan.string(c"dev/pts");
     let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC;

@@ -2,6 +2,8 @@
 #define _GNU_SOURCE
 #include "check.h"
 
+#include <time.h>
+
 /* Handles that never were any: small numbers, an address, all ones. */
 static const uintptr_t RUBBISH[] = {1, 0x13, 0x1000, 0x7fffdeadbeef, UINTPTR_MAX, UINTPTR_MAX - 12};
 
@@ -37,6 +39,11 @@ static void every_config_function_refuses(ctr_config *bad)
 	ANSWERS(CTR_ERR_INVALID, ctr_config_set_seccomp_refusal(bad, CTR_REFUSAL_LOG, 0));
 	ANSWERS(CTR_ERR_INVALID, ctr_config_add_rlimit(bad, "core", 0, 0));
 	ANSWERS(CTR_ERR_INVALID, ctr_config_add_sysctl(bad, "x", "y"));
+	ANSWERS(CTR_ERR_INVALID, ctr_config_set_apparmor(bad, "x"));
+	ANSWERS(CTR_ERR_INVALID, ctr_config_set_selinux(bad, "x"));
+	ANSWERS(CTR_ERR_INVALID, ctr_config_set_selinux_mounts(bad, "x"));
+	ANSWERS(CTR_ERR_INVALID, ctr_config_set_labels_optional(bad, true));
+	ANSWERS(CTR_ERR_INVALID, ctr_config_set_time_offset(bad, CLOCK_BOOTTIME, 1, 0));
 	ANSWERS(CTR_ERR_INVALID, ctr_config_set_state_dir(bad, "/tmp"));
 	ANSWERS(CTR_ERR_INVALID, ctr_config_set_store_dir(bad, "/tmp"));
 	ctr_config_free(bad);
@@ -261,6 +268,7 @@ TEST(numbers_that_are_none_of_an_enum_are_answered)
 	FAILS(CTR_ERR_INVALID, "refusal", ctr_config_set_seccomp_refusal(config, 6, 0));
 	FAILS(CTR_ERR_INVALID, "nonsense", ctr_config_add_rlimit(config, "nonsense", 1, 1));
 	FAILS(CTR_ERR_INVALID, "above", ctr_config_add_rlimit(config, "nofile", 2, 1));
+	FAILS(CTR_ERR_INVALID, "clock", ctr_config_set_time_offset(config, CLOCK_REALTIME, 1, 0));
 	FAILS(CTR_ERR_INVALID, "kind", ctr_config_set_namespace(config, 3, CTR_NS_NEW));
 	FAILS(CTR_ERR_INVALID, "source", ctr_config_set_namespace(config, CTR_NS_NET, 2));
 	FAILS(CTR_ERR_INVALID, "place", ctr_config_set_upper(config, -1));

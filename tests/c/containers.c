@@ -3,6 +3,7 @@
 #include "check.h"
 
 #include <sched.h>
+#include <time.h>
 
 TEST(mounts_are_where_they_were_asked_for)
 {
@@ -330,6 +331,48 @@ TEST(a_preset_and_what_is_set_beside_it_count)
 	OK(ctr_destroy(c));
 }
 
+TEST(a_clock_is_set_off_in_a_time_namespace)
+{
+	ctr_config *config = named();
+	ctr_container *c;
+	struct timespec before;
+	double inside;
+
+	OK(ctr_config_set_time_offset(config, CLOCK_BOOTTIME, 86400, 500000000));
+	FAILS(CTR_ERR_INVALID, "time namespace", ctr_create("host", config, &c));
+	OK(ctr_config_set_namespace(config, CTR_NS_TIME, CTR_NS_NEW));
+	CHECK(clock_gettime(CLOCK_BOOTTIME, &before) == 0);
+	OK(ctr_create("host", config, &c));
+	inside = strtod(output(c, "cat /proc/uptime", NULL), NULL);
+	CHECK(inside > (double)before.tv_sec + 86400);
+	OK(ctr_destroy(c));
+	OK(ctr_config_set_time_offset(config, CLOCK_BOOTTIME, -(int64_t)before.tv_sec - 3600, 0));
+	FAILS(CTR_ERR_INVALID, "boottime", ctr_create("host", config, &c));
+	ctr_config_free(config);
+}
+
+TEST(a_label_of_a_security_module_that_is_not_there_is_an_error_or_left_out)
+{
+	ctr_config *config = named();
+	ctr_container *c;
+
+	OK(ctr_config_set_selinux(config, "system_u:system_r:container_t:s0"));
+	OK(ctr_config_set_selinux_mounts(config, "system_u:object_r:container_file_t:s0"));
+	OK(ctr_config_set_apparmor(config, "unconfined"));
+	if (access("/sys/fs/selinux", F_OK) == 0)
+		skip("SELinux is active");
+	FAILS(CTR_ERR_UNSUPPORTED, "SELinux", ctr_create("host", config, &c));
+	CHECK(strstr(ctr_last_error(), "lsm="));
+	OK(ctr_config_set_labels_optional(config, true));
+	OK(ctr_create("host", config, &c));
+	CHECK(sh(c, "true").code == 0);
+	OK(ctr_destroy(c));
+	OK(ctr_config_set_selinux(config, "two\nlines"));
+	FAILS(CTR_ERR_INVALID, "one line", ctr_create("host", config, &c));
+	FAILS(CTR_ERR_INVALID, "profile", ctr_config_set_apparmor(config, NULL));
+	ctr_config_free(config);
+}
+
 TEST(capabilities_are_added_and_dropped_by_name)
 {
 	ctr_config *config = named();
@@ -394,6 +437,8 @@ int main(void)
 	RUN(explain_prints_the_walls_as_commands);
 	RUN(the_root_is_not_the_hosts_root);
 	RUN(a_preset_and_what_is_set_beside_it_count);
+	RUN(a_clock_is_set_off_in_a_time_namespace);
+	RUN(a_label_of_a_security_module_that_is_not_there_is_an_error_or_left_out);
 	RUN(capabilities_are_added_and_dropped_by_name);
 	RUN(a_report_says_what_the_machine_allows);
 	RUN(the_version_of_the_header_is_that_of_the_library);

@@ -69,6 +69,11 @@ def test_explain_prints_shell_commands() -> None:
     assert "pivot_root" in done.stdout
 
 
+def test_a_clock_is_set_off() -> None:
+    done = command("run", "--time-offset", "boottime=-2", "host", "cat", "/proc/self/timens_offsets")
+    assert done.stdout.split() == ["monotonic", "0", "0", "boottime", "-2", "0"], done.stderr
+
+
 def test_failures_have_dockers_exit_statuses_and_one_line_of_words() -> None:
     missing = command("run", "/no/such/image.tar", "true")
     assert missing.returncode == 125

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import errno
 import gc
 import json
+import math
 import os
 import pickle
 import select
@@ -408,6 +410,45 @@ def test_limits_of_processes_and_kernel_parameters_are_as_asked() -> None:
         ctr.Container(rlimits={"no-such-limit": 1})
     with pytest.raises(ctr.Error, match="core_pattern"):
         ctr.Container(sysctls={"kernel.core_pattern": "|/bin/sh"})
+
+
+def test_a_clock_is_set_off_in_a_time_namespace() -> None:
+    def uptime() -> float:
+        return float(Path("/proc/uptime").read_text().split()[0])
+
+    before = uptime()
+    with ctr.Container(namespaces={"time": "new"}, time_offsets={"boottime": 86400.25, "monotonic": -0.5}) as c:
+        inside = float(shown(c, "cat /proc/uptime").split()[0])
+        assert before + 86400.2 < inside < uptime() + 86400.3
+        assert (
+            shown(c, "cat /proc/self/timens_offsets").split()
+            == "monotonic -1 500000000 boottime 86400 250000000".split()
+        )
+    for wrong, error in (
+        ({"boottime": 1.0}, "time namespace"),
+        ({"boottime": math.inf}, "boottime"),
+        ({"sundial": 1}, "sundial"),
+    ):
+        with pytest.raises((ctr.Error, ValueError, TypeError), match=error):
+            ctr.Container(time_offsets=wrong)
+    with pytest.raises(ctr.Error, match="boot") as caught:
+        ctr.Container(namespaces={"time": "new"}, time_offsets={"boottime": -uptime() - 3600})
+    assert caught.value.errno == errno.ERANGE
+
+
+def test_a_label_of_a_security_module_is_given_refused_or_left_out() -> None:
+    active = next(check.says for check in ctr.probe() if check.name == "security modules")
+    for module, options in (
+        ("AppArmor", {"apparmor": "ctr-no-such-profile"}),
+        ("SELinux", {"selinux": "a:b:c:s0"}),
+        ("SELinux", {"selinux_mounts": "a:b:c:s0"}),
+    ):
+        with pytest.raises(ctr.Error, match=module) as caught:
+            ctr.Container(**options)  # type: ignore[arg-type]
+        assert caught.value.mend
+        if module.lower() not in active:
+            with ctr.Container(labels_optional=True, **options) as c:  # type: ignore[arg-type]
+                assert c.run(["true"]).returncode == 0
 
 
 def test_no_cgroup_is_made_when_none_is_wanted() -> None:

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use ctr::{
     CgroupPolicy, Config, DirectoryUse, ExecConfig, Mount, Namespace, Namespaces, Preset, Refusal, Rlimit, Seccomp,
-    Session, Stdio, Upper, Winsize,
+    Session, Stdio, TimeOffset, TimeOffsets, Upper, Winsize,
 };
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -62,6 +62,11 @@ pub fn config(options: &Bound<'_, PyDict>) -> PyResult<Config> {
             "pids" => config.pids = Some(value.extract()?),
             "cgroup" => config.cgroup = one_of("cgroup policy", &value, &CGROUP)?,
             "namespaces" => namespaces(&mut config.namespaces, value.cast()?)?,
+            "time_offsets" => config.time_offsets = time_offsets(value.cast()?)?,
+            "apparmor" => config.labels.apparmor = Some(value.extract()?),
+            "selinux" => config.labels.selinux = Some(value.extract()?),
+            "selinux_mounts" => config.labels.selinux_mounts = Some(value.extract()?),
+            "labels_optional" => config.labels.optional = value.extract()?,
             "read_only" => config.read_only = value.extract()?,
             "upper" => config.upper = one_of("place for changes", &value, &UPPER)?,
             "directory" => config.directory = one_of("use of a directory", &value, &DIRECTORY)?,
@@ -203,6 +208,21 @@ fn namespace(source: &Bound<'_, PyAny>) -> PyResult<Namespace> {
         "container" => Ok(Namespace::Container(value.extract()?)),
         other => Err(unknown("source of a namespace", other)),
     }
+}
+
+/// For each clock seconds and nanoseconds.
+fn time_offsets(clocks: &Bound<'_, PyDict>) -> PyResult<TimeOffsets> {
+    let mut offsets = TimeOffsets::default();
+    for (clock, offset) in clocks {
+        let (secs, nanosecs) = offset.extract()?;
+        let offset = TimeOffset { secs, nanosecs };
+        match clock.extract::<String>()?.as_str() {
+            "monotonic" => offsets.monotonic = offset,
+            "boottime" => offsets.boottime = offset,
+            other => return Err(unknown("clock", other)),
+        }
+    }
+    Ok(offsets)
 }
 
 /// `("default", None)`, `("strict", None)`, `("unconfined", None)`, `("file", path)` or `("json", text)`.

@@ -10,7 +10,7 @@ use super::message::{self, Received, close_slots, receive, reply};
 use super::walk::{Failure, Slots, walk};
 use super::wire::{
     Aside, CONTROL, Call, DETACHED, DONE, EXEC, FAILED, HANDED, Handover, IN_ASIDE, IN_CLONE, IN_HANDOVER, IN_MESSAGE,
-    IN_NEWGIDMAP, IN_NEWUIDMAP, IN_TABLE, LARGE, MOST_FDS, NONE, RESULTS, RETIRE, RUN, Reply, Request, SAID, SLOTS, SPAWN,
+    IN_NEWGIDMAP, IN_NEWUIDMAP, IN_TABLE, LARGE, MOST_FDS, NONE, PREPARE, RESULTS, RETIRE, RUN, Reply, Request, SAID, SLOTS, SPAWN,
     STATUS, STOCK, USER_NAMESPACE,
 };
 
@@ -223,6 +223,7 @@ impl Server {
                 match request.kind {
                     SPAWN if self.role == Role::Zygote => self.spawn(request, calls, fds),
                     STOCK if self.role == Role::Zygote => self.stock(request, calls),
+                    PREPARE => _ = self.walk_or_fail(calls),
                     RUN => self.run(request, calls),
                     EXEC => self.exec(request, calls),
                     RETIRE if self.role == Role::Zygote => self.retired = true,
@@ -255,17 +256,28 @@ impl Server {
         core::mem::replace(status, -1)
     }
 
-    /// RUN: the server itself walks the calls.
+    /// The server itself walks the calls; whether they went well.
+    fn walk_or_fail(&mut self, calls: &[Call]) -> bool {
+        // SAFETY: calls of our own library.
+        let walked = unsafe { walk(calls, 0, &mut self.slots) };
+        if let Err(failure) = walked {
+            self.fail(failure);
+            // A newborn that can't become what it was made for is of no use.
+            if self.news.is_some() {
+                exit(1);
+            }
+        }
+        walked.is_ok()
+    }
+
+    /// RUN: the server itself walks the calls, and answers.
     fn run(&mut self, request: &Request, calls: &[Call]) {
         let (calls, late) = match request.before as usize {
             0 => (calls, &[][..]),
             before => calls.split_at_checked(before).unwrap_or((calls, &[])),
         };
-        // SAFETY: calls of our own library.
-        if let Err(failure) = unsafe { walk(calls, 0, &mut self.slots) } {
-            self.fail(failure);
-            // A newborn that can't become what it was made for is of no use.
-            return if self.news.is_some() { exit(1) };
+        if !self.walk_or_fail(calls) {
+            return;
         }
         let [address, len] = request.title;
         if address != 0 {
