@@ -611,7 +611,7 @@ int ctr_config_set_seccomp_json(ctr_config *config, const char *json);
 int ctr_config_set_seccomp_refusal(ctr_config *config, int refusal, uint16_t number);
 
 /**
- * Adds a limit of each process, setrlimit(2).
+ * Adds a limit of each process, setrlimit(2). The others are those that the caller had at its first ctr_create().
  *
  * name         "nofile", "nproc", "stack": RLIMIT_* in small letters
  * soft, hard   as in struct rlimit; CTR_UNLIMITED for RLIM_INFINITY

@@ -126,6 +126,7 @@ class Container:
                 path or a dict.
             seccomp_refusal: What a refused system call gets: an errno, "kill-process", "kill-thread", "trap", "log".
             rlimits: Limits of each process by name, as {"nofile": 1024} or {"nofile": (soft, hard)}; None is no limit.
+                The others are those that this process had when it made its first container.
             sysctls: Kernel parameters of the container's own namespaces.
             time_offsets: Seconds by which the clocks "monotonic" and "boottime" are set off in a time namespace of the
                 container's own, as namespaces={"time": "new"}, time_offsets={"boottime": 86400.0}.

@@ -27,6 +27,9 @@ use crate::{ErrorCode, Result};
 /// The bytes that argv\[0\] has at least: PID 1 writes its container's name over it.
 pub const TITLE: usize = 96;
 
+/// Descriptors that PID 1 and the starter of a program need, and some that are passed.
+const FEWEST: u64 = 32;
+
 const STACK: usize = 32 << 10;
 
 /// What the two children need, in the memory they share with us.
@@ -41,6 +44,10 @@ struct Launch {
 
 /// Starts a zygote for this thread's identity.
 pub fn start(identity: Identity) -> Result<Zygote> {
+    // All that it makes inherits the limit, and would be told of it at odd places.
+    if getrlimit(Resource::RLIMIT_NOFILE).is_ok_and(|(soft, _)| soft < FEWEST) {
+        return Err(failed("open descriptors", &Error::from_raw_os_error(libc::EMFILE)));
+    }
     let program = program()?;
     let lifeline = lifeline()?;
     let (socket, theirs) = channel::pair().map_err(|e| failed("make a socket", &e))?;
