@@ -2,7 +2,7 @@
 //! they differ in where requests come from and in what the end of a socket means.
 
 use super::birth::{self, Born, Newborn, give_birth, grow_up};
-use super::children::Children;
+use super::children::{self, Children};
 use super::lifeline;
 use super::kernel::{self, CLONE_PIDFD, CLONE_VFORK, CLONE_VM, SIGCHLD, SIGKILL, clone_shared, close, exit, nr, syscall, syscall3};
 use super::memory::MEMORY;
@@ -104,6 +104,7 @@ impl Server {
     fn end_all(&mut self) {
         if self.embryo.pid != 0 {
             birth::kill(&self.embryo);
+            children::bury(self.embryo.pid);
         }
         self.children.end_all();
         exit(0);
