@@ -107,6 +107,24 @@ fn hello_says_hello_in_c_and_cpp() {
 }
 
 #[test]
+fn the_program_of_the_readme_and_that_of_the_header_run() {
+    let readme = std::fs::read_to_string("README.md").unwrap();
+    let header = std::fs::read_to_string("include/ctr.h").unwrap();
+    let in_readme = readme.split("```c\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap().to_owned();
+    let lines = header.lines().take_while(|line| !line.contains(" */")).filter_map(|line| line.strip_prefix(" *     "));
+    let in_header: Vec<_> = lines.take_while(|line| *line != "}").chain(["}"]).collect();
+    let scratch = Scratch::new("documents");
+    for (name, text) in [("readme", in_readme), ("header", in_header.join("\n"))] {
+        let source = scratch.path(&format!("{name}.c"));
+        std::fs::write(&source, text).unwrap();
+        let Some(program) = build("cc", source.to_str().unwrap(), &scratch, &[]) else { return };
+        let output = scratch.run(&mut Command::new(program));
+        assert!(output.success && output.text.contains("hello from "), "{name}: {}", output.text);
+    }
+    scratch.nothing_is_left();
+}
+
+#[test]
 fn hello_runs_from_a_tarball() {
     let scratch = Scratch::new("tarball");
     let Some(program) = build("cc", "examples/hello.c", &scratch, &[]) else { return };
