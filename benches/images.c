@@ -90,14 +90,12 @@ static void mode_import(int rounds) {
     static char line[8192];
     while (fgets(line, sizeof line, stdin)) {
         char *words[WORDS] = {0}, *row = strtok(line, "\t"), *archive = strtok(NULL, "\t");
-        static char places[WORDS][sizeof fresh];
         int count = 0;
         for (char *word; count < WORDS - 1 && (word = strtok(NULL, " \n")); count++) {
             char *at = strchr(word, '@');
             words[count] = word;
             if (!at) continue;
-            snprintf(places[count], sizeof places[0], "%.*s%s%s", (int)(at - word), word, fresh, at + 1);
-            words[count] = places[count];
+            CHECK(asprintf(&words[count], "%.*s%s%s", (int)(at - word), word, fresh, at + 1));
         }
         if (count) compare(row, archive, words, rounds);
     }
