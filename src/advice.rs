@@ -68,6 +68,10 @@ pub const DESCRIPTORS: &str = "close files, or raise the limit on them (ulimit -
 /// A program of 17 KB is too large a file.
 pub const FILE_SIZE: &str = "raise the limit on the size of files (ulimit -f, RLIMIT_FSIZE)";
 
+/// Landlock or seccomp was refused to a container that was made in hope of it.
+pub const LATE_WALL: &str = "make it again: that is waited for now, and fails at once where it can't be; python -m ctr doctor says \
+     what this machine lacks";
+
 /// The zygote can't be started.
 pub const MEMFD: &str = "programs can't be run from memory here: is the sysctl vm.memfd_noexec set?";
 

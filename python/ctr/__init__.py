@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from ._popen import Popen
     from ._probe import Check, probe
     from ._run import run
+    from ._walls import Wall
 
     __version__: str
 
@@ -59,6 +60,7 @@ __all__ = [
     "STDOUT",
     "TimeoutExpired",
     "Tmpfs",
+    "Wall",
     "build_image",
     "containers",
     "disk_use",
@@ -95,6 +97,7 @@ _ROOMS = {
     "Pruned": "_image",
     "TimeoutExpired": "_exit",
     "Tmpfs": "_options",
+    "Wall": "_walls",
     "build_image": "_image",
     "containers": "_container",
     "disk_use": "_image",

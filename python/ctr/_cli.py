@@ -109,7 +109,7 @@ def _parser() -> argparse.ArgumentParser:
     listed = command("ps", _ps, "list running containers")
     listed.add_argument("-q", "--quiet", action="store_true", help="only names")
 
-    shown = command("explain", _explain, "show what run would do, as shell commands", "[IMAGE]")
+    shown = command("explain", _explain, "show every wall, and what run would do, as shell commands", "[IMAGE]")
     _about_the_container(shown)
     shown.add_argument("image", metavar="IMAGE", nargs="?", default="host", help='as for run; "host" by default')
 
@@ -137,13 +137,26 @@ def _about_the_container(parser: argparse.ArgumentParser) -> None:
     add("-v", "--volume", action="append", default=[], metavar="SRC:DST[:ro]", help="show a host path inside")
     add("--tmpfs", action="append", default=[], metavar="DST[:SIZE]", help="an empty tmpfs inside")
     add("--read-only", action="store_true", help="mount the root read-only")
-    add("--preset", choices=("default", "strict", "privileged"), default="default", help="which walls stand")
+    add(
+        "--preset",
+        choices=("default", "strict", "privileged"),
+        default="default",
+        help="which walls stand; privileged: NONE but the namespaces",
+    )
     add("--cap", action="append", metavar="NAME", help="keep only these capabilities")
     add("--cap-add", action="append", default=[], metavar="NAME", help="a capability more; ALL for every one")
     add("--cap-drop", action="append", default=[], metavar="NAME", help="a capability less; ALL for every one")
     add("--seccomp", metavar="PROFILE", help='"default", "strict", "unconfined", or a file in docker\'s format')
     add("--ulimit", action="append", default=[], metavar="NAME=SOFT[:HARD]", help="a limit of each process")
     add("--sysctl", action="append", default=[], metavar="NAME=VALUE", help="a kernel parameter of its namespaces")
+    add("--device", action="append", default=[], metavar="SRC[:DST][:rwm]", help="give it a device, as /dev/fuse")
+    add(
+        "--device-cgroup-rule",
+        action="append",
+        default=[],
+        metavar="RULE",
+        help='let devices through, as "c 10:229 rwm"',
+    )
     add("--apparmor", metavar="PROFILE", help="run programs under this AppArmor profile")
     add("--selinux", metavar="CONTEXT", help="run programs in this SELinux context")
     add("--time-offset", action="append", default=[], metavar="CLOCK=SECONDS", help="set off boottime or monotonic")
@@ -265,6 +278,7 @@ def _container_options(options: argparse.Namespace) -> dict[str, Any]:
         "preset": options.preset,
         "namespaces": namespaces,
         "time_offsets": time_offsets,
+        "devices": options.device + options.device_cgroup_rule,
         "apparmor": options.apparmor,
         "selinux": options.selinux,
     }

@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ctr::{
-    CgroupPolicy, Config, DirectoryUse, ExecConfig, Mount, Namespace, Namespaces, Preset, Refusal, Rlimit, Seccomp,
-    Session, Stdio, TimeOffset, TimeOffsets, Upper, Winsize,
+    CgroupPolicy, Config, Device, DeviceList, DirectoryUse, ExecConfig, Mount, Namespace, Namespaces, Preset, Refusal,
+    Rlimit, Seccomp, Session, Stdio, TimeOffset, TimeOffsets, Upper, Winsize,
 };
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -63,6 +63,8 @@ pub fn config(options: &Bound<'_, PyDict>) -> PyResult<Config> {
             "cgroup" => config.cgroup = one_of("cgroup policy", &value, &CGROUP)?,
             "namespaces" => namespaces(&mut config.namespaces, value.cast()?)?,
             "time_offsets" => config.time_offsets = time_offsets(value.cast()?)?,
+            "devices" => config.devices = value.try_iter()?.map(|item| device(&item?)).collect::<PyResult<_>>()?,
+            "device_list" => config.device_list = one_of("device list", &value, &DEVICE_LIST)?,
             "apparmor" => config.labels.apparmor = Some(value.extract()?),
             "selinux" => config.labels.selinux = Some(value.extract()?),
             "selinux_mounts" => config.labels.selinux_mounts = Some(value.extract()?),
@@ -80,6 +82,8 @@ pub fn config(options: &Bound<'_, PyDict>) -> PyResult<Config> {
             "cap_drop" => config.cap_drop = value.extract()?,
             "capabilities" => config.capabilities = Some(value.extract()?),
             "new_privileges" => config.new_privileges = value.extract()?,
+            "masked_paths" => config.masked_paths = value.extract()?,
+            "landlock" => config.landlock = value.extract()?,
             "state_dir" => config.state_dir = Some(value.extract::<Bytes>()?.path()),
             "store_dir" => config.store_dir = Some(value.extract::<Bytes>()?.path()),
             other => return Err(unknown("option", other)),
@@ -145,6 +149,8 @@ const CGROUP: [(&str, CgroupPolicy); 4] = [
     ("optional", CgroupPolicy::Optional),
     ("off", CgroupPolicy::Off),
 ];
+const DEVICE_LIST: [(&str, DeviceList); 3] =
+    [("auto", DeviceList::Auto), ("required", DeviceList::Required), ("off", DeviceList::Off)];
 const UPPER: [(&str, Upper); 2] = [("memory", Upper::Memory), ("disk", Upper::Disk)];
 const DIRECTORY: [(&str, DirectoryUse); 2] = [("lower", DirectoryUse::Lower), ("direct", DirectoryUse::Direct)];
 const PRESET: [(&str, Preset); 3] =
@@ -256,6 +262,10 @@ fn refusal(action: &Bound<'_, PyAny>) -> PyResult<Refusal> {
 fn rlimit(limit: &Bound<'_, PyAny>) -> PyResult<Rlimit> {
     let (name, soft, hard): (String, Option<u64>, Option<u64>) = limit.extract()?;
     Rlimit::new(&name, soft, hard).or_raise(limit.py())
+}
+
+fn device(text: &Bound<'_, PyAny>) -> PyResult<Device> {
+    text.extract::<String>()?.parse::<Device>().or_raise(text.py())
 }
 
 /// The numbers of `subprocess`: PIPE, STDOUT, DEVNULL, or a descriptor.
