@@ -49,3 +49,15 @@ double quantile(struct series *s, double q) {
     qsort(s->us, (size_t)s->count, sizeof *s->us, by_value);
     return s->us[(int)((s->count - 1) * q + 0.5)];
 }
+
+static void print_side(struct series *s) {
+    printf("\t%.3f\t%.3f\t%.3f", quantile(s, 0.5), quantile(s, 0), quantile(s, 0.9));
+}
+
+void print_row(const char *row, const char *ours, const char *other) {
+    printf("%s", row);
+    print_side(series(ours));
+    print_side(series(other));
+    printf("\t%d\n", series(ours)->count);
+    fflush(stdout);
+}

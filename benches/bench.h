@@ -32,6 +32,9 @@ void record(const char *name, double us);
 // A quantile of the samples, 0 if there are none. It sorts them: call it when no more are to come.
 double quantile(struct series *s, double q);
 
+// Prints a comparison for table.awk: the row's name, then median, minimum and 90th percentile of two series.
+void print_row(const char *row, const char *ours, const char *other);
+
 // Ends the process with `what` and errno in words.
 __attribute__((noreturn)) void die(const char *what);
 

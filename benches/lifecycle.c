@@ -7,7 +7,6 @@
 // median, minimum and 90th percentile of ours and of the other side (microseconds unless the row says otherwise), then
 // the number of samples; tabs in between.
 #define _GNU_SOURCE
-#include <ctr.h>
 #include <dirent.h>
 #include <pthread.h>
 #include <signal.h>
@@ -17,6 +16,7 @@
 
 #include "bench.h"
 #include "floor.h"
+#include "ours.h"
 
 #define MEMORY_LIMIT (64u << 20)
 #define CROWD 16
@@ -28,16 +28,6 @@ static const char *image, *rootfs, *tmpfs;
 static char **rest; // what follows the arguments that every mode has
 static ctr_config *limited;
 static struct floor the_floor;
-
-static void ctr_die(const char *what) {
-    fprintf(stderr, "bench: %s: %s\n", what, ctr_last_error());
-    _exit(122);
-}
-
-#define OURS(call) \
-    do {           \
-        if ((call) != 0) ctr_die(#call); \
-    } while (0)
 
 static ctr_container *create(const char *from) {
     ctr_container *c;
@@ -76,18 +66,6 @@ static void spawn_true(void) {
 }
 
 static void floor_once(void) { floor_lifecycle(&the_floor); }
-
-static void print_side(struct series *s, double unit) {
-    printf("\t%.3f\t%.3f\t%.3f", quantile(s, 0.5) / unit, quantile(s, 0) / unit, quantile(s, 0.9) / unit);
-}
-
-static void print_row(const char *row, const char *ours, const char *other) {
-    printf("%s", row);
-    print_side(series(ours), 1);
-    print_side(series(other), 1);
-    printf("\t%d\n", series(ours)->count);
-    fflush(stdout);
-}
 
 static void timed(const char *name, void (*side)(void), int count, int warm, int pause_ms) {
     for (int i = 0; i < warm + count; i++) {
@@ -495,7 +473,7 @@ int main(int argc, char **argv) {
     tmpfs = argv[4];
     rest = argv + 5;
     bench_init();
-    if (!(limited = ctr_config_new())) ctr_die("ctr_config_new");
+    if (!(limited = ctr_config_new())) die("ctr_config_new");
     OURS(ctr_config_set_memory(limited, MEMORY_LIMIT));
     floor_open(&the_floor, rootfs, "/bin/true", tmpfs);
     for (size_t i = 0; i < sizeof modes / sizeof *modes; i++)

@@ -1,10 +1,11 @@
 #!/bin/bash
 # `make bench`: everything beside its floor and beside the engines that are installed here, in interleaved runs.
 #
-#   benches/run.sh [targets] [phases] [peers] [walls]      default: targets phases peers; about two minutes
+#   benches/run.sh [targets] [images] [phases] [peers] [walls]      default: all but walls; about three minutes
 #
-# targets: what ctr promises, each beside what it is measured against. phases: how a lifecycle divides up. peers: whole
-# commands of other engines. walls: what the kernel charges for each step of a container (benches/kernel.c).
+# targets: what ctr promises, each beside what it is measured against. images: imports and exports, likewise; on the tmpfs,
+# or in $CTR_BENCH_PLACE. phases: how a lifecycle divides up. peers: whole commands of other engines. walls: what the kernel
+# charges for each step of a container (benches/kernel.c).
 # Needs root, a C compiler, libctr (CTR_LIBDIR, else target/release) and a busybox that is linked statically. Python's
 # rows need `import ctr` to work in $PYTHON (python3). What is missing is named and left out.
 # Images are kept in build/bench ($BUILD/bench); everything else lives on a tmpfs in a private mount namespace and is gone afterwards.
@@ -22,7 +23,7 @@ stop() { echo "bench: $*" >&2; exit 1; }
 if [ "${CTR_BENCH_NAMESPACE:-}" != private ]; then
     exec env CTR_BENCH_NAMESPACE=private unshare --mount --propagation private "$0" "$@"
 fi
-[ $# -gt 0 ] || set -- targets phases peers
+[ $# -gt 0 ] || set -- targets images phases peers
 wanted() { [[ " $sections " == *" $1 "* ]]; }
 sections="$*"
 have() { command -v "$1" > /dev/null; }
@@ -39,6 +40,8 @@ cc=${CC:-cc}
 flags=(-std=gnu11 -O2 -Wall -Wextra -Werror)
 $cc "${flags[@]}" -I"$top/include" -o "$out/lifecycle" "$here"/{lifecycle,floor,bench}.c -L"$libdir" -lctr \
     -Wl,-rpath,"$libdir" -lpthread || exit 1
+$cc "${flags[@]}" -I"$top/include" -o "$out/images" "$here"/{images,bench}.c -L"$libdir" -lctr \
+    -Wl,-rpath,"$libdir" || exit 1
 $cc "${flags[@]}" -static -o "$out/kernel" "$here"/{kernel,kernel_container,bench}.c || exit 1
 
 ### images: a small one of busybox alone, as directory and as tarball, and a Debian of 170 MB
@@ -56,7 +59,7 @@ if [ ! -f "$out/busybox.tar" ]; then
     tar -C "$out/rootfs" -cf "$out/busybox.tar.new" . && mv "$out/busybox.tar.new" "$out/busybox.tar" || exit 1
 fi
 large=$out/debian.tar
-if wanted targets && [ ! -f "$large" ] && have mmdebstrap; then
+if { wanted targets || wanted images; } && [ ! -f "$large" ] && have mmdebstrap; then
     echo "bench: making the large image, once" >&2
     sources=/etc/apt/sources.list.d/debian.sources
     [ -f "$sources" ] || sources=
@@ -83,6 +86,67 @@ if wanted targets; then
     else
         skip python_same "$python has no ctr module"
     fi
+fi
+images() { # MODE [ARGUMENT...]: likewise
+    "$out/images" "$@" >> "$results" 2> "$out/errors" || skip "images $1" "failed: $(tail -n 1 "$out/errors")"
+}
+if wanted images && [ -f "$large" ]; then
+    place=${CTR_BENCH_PLACE:-$tmp}
+    [ -f "$large.gz" ] || { gzip -k < "$large" > "$large.gz.new" && mv "$large.gz.new" "$large.gz"; }
+    [ -f "$large.zst" ] || zstd -q "$large" || skip image_tar_zst "zstd is not installed"
+    cat "$large"{,.gz,.zst} > /dev/null 2>&1
+    commands=$tmp/imports
+    printf 'image_tar_gz\t%s\ttar -C @ -xzf %s\n' "$large.gz"{,} > "$commands"
+    printf 'image_tar\t%s\ttar -C @ -xf %s\n' "$large"{,} >> "$commands"
+    [ -f "$large.zst" ] && printf 'image_tar_zst\t%s\ttar -C @ --zstd -xf %s\n' "$large.zst"{,} >> "$commands"
+    images import "$place" < "$commands"
+    : > "$commands"
+    if have podman; then
+        # The driver that costs it least: vfs copies what it has.
+        podman="podman --root @/root --runroot @/run --storage-driver overlay --events-backend none"
+        printf 'image_podman\t%s\t%s import --quiet %s ctr-bench\n' "$large.gz" "$podman" "$large.gz" >> "$commands"
+    else
+        skip image_podman "podman is not installed"
+    fi
+    if have umoci; then
+        if [ ! -d "$out/debian.oci" ]; then
+            mkdir -p "$out/oci.new" && "$out/images" layout "$large.gz" "$tmp/oci.tar" &&
+                tar -C "$out/oci.new" -xf "$tmp/oci.tar" && mv "$out/oci.new" "$out/debian.oci"
+            rm -f "$tmp/oci.tar"
+        fi
+        printf 'image_umoci\t%s\tumoci unpack --image %s:ctr-bench @/bundle\n' "$out/debian.oci"{,} >> "$commands"
+    else
+        skip image_umoci "umoci is not installed"
+    fi
+    images import "$place" 3 < "$commands"
+    images export "$place" "$large"
+    images peak "$place" "$large"{,.gz,.zst}
+    # docker's form: layers as files in the archive, and what they are in two documents.
+    "$python" - "$out" << 'END'
+import hashlib, io, json, sys, tarfile
+def add(archive, name, content):
+    entry = tarfile.TarInfo(name)
+    entry.size = len(content)
+    archive.addfile(entry, io.BytesIO(content))
+def packed(files):
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as archive:
+        for name, content in files.items():
+            add(archive, name, content)
+    return out.getvalue()
+for count in (1, 100):
+    layers = [packed({f"layer-{l}/file-{f}": b"%d" % f for f in range(10)}) for l in range(count)]
+    names = [f"{l}/layer.tar" for l in range(count)]
+    ids = ["sha256:" + hashlib.sha256(layer).hexdigest() for layer in layers]
+    config = {"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": ids}}
+    documents = {"config.json": config, "manifest.json": [{"Config": "config.json", "Layers": names}]}
+    files = dict(zip(names, layers)) | {name: json.dumps(what).encode() for name, what in documents.items()}
+    with open(f"{sys.argv[1]}/layers-{count}.tar", "wb") as out:
+        out.write(packed(files))
+END
+    images create "$out/layers-100.tar" "$out/layers-1.tar"
+elif wanted images; then
+    skip "images" "mmdebstrap could not make the image"
 fi
 wanted phases && { bench phases; bench processor; }
 if wanted targets || wanted peers; then

@@ -1,4 +1,4 @@
-# Puts the lines of benches/lifecycle.c and python_run.py into the table of `make bench`.
+# Puts the lines of benches/lifecycle.c, images.c and python_run.py into the table of `make bench`.
 
 function target(row, text, beside, unit, sense, limit) {
     order[++rows] = row
@@ -20,6 +20,14 @@ BEGIN {
     target("first", "first create of a process", "floor in the same run", "ms", "ours", 0.6)
     target("memory_container", "PSS of a container's PID 1", "its RSS", "KiB", "ours", 16)
     target("memory_zygote", "PSS of the zygote", "its RSS", "KiB", "ours", 16)
+    target("image_tar_gz", "import of a Debian tar.gz, 170 MB", "tar xzf", "ms", "ratio", 0.35)
+    target("image_tar", "import of the tar", "tar xf", "ms", "ratio", 0.9)
+    target("image_tar_zst", "import of the tar.zst", "tar x --zstd", "ms", "ratio", 0.9)
+    target("image_podman", "import of the tar.gz", "podman import", "ms", "ratio", 0.15)
+    target("image_umoci", "import of it as OCI layout", "umoci unpack", "ms", "ratio", 0.25)
+    target("image_export", "export of a container of it", "tar cf of its root", "ms", "ratio", 1.0)
+    target("image_layers", "create, image of 100 layers", "image of 1 layer", "ms", "ratio", 1.3)
+    target("image_peak", "peak memory of these imports", "the least of them", "KiB", "ours", 65536)
     target("phase_create", "  create", "whole lifecycle", "ms", "share", 0)
     target("phase_exec_wait", "  exec + wait", "whole lifecycle", "ms", "share", 0)
     target("phase_destroy", "  destroy", "whole lifecycle", "ms", "share", 0)

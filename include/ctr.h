@@ -624,6 +624,37 @@ int ctr_config_add_sysctl(ctr_config *config, const char *name, const char *valu
 int ctr_config_set_time_offset(ctr_config *config, int clock, int64_t secs, uint32_t nanosecs);
 
 /**
+ * The AppArmor profile that programs run under, by name, apparmor(7), or "unconfined". It has to be loaded already. Default:
+ * none, so that of ctr's caller.
+ *
+ * Return value: 0, or CTR_ERR_INVALID.
+ */
+int ctr_config_set_apparmor(ctr_config *config, const char *profile);
+
+/**
+ * The SELinux context that programs run in, selinux(8), as "system_u:system_r:container_t:s0:c1,c2". Default: none, so that
+ * of ctr's caller.
+ *
+ * Return value: 0, or CTR_ERR_INVALID.
+ */
+int ctr_config_set_selinux(ctr_config *config, const char *context);
+
+/**
+ * The SELinux context of the files of the container's own mounts (its root where that is an overlay, /dev, every tmpfs), as
+ * "system_u:object_r:container_file_t:s0:c1,c2". Default: none.
+ *
+ * Return value: 0, or CTR_ERR_INVALID.
+ */
+int ctr_config_set_selinux_mounts(ctr_config *config, const char *context);
+
+/**
+ * Does without a label whose security module is not active on this machine; ctr_create() refuses otherwise. Default: false.
+ *
+ * Return value: 0, or CTR_ERR_INVALID.
+ */
+int ctr_config_set_labels_optional(ctr_config *config, bool optional);
+
+/**
  * Makes a container and starts its PID 1, which waits for ctr_exec(). Nothing of the caller's process is changed by it:
  * no signal handler, working directory, umask or limit, and neither SIGCHLD nor waitpid(2) of the caller sees it.
  *

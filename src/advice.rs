@@ -14,6 +14,26 @@ pub const SUBIDS: &str = "as root: usermod --add-subuids 100000-165535 --add-sub
 pub const NEWUIDMAP: &str = "do /etc/subuid and /etc/subgid have lines for this user, as USER:100000:65536, and are newuidmap \
      and newgidmap setuid root?";
 
+/// A label of a security module that there isn't.
+pub const NO_MODULE: &str = "leave the label out, make labels optional, or start the kernel with that module: \
+     lsm=…,apparmor or lsm=…,selinux; python -m ctr doctor names those that are active";
+
+/// A label that the security module refuses.
+pub fn refused_label(errno: i32) -> &'static str {
+    match errno {
+        libc::ENOENT => {
+            "no profile of this name is loaded: apparmor_parser -r FILE, as root, loads one, and \
+             /sys/kernel/security/apparmor/profiles lists them"
+        }
+        libc::EINVAL => "the policy that is loaded has no such context: seinfo and /etc/selinux tell which there are",
+        libc::EACCES | libc::EPERM => {
+            "this process is under a label itself, which doesn't let it change to that one: AppArmor wants the rule \
+             change_profile in its profile, SELinux the permissions setexec and transition"
+        }
+        _ => "",
+    }
+}
+
 /// Container users other than root.
 pub const SINGLE_ID: &str = "run it as root inside, or get further ids: python -m ctr doctor says what is missing";
 

@@ -6,7 +6,7 @@ use std::os::fd::RawFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::security::{Preset, Refusal, Rlimit, Seccomp};
+use crate::security::{Labels, Preset, Refusal, Rlimit, Seccomp};
 
 /// How a container is made. The default is the safe one: every namespace but time's new, a writable layer that vanishes
 /// with the container, docker's default capabilities, no network but loopback.
@@ -50,6 +50,8 @@ pub struct Config {
     pub rlimits: Vec<Rlimit>,
     /// Kernel parameters of the container's own namespaces, sysctl(8): names and values.
     pub sysctls: Vec<(String, String)>,
+    /// Under which profiles and contexts of security modules it is.
+    pub labels: Labels,
     /// Capabilities that processes inside may have, as a mask of capabilities(7) numbers; the preset's where there is
     /// none, which is docker's default set.
     pub capabilities: Option<u64>,

@@ -35,4 +35,4 @@ pub use config::{
 pub use container::{Container, ContainerInfo, Exit, ExitReason, NamespaceSet, Process, explain, explain_with};
 pub use error::{Error, ErrorCode, Result};
 pub use probe::{Check, probe};
-pub use security::{Preset, Refusal, Rlimit, Seccomp};
+pub use security::{Labels, Preset, Refusal, Rlimit, Seccomp};

@@ -100,6 +100,8 @@ def _about_the_container(parser: argparse.ArgumentParser) -> None:
     add("--read-only", action="store_true", help="mount the root read-only")
     add("--preset", choices=("default", "strict", "privileged"), default="default", help="which walls stand")
     add("--cap", action="append", metavar="NAME", help="keep only these capabilities")
+    add("--apparmor", metavar="PROFILE", help="run programs under this AppArmor profile")
+    add("--selinux", metavar="CONTEXT", help="run programs in this SELinux context")
     add("--time-offset", action="append", default=[], metavar="CLOCK=SECONDS", help="set off boottime or monotonic")
     add("--ns", action="append", default=[], metavar="KIND=FROM", help='a namespace: "host", "new", a pid, a path')
 
@@ -183,6 +185,8 @@ def _container_options(options: argparse.Namespace) -> dict[str, Any]:
         "preset": options.preset,
         "namespaces": namespaces,
         "time_offsets": time_offsets,
+        "apparmor": options.apparmor,
+        "selinux": options.selinux,
     }
 
 

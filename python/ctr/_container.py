@@ -78,6 +78,10 @@ class Container:
         rlimits: Mapping[str, Rlimit] | None = None,
         sysctls: Mapping[str, str | int] | None = None,
         time_offsets: Mapping[str, float] | None = None,
+        apparmor: str | None = None,
+        selinux: str | None = None,
+        selinux_mounts: str | None = None,
+        labels_optional: bool = False,
         state_dir: Path | None = None,
         store_dir: Path | None = None,
         progress: OnProgress | None = None,
@@ -113,6 +117,10 @@ class Container:
             sysctls: Kernel parameters of the container's own namespaces.
             time_offsets: Seconds by which the clocks "monotonic" and "boottime" are set off in a time namespace of the
                 container's own, as namespaces={"time": "new"}, time_offsets={"boottime": 86400.0}.
+            apparmor: The AppArmor profile that programs run under, by name; it is loaded already, or "unconfined".
+            selinux: The SELinux context that programs run in.
+            selinux_mounts: The SELinux context of the files of the container's own mounts.
+            labels_optional: Do without a label whose security module is not active on this machine.
             state_dir: Where running containers are written down.
             store_dir: Where images are kept.
             progress: Called with a `Progress` some ten times a second while the image is imported, which happens the
@@ -141,6 +149,10 @@ class Container:
             rlimits=rlimits,
             sysctls=sysctls,
             time_offsets=time_offsets,
+            apparmor=apparmor,
+            selinux=selinux,
+            selinux_mounts=selinux_mounts,
+            labels_optional=labels_optional,
             state_dir=state_dir,
             store_dir=store_dir,
         )

@@ -57,6 +57,10 @@ class _MoreOfContainers(TypedDict, total=False):
     rlimits: Mapping[str, Rlimit] | None
     sysctls: Mapping[str, str | int] | None
     time_offsets: Mapping[str, float] | None
+    apparmor: str | None
+    selinux: str | None
+    selinux_mounts: str | None
+    labels_optional: bool
     state_dir: Path | None
     store_dir: Path | None
     progress: OnProgress | None

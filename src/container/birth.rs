@@ -270,6 +270,9 @@ fn mend(error: Error) -> Error {
                 .into()
         }
         ("id-map", libc::EINVAL) => advice::IDMAP.into(),
+        ("run programs under", errno) if !advice::refused_label(errno).is_empty() => {
+            advice::refused_label(errno).into()
+        }
         ("set off", libc::ERANGE) => {
             return error.with_code(ErrorCode::Invalid).mend(
                 "the clock counts from the machine's boot on: it can't be before that, nor more than 146 years after it",

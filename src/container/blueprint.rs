@@ -15,7 +15,7 @@ use crate::image::{ImageConfig, Report, Source, Store};
 use crate::init::wire::{self, RESULTS};
 use crate::plan::{Fd, Header, Plan, Slot, c_string, quote};
 use crate::rootfs::{self, Layers, Root};
-use crate::security::{Walls, capabilities, landlock, masks, rlimits, steps, sysctl};
+use crate::security::{Walls, capabilities, labels, landlock, masks, rlimits, steps, sysctl};
 use crate::zygote::Zygote;
 use crate::{Config, DirectoryUse, Error, ErrorCode, Mount, Namespace, Result, Upper};
 
@@ -243,9 +243,10 @@ impl Blueprint {
         if self.own_root() {
             rootfs::stem(&mut stem, &self.shape());
             sysctl::set(&mut stem, &self.walls.sysctls);
-            if self.walls.masks {
-                masks::cover(&mut stem, masks::places()?);
-            }
+        }
+        labels::set(&mut stem, &self.walls.labels, self.own_root());
+        if self.own_root() && self.walls.masks {
+            masks::cover(&mut stem, masks::places()?);
         }
         if self.walls.own_keyring {
             steps::own_keyring(&mut stem);
@@ -264,19 +265,20 @@ impl Blueprint {
 
     fn make_root(&self, plan: &mut Plan<'_>, root: &Root, sources: &[(rootfs::Source, bool)]) -> Result<()> {
         let read_only = self.config.read_only;
-        let slot = rootfs::make(plan, root)?;
-        rootfs::furnish(plan, slot, read_only);
+        let slot = rootfs::make(plan, root, self.context())?;
+        rootfs::furnish(plan, slot, read_only, self.context());
         if let Some(image) = self.image_config() {
             rootfs::image_places(plan, slot, image.working_dir.as_ref(), &image.volumes, read_only)?;
         }
-        rootfs::user_mounts(plan, slot, &self.config.mounts, sources)?;
+        rootfs::user_mounts(plan, slot, &self.config.mounts, sources, self.context())?;
         rootfs::pivot(plan, slot, read_only);
         Ok(())
     }
 
-    fn shape(&self) -> rootfs::Shape {
+    fn shape(&self) -> rootfs::Shape<'_> {
         let namespaces = &self.config.namespaces;
         rootfs::Shape {
+            context: self.context(),
             own_user: namespaces.user != Namespace::Host,
             has_tty: self.ids.has_tty(),
             // A joined one too: a process sees those it shares its PID namespace with, and no others.
@@ -285,6 +287,10 @@ impl Blueprint {
             own_ipc: namespaces.ipc == Namespace::New,
             host_ipc: namespaces.ipc == Namespace::Host,
         }
+    }
+
+    fn context(&self) -> rootfs::Context<'_> {
+        rootfs::Context(self.walls.labels.mounts.as_deref())
     }
 
     /// Whether the newborn opens by path, in its own mount namespace, what the caller has chosen.

@@ -128,3 +128,44 @@ pub extern "C" fn ctr_config_set_time_offset(config: *mut ctr_config, clock: c_i
     let offset = TimeOffset { secs, nanosecs };
     checked(config, || one_of("clock", &CLOCKS, clock), |config, place| place(&mut config.time_offsets, offset))
 }
+
+/// The AppArmor profile that programs run under, by name, apparmor(7), or "unconfined". It has to be loaded already. Default:
+/// none, so that of ctr's caller.
+///
+/// Return value: 0, or CTR_ERR_INVALID.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ctr_config_set_apparmor(config: *mut ctr_config, profile: *const c_char) -> c_int {
+    // SAFETY: the caller's promise.
+    let profile = || unsafe { text("profile", profile) };
+    checked(config, profile, |config, profile| config.labels.apparmor = Some(profile.into()))
+}
+
+/// The SELinux context that programs run in, selinux(8), as "system_u:system_r:container_t:s0:c1,c2". Default: none, so that
+/// of ctr's caller.
+///
+/// Return value: 0, or CTR_ERR_INVALID.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ctr_config_set_selinux(config: *mut ctr_config, context: *const c_char) -> c_int {
+    // SAFETY: the caller's promise.
+    let context = || unsafe { text("context", context) };
+    checked(config, context, |config, context| config.labels.selinux = Some(context.into()))
+}
+
+/// The SELinux context of the files of the container's own mounts (its root where that is an overlay, /dev, every tmpfs), as
+/// "system_u:object_r:container_file_t:s0:c1,c2". Default: none.
+///
+/// Return value: 0, or CTR_ERR_INVALID.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ctr_config_set_selinux_mounts(config: *mut ctr_config, context: *const c_char) -> c_int {
+    // SAFETY: the caller's promise.
+    let context = || unsafe { text("context", context) };
+    checked(config, context, |config, context| config.labels.selinux_mounts = Some(context.into()))
+}
+
+/// Does without a label whose security module is not active on this machine; ctr_create() refuses otherwise. Default: false.
+///
+/// Return value: 0, or CTR_ERR_INVALID.
+#[unsafe(no_mangle)]
+pub extern "C" fn ctr_config_set_labels_optional(config: *mut ctr_config, optional: bool) -> c_int {
+    checked(config, || Ok(()), |config, ()| config.labels.optional = optional)
+}

@@ -1,6 +1,11 @@
 //! What the fuzz targets of `fuzz/` call; not part of the library.
 
+mod whiteouts;
+
+pub use whiteouts::whiteouts;
+
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 
 use super::archive::Archive;
 use super::documents;
@@ -25,39 +30,52 @@ pub fn entries(bytes: &[u8]) -> Option<Vec<(Vec<u8>, u64)>> {
 
 /// Unpacks in a scratch directory, and where that works packs and unpacks what it made.
 pub fn unpack(bytes: &[u8]) {
+    scratch(|place| {
+        if let Some(packed) = unpack_to(&place.join("store/one"), bytes) {
+            let again = unpack_to(&place.join("store/two"), &packed).expect("what we packed can be unpacked");
+            assert!(packed == again, "the circle changed something");
+        }
+    });
+}
+
+/// Calls `work` with a directory in which it may write below "store" only; a victim beside that must not change.
+fn scratch(work: impl FnOnce(&Path)) {
     let place = std::path::PathBuf::from(format!("/dev/shm/ctr-fuzz-{}", std::process::id()));
-    std::fs::create_dir(&place).expect("a scratch directory");
-    std::fs::create_dir(place.join("victim")).expect("a victim");
-    let packed = unpack_to(&place, "one", bytes);
-    if let Some(packed) = packed {
-        let again = unpack_to(&place, "two", &packed).expect("what we packed can be unpacked");
-        assert!(packed == again, "the circle changed something");
+    for name in ["", "victim", "store"] {
+        std::fs::create_dir(place.join(name)).expect("a scratch directory");
     }
+    work(&place);
     assert_eq!(std::fs::read_dir(place.join("victim")).expect("the victim").count(), 0);
     let mut left: Vec<_> = std::fs::read_dir(&place).expect("it").map(|entry| entry.expect("it").file_name()).collect();
-    left.retain(|name| name != "victim" && name != "one" && name != "two");
+    left.retain(|name| name != "victim" && name != "store");
     assert_eq!(left.len(), 0, "{left:?}");
     let parent = std::fs::File::open("/dev/shm").expect("the parent");
     super::remove::tree(parent.as_fd(), place.file_name().expect("a name").as_encoded_bytes()).expect("removal");
 }
 
-fn unpack_to(place: &std::path::Path, name: &str, bytes: &[u8]) -> Option<Vec<u8>> {
+fn unpack_to(work: &Path, bytes: &[u8]) -> Option<Vec<u8>> {
+    std::fs::create_dir_all(work).expect("a directory");
+    let root = unpack_archive(work, bytes)?;
+    let kept = std::fs::File::open(work.join("kept")).ok();
+    let mut out = Vec::new();
+    let export = Export { is_layer: true, kept: kept.into_iter().collect(), ..Export::default() };
+    export.write(root, &mut out).expect("what we made can be packed");
+    Some(out)
+}
+
+/// Unpacks into "fs" in `work`, and answers that.
+fn unpack_archive(work: &Path, bytes: &[u8]) -> Option<OwnedFd> {
     let limits = limits();
-    let work = place.join(name);
-    std::fs::create_dir_all(work.join("fs")).expect("a directory");
+    std::fs::create_dir(work.join("fs")).expect("a directory");
     let root = || OwnedFd::from(std::fs::File::open(work.join("fs")).expect("a directory"));
-    let work_fd = OwnedFd::from(std::fs::File::open(&work).expect("a directory"));
+    let work_fd = OwnedFd::from(std::fs::File::open(work).expect("a directory"));
     let mut unpack = Unpack::new(root(), work_fd.as_fd(), &limits, false).ok()?;
     let mut archive = Archive::new(bytes, &limits);
     while let Some(entry) = archive.next().ok()? {
         unpack.entry(&entry, &mut archive).ok()?;
     }
     unpack.finish().ok()?;
-    let kept = std::fs::File::open(work.join("kept")).ok();
-    let mut out = Vec::new();
-    let export = Export { is_layer: true, kept: kept.into_iter().collect(), ..Export::default() };
-    export.write(root(), &mut out).expect("what we made can be packed");
-    Some(out)
+    Some(root())
 }
 
 /// Reads `bytes` as each kind of document.

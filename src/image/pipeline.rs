@@ -1,10 +1,12 @@
-//! An archive's bytes on their way: one thread reads and decompresses, another takes the archive apart and hashes, the
-//! caller's own waits and reports progress.
+//! An archive's bytes on their way: one thread reads and decompresses, another takes the archive apart, a third hashes, and
+//! the caller's own waits and reports progress. Which of the three is the slowest depends on the archive, and two cpus are
+//! shared best by those who take what is left of them.
 //!
 //! We are guests, so the threads are made with every signal blocked (no handler of the host ever runs on them, and a write
 //! past RLIMIT_FSIZE is an error instead of SIGXFSZ), and the one that makes files has an umask of its own.
 
 use std::io::{self, BufRead, Read};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
 use std::thread::{self, ScopedJoinHandle};
@@ -113,10 +115,14 @@ pub fn run<T: Send>(
 ) -> Outcome<Passed<T>> {
     let counters = Counters::new(source.total);
     let (pieces, taken) = sync_channel(PIECES);
+    let (copies, to_hash) = sync_channel(PIECES);
     let (back, recycled) = channel();
     let (done, finished) = sync_channel::<()>(1);
+    let ways = Ways { pieces, copies, recycled };
     thread::scope(|scope| {
-        let reader = spawn(scope, "ctr-inflate", || read(source, limits, &counters, pieces, recycled))?;
+        let reader = spawn(scope, "ctr-inflate", || read(source, limits, &counters, ways))?;
+        let hashed = back.clone();
+        let hasher = spawn(scope, "ctr-hash", || hash(to_hash, hashed))?;
         let worker = spawn(scope, "ctr-unpack", || {
             let answer = unpack(taken, back, &counters, work);
             // The caller waits for this, or for the end of `done` where a panic skips it.
@@ -126,7 +132,8 @@ pub fn run<T: Send>(
         report_until(&finished, &counters, report);
         let worker = join(worker);
         let (blob_digest, compression) = join(reader)?;
-        let (value, digest) = worker?;
+        let digest = join(hasher);
+        let value = worker?;
         // The last report, complete.
         if !report(counters.progress()) {
             return Err(Fault::Cancelled);
@@ -187,14 +194,21 @@ fn join<T>(thread: ScopedJoinHandle<'_, T>) -> T {
     thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-type Piece = io::Result<Vec<u8>>;
+/// Read by two threads; the last one to let go gives it back.
+type Piece = Arc<Vec<u8>>;
+
+/// Where the reader's pieces go, and where they come back from.
+struct Ways {
+    pieces: SyncSender<io::Result<Piece>>,
+    copies: SyncSender<Piece>,
+    recycled: Receiver<Vec<u8>>,
+}
 
 fn read(
     source: Source<'_>,
     limits: &Limits,
     counters: &Counters,
-    pieces: SyncSender<Piece>,
-    recycled: Receiver<Vec<u8>>,
+    ways: Ways,
 ) -> Outcome<(Option<[u8; 32]>, Compression)> {
     let mut hasher = source.hash_blob.then(Sha256::new);
     let mut compression = Compression::None;
@@ -205,7 +219,7 @@ fn read(
         let mut reader = compress::reader(kind, input)?;
         let mut out = 0u64;
         loop {
-            let mut piece = recycled.try_recv().unwrap_or_else(|_| Vec::with_capacity(PIECE));
+            let mut piece = ways.recycled.try_recv().unwrap_or_else(|_| Vec::with_capacity(PIECE));
             piece.resize(PIECE, 0);
             let (length, end) = fill(&mut *reader, &mut piece);
             piece.truncate(length);
@@ -219,7 +233,8 @@ fn read(
             }
             // A closed channel: the other side has failed, and says why.
             let is_last = length < PIECE;
-            if length > 0 && pieces.send(Ok(piece)).is_err() {
+            let piece = Arc::new(piece);
+            if length > 0 && (ways.copies.send(piece.clone()).is_err() || ways.pieces.send(Ok(piece)).is_err()) {
                 return Ok(());
             }
             end?;
@@ -229,7 +244,7 @@ fn read(
         }
     })();
     if let Err(error) = answer {
-        let _ = pieces.send(Err(error));
+        let _ = ways.pieces.send(Err(error));
     }
     Ok((hasher.map(|hasher| hasher.finalize().into()), compression))
 }
@@ -279,26 +294,41 @@ impl<R: Read> Read for Tap<'_, R> {
 
 /// The decompressed bytes, as the unpacking thread sees them.
 pub struct Stream<'s> {
-    pieces: Receiver<Piece>,
+    pieces: Receiver<io::Result<Piece>>,
     back: Sender<Vec<u8>>,
-    piece: Vec<u8>,
+    piece: Piece,
     at: usize,
-    hasher: Sha256,
     counters: &'s Counters,
 }
 
+/// The digest of all pieces.
+fn hash(pieces: Receiver<Piece>, back: Sender<Vec<u8>>) -> [u8; 32] {
+    let mut hasher = Sha256::new();
+    for piece in pieces {
+        hasher.update(&*piece);
+        give_back(piece, &back);
+    }
+    hasher.finalize().into()
+}
+
+fn give_back(piece: Piece, back: &Sender<Vec<u8>>) {
+    if let Some(piece) = Arc::into_inner(piece).filter(|piece| piece.capacity() > 0) {
+        // The reader may be gone already.
+        let _ = back.send(piece);
+    }
+}
+
 fn unpack<T>(
-    pieces: Receiver<Piece>,
+    pieces: Receiver<io::Result<Piece>>,
     back: Sender<Vec<u8>>,
     counters: &Counters,
     work: impl FnOnce(&mut Stream<'_>, &Counters, bool) -> Outcome<T>,
-) -> Outcome<(T, [u8; 32])> {
+) -> Outcome<T> {
     let own_umask = nix::sched::unshare(CloneFlags::CLONE_FS).is_ok();
     if own_umask {
         nix::sys::stat::umask(Mode::empty());
     }
-    let hasher = Sha256::new();
-    let mut stream = Stream { pieces, back, piece: Vec::new(), at: 0, hasher, counters };
+    let mut stream = Stream { pieces, back, piece: Piece::default(), at: 0, counters };
     let value = work(&mut stream, counters, own_umask)?;
     // What follows an archive's end belongs to the digest, and a compressed one has its checksum there.
     loop {
@@ -308,7 +338,7 @@ fn unpack<T>(
         }
         stream.consume(length);
     }
-    Ok((value, stream.hasher.finalize().into()))
+    Ok(value)
 }
 
 impl BufRead for Stream<'_> {
@@ -318,15 +348,10 @@ impl BufRead for Stream<'_> {
             let next = match self.pieces.recv() {
                 Ok(next) => next?,
                 // The reader has sent all and gone.
-                Err(_) => Vec::new(),
+                Err(_) => Piece::default(),
             };
-            self.hasher.update(&next);
-            let old = std::mem::replace(&mut self.piece, next);
+            give_back(std::mem::replace(&mut self.piece, next), &self.back);
             self.at = 0;
-            if old.capacity() > 0 {
-                // The reader may be gone already.
-                let _ = self.back.send(old);
-            }
         }
         Ok(&self.piece[self.at..])
     }

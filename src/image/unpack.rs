@@ -171,9 +171,11 @@ impl<'a> Unpack<'a> {
                 if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
                     fs::unlinkat(parent, name, AtFlags::empty()).map_err(failed("replace", entry))?;
                     fs::mkdirat(parent, name, Mode::RWXU).map_err(failed("create directory", entry))?;
-                }
-                if whiteout::is_whiteout(&stat) {
-                    whiteout::make_opaque(parent, name).map_err(failed("hide what lies below", entry))?;
+                    // What a whiteout or a file hid of the layers below stays hidden.
+                    match whiteout::make_opaque(parent, name) {
+                        Err(Errno::OPNOTSUPP) if !whiteout::is_whiteout(&stat) => {}
+                        answer => answer.map_err(failed("hide what lies below", entry))?,
+                    }
                 }
             }
             Err(errno) => return Err(failed("create directory", entry)(errno)),
@@ -221,6 +223,9 @@ impl<'a> Unpack<'a> {
             Err(Errno::NOENT) => return Ok(false),
             Err(errno) => return Err(failed("look at the target of", entry)(errno)),
         };
+        if whiteout::is_whiteout(&source) {
+            return Ok(false);
+        }
         if FileType::from_raw_mode(source.st_mode) == FileType::Directory {
             return Err(Fault::bad(&entry.path, "a hard link to a directory"));
         }
@@ -356,7 +361,7 @@ impl<'a> Unpack<'a> {
         let (above, name) = entry.split();
         match self.dirs.enter(above) {
             Ok(parent) => match fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW) {
-                Ok(_) => Ok(true),
+                Ok(stat) => Ok(!whiteout::is_whiteout(&stat)),
                 Err(Errno::NOENT) => Ok(false),
                 Err(errno) => Err(failed("look at", entry)(errno)),
             },

@@ -312,6 +312,12 @@ impl<'a> Plan<'a> {
         }
     }
 
+    /// What its calls point to.
+    #[cfg(test)]
+    pub fn bytes_so_far(&self) -> &[u8] {
+        &self.data
+    }
+
     /// The steps.
     #[cfg(test)]
     pub fn steps(&self) -> &[Step] {

@@ -17,7 +17,7 @@ use crate::container::{StateDir, SubIds, Trial};
 use crate::image::Store;
 use crate::security::landlock;
 use crate::sys::landlock::landlock_abi;
-use crate::{CgroupPolicy, Config, Container, Error, Result, advice, zygote};
+use crate::{CgroupPolicy, Config, Container, Error, Result, advice, sys, zygote};
 
 /// One thing that a machine allows or not.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +51,9 @@ pub fn probe() -> Vec<Check> {
     checks.extend(calls::checks());
     checks.push(Check::of("seccomp", calls::seccomp(), "system calls can be filtered"));
     checks.push(landlock_wall());
+    let modules = sys::security_modules();
+    let modules = modules.unwrap_or_else(|| "not known: /sys/kernel/security is not mounted".into());
+    checks.push(Check::of("security modules", Ok(()), modules));
     checks.push(limit("memory limit", Config { memory: Some(64 << 20), ..Config::default() }));
     checks.push(limit("pids limit", Config { pids: Some(64), ..Config::default() }));
     let config = Config { cgroup: CgroupPolicy::Off, ..Config::default() };

@@ -30,7 +30,7 @@ const LINKS: [(&CStr, &CStr); 5] = [
 
 /// Puts a /dev together in the workshop, from where it is moved into the root. Its devpts stays open in PID 1, in slot
 /// TERMINALS.
-pub fn dev(plan: &mut Plan<'_>, shape: &Shape) {
+pub fn dev(plan: &mut Plan<'_>, shape: &Shape<'_>) {
     plan.step(
         "bind",
         "/dev",
@@ -70,7 +70,7 @@ pub fn dev(plan: &mut Plan<'_>, shape: &Shape) {
     plan.mkdir(c"dev/pts", 0o755);
     // Every mount of devpts is a new instance since Linux 4.7.
     let options = if shape.has_tty { c"ptmxmode=0666,mode=0620,gid=5" } else { c"ptmxmode=0666,mode=0620" };
-    plan.mount(c"devpts", c"dev/pts", libc::MS_NOSUID | libc::MS_NOEXEC, options);
+    plan.mount(c"devpts", c"dev/pts", libc::MS_NOSUID | libc::MS_NOEXEC, &shape.context.with(options));
     let pts = plan.keep_in(TERMINALS);
     let place = plan.string(c"dev/pts");
     let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC;

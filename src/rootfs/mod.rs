@@ -15,7 +15,8 @@ mod root;
 
 pub use root::{FIRST_FURNITURE, Layers, Root, Source, furnish, idmap, make, pivot};
 
-use std::ffi::CStr;
+use std::borrow::Cow;
+use std::ffi::{CStr, CString};
 
 use crate::plan::{Arg, Plan, Slot};
 use crate::sys::mount::{
@@ -27,7 +28,9 @@ pub use mounts::{image_places, user_mounts};
 
 /// What decides the look of a stem.
 #[derive(Clone, Copy, Debug)]
-pub struct Shape {
+pub struct Shape<'a> {
+    /// The SELinux context of what is mounted.
+    pub context: Context<'a>,
     /// The user namespace is a new one, so mounts of the host come as slaves, and kernel file systems need namespaces of the
     /// same owner.
     pub own_user: bool,
@@ -41,6 +44,19 @@ pub struct Shape {
     pub own_ipc: bool,
     /// The IPC namespace is the host's.
     pub host_ipc: bool,
+}
+
+/// The SELinux context of the files of mounts that a container makes for itself, where it has one; see mount(8).
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a>(pub Option<&'a CStr>);
+
+impl Context<'_> {
+    /// These options of mount(2), and it.
+    fn with<'o>(self, options: &'o CStr) -> Cow<'o, CStr> {
+        let Some(context) = self.0 else { return Cow::Borrowed(options) };
+        let quoted = [options.to_bytes(), b",context=\"", context.to_bytes(), b"\""].concat();
+        Cow::Owned(CString::new(quoted).unwrap_or_default())
+    }
 }
 
 /// Where the workshop is mounted: a directory that surely exists and has neither images nor anything to bind below it. The
@@ -57,11 +73,21 @@ const UPPER: &CStr = c"upper";
 const WORK: &CStr = c"work";
 
 /// Appends the steps that every container of this shape begins with.
-pub fn stem(plan: &mut Plan<'_>, shape: &Shape) {
+pub fn stem(plan: &mut Plan<'_>, shape: &Shape<'_>) {
     if !shape.own_user {
         let root = plan.string(c"/");
         plan.step("make private", "/", "what is mounted here must not spread to the host", "mount --make-rslave /");
         plan.call(libc::SYS_mount, [0.into(), root, 0.into(), (libc::MS_REC | libc::MS_SLAVE).into()]);
+    }
+    if let Some(context) = shape.context.0 {
+        let context = context.to_string_lossy().into_owned();
+        let command = format!("# mount -o context='\"{context}\"' for each tmpfs, devpts and overlay");
+        plan.step(
+            "label",
+            "its mounts",
+            "files of its own have the SELinux context that its programs may use",
+            command,
+        );
     }
     plan.step(
         "make a tmpfs for",
@@ -69,7 +95,7 @@ pub fn stem(plan: &mut Plan<'_>, shape: &Shape) {
         "what the container writes is gone with it, by the kernel's own doing",
         "mount -t tmpfs -o mode=755 tmpfs $SCRATCH",
     );
-    plan.mount(c"tmpfs", WORKSHOP, 0, c"mode=755");
+    plan.mount(c"tmpfs", WORKSHOP, 0, &shape.context.with(c"mode=755"));
     let workshop = plan.string(WORKSHOP);
     plan.call(libc::SYS_chdir, [workshop]);
     for name in [ROOT, LOWER, UPPER, WORK, PROC, SYS] {
@@ -110,18 +136,20 @@ pub fn stem(plan: &mut Plan<'_>, shape: &Shape) {
     dev::dev(plan, shape);
 }
 
-/// fsopen, fsconfig, fsmount: a new file system, attached nowhere yet, into `slot`.
-fn new_mount(plan: &mut Plan<'_>, kind: &CStr, options: &[(&CStr, &CStr)], attributes: u64, slot: Slot) {
-    let context = plan.slot();
-    let name = plan.string(kind);
-    plan.call(libc::SYS_fsopen, [name, FSOPEN_CLOEXEC.into()]).out(context);
-    for (key, value) in options {
+/// fsopen, fsconfig, fsmount: a new tmpfs that has no effect for setuid programs and devices, attached nowhere yet, into `slot`.
+fn new_tmpfs(plan: &mut Plan<'_>, options: &[(&CStr, &CStr)], context: Context<'_>, slot: Slot) {
+    let made = plan.slot();
+    let name = plan.string(c"tmpfs");
+    plan.call(libc::SYS_fsopen, [name, FSOPEN_CLOEXEC.into()]).out(made);
+    let context = context.0.map(|context| (c"context", context));
+    for (key, value) in options.iter().copied().chain(context) {
         let (key, value) = (plan.string(key), plan.string(value));
-        plan.call(libc::SYS_fsconfig, [context.into(), FSCONFIG_SET_STRING.into(), key, value, 0.into()]);
+        plan.call(libc::SYS_fsconfig, [made.into(), FSCONFIG_SET_STRING.into(), key, value, 0.into()]);
     }
-    plan.call(libc::SYS_fsconfig, [context.into(), FSCONFIG_CMD_CREATE.into(), 0.into(), 0.into(), 0.into()]);
-    plan.call(libc::SYS_fsmount, [context.into(), FSMOUNT_CLOEXEC.into(), attributes.into()]).out(slot);
-    plan.close(context);
+    plan.call(libc::SYS_fsconfig, [made.into(), FSCONFIG_CMD_CREATE.into(), 0.into(), 0.into(), 0.into()]);
+    let attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
+    plan.call(libc::SYS_fsmount, [made.into(), FSMOUNT_CLOEXEC.into(), attributes.into()]).out(slot);
+    plan.close(made);
 }
 
 /// move_mount: attaches the mount in `slot` at `path` below `dir`. A symlink there is not followed.

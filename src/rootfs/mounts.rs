@@ -5,8 +5,8 @@ use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
-use super::new_mount;
 use super::root::Source;
+use super::{Context, new_tmpfs};
 use crate::plan::{Plan, Slot, c_string, quote};
 use crate::sys::has_openat2;
 use crate::sys::mount::{
@@ -16,7 +16,13 @@ use crate::sys::mount::{
 use crate::{Error, Mount, Result};
 
 /// Mounts them below `root`. `sources` are the bind mounts' sources, in order.
-pub fn user_mounts(plan: &mut Plan<'_>, root: Slot, mounts: &[Mount], sources: &[(Source, bool)]) -> Result<()> {
+pub fn user_mounts(
+    plan: &mut Plan<'_>,
+    root: Slot,
+    mounts: &[Mount],
+    sources: &[(Source, bool)],
+    context: Context<'_>,
+) -> Result<()> {
     let mut sources = sources.iter();
     for mount in mounts {
         match mount {
@@ -52,7 +58,7 @@ pub fn user_mounts(plan: &mut Plan<'_>, root: Slot, mounts: &[Mount], sources: &
                     options.push((c"size", size.as_c_str()));
                 }
                 let slot = plan.slot();
-                new_mount(plan, c"tmpfs", &options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, slot);
+                new_tmpfs(plan, &options, context, slot);
                 mount_at(plan, root, target, slot, true)?;
             }
         }

@@ -4,7 +4,7 @@ use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use super::{DEV, LOWER, PROC, ROOT, SYS, UPPER, WORK, attach, new_mount};
+use super::{Context, DEV, LOWER, PROC, ROOT, SYS, UPPER, WORK, attach, new_tmpfs};
 use crate::init::wire::{self, PATCH};
 use crate::plan::{Arg, Plan, Slot, c_string, mount_attr, quote};
 use crate::sys::mount::{
@@ -114,9 +114,9 @@ pub fn idmap(aside: &mut Plan<'_>, path: &Path, sent: Slot, handed: Slot, recurs
 }
 
 /// Makes the root; the slot of its directory.
-pub fn make(plan: &mut Plan<'_>, root: &Root) -> Result<Slot> {
+pub fn make(plan: &mut Plan<'_>, root: &Root, context: Context<'_>) -> Result<Slot> {
     match root {
-        Root::Overlay(layers) => overlay(plan, layers)?,
+        Root::Overlay(layers) => overlay(plan, layers, context)?,
         Root::Direct(source) => {
             let path = source.path().to_string_lossy().into_owned();
             plan.step("use as root", path, "the directory itself is the root", "mount --rbind {} $ROOT");
@@ -134,7 +134,7 @@ pub fn make(plan: &mut Plan<'_>, root: &Root) -> Result<Slot> {
     Ok(root)
 }
 
-fn overlay(plan: &mut Plan<'_>, layers: &Layers) -> Result<()> {
+fn overlay(plan: &mut Plan<'_>, layers: &Layers, context: Context<'_>) -> Result<()> {
     let base = layers.base.path();
     let options = overlay_options(layers)?;
     let full = |name: &Path| base.join(name).to_string_lossy().into_owned();
@@ -163,7 +163,7 @@ fn overlay(plan: &mut Plan<'_>, layers: &Layers) -> Result<()> {
         attach(plan, slot, libc::AT_FDCWD.into(), at);
         plan.close(slot);
     }
-    plan.mount(c"overlay", ROOT, 0, &options);
+    plan.mount(c"overlay", ROOT, 0, &context.with(&options));
     keep_hold(plan);
     let changes = plan.keep_in(wire::UPPER);
     let [upper, on_disk] = [UPPER.to_bytes().to_vec(), [UPPER.to_bytes(), b"/", UPPER.to_bytes()].concat()];
@@ -273,7 +273,7 @@ fn host(plan: &mut Plan<'_>) -> Result<()> {
 pub const FIRST_FURNITURE: &str = "mkdir -p -m 1777 $ROOT/tmp";
 
 /// Puts /proc, /dev, /sys and /tmp into the root.
-pub fn furnish(plan: &mut Plan<'_>, root: Slot, read_only: bool) {
+pub fn furnish(plan: &mut Plan<'_>, root: Slot, read_only: bool, context: Context<'_>) {
     for (part, path) in [(PROC, "/proc"), (SYS, "/sys"), (DEV, "/dev")] {
         plan.step("put into the root", path, "it was made ready before", "");
         let name = plan.string(part);
@@ -296,7 +296,7 @@ pub fn furnish(plan: &mut Plan<'_>, root: Slot, read_only: bool) {
             "mount -t tmpfs -o nosuid,nodev,mode=1777 tmpfs $ROOT{}",
         );
         let slot = plan.slot();
-        new_mount(plan, c"tmpfs", &[(c"mode", c"1777")], MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, slot);
+        new_tmpfs(plan, &[(c"mode", c"1777")], context, slot);
         attach(plan, slot, root.into(), name);
         plan.close(slot);
     }

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use super::rlimits::{NO_CORE, Rlimit};
 use super::seccomp::{Action, Profile};
 use super::sysctl::{Own, Sysctl};
-use super::{capabilities, landlock};
+use super::{capabilities, labels, landlock};
 use crate::{Config, Error, Namespace, Result};
 
 /// How much a container may do.
@@ -110,6 +110,8 @@ pub(crate) struct Walls {
     pub(crate) rlimits: Vec<Rlimit>,
     /// Kernel parameters of its namespaces.
     pub(crate) sysctls: Vec<Sysctl>,
+    /// What security modules make of it.
+    pub(crate) labels: labels::Chosen,
 }
 
 impl Walls {
@@ -131,6 +133,7 @@ impl Walls {
         let own = Own { ipc: own(&kinds.ipc), net: own(&kinds.net), uts: own(&kinds.uts), user: own(&kinds.user) };
         let sysctls = config.sysctls.iter().map(|(name, value)| Sysctl::new(name, value, own));
         walls.sysctls = sysctls.collect::<Result<_>>()?;
+        walls.labels = labels::Chosen::of(&config.labels)?;
         walls.rlimits.extend(config.rlimits.iter().copied());
         config.read_only |= walls.read_only;
         config.memory = config.memory.or(walls.memory);
@@ -187,6 +190,7 @@ impl Preset {
                 pids: None,
                 rlimits: vec![NO_CORE],
                 sysctls: Vec::new(),
+                labels: labels::Chosen::default(),
             },
             Self::Strict => Walls {
                 capabilities: capabilities::STRICT,
@@ -201,6 +205,7 @@ impl Preset {
                 pids: Some(128),
                 rlimits: vec![NO_CORE],
                 sysctls: Vec::new(),
+                labels: labels::Chosen::default(),
             },
             Self::Privileged => Walls {
                 capabilities: capabilities::all()?,
@@ -215,6 +220,7 @@ impl Preset {
                 pids: None,
                 rlimits: Vec::new(),
                 sysctls: Vec::new(),
+                labels: labels::Chosen::default(),
             },
         })
     }

@@ -5,6 +5,7 @@
 
 use std::path::PathBuf;
 
+use super::procfs;
 use crate::plan::Plan;
 use crate::{Error, Result};
 
@@ -128,34 +129,17 @@ fn path(name: &str) -> Option<String> {
 }
 
 /// Writes the parameters through the `proc` of the working directory, a procfs that is ours, before any of it is made
-/// read-only. Nothing that is mounted on it, and no link in it, is followed (CVE-2025-52881).
+/// read-only.
 pub(crate) fn set(plan: &mut Plan<'_>, sysctls: &[Sysctl]) {
-    const RESOLVE_NO_XDEV: u64 = 0x01;
-    const RESOLVE_BENEATH: u64 = 0x08;
-    const RESOLVE: u64 = RESOLVE_NO_XDEV
-        | crate::sys::mount::RESOLVE_NO_MAGICLINKS
-        | crate::sys::mount::RESOLVE_NO_SYMLINKS
-        | RESOLVE_BENEATH;
     if sysctls.is_empty() {
         return;
     }
-    plan.step("open", "/proc", "the container's own", "");
-    let proc = plan.slot();
-    let path = plan.string(c"proc");
-    let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC;
-    plan.call(libc::SYS_openat, [libc::AT_FDCWD.into(), path, flags.into()]).out(proc);
+    let proc = procfs::open(plan, true);
     for Sysctl { path, value } in sysctls {
         let name = path.display().to_string();
         let command = format!("echo {} > /proc/sys/{name}", crate::plan::quote(value));
         plan.step("set the sysctl", name.clone(), "it belongs to a namespace of the container's", command);
-        let file = plan.slot();
-        let path = plan.bytes(format!("sys/{name}"));
-        let how = [(libc::O_WRONLY | libc::O_CLOEXEC) as u64, 0, RESOLVE].map(u64::to_ne_bytes);
-        let how = plan.data(how.as_flattened(), 8);
-        plan.call(libc::SYS_openat2, [proc.into(), path, how, 24.into()]).out(file);
-        let text = plan.bytes(value);
-        plan.call(libc::SYS_write, [file.into(), text, value.len().into()]);
-        plan.close(file);
+        procfs::write(plan, proc, &format!("sys/{name}"), value, procfs::Links::None);
     }
     plan.close(proc);
 }

@@ -205,6 +205,39 @@ pub fn seccomp_mode() -> i32 {
     unsafe { libc::prctl(libc::PR_GET_SECCOMP) }
 }
 
+/// The security modules that are active, lsm_list_modules(2) (Linux 6.8), or from securityfs, which has to be mounted. `None`
+/// where neither tells.
+pub fn security_modules() -> Option<String> {
+    if let Ok(names) = std::fs::read_to_string("/sys/kernel/security/lsm") {
+        return Some(names.trim().replace(',', ", "));
+    }
+    const SYS_LSM_LIST_MODULES: i64 = 461;
+    // LSM_ID_* of linux/lsm.h, from 100 on.
+    const NAMES: [&str; 14] = [
+        "capability",
+        "selinux",
+        "smack",
+        "tomoyo",
+        "apparmor",
+        "yama",
+        "loadpin",
+        "safesetid",
+        "lockdown",
+        "bpf",
+        "landlock",
+        "ima",
+        "evm",
+        "ipe",
+    ];
+    let mut ids = [0u64; 64];
+    let mut size = size_of_val(&ids) as u32;
+    // SAFETY: the kernel writes at most as many bytes as it is told there are, and how many they were.
+    let count = unsafe { libc::syscall(SYS_LSM_LIST_MODULES, ids.as_mut_ptr(), &raw mut size, 0) };
+    let ids = ids.get(..usize::try_from(count).ok()?)?;
+    let name = |id: &u64| NAMES.get(id.checked_sub(100)? as usize).copied();
+    Some(ids.iter().map(|id| name(id).unwrap_or("one without a name")).collect::<Vec<_>>().join(", "))
+}
+
 /// getrandom(2). Whether it worked.
 pub fn random(bytes: &mut [u8]) -> bool {
     // SAFETY: the kernel writes as many bytes as there are.

@@ -37,6 +37,10 @@ static void every_config_function_refuses(ctr_config *bad)
 	ANSWERS(CTR_ERR_INVALID, ctr_config_set_seccomp_refusal(bad, CTR_REFUSAL_LOG, 0));
 	ANSWERS(CTR_ERR_INVALID, ctr_config_add_rlimit(bad, "core", 0, 0));
 	ANSWERS(CTR_ERR_INVALID, ctr_config_add_sysctl(bad, "x", "y"));
+	ANSWERS(CTR_ERR_INVALID, ctr_config_set_apparmor(bad, "x"));
+	ANSWERS(CTR_ERR_INVALID, ctr_config_set_selinux(bad, "x"));
+	ANSWERS(CTR_ERR_INVALID, ctr_config_set_selinux_mounts(bad, "x"));
+	ANSWERS(CTR_ERR_INVALID, ctr_config_set_labels_optional(bad, true));
 	ANSWERS(CTR_ERR_INVALID, ctr_config_set_time_offset(bad, CLOCK_BOOTTIME, 1, 0));
 	ANSWERS(CTR_ERR_INVALID, ctr_config_set_state_dir(bad, "/tmp"));
 	ANSWERS(CTR_ERR_INVALID, ctr_config_set_store_dir(bad, "/tmp"));

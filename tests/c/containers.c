@@ -351,6 +351,28 @@ TEST(a_clock_is_set_off_in_a_time_namespace)
 	ctr_config_free(config);
 }
 
+TEST(a_label_of_a_security_module_that_is_not_there_is_an_error_or_left_out)
+{
+	ctr_config *config = named();
+	ctr_container *c;
+
+	OK(ctr_config_set_selinux(config, "system_u:system_r:container_t:s0"));
+	OK(ctr_config_set_selinux_mounts(config, "system_u:object_r:container_file_t:s0"));
+	OK(ctr_config_set_apparmor(config, "unconfined"));
+	if (access("/sys/fs/selinux", F_OK) == 0)
+		skip("SELinux is active");
+	FAILS(CTR_ERR_UNSUPPORTED, "SELinux", ctr_create("host", config, &c));
+	CHECK(strstr(ctr_last_error(), "lsm="));
+	OK(ctr_config_set_labels_optional(config, true));
+	OK(ctr_create("host", config, &c));
+	CHECK(sh(c, "true").code == 0);
+	OK(ctr_destroy(c));
+	OK(ctr_config_set_selinux(config, "two\nlines"));
+	FAILS(CTR_ERR_INVALID, "one line", ctr_create("host", config, &c));
+	FAILS(CTR_ERR_INVALID, "profile", ctr_config_set_apparmor(config, NULL));
+	ctr_config_free(config);
+}
+
 TEST(a_report_says_what_the_machine_allows)
 {
 	ctr_report *report;
@@ -400,6 +422,7 @@ int main(void)
 	RUN(the_root_is_not_the_hosts_root);
 	RUN(a_preset_and_what_is_set_beside_it_count);
 	RUN(a_clock_is_set_off_in_a_time_namespace);
+	RUN(a_label_of_a_security_module_that_is_not_there_is_an_error_or_left_out);
 	RUN(a_report_says_what_the_machine_allows);
 	RUN(the_version_of_the_header_is_that_of_the_library);
 	return done();

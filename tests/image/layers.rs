@@ -163,6 +163,31 @@ fn whiteouts_work_for_an_ordinary_user() {
 }
 
 #[test]
+fn what_a_whiteout_hides_stays_hidden_whatever_takes_its_name() {
+    let scratch = Scratch::new();
+    let layout = Layout::new(scratch.path("oci"));
+    let lower = Tar::new().directory("a", 0o755).file("a/old", b"").file("b", b"old");
+    let upper = Tar::new()
+        // A file in the whiteout's place, and a directory in the file's.
+        .file(".wh.a", b"")
+        .file("a", b"")
+        .directory("a", 0o755)
+        .file("a/new", b"")
+        // A link that waits for a file of that name, and a whiteout, which is no file.
+        .hard_link("c", "b")
+        .file(".wh.c", b"")
+        .file(".wh.b", b"")
+        .file("b", b"new");
+    layout.index(&[layout.image(&[(lower.end(), gzip), (upper.end(), gzip)], json!({}))]);
+    let layers = layers(&scratch.store().resolve(layout.place.as_os_str()).unwrap());
+    assert_eq!(merged(&layers, 0), ["a", "a/new", "b", "c"]);
+    assert_eq!(std::fs::read(layers[1].join("c")).unwrap(), b"new");
+    let no_file = Tar::new().file(".wh.b", b"").hard_link("c", "b").end();
+    let text = refusal(&Scratch::new(), &no_file);
+    assert!(text.contains("entry c: a hard link to b, which is not in the archive"), "{text}");
+}
+
+#[test]
 fn an_opaque_root_leaves_out_what_lies_below() {
     let scratch = Scratch::new();
     let layout = Layout::new(scratch.path("oci"));

@@ -434,6 +434,21 @@ def test_a_clock_is_set_off_in_a_time_namespace() -> None:
     assert caught.value.errno == errno.ERANGE
 
 
+def test_a_label_of_a_security_module_is_given_refused_or_left_out() -> None:
+    active = next(check.says for check in ctr.probe() if check.name == "security modules")
+    for module, options in (
+        ("AppArmor", {"apparmor": "ctr-no-such-profile"}),
+        ("SELinux", {"selinux": "a:b:c:s0"}),
+        ("SELinux", {"selinux_mounts": "a:b:c:s0"}),
+    ):
+        with pytest.raises(ctr.Error, match=module) as caught:
+            ctr.Container(**options)  # type: ignore[arg-type]
+        assert caught.value.mend
+        if module.lower() not in active:
+            with ctr.Container(labels_optional=True, **options) as c:  # type: ignore[arg-type]
+                assert c.run(["true"]).returncode == 0
+
+
 def test_no_cgroup_is_made_when_none_is_wanted() -> None:
     with ctr.Container(cgroup="off") as c:
         assert c.run(["true"]).returncode == 0

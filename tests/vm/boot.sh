@@ -1,28 +1,30 @@
 #!/usr/bin/env bash
 # Runs a command in a virtual machine with a kernel of its own, all of cgroup v2 and nothing of v1.
-#   boot.sh [-u USER]... [-f SRC[:DEST]]... [-t SECONDS] [-m MIB] -- COMMAND [ARG]...
+#   boot.sh [-u USER]... [-f SRC[:DEST]]... [-t SECONDS] [-m MIB] [-k WORDS] -- COMMAND [ARG]...
 # -u  who runs it, each in turn: root, user (an ordinary user with cgroups of its own, as systemd delegates them) or
 #     stranger (an ordinary user without).
 # -f  a file or directory to have inside, at DEST or the same path; a program brings its shared libraries along.
+# -k  more words for the kernel's command line.
 # Everything inside is busybox, in memory but for an ext4 disk for /tmp, /home and /var/lib, without a network. What the command prints is printed, and what it writes to
 # /run/note becomes part of the last line, which says how it ended. Exit 0: it succeeded as every user; 1: it did not, or the machine hung; 77: no machine can be had here.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
 cache=${CTR_TEST_CACHE:-$here/../../build/vm}
-users=() files=() seconds=600 memory=1024
+users=() files=() seconds=600 memory=1024 words=
 modules=(virtio_pci virtio_blk overlay veth bridge tun dummy fuse loop)
-while getopts u:f:t:m: option; do
+while getopts u:f:t:m:k: option; do
     case $option in
     u) users+=("$OPTARG") ;;
     f) files+=("$OPTARG") ;;
     t) seconds=$OPTARG ;;
     m) memory=$OPTARG ;;
+    k) words=$OPTARG ;;
     *) exit 2 ;;
     esac
 done
 shift $((OPTIND - 1))
-[ $# -gt 0 ] || { sed -n '2,10s/^# //p' "$0" >&2; exit 2; }
+[ $# -gt 0 ] || { sed -n '2,11s/^# //p' "$0" >&2; exit 2; }
 [ ${#users[@]} -gt 0 ] || users=(root)
 skip() { echo "SKIPPED vm: $*"; exit 77; }
 
@@ -86,19 +88,19 @@ start=$SECONDS
 setpriv --pdeathsig TERM timeout "$seconds" qemu-system-x86_64 -accel tcg,thread=multi -cpu max -smp 2 -m "$memory" \
     -nodefaults -no-user-config -display none -monitor none -nic none -no-reboot -serial stdio \
     -drive "file=$work/disk,if=virtio,format=raw,cache=unsafe" -kernel "${image[0]}" -initrd "$work/initramfs" \
-    -append "console=ttyS0 quiet loglevel=1 printk.devkmsg=off panic=-1 cgroup_no_v1=all" </dev/null 2>"$work/qemu.log" |
+    -append "console=ttyS0 quiet loglevel=1 printk.devkmsg=off panic=-1 cgroup_no_v1=all $words" </dev/null 2>"$work/qemu.log" |
     tr -d '\r' | tee "$work/console" | grep -v -e '^CTR-VM ' -e 'reboot: Power down' || true
 
-words=() failed=0
+said=() failed=0
 for user in "${users[@]}"; do
     read -r status note < <(sed -n "s/^CTR-VM $user exit //p" "$work/console") || true
     case $status in
-    0) words+=("$user passed${note:+ ($note)}") ;;
-    '') words+=("$user never ended") failed=1 ;;
-    *) words+=("$user failed with $status${note:+ ($note)}") failed=1 ;;
+    0) said+=("$user passed${note:+ ($note)}") ;;
+    '') said+=("$user never ended") failed=1 ;;
+    *) said+=("$user failed with $status${note:+ ($note)}") failed=1 ;;
     esac
 done
-summary=$(printf ', %s' "${words[@]}")
+summary=$(printf ', %s' "${said[@]}")
 echo "vm: linux $version, cgroup v2 alone, qemu tcg: ${summary:2} ($((SECONDS - start)) s)"
 [ $failed = 0 ] || cat "$work/qemu.log" >&2
 exit $failed

@@ -10,7 +10,7 @@ cd "$here/../.."
 
 # What needs more of a system than the machine has (GNU tar, strace and unshare, Python, a C compiler), or hours of an emulated one.
 left_out=(image attacks capi counts faults)
-files=()
+files=() labels=()
 while read -r binary; do
     name=$(basename "$binary")
     name=${name%-*}
@@ -18,12 +18,17 @@ while read -r binary; do
     *" $name "*) echo "SKIPPED vm: tests/$name runs on the host only" ;;
     *) files+=(-f "$binary:/lane/tests/$name") ;;
     esac
+    [ "$name" != labels ] || labels=(-f "$binary:/lane/tests/$name")
 done < <(cargo test --no-run --lib --tests 2>&1 | tee /dev/stderr | sed -n 's/^ *Executable .*(\(.*\))$/\1/p')
 [ ${#files[@]} -gt 0 ] || { echo "vm: cargo built no tests"; exit 1; }
 
 # What tests of single rooms read on the host.
 header=/usr/include/linux/capability.h
 [ ! -e $header ] || files+=(-f "$header")
+
+# A profile for tests/labels.rs.
+policy=$("$here/apparmor.sh" "$here/../../build/vm" 2>/dev/null) && files+=(-f "$policy:/lane/apparmor.policy") ||
+    echo "SKIPPED vm: no apparmor_parser, so no test under an AppArmor profile"
 
 # shellcheck disable=SC2016 # expanded inside
 script='worst=0
@@ -40,4 +45,8 @@ skipped=$(grep -c "SKIPPED " /tmp/all)
 echo "$((passed - skipped)) tests, $skipped skipped" >/run/note
 rm /tmp/out /tmp/all
 exit $worst'
-exec "$here/boot.sh" -u root -u user -u stranger -t "${CTR_VM_SECONDS:-1800}" "${files[@]}" -- sh -c "$script" sh "$@"
+failed=0
+"$here/boot.sh" -u root -u user -u stranger -t "${CTR_VM_SECONDS:-1800}" "${files[@]}" -- sh -c "$script" sh "$@" || failed=$?
+[ $failed = 0 ] || exit $failed
+# A kernel has AppArmor or SELinux: once more with the other one, for its labels only.
+"$here/boot.sh" -u root -u user -k 'lsm=landlock,yama,selinux selinux=1' "${labels[@]}" -- sh -c "$script" sh
