@@ -434,6 +434,92 @@ static void mode_commands(void) {
     }
 }
 
+// What each wall costs: containers that have it take turns with containers that are the same but for it. It is taken away
+// from the default, put on top of the default where it is no part of that, or put up alone around the least there is: the
+// preset privileged, which has nothing but namespaces and the memory limit.
+static int no_seccomp(ctr_config *c) { return ctr_config_set_seccomp(c, CTR_SECCOMP_UNCONFINED); }
+static int seccomp(ctr_config *c) { return ctr_config_set_seccomp(c, CTR_SECCOMP_DEFAULT); }
+static int no_landlock(ctr_config *c) { return ctr_config_set_landlock(c, false); }
+static int no_masks(ctr_config *c) { return ctr_config_set_masked_paths(c, false); }
+static int masks(ctr_config *c) { return ctr_config_set_masked_paths(c, true); }
+static int no_no_new_privs(ctr_config *c) { return ctr_config_set_new_privileges(c, true); }
+static int no_memory(ctr_config *c) { return ctr_config_set_memory(c, CTR_UNLIMITED); }
+static int pids(ctr_config *c) { return ctr_config_set_pids(c, 128); }
+static int read_only(ctr_config *c) { return ctr_config_set_read_only(c, true); }
+static int privileged(ctr_config *c) { return ctr_config_set_preset(c, CTR_PRESET_PRIVILEGED); }
+static int strict(ctr_config *c) { return ctr_config_set_preset(c, CTR_PRESET_STRICT); }
+static int host(ctr_config *c, int kind) { return ctr_config_set_namespace(c, kind, CTR_NS_HOST); }
+static int host_user(ctr_config *c) { return host(c, CTR_NS_USER); }
+static int host_net(ctr_config *c) { return host(c, CTR_NS_NET); }
+static int host_pid(ctr_config *c) { return host(c, CTR_NS_PID); }
+static int host_ipc(ctr_config *c) { return host(c, CTR_NS_IPC); }
+static int host_uts(ctr_config *c) { return host(c, CTR_NS_UTS); }
+static int host_cgroup(ctr_config *c) { return host(c, CTR_NS_CGROUP); }
+static int new_time(ctr_config *c) { return ctr_config_set_namespace(c, CTR_NS_TIME, CTR_NS_NEW); }
+static int as_it_is(ctr_config *c) { return c ? 0 : -1; }
+// The bounding set without those of docker's; CAP_SYS_ADMIN is dropped in both, for it changes other walls too.
+static int all_capabilities(ctr_config *c) { return ctr_config_set_capabilities(c, ~(UINT64_C(1) << 21)); }
+static int least_capabilities(ctr_config *c) {
+    return privileged(c) ? -1 : ctr_config_set_capabilities(c, UINT64_C(0xa80425fb));
+}
+static int least_seccomp(ctr_config *c) { return privileged(c) ? -1 : seccomp(c); }
+static int least_masks(ctr_config *c) { return privileged(c) ? -1 : masks(c); }
+
+static const struct {
+    const char *row;
+    int (*with)(ctr_config *), (*without)(ctr_config *);
+} wall_prices[] = {
+    {"walls_all", as_it_is, privileged},
+    {"walls_strict", strict, privileged},
+    {"wall_seccomp", as_it_is, no_seccomp},
+    {"wall_landlock", as_it_is, no_landlock},
+    {"wall_masks", as_it_is, no_masks},
+    {"wall_capabilities", as_it_is, all_capabilities},
+    {"wall_no_new_privs", as_it_is, no_no_new_privs},
+    {"wall_memory", as_it_is, no_memory},
+    {"wall_user", as_it_is, host_user},
+    {"wall_net", as_it_is, host_net},
+    {"wall_pid", as_it_is, host_pid},
+    {"wall_ipc", as_it_is, host_ipc},
+    {"wall_uts", as_it_is, host_uts},
+    {"wall_cgroup", as_it_is, host_cgroup},
+    {"wall_time", new_time, as_it_is},
+    {"wall_pids", pids, as_it_is},
+    {"wall_read_only", read_only, as_it_is},
+    {"least_seccomp", least_seccomp, privileged},
+    {"least_masks", least_masks, privileged},
+    {"least_capabilities", least_capabilities, privileged},
+};
+
+static ctr_config *walled(int (*change)(ctr_config *)) {
+    ctr_config *config = ctr_config_new();
+    if (!config) die("ctr_config_new");
+    OURS(ctr_config_set_memory(config, MEMORY_LIMIT));
+    OURS(change(config));
+    return config;
+}
+
+static ctr_config *with, *without;
+static void lifecycle_of(ctr_config *config) {
+    ctr_container *c;
+    OURS(ctr_create(image, config, &c));
+    run_true(c);
+    OURS(ctr_destroy(c));
+}
+static void lifecycle_with(void) { lifecycle_of(with); }
+static void lifecycle_without(void) { lifecycle_of(without); }
+
+static void mode_prices(void) {
+    for (size_t i = 0; i < sizeof wall_prices / sizeof *wall_prices; i++) {
+        with = walled(wall_prices[i].with);
+        without = walled(wall_prices[i].without);
+        compare(wall_prices[i].row, lifecycle_with, lifecycle_without, rest[0] ? atoi(rest[0]) : 40, 8, 0);
+        series("ours")->count = series("other")->count = 0;
+        ctr_config_free(with);
+        ctr_config_free(without);
+    }
+}
+
 // Lifecycles of one side only, for a profiler to watch.
 static void mode_only_ours(void) {
     for (int i = rest[0] ? atoi(rest[0]) : 200; i > 0; i--) lifecycle();
@@ -459,6 +545,7 @@ static const struct {
     {"first_one", mode_first_one},
     {"memory", mode_memory},
     {"commands", mode_commands},
+    {"prices", mode_prices},
     {"only_ours", mode_only_ours},
     {"only_floor", mode_only_floor},
 };

@@ -1,11 +1,11 @@
 #!/bin/bash
 # `make bench`: everything beside its floor and beside the engines that are installed here, in interleaved runs.
 #
-#   benches/run.sh [targets] [images] [phases] [peers] [walls]      default: all but walls; about three minutes
+#   benches/run.sh [targets] [images] [phases] [prices] [peers] [walls]      default: all but walls; about four minutes
 #
 # targets: what ctr promises, each beside what it is measured against. images: imports and exports, likewise; on the tmpfs,
-# or in $CTR_BENCH_PLACE. phases: how a lifecycle divides up. peers: whole commands of other engines. walls: what the kernel
-# charges for each step of a container (benches/kernel.c).
+# or in $CTR_BENCH_PLACE. phases: how a lifecycle divides up. prices: what each wall around a container costs it. peers: whole
+# commands of other engines. walls: what the kernel charges for each step of a container (benches/kernel.c).
 # Needs root, a C compiler, libctr (CTR_LIBDIR, else target/release) and a busybox that is linked statically. Python's
 # rows need `import ctr` to work in $PYTHON (python3). What is missing is named and left out.
 # Images are kept in build/bench ($BUILD/bench); everything else lives on a tmpfs in a private mount namespace and is gone afterwards.
@@ -23,7 +23,7 @@ stop() { echo "bench: $*" >&2; exit 1; }
 if [ "${CTR_BENCH_NAMESPACE:-}" != private ]; then
     exec env CTR_BENCH_NAMESPACE=private unshare --mount --propagation private "$0" "$@"
 fi
-[ $# -gt 0 ] || set -- targets images phases peers
+[ $# -gt 0 ] || set -- targets images phases prices peers
 wanted() { [[ " $sections " == *" $1 "* ]]; }
 sections="$*"
 have() { command -v "$1" > /dev/null; }
@@ -149,6 +149,7 @@ elif wanted images; then
     skip "images" "mmdebstrap could not make the image"
 fi
 wanted phases && { bench phases; bench processor; }
+wanted prices && bench prices
 if wanted targets || wanted peers; then
     bundle=$tmp/bundle
     mkdir "$bundle" && "$python" - "$bundle/config.json" "$out/rootfs" << 'END'

@@ -34,6 +34,27 @@ BEGIN {
     target("cpu_caller", "  processor time: caller", "of the floor", "ms", "ratio", 0)
     target("cpu_zygote", "  processor time: zygote", "(the floor has none)", "ms", "ratio", 0)
     target("cpu_inside", "  processor time: inside", "of the floor", "ms", "ratio", 0)
+    # price: ours less the other, in microseconds; the aim is one of microseconds too.
+    target("walls_all", "all walls: the default", "only namespaces: privileged", "ms", "ratio", 1.15)
+    target("walls_strict", "all walls: strict", "only namespaces: privileged", "ms", "ratio", 0)
+    target("wall_seccomp", "  with seccomp", "the same without", "ms", "price", 30)
+    target("wall_landlock", "  with Landlock", "the same without", "ms", "price", 0)
+    target("wall_masks", "  with masked and read-only paths", "the same without", "ms", "price", 0)
+    target("wall_capabilities", "  with capabilities dropped", "with all but CAP_SYS_ADMIN", "ms", "price", 0)
+    target("wall_no_new_privs", "  with no_new_privs", "the same without", "ms", "price", 0)
+    target("wall_memory", "  with a memory limit", "the same without", "ms", "price", 0)
+    target("wall_user", "  with a user namespace", "in the host's", "ms", "price", 0)
+    target("wall_net", "  with a network namespace", "in the host's", "ms", "price", 0)
+    target("wall_pid", "  with a PID namespace", "in the host's", "ms", "price", 0)
+    target("wall_ipc", "  with an IPC namespace", "in the host's", "ms", "price", 0)
+    target("wall_uts", "  with a UTS namespace", "in the host's", "ms", "price", 0)
+    target("wall_cgroup", "  with a cgroup namespace", "in the host's", "ms", "price", 0)
+    target("wall_time", "  with a time namespace", "the default, without", "ms", "price", 0)
+    target("wall_pids", "  with a pids limit", "the default, without", "ms", "price", 0)
+    target("wall_read_only", "  with a read-only root", "the default, without", "ms", "price", 0)
+    target("least_seccomp", "  privileged, but with seccomp", "privileged", "ms", "price", 0)
+    target("least_masks", "  privileged, but with masked paths", "privileged", "ms", "price", 0)
+    target("least_capabilities", "  privileged, but with 14 capabilities", "privileged", "ms", "price", 0)
     layout = "%-38s %26s  %-34s %29s  %7s  %-7s %s\n"
 }
 
@@ -60,11 +81,12 @@ END {
         }
         sense = senses[row]; limit = limits[row]; more = sense == "rate" || sense == "times"
         value = sense == "times" ? other[row] / ours[row] : other[row] ? ours[row] / other[row] : 0
-        judged = sense == "ours" ? ours[row] / (units[row] == "ms" ? 1e3 : 1) : value
+        price = ours[row] - other[row]
+        judged = sense == "price" ? price : sense == "ours" ? ours[row] / (units[row] == "ms" ? 1e3 : 1) : value
         verdict = !limit ? "" : (more ? judged >= limit : judged <= limit) ? "reached" : "MISSED"
         goal = !limit ? "" : sprintf(more ? ">= %.4g" : "<= %.4g", limit)
         if (row == "memory_container" && processes[row] != 1) verdict = verdict ", but " processes[row] " processes"
-        shown = sprintf(sense == "times" ? "%.1f x" : "%.3f", value)
+        shown = sense == "price" ? sprintf("%+.0f us", price) : sprintf(sense == "times" ? "%.1f x" : "%.3f", value)
         printf layout, what[row], left[row], than[row], right[row], shown, goal, verdict
     }
     for (row in reason) if (!(row in what)) printf "%-38s %s\n", row, reason[row]

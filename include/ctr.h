@@ -160,11 +160,35 @@ typedef enum ctr_preset {
      */
     CTR_PRESET_STRICT = 1,
     /**
-     * Nothing but the namespaces: every capability over them, every system call, nothing masked. In a user namespace of
-     * its own it still is not the host's root; without one it is.
+     * NO WALLS BUT THE NAMESPACES: every capability over them, every system call, nothing masked, setuid works. For programs
+     * that you trust. In a user namespace of its own it still is not the host's root; without one it is. ctr_explain()
+     * and ctr_inspect() say it first.
      */
     CTR_PRESET_PRIVILEGED = 2,
 } ctr_preset;
+
+/** Whether there is a list of devices, for ctr_config_set_device_list(). */
+typedef enum ctr_device_list {
+    /**
+     * Where a device is given, in the strict preset, and where root inside is root outside, as far as this machine and user
+     * can have one. Elsewhere a user namespace sees to it that no node can be made. The default.
+     */
+    CTR_DEVICE_LIST_AUTO = 0,
+    /** Refuse to create without one. */
+    CTR_DEVICE_LIST_REQUIRED = 1,
+    /** None. */
+    CTR_DEVICE_LIST_OFF = 2,
+} ctr_device_list;
+
+/** Whether a wall stands; see ctr_walls_state(). */
+typedef enum ctr_wall_state {
+    /** It does not. */
+    CTR_WALL_OFF = 0,
+    /** It stands, but lower than by default. */
+    CTR_WALL_PARTLY = 1,
+    /** It stands. */
+    CTR_WALL_ON = 2,
+} ctr_wall_state;
 
 /** Which system calls may be made, for ctr_config_set_seccomp(). */
 typedef enum ctr_seccomp {
@@ -339,6 +363,9 @@ typedef struct ctr_process ctr_process;
 
 /** What this machine allowed at the moment of ctr_probe(). */
 typedef struct ctr_report ctr_report;
+
+/** The walls of a container at the moment of ctr_walls_of(). */
+typedef struct ctr_walls ctr_walls;
 
 /**
  * How a process ended, and what it used. 128 bytes for good: later releases give a meaning to what is reserved, which
@@ -562,6 +589,21 @@ int ctr_config_set_store_dir(ctr_config *config, const char *path);
 int ctr_config_set_preset(ctr_config *config, int preset);
 
 /**
+ * Whether parts of /proc and /sys are masked, and others read-only, as docker's are. Default: as the preset says.
+ *
+ * Return value: 0, or CTR_ERR_INVALID.
+ */
+int ctr_config_set_masked_paths(ctr_config *config, bool masked);
+
+/**
+ * Whether Landlock's second wall is put up, landlock(7). Default: as the preset says, where the kernel has it; with true
+ * ctr_create() refuses with CTR_ERR_UNSUPPORTED where it can't be.
+ *
+ * Return value: 0, or CTR_ERR_INVALID.
+ */
+int ctr_config_set_landlock(ctr_config *config, bool wanted);
+
+/**
  * The system calls that processes inside may make, seccomp(2): one of enum ctr_seccomp. Default: the preset's.
  *
  * Return value: 0, or CTR_ERR_INVALID.
@@ -653,6 +695,28 @@ int ctr_config_set_selinux_mounts(ctr_config *config, const char *context);
  * Return value: 0, or CTR_ERR_INVALID.
  */
 int ctr_config_set_labels_optional(ctr_config *config, bool optional);
+
+/**
+ * Gives the container a device beyond the usual ones, as docker's --device and --device-cgroup-rule do.
+ *
+ * device   "/dev/fuse", "/dev/fuse:rw" or "/dev/ttyS0:/dev/modem:rwm": that node of the host is seen inside, and may be read,
+ *          written and made again (mknod(2)). Or "c 10:229 rwm", with c or b, numbers or *, or "a" for everything: only the
+ *          list of devices in the container's cgroup lets it through; see ctr_config_set_device_list().
+ *
+ * What root of the machine gives is a copy of the node that everybody inside may use. What an ordinary user gives is the node
+ * itself, with its permissions. ioctl(2) works below /dev.
+ *
+ * Return value: 0, or CTR_ERR_INVALID for what is neither.
+ */
+int ctr_config_add_device(ctr_config *config, const char *device);
+
+/**
+ * Whether the container's cgroup lists the devices that can be opened: one of enum ctr_device_list. The list is docker's, and
+ * what ctr_config_add_device() adds. Default: CTR_DEVICE_LIST_AUTO.
+ *
+ * Return value: 0, or CTR_ERR_INVALID.
+ */
+int ctr_config_set_device_list(ctr_config *config, int list);
 
 /**
  * Makes a container and starts its PID 1, which waits for ctr_exec(). Nothing of the caller's process is changed by it:
@@ -822,9 +886,9 @@ int ctr_pidfd(const ctr_container *c);
 int ctr_is_running(const ctr_container *c);
 
 /**
- * What ctr_create() would do for this image and configuration, wall by wall, as the shell commands that a person would
- * type to get the same, each with a line that says what it is for. Nothing is made, but the image is unpacked into the
- * store. The arguments are those of ctr_create().
+ * What ctr_create() would do for this image and configuration: a list of every wall, on or off, and why, and then the shell
+ * commands that a person would type to get the same, each with a line that says what it is for. Nothing is made, but the
+ * image is unpacked into the store. The arguments are those of ctr_create().
  *
  * Return value: 0 and the text in *text, which ctr_string_free() frees; else what ctr_create() would answer, and *text
  * is NULL.
@@ -1140,6 +1204,64 @@ int ctr_list_detached(const ctr_container_list *list, int index);
 
 /** Frees a list and its strings. NULL is allowed. The containers are not affected. */
 void ctr_list_free(ctr_container_list *list);
+
+/**
+ * Every wall of a running container, whether it stands and why: user namespace, capabilities, seccomp and so on, as the
+ * kernel shows them now, for a container of ctr_join() too. For ctr_join_pid() they are the walls around what is started
+ * by that handle. ctr_explain() prints the same list for a container that is not made yet.
+ *
+ * Return value: 0 and the list in *out, which ctr_walls_free() frees; CTR_ERR_DESTROYED, CTR_ERR_TIMED_OUT when its PID 1
+ * does not answer, CTR_ERR_INVALID. *out is NULL then.
+ */
+int ctr_walls_of(const ctr_container *c, ctr_walls **out);
+
+/**
+ * How many walls are in a list; the others take an index from 0 to one less.
+ *
+ * Return value: the number, or CTR_ERR_INVALID.
+ */
+int ctr_walls_count(const ctr_walls *walls);
+
+/**
+ * What a wall is, as "seccomp". Names don't change; later releases may add some.
+ *
+ * Return value: a string that is good until ctr_walls_free(); NULL when there is no such index.
+ */
+const char *ctr_walls_name(const ctr_walls *walls, int index);
+
+/**
+ * Whether a wall stands.
+ *
+ * Return value: one of enum ctr_wall_state; CTR_ERR_INVALID when there is no such index.
+ */
+int ctr_walls_state(const ctr_walls *walls, int index);
+
+/**
+ * How it stands, in a few words; may be "".
+ *
+ * Return value: as ctr_walls_name().
+ */
+const char *ctr_walls_says(const ctr_walls *walls, int index);
+
+/**
+ * Why it is so: the preset, what was asked for, what this machine lacks.
+ *
+ * Return value: as ctr_walls_name().
+ */
+const char *ctr_walls_why(const ctr_walls *walls, int index);
+
+/** Frees a list of walls and its strings. NULL is allowed. */
+void ctr_walls_free(ctr_walls *walls);
+
+/**
+ * All that is known of a running container, as a JSON object: "name", "pid", "image", "image_digest", "created" (seconds
+ * since the Epoch), "owner", "detached", "preset", "warning", "state_dir", "store_dir", "upper", "cgroups", "limits",
+ * "network", "namespaces", "uid_map", "capabilities", "mounts", and "walls" with "name", "state" ("on", "partly", "off"),
+ * "says" and "why" of each. Later releases may add members.
+ *
+ * Return value: 0 and the text in *json, which ctr_string_free() frees; else as ctr_walls_of(), and *json is NULL.
+ */
+int ctr_inspect(const ctr_container *c, char **json);
 
 /**
  * Checks what this machine allows this user, what it does not, and what to do about it: namespaces, mounts, ids, limits,

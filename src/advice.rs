@@ -57,6 +57,10 @@ pub const OVERLAY_MODULE: &str = "Linux 5.11 or later lets ordinary users mount 
 /// fork fails.
 pub const PROCESSES: &str = "too many processes: ulimit -u, or the pids limit of the cgroup we are in";
 
+/// Landlock or seccomp was refused to a container that was made in hope of it.
+pub const LATE_WALL: &str = "make it again: that is waited for now, and fails at once where it can't be; python -m ctr doctor says \
+     what this machine lacks";
+
 /// The zygote can't be started.
 pub const MEMFD: &str = "programs can't be run from memory here: is the sysctl vm.memfd_noexec set?";
 

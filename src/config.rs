@@ -6,7 +6,7 @@ use std::os::fd::RawFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::security::{Labels, Preset, Refusal, Rlimit, Seccomp};
+use crate::security::{Device, DeviceList, Labels, Preset, Refusal, Rlimit, Seccomp};
 
 /// How a container is made. The default is the safe one: every namespace but time's new, a writable layer that vanishes
 /// with the container, docker's default capabilities, no network but loopback.
@@ -46,10 +46,18 @@ pub struct Config {
     /// What happens to a program that makes a system call which its profile refuses by default; what the profile says
     /// where there is none (EPERM in ours).
     pub seccomp_refusal: Option<Refusal>,
+    /// Mask parts of /proc and /sys, and make others read-only; the preset's choice where there is none.
+    pub masked_paths: Option<bool>,
+    /// Put up Landlock's second wall, and refuse where it can't be; where there is none, as the preset says and the kernel can.
+    pub landlock: Option<bool>,
     /// Limits of each process, besides the preset's.
     pub rlimits: Vec<Rlimit>,
     /// Kernel parameters of the container's own namespaces, sysctl(8): names and values.
     pub sysctls: Vec<(String, String)>,
+    /// Devices beyond the usual ones: nodes of the host that are seen inside, and rules of the allow-list.
+    pub devices: Vec<Device>,
+    /// Whether the container's cgroup lists the devices that can be opened.
+    pub device_list: DeviceList,
     /// Under which profiles and contexts of security modules it is.
     pub labels: Labels,
     /// Capabilities that processes inside may have, as a mask of capabilities(7) numbers; the preset's where there is

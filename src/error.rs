@@ -95,6 +95,14 @@ impl Error {
         self
     }
 
+    /// The same error with what comes of it.
+    #[must_use]
+    pub(crate) fn so(mut self, consequence: &str) -> Self {
+        let why = if self.why.is_empty() { describe(self.errno) } else { self.why };
+        self.why = format!("{why}; {consequence}");
+        self
+    }
+
     /// The stable number that C sees.
     pub fn code(&self) -> ErrorCode {
         self.code

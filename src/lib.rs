@@ -32,7 +32,12 @@ pub use config::{
     CgroupPolicy, Config, DirectoryUse, ExecConfig, Mount, Namespace, Namespaces, Session, Stdio, TimeOffset,
     TimeOffsets, Upper, Winsize,
 };
-pub use container::{Container, ContainerInfo, Exit, ExitReason, NamespaceSet, Process, explain, explain_with};
+pub use container::{
+    Container, ContainerInfo, Exit, ExitReason, InspectedLimits, InspectedMount, InspectedNamespace, Inspection,
+    NamespaceSet, Process, Wall, WallState, explain, explain_with,
+};
 pub use error::{Error, ErrorCode, Result};
 pub use probe::{Check, probe};
-pub use security::{Labels, Preset, Refusal, Rlimit, Seccomp};
+pub use security::{
+    Device, DeviceAccess, DeviceKind, DeviceList, DeviceRule, Labels, Preset, Refusal, Rlimit, Seccomp,
+};

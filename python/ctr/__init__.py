@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from ._popen import Popen
     from ._probe import Check, probe
     from ._run import run
+    from ._walls import Wall
 
     __version__: str
 
@@ -55,6 +56,7 @@ __all__ = [
     "Pruned",
     "STDOUT",
     "Tmpfs",
+    "Wall",
     "build_image",
     "containers",
     "disk_use",
@@ -89,6 +91,7 @@ _ROOMS = {
     "Progress": "_image",
     "Pruned": "_image",
     "Tmpfs": "_options",
+    "Wall": "_walls",
     "build_image": "_image",
     "containers": "_container",
     "disk_use": "_image",

@@ -72,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
 
     commands.add_parser("ps", help="list running containers").set_defaults(act=_ps)
 
-    shown = commands.add_parser("explain", help="show what run would do, as shell commands")
+    shown = commands.add_parser("explain", help="show every wall, and what run would do, as shell commands")
     _about_the_container(shown)
     shown.add_argument("image", metavar="IMAGE", nargs="?", default="host")
     shown.set_defaults(act=_explain)
@@ -98,8 +98,21 @@ def _about_the_container(parser: argparse.ArgumentParser) -> None:
     add("-v", "--volume", action="append", default=[], metavar="SRC:DST[:ro]", help="show a host path inside")
     add("--tmpfs", action="append", default=[], metavar="DST[:SIZE]", help="an empty tmpfs inside")
     add("--read-only", action="store_true", help="mount the root read-only")
-    add("--preset", choices=("default", "strict", "privileged"), default="default", help="which walls stand")
+    add(
+        "--preset",
+        choices=("default", "strict", "privileged"),
+        default="default",
+        help="which walls stand; privileged: NONE but the namespaces",
+    )
     add("--cap", action="append", metavar="NAME", help="keep only these capabilities")
+    add("--device", action="append", default=[], metavar="SRC[:DST][:rwm]", help="give it a device, as /dev/fuse")
+    add(
+        "--device-cgroup-rule",
+        action="append",
+        default=[],
+        metavar="RULE",
+        help='let devices through, as "c 10:229 rwm"',
+    )
     add("--apparmor", metavar="PROFILE", help="run programs under this AppArmor profile")
     add("--selinux", metavar="CONTEXT", help="run programs in this SELinux context")
     add("--time-offset", action="append", default=[], metavar="CLOCK=SECONDS", help="set off boottime or monotonic")
@@ -185,6 +198,7 @@ def _container_options(options: argparse.Namespace) -> dict[str, Any]:
         "preset": options.preset,
         "namespaces": namespaces,
         "time_offsets": time_offsets,
+        "devices": options.device + options.device_cgroup_rule,
         "apparmor": options.apparmor,
         "selinux": options.selinux,
     }

@@ -11,7 +11,7 @@ import sys
 import time
 from typing import IO, TYPE_CHECKING, Any
 
-from ._container import join
+from ._container import containers, join
 from ._image import Image, ImageConfig, Progress, image, images, import_image, prune
 
 if TYPE_CHECKING:
@@ -37,8 +37,8 @@ def add_commands(commands: Any) -> None:
     add = command("images", _images, "list images")
     add("-q", "--quiet", action="store_true", help="only digests")
 
-    add = command("inspect", _inspect, "show images as JSON")
-    add("names", metavar="IMAGE", nargs="+", help="names or digests")
+    add = command("inspect", _inspect, "show running containers and images as JSON")
+    add("names", metavar="NAME", nargs="+", help="names of containers, or names or digests of images")
 
     add = command("tag", _tag, "give an image a further name")
     add("image", metavar="IMAGE", help="a name or digest")
@@ -114,8 +114,20 @@ def _images(options: argparse.Namespace) -> int:
 
 
 def _inspect(options: argparse.Namespace) -> int:
-    print(json.dumps([_described(image(name)) for name in options.names], indent=2))
+    print(json.dumps([_inspected(name) for name in options.names], indent=2))
     return 0
+
+
+def _inspected(name: str) -> dict[str, Any]:
+    """A running container of this name, or else an image, as in docker."""
+    if name in (info.name for info in containers()):
+        told = join(name).inspect()
+        return {**told, "created": _time(told["created"])}
+    return _described(image(name))
+
+
+def _time(seconds: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
 def _described(shown: Image) -> dict[str, object]:
@@ -123,7 +135,7 @@ def _described(shown: Image) -> dict[str, object]:
         "digest": shown.digest,
         "names": shown.names,
         "size": shown.size,
-        "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(shown.created)),
+        "created": _time(shown.created),
         "config": {key: value for key, value in dataclasses.asdict(shown.config).items() if value},
         "layers": shown.layers,
     }

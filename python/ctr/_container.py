@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         Size,
         Writable,
     )
+    from ._walls import Wall
 
 _CHANGES = ("added", "changed", "deleted")
 
@@ -72,12 +73,16 @@ class Container:
         detached: bool = False,
         capabilities: Iterable[str] | int | None = None,
         new_privileges: bool = False,
+        masked_paths: bool | None = None,
+        landlock: bool | None = None,
         preset: Literal["default", "strict", "privileged"] = "default",
         seccomp: Seccomp | None = None,
         seccomp_refusal: Refusal | None = None,
         rlimits: Mapping[str, Rlimit] | None = None,
         sysctls: Mapping[str, str | int] | None = None,
         time_offsets: Mapping[str, float] | None = None,
+        devices: Iterable[str] = (),
+        device_list: Literal["auto", "required", "off"] = "auto",
         apparmor: str | None = None,
         selinux: str | None = None,
         selinux_mounts: str | None = None,
@@ -108,8 +113,11 @@ class Container:
             detached: Outlive this process, until someone calls `destroy`.
             capabilities: What root inside may do, by name; docker's default set by default.
             new_privileges: Let setuid programs and file capabilities work.
-            preset: Which walls stand: "default", docker's; "strict", for programs of strangers; "privileged", only the
-                namespaces. The other keywords say more, or other, than the preset does.
+            masked_paths: Mask parts of /proc and /sys, and make others read-only; as the preset says by default.
+            landlock: Put up Landlock's second wall, or refuse where it can't be; by default as the preset says, where
+                the kernel has it.
+            preset: Which walls stand: "default", docker's; "strict", for programs of strangers; "privileged", NO WALLS
+                BUT THE NAMESPACES, for programs that you trust. The other keywords say more, or other, than the preset.
             seccomp: The system calls that are let through: "default", "strict", "unconfined", or docker's JSON as a
                 path or a dict.
             seccomp_refusal: What a refused system call gets: an errno, "kill-process", "kill-thread", "trap", "log".
@@ -117,6 +125,10 @@ class Container:
             sysctls: Kernel parameters of the container's own namespaces.
             time_offsets: Seconds by which the clocks "monotonic" and "boottime" are set off in a time namespace of the
                 container's own, as namespaces={"time": "new"}, time_offsets={"boottime": 86400.0}.
+            devices: As docker's --device, "/dev/fuse" or "/dev/ttyS0:/dev/modem:rw": a node of the host, seen inside.
+                And as its --device-cgroup-rule, "c 10:229 rwm".
+            device_list: Whether a list in its cgroup says which devices can be opened: "auto", where devices are given,
+                in the preset "strict" and without a user namespace, as far as it can be had; "required"; "off".
             apparmor: The AppArmor profile that programs run under, by name; it is loaded already, or "unconfined".
             selinux: The SELinux context that programs run in.
             selinux_mounts: The SELinux context of the files of the container's own mounts.
@@ -143,12 +155,16 @@ class Container:
             detached=detached,
             capabilities=capabilities,
             new_privileges=new_privileges,
+            masked_paths=masked_paths,
+            landlock=landlock,
             preset=preset,
             seccomp=seccomp,
             seccomp_refusal=seccomp_refusal,
             rlimits=rlimits,
             sysctls=sysctls,
             time_offsets=time_offsets,
+            devices=list(devices) if not isinstance(devices, str) else [devices],
+            device_list=device_list,
             apparmor=apparmor,
             selinux=selinux,
             selinux_mounts=selinux_mounts,
@@ -332,8 +348,29 @@ class Container:
         options = make_options(name, config, self.image_config)
         return Image(self._native.commit(options, _told(progress)), self._native.store_dir())
 
+    def walls(self) -> list[Wall]:
+        """Every wall, whether it stands and why, as the kernel shows them now; also of a container that was joined.
+
+        Of a joined pid they are the walls around what this object starts.
+        """
+        from ._walls import Wall
+
+        return [Wall(*parts) for parts in self._native.walls()]
+
+    def inspect(self) -> dict[str, Any]:
+        """All that is known of it: what `ctr inspect` prints.
+
+        Its "name", "pid", "image", "image_digest", "created" (seconds since the epoch), "owner", "detached", "preset",
+        "warning" (where it is privileged), "state_dir", "store_dir", "upper", "cgroups", "limits", "network",
+        "namespaces", "uid_map", "capabilities", "mounts" and "walls". Later releases may add keys.
+        """
+        import json
+
+        told: dict[str, Any] = json.loads(self._native.inspect())
+        return told
+
     def explain(self) -> str:
-        """What was done to make it, wall by wall, as the shell commands that a person would type."""
+        """Its walls, and what was done to make it, as the shell commands that a person would type."""
         return self._native.explain()
 
     def destroy(self) -> None:
@@ -397,7 +434,10 @@ def containers(*, state_dir: Path | None = None) -> list[ContainerInfo]:
 
 
 def explain(image: ImageSource = "host", **options: Unpack[ContainerOptions]) -> str:
-    """What `Container` would do, wall by wall, as the shell commands that a person would type. Nothing is made."""
+    """What `Container` would do: every wall, on or off, and why, then the shell commands that a person would type.
+
+    Nothing is made.
+    """
     image, options["store_dir"] = found(image, options.get("store_dir"))
     progress = _told(options.pop("progress", None))
     return _ctr.explain(image, container_options(**options), progress)

@@ -51,12 +51,16 @@ class _MoreOfContainers(TypedDict, total=False):
     directory: Literal["lower", "direct"]
     capabilities: Iterable[str] | int | None
     new_privileges: bool
+    masked_paths: bool | None
+    landlock: bool | None
     preset: Literal["default", "strict", "privileged"]
     seccomp: Seccomp | None
     seccomp_refusal: Refusal | None
     rlimits: Mapping[str, Rlimit] | None
     sysctls: Mapping[str, str | int] | None
     time_offsets: Mapping[str, float] | None
+    devices: Iterable[str]
+    device_list: Literal["auto", "required", "off"]
     apparmor: str | None
     selinux: str | None
     selinux_mounts: str | None

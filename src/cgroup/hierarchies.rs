@@ -22,6 +22,25 @@ pub(crate) struct Hierarchies {
     pub(super) pids: Home,
 }
 
+/// The place for lists of devices, looked up each time: few containers have one.
+pub(super) fn devices_home() -> Home {
+    let own = Own::read();
+    let v1 = Path::new(MOUNT).join("devices");
+    let listed = || fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let is_v1 = |path: &Path| statfs(path).is_ok_and(|found| found.filesystem_type() == CGROUP_SUPER_MAGIC);
+    if let Some(mount) = Some(v1).filter(|path| is_v1(path)).or_else(|| mounted(&listed(), "cgroup", Some("devices"))) {
+        return v1_home(&mount, "devices", &own);
+    }
+    let Some(mount) = Mounts::find().v2 else { return Home::Missing(Missing::not_mounted()) };
+    // It is no controller there, so nobody has to hand it on.
+    let candidates = [Some(mount.clone()), own.below(&mount, "")];
+    let usable = |path: &PathBuf| writable(path).is_ok() && writable(&path.join("cgroup.procs")).is_ok();
+    match candidates.into_iter().flatten().find(usable) {
+        Some(path) => Home::V2(path),
+        None => Home::Missing(Missing::not_writable(&mount, writable(&mount).err().unwrap_or(Errno::EACCES))),
+    }
+}
+
 /// The place for one controller: the parent of the containers' directories.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Home {
@@ -108,34 +127,25 @@ impl Mounts {
         }
     }
 
-    /// From the lines of mountinfo, proc_pid_mountinfo(5): the mount point is the fifth field, after a lone dash come the
-    /// type, the source and the options of the file system, among them the controllers of v1.
     fn parse(mountinfo: &str) -> Self {
-        let mut mounts = Self::default();
-        for line in mountinfo.lines() {
-            let Some((mount, filesystem)) = line.split_once(" - ") else { continue };
-            let Some(point) = mount.split(' ').nth(4) else { continue };
-            // Spaces and such are octal there; nobody mounts cgroups on such a path, and a wrong guess is only not found.
-            let point = PathBuf::from(point);
-            let mut fields = filesystem.split(' ');
-            let kind = fields.next();
-            let options = fields.nth(1).unwrap_or_default();
-            let has = |controller| options.split(',').any(|option| option == controller);
-            match kind {
-                Some("cgroup2") => _ = mounts.v2.get_or_insert(point),
-                Some("cgroup") => {
-                    if has("memory") {
-                        mounts.v1_memory.get_or_insert_with(|| point.clone());
-                    }
-                    if has("pids") {
-                        mounts.v1_pids.get_or_insert(point);
-                    }
-                }
-                _ => {}
-            }
-        }
-        mounts
+        let v1 = |controller| mounted(mountinfo, "cgroup", Some(controller));
+        Self { v1_memory: v1("memory"), v1_pids: v1("pids"), v2: mounted(mountinfo, "cgroup2", None) }
     }
+}
+
+/// Where a file system of this kind is mounted, and with this controller, from the lines of mountinfo, proc_pid_mountinfo(5):
+/// the mount point is the fifth field, after a lone dash come the type, the source and the options of the file system, among
+/// them the controllers of v1.
+fn mounted(mountinfo: &str, kind: &str, controller: Option<&str>) -> Option<PathBuf> {
+    let of_it = |filesystem: &str| {
+        let mut fields = filesystem.split(' ');
+        let of_kind = fields.next() == Some(kind);
+        let options = fields.nth(1).unwrap_or_default();
+        of_kind && controller.is_none_or(|controller| options.split(',').any(|option| option == controller))
+    };
+    let mut lines = mountinfo.lines().filter_map(|line| line.split_once(" - "));
+    // Spaces and such are octal there; nobody mounts cgroups on such a path, and a wrong guess is only not found.
+    lines.find_map(|(mount, filesystem)| mount.split(' ').nth(4).filter(|_| of_it(filesystem)).map(PathBuf::from))
 }
 
 /// The caller's own cgroups, /proc/self/cgroup of cgroups(7).

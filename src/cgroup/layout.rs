@@ -12,8 +12,8 @@ use nix::fcntl::AT_FDCWD;
 use nix::sys::stat::Mode;
 use nix::unistd::{UnlinkatFlags, mkdir, unlinkat};
 
-use super::hierarchies::{Home, Missing};
-use super::{Cgroup, Controller, Directory, LateDirectory, Limits, control, hierarchies, memory};
+use super::hierarchies::{Home, Missing, devices_home};
+use super::{Cgroup, Controller, Directory, LateDirectory, Limits, control, devices, hierarchies, memory};
 use crate::plan::quote;
 use crate::{CgroupPolicy, Error, ErrorCode, Result};
 
@@ -27,6 +27,7 @@ pub(crate) struct Layout {
     paths: Vec<PathBuf>,
     v2: Option<PathBuf>,
     v1_memory: Option<PathBuf>,
+    v1_devices: Option<PathBuf>,
     v1_pids: Option<PathBuf>,
     /// The controllers that the directory of v2 is to have.
     on_v2: Controllers,
@@ -43,7 +44,8 @@ impl Cgroup {
     /// Decides where the cgroup of the container `name` goes; `None` is a container without one. Nothing is made.
     pub(crate) fn plan(name: &str, limits: &Limits, policy: CgroupPolicy) -> Result<Option<Layout>> {
         let hierarchies = hierarchies();
-        decide(name, limits, policy, &hierarchies.memory, &hierarchies.pids)
+        let devices = limits.devices.as_ref().map(|_| devices_home());
+        decide(name, limits, policy, [&hierarchies.memory, &hierarchies.pids], devices.as_ref())
     }
 }
 
@@ -51,8 +53,8 @@ pub(super) fn decide(
     name: &str,
     limits: &Limits,
     policy: CgroupPolicy,
-    memory: &Home,
-    pids: &Home,
+    [memory, pids]: [&Home; 2],
+    devices: Option<&Home>,
 ) -> Result<Option<Layout>> {
     limits.check()?;
     let mut limits = limits.clone();
@@ -78,7 +80,7 @@ pub(super) fn decide(
             _ => return Err(missing.error("pids")),
         }
     }
-    Ok(Layout::new(&format!("{PREFIX}{name}"), limits, memory, pids))
+    Ok(Layout::new(&format!("{PREFIX}{name}"), limits, [memory, pids], devices))
 }
 
 impl Layout {
@@ -87,9 +89,16 @@ impl Layout {
         self.v2.is_some()
     }
 
-    fn new(directory: &str, limits: Limits, memory: &Home, pids: &Home) -> Option<Self> {
-        let on_v2 = Controllers::default();
-        let mut layout = Self { paths: Vec::with_capacity(2), v2: None, v1_memory: None, v1_pids: None, on_v2, limits };
+    fn new(directory: &str, limits: Limits, [memory, pids]: [&Home; 2], devices: Option<&Home>) -> Option<Self> {
+        let mut layout = Self {
+            paths: Vec::with_capacity(2),
+            v2: None,
+            v1_memory: None,
+            v1_devices: None,
+            v1_pids: None,
+            on_v2: Controllers::default(),
+            limits,
+        };
         match memory {
             Home::V1(parent) => layout.v1_memory = Some(parent.join(directory)),
             Home::V2(parent) => {
@@ -109,8 +118,16 @@ impl Layout {
             }
             _ => {}
         }
-        layout.paths.extend([&layout.v2, &layout.v1_memory, &layout.v1_pids].into_iter().flatten().cloned());
-        layout.paths.dedup();
+        match devices {
+            Some(Home::V1(parent)) => layout.v1_devices = Some(parent.join(directory)),
+            // Not a controller, so whichever directory there is will do.
+            Some(Home::V2(parent)) => _ = layout.v2.get_or_insert_with(|| parent.join(directory)),
+            _ => {}
+        }
+        for path in [&layout.v2, &layout.v1_memory, &layout.v1_devices, &layout.v1_pids].into_iter().flatten() {
+            layout.paths.retain(|other| other != path);
+            layout.paths.push(path.clone());
+        }
         (!layout.paths.is_empty()).then_some(layout)
     }
 
@@ -122,7 +139,7 @@ impl Layout {
 
     /// Makes the directories and sets the limits. When it fails, nothing is left.
     pub(crate) fn make(&self) -> Result<Cgroup> {
-        let mut made: [Option<&Path>; 3] = [None; 3];
+        let mut made: [Option<&Path>; 4] = [None; 4];
         self.make_all(&mut made).inspect_err(|_| {
             for path in made.into_iter().flatten() {
                 let _ = unlinkat(AT_FDCWD, path, UnlinkatFlags::RemoveDir);
@@ -130,12 +147,16 @@ impl Layout {
         })
     }
 
-    fn make_all<'a>(&'a self, made: &mut [Option<&'a Path>; 3]) -> Result<Cgroup> {
-        let mut cgroup = Cgroup { v2: None, v1_memory: None, v1_pids: LateDirectory::default() };
+    fn make_all<'a>(&'a self, made: &mut [Option<&'a Path>; 4]) -> Result<Cgroup> {
+        let mut cgroup = Cgroup { v2: None, v1_memory: None, v1_devices: None, v1_pids: LateDirectory::default() };
+        let rules = self.limits.devices.as_deref().unwrap_or_default();
         if let Some(path) = &self.v2 {
             let directory = make_directory(path)?;
             made[0] = Some(path);
             self.limit_v2(&directory)?;
+            if self.limits.devices.is_some() && self.v1_devices.is_none() {
+                devices::allow_v2(&directory, rules)?;
+            }
             cgroup.v2 = Some(directory);
         }
         if let Some(path) = &self.v1_memory {
@@ -147,15 +168,24 @@ impl Layout {
             }
             cgroup.v1_memory = Some(directory);
         }
+        // One v1 hierarchy may have several controllers.
+        let make = |path: &PathBuf, others: &[&Option<PathBuf>]| {
+            if others.iter().any(|other| other.as_ref() == Some(path)) {
+                Directory::open(path).map_err(|errno| Error::system("open cgroup", path.display(), errno as i32))
+            } else {
+                make_directory(path)
+            }
+        };
+        if let Some(path) = &self.v1_devices {
+            let directory = make(path, &[&self.v1_memory])?;
+            made[2] = Some(path);
+            devices::allow_v1(&directory, rules)?;
+            cgroup.v1_devices = Some(directory);
+        }
         if let Some(path) = &self.v1_pids {
             if let Some(limit) = self.limits.pids {
-                let directory = if self.v1_memory.as_ref() == Some(path) {
-                    // One v1 hierarchy with both controllers.
-                    Directory::open(path).map_err(|errno| Error::system("open cgroup", path.display(), errno as i32))?
-                } else {
-                    make_directory(path)?
-                };
-                made[2] = Some(path);
+                let directory = make(path, &[&self.v1_memory, &self.v1_devices])?;
+                made[3] = Some(path);
                 directory.write("pids.max", &limit.to_string())?;
                 cgroup.v1_pids.made = OnceLock::from(directory);
             }
@@ -234,8 +264,36 @@ impl Layout {
                 add(&format!("echo {limit} > "), path.join("pids.max"), "so many processes and threads: no fork bomb");
             }
         }
+        if let Some(rules) = &self.limits.devices {
+            let rules: Vec<_> = rules.iter().map(ToString::to_string).collect();
+            let why = "these devices can be opened, and no others";
+            match (&self.v1_devices, &self.v2) {
+                (Some(path), _) => {
+                    add("mkdir -p ", path.clone(), "its devices cgroup");
+                    add("echo a > ", path.join("devices.deny"), "no device can be opened");
+                    let words: Vec<_> = rules.iter().map(|rule| quote(rule)).collect();
+                    let file = quote(&path.join("devices.allow").to_string_lossy());
+                    let each = format!("for rule in {}; do echo \"$rule\" > {file}; done", words.join(" "));
+                    commands.push((each, why.into()));
+                }
+                (None, Some(path)) => commands.push((
+                    format!(
+                        "# bpftool cgroup attach {} device …: {}",
+                        quote(&path.to_string_lossy()),
+                        rules.join(", ")
+                    ),
+                    format!("{why}: a program of BPF decides, for which a shell has no command"),
+                )),
+                (None, None) => {}
+            }
+        }
+        let mut add = |command: &str, path: PathBuf, why: &str| {
+            commands.push((format!("{command}{}", quote(&path.to_string_lossy())), why.to_string()));
+        };
         let inside = self.v2.iter().map(|path| path.join("cgroup.procs"));
-        for file in inside.chain(self.v1_memory.iter().chain(v1_pids).map(|path| path.join("tasks"))) {
+        for file in
+            inside.chain(self.v1_memory.iter().chain(&self.v1_devices).chain(v1_pids).map(|path| path.join("tasks")))
+        {
             add("echo $$ > ", file, "PID 1 goes in, and all its children are born there");
         }
         commands

@@ -7,9 +7,12 @@
 //! so doesn't wait for an RCU grace period as a write of another's pid into `cgroup.procs` does
 //! (`cgroup_procs_write_start` in kernel/cgroup/cgroup.c); on v2 clone3(2) makes it inside by CLONE_INTO_CGROUP.
 //!
+//! A list of devices stands in the same directory on v2, and in one more on v1.
+//!
 //! Rests on cgroups(7), Documentation/admin-guide/cgroup-v1/memory.rst, .../cgroup-v1/pids.rst and .../cgroup-v2.rst.
 
 mod control;
+mod devices;
 mod hierarchies;
 mod kill;
 mod layout;
@@ -28,10 +31,12 @@ use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, fstatfs};
 
+pub(crate) use devices::unavailable as devices_unavailable;
 pub(crate) use hierarchies::hierarchies;
 pub(crate) use layout::Layout;
 pub(crate) use remove::remove;
 
+use crate::security::DeviceRule;
 use crate::{Error, ErrorCode, Result};
 
 /// The smallest memory limit that a container can live with: the kernel's own memory for its namespaces (most of it the
@@ -51,6 +56,8 @@ pub(crate) struct Limits {
     pub(crate) memory: Option<u64>,
     /// Processes and threads.
     pub(crate) pids: Option<u64>,
+    /// The devices that can be opened; any where there is no list.
+    pub(crate) devices: Option<Vec<DeviceRule>>,
 }
 
 /// The cgroup directories of one container. Dropping it removes nothing; [`remove`] does.
@@ -58,6 +65,7 @@ pub(crate) struct Limits {
 pub(crate) struct Cgroup {
     v2: Option<Directory>,
     v1_memory: Option<Directory>,
+    v1_devices: Option<Directory>,
     v1_pids: LateDirectory,
 }
 
@@ -86,7 +94,7 @@ enum Controller<'a> {
 impl Cgroup {
     /// The cgroup of a container that another process made, from the paths of its record.
     pub(crate) fn open(paths: &[PathBuf]) -> Result<Self> {
-        let mut cgroup = Self { v2: None, v1_memory: None, v1_pids: LateDirectory::default() };
+        let mut cgroup = Self { v2: None, v1_memory: None, v1_devices: None, v1_pids: LateDirectory::default() };
         for path in paths {
             let directory = match Directory::open(path) {
                 Ok(directory) => directory,
@@ -104,8 +112,10 @@ impl Cgroup {
             } else if directory.has("pids.max") && (cgroup.v1_memory.is_some() || !directory.has(memory::V1_LIMIT)) {
                 cgroup.v1_pids.path = Some(path.clone());
                 let _ = cgroup.v1_pids.made.set(directory);
-            } else {
+            } else if directory.has(memory::V1_LIMIT) {
                 cgroup.v1_memory = Some(directory);
+            } else {
+                cgroup.v1_devices = Some(directory);
             }
         }
         Ok(cgroup)
@@ -114,9 +124,13 @@ impl Cgroup {
     /// v1: each hierarchy's `tasks`, open for writing. A process that writes "0" into all of them is in. Hand them to PID
     /// 1, which writes before it makes its cgroup namespace, so that this cgroup is the namespace's root.
     pub(crate) fn join_fds(&self) -> Result<Vec<OwnedFd>> {
-        let shared = self.v1_memory.as_ref().map(|memory| memory.path.as_path());
-        let pids = self.v1_pids.made.get().filter(|pids| Some(pids.path.as_path()) != shared);
-        self.v1_memory.iter().chain(pids).map(|directory| directory.open_for_writing("tasks")).collect()
+        // One hierarchy may have several controllers.
+        let is_not = |one: &Directory, other: &Option<Directory>| other.as_ref().is_none_or(|it| it.path != one.path);
+        let devices = self.v1_devices.as_ref().filter(|devices| is_not(devices, &self.v1_memory));
+        let pids = self.v1_pids.made.get();
+        let pids = pids.filter(|pids| is_not(pids, &self.v1_memory) && is_not(pids, &self.v1_devices));
+        let all = self.v1_memory.iter().chain(devices).chain(pids);
+        all.map(|directory| directory.open_for_writing("tasks")).collect()
     }
 
     /// v2: the directory, for CLONE_INTO_CGROUP.
@@ -134,7 +148,8 @@ impl Cgroup {
 
     /// Where the container's processes are listed.
     fn any(&self) -> Result<&Directory> {
-        let first = self.v2.as_ref().or(self.v1_memory.as_ref()).or(self.v1_pids.made.get());
+        let first =
+            self.v2.as_ref().or(self.v1_memory.as_ref()).or(self.v1_pids.made.get()).or(self.v1_devices.as_ref());
         first.ok_or_else(|| without("memory"))
     }
 }

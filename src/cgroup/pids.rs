@@ -26,7 +26,7 @@ impl Cgroup {
         directory.write("pids.max", &limit.map_or_else(|| "max".into(), |count| count.to_string()))?;
         match &self.v1_memory {
             // Also where the directory was there: whoever made it may have been killed before it was done.
-            Some(memory) if self.v2.is_none() => move_all(memory, directory),
+            Some(memory) if self.v1_pids.path.is_some() => move_all(memory, directory),
             _ => Ok(()),
         }
     }

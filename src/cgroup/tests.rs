@@ -57,7 +57,7 @@ impl Made {
 fn plan(memory: Option<u64>, pids: Option<u64>) -> Option<Layout> {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let name = format!("test-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-    match Cgroup::plan(&name, &Limits { memory, pids }, CgroupPolicy::Required) {
+    match Cgroup::plan(&name, &Limits { memory, pids, devices: None }, CgroupPolicy::Required) {
         Ok(layout) => layout,
         Err(error) => {
             skipped(error);
@@ -191,11 +191,11 @@ fn threads_that_set_limits_at_once_never_fail() {
 #[test]
 fn limits_that_no_container_can_live_with_are_refused_by_name() {
     for bad in [0, 1, 4095, MEMORY_MIN - 1] {
-        let limits = Limits { memory: Some(bad), pids: None };
+        let limits = Limits { memory: Some(bad), pids: None, devices: None };
         refused(Cgroup::plan("x", &limits, CgroupPolicy::Optional), ErrorCode::Invalid, "2 MiB");
     }
     for bad in [0, 1, PIDS_MAX + 1, u64::MAX] {
-        let limits = Limits { memory: None, pids: Some(bad) };
+        let limits = Limits { memory: None, pids: Some(bad), devices: None };
         refused(Cgroup::plan("x", &limits, CgroupPolicy::Optional), ErrorCode::Invalid, "at the least");
     }
     let Some(made) = Made::with(None, Some(PIDS_MAX)) else { return };
@@ -285,10 +285,10 @@ fn a_record_that_names_something_else_removes_nothing() {
 fn where_a_controller_is_missing_the_policy_decides() {
     let parsed = |limits: Limits, policy| {
         let missing = Home::Missing(super::hierarchies::Missing::has_processes("/sys/fs/cgroup".as_ref()));
-        super::layout::decide("x", &limits, policy, &missing, &missing)
+        super::layout::decide("x", &limits, policy, [&missing, &missing], None)
     };
-    let limited = || Limits { memory: Some(64 * MIB), pids: None };
-    let pids = || Limits { memory: None, pids: Some(64) };
+    let limited = || Limits { memory: Some(64 * MIB), pids: None, devices: None };
+    let pids = || Limits { memory: None, pids: Some(64), devices: None };
     assert!(parsed(Limits::default(), CgroupPolicy::Auto).unwrap().is_none());
     assert!(parsed(limited(), CgroupPolicy::Optional).unwrap().is_none());
     assert!(parsed(pids(), CgroupPolicy::Optional).unwrap().is_none());
@@ -300,9 +300,30 @@ fn where_a_controller_is_missing_the_policy_decides() {
 }
 
 #[test]
+fn a_list_of_devices_stands_in_the_directory_of_v2_or_in_one_more_of_v1() {
+    let [memory, pids, devices] = ["/v1/memory", "/v1/pids", "/v1/devices"].map(|path| Home::V1(path.into()));
+    let v2 = Home::V2("/v2".into());
+    let paths = |homes: [&Home; 2], devices, limit| {
+        let limits = Limits { memory: None, pids: limit, devices: Some(Vec::new()) };
+        let layout = super::layout::decide("x", &limits, CgroupPolicy::Auto, homes, Some(devices)).unwrap().unwrap();
+        assert_eq!(layout.is_born_in(), layout.paths()[0].starts_with("/v2"));
+        layout.paths().iter().map(|path| path.display().to_string()).collect::<Vec<_>>()
+    };
+    let missing = Home::Missing(super::hierarchies::Missing::has_processes("/sys/fs/cgroup".as_ref()));
+    // Whatever is made later is the last one, see `Cgroup::open`.
+    assert_eq!(paths([&memory, &pids], &devices, None), ["/v1/memory/ctr-x", "/v1/devices/ctr-x", "/v1/pids/ctr-x"]);
+    assert_eq!(paths([&memory, &pids], &v2, None), ["/v2/ctr-x", "/v1/memory/ctr-x", "/v1/pids/ctr-x"]);
+    assert_eq!(paths([&v2, &v2], &v2, Some(10)), ["/v2/ctr-x"]);
+    assert_eq!(paths([&v2, &v2], &devices, None), ["/v2/ctr-x", "/v1/devices/ctr-x"]);
+    assert_eq!(paths([&missing, &missing], &v2, None), ["/v2/ctr-x"]);
+    assert_eq!(paths([&missing, &missing], &devices, None), ["/v1/devices/ctr-x"]);
+    assert_eq!(paths([&memory, &memory], &memory, Some(10)), ["/v1/memory/ctr-x"]);
+}
+
+#[test]
 fn a_user_without_cgroups_is_told_how_to_get_some() {
     let Home::Missing(_) = &hierarchies().memory else { return skipped("this user has cgroups") };
-    let limits = Limits { memory: Some(64 * MIB), pids: None };
+    let limits = Limits { memory: Some(64 * MIB), pids: None, devices: None };
     let error = Cgroup::plan("x", &limits, CgroupPolicy::Auto).unwrap_err();
     assert_eq!(error.code(), ErrorCode::Unsupported);
     assert!(error.advice().contains("systemd-run --user --scope"), "{error}");

@@ -7,9 +7,11 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::clocks;
+use super::devices::Devices;
 use super::ids::Ids;
 use super::namespaces::{self, Joined};
 use super::state::{self, StateDir, env_text};
+use super::walls::{self, Asked, Subject};
 use crate::cgroup::{Cgroup, Layout};
 use crate::image::{ImageConfig, Report, Source, Store};
 use crate::init::wire::{self, RESULTS};
@@ -25,6 +27,10 @@ pub struct Blueprint {
     pub image: Source,
     pub config: Config,
     pub walls: Walls,
+    /// Landlock's second wall, where it stands.
+    pub landlock: Option<landlock::Ruleset>,
+    /// What was asked for, before the preset has added to it.
+    pub asked: Asked,
     pub ids: Ids,
     pub joined: Joined,
     pub cgroup: Option<Layout>,
@@ -34,6 +40,7 @@ pub struct Blueprint {
     pub store: PathBuf,
     /// The bind mounts' sources, opened.
     binds: Vec<Bind>,
+    pub devices: Devices,
     /// The path of the file whose bytes are the id ranges' locks.
     ranges: CString,
 }
@@ -87,11 +94,14 @@ impl Blueprint {
         for (key, value) in &config.env {
             check_env(key, value)?;
         }
+        let asked = Asked::of(config);
         let (walls, config) = &Walls::of(config)?;
         let store = Store::open(config.store_dir.as_deref())?;
         let image = store.resolve_with(image, report)?;
         let joined = Joined::open(&config.namespaces, state)?;
-        let limits = crate::cgroup::Limits { memory: config.memory, pids: config.pids };
+        let devices = Devices::of(config, walls, zygote.maps_all_ids())?;
+        let (memory, pids) = (config.memory, config.pids);
+        let limits = crate::cgroup::Limits { memory, pids, devices: devices.list.clone() };
         // Names are one's own in one state directory only; the cgroup tree is everyone's.
         let cgroup = Cgroup::plan(&format!("{name}.{}", &super::state::random_name()[..4]), &limits, config.cgroup)?;
         let on_disk = config.upper == Upper::Disk || !crate::sys::tmpfs_has_user_xattrs();
@@ -103,12 +113,15 @@ impl Blueprint {
             image,
             ids: Ids::of(zygote, state, &config.namespaces.user),
             config: config.clone(),
+            landlock: walls.landlock(),
             walls: walls.clone(),
+            asked,
             joined,
             cgroup,
             upper,
             store: store.path().to_path_buf(),
             binds,
+            devices,
             ranges,
         };
         blueprint.check()?;
@@ -119,7 +132,7 @@ impl Blueprint {
     fn check(&self) -> Result<()> {
         let namespaces = &self.config.namespaces;
         if namespaces.mount != Namespace::New {
-            if !self.config.mounts.is_empty() {
+            if !self.config.mounts.is_empty() || !self.devices.nodes.is_empty() {
                 return Err(Error::invalid("mount into", &self.name, "the mount namespace is not the container's own"));
             }
             if !matches!(self.image, Source::Host) {
@@ -254,23 +267,25 @@ impl Blueprint {
         rlimits::set(&mut stem, &self.walls.rlimits);
         limit_privileges(&mut stem, self.capabilities(), self.walls.new_privileges)?;
 
-        let HandedOver { aside, handed, root: made_from, sources } = self.hand_over(&mut stem)?;
+        let over = self.hand_over(&mut stem)?;
         let mut root = Plan::new();
         root.continue_from(&stem);
         if self.own_root() {
-            self.make_root(&mut root, &made_from, &sources)?;
+            self.make_root(&mut root, &over)?;
         }
+        let HandedOver { aside, handed, .. } = over;
         Ok(Stem { plan: stem, aside, handed, header: spawn, stockable, root })
     }
 
-    fn make_root(&self, plan: &mut Plan<'_>, root: &Root, sources: &[(rootfs::Source, bool)]) -> Result<()> {
+    fn make_root(&self, plan: &mut Plan<'_>, over: &HandedOver<'_>) -> Result<()> {
         let read_only = self.config.read_only;
-        let slot = rootfs::make(plan, root, self.context())?;
+        let slot = rootfs::make(plan, &over.root, self.context())?;
         rootfs::furnish(plan, slot, read_only, self.context());
         if let Some(image) = self.image_config() {
             rootfs::image_places(plan, slot, image.working_dir.as_ref(), &image.volumes, read_only)?;
         }
-        rootfs::user_mounts(plan, slot, &self.config.mounts, sources, self.context())?;
+        rootfs::nodes(plan, slot, &self.devices.nodes, over.nodes)?;
+        rootfs::user_mounts(plan, slot, &self.config.mounts, &over.sources, self.context())?;
         rootfs::pivot(plan, slot, read_only);
         Ok(())
     }
@@ -295,8 +310,9 @@ impl Blueprint {
 
     /// Whether the newborn opens by path, in its own mount namespace, what the caller has chosen.
     fn opens_by_path(&self) -> bool {
-        let chosen = !self.binds.is_empty() || matches!(self.image, Source::Directory(_));
-        chosen && !self.ids.can_map() || self.binds.len() > MOST_HANDED - 2
+        let chosen = !self.binds.is_empty() || !self.devices.nodes.is_empty();
+        let chosen = chosen || matches!(self.image, Source::Directory(_));
+        chosen && !self.ids.can_map() || self.binds.len() > MOST_HANDED - 3
     }
 
     /// What the zygote hands over: the directories of the host, id-mapped where root's files are to belong to the container's
@@ -304,6 +320,13 @@ impl Blueprint {
     fn hand_over<'a>(&'a self, stem: &mut Plan<'a>) -> Result<HandedOver<'a>> {
         let mut aside = Plan::new();
         let mut handed = 0;
+        let mut nodes = None;
+        if self.ids.can_map() && !self.devices.nodes.is_empty() {
+            let slot = Slot((RESULTS + handed) as u8);
+            handed += 1;
+            rootfs::make_nodes(&mut aside, &self.devices.nodes, slot, self.context());
+            nodes = Some(slot);
+        }
         let mut source = |stem: &mut Plan<'a>, path: &Path, fd: Option<&'a OwnedFd>, recursive: bool| -> Result<_> {
             if !self.ids.can_map() || handed == MOST_HANDED {
                 // Links on the way to the store are the user's own business; from here on none is followed.
@@ -345,7 +368,7 @@ impl Blueprint {
             .iter()
             .map(|bind| Ok((source(stem, &bind.path, Some(&bind.fd), true)?, bind.directory)))
             .collect::<Result<_>>()?;
-        Ok(HandedOver { aside, handed, root, sources })
+        Ok(HandedOver { aside, handed, root, nodes, sources })
     }
 
     /// The second half, for a container that was begun with `stem`.
@@ -404,12 +427,7 @@ impl Blueprint {
         // The last walls stand behind all that can go wrong. Once they have stood in this process, the caller goes on while PID 1
         // puts them up: it hears nobody before.
         let walls = rest.mark();
-        if let Some(ruleset) = self.walls.landlock() {
-            landlock::restrict(rest, &ruleset);
-        }
-        if let Some(profile) = &self.walls.seccomp {
-            steps::seccomp(rest, profile, self.capabilities())?;
-        }
+        put_up_last(rest, &self.walls, self.landlock.as_ref())?;
         run.before = walls.calls;
         run.walls = rest.fingerprint(&walls);
         Ok(Rest { plan, header: run })
@@ -429,7 +447,23 @@ impl Blueprint {
         self.ids.explain_map(stem);
     }
 
-    /// Everything that a person would type.
+    /// Its walls, as they are told of.
+    fn told_walls(&self) -> Result<Vec<walls::Wall>> {
+        let mounts = self.config.mounts.iter().map(|mount| mount.target().display().to_string());
+        walls::walls(&Subject {
+            asked: &self.asked,
+            foreign: false,
+            landlock: self.landlock.is_some(),
+            ids: Some(&self.ids),
+            cgroup: self.cgroup.is_some(),
+            listed: &self.devices.listed,
+            limits: [self.config.memory, self.config.pids],
+            binds: mounts.collect(),
+            facts: None,
+        })
+    }
+
+    /// Everything that a person would type, below a list of all walls.
     pub fn explain(&self) -> Result<String> {
         let acquired = Acquired::default();
         let stem = self.stem(None)?;
@@ -440,7 +474,12 @@ impl Blueprint {
         let mut root = stem.root.commands();
         let furnished = root.iter().position(|command| command.contains(rootfs::FIRST_FURNITURE));
         let after = root.split_off(furnished.unwrap_or(root.len()));
-        let mut text = format!(
+        let mut text = match walls::warning(self.config.preset, self.asked.namespace("user").is_none()) {
+            Some(warning) => format!("# {warning}\n"),
+            None => String::new(),
+        };
+        text += &walls::table(&self.told_walls()?);
+        text += &format!(
             "# Container {}: what ctr does, as a person would type it.\nROOT=$(mktemp -d); SCRATCH=$(mktemp -d)\n",
             quote(&self.name)
         );
@@ -456,6 +495,8 @@ struct HandedOver<'a> {
     /// How many slots it hands over.
     handed: usize,
     root: Root,
+    /// The slot of the device nodes, where they are copies.
+    nodes: Option<Slot>,
     /// The bind mounts' sources, with whether each is a directory.
     sources: Vec<(rootfs::Source, bool)>,
 }
@@ -489,7 +530,7 @@ impl Bind {
     }
 }
 
-fn open_path(path: &Path) -> Result<OwnedFd> {
+pub fn open_path(path: &Path) -> Result<OwnedFd> {
     let flags = nix::fcntl::OFlag::O_PATH | nix::fcntl::OFlag::O_CLOEXEC | nix::fcntl::OFlag::O_NOFOLLOW;
     nix::fcntl::open(path, flags, nix::sys::stat::Mode::empty())
         .map_err(|errno| Error::system("open", path.display(), errno as i32))
@@ -553,6 +594,17 @@ fn limit_privileges(stem: &mut Plan<'_>, mask: u64, new_privileges: bool) -> Res
             "setpriv --no-new-privs bash",
         );
         stem.call(libc::SYS_prctl, [libc::PR_SET_NO_NEW_PRIVS.into(), 1.into(), 0.into(), 0.into(), 0.into()]);
+    }
+    Ok(())
+}
+
+/// The walls behind which nothing more can be put up.
+pub fn put_up_last(rest: &mut Plan<'_>, walls: &Walls, landlock: Option<&landlock::Ruleset>) -> Result<()> {
+    if let Some(ruleset) = landlock {
+        landlock::restrict(rest, ruleset);
+    }
+    if let Some(profile) = &walls.seccomp {
+        steps::seccomp(rest, profile, walls.capabilities)?;
     }
     Ok(())
 }

@@ -20,8 +20,8 @@ use crate::sys::fork_lock::ForkLock;
 use crate::zygote::{self, Zygote};
 use crate::{Config, Error, Result};
 
-/// The plan for `image` and `config`, wall by wall, as the shell commands a person would type to get the same, each with
-/// a line that says what it is for. Nothing is made, but the image is unpacked into the store.
+/// The plan for `image` and `config`: every wall, on or off, and why, then the shell commands a person would type to get the
+/// same, each with a line that says what it is for. Nothing is made, but the image is unpacked into the store.
 pub fn explain(image: impl AsRef<OsStr>, config: &Config) -> Result<String> {
     explain_with(image, config, &mut |_| true)
 }
@@ -53,7 +53,7 @@ pub fn create(image: &OsStr, config: &Config, report: Report<'_>) -> Result<Shar
         state: Some(state),
         control: born.control,
         birth: Some(born.channel),
-        _zygote: Some(zygote),
+        zygote: Some(zygote),
         pid: born.pid,
         pidfd: born.pidfd,
         cgroup,
@@ -120,6 +120,9 @@ fn record(blueprint: &Blueprint, image: &OsStr) -> Result<Record> {
             cwd: said(|image| &image.working_dir).map(Into::into),
             user: said(|image| &image.user),
         },
+        asked: blueprint.asked.clone(),
+        landlock: blueprint.landlock.is_some(),
+        devices: blueprint.devices.listed.clone(),
         root: blueprint.root(),
         store: blueprint.store.clone(),
         mounted: config.mounts.iter().map(|mount| mount.target().as_os_str().as_bytes().to_vec().into()).collect(),

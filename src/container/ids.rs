@@ -132,6 +132,18 @@ impl Ids {
         }
     }
 
+    /// What they are, in words.
+    pub fn words(&self) -> String {
+        match self {
+            Self::Host => "the host's".into(),
+            Self::Joined { .. } => "those of the joined user namespace".into(),
+            Self::Range => "root inside owns nothing outside: 65536 ids that no other container has".into(),
+            Self::Same(_) => "the same ids as outside, without their rights".into(),
+            Self::Sub(ids) => format!("root inside is this user, the others are from his ranges: {}", ids.commands()),
+            Self::Single { why, .. } => format!("root inside is this user, and there is no other id: {why}"),
+        }
+    }
+
     /// What is said about ids beside the command that makes the namespaces: what for, and what else to type.
     pub fn explain_map(&self, stem: &mut Plan<'_>) {
         match self {
@@ -142,10 +154,10 @@ impl Ids {
                  in /etc/subuid and /etc/subgid",
                 ids.commands(),
             ),
-            Self::Single { why, .. } => stem.step(
+            Self::Single { .. } => stem.step(
                 "map the ids of",
                 "the user namespace",
-                format!("root inside is this user, and there is no other id: {why}"),
+                self.words(),
                 "cat /proc/self/uid_map /proc/self/gid_map",
             ),
             _ => {}

@@ -11,16 +11,18 @@ use nix::sys::stat::Mode;
 
 use super::birth::give_birth;
 use super::blueprint::{Rest, Stem};
+use super::devices::Listed;
 use super::ids::has_many_ids;
 use super::namespaces::{KINDS, Kind};
 use super::shared::Shared;
 use super::state::{ExecDefaults, Record, Root, StateDir};
+use super::walls::Asked;
 use crate::cgroup::Cgroup;
 use crate::image::ImageConfig;
 use crate::init::wire::{NONE, RUN};
 use crate::plan::{Fd, Header, Plan};
 use crate::zygote;
-use crate::{Error, ErrorCode, Result, advice, sys};
+use crate::{Error, ErrorCode, Preset, Result, advice, sys};
 
 /// Which namespaces [`crate::Container::join_pid`] enters: a mask of CLONE_NEW* flags of namespaces(7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +63,7 @@ pub fn join(state: StateDir, name: &str) -> Result<Shared> {
         state: Some(state),
         control,
         birth: None,
-        _zygote: None,
+        zygote: None,
         pid,
         pidfd,
         cgroup,
@@ -166,7 +168,7 @@ pub fn join_pid(pid: i32, set: NamespaceSet) -> Result<Shared> {
         state: None,
         control: born.control,
         birth: Some(born.channel),
-        _zygote: Some(zygote),
+        zygote: Some(zygote),
         pid: born.pid,
         pidfd: born.pidfd,
         cgroup: None,
@@ -226,6 +228,9 @@ fn record(pid: i32, has_root: bool, many_ids: bool) -> Record {
             has_root,
             ..ExecDefaults::default()
         },
+        asked: Asked { preset: Preset::Privileged, ..Asked::default() },
+        landlock: false,
+        devices: Listed::default(),
         root: Root::Foreign,
         store: std::path::PathBuf::new(),
         mounted: Vec::new(),

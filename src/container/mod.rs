@@ -2,16 +2,20 @@
 //!
 //! `blueprint` decides and plans, `create` and `birth` carry out, `exec` and `attempt` start programs, `join` enters what others made,
 //! `shared` is what the handles of a container have in common, `process` is what `exec` answers, `state` is the ledger.
-//! `ids` and `subids` decide whose ids a container has, `clocks` sets its clocks off, `trial` tries a few steps out in a process that leaves nothing.
+//! `walls` tells of every wall whether it stands and why, `inspect` all that is known of a running container.
+//! `ids` and `subids` decide whose ids a container has, `clocks` sets its clocks off, `devices` decides which devices it has,
+//! `trial` tries a few steps out in a process that leaves nothing.
 
 mod attempt;
 mod birth;
 mod blueprint;
 mod clocks;
 mod create;
+mod devices;
 mod exec;
 mod export;
 mod ids;
+mod inspect;
 mod join;
 mod namespaces;
 mod process;
@@ -20,14 +24,17 @@ mod state;
 mod subids;
 mod trial;
 mod user;
+mod walls;
 
 pub use create::{explain, explain_with};
+pub use inspect::{InspectedLimits, InspectedMount, InspectedNamespace, Inspection};
 pub use join::NamespaceSet;
 pub use process::{Exit, ExitReason, Process};
 pub use state::ContainerInfo;
 pub(crate) use state::StateDir;
 pub(crate) use subids::SubIds;
 pub(crate) use trial::Trial;
+pub use walls::{Wall, WallState};
 
 use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -210,6 +217,17 @@ impl Container {
                 "only the process that made it knows how",
             )),
         }
+    }
+
+    /// Every wall, whether it stands and why: read from the kernel where it tells, also of a container that was joined. Of
+    /// a joined pid it is what stands around the programs that this handle starts.
+    pub fn walls(&self) -> Result<Vec<Wall>> {
+        inspect::walls_of(&self.shared)
+    }
+
+    /// All that is known of it: its walls, limits, mounts, namespaces, where it is written down.
+    pub fn inspect(&self) -> Result<Inspection> {
+        inspect::inspect(&self.shared)
     }
 
     /// Writes its root as a tar archive, as `docker export`: all that the container sees as its files, with owners as they are

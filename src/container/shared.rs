@@ -8,12 +8,14 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 
+use super::blueprint::put_up_last;
 use super::state::{Record, StateDir};
 use crate::cgroup::Cgroup;
-use crate::init::wire::{DONE, EXITED, FAILED, RUN, Reply};
+use crate::init::wire::{DONE, EXITED, FAILED, IN_LATE, RUN, Reply};
 use crate::plan::{Header, Plan, encode};
-use crate::zygote::{Answer, Channel, Zygote, send, wait_readable};
-use crate::{Config, Error, ErrorCode, Result, sys};
+use crate::security::Walls;
+use crate::zygote::{Answer, Channel, NO_WALLS, Zygote, send, wait_readable};
+use crate::{Config, Error, ErrorCode, Result, advice, sys};
 
 /// A container that this process made or joined.
 pub struct Shared {
@@ -26,7 +28,7 @@ pub struct Shared {
     /// The zygote's reports about its PID 1, where this process made it.
     pub birth: Option<Channel>,
     /// Held, so that the zygote doesn't take the end of its socket for the end of its use.
-    pub _zygote: Option<Arc<Zygote>>,
+    pub zygote: Option<Arc<Zygote>>,
     pub pid: i32,
     pub pidfd: OwnedFd,
     pub cgroup: Option<Cgroup>,
@@ -52,10 +54,32 @@ impl Shared {
     pub fn gone(&self) -> Error {
         let why = if self.destroyed.load(Ordering::Acquire) {
             "it was destroyed"
+        } else if let Some(error) = self.missing_wall() {
+            return error;
         } else {
             "it has ended: its PID 1 was killed, or the process that made it ended"
         };
         Error::new(ErrorCode::Destroyed, "use container", &self.record.name, libc::ESRCH, why)
+    }
+
+    /// The last walls are put up when create has been answered already, where such have stood before. PID 1 ends where one of
+    /// them can't be, and says so before: that is what is wrong.
+    fn missing_wall(&self) -> Option<Error> {
+        let birth = self.birth.as_ref().filter(|_| self.holder == std::process::id())?;
+        // It stays where it is, so every later call is told the same.
+        let Ok(Answer::Reply(reply, _)) = birth.peek() else { return None };
+        let call = reply.call.checked_sub(IN_LATE).filter(|_| reply.tag == FAILED)?;
+        let (_, config) = self.made_from.as_ref()?;
+        let (walls, _) = Walls::of(config).ok()?;
+        let mut plan = Plan::new();
+        put_up_last(&mut plan, &walls, walls.landlock().as_ref()).ok()?;
+        if let Some(zygote) = &self.zygote {
+            // The next one is waited for, and its create fails where it can't be made.
+            zygote.stands(NO_WALLS);
+        }
+        let error = plan.error(call, sound(reply.errno)).with_code(ErrorCode::Destroyed);
+        let error = error.so("the container has ended, since nothing may run in it without its walls");
+        Some(if error.advice().is_empty() { error.mend(advice::LATE_WALL) } else { error })
     }
 
     /// Sends PID 1 a message; a container that is over is told apart.
@@ -87,11 +111,7 @@ impl Shared {
     pub fn answer_or_failure(&self, channel: &Channel) -> Result<std::result::Result<(Reply, Vec<OwnedFd>), Reply>> {
         match channel.receive(Some(PATIENCE)).map_err(|e| Error::io("hear from container", &self.record.name, &e))? {
             Answer::Reply(reply, fds) if reply.tag == DONE => Ok(Ok((reply, fds))),
-            // A hostile PID 1 may say what is no errno; callers rely on one.
-            Answer::Reply(reply, _) if reply.tag == FAILED => {
-                let errno = if (1..4096).contains(&reply.errno) { reply.errno } else { libc::EPROTO };
-                Ok(Err(Reply { errno, ..reply }))
-            }
+            Answer::Reply(reply, _) if reply.tag == FAILED => Ok(Err(Reply { errno: sound(reply.errno), ..reply })),
             Answer::TimedOut => Err(Error::new(
                 ErrorCode::TimedOut,
                 "hear from container",
@@ -189,6 +209,11 @@ impl Shared {
         }
         Err(Error::system("kill the processes of container", &self.record.name, libc::EBUSY))
     }
+}
+
+/// A hostile PID 1 may say what is no errno; callers rely on one.
+fn sound(errno: i32) -> i32 {
+    if (1..4096).contains(&errno) { errno } else { libc::EPROTO }
 }
 
 /// Every process below `pid`, from /proc/PID/task/TID/children, proc(5).

@@ -280,7 +280,7 @@ pub(super) fn config(config: *const ctr_config) -> Result<Config> {
     Ok(CONFIGS.get(config)?.lock().unwrap_or_else(PoisonError::into_inner).clone())
 }
 
-fn set(config: *mut ctr_config, change: impl FnOnce(&mut Config)) -> c_int {
+pub(super) fn set(config: *mut ctr_config, change: impl FnOnce(&mut Config)) -> c_int {
     checked(config, || Ok(()), |config, ()| change(config))
 }
 

@@ -1,7 +1,7 @@
 //! The types of the header: opaque handles, enums, and the one struct whose layout callers see.
 
 use crate::image::Change;
-use crate::{ErrorCode, Exit, ExitReason};
+use crate::{ErrorCode, Exit, ExitReason, WallState};
 
 /// No limit, wherever a limit is taken or answered.
 pub const CTR_UNLIMITED: u64 = u64::MAX;
@@ -69,6 +69,11 @@ pub type ctr_progress =
 
 /// What this machine allowed at the moment of ctr_probe().
 pub struct ctr_report {
+    _opaque: [u8; 0],
+}
+
+/// The walls of a container at the moment of ctr_walls_of().
+pub struct ctr_walls {
     _opaque: [u8; 0],
 }
 
@@ -168,9 +173,22 @@ pub enum ctr_preset {
     /// For programs of strangers: no network but loopback, no namespaces of their own, no tracing, a root that can't be
     /// written to, and limits on memory and processes.
     CTR_PRESET_STRICT = 1,
-    /// Nothing but the namespaces: every capability over them, every system call, nothing masked. In a user namespace of
-    /// its own it still is not the host's root; without one it is.
+    /// NO WALLS BUT THE NAMESPACES: every capability over them, every system call, nothing masked, setuid works. For programs
+    /// that you trust. In a user namespace of its own it still is not the host's root; without one it is. ctr_explain()
+    /// and ctr_inspect() say it first.
     CTR_PRESET_PRIVILEGED = 2,
+}
+
+/// Whether there is a list of devices, for ctr_config_set_device_list().
+#[repr(C)]
+pub enum ctr_device_list {
+    /// Where a device is given, in the strict preset, and where root inside is root outside, as far as this machine and user
+    /// can have one. Elsewhere a user namespace sees to it that no node can be made. The default.
+    CTR_DEVICE_LIST_AUTO = 0,
+    /// Refuse to create without one.
+    CTR_DEVICE_LIST_REQUIRED = 1,
+    /// None.
+    CTR_DEVICE_LIST_OFF = 2,
 }
 
 /// Which system calls may be made, for ctr_config_set_seccomp().
@@ -312,6 +330,17 @@ pub enum ctr_image_text_kind {
     CTR_IMAGE_ARCHITECTURE = 11,
 }
 
+/// Whether a wall stands; see ctr_walls_state().
+#[repr(C)]
+pub enum ctr_wall_state {
+    /// It does not.
+    CTR_WALL_OFF = 0,
+    /// It stands, but lower than by default.
+    CTR_WALL_PARTLY = 1,
+    /// It stands.
+    CTR_WALL_ON = 2,
+}
+
 /// What has happened to a file; see ctr_differences_change().
 #[repr(C)]
 pub enum ctr_change {
@@ -391,6 +420,9 @@ same_numbers! {
     Change::Added => ctr_change::CTR_CHANGE_ADDED,
     Change::Changed => ctr_change::CTR_CHANGE_CHANGED,
     Change::Deleted => ctr_change::CTR_CHANGE_DELETED,
+    WallState::Off => ctr_wall_state::CTR_WALL_OFF,
+    WallState::Partly => ctr_wall_state::CTR_WALL_PARTLY,
+    WallState::On => ctr_wall_state::CTR_WALL_ON,
     libc::CLONE_NEWTIME => ctr_namespace::CTR_NS_TIME,
     libc::CLONE_NEWNS => ctr_namespace::CTR_NS_MOUNT,
     libc::CLONE_NEWCGROUP => ctr_namespace::CTR_NS_CGROUP,

@@ -3,9 +3,9 @@
 use std::ffi::{c_char, c_int};
 
 use super::border::{bytes, one_of, text};
-use super::config::checked;
-use super::types::{ctr_config, ctr_preset, ctr_refusal, ctr_seccomp, limit};
-use crate::{Preset, Refusal, Rlimit, Seccomp, TimeOffset, TimeOffsets};
+use super::config::{checked, set};
+use super::types::{ctr_config, ctr_device_list, ctr_preset, ctr_refusal, ctr_seccomp, limit};
+use crate::{Device, DeviceList, Preset, Refusal, Rlimit, Seccomp, TimeOffset, TimeOffsets};
 
 /// Which walls stand: one of enum ctr_preset. The other setters say more, or other, than the preset does, in whatever
 /// order they are called. Default: CTR_PRESET_DEFAULT.
@@ -19,6 +19,23 @@ pub extern "C" fn ctr_config_set_preset(config: *mut ctr_config, preset: c_int) 
         (ctr_preset::CTR_PRESET_PRIVILEGED as c_int, Preset::Privileged),
     ];
     checked(config, || one_of("preset", &PRESETS, preset), |config, preset| config.preset = preset)
+}
+
+/// Whether parts of /proc and /sys are masked, and others read-only, as docker's are. Default: as the preset says.
+///
+/// Return value: 0, or CTR_ERR_INVALID.
+#[unsafe(no_mangle)]
+pub extern "C" fn ctr_config_set_masked_paths(config: *mut ctr_config, masked: bool) -> c_int {
+    set(config, |config| config.masked_paths = Some(masked))
+}
+
+/// Whether Landlock's second wall is put up, landlock(7). Default: as the preset says, where the kernel has it; with true
+/// ctr_create() refuses with CTR_ERR_UNSUPPORTED where it can't be.
+///
+/// Return value: 0, or CTR_ERR_INVALID.
+#[unsafe(no_mangle)]
+pub extern "C" fn ctr_config_set_landlock(config: *mut ctr_config, wanted: bool) -> c_int {
+    set(config, |config| config.landlock = Some(wanted))
 }
 
 /// The system calls that processes inside may make, seccomp(2): one of enum ctr_seccomp. Default: the preset's.
@@ -168,4 +185,35 @@ pub unsafe extern "C" fn ctr_config_set_selinux_mounts(config: *mut ctr_config, 
 #[unsafe(no_mangle)]
 pub extern "C" fn ctr_config_set_labels_optional(config: *mut ctr_config, optional: bool) -> c_int {
     checked(config, || Ok(()), |config, ()| config.labels.optional = optional)
+}
+
+/// Gives the container a device beyond the usual ones, as docker's --device and --device-cgroup-rule do.
+///
+/// device   "/dev/fuse", "/dev/fuse:rw" or "/dev/ttyS0:/dev/modem:rwm": that node of the host is seen inside, and may be read,
+///          written and made again (mknod(2)). Or "c 10:229 rwm", with c or b, numbers or *, or "a" for everything: only the
+///          list of devices in the container's cgroup lets it through; see ctr_config_set_device_list().
+///
+/// What root of the machine gives is a copy of the node that everybody inside may use. What an ordinary user gives is the node
+/// itself, with its permissions. ioctl(2) works below /dev.
+///
+/// Return value: 0, or CTR_ERR_INVALID for what is neither.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ctr_config_add_device(config: *mut ctr_config, device: *const c_char) -> c_int {
+    // SAFETY: the caller's promise.
+    let device = || unsafe { text("device", device) }?.parse::<Device>();
+    checked(config, device, |config, device| config.devices.push(device))
+}
+
+/// Whether the container's cgroup lists the devices that can be opened: one of enum ctr_device_list. The list is docker's, and
+/// what ctr_config_add_device() adds. Default: CTR_DEVICE_LIST_AUTO.
+///
+/// Return value: 0, or CTR_ERR_INVALID.
+#[unsafe(no_mangle)]
+pub extern "C" fn ctr_config_set_device_list(config: *mut ctr_config, list: c_int) -> c_int {
+    const LISTS: [(c_int, DeviceList); 3] = [
+        (ctr_device_list::CTR_DEVICE_LIST_AUTO as c_int, DeviceList::Auto),
+        (ctr_device_list::CTR_DEVICE_LIST_REQUIRED as c_int, DeviceList::Required),
+        (ctr_device_list::CTR_DEVICE_LIST_OFF as c_int, DeviceList::Off),
+    ];
+    checked(config, || one_of("list", &LISTS, list), |config, list| config.device_list = list)
 }

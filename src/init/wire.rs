@@ -223,6 +223,8 @@ pub const IN_NEWUIDMAP: u32 = 0x1000_0007;
 pub const IN_NEWGIDMAP: u32 = 0x1000_0008;
 /// Added to the index of a call that the zygote walked itself (the Aside's).
 pub const IN_ASIDE: u32 = 0x2000_0000;
+/// Added to the index of a call behind [`Request::before`], counted from there: the last words of a server that then ends.
+pub const IN_LATE: u32 = 0x3000_0000;
 /// The table of children is full.
 pub const IN_TABLE: u32 = 0x1000_0005;
 /// … what the zygote tells the newborn.

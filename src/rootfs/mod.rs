@@ -11,6 +11,7 @@
 
 mod dev;
 mod mounts;
+mod nodes;
 mod root;
 
 pub use root::{FIRST_FURNITURE, Layers, Root, Source, furnish, idmap, make, pivot};
@@ -25,6 +26,7 @@ use crate::sys::mount::{
 };
 
 pub use mounts::{image_places, user_mounts};
+pub use nodes::{Node, make_nodes, nodes};
 
 /// What decides the look of a stem.
 #[derive(Clone, Copy, Debug)]
@@ -136,8 +138,8 @@ pub fn stem(plan: &mut Plan<'_>, shape: &Shape<'_>) {
     dev::dev(plan, shape);
 }
 
-/// fsopen, fsconfig, fsmount: a new tmpfs that has no effect for setuid programs and devices, attached nowhere yet, into `slot`.
-fn new_tmpfs(plan: &mut Plan<'_>, options: &[(&CStr, &CStr)], context: Context<'_>, slot: Slot) {
+/// fsopen, fsconfig, fsmount: a new tmpfs with these attributes, attached nowhere yet, into `slot`.
+fn new_tmpfs(plan: &mut Plan<'_>, options: &[(&CStr, &CStr)], context: Context<'_>, attributes: u64, slot: Slot) {
     let made = plan.slot();
     let name = plan.string(c"tmpfs");
     plan.call(libc::SYS_fsopen, [name, FSOPEN_CLOEXEC.into()]).out(made);
@@ -147,7 +149,6 @@ fn new_tmpfs(plan: &mut Plan<'_>, options: &[(&CStr, &CStr)], context: Context<'
         plan.call(libc::SYS_fsconfig, [made.into(), FSCONFIG_SET_STRING.into(), key, value, 0.into()]);
     }
     plan.call(libc::SYS_fsconfig, [made.into(), FSCONFIG_CMD_CREATE.into(), 0.into(), 0.into(), 0.into()]);
-    let attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
     plan.call(libc::SYS_fsmount, [made.into(), FSMOUNT_CLOEXEC.into(), attributes.into()]).out(slot);
     plan.close(made);
 }

@@ -58,7 +58,7 @@ pub fn user_mounts(
                     options.push((c"size", size.as_c_str()));
                 }
                 let slot = plan.slot();
-                new_tmpfs(plan, &options, context, slot);
+                new_tmpfs(plan, &options, context, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, slot);
                 mount_at(plan, root, target, slot, true)?;
             }
         }
@@ -96,7 +96,7 @@ pub fn image_places(plan: &mut Plan<'_>, root: Slot, cwd: &Path, volumes: &[Stri
 }
 
 /// Attaches `slot` at `target`, which is made where it is missing.
-fn mount_at(plan: &mut Plan<'_>, root: Slot, target: &Path, slot: Slot, directory: bool) -> Result<()> {
+pub(super) fn mount_at(plan: &mut Plan<'_>, root: Slot, target: &Path, slot: Slot, directory: bool) -> Result<()> {
     let opened = open_at(plan, root, &components(target)?, directory);
     attach_to(plan, slot, opened);
     plan.close(opened);

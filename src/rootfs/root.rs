@@ -296,7 +296,7 @@ pub fn furnish(plan: &mut Plan<'_>, root: Slot, read_only: bool, context: Contex
             "mount -t tmpfs -o nosuid,nodev,mode=1777 tmpfs $ROOT{}",
         );
         let slot = plan.slot();
-        new_tmpfs(plan, &[(c"mode", c"1777")], context, slot);
+        new_tmpfs(plan, &[(c"mode", c"1777")], context, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, slot);
         attach(plan, slot, root.into(), name);
         plan.close(slot);
     }

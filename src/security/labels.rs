@@ -61,6 +61,11 @@ impl Chosen {
     }
 }
 
+/// Whether this machine has AppArmor, and SELinux.
+pub(crate) fn active() -> [bool; 2] {
+    [Module::AppArmor, Module::SELinux].map(Module::is_active)
+}
+
 impl Module {
     fn name(self) -> &'static str {
         match self {

@@ -41,9 +41,13 @@ impl Ruleset {
         Some(Self { attr: [handled, 0, scoped], beneath })
     }
 
-    /// The wall that this kernel can build.
-    pub(crate) fn of_this_kernel() -> Option<Self> {
-        Self::of(landlock_abi())
+    /// The wall that this kernel can build, or why it can build none.
+    pub(crate) fn of_this_kernel() -> Result<Self, &'static str> {
+        let abi = landlock_abi();
+        Self::of(abi).ok_or(match abi {
+            0 => "this kernel has no Landlock, or it is turned off: since Linux 5.13",
+            _ => "Landlock of this kernel forbids every rename between directories: since Linux 5.19 it need not",
+        })
     }
 
     /// How much of the record the kernel of this ABI knows; an older one takes trailing zeros, too.

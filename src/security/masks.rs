@@ -125,6 +125,11 @@ impl Place {
         }
     }
 
+    /// Its path inside.
+    pub(crate) fn path(&self) -> &str {
+        &self.path
+    }
+
     /// Its path from the workshop on, where /proc and /sys stand ready.
     fn in_workshop(&self) -> CString {
         CString::new(self.path.trim_start_matches('/')).unwrap_or_default()

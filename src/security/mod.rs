@@ -1,8 +1,9 @@
-//! The walls that are not namespaces: capabilities, seccomp, Landlock, labels, masked paths, sysctls, rlimits. Each file here
+//! The walls that are not namespaces: capabilities, seccomp, Landlock, labels, devices, masked paths, sysctls, rlimits. Each file here
 //! checks a choice and turns it into data and into steps of a plan; `container` puts the steps where they belong. Nothing
 //! here makes a system call that changes anything.
 
 pub(crate) mod capabilities;
+pub(crate) mod devices;
 pub(crate) mod labels;
 pub(crate) mod landlock;
 pub(crate) mod masks;
@@ -13,6 +14,7 @@ pub(crate) mod seccomp;
 pub(crate) mod steps;
 pub(crate) mod sysctl;
 
+pub use devices::{Device, DeviceAccess, DeviceKind, DeviceList, DeviceRule};
 pub use labels::Labels;
 pub(crate) use preset::Walls;
 pub use preset::{Preset, Refusal, Seccomp};

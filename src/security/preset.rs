@@ -3,14 +3,17 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use super::rlimits::{NO_CORE, Rlimit};
 use super::seccomp::{Action, Profile};
 use super::sysctl::{Own, Sysctl};
 use super::{capabilities, labels, landlock};
-use crate::{Config, Error, Namespace, Result};
+use crate::{Config, Error, ErrorCode, Namespace, Result};
 
 /// How much a container may do.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Preset {
     /// What docker's containers may, less what no container needs.
     #[default]
@@ -18,8 +21,9 @@ pub enum Preset {
     /// For programs of strangers: no network but loopback, no namespaces of their own, no tracing, a root that can't be
     /// written to, and limits on memory and processes.
     Strict,
-    /// Nothing but the namespaces: every capability over them, every system call, nothing masked. In a user namespace of
-    /// its own it still is not the host's root; without one it is.
+    /// NO WALLS BUT THE NAMESPACES: every capability over them, every system call, nothing masked, setuid works. For programs
+    /// that you trust. In a user namespace of its own it still is not the host's root; without one it is. `explain` and
+    /// `inspect` say it first.
     Privileged,
 }
 
@@ -110,6 +114,8 @@ pub(crate) struct Walls {
     pub(crate) rlimits: Vec<Rlimit>,
     /// Kernel parameters of its namespaces.
     pub(crate) sysctls: Vec<Sysctl>,
+    /// Its cgroup lists the devices that can be opened, where the caller leaves that open.
+    pub(crate) device_list: bool,
     /// What security modules make of it.
     pub(crate) labels: labels::Chosen,
 }
@@ -128,11 +134,23 @@ impl Walls {
         if let (Some(profile), Some(refusal)) = (&walls.seccomp, config.seccomp_refusal) {
             walls.seccomp = Some(profile.clone().refuse_with(refusal.action()?));
         }
+        walls.masks = config.masked_paths.unwrap_or(walls.masks);
+        walls.landlock = config.landlock.unwrap_or(walls.landlock);
+        if config.landlock == Some(true)
+            && let Err(why) = walls.landlock_or_why()
+        {
+            let error = Error::new(ErrorCode::Unsupported, "put up", "Landlock", libc::EOPNOTSUPP, why);
+            return Err(error.mend("leave it open, and it is put up where it can be"));
+        }
         let own = |kind: &Namespace| *kind == Namespace::New;
         let kinds = &config.namespaces;
         let own = Own { ipc: own(&kinds.ipc), net: own(&kinds.net), uts: own(&kinds.uts), user: own(&kinds.user) };
         let sysctls = config.sysctls.iter().map(|(name, value)| Sysctl::new(name, value, own));
         walls.sysctls = sysctls.collect::<Result<_>>()?;
+        // Where root inside is root outside, devices are all the machine's.
+        walls.device_list |= config.namespaces.user == Namespace::Host && config.preset != Preset::Privileged;
+        // Nobody raises a hard limit again, so the preset's must not come first.
+        walls.rlimits.retain(|preset| !config.rlimits.iter().any(|asked| asked.is_of(preset)));
         walls.labels = labels::Chosen::of(&config.labels)?;
         walls.rlimits.extend(config.rlimits.iter().copied());
         config.read_only |= walls.read_only;
@@ -141,16 +159,25 @@ impl Walls {
         Ok((walls, config))
     }
 
-    /// Landlock's second wall, where it stands. A container that may mount does without: nothing can be mounted behind it.
+    /// Landlock's second wall, where it stands.
     pub(crate) fn landlock(&self) -> Option<landlock::Ruleset> {
-        let mounts = self.capabilities & capabilities::known(&["CAP_SYS_ADMIN"]) != 0;
-        if self.landlock && !mounts { landlock::Ruleset::of_this_kernel() } else { None }
+        if self.landlock { self.landlock_or_why().ok() } else { None }
+    }
+
+    /// Landlock's second wall, or why there can be none here.
+    pub(crate) fn landlock_or_why(&self) -> std::result::Result<landlock::Ruleset, &'static str> {
+        if self.capabilities & capabilities::known(&["CAP_SYS_ADMIN"]) != 0 {
+            return Err("a container that has CAP_SYS_ADMIN may mount, and nothing can be mounted behind it");
+        }
+        landlock::Ruleset::of_this_kernel()
     }
 
     fn refuse_shared(&self, config: &Config) -> Result<()> {
         let kinds = &config.namespaces;
         let all = [&kinds.mount, &kinds.pid, &kinds.user, &kinds.uts, &kinds.ipc, &kinds.cgroup, &kinds.net];
-        if self.shared_namespaces || all.iter().all(|kind| **kind == Namespace::New) {
+        // Without a choice the clocks are the host's, which is nothing that one could join by.
+        let all = all.into_iter().chain(&kinds.time);
+        if self.shared_namespaces || all.into_iter().all(|kind| *kind == Namespace::New) {
             return Ok(());
         }
         let why = "it shares no namespace with anybody";
@@ -190,6 +217,7 @@ impl Preset {
                 pids: None,
                 rlimits: vec![NO_CORE],
                 sysctls: Vec::new(),
+                device_list: false,
                 labels: labels::Chosen::default(),
             },
             Self::Strict => Walls {
@@ -205,6 +233,7 @@ impl Preset {
                 pids: Some(128),
                 rlimits: vec![NO_CORE],
                 sysctls: Vec::new(),
+                device_list: true,
                 labels: labels::Chosen::default(),
             },
             Self::Privileged => Walls {
@@ -220,6 +249,7 @@ impl Preset {
                 pids: None,
                 rlimits: Vec::new(),
                 sysctls: Vec::new(),
+                device_list: false,
                 labels: labels::Chosen::default(),
             },
         })

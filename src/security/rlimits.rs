@@ -1,5 +1,7 @@
 //! Resource limits of processes inside, setrlimit(2): by docker's names, checked before anything starts.
 
+use std::fmt;
+
 use nix::sys::resource::{Resource, getrlimit};
 
 use crate::plan::Plan;
@@ -80,16 +82,28 @@ impl Rlimit {
         Self::new(name, value(soft)?, value(hard)?)
     }
 
+    /// Whether both limit the same resource.
+    pub(crate) fn is_of(&self, other: &Self) -> bool {
+        self.resource == other.resource
+    }
+
     fn name(&self) -> &'static str {
         NAMES.iter().find(|(_, resource)| *resource == self.resource).map_or("", |(name, _)| name)
+    }
+}
+
+/// As docker writes it: `nofile=1024:4096`.
+impl fmt::Display for Rlimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = |value: u64| if value == libc::RLIM_INFINITY { "unlimited".into() } else { value.to_string() };
+        write!(f, "{}={}:{}", self.name(), text(self.soft), text(self.hard))
     }
 }
 
 /// Sets the limits in the process that walks the plan, and so in all that it starts.
 pub(crate) fn set(plan: &mut Plan<'_>, limits: &[Rlimit]) {
     for limit in limits {
-        let text = |value: u64| if value == libc::RLIM_INFINITY { "unlimited".into() } else { value.to_string() };
-        let command = format!("prlimit --pid $$ --{}={}:{}", limit.name(), text(limit.soft), text(limit.hard));
+        let command = format!("prlimit --pid $$ --{limit}");
         plan.step("limit", limit.name(), "what one process may use, setrlimit(2)", command);
         let record = plan.data([limit.soft, limit.hard].map(u64::to_ne_bytes).as_flattened(), 8);
         plan.call(libc::SYS_prlimit64, [0.into(), (limit.resource as u32).into(), record, 0.into()]);

@@ -1,6 +1,7 @@
 //! System calls that nix does not wrap, one thin function each, named as in the man page. And two things that a guest in
 //! somebody's process needs below any library: system calls that leave errno alone, and a lock that survives fork.
 
+pub mod bpf;
 pub mod fork_lock;
 pub mod landlock;
 pub mod mount;
@@ -197,6 +198,18 @@ fn owned(fd: RawFd) -> Result<OwnedFd> {
 /// A descriptor's inode number and device: what tells one open file from another.
 pub fn identity(fd: impl AsFd) -> (u64, u64) {
     nix::sys::stat::fstat(fd).map_or((0, 0), |stat| (stat.st_dev, stat.st_ino))
+}
+
+/// The CLONE_NEW* flag of a namespace, NS_GET_NSTYPE of ioctl_nsfs(2); nothing where it is none.
+pub fn namespace_type(fd: BorrowedFd<'_>) -> Option<i32> {
+    const NS_GET_NSTYPE: libc::c_ulong = 0xb703;
+    // The number means other things to other files.
+    let kind = nix::sys::statfs::fstatfs(fd).ok()?.filesystem_type();
+    if kind != nix::sys::statfs::NSFS_MAGIC {
+        return None;
+    }
+    // SAFETY: asks only.
+    Some(unsafe { libc::ioctl(fd.as_raw_fd(), NS_GET_NSTYPE) }).filter(|flag| *flag > 0)
 }
 
 /// The seccomp mode of the calling thread, PR_GET_SECCOMP of prctl(2): 0 none, 2 a filter.

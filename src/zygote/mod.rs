@@ -38,6 +38,9 @@ pub struct Zygote {
     _lifeline: OwnedFd,
 }
 
+/// What no walls are told by, as before the first container: [`Zygote::stands`].
+pub const NO_WALLS: u64 = 0;
+
 static CURRENT: ForkLock<Option<Arc<Zygote>>> = ForkLock::new(None);
 
 /// This process's zygote, started if there is none that fits.

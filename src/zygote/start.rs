@@ -18,7 +18,7 @@ use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
 
 use super::identity::Identity;
-use super::{Zygote, channel, failed};
+use super::{NO_WALLS, Zygote, channel, failed};
 use crate::init::PROGRAM;
 use crate::sys::{self, raw};
 use crate::{ErrorCode, Result};
@@ -61,7 +61,7 @@ pub fn start(identity: Identity) -> Result<Zygote> {
     })?;
     let socket_identity = sys::identity(&socket);
     let mapped = identity.mapped();
-    let (last_shape, last_walls) = (AtomicU64::new(0), AtomicU64::new(0));
+    let (last_shape, last_walls) = (AtomicU64::new(0), AtomicU64::new(NO_WALLS));
     Ok(Zygote { socket, socket_identity, identity, mapped, last_shape, last_walls, _lifeline: lifeline })
 }
 

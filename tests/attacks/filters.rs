@@ -75,6 +75,16 @@ attack!(the_strict_preset_holds_what_it_promises, {
     let strict = with(&Config { preset: Preset::Strict, ..Config::default() });
     held(&inside(&strict, "kernel_surface", &[], &ExecConfig::default()));
     held(&inside(&strict, "pid1", &[], &ExecConfig::default()));
+    let refused = "import ctypes\nlibc = ctypes.CDLL(None, use_errno=True)\nfor name, call in {\n\
+        'ptrace': (101, 0), 'process_vm_readv': (310, 1), 'process_vm_writev': (311, 1), 'io_uring_setup': (425, 1),\n\
+        'unshare user': (272, 0x10000000), 'unshare net': (272, 0x40000000), 'unshare time': (272, 0x80),\n\
+        'setns': (308, 0), 'clone user': (56, 0x10000011), 'mount': (165, 0), 'io_setup': (206, 1)}.items():\n    \
+        assert libc.syscall(*call, 0, 0, 0, 0, 0) == -1 and ctypes.get_errno() in (1, 38), name\nprint('all refused')";
+    let said = run(&strict, &["/usr/bin/python3", "-c", refused], &ExecConfig::default());
+    assert!(said.text.contains("all refused"), "{}", said.text);
+    let mut clocks = Config { preset: Preset::Strict, ..Config::default() };
+    clocks.namespaces.time = Some(ctr::Namespace::Pid(1));
+    assert!(ctr::explain("host", &clocks).is_err_and(|error| error.to_string().contains("shares no namespace")));
     let said = run(
         &strict,
         &["/bin/sh", "-c", "touch /usr/x /x 2>&1; echo kept > /tmp/kept && cat /tmp/kept; grep -c . /proc/net/dev"],

@@ -30,6 +30,8 @@ static void every_config_function_refuses(ctr_config *bad)
 	ANSWERS(CTR_ERR_INVALID, ctr_config_set_detached(bad, true));
 	ANSWERS(CTR_ERR_INVALID, ctr_config_set_capabilities(bad, 0));
 	ANSWERS(CTR_ERR_INVALID, ctr_config_set_new_privileges(bad, true));
+	ANSWERS(CTR_ERR_INVALID, ctr_config_set_masked_paths(bad, false));
+	ANSWERS(CTR_ERR_INVALID, ctr_config_set_landlock(bad, false));
 	ANSWERS(CTR_ERR_INVALID, ctr_config_set_preset(bad, CTR_PRESET_STRICT));
 	ANSWERS(CTR_ERR_INVALID, ctr_config_set_seccomp(bad, CTR_SECCOMP_STRICT));
 	ANSWERS(CTR_ERR_INVALID, ctr_config_set_seccomp_file(bad, "/tmp/x"));
@@ -37,6 +39,8 @@ static void every_config_function_refuses(ctr_config *bad)
 	ANSWERS(CTR_ERR_INVALID, ctr_config_set_seccomp_refusal(bad, CTR_REFUSAL_LOG, 0));
 	ANSWERS(CTR_ERR_INVALID, ctr_config_add_rlimit(bad, "core", 0, 0));
 	ANSWERS(CTR_ERR_INVALID, ctr_config_add_sysctl(bad, "x", "y"));
+	ANSWERS(CTR_ERR_INVALID, ctr_config_add_device(bad, "/dev/null"));
+	ANSWERS(CTR_ERR_INVALID, ctr_config_set_device_list(bad, CTR_DEVICE_LIST_OFF));
 	ANSWERS(CTR_ERR_INVALID, ctr_config_set_apparmor(bad, "x"));
 	ANSWERS(CTR_ERR_INVALID, ctr_config_set_selinux(bad, "x"));
 	ANSWERS(CTR_ERR_INVALID, ctr_config_set_selinux_mounts(bad, "x"));
@@ -126,6 +130,16 @@ static void every_list_function_refuses(ctr_container_list *bad)
 	ctr_list_free(bad);
 }
 
+static void every_walls_function_refuses(ctr_walls *bad)
+{
+	ANSWERS(CTR_ERR_INVALID, ctr_walls_count(bad));
+	CHECK(ctr_walls_name(bad, 0) == NULL);
+	ANSWERS(CTR_ERR_INVALID, ctr_walls_state(bad, 0));
+	CHECK(ctr_walls_says(bad, 0) == NULL);
+	CHECK(ctr_walls_why(bad, 0) == NULL);
+	ctr_walls_free(bad);
+}
+
 TEST(null_handles_are_answered)
 {
 	every_config_function_refuses(NULL);
@@ -133,6 +147,7 @@ TEST(null_handles_are_answered)
 	every_container_function_refuses(NULL);
 	every_process_function_refuses(NULL);
 	every_list_function_refuses(NULL);
+	every_walls_function_refuses(NULL);
 	CHECK(strstr(ctr_last_error(), "NULL"));
 	CHECK(ctr_last_errno() == EINVAL);
 	ctr_string_free(NULL);
@@ -146,6 +161,7 @@ TEST(rubbish_handles_are_answered)
 		every_container_function_refuses((ctr_container *)RUBBISH[i]);
 		every_process_function_refuses((ctr_process *)RUBBISH[i]);
 		every_list_function_refuses((ctr_container_list *)RUBBISH[i]);
+		every_walls_function_refuses((ctr_walls *)RUBBISH[i]);
 	}
 }
 
@@ -230,6 +246,8 @@ TEST(null_arguments_are_answered)
 	FAILS(CTR_ERR_INVALID, "image", ctr_explain(NULL, NULL, &text));
 	FAILS(CTR_ERR_INVALID, "text", ctr_explain("host", NULL, NULL));
 	FAILS(CTR_ERR_INVALID, "text", ctr_explain_container(good, NULL));
+	FAILS(CTR_ERR_INVALID, "out", ctr_walls_of(good, NULL));
+	FAILS(CTR_ERR_INVALID, "json", ctr_inspect(good, NULL));
 	FAILS(CTR_ERR_INVALID, "out", ctr_list(NULL));
 	FAILS(CTR_ERR_INVALID, "state_dir", ctr_list_in(NULL, &list));
 	FAILS(CTR_ERR_INVALID, "name", ctr_config_set_name(config, NULL));
@@ -263,6 +281,9 @@ TEST(numbers_that_are_none_of_an_enum_are_answered)
 	FAILS(CTR_ERR_INVALID, "refusal", ctr_config_set_seccomp_refusal(config, 6, 0));
 	FAILS(CTR_ERR_INVALID, "nonsense", ctr_config_add_rlimit(config, "nonsense", 1, 1));
 	FAILS(CTR_ERR_INVALID, "above", ctr_config_add_rlimit(config, "nofile", 2, 1));
+	FAILS(CTR_ERR_INVALID, "list", ctr_config_set_device_list(config, 3));
+	FAILS(CTR_ERR_INVALID, "c 1:3 x", ctr_config_add_device(config, "c 1:3 x"));
+	FAILS(CTR_ERR_INVALID, "device", ctr_config_add_device(config, NULL));
 	FAILS(CTR_ERR_INVALID, "clock", ctr_config_set_time_offset(config, CLOCK_REALTIME, 1, 0));
 	FAILS(CTR_ERR_INVALID, "kind", ctr_config_set_namespace(config, 3, CTR_NS_NEW));
 	FAILS(CTR_ERR_INVALID, "source", ctr_config_set_namespace(config, CTR_NS_NET, 2));

@@ -171,6 +171,58 @@ TEST(a_running_container_is_listed_with_its_facts)
 	ctr_list_free(list);
 }
 
+/* The index of a wall; -1 if it is not there. */
+static int wall(ctr_walls *walls, const char *name)
+{
+	for (int i = 0; i < ctr_walls_count(walls); i++)
+		if (strcmp(ctr_walls_name(walls, i), name) == 0)
+			return i;
+	return -1;
+}
+
+TEST(every_wall_is_told_with_its_reason)
+{
+	ctr_config *config = ctr_config_new();
+	ctr_container *c, *joined;
+	ctr_walls *walls;
+	char *json, *text;
+	int i;
+
+	OK(ctr_config_set_seccomp(config, CTR_SECCOMP_UNCONFINED));
+	OK(ctr_config_set_masked_paths(config, false));
+	OK(ctr_config_set_landlock(config, false));
+	OK(ctr_explain("host", config, &text));
+	CHECK(strstr(text, "asked for: seccomp = unconfined") != NULL);
+	ctr_string_free(text);
+	OK(ctr_create("host", config, &c));
+	OK(ctr_join(ctr_name(c), &joined));
+	OK(ctr_walls_of(joined, &walls));
+	CHECK(ctr_walls_count(walls) > 20);
+	CHECK((i = wall(walls, "seccomp")) >= 0);
+	CHECK(ctr_walls_state(walls, i) == CTR_WALL_OFF);
+	CHECK(strcmp(ctr_walls_why(walls, i), "asked for: seccomp = unconfined") == 0);
+	CHECK((i = wall(walls, "masked paths")) >= 0);
+	CHECK(ctr_walls_state(walls, i) == CTR_WALL_OFF);
+	CHECK(strcmp(ctr_walls_why(walls, i), "asked for: masked_paths = false") == 0);
+	CHECK((i = wall(walls, "Landlock")) >= 0);
+	CHECK(ctr_walls_state(walls, i) == CTR_WALL_OFF);
+	CHECK((i = wall(walls, "no_new_privs")) >= 0);
+	CHECK(ctr_walls_state(walls, i) == CTR_WALL_ON && strlen(ctr_walls_says(walls, i)) > 0);
+	FAILS(CTR_ERR_INVALID, "index", ctr_walls_state(walls, ctr_walls_count(walls)));
+	CHECK(ctr_walls_name(walls, -1) == NULL);
+	ctr_walls_free(walls);
+	OK(ctr_inspect(joined, &json));
+	CHECK(json[0] == '{' && strstr(json, ctr_name(c)) != NULL && strstr(json, "\"walls\":[{") != NULL);
+	ctr_string_free(json);
+	OK(ctr_destroy(c));
+	FAILS(CTR_ERR_DESTROYED, ctr_name(joined), ctr_inspect(joined, &json));
+	CHECK(json == NULL);
+	FAILS(CTR_ERR_DESTROYED, ctr_name(joined), ctr_walls_of(joined, &walls));
+	CHECK(walls == NULL);
+	OK(ctr_close(joined));
+	ctr_config_free(config);
+}
+
 TEST(another_process_joins_by_name)
 {
 	ctr_container *c = new_container(), *joined;
@@ -351,6 +403,31 @@ TEST(a_clock_is_set_off_in_a_time_namespace)
 	ctr_config_free(config);
 }
 
+TEST(a_device_is_given_and_a_list_says_which_can_be_opened)
+{
+	ctr_config *config = named();
+	ctr_container *c;
+
+	OK(ctr_config_add_device(config, "/dev/zero:/dev/given/zero:rw"));
+	OK(ctr_create("host", config, &c));
+	CHECK(strcmp(output(c, "head -c 2 /dev/given/zero | wc -c", NULL), "2") == 0);
+	OK(ctr_destroy(c));
+	OK(ctr_config_set_device_list(config, CTR_DEVICE_LIST_REQUIRED));
+	if (ctr_create("host", config, &c) != 0) {
+		CHECK(strstr(ctr_last_error(), "list the devices"));
+	} else {
+		char *plan = NULL;
+
+		OK(ctr_explain("host", config, &plan));
+		CHECK(strstr(plan, "c 136:* rwm") && strstr(plan, "/dev/given/zero"));
+		ctr_string_free(plan);
+		OK(ctr_destroy(c));
+	}
+	OK(ctr_config_add_device(config, "/etc/passwd"));
+	FAILS(CTR_ERR_INVALID, "no device node", ctr_create("host", config, &c));
+	ctr_config_free(config);
+}
+
 TEST(a_label_of_a_security_module_that_is_not_there_is_an_error_or_left_out)
 {
 	ctr_config *config = named();
@@ -414,6 +491,7 @@ int main(void)
 	RUN(memory_limits_are_set_read_and_enforced);
 	RUN(a_fork_bomb_stops_at_the_pids_limit);
 	RUN(a_running_container_is_listed_with_its_facts);
+	RUN(every_wall_is_told_with_its_reason);
 	RUN(another_process_joins_by_name);
 	RUN(a_process_that_ctr_did_not_make_is_joined_by_its_pid);
 	RUN(a_detached_container_outlives_its_maker_and_others_do_not);
@@ -422,6 +500,7 @@ int main(void)
 	RUN(the_root_is_not_the_hosts_root);
 	RUN(a_preset_and_what_is_set_beside_it_count);
 	RUN(a_clock_is_set_off_in_a_time_namespace);
+	RUN(a_device_is_given_and_a_list_says_which_can_be_opened);
 	RUN(a_label_of_a_security_module_that_is_not_there_is_an_error_or_left_out);
 	RUN(a_report_says_what_the_machine_allows);
 	RUN(the_version_of_the_header_is_that_of_the_library);

@@ -33,6 +33,8 @@ pub enum Operation {
     Import,
     /// All of a container's life, for kills.
     Life,
+    /// A create and an exec; what the exec's error says is said.
+    LateWall,
 }
 
 impl Operation {
@@ -50,7 +52,7 @@ impl Operation {
     ];
 
     fn of(number: i64) -> Option<Self> {
-        Self::ALL.into_iter().chain([Self::Life]).find(|operation| *operation as i64 == number)
+        Self::ALL.into_iter().chain([Self::Life, Self::LateWall]).find(|operation| *operation as i64 == number)
     }
 }
 
@@ -225,6 +227,22 @@ fn carry_out(operation: Operation, count: &mut u64, held: &mut Option<Container>
             again.map_err(|e| format!("import after it: {e}"))?;
             store.remove("small").map_err(|e| format!("remove after it: {e}"))?;
             store.prune().map_err(|e| format!("prune after it: {e}"))?;
+        }
+        Operation::LateWall => {
+            let told = during(|| {
+                let container = Container::create("host", &config(count))?;
+                let first = container.exec(["true"], &quiet()).map(drop);
+                let second = container.exec(["true"], &quiet()).map(drop);
+                container.destroy()?;
+                Ok((first, second))
+            });
+            outcome = match told.map_err(|error| format!("create or destroy: {error}"))? {
+                (Ok(()), Ok(())) => Ok(()),
+                (Err(first), Err(second)) if first == second => {
+                    Err(format!("{:?}, {}, {}: {first}", first.code(), first.errno(), first.step()))
+                }
+                told => Err(format!("two errors of the same: {told:?}")),
+            };
         }
         Operation::Life => {
             let outcome_of = during(|| {

@@ -13,6 +13,7 @@ mod errnos;
 mod fence;
 mod host;
 mod kills;
+mod late;
 mod left;
 mod supervisor;
 

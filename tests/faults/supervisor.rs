@@ -35,6 +35,8 @@ pub enum Who {
 pub enum What {
     /// It fails, and is not made.
     Errno(i32),
+    /// The first call of this number fails with this errno, whichever it is of all.
+    Refuse(i64, i32),
     /// Somebody is killed before it is made.
     Kill(Who),
 }
@@ -221,8 +223,16 @@ impl Supervisor {
         let count = self.counts.entry(who).or_default();
         let at = *count;
         *count += 1;
-        let Some(fault) = self.fault.filter(|fault| fault.who == who && fault.at == at) else { return 0 };
+        let meant = |fault: &Fault| match fault.what {
+            What::Refuse(nr, _) => nr == i64::from(asked.data.nr) && self.happened.is_none(),
+            _ => fault.at == at,
+        };
+        let Some(fault) = self.fault.filter(|fault| fault.who == who && meant(fault)) else { return 0 };
         match fault.what {
+            What::Refuse(_, errno) => {
+                self.happened = Some(name(&asked.data));
+                errno
+            }
             What::Errno(errno) => {
                 // Threads and processes run beside each other, so the calls may have come in another order.
                 let errnos = plausible(who, &asked.data);

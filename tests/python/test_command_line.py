@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -67,6 +68,26 @@ def test_explain_prints_shell_commands() -> None:
     done = command("explain", "-m", "64M", "host")
     assert done.returncode == 0
     assert "pivot_root" in done.stdout
+
+
+def test_a_device_is_given() -> None:
+    done = command(
+        "run", "--device", "/dev/null:/dev/n", "--device-cgroup-rule", "c 1:11 r", "host", "test", "-c", "/dev/n"
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_inspect_shows_a_running_container_with_its_walls() -> None:
+    with ctr.Container(preset="strict", cgroup="optional") as c:
+        (told,) = json.loads(command("inspect", c.name).stdout)
+        assert (told["name"], told["pid"], told["preset"]) == (c.name, c.pid, "strict")
+        assert told["created"].endswith("Z")
+        reasons = {wall["name"]: wall["why"] for wall in told["walls"]}
+        assert reasons["read-only root"] == "preset strict"
+        name = c.name
+    gone = command("inspect", name)
+    assert (gone.returncode, gone.stdout) == (125, "")
+    assert name in gone.stderr
 
 
 def test_a_clock_is_set_off() -> None:

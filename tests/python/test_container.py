@@ -353,6 +353,27 @@ def test_explain_tells_each_wall_as_a_shell_command() -> None:
     assert names() == []
 
 
+def test_every_wall_is_told_with_its_reason() -> None:
+    with ctr.Container(seccomp="unconfined", read_only=True, masked_paths=False, landlock=False) as c:
+        walls = {wall.name: wall for wall in c.walls()}
+        assert [walls[name].state for name in ("masked paths", "read-only paths", "Landlock")] == ["off"] * 3
+        assert walls["Landlock"].why == "asked for: landlock = false"
+        assert walls["seccomp"][1:] == ("off", "every system call is let through", "asked for: seccomp = unconfined")
+        assert (walls["no_new_privs"].state, walls["no_new_privs"].why) == ("on", "preset default")
+        assert ctr.join(c.name).walls() == c.walls()
+        told = ctr.join(c.name).inspect()
+        assert (told["name"], told["pid"], told["image"], told["network"]) == (c.name, c.pid, "host", "none")
+        assert told["walls"] == [wall._asdict() for wall in c.walls()]
+        assert abs(told["created"] - time.time()) < 3600
+        assert any(mount["target"] == "/proc" for mount in told["mounts"])
+        for wall in c.walls():
+            assert f"#   {wall.name} " in c.explain()
+    with pytest.raises(ctr.Error):
+        c.walls()
+    with ctr.Container(preset="privileged") as c:
+        assert c.inspect()["warning"].startswith("PRIVILEGED")
+
+
 def test_capabilities_are_those_asked_for() -> None:
     def effective(c: ctr.Container) -> int:
         return int(shown(c, "grep CapEff /proc/self/status").split()[1], 16)
@@ -432,6 +453,24 @@ def test_a_clock_is_set_off_in_a_time_namespace() -> None:
     with pytest.raises(ctr.Error, match="boot") as caught:
         ctr.Container(namespaces={"time": "new"}, time_offsets={"boottime": -uptime() - 3600})
     assert caught.value.errno == errno.ERANGE
+
+
+def test_a_device_is_given_and_a_list_says_which_can_be_opened() -> None:
+    with ctr.Container(devices=["/dev/zero:/dev/given/zero:rw", "c 1:11 r"]) as c:
+        assert shown(c, "head -c 2 /dev/given/zero | wc -c") == "2\n"
+        plan = c.explain()
+        assert "/dev/given/zero" in plan
+        assert "c 1:11 r" in plan or "only root of the machine" in plan
+    with ctr.Container(devices="/dev/null:/dev/one", device_list="off") as c:
+        assert c.run(["test", "-c", "/dev/one"]).returncode == 0
+    if os.geteuid() != 0:
+        with pytest.raises(ctr.Error, match="list the devices"):
+            ctr.Container(device_list="required")
+    for wrong in ("/etc/passwd", "c 1:3 x", "/dev/null:/dev/n:q"):
+        with pytest.raises(ctr.Error):
+            ctr.Container(devices=[wrong])
+    with pytest.raises(TypeError, match="sometimes"):
+        ctr.Container(device_list="sometimes")  # type: ignore[arg-type]
 
 
 def test_a_label_of_a_security_module_is_given_refused_or_left_out() -> None:

@@ -22,6 +22,9 @@ use crate::wait::{deadline, wait};
 /// How `containers` tells of one: name, image, pid, owner, when it was made, detached.
 type InfoParts = (String, String, i32, i32, f64, bool);
 
+/// How `walls` tells of one: name, state, says, why.
+type WallParts = (&'static str, &'static str, String, String);
+
 /// A handle on a container.
 #[pyclass(frozen, module = "ctr._ctr")]
 pub struct Container {
@@ -170,6 +173,19 @@ impl Container {
     fn explain(&self, py: Python<'_>) -> PyResult<String> {
         let inner = self.inner(py)?;
         py.detach(|| inner.explain()).or_raise(py)
+    }
+
+    /// Every wall: name, state, says, why.
+    fn walls(&self, py: Python<'_>) -> PyResult<Vec<WallParts>> {
+        let inner = self.inner(py)?;
+        let walls = py.detach(|| inner.walls()).or_raise(py)?;
+        Ok(walls.into_iter().map(|wall| (wall.name, wall.state.name(), wall.says, wall.why)).collect())
+    }
+
+    /// All that is known of it, as JSON.
+    fn inspect(&self, py: Python<'_>) -> PyResult<String> {
+        let inner = self.inner(py)?;
+        Ok(py.detach(|| inner.inspect()).or_raise(py)?.to_json())
     }
 
     /// Writes its root as a tar archive, to a path or by `write` of a file object; how many bytes.

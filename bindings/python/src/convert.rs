@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ctr::{
-    CgroupPolicy, Config, DirectoryUse, ExecConfig, Mount, Namespace, Namespaces, Preset, Refusal, Rlimit, Seccomp,
-    Session, Stdio, TimeOffset, TimeOffsets, Upper, Winsize,
+    CgroupPolicy, Config, Device, DeviceList, DirectoryUse, ExecConfig, Mount, Namespace, Namespaces, Preset, Refusal,
+    Rlimit, Seccomp, Session, Stdio, TimeOffset, TimeOffsets, Upper, Winsize,
 };
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -63,6 +63,8 @@ pub fn config(options: &Bound<'_, PyDict>) -> PyResult<Config> {
             "cgroup" => config.cgroup = cgroup(&value.extract::<String>()?)?,
             "namespaces" => namespaces(&mut config.namespaces, value.cast()?)?,
             "time_offsets" => config.time_offsets = time_offsets(value.cast()?)?,
+            "devices" => config.devices = value.try_iter()?.map(|item| device(&item?)).collect::<PyResult<_>>()?,
+            "device_list" => config.device_list = device_list(&value.extract::<String>()?)?,
             "apparmor" => config.labels.apparmor = Some(value.extract()?),
             "selinux" => config.labels.selinux = Some(value.extract()?),
             "selinux_mounts" => config.labels.selinux_mounts = Some(value.extract()?),
@@ -78,6 +80,8 @@ pub fn config(options: &Bound<'_, PyDict>) -> PyResult<Config> {
             "sysctls" => config.sysctls = value.extract()?,
             "capabilities" => config.capabilities = Some(value.extract()?),
             "new_privileges" => config.new_privileges = value.extract()?,
+            "masked_paths" => config.masked_paths = value.extract()?,
+            "landlock" => config.landlock = value.extract()?,
             "state_dir" => config.state_dir = Some(value.extract::<Bytes>()?.path()),
             "store_dir" => config.store_dir = Some(value.extract::<Bytes>()?.path()),
             other => return Err(unknown("option", other)),
@@ -238,6 +242,19 @@ fn refusal(action: &Bound<'_, PyAny>) -> PyResult<Refusal> {
 fn rlimit(limit: &Bound<'_, PyAny>) -> PyResult<Rlimit> {
     let (name, soft, hard): (String, Option<u64>, Option<u64>) = limit.extract()?;
     Rlimit::new(&name, soft, hard).or_raise(limit.py())
+}
+
+fn device(text: &Bound<'_, PyAny>) -> PyResult<Device> {
+    text.extract::<String>()?.parse::<Device>().or_raise(text.py())
+}
+
+fn device_list(name: &str) -> PyResult<DeviceList> {
+    match name {
+        "auto" => Ok(DeviceList::Auto),
+        "required" => Ok(DeviceList::Required),
+        "off" => Ok(DeviceList::Off),
+        other => Err(unknown("device list", other)),
+    }
 }
 
 fn directory(name: &str) -> PyResult<DirectoryUse> {

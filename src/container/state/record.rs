@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::container::devices::Listed;
+use crate::container::walls::{Asked, is_default};
 use crate::image::ImageConfig;
 use crate::{Error, Result};
 
@@ -27,6 +29,15 @@ pub struct Record {
     pub upper: Option<PathBuf>,
     /// How programs are started in it.
     pub exec: ExecDefaults,
+    /// What was asked for of its walls.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub asked: Asked,
+    /// Whether it stands behind Landlock, which the kernel tells nobody.
+    #[serde(default)]
+    pub landlock: bool,
+    /// Its list of devices.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub devices: Listed,
     /// Where its root comes from.
     #[serde(default)]
     pub root: Root,
@@ -37,7 +48,7 @@ pub struct Record {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mounted: Vec<Text>,
     /// What the image says about how it is run.
-    #[serde(default, skip_serializing_if = "is_silent")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub run: ImageConfig,
 }
 
@@ -56,10 +67,6 @@ pub enum Root {
     Directory(PathBuf),
     /// An image of the store, by its digest, below an overlay.
     Image(String),
-}
-
-fn is_silent(config: &ImageConfig) -> bool {
-    *config == ImageConfig::default()
 }
 
 impl Record {

@@ -4,12 +4,12 @@
 //! that the newborn has no more. The newborn waits for that, walks its calls, and waits to be handed its control socket: at
 //! once, or, where it is made ahead of time, when somebody asks for one of its shape.
 
-use super::cgroup::fork;
 use super::kernel::{
     CLONE_FILES, CLONE_PARENT, CLONE_VFORK, Flock, SIGCHLD, SIGKILL, SIGNALS, close, close_all_but, errno, exit, now, nr, syscall, syscall3,
 };
 use super::message::{MSG_DONTWAIT, pair, receive_into, send};
 use super::newuidmap;
+use super::owner::fork;
 use super::walk::{Failure, Slots, walk};
 use super::wire::{
     self, Call, DENY_SETGROUPS, FAILED, HANDED, Handover, ID_RANGE, IN_CLONE, IN_HANDOVER, IN_MAP, IN_RANGE, IN_SETNS, INTO_CGROUP,
@@ -48,7 +48,7 @@ pub fn give_birth(request: &Request, slots: &mut Slots) -> Result<Born, Failure>
     let mut pidfd = -1;
     let elsewhere = request.user != NONE || request.give != [NONE; 4];
     let pid = if elsewhere {
-        match fork_elsewhere(request, slots, [ours, theirs], &mut pidfd, cgroup) {
+        match fork_elsewhere(request, range, slots, [ours, theirs], &mut pidfd, cgroup) {
             Ok(pid) => pid,
             Err(error) => {
                 close(ours);
@@ -58,7 +58,7 @@ pub fn give_birth(request: &Request, slots: &mut Slots) -> Result<Born, Failure>
             }
         }
     } else {
-        fork(request.namespaces, &mut pidfd, cgroup)
+        fork(range, request.namespaces, &mut pidfd, cgroup)
     };
     if pid == 0 {
         close(ours);
@@ -143,6 +143,7 @@ pub fn grow_up(birth: i32, claim: i32, calls: &[Call], slots: &mut Slots, fds: u
 /// (CLONE_VFORK). What became of it comes through the birth socket.
 fn fork_elsewhere(
     request: &Request,
+    owner: u32,
     slots: &Slots,
     [ours, theirs]: [i32; 2],
     pidfd: &mut i32,
@@ -158,7 +159,7 @@ fn fork_elsewhere(
     let len = size_of_val(&word);
     if between == 0 {
         let born = match enter(request.user, request.give, slots) {
-            Ok(()) => fork(request.namespaces | CLONE_PARENT, pidfd, cgroup),
+            Ok(()) => fork(owner, request.namespaces | CLONE_PARENT, pidfd, cgroup),
             Err(error) => -error as isize,
         };
         if born == 0 {

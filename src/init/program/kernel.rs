@@ -28,6 +28,9 @@ pub mod nr {
     pub const WAIT4: usize = 61;
     pub const KILL: usize = 62;
     pub const FCNTL: usize = 72;
+    pub const SETRESUID: usize = 117;
+    pub const CAPGET: usize = 125;
+    pub const CAPSET: usize = 126;
     pub const PRCTL: usize = 157;
     pub const CLOCK_GETTIME: usize = 228;
     pub const EXIT_GROUP: usize = 231;

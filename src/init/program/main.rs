@@ -21,6 +21,7 @@ mod lifeline;
 mod memory;
 mod message;
 mod newuidmap;
+mod owner;
 mod runtime;
 mod serve;
 mod walk;

@@ -9,7 +9,7 @@ use super::memory::MEMORY;
 use super::message::{self, Received, close_slots, receive, reply};
 use super::walk::{Failure, Slots, walk};
 use super::wire::{
-    Aside, CONTROL, Call, DETACHED, DONE, EXEC, FAILED, HANDED, Handover, IN_ASIDE, IN_CLONE, IN_HANDOVER, IN_MESSAGE,
+    Aside, CONTROL, Call, DETACHED, DONE, EXEC, FAILED, HANDED, Handover, IN_ASIDE, IN_CLONE, IN_HANDOVER, IN_LATE, IN_MESSAGE,
     IN_NEWGIDMAP, IN_NEWUIDMAP, IN_TABLE, LARGE, MOST_FDS, NONE, PREPARE, RESULTS, RETIRE, RUN, Reply, Request, SAID, SLOTS, SPAWN,
     STATUS, STOCK, USER_NAMESPACE,
 };
@@ -306,8 +306,10 @@ impl Server {
             exit(1);
         }
         // SAFETY: as above.
-        if unsafe { walk(late, calls.len() as u32, &mut self.slots) }.is_err() {
-            exit(1); // Nothing may run in a container without its walls.
+        if let Err(failure) = unsafe { walk(late, IN_LATE, &mut self.slots) } {
+            // Nothing may run in a container without its walls. Whoever asks for something next finds this, and that we are gone.
+            self.fail(failure);
+            exit(1);
         }
     }
 

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::{env, fs};
 
 /// The order of the header, which is read from top to bottom.
-const FILES: [&str; 14] = [
+const FILES: [&str; 15] = [
     "types",
     "config",
     "walls",
@@ -15,6 +15,7 @@ const FILES: [&str; 14] = [
     "exec_config",
     "process",
     "list",
+    "inspect",
     "probe",
     "images",
     "image_options",

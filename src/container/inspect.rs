@@ -1,0 +1,195 @@
+//! Inspect: all that is known of a running container, from its record and from the kernel. See [`super::walls`].
+
+use serde::{Serialize, Serializer};
+
+use super::shared::Shared;
+use super::state::Root;
+use super::walls::{self, Facts, Subject, Wall};
+use crate::Result;
+use crate::security::capabilities;
+
+/// What [`crate::Container::inspect`] answers. Later releases may add fields.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct Inspection {
+    /// The name that [`crate::Container::join`] takes; empty for a joined pid.
+    pub name: String,
+    /// The pid of its PID 1 on the host.
+    pub pid: i32,
+    /// What it was made from.
+    pub image: String,
+    /// The digest of the image, where it was one of the store.
+    pub image_digest: Option<String>,
+    /// When it was made, in seconds since 1970.
+    pub created: u64,
+    /// The pid of the process that made it.
+    pub owner: i32,
+    /// Whether it outlives its owner.
+    pub detached: bool,
+    /// The security preset that it was made with.
+    pub preset: &'static str,
+    /// Said loudly, where there is something to be said: that it is privileged.
+    pub warning: Option<&'static str>,
+    /// Where it is written down.
+    pub state_dir: Option<String>,
+    /// The store that its image is in.
+    pub store_dir: String,
+    /// The directory of its changes, where they are on disk.
+    pub upper: Option<String>,
+    /// The directories of its cgroups.
+    pub cgroups: Vec<String>,
+    /// What it may use, and uses.
+    pub limits: InspectedLimits,
+    /// "none" (loopback only), "host", or whose network namespace it has.
+    pub network: String,
+    /// Its namespaces.
+    pub namespaces: Vec<InspectedNamespace>,
+    /// The ids of its user namespace: the first one inside, the first one outside, how many.
+    pub uid_map: Vec<[u64; 3]>,
+    /// Capabilities that its programs may have.
+    pub capabilities: Vec<String>,
+    /// What is mounted in it.
+    pub mounts: Vec<InspectedMount>,
+    /// Its walls.
+    pub walls: Vec<Wall>,
+}
+
+/// Limits, and what is used of them; nothing where there is no limit, or no cgroup to tell.
+#[derive(Clone, Debug, Default, Serialize)]
+#[non_exhaustive]
+pub struct InspectedLimits {
+    /// Bytes of memory.
+    pub memory: Option<u64>,
+    /// Bytes in use.
+    pub memory_used: Option<u64>,
+    /// The most bytes that ever were in use.
+    pub memory_peak: Option<u64>,
+    /// Processes and threads.
+    pub pids: Option<u64>,
+}
+
+/// A namespace of a container.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct InspectedNamespace {
+    /// Its name in /proc/PID/ns.
+    pub kind: &'static str,
+    /// The number that tells it from others there.
+    pub inode: u64,
+    /// Whether the inspecting thread is in it too.
+    pub shared: bool,
+}
+
+/// A mount of a container.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct InspectedMount {
+    /// Where it is inside.
+    pub target: String,
+    /// The kind of file system.
+    pub kind: String,
+    /// What is mounted, as the kernel has it.
+    pub source: String,
+    /// "ro,nosuid,nodev".
+    pub options: String,
+}
+
+impl Serialize for Wall {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        use serde::ser::SerializeStruct;
+        let mut wall = serializer.serialize_struct("Wall", 4)?;
+        wall.serialize_field("name", self.name)?;
+        wall.serialize_field("state", self.state.name())?;
+        wall.serialize_field("says", &self.says)?;
+        wall.serialize_field("why", &self.why)?;
+        wall.end()
+    }
+}
+
+impl Inspection {
+    /// The same as JSON, as `ctr inspect` prints it.
+    pub fn to_json(&self) -> String {
+        // Strings and numbers: there is nothing that could not be written.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+/// The walls of a running container.
+pub fn walls_of(container: &Shared) -> Result<Vec<Wall>> {
+    walls_with(container, &Facts::of(container)?)
+}
+
+fn walls_with(container: &Shared, facts: &Facts) -> Result<Vec<Wall>> {
+    let record = &container.record;
+    let limits = container.cgroup.as_ref().map_or(Ok([None; 2]), |cgroup| Ok([cgroup.memory()?, cgroup.pids()?]))?;
+    walls::walls(&Subject {
+        asked: &record.asked,
+        foreign: record.root == Root::Foreign,
+        landlock: record.landlock,
+        ids: None,
+        cgroup: container.cgroup.is_some(),
+        listed: &record.devices,
+        limits,
+        binds: record.mounted.iter().map(|target| String::from_utf8_lossy(target.as_bytes()).into_owned()).collect(),
+        facts: Some(facts),
+    })
+}
+
+/// All that is known of it.
+pub fn inspect(container: &Shared) -> Result<Inspection> {
+    let facts = Facts::of(container)?;
+    let walls = walls_with(container, &facts)?;
+    let record = &container.record;
+    let foreign = record.root == Root::Foreign;
+    let limits = match &container.cgroup {
+        None => InspectedLimits::default(),
+        Some(cgroup) => {
+            let (used, peak) = cgroup.memory_usage()?;
+            let [memory, pids] = [cgroup.memory()?, cgroup.pids()?];
+            InspectedLimits { memory, memory_used: Some(used), memory_peak: Some(peak), pids }
+        }
+    };
+    let own_user = facts.namespace("user").is_none_or(|namespace| !namespace.shared);
+    let network = match (record.asked.namespace("net"), facts.namespace("net")) {
+        (None, _) if !foreign => "none".into(),
+        (_, Some(namespace)) if namespace.shared => "host".into(),
+        (source, _) => source.unwrap_or(&record.image).to_string(),
+    };
+    let numbers = |text: &str| text.split_ascii_whitespace().filter_map(|word| word.parse().ok()).collect::<Vec<u64>>();
+    let map = facts.uid_map.as_deref().unwrap_or_default().lines();
+    let path = |path: &std::path::Path| path.display().to_string();
+    Ok(Inspection {
+        name: record.name.clone(),
+        pid: container.pid,
+        image: record.image.clone(),
+        image_digest: match &record.root {
+            Root::Image(digest) => Some(digest.clone()),
+            _ => None,
+        },
+        created: record.created,
+        owner: record.owner,
+        detached: record.detached,
+        preset: record.asked.preset.name(),
+        warning: walls::warning(record.asked.preset, own_user).filter(|_| !foreign),
+        state_dir: container.state.as_ref().map(|state| path(state.path())),
+        store_dir: path(&record.store),
+        upper: record.upper.as_deref().map(path),
+        cgroups: record.cgroups.iter().map(|cgroup| path(cgroup)).collect(),
+        limits,
+        network,
+        namespaces: facts
+            .namespaces
+            .iter()
+            .map(|it| InspectedNamespace { kind: it.kind, inode: it.inode, shared: it.shared })
+            .collect(),
+        uid_map: map.filter_map(|line| numbers(line).try_into().ok()).collect(),
+        capabilities: facts.capabilities.map(capabilities::names).unwrap_or_default(),
+        mounts: facts
+            .mounts
+            .unwrap_or_default()
+            .into_iter()
+            .map(|it| InspectedMount { target: it.target, kind: it.kind, source: it.source, options: it.options })
+            .collect(),
+        walls,
+    })
+}

@@ -1,0 +1,188 @@
+//! What the kernel says about a running container's walls: read from /proc/PID of its PID 1 (proc_pid_status(5),
+//! proc_pid_mountinfo(5), proc_pid_limits(5)), which everybody may read, and from its namespaces, which it opens for us, since
+//! nobody else may look at them. What can't be read is not told.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use nix::sys::stat::stat;
+
+use crate::container::namespaces::KINDS;
+use crate::container::shared::Shared;
+use crate::init::wire::RUN;
+use crate::plan::{Header, Plan};
+use crate::{ErrorCode, Result, sys};
+
+/// All that is read.
+#[derive(Default)]
+pub struct Facts {
+    pub namespaces: Vec<Namespace>,
+    /// As it stands in the file; see user_namespaces(7).
+    pub uid_map: Option<String>,
+    /// The bounding set.
+    pub capabilities: Option<u64>,
+    pub no_new_privs: Option<bool>,
+    /// Whether there is a filter.
+    pub seccomp: Option<bool>,
+    /// Of its clocks, as they stand in the file: "monotonic -2 0".
+    pub time_offsets: Option<String>,
+    /// The label that programs get at their execve, where there is one.
+    pub label: Option<String>,
+    /// Whether no core file is written.
+    pub no_core: Option<bool>,
+    pub mounts: Option<Vec<Mounted>>,
+}
+
+/// A namespace that it is in.
+pub struct Namespace {
+    /// Its name in /proc/PID/ns.
+    pub kind: &'static str,
+    /// The number that tells it from others.
+    pub inode: u64,
+    /// This thread is in it too.
+    pub shared: bool,
+}
+
+/// A line of mountinfo.
+pub struct Mounted {
+    /// Where it is inside.
+    pub target: String,
+    pub kind: String,
+    pub source: String,
+    /// Of the mount: "ro,nosuid".
+    pub options: String,
+}
+
+impl Mounted {
+    pub fn has(&self, option: &str) -> bool {
+        self.options.split(',').any(|has| has == option)
+    }
+}
+
+impl Facts {
+    /// Those of a running container. It has put up its last walls when this is asked.
+    pub fn of(container: &Shared) -> Result<Self> {
+        container.check_running()?;
+        // It serves one request after the other: it has answered this one, so whatever came before is done.
+        let namespaces = namespaces(container)?;
+        let read = |file: &str| std::fs::read_to_string(format!("/proc/{}/{file}", container.pid)).ok();
+        let status = read("status").unwrap_or_default();
+        let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+        let facts = Self {
+            namespaces,
+            uid_map: read("uid_map"),
+            capabilities: field("CapBnd:").and_then(|mask| u64::from_str_radix(mask, 16).ok()),
+            no_new_privs: field("NoNewPrivs:").map(|set| set == "1"),
+            seccomp: field("Seccomp:").map(|mode| mode == "2"),
+            time_offsets: read("timens_offsets"),
+            label: read("attr/apparmor/exec").or_else(|| read("attr/exec")).filter(|label| !label.is_empty()),
+            no_core: read("limits").as_deref().and_then(no_core),
+            mounts: read("mountinfo").map(|text| text.lines().filter_map(mounted).collect()),
+        };
+        // While it lives, nobody else has its pid.
+        if container.lives() { Ok(facts) } else { Err(container.gone()) }
+    }
+
+    /// The mount at this place, the last one where there are several.
+    pub fn mount(&self, target: &str) -> Option<&Mounted> {
+        self.mounts.as_ref()?.iter().rev().find(|mount| mount.target == target)
+    }
+
+    /// Its namespace of this kind.
+    pub fn namespace(&self, kind: &str) -> Option<&Namespace> {
+        self.namespaces.iter().find(|namespace| namespace.kind == kind)
+    }
+}
+
+fn namespaces(container: &Shared) -> Result<Vec<Namespace>> {
+    let mut found = Vec::new();
+    // As many as go with one answer.
+    for kinds in KINDS.chunks(4) {
+        let mut plan = Plan::new();
+        let mut header = Header::new(RUN);
+        plan.step("open the namespaces of", "PID 1", "", "");
+        for (kind, give) in kinds.iter().zip(&mut header.give) {
+            let slot = plan.slot();
+            let path = plan.bytes(format!("/proc/self/ns/{}", kind.name));
+            let flags = libc::O_RDONLY | libc::O_CLOEXEC;
+            plan.call(libc::SYS_openat, [libc::AT_FDCWD.into(), path, flags.into()]).out(slot).ok(libc::ENOENT);
+            *give = slot.0;
+        }
+        match container.run(&header, &plan) {
+            Ok(fds) => found.extend(fds.into_iter().filter_map(namespace)),
+            Err(error) if matches!(error.code(), ErrorCode::Destroyed | ErrorCode::TimedOut) => return Err(error),
+            // It has nothing to see them by: no /proc, or one that is covered.
+            Err(_) => {}
+        }
+    }
+    Ok(found)
+}
+
+/// What PID 1 sent, where it is a namespace.
+fn namespace(fd: OwnedFd) -> Option<Namespace> {
+    let flag = sys::namespace_type(fd.as_fd())?;
+    let kind = KINDS.iter().find(|kind| kind.flag == flag)?;
+    let (device, inode) = sys::identity(&fd);
+    let ours = stat(format!("/proc/thread-self/ns/{}", kind.name).as_str());
+    Some(Namespace { kind: kind.name, inode, shared: ours.is_ok_and(|it| (it.st_dev, it.st_ino) == (device, inode)) })
+}
+
+/// "Max core file size  0  0  bytes": the third word from the end is the soft limit, behind it the hard one.
+fn no_core(limits: &str) -> Option<bool> {
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max core file size"))?;
+    Some(line.split_whitespace().take(2).eq(["0", "0"]))
+}
+
+/// `36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue`
+fn mounted(line: &str) -> Option<Mounted> {
+    let (of_mount, of_system) = line.split_once(" - ")?;
+    let mut mount = of_mount.split(' ').skip(4).map(unescaped);
+    let mut system = of_system.split(' ').map(unescaped);
+    Some(Mounted { target: mount.next()?, options: mount.next()?, kind: system.next()?, source: system.next()? })
+}
+
+/// Blanks, tabs, newlines and backslashes are written as `\040` and the like.
+fn unescaped(text: &str) -> String {
+    let mut bytes = Vec::new();
+    let mut rest = text.as_bytes();
+    while let Some((&byte, after)) = rest.split_first() {
+        let number = after.get(..3).and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 8).ok());
+        match number.filter(|_| byte == b'\\') {
+            Some(escaped) => {
+                bytes.push(escaped);
+                rest = &after[3..];
+            }
+            None => {
+                bytes.push(byte);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_mountinfo_is_understood_with_blanks_in_it() {
+        let line =
+            r"36 35 98:0 /x /mnt\040\134\011b ro,nosuid,nodev shared:1 master:2 - ext3 /dev/root rw,errors=continue";
+        let mount = mounted(line).unwrap();
+        assert_eq!(
+            (mount.target.as_str(), mount.kind.as_str(), mount.source.as_str()),
+            ("/mnt \\\tb", "ext3", "/dev/root")
+        );
+        assert!(mount.has("ro") && mount.has("nodev") && !mount.has("rw") && !mount.has("noexec"));
+        assert!(mounted("36 35").is_none());
+    }
+
+    #[test]
+    fn core_files_are_off_where_both_limits_are_0() {
+        let line =
+            |soft: &str, hard: &str| format!("Limit x\nMax core file size        {soft}    {hard}     bytes     \n");
+        assert_eq!(no_core(&line("0", "0")), Some(true));
+        assert_eq!(no_core(&line("0", "unlimited")), Some(false));
+        assert_eq!(no_core(""), None);
+    }
+}
