@@ -155,8 +155,8 @@ typedef enum ctr_preset {
     /** What docker's containers may, less what no container needs. */
     CTR_PRESET_DEFAULT = 0,
     /**
-     * For programs of strangers: no network but loopback, no namespaces of their own, no tracing, a root that can't be
-     * written to, and limits on memory and processes.
+     * For programs of strangers: no network but loopback, no namespaces of their own, no tracing, no setuid files, a
+     * root that can't be written to, and limits on memory and processes.
      */
     CTR_PRESET_STRICT = 1,
     /**

@@ -18,8 +18,8 @@ pub enum Preset {
     /// What docker's containers may, less what no container needs.
     #[default]
     Default,
-    /// For programs of strangers: no network but loopback, no namespaces of their own, no tracing, a root that can't be
-    /// written to, and limits on memory and processes.
+    /// For programs of strangers: no network but loopback, no namespaces of their own, no tracing, no setuid files, a
+    /// root that can't be written to, and limits on memory and processes.
     Strict,
     /// NO WALLS BUT THE NAMESPACES: every capability over them, every system call, nothing masked, setuid works. For programs
     /// that you trust. In a user namespace of its own it still is not the host's root; without one it is. `explain` and
