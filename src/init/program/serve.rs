@@ -393,6 +393,8 @@ impl Server {
         };
         match self.hand_over(request, &newborn) {
             Ok(()) => self.is_born(request, newborn),
+            // It was faster than we, and has failed already. When it is reaped, its last words say at what.
+            Err(Failure { call: IN_HANDOVER, errno: kernel::errno::EPIPE }) => self.is_born(request, newborn),
             Err(failure) => {
                 birth::kill(&newborn);
                 self.fail(failure);
