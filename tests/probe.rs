@@ -21,8 +21,17 @@ fn every_part_is_checked_and_what_fails_says_why() {
     }
     let names: BTreeSet<_> = checks.iter().map(|check| check.name).collect();
     assert_eq!(names.len(), checks.len(), "no name twice");
-    for name in ["user namespaces", "further ids", "overlay", "seccomp", "Landlock", "memory limit", "state directory"]
-    {
+    for name in [
+        "user namespaces",
+        "further ids",
+        "overlay",
+        "seccomp",
+        "Landlock",
+        "security modules",
+        "memory limit",
+        "device list",
+        "state directory",
+    ] {
         check(&checks, name);
     }
 }

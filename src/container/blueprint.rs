@@ -143,6 +143,9 @@ impl Blueprint {
                 ));
             }
         }
+        if let Some(long) = self.config.hostname.as_deref().filter(|name| name.len() > MOST_OF_HOSTNAME) {
+            return Err(Error::invalid("set the hostname", long, "it is longer than 64 bytes"));
+        }
         if self.config.hostname.is_some() && namespaces.uts != Namespace::New {
             return Err(Error::invalid(
                 "set the hostname of",
@@ -501,6 +504,9 @@ struct HandedOver<'a> {
     sources: Vec<(rootfs::Source, bool)>,
 }
 
+/// __NEW_UTS_LEN of linux/utsname.h.
+const MOST_OF_HOSTNAME: usize = 64;
+
 /// How many directories can be handed over: they and two more descriptors go with one message, and need slots.
 const MOST_HANDED: usize = wire::MOST_FDS / 2 - 3;
 
@@ -521,7 +527,10 @@ impl Bind {
     }
 
     fn open_source(source: &Path) -> Result<Self> {
-        let fail = |e: std::io::Error| Error::io("bind", source.display(), &e);
+        let fail = |e: std::io::Error| match Error::io("bind", source.display(), &e) {
+            error if e.kind() == std::io::ErrorKind::NotFound => error.mend("what is bound has to exist on the host"),
+            error => error,
+        };
         // The path without symlinks: the newborn opens it once more, and follows none.
         let path = std::fs::canonicalize(source).map_err(fail)?;
         let fd = open_path(&path)?;

@@ -170,8 +170,8 @@ pub enum ctr_cgroup_policy {
 pub enum ctr_preset {
     /// What docker's containers may, less what no container needs.
     CTR_PRESET_DEFAULT = 0,
-    /// For programs of strangers: no network but loopback, no namespaces of their own, no tracing, a root that can't be
-    /// written to, and limits on memory and processes.
+    /// For programs of strangers: no network but loopback, no namespaces of their own, no tracing, no setuid files, a
+    /// root that can't be written to, and limits on memory and processes.
     CTR_PRESET_STRICT = 1,
     /// NO WALLS BUT THE NAMESPACES: every capability over them, every system call, nothing masked, setuid works. For programs
     /// that you trust. In a user namespace of its own it still is not the host's root; without one it is. ctr_explain()

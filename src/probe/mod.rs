@@ -17,7 +17,7 @@ use crate::container::{StateDir, SubIds, Trial};
 use crate::image::Store;
 use crate::security::landlock;
 use crate::sys::landlock::landlock_abi;
-use crate::{CgroupPolicy, Config, Container, Error, Result, advice, sys, zygote};
+use crate::{CgroupPolicy, Config, Container, DeviceList, Error, Result, advice, sys, zygote};
 
 /// One thing that a machine allows or not.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,6 +56,7 @@ pub fn probe() -> Vec<Check> {
     checks.push(Check::of("security modules", Ok(()), modules));
     checks.push(limit("memory limit", Config { memory: Some(64 << 20), ..Config::default() }));
     checks.push(limit("pids limit", Config { pids: Some(64), ..Config::default() }));
+    checks.push(device_list());
     let config = Config { cgroup: CgroupPolicy::Off, ..Config::default() };
     let made = Container::create("host", &config).and_then(|container| container.destroy());
     checks.push(Check::of("a container", made, "one of this machine's own programs was made and destroyed"));
@@ -171,6 +172,14 @@ fn limit(name: &'static str, config: Config) -> Check {
     let version = if v2 { 2 } else { 1 };
     Check::of(name, made.map(drop), format!("cgroup v{version}, in {}", parent.display()))
         .lost("containers that ask for none are made all the same")
+}
+
+/// Whether a container's cgroup can list its devices.
+fn device_list() -> Check {
+    let config = Config { device_list: DeviceList::Required, ..Config::default() };
+    let made = Container::create("host", &config).and_then(|container| container.destroy());
+    Check::of("device list", made, "the cgroup of a container can list what devices it may open")
+        .lost("containers have none; in a user namespace of their own no device node works that they make")
 }
 
 fn ends_in_pids(path: &Path) -> bool {

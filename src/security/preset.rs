@@ -18,8 +18,8 @@ pub enum Preset {
     /// What docker's containers may, less what no container needs.
     #[default]
     Default,
-    /// For programs of strangers: no network but loopback, no namespaces of their own, no tracing, a root that can't be
-    /// written to, and limits on memory and processes.
+    /// For programs of strangers: no network but loopback, no namespaces of their own, no tracing, no setuid files, a
+    /// root that can't be written to, and limits on memory and processes.
     Strict,
     /// NO WALLS BUT THE NAMESPACES: every capability over them, every system call, nothing masked, setuid works. For programs
     /// that you trust. In a user namespace of its own it still is not the host's root; without one it is. `explain` and
@@ -126,7 +126,8 @@ impl Walls {
         let mut walls = config.preset.walls()?;
         let mut config = config.clone();
         walls.refuse_shared(&config)?;
-        walls.capabilities = config.capabilities.unwrap_or(walls.capabilities);
+        let base = config.capabilities.unwrap_or(walls.capabilities);
+        walls.capabilities = capabilities::adjust(base, &config.cap_add, &config.cap_drop)?;
         walls.new_privileges |= config.new_privileges;
         if let Some(choice) = &config.seccomp {
             walls.seccomp = choice.profile()?;

@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
-use ctr::{Config, Container, ExecConfig};
+use ctr::{Config, Container, ExecConfig, Preset};
 
 use crate::attack;
 use crate::fence::{defaults, inside, run, scratch, with};
@@ -41,6 +41,26 @@ attack!(cve_2022_29162, {
     }
     let chosen = with(&Config { capabilities: Some(1 << 12 | 1), ..Config::default() });
     assert_eq!(mask(&seen(&chosen, &ExecConfig::default()), "CapEff"), 1 << 12 | 1);
+});
+
+// Root's bind that can be written to: a file that is made setuid there, or gets capabilities, has them outside, too, as
+// SECURITY.md says; the strict preset lets nobody make one.
+attack!(a_writable_bind_takes_no_setuid_files_from_the_strict_preset, {
+    for (preset, broken) in [(Preset::Default, 42), (Preset::Strict, 0)] {
+        let shared = scratch().join(preset.name());
+        fs::create_dir(&shared).unwrap();
+        let bind = ctr::Mount::Bind { source: shared.clone(), target: "/shared".into(), read_only: false };
+        let container = with(&Config { mounts: vec![bind], preset, ..Config::default() });
+        let said = inside(&container, "setuid_files", &[], &ExecConfig::default());
+        assert_eq!(said.code, broken, "{preset:?}: {}", said.text);
+        let of_root = |entry: &fs::DirEntry| {
+            let metadata = entry.metadata().unwrap();
+            metadata.uid() == 0 && metadata.mode() & 0o6000 != 0
+        };
+        let special = fs::read_dir(&shared).unwrap().flatten().filter(of_root).count();
+        assert_eq!(special > 0, broken != 0, "{preset:?}: {}", said.text);
+        assert_eq!(fs::metadata(shared.join("plain")).unwrap().mode() & 0o1777, 0o1755, "modes can be changed");
+    }
 });
 
 // The dirty host: a setuid program raises nobody, be it the image's or a bind mount's.
