@@ -71,9 +71,10 @@ fn agrees(c: &Container) -> Vec<Wall> {
 /// Whether a program inside is behind Landlock, which no file of the kernel tells: it is asked before the rights to make a
 /// device node are, and answers EACCES where those answer EPERM.
 fn landlock(c: &Container) -> bool {
-    let (said, exit) = run(c, &["/bin/sh", "-c", "mknod /dev/shm/node c 1 3"]);
-    assert_ne!(exit.code, 0, "a device node was made");
+    let (said, exit) = run(c, &["/bin/sh", "-c", "mknod /dev/shm/node c 1 3 && rm /dev/shm/node"]);
     match said {
+        // Root of the host, with nothing in its way.
+        _ if exit.code == 0 => false,
         said if said.contains("Permission denied") => true,
         said if said.contains("Operation not permitted") => {
             // A filter that refuses it first says nothing of Landlock.
