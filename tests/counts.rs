@@ -109,3 +109,27 @@ fn the_zygote_asks_for_memory_once_and_pid_1_never() {
     assert_eq!(asked.len(), 1, "{asked:?}");
     assert!(asked[0].0 == first && asked[0].1.starts_with("mmap(0x20000000, 65536"), "{asked:?}");
 }
+
+#[test]
+fn a_sleeping_container_costs_four_pages_of_memory() {
+    if !nix::unistd::geteuid().is_root() {
+        return common::skipped("root may look at the memory of PID 1");
+    }
+    let c = Container::create(busybox_tar(), &Config::default()).unwrap();
+    let p = c.exec(["sleep", "100"], &quiet()).unwrap();
+    let field = |pid: i32, file: &str, name: &str| -> i32 {
+        let text = std::fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix(name)).expect(name);
+        line.split_ascii_whitespace().next().unwrap().parse().unwrap()
+    };
+    let zygote = field(c.pid(), "status", "PPid:");
+    // The program, four pages, is shared by the two; one page has all that is written to, stack and all, and one the title.
+    for pid in [c.pid(), zygote] {
+        assert!(
+            field(pid, "smaps_rollup", "Pss:") <= 16,
+            "{}",
+            std::fs::read_to_string(format!("/proc/{pid}/smaps")).unwrap()
+        );
+    }
+    p.kill(libc::SIGKILL).unwrap();
+}

@@ -98,7 +98,6 @@ impl Fault {
                     libc::ENOSPC | libc::EDQUOT => {
                         error.mend("free space on the store's file system, or set CTR_STORE_DIR to one with room")
                     }
-                    libc::EMFILE | libc::ENFILE => error.mend("close files or raise RLIMIT_NOFILE"),
                     _ => error,
                 }
             }

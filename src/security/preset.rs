@@ -126,7 +126,8 @@ impl Walls {
         let mut walls = config.preset.walls()?;
         let mut config = config.clone();
         walls.refuse_shared(&config)?;
-        walls.capabilities = config.capabilities.unwrap_or(walls.capabilities);
+        let base = config.capabilities.unwrap_or(walls.capabilities);
+        walls.capabilities = capabilities::adjust(base, &config.cap_add, &config.cap_drop)?;
         walls.new_privileges |= config.new_privileges;
         if let Some(choice) = &config.seccomp {
             walls.seccomp = choice.profile()?;

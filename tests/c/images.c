@@ -185,7 +185,7 @@ TEST(what_is_over_a_limit_or_no_archive_is_refused_by_name)
 	snprintf(path, sizeof path, "%s/noise", dir);
 	write_file(path, "no archive", 10);
 	FAILS(CTR_ERR_BAD_IMAGE, path, ctr_image_import(path, options, &image));
-	FAILS(CTR_ERR_SYSTEM, "/no/such", ctr_image_import("/no/such", options, &image));
+	FAILS(CTR_ERR_NOT_FOUND, "/no/such", ctr_image_import("/no/such", options, &image));
 	CHECK(errno == ENOENT);
 	ANSWERS(CTR_ERR_INVALID, ctr_image_options_set_name(options, NULL));
 	OK(ctr_image_options_set_name(options, "../up"));

@@ -13,9 +13,9 @@ use libc::{
     SYS_open, SYS_open_tree, SYS_openat, SYS_openat2, SYS_pidfd_open, SYS_pidfd_send_signal, SYS_pipe2, SYS_pivot_root,
     SYS_poll, SYS_ppoll, SYS_prctl, SYS_pread64, SYS_prlimit64, SYS_pwrite64, SYS_read, SYS_readlink, SYS_readlinkat,
     SYS_recvmsg, SYS_rename, SYS_renameat, SYS_renameat2, SYS_rmdir, SYS_seccomp, SYS_sendmsg, SYS_setgroups,
-    SYS_sethostname, SYS_setns, SYS_setresgid, SYS_setresuid, SYS_setrlimit, SYS_setsid, SYS_socket, SYS_socketpair,
-    SYS_stat, SYS_statfs, SYS_statx, SYS_symlinkat, SYS_umount2, SYS_unlink, SYS_unlinkat, SYS_unshare, SYS_utimensat,
-    SYS_write, SYS_writev,
+    SYS_sethostname, SYS_setns, SYS_setresgid, SYS_setresuid, SYS_setrlimit, SYS_setsid, SYS_signalfd4, SYS_socket,
+    SYS_socketpair, SYS_stat, SYS_statfs, SYS_statx, SYS_symlinkat, SYS_umount2, SYS_unlink, SYS_unlinkat, SYS_unshare,
+    SYS_utimensat, SYS_write, SYS_writev,
 };
 
 use crate::supervisor::Who;
@@ -25,7 +25,7 @@ use crate::supervisor::Who;
 pub fn plausible(who: Who, call: &libc::seccomp_data) -> Vec<i32> {
     let [_, second, third, ..] = call.args;
     let of_host = who == Who::Host;
-    // The zygote and PID 1 block every signal but for their ppoll.
+    // The zygote and PID 1 block every signal.
     let interrupted = if of_host { &[EINTR][..] } else { &[] };
     let errnos: &[i32] = match i64::from(call.nr) {
         SYS_openat | SYS_open | SYS_openat2 => {
@@ -34,7 +34,7 @@ pub fn plausible(who: Who, call: &libc::seccomp_data) -> Vec<i32> {
             if creates { &[EMFILE, ENOMEM, EACCES, ENOSPC, EROFS, EIO] } else { &[EMFILE, ENFILE, ENOMEM, EACCES, EIO] }
         }
         SYS_socket | SYS_socketpair => &[EMFILE, ENOMEM, EPERM],
-        SYS_pipe2 | SYS_memfd_create | SYS_pidfd_open | SYS_accept4 => &[EMFILE, ENFILE, ENOMEM, EPERM],
+        SYS_pipe2 | SYS_memfd_create | SYS_pidfd_open | SYS_accept4 | SYS_signalfd4 => &[EMFILE, ENFILE, ENOMEM, EPERM],
         SYS_fsopen | SYS_fsmount | SYS_open_tree | SYS_landlock_create_ruleset => &[EMFILE, ENOMEM, EPERM],
         SYS_fsconfig | SYS_mount | SYS_move_mount | SYS_mount_setattr => &[ENOMEM, EPERM, EIO, ENOSPC],
         SYS_umount2 | SYS_pivot_root => &[EBUSY, ENOMEM, EPERM],

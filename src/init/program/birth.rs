@@ -5,7 +5,7 @@
 //! once, or, where it is made ahead of time, when somebody asks for one of its shape.
 
 use super::kernel::{
-    CLONE_FILES, CLONE_PARENT, CLONE_VFORK, Flock, SIGCHLD, SIGKILL, close, close_all_but, errno, exit, now, nr, syscall, syscall3,
+    CLONE_FILES, CLONE_PARENT, CLONE_VFORK, Flock, SIGCHLD, SIGKILL, SIGNALS, close, close_all_but, errno, exit, now, nr, syscall, syscall3,
 };
 use super::message::{MSG_DONTWAIT, pair, receive_into, send};
 use super::newuidmap;
@@ -112,7 +112,7 @@ pub fn grow_up(birth: i32, claim: i32, calls: &[Call], slots: &mut Slots, fds: u
     let mut keep = [0i32; SLOTS];
     let mut kept = 0;
     let stem = slots.iter().take(fds).skip(2).copied();
-    for (to, fd) in keep.iter_mut().zip([birth, claim].into_iter().chain(stem).filter(|&fd| fd >= 0)) {
+    for (to, fd) in keep.iter_mut().zip([birth, claim, SIGNALS].into_iter().chain(stem).filter(|&fd| fd >= 0)) {
         *to = fd;
         kept += 1;
     }

@@ -6,6 +6,7 @@ use core::arch::{asm, global_asm};
 /// System call numbers, arch/x86/entry/syscalls/syscall_64.tbl.
 #[allow(missing_docs)]
 pub mod nr {
+    pub const READ: usize = 0;
     pub const WRITE: usize = 1;
     pub const CLOSE: usize = 3;
     pub const MMAP: usize = 9;
@@ -36,6 +37,7 @@ pub mod nr {
     pub const OPENAT: usize = 257;
     pub const PPOLL: usize = 271;
     pub const ACCEPT4: usize = 288;
+    pub const SIGNALFD4: usize = 289;
     pub const PIPE2: usize = 293;
     pub const SETNS: usize = 308;
     pub const CLONE3: usize = 435;
@@ -52,6 +54,7 @@ pub mod errno {
     pub const ENOMEM: i32 = 12;
     pub const EACCES: i32 = 13;
     pub const ENOTDIR: i32 = 20;
+    pub const EPIPE: i32 = 32;
     pub const ENOSYS: i32 = 38;
     pub const EPROTO: i32 = 71;
     pub const EUSERS: i32 = 87;
@@ -119,10 +122,6 @@ pub fn close(fd: i32) {
 unsafe extern "C" {
     /// clone(2) with a new stack, on which the child calls `entry(arg)`, which never returns.
     fn clone_onto(flags: u64, stack: *mut u8, pidfd: *mut i32, entry: extern "C" fn(usize) -> !, arg: usize) -> isize;
-    /// What SA_RESTORER wants: rt_sigreturn(2).
-    fn restorer();
-    /// A handler that does nothing: SIGCHLD has to interrupt ppoll, no more.
-    fn wake();
 }
 
 global_asm!(
@@ -138,12 +137,6 @@ global_asm!(
     "mov rdi, r8",
     "call r9",
     "2: ret",
-    ".global restorer",
-    "restorer:",
-    "mov eax, 15",
-    "syscall",
-    ".global wake",
-    "wake: ret",
 );
 
 /// A child that shares our memory and runs `entry(arg)` on `stack` (its top, 16-byte aligned).
@@ -218,37 +211,34 @@ impl Flock {
     }
 }
 
-/// struct sigaction, as the kernel has it.
-#[repr(C)]
-struct Action {
-    handler: usize,
-    flags: u64,
-    restorer: usize,
-    mask: u64,
-}
+/// struct sigaction, as the kernel has it: the default action.
+static DEFAULT: [u64; 4] = [0; 4];
 
-fn set_handler(signal: usize, handler: usize) {
-    const SA_RESTORER: u64 = 0x0400_0000;
-    let action = Action { handler, flags: SA_RESTORER, restorer: restorer as *const () as usize, mask: 0 };
-    // SAFETY: the record outlives the call; `wake`, the only handler there is, and `restorer` are made for this.
-    unsafe { syscall(nr::RT_SIGACTION, signal, &raw const action as usize, 0, 8, 0, 0) };
-}
+/// Where this program hears that children have ended: signalfd(2). A handler's frame would take a page of stack.
+pub const SIGNALS: i32 = 2;
 
-/// Blocks every signal outside ppoll, and has SIGCHLD interrupt it there. What the host ignored (Python ignores SIGPIPE) is
-/// set back, or programs inside would inherit it.
-pub fn settle_signals() {
-    let all = u64::MAX;
-    // SAFETY: the record outlives the call.
-    unsafe { syscall(nr::RT_SIGPROCMASK, 2, &raw const all as usize, 0, 8, 0, 0) };
-    for signal in 1..=64 {
-        set_handler(signal, 0);
+/// Blocks every signal; SIGCHLD is read from [`SIGNALS`]. What the host ignored (Python ignores SIGPIPE) is set back, or programs
+/// inside would inherit it. Whether that worked.
+pub fn settle_signals() -> bool {
+    let (all, child) = (u64::MAX, 1u64 << (SIGCHLD - 1));
+    const SFD_CLOEXEC_NONBLOCK: usize = 0o2_004_000;
+    // SAFETY: the records outlive the calls.
+    unsafe {
+        syscall(nr::RT_SIGPROCMASK, 2, &raw const all as usize, 0, 8, 0, 0);
+        for signal in 1..=64 {
+            syscall(nr::RT_SIGACTION, signal, &raw const DEFAULT as usize, 0, 8, 0, 0);
+        }
+        // The first free place, behind our two descriptors.
+        let new = usize::MAX;
+        syscall(nr::SIGNALFD4, new, &raw const child as usize, 8, SFD_CLOEXEC_NONBLOCK, 0, 0) == SIGNALS as isize
     }
-    set_handler(SIGCHLD as usize, wake as *const () as usize);
 }
 
-/// Takes the handler away again.
-pub fn default_sigchld() {
-    set_handler(SIGCHLD as usize, 0);
+/// Takes what was heard: children have ended since.
+pub fn read_signals() {
+    let mut heard = [0u8; 128];
+    // SAFETY: the kernel writes a struct signalfd_siginfo; a signal of its kind is pending once at most.
+    unsafe { syscall3(nr::READ, SIGNALS as usize, &raw mut heard as usize, size_of_val(&heard)) };
 }
 
 /// CLOCK_MONOTONIC in milliseconds.

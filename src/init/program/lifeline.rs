@@ -15,8 +15,6 @@ use super::memory::MEMORY;
 /// Where the host puts the file of the lock.
 const LIFELINE: usize = 1;
 
-static CUT: AtomicBool = AtomicBool::new(false);
-
 /// Starts the thread that waits.
 pub fn watch() -> bool {
     let flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM;
@@ -34,8 +32,8 @@ extern "C" fn wait(_: usize) -> ! {
             break;
         }
     }
-    CUT.store(true, Ordering::Release);
-    // SAFETY: our own process. The loop sleeps in ppoll with this signal let in, or will; it is not lost.
+    cut().store(true, Ordering::Release);
+    // SAFETY: our own process. The loop waits for this signal, or will; it is not lost.
     unsafe { syscall3(nr::KILL, syscall3(nr::GETPID, 0, 0, 0) as usize, SIGCHLD as usize, 0) };
     loop {
         const FOR_EVER: usize = usize::MAX;
@@ -46,5 +44,10 @@ extern "C" fn wait(_: usize) -> ! {
 
 /// Whether the host is gone.
 pub fn is_cut() -> bool {
-    CUT.load(Ordering::Acquire)
+    cut().load(Ordering::Acquire)
+}
+
+fn cut() -> &'static AtomicBool {
+    // SAFETY: only ever used as this, an atomic.
+    unsafe { &*(&raw const MEMORY.cut) }
 }

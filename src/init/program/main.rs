@@ -32,13 +32,15 @@ mod wire;
 /// Called by `_start` with the stack as execve(2) leaves it: argc, argv.
 #[unsafe(no_mangle)]
 extern "C" fn start(stack: *const usize) -> ! {
-    kernel::settle_signals();
     const PR_SET_NAME: usize = 15;
     // SAFETY: a NUL-terminated name.
     unsafe { kernel::syscall3(kernel::nr::PRCTL, PR_SET_NAME, c"ctr-zygote".as_ptr() as usize, 0) };
     // SAFETY: argv[0] is there: our own host wrote it.
     let title = unsafe { *stack.add(1) };
-    if !message::settle() || !lifeline::watch() {
+    let whole = |at: usize| at & !(memory::PAGE - 1);
+    // SAFETY: of what execve(2) has left there, this was the last that is needed, but for the string itself.
+    unsafe { memory::give_back(whole(stack as usize), whole(title) - whole(stack as usize)) };
+    if !kernel::settle_signals() || !message::settle() || !lifeline::watch() {
         kernel::exit(1);
     }
     serve::serve(title)

@@ -1,27 +1,63 @@
-//! All that this program has in static memory, in one record and in this order: what every server writes to comes first, so
-//! that one page holds it, together with what the linker puts before it. Each part is used by one module only.
+//! All that this program has in static memory, in one record. What a server writes to while nothing happens, its stack
+//! included, lies on one page: a page is what a sleeping container is measured in. Each part is used by one module only.
+
+use core::sync::atomic::AtomicBool;
 
 use super::children::{Child, MOST as MOST_CHILDREN};
+use super::kernel::{nr, syscall3};
 use super::serve::{MOST_SOCKETS, PollFd};
 
-#[repr(C, align(16))]
+pub const PAGE: usize = 4096;
+/// As much of the server's stack as is on that page.
+const SHALLOW: usize = 2048;
+
+/// Gives whole pages back to the kernel, madvise(2). They are all zeroes when they are touched again.
+///
+/// # Safety
+/// Nobody may need what is on them.
+pub unsafe fn give_back(from: usize, len: usize) {
+    const MADV_DONTNEED: usize = 4;
+    // SAFETY: the caller answers for the pages.
+    unsafe { syscall3(nr::MADVISE, from, len, MADV_DONTNEED) };
+}
+
+/// Where in [`Memory`] the server's stack begins.
+pub const STACK_TOP: usize = PAGE + SHALLOW;
+
+#[repr(C, align(4096))]
 pub struct Memory {
-    pub sockets: [i32; MOST_SOCKETS],
-    pub polled: [PollFd; MOST_SOCKETS + 2],
+    /// Where the server's stack grows to when it makes a process. All frames of this program together, which has no recursion,
+    /// are less than 4 KiB.
+    pub deep: [u8; PAGE],
+    pub stack: [u8; SHALLOW],
     /// The stack of the thread that waits for the host's end. It makes two system calls.
-    pub lifeline_stack: [u8; 512],
+    pub lifeline_stack: [u8; 256],
     /// The stack of a child that shares our memory until execve: the walker's frames, and no signal handler's.
-    pub child_stack: [u8; 1536],
+    pub child_stack: [u8; 768],
+    pub sockets: [i32; MOST_SOCKETS],
+    pub polled: [PollFd; MOST_SOCKETS + 3],
+    /// The host is gone.
+    pub cut: AtomicBool,
     pub children: [Child; MOST_CHILDREN],
 }
 
 /// Where it is. All zeroes, so it takes no room in the file.
 pub static mut MEMORY: Memory = Memory {
+    deep: [0; PAGE],
+    stack: [0; SHALLOW],
+    lifeline_stack: [0; 256],
+    child_stack: [0; 768],
     sockets: [0; MOST_SOCKETS],
-    polled: [PollFd { fd: 0, events: 0, ready: 0 }; MOST_SOCKETS + 2],
-    lifeline_stack: [0; 512],
-    child_stack: [0; 1536],
+    polled: [PollFd { fd: 0, events: 0, ready: 0 }; MOST_SOCKETS + 3],
+    cut: AtomicBool::new(false),
     children: [Child::NONE; MOST_CHILDREN],
 };
 
-const _: () = assert!(core::mem::offset_of!(Memory, children) < 3200, "more than what fits on a page with .got");
+const _: () = {
+    use core::mem::offset_of;
+    assert!(offset_of!(Memory, stack) == PAGE && offset_of!(Memory, children) <= 2 * PAGE);
+    assert!(offset_of!(Memory, lifeline_stack) == STACK_TOP);
+    // A stack's top is 16-byte aligned, as the calling convention wants it.
+    assert!(offset_of!(Memory, lifeline_stack) % 16 == 0 && offset_of!(Memory, child_stack) % 16 == 0);
+    assert!(offset_of!(Memory, sockets) % 16 == 0);
+};

@@ -1,6 +1,7 @@
 //! Datagrams in, replies out, descriptors with both. See unix(7), recvmsg(2), cmsg(3).
 
 use super::kernel::{close, errno, nr, syscall, syscall3};
+use super::memory::{MEMORY, PAGE, give_back};
 use super::walk::Slots;
 use super::wire::{Aside, BASE, Call, INLINE, KEPT, LARGE, LARGEST, MOST_FDS, Reply, Request};
 
@@ -59,17 +60,17 @@ fn read_whole(file: i32, len: usize) -> bool {
     true
 }
 
-/// Forgets the last message and gives its memory back to the kernel.
+/// Forgets the last message and gives its memory back to the kernel, with what serving it took of the stack.
 pub fn forget(large: bool) {
-    const MADV_DONTNEED: usize = 4;
-    // SAFETY: nothing refers to the message any more.
+    // SAFETY: nothing refers to the message any more, and whoever calls this is on the other part of the stack.
     unsafe {
         if large {
             syscall3(nr::MUNMAP, BASE + INLINE, LARGEST - INLINE, 0);
             map(INLINE);
         } else {
-            syscall3(nr::MADVISE, BASE, INLINE, MADV_DONTNEED);
+            give_back(BASE, INLINE);
         }
+        give_back(&raw const MEMORY.deep as usize, PAGE);
     }
 }
 

@@ -6,7 +6,7 @@
 
 use super::birth::Text;
 use super::kernel::{
-    CLONE_VFORK, CLONE_VM, SIGALRM, SIGCHLD, clone_shared, close, default_sigchld, errno, exit, nr, syscall, syscall3,
+    CLONE_VFORK, CLONE_VM, SIGALRM, SIGCHLD, clone_shared, close, errno, exit, nr, syscall, syscall3,
 };
 use super::memory::MEMORY;
 use super::walk::{Failure, Slots};
@@ -84,7 +84,6 @@ extern "C" fn become_program(start: usize) -> ! {
     // SAFETY: `start` sleeps until we are done with its record; the descriptors are a copy of our own.
     unsafe {
         let start = &mut *(start as *mut Start);
-        default_sigchld();
         let nothing = 0u64;
         const SIG_SETMASK: usize = 2;
         syscall(nr::RT_SIGPROCMASK, SIG_SETMASK, &raw const nothing as usize, 0, 8, 0, 0);

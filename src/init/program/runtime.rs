@@ -3,7 +3,19 @@
 use core::arch::{asm, global_asm};
 use core::panic::PanicInfo;
 
-global_asm!(".global _start", "_start:", "xor ebp, ebp", "mov rdi, rsp", "and rsp, -16", "call start");
+use super::memory::{MEMORY, STACK_TOP};
+
+// The stack that execve(2) gives is left as it is: a page of it that is written to would be this process's own.
+global_asm!(
+    ".global _start",
+    "_start:",
+    "xor ebp, ebp",
+    "mov rdi, rsp",
+    "lea rsp, [rip + {memory} + {top}]",
+    "call start",
+    memory = sym MEMORY,
+    top = const STACK_TOP,
+);
 
 unsafe extern "C" {
     /// Nowhere defined: see the head of main.rs.

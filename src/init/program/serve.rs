@@ -2,9 +2,9 @@
 //! they differ in where requests come from and in what the end of a socket means.
 
 use super::birth::{self, Born, Newborn, give_birth, grow_up};
-use super::children::Children;
+use super::children::{self, Children};
 use super::lifeline;
-use super::kernel::{self, CLONE_PIDFD, CLONE_VFORK, CLONE_VM, SIGCHLD, SIGKILL, clone_shared, close, exit, nr, syscall, syscall3};
+use super::kernel::{self, CLONE_PIDFD, CLONE_VFORK, CLONE_VM, SIGCHLD, SIGKILL, SIGNALS, clone_shared, close, exit, nr, syscall, syscall3};
 use super::memory::MEMORY;
 use super::message::{self, Received, close_slots, receive, reply};
 use super::walk::{Failure, Slots, walk};
@@ -81,8 +81,9 @@ pub fn serve(title: usize) -> ! {
     };
     server.hear(0);
     loop {
-        server.wait();
-        server.children.reap(&mut server.embryo);
+        if server.wait() {
+            server.children.reap(&mut server.embryo);
+        }
         if server.role == Role::Zygote {
             if lifeline::is_cut() {
                 server.end_all();
@@ -104,6 +105,7 @@ impl Server {
     fn end_all(&mut self) {
         if self.embryo.pid != 0 {
             birth::kill(&self.embryo);
+            children::bury(self.embryo.pid);
         }
         self.children.end_all();
         exit(0);
@@ -130,8 +132,8 @@ impl Server {
         }
     }
 
-    /// Sleeps until something happens and serves what came on sockets. Exits of children are for the caller.
-    fn wait(&mut self) {
+    /// Sleeps until something happens and serves what came on sockets. Whether children have ended, which is for the caller.
+    fn wait(&mut self) -> bool {
         let mut limit = self.children.enforce();
         if self.embryo.pid != 0 {
             limit = Some(limit.map_or(SHELF_LIFE, |other| other.min(SHELF_LIFE)));
@@ -139,24 +141,22 @@ impl Server {
         let time = limit.map_or([0, 0], |ms| [ms / 1000, ms % 1000 * 1_000_000]);
         let timeout = if limit.is_some() { &raw const time as usize } else { 0 };
         let sockets = self.sockets;
-        // SAFETY: one thread; MOST_SOCKETS + 2 places, of which sockets + 2 are used.
+        // SAFETY: one thread; MOST_SOCKETS + 3 places, of which sockets + 3 are used.
         let polled: &'static mut [PollFd] =
-            unsafe { core::slice::from_raw_parts_mut((&raw mut MEMORY.polled).cast(), sockets + 2) };
-        let fds = self.sockets().iter().copied().chain([self.listener, self.birth]);
+            unsafe { core::slice::from_raw_parts_mut((&raw mut MEMORY.polled).cast(), sockets + 3) };
+        let fds = self.sockets().iter().copied().chain([SIGNALS, self.listener, self.birth]);
         for (place, fd) in polled.iter_mut().zip(fds) {
             *place = PollFd { fd, events: POLLIN, ready: 0 };
         }
-        let none = 0u64;
-        // SAFETY: the kernel writes to the places and reads the rest; an empty mask lets SIGCHLD in.
-        let ready = unsafe {
-            syscall(nr::PPOLL, polled.as_ptr() as usize, polled.len(), timeout, &raw const none as usize, 8, 0)
-        };
+        // SAFETY: the kernel writes to the places and reads the rest.
+        let ready = unsafe { syscall(nr::PPOLL, polled.as_ptr() as usize, polled.len(), timeout, 0, 0, 0) };
         if ready == 0 && self.embryo.pid != 0 {
             birth::kill(&self.embryo);
             self.embryo.pid = 0;
         }
+        let mut ended = false;
         if ready <= 0 {
-            return;
+            return ended;
         }
         for (i, place) in polled.iter().enumerate() {
             if place.ready == 0 {
@@ -165,6 +165,9 @@ impl Server {
             if i < sockets {
                 self.take(place.fd);
             } else if i == sockets {
+                kernel::read_signals();
+                ended = true;
+            } else if i == sockets + 1 {
                 self.accept();
             } else if self.role == Role::Init {
                 exit(0); // The zygote is gone, and so everything must be.
@@ -173,6 +176,7 @@ impl Server {
                 self.birth = -1;
             }
         }
+        ended
     }
 
     /// A joiner connects. The socket lies in a directory that only its user can enter; a peer that has a pid in our own
@@ -389,6 +393,8 @@ impl Server {
         };
         match self.hand_over(request, &newborn) {
             Ok(()) => self.is_born(request, newborn),
+            // It was faster than we, and has failed already. When it is reaped, its last words say at what.
+            Err(Failure { call: IN_HANDOVER, errno: kernel::errno::EPIPE }) => self.is_born(request, newborn),
             Err(failure) => {
                 birth::kill(&newborn);
                 self.fail(failure);
@@ -504,8 +510,6 @@ struct Child<'a> {
 extern "C" fn run_child(child: usize) -> ! {
     // SAFETY: `exec` sleeps until we are done with its record.
     let child = unsafe { &mut *(child as *mut Child<'_>) };
-    // Its signals are let in before execve, and a handler's frame would not fit on this stack.
-    kernel::default_sigchld();
     // SAFETY: calls of our own library, and our descriptor table is our own.
     let failure = unsafe { walk(child.calls, child.first, child.slots) };
     // Only a failure comes back from execve; a plan without one is a mistake of the host.
