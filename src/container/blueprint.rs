@@ -95,26 +95,26 @@ impl Blueprint {
             check_env(key, value)?;
         }
         let asked = Asked::of(config);
-        let (walls, config) = &Walls::of(config)?;
+        let (walls, config) = Walls::of(config)?;
         let store = Store::open(config.store_dir.as_deref())?;
         let image = store.resolve_with(image, report)?;
         let joined = Joined::open(&config.namespaces, state)?;
-        let devices = Devices::of(config, walls, zygote.maps_all_ids())?;
+        let devices = Devices::of(&config, &walls, zygote.maps_all_ids())?;
         let (memory, pids) = (config.memory, config.pids);
         let limits = crate::cgroup::Limits { memory, pids, devices: devices.list.clone() };
         // Names are one's own in one state directory only; the cgroup tree is everyone's.
         let cgroup = Cgroup::plan(&format!("{name}.{}", &super::state::random_name()[..4]), &limits, config.cgroup)?;
         let on_disk = config.upper == Upper::Disk || !crate::sys::tmpfs_has_user_xattrs();
-        let upper = (on_disk && uses_overlay(&image, config)).then(|| store.path().join("upper").join(&name));
+        let upper = (on_disk && uses_overlay(&image, &config)).then(|| store.path().join("upper").join(&name));
         let binds = config.mounts.iter().filter_map(Bind::open).collect::<Result<_>>()?;
         let ranges = c_string("use the state directory", state.path().join("ids").as_os_str().as_bytes())?;
         let blueprint = Self {
             name,
             image,
             ids: Ids::of(zygote, state, &config.namespaces.user),
-            config: config.clone(),
+            config,
             landlock: walls.landlock(),
-            walls: walls.clone(),
+            walls,
             asked,
             joined,
             cgroup,

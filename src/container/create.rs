@@ -57,7 +57,7 @@ pub fn create(image: &OsStr, config: &Config, report: Report<'_>) -> Result<Shar
         pid: born.pid,
         pidfd: born.pidfd,
         cgroup,
-        made_from: Some((image.to_os_string(), blueprint.config)),
+        made_from: Some((image.to_os_string(), config.clone())),
         holder: std::process::id(),
         destroyed: AtomicBool::new(false),
         oom_kills: AtomicU64::new(0),
