@@ -5,6 +5,7 @@
 //! STORE/                 0700, of the user
 //!   layers/HEX/fs/       a tree of files; HEX is the SHA-256 of the layer's uncompressed tar (OCI: DiffID)
 //!   layers/HEX/kept      what such a tree can't hold (devices, foreign owners): a tar of headers; often missing
+//!   layers/HEX/split     what of the layer's archive is not in its tree, where it came in an archive of an image
 //!   images/HEX           an image's layers and configuration, JSON; a shared flock(2) on it says that it is in use
 //!   names/NAME           symbolic link whose text is an image's HEX
 //!   seen/DEV-INO         symbolic link whose text says which file of the host was imported as which image
