@@ -582,6 +582,12 @@ def test_a_handle_says_what_it_is_and_is_not_copied() -> None:
             with pytest.raises(TypeError, match="Popen can't be pickled or copied"):
                 take(p)
     assert repr(c) == "<ctr.Container 'shown' (ended)>"
+    kept = ctr.Container(name="kept", detached=True)
+    kept.close()
+    assert repr(kept) == "<ctr.Container 'kept' (closed)>"
+    joined = ctr.join("kept")
+    joined.destroy()
+    assert repr(joined) == "<ctr.Container 'kept' (ended)>"
 
 
 @pytest.mark.parametrize(
