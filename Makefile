@@ -75,6 +75,7 @@ install: lib ## library, header and ctr.pc below DESTDIR PREFIX
 	install -m 644 include/ctr.h $(DESTDIR)$(INCLUDEDIR)/ctr.h
 	install -m 644 $(LIB)/libctr.a $(DESTDIR)$(LIBDIR)/libctr.a
 	install -m 755 $(LIB)/libctr.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libctr.so.$(VERSION)
+	strip --strip-debug $(DESTDIR)$(LIBDIR)/libctr.so.$(VERSION)
 	ln -sf libctr.so.$(VERSION) $(DESTDIR)$(LIBDIR)/$(SONAME)
 	ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/libctr.so
 	sed -e 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@INCLUDEDIR@|$(INCLUDEDIR)|; s|@VERSION@|$(VERSION)|' \
@@ -96,7 +97,6 @@ $(TARGET)/release/libctr.a: $(RUST)
 
 $(LIB)/libctr.so: $(TARGET)/release/libctr.a src/ffi/ctr.map tools/link
 	@tools/link $< $(VERSION) $(LIB)
-	@cp -f $< $(LIB)/libctr.a
 	@touch $@
 
 # For programs that are built against this tree.

@@ -214,6 +214,7 @@ fi
 
 ### table
 echo "$(uname -r), $(nproc) cpus, load $(cut -d' ' -f1 /proc/loadavg), $(date -u +%Y-%m-%d)"
+wanted images && echo "images: on $(stat -f -c %T "${CTR_BENCH_PLACE:-$tmp}")"
 awk -F'\t' -f "$here/table.awk" "$results"
 wanted walls && { echo; "$out/kernel" "$out/rootfs" 200; }
 umount -l "$tmp" 2> /dev/null

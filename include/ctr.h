@@ -557,6 +557,22 @@ int ctr_config_set_detached(ctr_config *config, bool detached);
 int ctr_config_set_capabilities(ctr_config *config, uint64_t mask);
 
 /**
+ * Adds a capability to those that processes inside may have, by its name: "NET_ADMIN" or "CAP_NET_ADMIN"; "ALL" stands for
+ * every one.
+ *
+ * Return value: 0, or CTR_ERR_INVALID. A name that there is not is refused by ctr_create().
+ */
+int ctr_config_add_capability(ctr_config *config, const char *name);
+
+/**
+ * Takes a capability from those that processes inside may have, as ctr_config_add_capability() takes it. As in docker, it
+ * counts after an added "ALL", and what is added after a dropped "ALL"; one that is both is refused by ctr_create().
+ *
+ * Return value: 0, or CTR_ERR_INVALID.
+ */
+int ctr_config_drop_capability(ctr_config *config, const char *name);
+
+/**
  * Lets programs gain privileges by set-user-ID and file capabilities: no_new_privs of prctl(2) is not set. Default:
  * false.
  *
@@ -566,7 +582,8 @@ int ctr_config_set_new_privileges(ctr_config *config, bool allowed);
 
 /**
  * The directory in which running containers are written down. Default: $CTR_STATE_DIR, else /run/ctr for root and
- * $XDG_RUNTIME_DIR/ctr for others. ctr_join_in() and ctr_list_in() look into another.
+ * /run/user/UID/ctr for others; where that is no tmpfs(5), /dev/shm/ctr-UID or /tmp/ctr-UID. ctr_join_in() and
+ * ctr_list_in() look into another.
  *
  * Return value: 0, or CTR_ERR_INVALID.
  */
@@ -636,7 +653,7 @@ int ctr_config_set_seccomp_json(ctr_config *config, const char *json);
 int ctr_config_set_seccomp_refusal(ctr_config *config, int refusal, uint16_t number);
 
 /**
- * Adds a limit of each process, setrlimit(2).
+ * Adds a limit of each process, setrlimit(2). The others are those that the caller had at its first ctr_create().
  *
  * name         "nofile", "nproc", "stack": RLIMIT_* in small letters
  * soft, hard   as in struct rlimit; CTR_UNLIMITED for RLIM_INFINITY
@@ -941,6 +958,14 @@ ctr_exec_config *ctr_exec_config_new(void);
 void ctr_exec_config_free(ctr_exec_config *config);
 
 /**
+ * The program's file, where it is another than the first word of argv says: a path inside, or a name that is searched for
+ * in PATH.
+ *
+ * Return value: 0, or CTR_ERR_INVALID.
+ */
+int ctr_exec_config_set_program(ctr_exec_config *config, const char *program);
+
+/**
  * Adds an environment variable, environ(7), over the container's. The same name again replaces the value.
  *
  * Return value: 0, or CTR_ERR_INVALID.
@@ -968,6 +993,21 @@ int ctr_exec_config_set_cwd(ctr_exec_config *config, const char *cwd);
  * Return value: 0, or CTR_ERR_INVALID.
  */
 int ctr_exec_config_set_user(ctr_exec_config *config, const char *user);
+
+/**
+ * Adds a supplementary group, by name or number. The first one takes the place of all that the image's /etc/group gives
+ * the user.
+ *
+ * Return value: 0, or CTR_ERR_INVALID.
+ */
+int ctr_exec_config_add_group(ctr_exec_config *config, const char *group);
+
+/**
+ * The permission bits that files are made without, umask(2). Default: 022.
+ *
+ * Return value: 0, or CTR_ERR_INVALID.
+ */
+int ctr_exec_config_set_umask(ctr_exec_config *config, uint32_t mask);
 
 /**
  * Where a standard stream leads.
@@ -1320,8 +1360,8 @@ void ctr_report_free(ctr_report *report);
  * out       gets the image; may be NULL
  *
  * Return value: 0, and the image in *out, which ctr_image_free() frees. Else *out is NULL, nothing of it is left in the
- * store, and the number says: CTR_ERR_BAD_IMAGE it is no archive, damaged, unsafe or over a limit; CTR_ERR_SYSTEM a step
- * failed, with ENOENT when there is no such file; CTR_ERR_INTERRUPTED progress wanted no more; CTR_ERR_INVALID.
+ * store, and the number says: CTR_ERR_NOT_FOUND there is no such file; CTR_ERR_BAD_IMAGE it is no archive, damaged, unsafe
+ * or over a limit; CTR_ERR_SYSTEM a step failed; CTR_ERR_INTERRUPTED progress wanted no more; CTR_ERR_INVALID.
  */
 int ctr_image_import(const char *path, const ctr_image_options *options, ctr_image **out);
 

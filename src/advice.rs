@@ -1,6 +1,8 @@
 //! What a user can do about what a machine lacks. An error says it when something fails for it, `probe` says it before
 //! anything does: the same words, which stand here only.
 
+use std::path::Path;
+
 use crate::sys;
 
 /// newuidmap is missing.
@@ -57,6 +59,15 @@ pub const OVERLAY_MODULE: &str = "Linux 5.11 or later lets ordinary users mount 
 /// fork fails.
 pub const PROCESSES: &str = "too many processes: ulimit -u, or the pids limit of the cgroup we are in";
 
+/// fork, or execve(2) after it, fails inside.
+pub const CONTAINER_PROCESSES: &str = "the container's pids limit, or this user's (ulimit -u), is reached";
+
+/// No descriptor is free.
+pub const DESCRIPTORS: &str = "close files, or raise the limit on them (ulimit -n, RLIMIT_NOFILE)";
+
+/// A program of 17 KB is too large a file.
+pub const FILE_SIZE: &str = "raise the limit on the size of files (ulimit -f, RLIMIT_FSIZE)";
+
 /// Landlock or seccomp was refused to a container that was made in hope of it.
 pub const LATE_WALL: &str = "make it again: that is waited for now, and fails at once where it can't be; python -m ctr doctor says \
      what this machine lacks";
@@ -79,6 +90,15 @@ pub fn user_namespaces() -> String {
         causes.push("a security module, an outer container or a chroot forbids them: allow them there".to_string());
     }
     causes.join("; ")
+}
+
+/// A user namespace was made, but its map of ids can't be written.
+pub fn map_refused() -> &'static str {
+    let own = std::fs::read_link("/proc/self").is_ok_and(|link| link == Path::new(&std::process::id().to_string()));
+    if !own {
+        return "/proc shows another PID namespace than the one we are in: mount -t proc proc /proc";
+    }
+    "root can't map itself without the capability SETFCAP (since Linux 5.12): keep that, or run as an ordinary user"
 }
 
 /// New namespaces are refused because there would be too many (ENOSPC, EUSERS).

@@ -63,6 +63,11 @@ pub struct Config {
     /// Capabilities that processes inside may have, as a mask of capabilities(7) numbers; the preset's where there is
     /// none, which is docker's default set.
     pub capabilities: Option<u64>,
+    /// Capabilities besides those, by name: `NET_ADMIN` or `CAP_NET_ADMIN`; `ALL` stands for every one.
+    pub cap_add: Vec<String>,
+    /// Capabilities that are taken from those. As in docker, it counts after an `ALL` in `cap_add`, and `cap_add` after an
+    /// `ALL` here.
+    pub cap_drop: Vec<String>,
     /// Let programs gain privileges by setuid and file capabilities (no_new_privs is not set).
     pub new_privileges: bool,
     /// Where running containers are written down; see [`crate::Container::list`] for the default.
@@ -198,6 +203,8 @@ impl Mount {
 /// directory, the caller's stdin, stdout and stderr, a session of its own.
 #[derive(Clone, Debug, Default)]
 pub struct ExecConfig {
+    /// The program's file, where it is another than argv\[0\] says; searched for in PATH just so.
+    pub program: Option<OsString>,
     /// Environment, over the container's.
     pub env: Vec<(OsString, OsString)>,
     /// Start from an empty environment instead of the container's.
@@ -207,6 +214,10 @@ pub struct ExecConfig {
     /// `name`, `uid`, `name:group` or `uid:gid`; names and supplementary groups come from the image's own /etc/passwd
     /// and /etc/group.
     pub user: Option<String>,
+    /// The supplementary groups, by name or number, in the place of those that /etc/group gives the user.
+    pub groups: Option<Vec<String>>,
+    /// The bits that files are made without, umask(2); 0o022 where there is none.
+    pub umask: Option<u32>,
     /// Standard input.
     pub stdin: Stdio,
     /// Standard output.

@@ -78,7 +78,9 @@ impl Error {
         errno: i32,
         why: impl Into<String>,
     ) -> Self {
-        Self { code, step: step.into(), object: object.to_string(), errno, why: why.into(), mend: String::new() }
+        // Whatever was being done, this is what helps.
+        let mend = if errno == libc::EMFILE { crate::advice::DESCRIPTORS } else { "" };
+        Self { code, step: step.into(), object: object.to_string(), errno, why: why.into(), mend: mend.into() }
     }
 
     /// The same error with another stable code.
@@ -91,7 +93,9 @@ impl Error {
     /// The same error with what the user can do about it.
     #[must_use]
     pub fn mend(mut self, mend: impl Into<String>) -> Self {
-        self.mend = mend.into();
+        if self.errno != libc::EMFILE {
+            self.mend = mend.into();
+        }
         self
     }
 

@@ -33,6 +33,11 @@ fn handles_and_arguments_that_are_none_are_answered() {
 }
 
 #[test]
+fn handles_and_arguments_of_images_that_are_none_are_answered() {
+    passes("bad_image_handles");
+}
+
+#[test]
 fn bad_images_names_and_machines_are_answered() {
     passes("bad_images");
 }
@@ -67,9 +72,14 @@ fn valgrind_finds_nothing_in_any_c_program() {
     if !installed("valgrind") {
         return;
     }
-    for name in
-        ["tests/c/bad_handles.c", "tests/c/processes.c", "tests/c/images.c", "examples/hello.c", "examples/eventloop.c"]
-    {
+    for name in [
+        "tests/c/bad_handles.c",
+        "tests/c/bad_image_handles.c",
+        "tests/c/processes.c",
+        "tests/c/images.c",
+        "examples/hello.c",
+        "examples/eventloop.c",
+    ] {
         let scratch = Scratch::new("valgrind");
         let Some(program) = build("cc", name, &scratch, C_FLAGS) else { return };
         let mut valgrind = Command::new("valgrind");
@@ -94,6 +104,24 @@ fn hello_says_hello_in_c_and_cpp() {
             scratch.nothing_is_left();
         }
     }
+}
+
+#[test]
+fn the_program_of_the_readme_and_that_of_the_header_run() {
+    let readme = std::fs::read_to_string("README.md").unwrap();
+    let header = std::fs::read_to_string("include/ctr.h").unwrap();
+    let in_readme = readme.split("```c\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap().to_owned();
+    let lines = header.lines().take_while(|line| !line.contains(" */")).filter_map(|line| line.strip_prefix(" *     "));
+    let in_header: Vec<_> = lines.take_while(|line| *line != "}").chain(["}"]).collect();
+    let scratch = Scratch::new("documents");
+    for (name, text) in [("readme", in_readme), ("header", in_header.join("\n"))] {
+        let source = scratch.path(&format!("{name}.c"));
+        std::fs::write(&source, text).unwrap();
+        let Some(program) = build("cc", source.to_str().unwrap(), &scratch, &[]) else { return };
+        let output = scratch.run(&mut Command::new(program));
+        assert!(output.success && output.text.contains("hello from "), "{name}: {}", output.text);
+    }
+    scratch.nothing_is_left();
 }
 
 #[test]
@@ -206,10 +234,13 @@ fn a_strangers_program_builds_against_what_make_install_installs() {
         printed(command.args(arguments).arg("ctr")).split_whitespace().map(str::to_owned).collect()
     };
     assert_eq!(words(&["--modversion"]), [env!("CARGO_PKG_VERSION")]);
-    for (name, link) in
-        [("shared", words(&["--cflags", "--libs"])), ("static", statically(words(&["--cflags", "--libs", "--static"])))]
-    {
-        let program = scratch.path(name);
+    let whole = words(&["--cflags", "--libs", "--static"]);
+    for (name, link) in [
+        ("shared", words(&["--cflags", "--libs"])),
+        ("static", statically(whole.clone())),
+        ("without any shared library", [vec!["-static".to_owned()], whole].concat()),
+    ] {
+        let program = scratch.path("program");
         let mut compiler = Command::new("cc");
         compiler.args(["-Wall", "-Wextra", "-Werror", "-pthread", "tests/c/stranger.c", "-o"]).arg(&program);
         printed(compiler.args(&link));
@@ -236,4 +267,8 @@ fn the_library_exports_what_the_header_declares_under_a_version() {
         return;
     }
     println!("{}", printed(Command::new("tools/check-symbols").arg(library().join("libctr.so"))));
+    let seen = printed(Command::new("nm").args(["-g", "--defined-only"]).arg(library().join("libctr.a")));
+    let names = seen.lines().filter_map(|line| line.split_whitespace().nth(2));
+    let (ours, others): (Vec<_>, Vec<_>) = names.partition(|name| name.starts_with("ctr_"));
+    assert!(ours.contains(&"ctr_create") && others.is_empty(), "libctr.a shows {others:?}");
 }

@@ -409,6 +409,56 @@ fn a_thousand_lives_leave_no_descriptor_behind() {
 
 #[test]
 #[ignore = "a role"]
+fn role_some_lives() {
+    for _ in 0..50 {
+        let c = host();
+        end_of(&c.exec(["sh", "-c", "sleep 0 & sleep 0 & exit"], &quiet()).unwrap());
+    }
+    let detached = host_with(&Config { detached: true, ..Config::default() });
+    detached.destroy().unwrap();
+    // One that stands ready, and two that run.
+    std::mem::forget([host(), host()]);
+    std::process::exit(0);
+}
+
+/// PID 1 of a machine or pod that waits for nobody but the program it has started.
+#[test]
+#[ignore = "a role"]
+fn role_pid_1() {
+    assert_eq!(std::process::id(), 1);
+    let mut host = Command::new(std::env::current_exe().unwrap());
+    let host = host.args(["--exact", "role_some_lives", "--ignored", "--nocapture", "--test-threads=1"]);
+    assert!(host.stdout(Stdio::null()).status().unwrap().success());
+    let states = || -> Vec<String> {
+        let all = std::fs::read_dir("/proc").unwrap().flatten();
+        let others = all.filter(|entry| {
+            entry.file_name().to_str().is_some_and(|name| name.parse::<u32>().is_ok_and(|pid| pid > 1))
+        });
+        others.filter_map(|entry| std::fs::read_to_string(entry.path().join("stat")).ok()).collect()
+    };
+    eventually("all but zombies is gone", || states().iter().all(|stat| stat.contains(") Z ")));
+    println!("zombies {:?}", states());
+    assert!(states().len() <= 1);
+}
+
+#[test]
+fn where_pid_1_never_reaps_a_hosts_whole_life_leaves_one_zombie() {
+    if !nix::unistd::geteuid().is_root() {
+        println!("SKIPPED where_pid_1_never_reaps_a_hosts_whole_life_leaves_one_zombie: needs root");
+        return;
+    }
+    let state = state("pid-1");
+    let mut unshare = Command::new("unshare");
+    let unshare = unshare.args(["--pid", "--fork", "--mount-proc"]).arg(std::env::current_exe().unwrap());
+    let unshare = unshare.args(["--exact", "role_pid_1", "--ignored", "--nocapture", "--test-threads=1"]);
+    let output = unshare.env("CTR_STATE_DIR", &state).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && text.contains("zombies ["), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    nothing_is_left(&state, &[]);
+}
+
+#[test]
+#[ignore = "a role"]
 fn role_churns() {
     println!("started");
     loop {

@@ -71,9 +71,10 @@ fn agrees(c: &Container) -> Vec<Wall> {
 /// Whether a program inside is behind Landlock, which no file of the kernel tells: it is asked before the rights to make a
 /// device node are, and answers EACCES where those answer EPERM.
 fn landlock(c: &Container) -> bool {
-    let (said, exit) = run(c, &["/bin/sh", "-c", "mknod /dev/shm/node c 1 3"]);
-    assert_ne!(exit.code, 0, "a device node was made");
+    let (said, exit) = run(c, &["/bin/sh", "-c", "mknod /dev/shm/node c 1 3 && rm /dev/shm/node"]);
     match said {
+        // Root of the host, with nothing in its way.
+        _ if exit.code == 0 => false,
         said if said.contains("Permission denied") => true,
         said if said.contains("Operation not permitted") => {
             // A filter that refuses it first says nothing of Landlock.
@@ -164,6 +165,7 @@ fn the_default_and_the_strict_walls_are_those_that_the_kernel_shows() {
     let strict = host_with(&Config { preset: Preset::Strict, cgroup, ..Config::default() });
     let walls = agrees(&strict);
     assert_eq!(named(&walls, "read-only root").why, "preset strict");
+    assert!(!strict.explain().unwrap().contains("asked for: "), "{}", strict.explain().unwrap());
     assert!(named(&walls, "seccomp").says.contains("profile strict"));
     assert!(named(&walls, "capabilities").says.starts_with("6 of"), "{:?}", named(&walls, "capabilities"));
 }
@@ -237,6 +239,10 @@ fn a_joiner_sees_the_same_walls_and_reasons() {
     config.namespaces.net = Namespace::Host;
     config.seccomp = Some(Seccomp::Strict);
     config.mounts = vec![Mount::Bind { source: "/usr".into(), target: "/srv/usr".into(), read_only: true }];
+    if Container::create("host", &config).is_err_and(|error| error.step() == "id-map") {
+        skipped("a part: /usr lies on a file system that can't be id-mapped");
+        config.mounts.clear();
+    }
     let made = host_with(&config);
     let joined = Container::join(made.name()).unwrap();
     assert_eq!(joined.walls().unwrap(), agrees(&made));
@@ -244,9 +250,11 @@ fn a_joiner_sees_the_same_walls_and_reasons() {
     assert_eq!((told.name.as_str(), told.pid, told.image.as_str()), (made.name(), made.pid(), "host"));
     assert_eq!((told.limits.memory, told.limits.pids, told.network.as_str()), (memory, pids, "host"));
     assert_eq!((told.preset, told.warning, told.owner), ("default", None, std::process::id() as i32));
-    let bind = told.mounts.iter().find(|mount| mount.target == "/srv/usr").unwrap();
-    assert!(["ro", "nosuid", "nodev"].iter().all(|option| bind.options.split(',').any(|has| has == *option)));
-    assert!(named(&told.walls, "binds").says.contains("/srv/usr"));
+    if !config.mounts.is_empty() {
+        let bind = told.mounts.iter().find(|mount| mount.target == "/srv/usr").unwrap();
+        assert!(["ro", "nosuid", "nodev"].iter().all(|option| bind.options.split(',').any(|has| has == *option)));
+        assert!(named(&told.walls, "binds").says.contains("/srv/usr"));
+    }
     let json: serde_json::Value = serde_json::from_str(&told.to_json()).unwrap();
     let seccomp = json["walls"].as_array().unwrap().iter().find(|wall| wall["name"] == "seccomp").unwrap();
     assert_eq!((&seccomp["state"], &seccomp["why"]), (&"on".into(), &"asked for: seccomp = strict".into()));

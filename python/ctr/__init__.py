@@ -14,6 +14,8 @@ strings in binary units ("64M" is 64 * 2**20). Times are seconds. What goes wron
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from subprocess import CalledProcessError, TimeoutExpired
+
     from ._container import Container, ContainerInfo, containers, explain, join
     from ._errors import Error
     from ._exit import CompletedProcess, Exit
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Bind",
+    "CalledProcessError",
     "Check",
     "CompletedProcess",
     "Container",
@@ -55,6 +58,7 @@ __all__ = [
     "Progress",
     "Pruned",
     "STDOUT",
+    "TimeoutExpired",
     "Tmpfs",
     "Wall",
     "build_image",
@@ -78,6 +82,7 @@ DEVNULL = -3
 # Loaded when first asked for, so that `import ctr` costs next to nothing.
 _ROOMS = {
     "Bind": "_options",
+    "CalledProcessError": "_exit",
     "Check": "_probe",
     "CompletedProcess": "_exit",
     "Container": "_container",
@@ -90,6 +95,7 @@ _ROOMS = {
     "Popen": "_popen",
     "Progress": "_image",
     "Pruned": "_image",
+    "TimeoutExpired": "_exit",
     "Tmpfs": "_options",
     "Wall": "_walls",
     "build_image": "_image",

@@ -9,9 +9,9 @@ import os
 import signal
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from . import __version__
+from . import DEVNULL, __version__
 from ._cli_images import add_commands, age, bar, table
 from ._container import Container, containers, explain, join
 from ._errors import Error
@@ -25,14 +25,37 @@ if TYPE_CHECKING:
     from ._popen import Popen
     from ._types import Argv
 
-# As docker: the engine failed, the program can't be run, the program is not there.
-_FAILED = 125
-_CANNOT_RUN = {errno.EACCES: 126, errno.ENOEXEC: 126, errno.ENOENT: 127}
+# As docker: the engine failed or was asked for nonsense, the program can't be run, the program is not there.
+_FAILED, _CANNOT_RUN, _NOT_THERE = 125, 126, 127
+# CTR_ERR_EXEC and CTR_ERR_NOT_FOUND of ctr.h.
+_OF_THE_PROGRAM = (-9, -3)
+
+_EXAMPLES = """\
+examples:
+  ctr run host -- bash                  a shell, with this machine's own programs
+  ctr run -m 256M debian.tar.gz ls -l   a program of a tarball
+  ctr run -d --name web box serve       in the background, until ctr rm web; ctr exec web sh
+
+"ctr COMMAND --help" has the rest.
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says in one line what is wrong, and where to look."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(_FAILED, f"{self.prog}: {message} ({self.prog} --help shows what there is)\n")
 
 
 def command(words: Sequence[str]) -> int:
     """Carry out a command line; the exit status."""
-    options = _parser().parse_args(words)
+    parser = _parser()
+    options, rest = parser.parse_known_args(words)
+    if "act" not in options:
+        parser.print_help(sys.stderr)
+        return _FAILED
+    if rest:
+        options.parser.error(f"there is no option {rest[0]}" if rest[0][:1] == "-" else f"{rest[0]} is too much")
     try:
         return int(options.act(options))
     except BrokenPipeError:
@@ -47,45 +70,61 @@ def command(words: Sequence[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="ctr", description="Containers: a tarball in, an isolated process out.")
+    parser = _Parser(
+        prog="ctr",
+        usage="ctr [--version] COMMAND [OPTION...] [ARGUMENT...]",
+        description="Containers: a tarball in, an isolated process out.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--version", action="version", version=f"ctr {__version__}")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    # Without `prog` the usage would be a part of theirs.
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", prog="ctr")
 
-    run = commands.add_parser("run", help="run a program in a new container")
+    def command(name: str, act: Callable[[argparse.Namespace], int], about: str, usage: str = "") -> Any:
+        child = commands.add_parser(
+            name,
+            help=about,
+            description=about[0].upper() + about[1:] + ".",
+            usage=f"ctr {name} [OPTION...] {usage}" if usage else None,
+            formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=34),
+        )
+        child.set_defaults(act=act, parser=child)
+        return child
+
+    run = command("run", _run, "run a program in a new container", "IMAGE [CMD...]")
     _about_the_container(run)
     _about_the_program(run)
     run.add_argument("--entrypoint", metavar="CMD", help='in the place of the image\'s; "" for none')
     run.add_argument("image", metavar="IMAGE", help='a tarball, a directory, the name of an image, or "host"')
-    run.add_argument(
-        "argv",
-        metavar="CMD",
-        nargs=argparse.REMAINDER,
-        help="what to run, after the image's entrypoint; by default what the image says, or else /bin/sh",
-    )
-    run.set_defaults(act=_run)
+    _about_the_words(run, "what to run, after the image's entrypoint; by default what the image says, or else /bin/sh")
+    run.add_argument("-d", "--detach", action="store_true", help="leave it running until ctr rm, and print its name")
+    run.add_argument("--rm", action="store_true", help="as docker's; without -d it is so anyway")
 
-    inside = commands.add_parser("exec", help="run a program in a running container")
+    inside = command("exec", _exec, "run a program in a running container", "NAME [CMD...]")
     _about_the_program(inside)
     inside.add_argument("name", metavar="NAME", help="the name of a container, or a pid")
-    inside.add_argument("argv", metavar="CMD", nargs=argparse.REMAINDER, help="what to run; /bin/sh by default")
-    inside.set_defaults(act=_exec)
+    _about_the_words(inside, "what to run; /bin/sh by default")
 
-    commands.add_parser("ps", help="list running containers").set_defaults(act=_ps)
+    listed = command("ps", _ps, "list running containers")
+    listed.add_argument("-q", "--quiet", action="store_true", help="only names")
 
-    shown = commands.add_parser("explain", help="show every wall, and what run would do, as shell commands")
+    shown = command("explain", _explain, "show every wall, and what run would do, as shell commands", "[IMAGE]")
     _about_the_container(shown)
-    shown.add_argument("image", metavar="IMAGE", nargs="?", default="host")
-    shown.set_defaults(act=_explain)
+    shown.add_argument("image", metavar="IMAGE", nargs="?", default="host", help='as for run; "host" by default')
 
-    remove = commands.add_parser("rm", help="destroy containers")
-    remove.add_argument("names", metavar="NAME", nargs="+")
-    remove.set_defaults(act=_rm)
+    remove = command("rm", _rm, "destroy containers, whatever runs in them")
+    remove.add_argument("names", metavar="NAME", nargs="+", help="the name of a container")
 
-    doctor = commands.add_parser("doctor", help="what this machine allows, what it does not, and what to do")
-    doctor.set_defaults(act=_doctor)
+    command("doctor", _doctor, "what this machine allows, what it does not, and what to do")
 
-    add_commands(commands)
+    add_commands(command)
     return parser
+
+
+def _about_the_words(parser: argparse.ArgumentParser, help: str) -> None:
+    # Older Pythons say that it is required.
+    parser.add_argument("argv", metavar="CMD", nargs=argparse.REMAINDER, help=help).required = False
 
 
 def _about_the_container(parser: argparse.ArgumentParser) -> None:
@@ -93,7 +132,7 @@ def _about_the_container(parser: argparse.ArgumentParser) -> None:
     add("--name", help="a name for exec and rm")
     add("--hostname", help="the hostname inside")
     add("-m", "--memory", metavar="SIZE", help="memory limit, as 256M")
-    add("--pids", type=int, metavar="N", help="most processes at one time")
+    add("--pids", "--pids-limit", type=int, metavar="N", help="most processes at one time")
     add("--network", metavar="NET", help='"none" (the default), "host" or "container:NAME"')
     add("-v", "--volume", action="append", default=[], metavar="SRC:DST[:ro]", help="show a host path inside")
     add("--tmpfs", action="append", default=[], metavar="DST[:SIZE]", help="an empty tmpfs inside")
@@ -105,6 +144,11 @@ def _about_the_container(parser: argparse.ArgumentParser) -> None:
         help="which walls stand; privileged: NONE but the namespaces",
     )
     add("--cap", action="append", metavar="NAME", help="keep only these capabilities")
+    add("--cap-add", action="append", default=[], metavar="NAME", help="a capability more; ALL for every one")
+    add("--cap-drop", action="append", default=[], metavar="NAME", help="a capability less; ALL for every one")
+    add("--seccomp", metavar="PROFILE", help='"default", "strict", "unconfined", or a file in docker\'s format')
+    add("--ulimit", action="append", default=[], metavar="NAME=SOFT[:HARD]", help="a limit of each process")
+    add("--sysctl", action="append", default=[], metavar="NAME=VALUE", help="a kernel parameter of its namespaces")
     add("--device", action="append", default=[], metavar="SRC[:DST][:rwm]", help="give it a device, as /dev/fuse")
     add(
         "--device-cgroup-rule",
@@ -121,24 +165,46 @@ def _about_the_container(parser: argparse.ArgumentParser) -> None:
 
 def _about_the_program(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("-e", "--env", action="append", default=[], metavar="NAME=VALUE", help="an environment variable")
+    add("-e", "--env", action="append", default=[], metavar="NAME[=VALUE]", help="a variable; without value, ours")
     add("-w", "--workdir", metavar="DIR", help="working directory inside")
     add("-u", "--user", metavar="USER[:GROUP]", help="user inside, by name or number")
     add("-t", "--tty", action="store_true", default=None, dest="tty", help="give it a terminal")
     add("-T", "--no-tty", action="store_false", dest="tty", help="give it none; the default unless ours is one")
+    add("-i", "--interactive", action="store_true", help="as docker's; its stdin is ours anyway")
+    add("--timeout", type=float, metavar="SECONDS", help="kill it when it has run for so long")
 
 
 def _run(options: argparse.Namespace) -> int:
     with _ending_by_signal():
         with bar("importing", options.image) as progress:
-            made = Container(options.image, progress=progress, **_container_options(options))
+            made = Container(options.image, progress=progress, detached=options.detach, **_container_options(options))
+        if options.detach:
+            return _detached(made, options)
         with made as container:
-            argv: list[str] | None = _words(options) or None
-            entrypoint = None if options.entrypoint is None else [word for word in [options.entrypoint] if word]
-            said = container.image_config
-            if not argv and not (said.entrypoint or said.cmd if entrypoint is None else entrypoint):
-                argv = ["/bin/sh"]
-            return _attached(container, container.image_command(argv, entrypoint=entrypoint), options)
+            return _attached(container, _command(container, options), options)
+
+
+def _detached(container: Container, options: argparse.Namespace) -> int:
+    """Starts the program and lets go of it."""
+    try:
+        spawn = _program_options(options)
+        container.popen(_command(container, options), stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL, **spawn)
+    except BaseException as error:
+        container.destroy()
+        if isinstance(error, Error):
+            return _failed_to_start(error)
+        raise
+    print(container.name)
+    return 0
+
+
+def _command(container: Container, options: argparse.Namespace) -> Argv:
+    argv: list[str] | None = _words(options) or None
+    entrypoint = None if options.entrypoint is None else [word for word in [options.entrypoint] if word]
+    said = container.image_config
+    if not argv and not (said.entrypoint or said.cmd if entrypoint is None else entrypoint):
+        argv = ["/bin/sh"]
+    return container.image_command(argv, entrypoint=entrypoint)
 
 
 def _exec(options: argparse.Namespace) -> int:
@@ -147,8 +213,12 @@ def _exec(options: argparse.Namespace) -> int:
 
 
 def _ps(options: argparse.Namespace) -> int:
+    running = containers()
+    if options.quiet:
+        print(*(info.name for info in running), sep="\n", end="\n" if running else "")
+        return 0
     rows = [("NAME", "PID", "OWNER", "AGE", "IMAGE")]
-    for info in containers():
+    for info in running:
         owner = "detached" if info.detached else str(info.owner)
         rows.append((info.name, str(info.pid), owner, age(time.time() - info.created), info.image))
     table(rows)
@@ -161,9 +231,14 @@ def _explain(options: argparse.Namespace) -> int:
 
 
 def _rm(options: argparse.Namespace) -> int:
+    status = 0
     for name in options.names:
-        join(name).destroy()
-    return 0
+        try:
+            join(name).destroy()
+        except Error as error:
+            print(f"ctr: {error}", file=sys.stderr)
+            status = _FAILED
+    return status
 
 
 def _doctor(options: argparse.Namespace) -> int:
@@ -195,6 +270,11 @@ def _container_options(options: argparse.Namespace) -> dict[str, Any]:
         "mounts": mounts,
         "read_only": options.read_only,
         "capabilities": options.cap,
+        "cap_add": options.cap_add,
+        "cap_drop": options.cap_drop,
+        "seccomp": options.seccomp,
+        "rlimits": dict(map(_limit, options.ulimit)),
+        "sysctls": dict(map(_pair, options.sysctl)),
         "preset": options.preset,
         "namespaces": namespaces,
         "time_offsets": time_offsets,
@@ -212,15 +292,14 @@ def _words(options: argparse.Namespace) -> list[str]:
 def _attached(container: Container, argv: Argv, options: argparse.Namespace) -> int:
     """Runs the program with our streams or our terminal; its exit status."""
     tty = options.tty if options.tty is not None else os.isatty(0) and os.isatty(1)
-    extra = dict(map(_pair, options.env))
+    spawn = _program_options(options)
     if tty:
-        extra.setdefault("TERM", os.environ.get("TERM", "xterm"))
+        spawn["extra_env"].setdefault("TERM", os.environ.get("TERM", "xterm"))
     with contextlib.nullcontext() if tty else _passing_signals_on() as told:
         try:
-            process = container.popen(argv, cwd=options.workdir, user=options.user, extra_env=extra, pty=bool(tty))
+            process = container.popen(argv, pty=bool(tty), **spawn)
         except Error as error:
-            print(f"ctr: {error}", file=sys.stderr)
-            return _CANNOT_RUN.get(error.errno or 0, _FAILED)
+            return _failed_to_start(error)
         try:
             if told is None:
                 _lend_the_terminal(process)
@@ -232,7 +311,27 @@ def _attached(container: Container, argv: Argv, options: argparse.Namespace) -> 
             process.kill_group(signal.SIGHUP)
             raise
     assert process.exit is not None
+    if process.exit.reason in ("out of memory", "timed out"):
+        print(f"ctr: {process.exit.reason}: the program was killed", file=sys.stderr)
     return process.exit.code
+
+
+def _program_options(options: argparse.Namespace) -> dict[str, Any]:
+    ours = {name: os.environ[name] for name in options.env if name in os.environ}
+    given = dict(_pair(text) for text in options.env if "=" in text)
+    return {
+        "cwd": options.workdir,
+        "user": options.user,
+        "extra_env": {**ours, **given},
+        "time_limit": options.timeout,
+    }
+
+
+def _failed_to_start(error: Error) -> int:
+    print(f"ctr: {error}", file=sys.stderr)
+    if error.step == "start" and error.errno == errno.ENOENT:
+        return _NOT_THERE
+    return _CANNOT_RUN if error.code in _OF_THE_PROGRAM else _FAILED
 
 
 def _lend_the_terminal(process: Popen) -> None:
@@ -297,6 +396,16 @@ def _pair(text: str) -> tuple[str, str]:
     if not equals:
         raise ValueError(f"write NAME=VALUE, not {text!r}")
     return name, value
+
+
+def _limit(text: str) -> tuple[str, tuple[int | None, int | None]]:
+    name, value = _pair(text)
+    soft, _, hard = value.partition(":")
+    numbers = [None if word in ("unlimited", "-1") else word for word in (soft, hard or soft)]
+    if not all(word is None or word.isdecimal() for word in numbers):
+        raise ValueError(f'write NAME=SOFT:HARD with numbers or "unlimited", not {text!r}')
+    first, second = (None if word is None else int(word) for word in numbers)
+    return name, (first, second)
 
 
 def _name_or_pid(text: str) -> str | int:

@@ -19,13 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 
-def add_commands(commands: Any) -> None:
-    """The commands and their options."""
+def add_commands(make: Callable[[str, Callable[[argparse.Namespace], int], str], Any]) -> None:
+    """The commands and their options; `make` gives a command its parser."""
 
-    def command(name: str, act: Callable[[argparse.Namespace], int], help: str) -> Any:
-        parser = commands.add_parser(name, help=help)
-        parser.set_defaults(act=act)
-        return parser.add_argument
+    def command(name: str, act: Callable[[argparse.Namespace], int], about: str) -> Any:
+        return make(name, act, about).add_argument
 
     add = command("import", _import, "unpack a tarball, a docker archive or an OCI layout into the store")
     add("file", metavar="FILE", help='an archive, the directory of an OCI layout, or "-" for stdin')

@@ -13,7 +13,7 @@ from ._options import container_options, namespace_mask
 from ._popen import Popen
 from ._run import run_in
 from ._sizes import count, size
-from ._spawn import argument_list
+from ._spawn import argument_list, unexpected
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     )
     from ._walls import Wall
 
+_OF_POPEN = Popen.__init__.__kwdefaults__ or {}
 _CHANGES = ("added", "changed", "deleted")
 
 
@@ -53,6 +54,13 @@ class Container:
     Any thread may call any method at any time. In a forked child the object still works, and the child's end is not the
     container's.
     """
+
+    # So that a limit under a name that there is not is an error.
+    __slots__ = ("__weakref__", "_holder", "_native", "_owned")
+
+    _native: _ctr.Container
+    _owned: bool
+    _holder: int
 
     def __init__(
         self,
@@ -72,6 +80,8 @@ class Container:
         directory: Literal["lower", "direct"] = "lower",
         detached: bool = False,
         capabilities: Iterable[str] | int | None = None,
+        cap_add: Iterable[str] = (),
+        cap_drop: Iterable[str] = (),
         new_privileges: bool = False,
         masked_paths: bool | None = None,
         landlock: bool | None = None,
@@ -112,6 +122,8 @@ class Container:
             directory: How an image that is a directory is used: as a lower layer that is never written to, or directly.
             detached: Outlive this process, until someone calls `destroy`.
             capabilities: What root inside may do, by name; docker's default set by default.
+            cap_add: Capabilities besides those, by name; "ALL" stands for every one.
+            cap_drop: Capabilities that are taken from those, as docker does it.
             new_privileges: Let setuid programs and file capabilities work.
             masked_paths: Mask parts of /proc and /sys, and make others read-only; as the preset says by default.
             landlock: Put up Landlock's second wall, or refuse where it can't be; by default as the preset says, where
@@ -122,6 +134,7 @@ class Container:
                 path or a dict.
             seccomp_refusal: What a refused system call gets: an errno, "kill-process", "kill-thread", "trap", "log".
             rlimits: Limits of each process by name, as {"nofile": 1024} or {"nofile": (soft, hard)}; None is no limit.
+                The others are those that this process had when it made its first container.
             sysctls: Kernel parameters of the container's own namespaces.
             time_offsets: Seconds by which the clocks "monotonic" and "boottime" are set off in a time namespace of the
                 container's own, as namespaces={"time": "new"}, time_offsets={"boottime": 86400.0}.
@@ -154,6 +167,8 @@ class Container:
             directory=directory,
             detached=detached,
             capabilities=capabilities,
+            cap_add=cap_add,
+            cap_drop=cap_drop,
             new_privileges=new_privileges,
             masked_paths=masked_paths,
             landlock=landlock,
@@ -223,6 +238,9 @@ class Container:
         """
         if args is None:
             args = self._native.image_command([])
+        for key in options:
+            if key not in _OF_POPEN:
+                raise unexpected("popen", key)
         process = Popen(self._native, args, **options)
         # Asked for now, since it can't be told any more once the process has ended.
         with contextlib.suppress(ProcessLookupError):
@@ -391,8 +409,11 @@ class Container:
             self.destroy()
         self.close()
 
+    def __reduce__(self) -> Any:
+        raise TypeError("a Container can't be pickled or copied: send its name, and there ctr.join(name)")
+
     def __repr__(self) -> str:
-        return f"<ctr.Container {self.name!r}>"
+        return f"<ctr.Container {self.name!r}{'' if self.running else ' (ended)'}>"
 
 
 class ContainerInfo(NamedTuple):

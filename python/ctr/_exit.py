@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import subprocess
+from subprocess import CalledProcessError as CalledProcessError
+from subprocess import TimeoutExpired as TimeoutExpired
 from typing import Any, NamedTuple
 
 Parts = tuple[int, int, int, float, float, int]

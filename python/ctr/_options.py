@@ -65,6 +65,8 @@ def container_options(
     network: str | None = None,
     namespaces: Mapping[str, Namespace] | None = None,
     capabilities: Iterable[str] | int | None = None,
+    cap_add: Iterable[str] = (),
+    cap_drop: Iterable[str] = (),
     seccomp: Seccomp | None = None,
     seccomp_refusal: Refusal | None = None,
     rlimits: Mapping[str, Rlimit] | None = None,
@@ -75,7 +77,9 @@ def container_options(
     """The options that were given. What is None stays at the core's default."""
     options = {key: value for key, value in rest.items() if value is not None}
     if env:
-        options["env"] = list(env.items())
+        options["env"] = list(mapping(env, "env").items())
+    if isinstance(mounts, (str, bytes)):
+        raise TypeError('mounts must be a list, as ["source:target"], not one str')
     if mounts:
         options["mounts"] = [_mount(item) for item in mounts]
     if memory is not None:
@@ -84,6 +88,11 @@ def container_options(
         options["pids"] = count(pids, "pids")
     if capabilities is not None:
         options["capabilities"] = _capability_mask(capabilities)
+    for key, names in (("cap_add", cap_add), ("cap_drop", cap_drop)):
+        if isinstance(names, str):
+            raise TypeError(f"{key} must be a list of names, not one str")
+        if names:
+            options[key] = list(names)
     if seccomp is not None:
         options["seccomp"] = _profile(seccomp)
     if seccomp_refusal is not None:
@@ -98,10 +107,18 @@ def container_options(
     if network is not None:
         if "net" in chosen:
             raise ValueError("network and namespaces['net'] may not both be used")
-        chosen["net"] = ("new", None) if network == "none" else _namespace("net", network)
+        said = f'network is "none", "host", "container:NAME", a pid or a path, not {network!r}'
+        chosen["net"] = ("new", None) if network == "none" else _namespace("net", network, said)
     if chosen:
         options["namespaces"] = chosen
     return options
+
+
+def mapping(value: Any, what: str) -> Any:
+    """The value, which has to be one of names to something."""
+    if not hasattr(value, "items"):
+        raise TypeError(f"{what} must be a mapping, not {type(value).__name__}")
+    return value
 
 
 def namespace_mask(kinds: Iterable[str] | None) -> int:
@@ -124,13 +141,13 @@ def _mount(item: Any) -> tuple[object, ...]:
         return "tmpfs", item.target, None if item.size is None else size(item.size, "tmpfs size"), item.mode
     if isinstance(item, Bind):
         return "bind", os.path.abspath(item.source), item.target, item.read_only
-    parts = item.split(":") if isinstance(item, str) else tuple(item)
+    parts = item.split(":") if isinstance(item, str) else tuple(item) if hasattr(item, "__iter__") else ()
     if len(parts) not in (2, 3) or (len(parts) == 3 and parts[2] not in ("ro", "rw")):
         raise ValueError(f'a mount is a Bind, a Tmpfs, (source, target) or "source:target:ro", not {item!r}')
     return "bind", os.path.abspath(parts[0]), parts[1], len(parts) == 3 and parts[2] == "ro"
 
 
-def _namespace(kind: str, source: Namespace) -> tuple[str, object]:
+def _namespace(kind: str, source: Namespace, said: str = "") -> tuple[str, object]:
     """One of "new", "host", "container:NAME", a pid, the path of a namespace file, or a `Container`."""
     if kind not in NAMESPACES:
         raise ValueError(f"unknown kind of namespace: {kind!r}; there are {', '.join(NAMESPACES)}")
@@ -147,7 +164,8 @@ def _namespace(kind: str, source: Namespace) -> tuple[str, object]:
             return "path", source
     elif hasattr(source, "pid"):
         return "pid", source.pid
-    raise ValueError(f'{kind} namespace: "new", "host", "container:NAME", a pid or a path, not {source!r}')
+    said = said or f'a {kind} namespace is "new", "host", "container:NAME", a pid or a path, not {source!r}'
+    raise ValueError(said)
 
 
 def _profile(seccomp: Seccomp) -> tuple[str, object]:

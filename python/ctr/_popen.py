@@ -14,6 +14,7 @@ from ._spawn import argument_list, exec_options
 from ._terminal import Terminal
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from types import TracebackType
 
     from typing_extensions import Self
@@ -40,6 +41,7 @@ class Popen:
         stdout: Stream = None,
         stderr: Stream = None,
         shell: bool = False,
+        executable: Path | None = None,
         cwd: Path | None = None,
         env: Environment | None = None,
         extra_env: Environment | None = None,
@@ -49,6 +51,10 @@ class Popen:
         errors: str | None = None,
         user: str | int | None = None,
         group: str | int | None = None,
+        extra_groups: Iterable[str | int] | None = None,
+        umask: int = -1,
+        close_fds: bool = True,
+        restore_signals: bool = True,
         pass_fds: Fds = (),
         start_new_session: bool = True,
         process_group: int | None = None,
@@ -66,6 +72,7 @@ class Popen:
             stdout: The same.
             stderr: The same, or STDOUT.
             shell: Have /bin/sh inside run `args`.
+            executable: What is run in the place of `args[0]`, or of /bin/sh with `shell`.
             cwd: Working directory inside, absolute.
             env: The whole environment, as in `subprocess`; the container's own by default.
             extra_env: Variables over that environment.
@@ -75,6 +82,10 @@ class Popen:
             errors: What is done with bytes that are no text.
             user: "name", uid, "name:group" or "uid:gid", by the image's own /etc/passwd and /etc/group.
             group: The group, where `user` doesn't say.
+            extra_groups: Supplementary groups, in the place of those that /etc/group gives the user.
+            umask: Permission bits that files are made without; 0o022 by default.
+            close_fds: Only True: no descriptor of ours is open inside but those of `pass_fds`.
+            restore_signals: Only True: no signal is ignored or blocked inside at first.
             pass_fds: Descriptors that stay open inside, or a mapping of those to their numbers inside.
             start_new_session: A session of its own, or (False) only a process group, in the session of PID 1.
             process_group: 0 for a new process group in the session of PID 1, or the pid inside of an existing one.
@@ -95,11 +106,16 @@ class Popen:
             stdin=stdin,
             stdout=stdout,
             stderr=stderr,
+            executable=executable,
             cwd=cwd,
             env=env,
             extra_env=extra_env,
             user=user,
             group=group,
+            extra_groups=extra_groups,
+            umask=umask,
+            close_fds=close_fds,
+            restore_signals=restore_signals,
             pass_fds=pass_fds,
             start_new_session=start_new_session,
             process_group=process_group,
@@ -109,7 +125,7 @@ class Popen:
         self._pid: int | None = None
         self._starter = os.getpid()
         self._container = container
-        self._native = container.exec(argument_list(args, shell), options)
+        self._native = container.exec(argument_list(args, shell, executable), options)
         self.stdin: IO[Any] | None = self._stream(self._native.take_stdin(), "w", bufsize, pipesize)
         self.stdout: IO[Any] | None = self._stream(self._native.take_stdout(), "r", bufsize, pipesize)
         self.stderr: IO[Any] | None = self._stream(self._native.take_stderr(), "r", bufsize, pipesize)
@@ -251,6 +267,9 @@ class Popen:
             import warnings
 
             warnings.warn(f"{self!r} is still running", ResourceWarning, source=self, stacklevel=2)
+
+    def __reduce__(self) -> Any:
+        raise TypeError("a Popen can't be pickled or copied: it is this process's way to a program")
 
     def __repr__(self) -> str:
         args = self.args if isinstance(self.args, (str, bytes, os.PathLike)) else list(self.args)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ._exit import CompletedProcess
 from ._popen import Popen, wants_text
-from ._spawn import PIPE, argument_list, exec_options
+from ._spawn import PIPE, argument_list, exec_options, unexpected
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from . import _ctr
     from ._types import Argv, Environment, ImageSource, Mounts, Path, RunOptions, Size
 
+_OF_POPEN = Popen.__init__.__kwdefaults__ or {}
 _ONLY_FOR_PIPES = ("bufsize", "pipesize", "text", "universal_newlines", "encoding", "errors")
 
 
@@ -54,9 +55,11 @@ def run(
         key: value for key, value in (("env", env), ("cwd", cwd), ("user", user), ("text", text)) if value is not None
     }
     make: dict[str, Any] = {"memory": memory, "pids": pids, "network": network, "mounts": mounts}
-    of_popen = Popen.__init__.__kwdefaults__ or {}
+    of_container = Container.__init__.__kwdefaults__ or {}
     for key, value in options.items():
-        (spawn if key in of_popen else make)[key] = value
+        if key not in _OF_POPEN and key not in of_container:
+            raise unexpected("run", key)
+        (spawn if key in _OF_POPEN else make)[key] = value
     if "detached" in make:
         raise TypeError("run waits for the end: its container can't be detached")
     with Container(image, **make) as container:
@@ -77,6 +80,9 @@ def run_in(
 ) -> CompletedProcess:
     """`Container.run`."""
     options = dict(options)
+    for key in options:
+        if key not in _OF_POPEN:
+            raise unexpected("run", key)
     if input is not None:
         if options.get("stdin") is not None:
             raise ValueError("stdin and input arguments may not both be used.")
@@ -106,7 +112,7 @@ def _silently(
         pipes = {key: options.pop(key) for key in _ONLY_FOR_PIPES if key in options}
         wants_text(pipes.get("text"), pipes.get("universal_newlines"), None, None)
         native = exec_options(**options)
-    parts = container.run(argument_list(args, shell), native, timeout)
+    parts = container.run(argument_list(args, shell, options.get("executable")), native, timeout)
     if parts is None:
         assert timeout is not None
         raise TimeoutExpired(args, timeout)

@@ -5,18 +5,34 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from ._options import mapping
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from ._types import Argv, Environment, Fds, Path, Pty, Stream
 
 PIPE, STDOUT = -1, -2
 
+# Of subprocess's keywords those that can't mean anything here.
+_MEANINGLESS = {
+    "preexec_fn": "no code of this program runs inside a container",
+    "startupinfo": "it is for Windows",
+    "creationflags": "it is for Windows",
+}
 
-def argument_list(args: Argv, shell: bool = False) -> list[Path]:
+
+def unexpected(function: str, key: str) -> TypeError:
+    """What Python says of a keyword that a function doesn't have."""
+    if key in _MEANINGLESS:
+        return TypeError(f"{key} is not supported: {_MEANINGLESS[key]}")
+    return TypeError(f"{function}() got an unexpected keyword argument {key!r}")
+
+
+def argument_list(args: Argv, shell: bool = False, executable: Path | None = None) -> list[Path]:
     """`args` as subprocess reads them: one word is a program without arguments; a shell gets it as its script."""
     words: list[Any] = [args] if isinstance(args, (str, bytes, os.PathLike)) else list(args)
-    return ["/bin/sh", "-c", *words] if shell else words
+    return ["/bin/sh" if executable is None else executable, "-c", *words] if shell else words
 
 
 def exec_options(
@@ -24,11 +40,16 @@ def exec_options(
     stdin: Stream = None,
     stdout: Stream = None,
     stderr: Stream = None,
+    executable: Path | None = None,
     cwd: Path | None = None,
     env: Environment | None = None,
     extra_env: Environment | None = None,
     user: str | int | None = None,
     group: str | int | None = None,
+    extra_groups: Iterable[str | int] | None = None,
+    umask: int = -1,
+    close_fds: bool = True,
+    restore_signals: bool = True,
     pass_fds: Fds = (),
     start_new_session: bool = True,
     process_group: int | None = None,
@@ -42,6 +63,12 @@ def exec_options(
             options[name] = stream if isinstance(stream, int) else stream.fileno()
     if options and pty:
         raise ValueError("a pty is stdin, stdout and stderr: none of them may be given beside it")
+    if not close_fds:
+        raise ValueError("close_fds=False: inside only those descriptors are open that pass_fds names")
+    if not restore_signals:
+        raise ValueError("restore_signals=False: no signal is ignored or blocked inside at first")
+    if executable is not None:
+        options["program"] = executable
     if cwd is not None:
         options["cwd"] = cwd
     if env is not None:
@@ -51,6 +78,12 @@ def exec_options(
         options["env"] = [*_pairs(env or {}), *_pairs(extra_env)]
     if user is not None or group is not None:
         options["user"] = str(0 if user is None else user) + ("" if group is None else f":{group}")
+    if extra_groups is not None:
+        if isinstance(extra_groups, str):
+            raise TypeError("extra_groups must be a list, not one str")
+        options["groups"] = [str(group) for group in extra_groups]
+    if umask != -1:
+        options["umask"] = umask
     if pass_fds:
         options["fds"] = list(pass_fds.items()) if hasattr(pass_fds, "items") else [(fd, fd) for fd in pass_fds]
     if process_group is not None:
@@ -71,7 +104,11 @@ def terminal_size(pty: Pty) -> tuple[int, int]:
         return lines, columns
     if isinstance(pty, os.terminal_size):
         return pty.lines, pty.columns
-    rows, cols = pty  # type: ignore[misc]
+    if not isinstance(pty, (tuple, list)) or len(pty) != 2 or not all(isinstance(n, int) for n in pty):
+        raise TypeError(f"pty must be True or (rows, columns), not {pty!r}")
+    if not all(0 <= n < 1 << 16 for n in pty):
+        raise ValueError(f"a terminal has 0 to 65535 rows and columns, not {pty!r}")
+    rows, cols = pty
     return rows, cols
 
 
@@ -87,7 +124,7 @@ def _own_size() -> tuple[int, int]:
 
 
 def _pairs(env: Mapping[Any, Any]) -> list[tuple[Any, Any]]:
-    pairs = list(env.items())
+    pairs = list(mapping(env, "env").items())
     for name, value in pairs:
         text = os.fsencode(name)
         if not text or b"=" in text:

@@ -50,6 +50,8 @@ class _MoreOfContainers(TypedDict, total=False):
     upper: Literal["memory", "disk"]
     directory: Literal["lower", "direct"]
     capabilities: Iterable[str] | int | None
+    cap_add: Iterable[str]
+    cap_drop: Iterable[str]
     new_privileges: bool
     masked_paths: bool | None
     landlock: bool | None
@@ -76,11 +78,16 @@ class _MoreOfPopen(TypedDict, total=False):
     stdout: Stream
     stderr: Stream
     shell: bool
+    executable: Path | None
     extra_env: Environment | None
     universal_newlines: bool | None
     encoding: str | None
     errors: str | None
     group: str | int | None
+    extra_groups: Iterable[str | int] | None
+    umask: int
+    close_fds: bool
+    restore_signals: bool
     pass_fds: Fds
     start_new_session: bool
     process_group: int | None

@@ -9,12 +9,14 @@ use std::sync::Arc;
 use super::shared::Shared;
 use crate::init::wire::{NONE, RUN};
 use crate::plan::{Header, Plan, c_string};
-use crate::{Error, ErrorCode, ExecConfig, Result};
+use crate::{Error, ErrorCode, ExecConfig, Result, advice};
 
 /// A program and where it may be.
 pub struct Attempt {
     program: Vec<u8>,
     cwd: Vec<u8>,
+    /// Of its arguments.
+    bytes: usize,
 }
 
 /// What execve(2) refused, told apart by looking.
@@ -30,15 +32,19 @@ impl Attempt {
     /// Checks what can be checked before anything is done.
     pub fn new(container: &Arc<Shared>, argv: &[&OsStr], config: &ExecConfig) -> Result<Self> {
         container.check_running()?;
-        let program = argv.first().map(|program| program.as_bytes()).unwrap_or_default();
+        let first = argv.first().copied();
+        let program = first.map(|first| config.program.as_deref().unwrap_or(first).as_bytes());
+        let program = program.unwrap_or_default();
         if program.is_empty() {
             return Err(Error::invalid("start", "a program", "argv is empty: its first entry names the program"));
         }
         for argument in argv {
             c_string("start a program with the argument", argument.as_bytes())?;
         }
-        let cwd = config.cwd.as_deref().map_or(&b"/"[..], |cwd| cwd.as_os_str().as_bytes()).to_vec();
-        Ok(Self { program: program.to_vec(), cwd })
+        c_string("start", program)?;
+        let cwd = config.cwd.as_deref().or(container.record.exec.cwd.as_deref());
+        let cwd = cwd.map_or(&b"/"[..], |cwd| cwd.as_os_str().as_bytes()).to_vec();
+        Ok(Self { program: program.to_vec(), cwd, bytes: argv.iter().map(|argument| argument.len() + 1).sum() })
     }
 
     /// The program's name as given.
@@ -90,11 +96,17 @@ impl Attempt {
             }
             let path = env.iter().find_map(|entry| entry.strip_prefix(b"PATH=")).unwrap_or(b"/bin:/usr/bin");
             let path = String::from_utf8_lossy(path);
-            return fail(
+            let error = fail(
                 ErrorCode::NotFound,
                 errno,
                 format!("ENOENT, no directory of the container's PATH has it ({path})"),
             );
+            let words = name.contains(' ');
+            return if words {
+                error.mend("arguments are words of their own in argv, or run it by a shell")
+            } else {
+                error
+            };
         };
         let shown = String::from_utf8_lossy(&path).into_owned();
         match errno {
@@ -119,13 +131,12 @@ impl Attempt {
                 format!("ENOEXEC, {shown} is neither a program for this machine nor a script that starts with #!"),
             ),
             libc::E2BIG => {
-                let bytes: usize = env.iter().map(|entry| entry.len() + 1).sum();
-                fail(
-                    ErrorCode::Exec,
-                    errno,
-                    format!("E2BIG, arguments and environment ({bytes} bytes of it) are too large"),
-                )
+                let (args, env) = (self.bytes, env.iter().map(|entry| entry.len() + 1).sum::<usize>());
+                let why =
+                    format!("E2BIG, the arguments ({args} bytes) and the environment ({env} bytes) are too large");
+                fail(ErrorCode::Exec, errno, why).mend("hand over much data by a file or by stdin")
             }
+            libc::EAGAIN => fail(ErrorCode::Exec, errno, String::new()).mend(advice::CONTAINER_PROCESSES),
             _ => Error::system("start", &name, errno).with_code(ErrorCode::Exec),
         }
     }

@@ -95,26 +95,26 @@ impl Blueprint {
             check_env(key, value)?;
         }
         let asked = Asked::of(config);
-        let (walls, config) = &Walls::of(config)?;
+        let (walls, config) = Walls::of(config)?;
         let store = Store::open(config.store_dir.as_deref())?;
         let image = store.resolve_with(image, report)?;
         let joined = Joined::open(&config.namespaces, state)?;
-        let devices = Devices::of(config, walls, zygote.maps_all_ids())?;
+        let devices = Devices::of(&config, &walls, zygote.maps_all_ids())?;
         let (memory, pids) = (config.memory, config.pids);
         let limits = crate::cgroup::Limits { memory, pids, devices: devices.list.clone() };
         // Names are one's own in one state directory only; the cgroup tree is everyone's.
         let cgroup = Cgroup::plan(&format!("{name}.{}", &super::state::random_name()[..4]), &limits, config.cgroup)?;
         let on_disk = config.upper == Upper::Disk || !crate::sys::tmpfs_has_user_xattrs();
-        let upper = (on_disk && uses_overlay(&image, config)).then(|| store.path().join("upper").join(&name));
+        let upper = (on_disk && uses_overlay(&image, &config)).then(|| store.path().join("upper").join(&name));
         let binds = config.mounts.iter().filter_map(Bind::open).collect::<Result<_>>()?;
         let ranges = c_string("use the state directory", state.path().join("ids").as_os_str().as_bytes())?;
         let blueprint = Self {
             name,
             image,
             ids: Ids::of(zygote, state, &config.namespaces.user),
-            config: config.clone(),
+            config,
             landlock: walls.landlock(),
-            walls: walls.clone(),
+            walls,
             asked,
             joined,
             cgroup,
@@ -142,6 +142,9 @@ impl Blueprint {
                     "an image needs a mount namespace of its own; only \"host\" does without",
                 ));
             }
+        }
+        if let Some(long) = self.config.hostname.as_deref().filter(|name| name.len() > MOST_OF_HOSTNAME) {
+            return Err(Error::invalid("set the hostname", long, "it is longer than 64 bytes"));
         }
         if self.config.hostname.is_some() && namespaces.uts != Namespace::New {
             return Err(Error::invalid(
@@ -500,6 +503,9 @@ struct HandedOver<'a> {
     sources: Vec<(rootfs::Source, bool)>,
 }
 
+/// __NEW_UTS_LEN of linux/utsname.h.
+const MOST_OF_HOSTNAME: usize = 64;
+
 /// How many directories can be handed over: they and two more descriptors go with one message, and need slots.
 const MOST_HANDED: usize = wire::MOST_FDS / 2 - 3;
 
@@ -520,7 +526,10 @@ impl Bind {
     }
 
     fn open_source(source: &Path) -> Result<Self> {
-        let fail = |e: std::io::Error| Error::io("bind", source.display(), &e);
+        let fail = |e: std::io::Error| match Error::io("bind", source.display(), &e) {
+            error if e.kind() == std::io::ErrorKind::NotFound => error.mend("what is bound has to exist on the host"),
+            error => error,
+        };
         // The path without symlinks: the newborn opens it once more, and follows none.
         let path = std::fs::canonicalize(source).map_err(fail)?;
         let fd = open_path(&path)?;

@@ -18,7 +18,7 @@ use crate::cgroup::Cgroup;
 use crate::image::Report;
 use crate::sys::fork_lock::ForkLock;
 use crate::zygote::{self, Zygote};
-use crate::{Config, Error, Result};
+use crate::{Config, Error, Result, advice};
 
 /// The plan for `image` and `config`: every wall, on or off, and why, then the shell commands a person would type to get the
 /// same, each with a line that says what it is for. Nothing is made, but the image is unpacked into the store.
@@ -46,7 +46,7 @@ pub fn create(image: &OsStr, config: &Config, report: Report<'_>) -> Result<Shar
             _ = state.sweep_known(&record.name, *inode, &record);
         }
     });
-    let (born, cgroup, zygote) = raised?;
+    let (born, cgroup, zygote) = raised.map_err(mend)?;
     Ok(Shared {
         record,
         inode: ledger.get().copied(),
@@ -57,11 +57,22 @@ pub fn create(image: &OsStr, config: &Config, report: Report<'_>) -> Result<Shar
         pid: born.pid,
         pidfd: born.pidfd,
         cgroup,
-        made_from: Some((image.to_os_string(), blueprint.config)),
+        made_from: Some((image.to_os_string(), config.clone())),
         holder: std::process::id(),
         destroyed: AtomicBool::new(false),
         oom_kills: AtomicU64::new(0),
     })
+}
+
+fn mend(error: Error) -> Error {
+    match (error.step(), error.errno()) {
+        ("bind into the container", libc::EINVAL | libc::ENOTDIR) => {
+            error.mend("a directory goes onto a directory, a file onto a file")
+        }
+        ("map the ids of", libc::EACCES) => error.mend("do real and effective user differ? set both, setresuid(2)"),
+        ("map the ids of", libc::EPERM) => error.mend(advice::map_refused()),
+        _ => error,
+    }
 }
 
 /// Makes all of it. `ledger` says, as soon as there is something to take back, which file has it on record.
@@ -167,6 +178,11 @@ fn acquire(state: &StateDir, name: &str, claim: Claim, cgroup: Option<&Cgroup>) 
             bind().map_err(fail)?;
         }
         outcome => outcome.map_err(fail)?,
+    }
+    if claim.odd_umask {
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+        std::fs::set_permissions(state.socket_path(name), mode)
+            .map_err(|e| Error::io("make the control socket of", name, &e))?;
     }
     Ok(Acquired {
         record: Some(claim.file),

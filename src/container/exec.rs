@@ -16,12 +16,13 @@ use crate::init::wire::{EXEC, NONE, TERMINALS};
 use crate::plan::{Arg, Fd, Header, Plan, Slot, c_string, encode};
 use crate::sys::fork_lock::ForkLock;
 use crate::zygote::Channel;
-use crate::{Error, ErrorCode, ExecConfig, Result, Session, Stdio, Winsize, sys};
+use crate::{Error, ErrorCode, ExecConfig, Result, Session, Stdio, Winsize, advice, sys};
 
 /// Starts `argv` in the container.
 pub fn exec(container: &Arc<Shared>, argv: &[&OsStr], config: &ExecConfig) -> Result<Process> {
     let attempt = Attempt::new(container, argv, config)?;
-    let user = User::resolve(container, config.user.as_deref().or(container.record.exec.user.as_deref()))?;
+    let wanted = config.user.as_deref().or(container.record.exec.user.as_deref());
+    let user = User::resolve(container, wanted, config.groups.as_deref())?;
     let env = environment(container, config, user.as_ref())?;
     let extra = extra_fds(config)?;
 
@@ -46,6 +47,17 @@ pub fn exec(container: &Arc<Shared>, argv: &[&OsStr], config: &ExecConfig) -> Re
         plan.step("control", "the terminal", "", "");
         plan.call(libc::SYS_ioctl, [0.into(), libc::TIOCSCTTY.into(), 0.into()]);
     }
+    if let Some(mask) = config.umask {
+        if mask > 0o777 {
+            return Err(Error::invalid(
+                "set the umask",
+                format!("{mask:#o}"),
+                "it is made of permission bits, 0 to 0o777",
+            ));
+        }
+        plan.step("set", "the umask", "", "");
+        plan.call(libc::SYS_umask, [mask.into()]);
+    }
     become_user(&mut plan, container, user.as_ref());
     let cwd = config.cwd.as_deref().or(container.record.exec.cwd.as_deref());
     if let Some(cwd) = cwd {
@@ -62,7 +74,11 @@ pub fn exec(container: &Arc<Shared>, argv: &[&OsStr], config: &ExecConfig) -> Re
     let (channel, theirs) = Channel::new().map_err(|e| Error::io("make a channel", "", &e))?;
     let mut fds = vec![theirs.as_fd()];
     fds.extend(plan.fds());
-    container.send(&encode(&header, &plan), &fds)?;
+    container.send(&encode(&header, &plan), &fds).map_err(|error| match error.errno() {
+        // More than a message holds is more than execve(2) takes.
+        libc::E2BIG => attempt.explain(container, libc::E2BIG, &env),
+        _ => error,
+    })?;
     drop(fds);
     drop(theirs);
     let (reply, mut fds) = match container.answer_or_failure(&channel)? {
@@ -90,7 +106,7 @@ pub fn exec(container: &Arc<Shared>, argv: &[&OsStr], config: &ExecConfig) -> Re
 fn mend(error: Error) -> Error {
     match (error.step(), error.errno()) {
         ("change to the working directory", _) => error.with_code(ErrorCode::Exec),
-        ("start", libc::EAGAIN) => error.mend("the container's pids limit, or this user's, is reached"),
+        ("start", libc::EAGAIN) => error.mend(advice::CONTAINER_PROCESSES),
         ("become user", libc::EINVAL) => error.mend("that id is not mapped in the container's user namespace"),
         _ => error,
     }

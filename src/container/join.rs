@@ -117,6 +117,11 @@ pub fn join_pid(pid: i32, set: NamespaceSet) -> Result<Shared> {
     if pid <= 0 {
         return Err(Error::invalid("join the namespaces of process", pid, "a pid is a positive number"));
     }
+    let known = KINDS.iter().fold(0, |known, kind| known | kind.flag as u32);
+    if set.0 & !known != 0 {
+        let unknown = format!("{:#x}", set.0 & !known);
+        return Err(Error::invalid("join namespaces of the kinds", unknown, "there are none of these numbers"));
+    }
     // The descriptor first: from here on it is this process, whoever gets its number.
     let target = sys::process_open(pid).map_err(fail)?;
     let flags = if set == NamespaceSet::ALL { differing(pid)? } else { set.0 };

@@ -1,6 +1,6 @@
 //! The kinds of namespaces, and those of others that a container joins; see namespaces(7), setns(2).
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 
 use nix::errno::Errno;
@@ -68,8 +68,8 @@ impl Joined {
         for kind in &KINDS {
             let fd = match kind.of(all) {
                 None | Some(Namespace::New | Namespace::Host) => continue,
-                Some(Namespace::Path(path)) => open_namespace(path)?,
-                Some(Namespace::Pid(pid)) => open_namespace(Path::new(&format!("/proc/{pid}/ns/{}", kind.name)))?,
+                Some(Namespace::Path(path)) => open_namespace(path, kind)?,
+                Some(Namespace::Pid(pid)) => open_namespace(Path::new(&format!("/proc/{pid}/ns/{}", kind.name)), kind)?,
                 Some(Namespace::Container(name)) => super::join::namespace_of(state, name, kind.name)?,
             };
             joined.0.push((kind, fd));
@@ -119,13 +119,20 @@ impl Joined {
     }
 }
 
-fn open_namespace(path: &Path) -> Result<OwnedFd> {
-    open(path, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()).map_err(|errno| {
+fn open_namespace(path: &Path, kind: &Kind) -> Result<OwnedFd> {
+    let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+    let opened = open(path, flags, Mode::empty()).map_err(|errno| {
         let error = Error::system("open the namespace", path.display(), errno as i32);
         match errno {
             Errno::ENOENT => error.mend("has that process ended?"),
             Errno::EACCES | Errno::EPERM => error.mend("it belongs to another user"),
             _ => error,
         }
-    })
+    })?;
+    // "net:[4026531840]", proc_pid_ns(5).
+    let link = std::fs::read_link(format!("/proc/self/fd/{}", opened.as_raw_fd()));
+    if link.is_ok_and(|link| !link.as_os_str().as_encoded_bytes().starts_with(format!("{}:[", kind.name).as_bytes())) {
+        return Err(Error::invalid("join the namespace", path.display(), format!("it is no {} namespace", kind.name)));
+    }
+    Ok(opened)
 }

@@ -155,7 +155,7 @@ impl Process {
         }
         match sys::pidfd_send_signal(self.pidfd.as_fd(), signal, 0) {
             Ok(()) | Err(Errno::ESRCH) => Ok(()),
-            Err(errno) => Err(Error::system("signal process", self.pid, errno as i32)),
+            Err(errno) => Err(self.unsent(signal, errno)),
         }
     }
 
@@ -180,9 +180,16 @@ impl Process {
         match sys::pidfd_send_signal(self.pidfd.as_fd(), signal, PIDFD_SIGNAL_PROCESS_GROUP) {
             Ok(()) => Ok(()),
             // Before Linux 6.9, and where the leader is gone but the group is not: PID 1 sends it.
-            Err(Errno::EINVAL | Errno::ESRCH) => self.container.kill_group(self.pid, signal),
-            Err(errno) => Err(Error::system("signal the group of process", self.pid, errno as i32)),
+            Err(Errno::EINVAL | Errno::ESRCH) if is_signal(signal) => self.container.kill_group(self.pid, signal),
+            Err(errno) => Err(self.unsent(signal, errno)),
         }
+    }
+
+    fn unsent(&self, signal: i32, errno: Errno) -> Error {
+        if is_signal(signal) {
+            return Error::system("signal process", self.pid, errno as i32);
+        }
+        Error::invalid("send the signal", signal, "there is no signal of this number")
     }
 
     /// Our end of its standard input, where it is a pipe; once.
@@ -223,6 +230,11 @@ impl Process {
         sys::set_winsize(pty.as_fd(), size.rows, size.cols)
             .map_err(|e| Error::io("resize the terminal of process", self.pid, &e))
     }
+}
+
+/// Whether kill(2) takes it; 0 is for looking only.
+fn is_signal(number: i32) -> bool {
+    (0..=libc::SIGRTMAX()).contains(&number)
 }
 
 /// PID 1 went, and everything with it, before it could say how.

@@ -32,7 +32,7 @@ pub struct Shared {
     pub pid: i32,
     pub pidfd: OwnedFd,
     pub cgroup: Option<Cgroup>,
-    /// What it was made from and how, for `explain`.
+    /// What it was made from and how, as the caller gave it; for `explain`.
     pub made_from: Option<(OsString, Config)>,
     /// The process that made this handle: a forked child of it must not end what it inherits.
     pub holder: u32,

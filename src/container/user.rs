@@ -28,8 +28,9 @@ struct Passwd<'a> {
 
 impl User {
     /// What `wanted` means in this container; `None` where nobody asked: root, and nothing to look up.
-    pub fn resolve(container: &Shared, wanted: Option<&str>) -> Result<Option<Self>> {
-        let Some(wanted) = wanted.filter(|wanted| !wanted.is_empty()) else {
+    pub fn resolve(container: &Shared, wanted: Option<&str>, chosen: Option<&[String]>) -> Result<Option<Self>> {
+        let wanted = wanted.filter(|wanted| !wanted.is_empty()).or(chosen.map(|_| "0"));
+        let Some(wanted) = wanted else {
             let root = Self { name: "root".into(), uid: 0, gid: 0, groups: Vec::new(), home: None };
             return Ok(container.record.exec.has_root.then_some(root));
         };
@@ -43,16 +44,15 @@ impl User {
             .or_else(|| number.and_then(|uid| entries().find(|entry| entry.uid == uid)));
         let uid =
             entry.as_ref().map(|entry| entry.uid).or(number).ok_or_else(|| missing("user", user, "/etc/passwd"))?;
-        let gid = match group {
-            None => entry.as_ref().map_or(0, |entry| entry.gid),
-            Some(group) => lines(&groups)
-                .filter_map(group_entry)
-                .find(|(name, ..)| *name == group.as_bytes())
-                .map(|(_, gid, _)| gid)
-                .or_else(|| group.parse().ok())
-                .ok_or_else(|| missing("group", group, "/etc/group"))?,
+        let gid_of = |group: &str| {
+            let mut named = lines(&groups).filter_map(group_entry);
+            let gid = named.find(|(name, ..)| *name == group.as_bytes()).map(|(_, gid, _)| gid);
+            gid.or_else(|| group.parse().ok()).ok_or_else(|| missing("group", group, "/etc/group"))
         };
-        if (uid != 0 || gid != 0) && !container.record.exec.many_ids {
+        let gid = group.map_or_else(|| Ok(entry.as_ref().map_or(0, |entry| entry.gid)), gid_of)?;
+        let chosen = chosen.map(|all| all.iter().map(|group| gid_of(group)).collect::<Result<Vec<_>>>()).transpose()?;
+        let needed = uid != 0 || gid != 0 || chosen.as_ref().is_some_and(|all| !all.is_empty());
+        if needed && !container.record.exec.many_ids {
             return Err(Error::new(
                 ErrorCode::Unsupported,
                 "become user",
@@ -66,7 +66,9 @@ impl User {
         let member = |members: &[u8]| {
             entry.as_ref().is_some_and(|entry| members.split(|&byte| byte == b',').any(|member| member == entry.name))
         };
-        let supplementary = if group.is_some() {
+        let supplementary = if let Some(chosen) = chosen {
+            chosen
+        } else if group.is_some() {
             Vec::new()
         } else {
             let of = lines(&groups).filter_map(group_entry).filter(|(.., members)| member(members));

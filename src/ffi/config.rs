@@ -243,6 +243,26 @@ pub extern "C" fn ctr_config_set_capabilities(config: *mut ctr_config, mask: u64
     set(config, |config| config.capabilities = Some(mask))
 }
 
+/// Adds a capability to those that processes inside may have, by its name: "NET_ADMIN" or "CAP_NET_ADMIN"; "ALL" stands for
+/// every one.
+///
+/// Return value: 0, or CTR_ERR_INVALID. A name that there is not is refused by ctr_create().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ctr_config_add_capability(config: *mut ctr_config, name: *const c_char) -> c_int {
+    // SAFETY: the caller's promise.
+    checked(config, || unsafe { text("name", name) }, |config, name| config.cap_add.push(name.into()))
+}
+
+/// Takes a capability from those that processes inside may have, as ctr_config_add_capability() takes it. As in docker, it
+/// counts after an added "ALL", and what is added after a dropped "ALL"; one that is both is refused by ctr_create().
+///
+/// Return value: 0, or CTR_ERR_INVALID.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ctr_config_drop_capability(config: *mut ctr_config, name: *const c_char) -> c_int {
+    // SAFETY: the caller's promise.
+    checked(config, || unsafe { text("name", name) }, |config, name| config.cap_drop.push(name.into()))
+}
+
 /// Lets programs gain privileges by set-user-ID and file capabilities: no_new_privs of prctl(2) is not set. Default:
 /// false.
 ///
@@ -253,7 +273,8 @@ pub extern "C" fn ctr_config_set_new_privileges(config: *mut ctr_config, allowed
 }
 
 /// The directory in which running containers are written down. Default: $CTR_STATE_DIR, else /run/ctr for root and
-/// $XDG_RUNTIME_DIR/ctr for others. ctr_join_in() and ctr_list_in() look into another.
+/// /run/user/UID/ctr for others; where that is no tmpfs(5), /dev/shm/ctr-UID or /tmp/ctr-UID. ctr_join_in() and
+/// ctr_list_in() look into another.
 ///
 /// Return value: 0, or CTR_ERR_INVALID.
 #[unsafe(no_mangle)]

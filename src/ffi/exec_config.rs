@@ -28,6 +28,16 @@ pub extern "C" fn ctr_exec_config_free(config: *mut ctr_exec_config) {
     border(|| if config.is_null() { Ok(()) } else { EXEC_CONFIGS.release(config).map(drop) });
 }
 
+/// The program's file, where it is another than the first word of argv says: a path inside, or a name that is searched for
+/// in PATH.
+///
+/// Return value: 0, or CTR_ERR_INVALID.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ctr_exec_config_set_program(config: *mut ctr_exec_config, program: *const c_char) -> c_int {
+    // SAFETY: the caller's promise.
+    checked(config, || unsafe { bytes("program", program) }, |config, program| config.program = Some(program.into()))
+}
+
 /// Adds an environment variable, environ(7), over the container's. The same name again replaces the value.
 ///
 /// Return value: 0, or CTR_ERR_INVALID.
@@ -67,6 +77,25 @@ pub unsafe extern "C" fn ctr_exec_config_set_cwd(config: *mut ctr_exec_config, c
 pub unsafe extern "C" fn ctr_exec_config_set_user(config: *mut ctr_exec_config, user: *const c_char) -> c_int {
     // SAFETY: the caller's promise.
     checked(config, || unsafe { text("user", user) }, |config, user| config.user = Some(user.into()))
+}
+
+/// Adds a supplementary group, by name or number. The first one takes the place of all that the image's /etc/group gives
+/// the user.
+///
+/// Return value: 0, or CTR_ERR_INVALID.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ctr_exec_config_add_group(config: *mut ctr_exec_config, group: *const c_char) -> c_int {
+    // SAFETY: the caller's promise.
+    let group = || unsafe { text("group", group) };
+    checked(config, group, |config, group| config.groups.get_or_insert_default().push(group.into()))
+}
+
+/// The permission bits that files are made without, umask(2). Default: 022.
+///
+/// Return value: 0, or CTR_ERR_INVALID.
+#[unsafe(no_mangle)]
+pub extern "C" fn ctr_exec_config_set_umask(config: *mut ctr_exec_config, mask: u32) -> c_int {
+    set(config, |config| config.umask = Some(mask))
 }
 
 /// Where a standard stream leads.

@@ -20,8 +20,8 @@ use crate::{Error, Result, sys};
 /// out       gets the image; may be NULL
 ///
 /// Return value: 0, and the image in *out, which ctr_image_free() frees. Else *out is NULL, nothing of it is left in the
-/// store, and the number says: CTR_ERR_BAD_IMAGE it is no archive, damaged, unsafe or over a limit; CTR_ERR_SYSTEM a step
-/// failed, with ENOENT when there is no such file; CTR_ERR_INTERRUPTED progress wanted no more; CTR_ERR_INVALID.
+/// store, and the number says: CTR_ERR_NOT_FOUND there is no such file; CTR_ERR_BAD_IMAGE it is no archive, damaged, unsafe
+/// or over a limit; CTR_ERR_SYSTEM a step failed; CTR_ERR_INTERRUPTED progress wanted no more; CTR_ERR_INVALID.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ctr_image_import(
     path: *const c_char,

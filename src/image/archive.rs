@@ -13,6 +13,7 @@ use super::limits::Limits;
 use super::number;
 use super::pax::Pax;
 use super::sparse;
+use super::split::Recorder;
 
 const BLOCK: usize = 512;
 
@@ -31,6 +32,7 @@ pub struct Archive<'a, R> {
     blocks: u64,
     ended: bool,
     strip: usize,
+    recorder: Option<Recorder>,
 }
 
 impl<'a, R: BufRead> Archive<'a, R> {
@@ -46,6 +48,7 @@ impl<'a, R: BufRead> Archive<'a, R> {
             blocks: 0,
             ended: false,
             strip: 0,
+            recorder: None,
         }
     }
 
@@ -53,6 +56,31 @@ impl<'a, R: BufRead> Archive<'a, R> {
     pub fn stripped(mut self, strip: usize) -> Self {
         self.strip = strip;
         self
+    }
+
+    /// Has all that is read recorded, but for what [`Archive::content_of`] is told of.
+    pub fn recorded(mut self, recorder: Option<Recorder>) -> Self {
+        self.recorder = recorder;
+        self
+    }
+
+    /// The data that is consumed from here on is the content of the file of `entry`.
+    pub fn content_of(&mut self, entry: &Entry) -> Outcome<()> {
+        self.recorder.as_mut().map_or(Ok(()), |recorder| recorder.content(entry))
+    }
+
+    /// Reads what follows the archive's end, and ends the record.
+    pub fn finish(&mut self) -> Outcome<()> {
+        let Some(mut recorder) = self.recorder.take() else { return Ok(()) };
+        loop {
+            let rest = self.input.fill_buf().map_err(Fault::read)?;
+            let length = rest.len();
+            if length == 0 {
+                return recorder.finish();
+            }
+            recorder.raw(rest)?;
+            self.input.consume(length);
+        }
     }
 
     /// Whether the archive had its end marker; where nothing else vouches for its length, one without was cut off.
@@ -137,6 +165,15 @@ impl<'a, R: BufRead> Archive<'a, R> {
         self.input.consume(length);
     }
 
+    /// Consumes what is no file's content.
+    fn pass(&mut self, length: usize) -> Outcome<()> {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.raw(&self.input.fill_buf().map_err(Fault::read)?[..length])?;
+        }
+        self.consume(length);
+        Ok(())
+    }
+
     fn skip(&mut self) -> Outcome<()> {
         self.data += std::mem::take(&mut self.padding);
         loop {
@@ -144,7 +181,7 @@ impl<'a, R: BufRead> Archive<'a, R> {
             if length == 0 {
                 return Ok(());
             }
-            self.consume(length);
+            self.pass(length)?;
         }
     }
 
@@ -163,7 +200,7 @@ impl<'a, R: BufRead> Archive<'a, R> {
         }
         match filled {
             0 => return Ok(false),
-            BLOCK => {}
+            BLOCK => self.recorder.as_mut().map_or(Ok(()), |recorder| recorder.raw(block))?,
             _ if self.blocks == 0 => return Err(not_a_tar()),
             _ => return Err(Fault::cut_off(b"")),
         }
@@ -218,7 +255,7 @@ impl<'a, R: BufRead> Archive<'a, R> {
             }
             let length = piece.len();
             bytes.extend_from_slice(piece);
-            self.consume(length);
+            self.pass(length)?;
         }
         self.skip()?;
         Ok(bytes)
@@ -394,7 +431,7 @@ impl<'a, R: BufRead> Archive<'a, R> {
     fn map_byte(&mut self, path: &[u8]) -> Outcome<u8> {
         match self.data()?.first() {
             Some(&byte) => {
-                self.consume(1);
+                self.pass(1)?;
                 Ok(byte)
             }
             None => Err(Fault::bad(path, "a sparse map longer than its entry")),
@@ -467,7 +504,7 @@ impl Extended {
 }
 
 fn not_a_tar() -> Fault {
-    Fault::bad(b"", "it is not a tar archive")
+    Fault::bad(b"", super::fault::NO_TAR)
 }
 
 fn is_zero(block: &[u8; BLOCK]) -> bool {

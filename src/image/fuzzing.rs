@@ -4,6 +4,7 @@ mod whiteouts;
 
 pub use whiteouts::whiteouts;
 
+use std::collections::BTreeSet;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
@@ -11,6 +12,7 @@ use super::archive::Archive;
 use super::documents;
 use super::export::Export;
 use super::limits::Limits;
+use super::split::{self, Recorder};
 use super::unpack::Unpack;
 
 fn limits() -> Limits {
@@ -70,11 +72,19 @@ fn unpack_archive(work: &Path, bytes: &[u8]) -> Option<OwnedFd> {
     let root = || OwnedFd::from(std::fs::File::open(work.join("fs")).expect("a directory"));
     let work_fd = OwnedFd::from(std::fs::File::open(work).expect("a directory"));
     let mut unpack = Unpack::new(root(), work_fd.as_fd(), &limits, false).ok()?;
-    let mut archive = Archive::new(bytes, &limits);
+    let recorder = Recorder::create(work_fd.as_fd()).expect("a record");
+    let mut archive = Archive::new(bytes, &limits).recorded(Some(recorder));
+    let (mut names, mut has_twice) = (BTreeSet::new(), false);
     while let Some(entry) = archive.next().ok()? {
         unpack.entry(&entry, &mut archive).ok()?;
+        has_twice |= !names.insert(entry.path);
     }
+    archive.finish().ok()?;
     unpack.finish().ok()?;
+    let mut again = Vec::new();
+    let record = std::fs::File::open(work.join(split::NAME)).expect("the record");
+    split::rebuild(record, root(), &mut again, &mut |_| ()).expect("it can be read");
+    assert!(has_twice || again == bytes, "the archive does not come again as it was");
     Some(root())
 }
 

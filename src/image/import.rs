@@ -16,6 +16,7 @@ use super::flat;
 use super::layout;
 use super::pipeline::{self, Counters, Report, Stream};
 use super::source::{Known, Record, is_same, settled};
+use super::split::Recorder;
 use super::store::{Lock, Store, Workspace};
 use super::unpack::Unpack;
 use crate::{Error, ErrorCode, Result};
@@ -34,7 +35,7 @@ pub(super) fn file(store: &Store, path: &Path, select: Select<'_>, report: Repor
     let look = |errno: Errno| Error::system("look at", &archive, errno.raw_os_error());
     let stat = fs::fstat(&fd).map_err(look)?;
     if stat.st_size == 0 {
-        return Err(bad(&archive, "the file is empty"));
+        return Err(bad(&archive, "the file is empty").mend("was it written to its end?"));
     }
     once(store, &fd, select, &archive, report, |before, report| {
         let source = pipeline::Source {
@@ -131,7 +132,7 @@ fn archive_of_any_kind(
     let store = importing.store;
     let fault = |fault: Fault| fault.into_error(archive);
     let unpacked = pipeline::run(source, &store.limits, report, |stream, counters, own_umask| {
-        layer(importing, "layer", select.strip, stream, counters, own_umask)
+        layer(importing, "layer", Taking { strip: select.strip, splits: false }, stream, counters, own_umask)
     })
     .map_err(fault)?;
     let tally = unpacked.value;
@@ -248,7 +249,7 @@ fn blob(
     let source = pipeline::Source { input: Box::new(file), total, hash_blob: layer.blob.is_some() };
     let name = format!("layer-{number}");
     let unpacked = pipeline::run(source, &importing.store.limits, report, |stream, counters, own_umask| {
-        self::layer(importing, &name, 0, stream, counters, own_umask)
+        self::layer(importing, &name, Taking { strip: 0, splits: true }, stream, counters, own_umask)
     })?;
     if let (Some((stated, size)), Some(real)) = (layer.blob, unpacked.blob_digest)
         && (stated != Digest::from_bytes(real) || size != total)
@@ -268,11 +269,20 @@ pub(super) struct Tally {
     tree: OwnedFd,
 }
 
+/// How one archive is unpacked.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Taking {
+    /// Components that every name loses.
+    pub strip: usize,
+    /// Others know it by its digest, so it must be possible to write it again: see `split`.
+    pub splits: bool,
+}
+
 /// Unpacks one archive into `name` in the workspace.
 pub(super) fn layer(
     importing: &Importing<'_>,
     name: &str,
-    strip: usize,
+    taking: Taking,
     stream: &mut Stream<'_>,
     counters: &Counters,
     own_umask: bool,
@@ -287,11 +297,13 @@ pub(super) fn layer(
     let tree = directory(layer.as_fd(), "fs").map_err(failed)?;
     let limits = &importing.store.limits;
     let mut unpack = Unpack::new(tree.try_clone().map_err(Fault::read)?, layer.as_fd(), limits, own_umask)?;
-    let mut archive = Archive::new(stream, limits).stripped(strip);
+    let recorder = taking.splits.then(|| Recorder::create(layer.as_fd())).transpose()?;
+    let mut archive = Archive::new(stream, limits).stripped(taking.strip).recorded(recorder);
     while let Some(entry) = archive.next()? {
         unpack.entry(&entry, &mut archive)?;
         counters.entry();
     }
+    archive.finish()?;
     unpack.finish()?;
     let size = archive.content();
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;

@@ -37,6 +37,11 @@ pub struct ImportOptions {
     pub strip: usize,
 }
 
+fn not_found(path: &std::path::Path, errno: rustix::io::Errno) -> Error {
+    let error = Error::system("find the archive", path.display(), errno.raw_os_error());
+    if errno == rustix::io::Errno::NOENT { error.with_code(crate::ErrorCode::NotFound) } else { error }
+}
+
 impl Store {
     /// Imports an archive. `report` hears of progress some ten times a second, on the calling thread; when it answers
     /// false the import ends with [`crate::ErrorCode::Interrupted`] and nothing of it is left.
@@ -56,8 +61,7 @@ impl Store {
     fn import_known(&self, input: Input<'_>, select: import::Select<'_>, report: Report<'_>) -> Result<Known> {
         match input {
             Input::Path(path) => {
-                let stat = fs::statat(CWD, path, AtFlags::empty())
-                    .map_err(|errno| Error::system("find the image", path.display(), errno.raw_os_error()))?;
+                let stat = fs::statat(CWD, path, AtFlags::empty()).map_err(|errno| not_found(path, errno))?;
                 self.path_known(path, &stat, select, report)?.ok_or_else(|| {
                     Error::invalid("import", path.display(), "it is a directory, but no OCI image layout")
                         .mend("pack it with tar, or use it as an image as it is")

@@ -22,6 +22,9 @@ const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::
 pub struct Lower {
     /// Highest first.
     layers: Vec<Dirs>,
+    /// The directories above what was looked up last, from the root down, each with the layers in which it is seen: what is
+    /// looked up next mostly is in the same one, and trees may be deep.
+    way: Vec<(Vec<u8>, Vec<usize>)>,
 }
 
 /// The layer that shows a name, and what it is there.
@@ -44,7 +47,7 @@ impl Lower {
             let root = fs::openat(CWD, path, flags, Mode::empty());
             root.map(Dirs::new).map_err(|errno| Fault::system("open", path.as_os_str().as_encoded_bytes(), errno))
         };
-        Ok(Self { layers: layers.iter().rev().map(open).collect::<Outcome<_>>()? })
+        Ok(Self { layers: layers.iter().rev().map(open).collect::<Outcome<_>>()?, way: Vec::new() })
     }
 
     /// What `path` (as [`Entry::path`]) is.
@@ -54,30 +57,47 @@ impl Lower {
 
     /// The layers in which `path` is seen, highest first; only a directory can be seen in several.
     fn visible(&mut self, path: &[u8]) -> Outcome<Vec<Found>> {
-        let mut seen = (0..self.layers.len()).collect::<Vec<_>>();
-        let mut end = 0;
-        loop {
-            let mut found = Vec::new();
-            for layer in seen {
-                let Some(stat) = self.look(layer, &path[..end])? else { continue };
-                let here = Found { layer, stat };
-                if is_whiteout(&here.stat) || !here.is_directory() && !found.is_empty() {
-                    break;
-                }
-                let hides = !here.is_directory() || self.is_opaque(layer, &path[..end])?;
-                found.push(here);
-                if hides {
-                    break;
-                }
+        // The root has no name.
+        let names = path.split(|&byte| byte == b'/').filter(|name| !name.is_empty());
+        let mut names = [&b""[..]].into_iter().chain(names).enumerate().peekable();
+        let (mut end, mut is_known) = (0, true);
+        while let Some((depth, name)) = names.next() {
+            end += name.len() + usize::from(depth > 1);
+            let is_last = names.peek().is_none();
+            is_known = is_known && !is_last && self.way.get(depth).is_some_and(|(known, _)| known == name);
+            if is_known {
+                continue;
             }
-            let is_way = found.first().is_some_and(Found::is_directory);
-            if end == path.len() || !is_way {
-                return Ok(if end == path.len() { found } else { Vec::new() });
+            self.way.truncate(depth);
+            let above = self.way.last().map_or_else(|| (0..self.layers.len()).collect(), |(_, layers)| layers.clone());
+            let found = self.seen_in(&above, &path[..end])?;
+            if is_last {
+                return Ok(found);
             }
-            seen = found.into_iter().map(|found| found.layer).collect();
-            let start = if end == 0 { 0 } else { end + 1 };
-            end = path[start..].iter().position(|&byte| byte == b'/').map_or(path.len(), |at| start + at);
+            if !found.first().is_some_and(Found::is_directory) {
+                break;
+            }
+            self.way.push((name.to_vec(), found.iter().map(|found| found.layer).collect()));
         }
+        Ok(Vec::new())
+    }
+
+    /// In which of these layers, where the directory above is seen, `path` is seen.
+    fn seen_in(&mut self, layers: &[usize], path: &[u8]) -> Outcome<Vec<Found>> {
+        let mut found: Vec<Found> = Vec::new();
+        for &layer in layers {
+            let Some(stat) = self.look(layer, path)? else { continue };
+            let here = Found { layer, stat };
+            if is_whiteout(&here.stat) || !here.is_directory() && !found.is_empty() {
+                break;
+            }
+            let hides = !here.is_directory() || self.is_opaque(layer, path)?;
+            found.push(here);
+            if hides {
+                break;
+            }
+        }
+        Ok(found)
     }
 
     /// What one layer alone has there.

@@ -4,9 +4,8 @@
 //! come as a tarball. It is known by the digest of what its tree is packed to, which does not depend on how it was made.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::os::fd::AsFd;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
 use rustix::fs::{self, Mode, OFlags};
@@ -19,6 +18,7 @@ use super::fault::{Fault, Outcome};
 use super::import::{self, Importing};
 use super::manage::Image;
 use super::output::Packing;
+use super::pipe;
 use super::pipeline::{self, Counters, Report};
 use super::store::Store;
 use super::{save, write};
@@ -101,28 +101,19 @@ fn layer(
     report: Report<'_>,
     work: impl FnOnce(Packing<'_>) -> Outcome<()> + Send,
 ) -> Outcome<Digest> {
-    let (sender, receiver) = sync_channel(4);
+    let (mut out, input) = pipe::pipe();
     let unread = Counters::new(0);
-    let (packed, unpacked) = thread::scope(|scope| {
-        let packer = pipeline::spawn(scope, "ctr-pack", || {
-            let mut out = Pieces { sender, piece: Vec::with_capacity(PIECE) };
+    thread::scope(|scope| {
+        let packer = pipeline::spawn(scope, "ctr-pack", move || {
             work(Packing { out: &mut out, counters: &unread })?;
-            out.write_all(&write::END).and_then(|()| out.flush()).map_err(Fault::write)
+            out.write_all(&write::END).and_then(|()| out.finish()).map_err(Fault::write)
         })?;
-        let input = Box::new(Pipe { receiver, piece: Vec::new(), at: 0 });
-        let source = pipeline::Source { input, total: 0, hash_blob: false };
+        let source = pipeline::Source { input: Box::new(input), total: 0, hash_blob: false };
         let unpacked = pipeline::run(source, &importing.store.limits, report, |stream, counters, own_umask| {
-            import::layer(importing, "made", 0, stream, counters, own_umask)
+            import::layer(importing, "made", import::Taking::default(), stream, counters, own_umask)
         });
-        let packed = packer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        Outcome::Ok((packed, unpacked))
+        pipe::both(pipeline::join(packer), unpacked)
     })?;
-    match (packed, unpacked) {
-        // The other end is gone: it says why.
-        (Err(Fault::System { step: "write", .. }), Err(fault)) => return Err(fault),
-        (Err(fault), _) | (Ok(()), Err(fault)) => return Err(fault),
-        (Ok(()), Ok(_)) => {}
-    }
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let opened = |parent: std::os::fd::BorrowedFd, name| {
         fs::openat(parent, name, flags, Mode::empty()).map_err(|errno| Fault::system("open a layer", b"", errno))
@@ -148,52 +139,5 @@ impl Write for Sum {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
-    }
-}
-
-const PIECE: usize = 256 << 10;
-
-/// One end of a pipe between two threads, in pieces.
-struct Pieces {
-    sender: SyncSender<Vec<u8>>,
-    piece: Vec<u8>,
-}
-
-impl Write for Pieces {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let length = bytes.len().min(PIECE - self.piece.len());
-        self.piece.extend_from_slice(&bytes[..length]);
-        if self.piece.len() == PIECE {
-            self.flush()?;
-        }
-        Ok(length)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        let piece = std::mem::replace(&mut self.piece, Vec::with_capacity(PIECE));
-        if piece.is_empty() {
-            return Ok(());
-        }
-        self.sender.send(piece).map_err(|_| io::ErrorKind::BrokenPipe.into())
-    }
-}
-
-/// The other one.
-struct Pipe {
-    receiver: Receiver<Vec<u8>>,
-    piece: Vec<u8>,
-    at: usize,
-}
-
-impl Read for Pipe {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.at == self.piece.len() {
-            self.piece = self.receiver.recv().unwrap_or_default();
-            self.at = 0;
-        }
-        let length = buffer.len().min(self.piece.len() - self.at);
-        buffer[..length].copy_from_slice(&self.piece[self.at..self.at + length]);
-        self.at += length;
-        Ok(length)
     }
 }

@@ -14,6 +14,7 @@ use rustix::io::Errno;
 
 use super::compress::{Compression, Encoder};
 use super::fault::{Fault, Outcome};
+use super::pipe::{self, PipeReader};
 use super::pipeline::{self, Counters, Report};
 use crate::{Error, Result};
 
@@ -68,12 +69,32 @@ pub(super) fn pack(
     let sink = Sink::open(output)?;
     let counters = Counters::new(0);
     sink.fill(what, &counters, report, |sink| {
-        let buffered = BufWriter::with_capacity(256 << 10, Tap { sink, counters: &counters });
-        let mut encoder = Encoder::new(compression, buffered).map_err(Fault::write)?;
-        work(Packing { out: &mut encoder, counters: &counters })?;
-        encoder.finish().and_then(|mut sink| sink.flush()).map_err(Fault::write)
+        let (mut out, pieces) = pipe::pipe();
+        let sink = Tap { sink, counters: &counters };
+        std::thread::scope(|scope| {
+            let writer = pipeline::spawn(scope, "ctr-write", move || write(pieces, compression, sink))?;
+            let packed = work(Packing { out: &mut out, counters: &counters });
+            let packed = packed.and_then(|()| out.finish().map_err(Fault::write));
+            pipe::both(packed, pipeline::join(writer))
+        })
     })?;
     Ok(counters.bytes())
+}
+
+/// Compresses what comes, and writes it.
+fn write(mut pieces: PipeReader, compression: Compression, sink: Tap<'_>) -> Outcome<()> {
+    // What an encoder has to say comes in small pieces, what is plain in large ones.
+    let buffered = BufWriter::with_capacity(64 << 10, sink);
+    let mut encoder = Encoder::new(compression, buffered).map_err(Fault::write)?;
+    loop {
+        let piece = pieces.piece().map_err(Fault::write)?;
+        let length = piece.len();
+        if length == 0 {
+            return encoder.finish().and_then(|mut sink| sink.flush()).map_err(Fault::write);
+        }
+        encoder.write_all(piece).map_err(Fault::write)?;
+        pieces.consume(length);
+    }
 }
 
 /// An output that is open.

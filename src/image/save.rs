@@ -2,7 +2,8 @@
 //! `docker load` has read since 1.10; or just what `docker save` wrote before it knew of OCI. OCI image specification,
 //! image-layout.md, config.md.
 //!
-//! The layers are packed anew from their trees, so the same image gives the same bytes wherever and whenever it is saved.
+//! A layer that came in such an archive is written as it came. Others are packed from their trees, and the same tree gives the
+//! same bytes, wherever and whenever.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Seek, Write};
@@ -20,6 +21,7 @@ use super::export::Export;
 use super::fault::{Fault, Outcome};
 use super::output::{self, Output, Sink};
 use super::pipeline::{Counters, Report};
+use super::split;
 use super::store::{Store, Workspace};
 use super::write;
 use crate::{Error, Result};
@@ -106,44 +108,72 @@ impl Store {
     fn pack(&self, workspace: &Workspace, name: &str, layer: &str, packing: Packing<'_>) -> Outcome<Blob> {
         let failed = |errno| Fault::system("pack", layer.as_bytes(), errno);
         let place = self.layer_path(layer);
-        let tree = fs::openat(CWD, &place, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
-        let kept = File::open(place.with_file_name("kept")).ok();
+        let tree = || fs::openat(CWD, &place, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-        let file = fs::openat(workspace.fd(), name, flags, Mode::RUSR | Mode::WUSR).map_err(failed)?;
-        let counters = packing.counters;
-        let mut packed = 0;
-        let mut count = |written| {
-            // The archive has headers, too, so this may come to a little more than the image's size.
-            counters.count_up_to_total(written - packed);
-            packed = written;
-            counters.entry();
-            true
-        };
-        let export = Export {
-            is_layer: true,
-            kept: kept.into_iter().collect(),
-            latest: packing.latest,
-            go_on: Some(&mut count),
-            ..Export::default()
-        };
-
-        let watched = Watched { inner: File::from(file), counters };
-        let blob = Hashing::new(BufWriter::with_capacity(256 << 10, watched));
-        let io = |error: io::Error| match error.downcast::<Fault>() {
-            Ok(fault) => fault,
-            Err(error) => failed(Errno::from_io_error(&error).unwrap_or(Errno::IO)),
-        };
-        let mut tar = Hashing::new(Encoder::new(packing.compression, blob).map_err(io)?);
-        export.write(tree.map_err(failed)?, &mut tar)?;
-        let (encoder, diff_id) = tar.finish();
-        let mut blob = encoder.finish().map_err(io)?;
-        blob.flush().map_err(io)?;
-        let size = blob.length;
-        let (file, digest) = blob.finish();
-        let mut file = file.into_inner().map_err(|error| io(error.into_error()))?.inner;
-        file.rewind().map_err(io)?;
-        Ok(Blob { file, digest, size, diff_id })
+        let file = File::from(fs::openat(workspace.fd(), name, flags, Mode::RUSR | Mode::WUSR).map_err(failed)?);
+        // As it came, unless its times are to be others.
+        if packing.latest.is_none()
+            && let Ok(record) = File::open(place.with_file_name(split::NAME))
+            && let Ok(again) = File::open(place.with_file_name(split::NAME))
+            && !split::has_twice(again, &self.limits)
+        {
+            let again = file.try_clone().map_err(Fault::read)?;
+            let blob =
+                blob(again, layer, packing, |tar, count| split::rebuild(record, tree().map_err(failed)?, tar, count))?;
+            if blob.diff_id.hex() == layer {
+                return Ok(blob);
+            }
+            // Someone has changed the tree.
+            file.set_len(0).map_err(|error| failed(Errno::from_io_error(&error).unwrap_or(Errno::IO)))?;
+        }
+        blob(file, layer, packing, |tar, count| {
+            let kept = File::open(place.with_file_name("kept")).ok();
+            let mut count = |written| {
+                count(written);
+                true
+            };
+            let export = Export {
+                is_layer: true,
+                kept: kept.into_iter().collect(),
+                latest: packing.latest,
+                go_on: Some(&mut count),
+                ..Export::default()
+            };
+            export.write(tree().map_err(failed)?, tar).map(drop)
+        })
     }
+}
+
+/// Has `work` write an archive into `file`, compressed, and count its bytes on the way.
+fn blob(
+    file: File,
+    layer: &str,
+    packing: Packing<'_>,
+    work: impl FnOnce(&mut dyn Write, &mut dyn FnMut(u64)) -> Outcome<()>,
+) -> Outcome<Blob> {
+    let counters = packing.counters;
+    let io = |error: io::Error| match error.downcast::<Fault>() {
+        Ok(fault) => fault,
+        Err(error) => Fault::system("pack", layer.as_bytes(), Errno::from_io_error(&error).unwrap_or(Errno::IO)),
+    };
+    let mut packed = 0;
+    let mut count = |written| {
+        // The archive has headers, too, so this may come to a little more than the image's size.
+        counters.count_up_to_total(written - packed);
+        packed = written;
+        counters.entry();
+    };
+    let out = Hashing::new(BufWriter::with_capacity(256 << 10, Watched { inner: file, counters }));
+    let mut tar = Hashing::new(Encoder::new(packing.compression, out).map_err(io)?);
+    work(&mut tar, &mut count)?;
+    let (encoder, diff_id) = tar.finish();
+    let mut out = encoder.finish().map_err(io)?;
+    out.flush().map_err(io)?;
+    let size = out.length;
+    let (file, digest) = out.finish();
+    let mut file = file.into_inner().map_err(|error| io(error.into_error()))?.inner;
+    file.rewind().map_err(io)?;
+    Ok(Blob { file, digest, size, diff_id })
 }
 
 /// Passes bytes on until the caller wants no more.

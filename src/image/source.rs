@@ -104,6 +104,8 @@ impl Store {
         match fs::statat(CWD, path, AtFlags::empty()) {
             Ok(stat) => self.path_source(path, &stat, Select::default(), report),
             Err(errno @ (Errno::NOENT | Errno::NOTDIR)) => self.named_source(image, errno, report),
+            // What rustix answers for a NUL in it.
+            Err(Errno::INVAL) => Err(Error::invalid("find the image", path.display(), "there is a NUL byte in it")),
             Err(errno) => Err(Error::system("find the image", path.display(), errno.raw_os_error())),
         }
     }

@@ -5,6 +5,7 @@
 //! STORE/                 0700, of the user
 //!   layers/HEX/fs/       a tree of files; HEX is the SHA-256 of the layer's uncompressed tar (OCI: DiffID)
 //!   layers/HEX/kept      what such a tree can't hold (devices, foreign owners): a tar of headers; often missing
+//!   layers/HEX/split     what of the layer's archive is not in its tree, where it came in an archive of an image
 //!   images/HEX           an image's layers and configuration, JSON; a shared flock(2) on it says that it is in use
 //!   names/NAME           symbolic link whose text is an image's HEX
 //!   seen/DEV-INO         symbolic link whose text says which file of the host was imported as which image
@@ -103,18 +104,26 @@ impl Store {
         }
     }
 
+    /// Makes the store's directory. Those above are the user's own as well (~/.local/share), and as private. A umask that takes
+    /// from the owner, too, must not lock him out for ever.
+    fn make_place(&self) -> Result<()> {
+        let missing: Vec<_> = self.place.ancestors().take_while(|place| !place.exists()).collect();
+        for place in missing.into_iter().rev() {
+            let made = match fs::mkdirat(fs::CWD, place, Mode::RWXU) {
+                Err(Errno::EXIST) => continue,
+                made => made.and_then(|()| fs::chmodat(fs::CWD, place, Mode::RWXU, AtFlags::empty())),
+            };
+            made.map_err(|errno| Error::system("create", place.display(), errno.raw_os_error()).mend(PLACE_MEND))?;
+        }
+        Ok(())
+    }
+
     /// The store's directory, made where it is missing.
     pub(super) fn made(&self) -> Result<BorrowedFd<'_>> {
         let root = match self.root()? {
             Some(root) => root,
             None => {
-                // The directories above are the user's own as well (~/.local/share), and as private.
-                use std::os::unix::fs::DirBuilderExt;
-                std::fs::DirBuilder::new()
-                    .recursive(true)
-                    .mode(0o700)
-                    .create(&self.place)
-                    .map_err(|error| Error::io("create", self.place.display(), &error).mend(PLACE_MEND))?;
+                self.make_place()?;
                 match self.root()? {
                     Some(root) => root,
                     None => return Err(self.failed("open", Errno::NOENT)),
@@ -123,7 +132,9 @@ impl Store {
         };
         for name in DIRECTORIES {
             match fs::mkdirat(root, name, Mode::RWXU) {
-                Ok(()) | Err(Errno::EXIST) => {}
+                Ok(()) => fs::chmodat(root, name, Mode::RWXU, AtFlags::empty())
+                    .map_err(|errno| self.failed("create a directory in", errno))?,
+                Err(Errno::EXIST) => {}
                 Err(errno) => return Err(self.failed("create a directory in", errno)),
             }
         }
@@ -318,9 +329,19 @@ fn default_place() -> Result<PathBuf> {
     if let Some(data) = variable("XDG_DATA_HOME").filter(|data| data.is_absolute()) {
         return Ok(data.join("ctr"));
     }
-    match variable("HOME").filter(|home| home.is_absolute()) {
+    let home = variable("HOME").or_else(|| {
+        let user = nix::unistd::User::from_uid(nix::unistd::geteuid());
+        user.ok().flatten().map(|user| user.dir)
+    });
+    match home.filter(|home| home.is_absolute()) {
         Some(home) => Ok(home.join(".local/share/ctr")),
-        None => Err(Error::new(ErrorCode::Invalid, "find the store", "", libc::ENOENT, "HOME is not set")
-            .mend("set CTR_STORE_DIR or HOME")),
+        None => Err(Error::new(
+            ErrorCode::Invalid,
+            "find the store",
+            "",
+            libc::ENOENT,
+            "HOME is not set, and /etc/passwd knows no home of this user",
+        )
+        .mend("set CTR_STORE_DIR or HOME")),
     }
 }

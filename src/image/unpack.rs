@@ -46,10 +46,16 @@ pub struct Unpack<'a> {
 struct Work<'a>(BorrowedFd<'a>);
 
 impl Work<'_> {
+    /// What is put by until the archive's end, in a file that soon has no name.
     fn spool<'s>(&self, spool: &'s mut Option<Spool>, name: &str) -> Outcome<&'s mut Spool> {
         match spool {
             Some(spool) => Ok(spool),
-            None => Ok(spool.insert(Spool::create(self.0, name)?)),
+            None => {
+                let new = spool.insert(Spool::create(self.0, name)?);
+                fs::unlinkat(self.0, name, AtFlags::empty())
+                    .map_err(|errno| Fault::system("unlink", name.as_bytes(), errno))?;
+                Ok(new)
+            }
         }
     }
 }
@@ -158,7 +164,11 @@ impl<'a> Unpack<'a> {
     }
 
     fn keep(&mut self, entry: &Entry) -> Outcome<()> {
-        self.work.spool(&mut self.kept, "kept")?.add(entry)
+        let kept = match &mut self.kept {
+            Some(kept) => kept,
+            none => none.insert(Spool::create(self.work.0, "kept")?),
+        };
+        kept.add(entry)
     }
 
     fn directory(&mut self, entry: &Entry) -> Outcome<()> {
@@ -190,6 +200,7 @@ impl<'a> Unpack<'a> {
         let first = Mode::from_raw_mode(if is_plain { mode & 0o777 } else { 0o600 });
         let fd = self.make(entry, "create", |parent, name| fs::openat(parent, name, flags, first))?;
         let file = File::from(fd);
+        archive.content_of(entry)?;
         let written = match &entry.sparse {
             None => write_whole(&file, archive),
             Some(_) => write_sparse(&file, entry, archive),

@@ -138,7 +138,7 @@ pub(crate) fn set(plan: &mut Plan<'_>, sysctls: &[Sysctl]) {
     for Sysctl { path, value } in sysctls {
         let name = path.display().to_string();
         let command = format!("echo {} > /proc/sys/{name}", crate::plan::quote(value));
-        plan.step("set the sysctl", name.clone(), "it belongs to a namespace of the container's", command);
+        plan.step("set the sysctl", name.replace('/', "."), "it belongs to a namespace of the container's", command);
         procfs::write(plan, proc, &format!("sys/{name}"), value, procfs::Links::None);
     }
     plan.close(proc);

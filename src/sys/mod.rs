@@ -200,18 +200,6 @@ pub fn identity(fd: impl AsFd) -> (u64, u64) {
     nix::sys::stat::fstat(fd).map_or((0, 0), |stat| (stat.st_dev, stat.st_ino))
 }
 
-/// The CLONE_NEW* flag of a namespace, NS_GET_NSTYPE of ioctl_nsfs(2); nothing where it is none.
-pub fn namespace_type(fd: BorrowedFd<'_>) -> Option<i32> {
-    const NS_GET_NSTYPE: libc::c_ulong = 0xb703;
-    // The number means other things to other files.
-    let kind = nix::sys::statfs::fstatfs(fd).ok()?.filesystem_type();
-    if kind != nix::sys::statfs::NSFS_MAGIC {
-        return None;
-    }
-    // SAFETY: asks only.
-    Some(unsafe { libc::ioctl(fd.as_raw_fd(), NS_GET_NSTYPE) }).filter(|flag| *flag > 0)
-}
-
 /// The seccomp mode of the calling thread, PR_GET_SECCOMP of prctl(2): 0 none, 2 a filter.
 pub fn seccomp_mode() -> i32 {
     // SAFETY: asks only.

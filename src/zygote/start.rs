@@ -13,6 +13,7 @@ use std::ptr;
 use std::sync::atomic::AtomicU64;
 
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
+use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::signal::{SigSet, SigmaskHow, pthread_sigmask};
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
@@ -25,6 +26,9 @@ use crate::{ErrorCode, Result};
 
 /// The bytes that argv\[0\] has at least: PID 1 writes its container's name over it.
 pub const TITLE: usize = 96;
+
+/// Descriptors that PID 1 and the starter of a program need, and some that are passed.
+const FEWEST: u64 = 32;
 
 const STACK: usize = 32 << 10;
 
@@ -40,6 +44,10 @@ struct Launch {
 
 /// Starts a zygote for this thread's identity.
 pub fn start(identity: Identity) -> Result<Zygote> {
+    // All that it makes inherits the limit, and would be told of it at odd places.
+    if getrlimit(Resource::RLIMIT_NOFILE).is_ok_and(|(soft, _)| soft < FEWEST) {
+        return Err(failed("open descriptors", &Error::from_raw_os_error(libc::EMFILE)));
+    }
     let program = program()?;
     let lifeline = lifeline()?;
     let (socket, theirs) = channel::pair().map_err(|e| failed("make a socket", &e))?;
@@ -68,6 +76,10 @@ pub fn start(identity: Identity) -> Result<Zygote> {
 /// The program in a memfd that nobody can write to any more, not even root in a container through /proc/1/exe.
 fn program() -> Result<OwnedFd> {
     let fail = |e: &Error| failed("put the program into memory", e);
+    // Beyond it a write is not only refused: SIGXFSZ would end the host.
+    if getrlimit(Resource::RLIMIT_FSIZE).is_ok_and(|(soft, _)| soft < PROGRAM.len() as u64) {
+        return Err(fail(&Error::from_raw_os_error(libc::EFBIG)).mend(crate::advice::FILE_SIZE));
+    }
     let memfd = sys::memfd_create_exec(c"ctr").map_err(|e| fail(&e))?;
     let mut file = std::fs::File::from(memfd);
     file.write_all(PROGRAM).map_err(|e| fail(&e))?;
@@ -162,10 +174,14 @@ extern "C" fn second_child(launch: *mut Launch) -> ! {
         // The zygote wants its socket at 0, its lifeline at 1, its program at 2; each may stand in another's way.
         let high = |fd: i32| raw::syscall(libc::SYS_fcntl, fd as usize, libc::F_DUPFD_CLOEXEC as usize, 3, 0, 0);
         let fds = [high(launch.socket), high(launch.lifeline), high(launch.program)];
-        let mut result = 0;
+        // EMFILE, where the host has used up what it may have.
+        let mut result = fds[0].min(fds[1]).min(fds[2]).min(0);
         for (place, fd) in fds.into_iter().enumerate() {
             // The program's descriptor goes away by exec itself.
             let flags = if place == 2 { libc::O_CLOEXEC } else { 0 };
+            if result < 0 {
+                break;
+            }
             result = result.min(raw::syscall(libc::SYS_dup3, fd as usize, place, flags as usize, 0, 0));
         }
         if result == 0 {

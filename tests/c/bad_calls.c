@@ -73,6 +73,22 @@ TEST(a_missing_working_directory_and_user_are_named)
 	OK(ctr_destroy(c));
 }
 
+TEST(a_signal_that_is_none_is_refused)
+{
+	const char *argv[] = {"/bin/sleep", "600", NULL};
+	ctr_container *c = new_container();
+	ctr_process *p;
+
+	OK(ctr_exec(c, argv, NULL, &p));
+	OK(ctr_process_kill(p, 0));
+	FAILS(CTR_ERR_INVALID, "99", ctr_process_kill(p, 99));
+	FAILS(CTR_ERR_INVALID, "-9", ctr_process_kill(p, -9));
+	FAILS(CTR_ERR_INVALID, "99", ctr_process_kill_group(p, 99));
+	ANSWERS(CTR_ERR_TIMED_OUT, ctr_process_wait(p, 0, NULL));
+	ctr_process_free(p);
+	OK(ctr_destroy(c));
+}
+
 TEST(bad_descriptors_are_refused)
 {
 	const char *argv[] = {"/bin/true", NULL};
@@ -210,6 +226,7 @@ int main(void)
 	RUN(a_script_without_its_interpreter_names_the_interpreter);
 	RUN(an_argument_that_is_too_long_is_refused);
 	RUN(a_missing_working_directory_and_user_are_named);
+	RUN(a_signal_that_is_none_is_refused);
 	RUN(bad_descriptors_are_refused);
 	RUN(a_limit_below_what_the_kernel_takes_is_refused);
 	RUN(other_handles_on_a_destroyed_container_say_so);

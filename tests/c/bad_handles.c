@@ -29,6 +29,8 @@ static void every_config_function_refuses(ctr_config *bad)
 	ANSWERS(CTR_ERR_INVALID, ctr_config_set_directory(bad, CTR_DIRECTORY_DIRECT));
 	ANSWERS(CTR_ERR_INVALID, ctr_config_set_detached(bad, true));
 	ANSWERS(CTR_ERR_INVALID, ctr_config_set_capabilities(bad, 0));
+	ANSWERS(CTR_ERR_INVALID, ctr_config_add_capability(bad, "CHOWN"));
+	ANSWERS(CTR_ERR_INVALID, ctr_config_drop_capability(bad, "CHOWN"));
 	ANSWERS(CTR_ERR_INVALID, ctr_config_set_new_privileges(bad, true));
 	ANSWERS(CTR_ERR_INVALID, ctr_config_set_masked_paths(bad, false));
 	ANSWERS(CTR_ERR_INVALID, ctr_config_set_landlock(bad, false));
@@ -61,6 +63,9 @@ static void every_exec_config_function_refuses(ctr_exec_config *bad)
 	ANSWERS(CTR_ERR_INVALID, ctr_exec_config_set_clear_env(bad, true));
 	ANSWERS(CTR_ERR_INVALID, ctr_exec_config_set_cwd(bad, "/"));
 	ANSWERS(CTR_ERR_INVALID, ctr_exec_config_set_user(bad, "0"));
+	ANSWERS(CTR_ERR_INVALID, ctr_exec_config_set_program(bad, "sh"));
+	ANSWERS(CTR_ERR_INVALID, ctr_exec_config_add_group(bad, "0"));
+	ANSWERS(CTR_ERR_INVALID, ctr_exec_config_set_umask(bad, 022));
 	ANSWERS(CTR_ERR_INVALID, ctr_exec_config_set_stdio(bad, 0, CTR_STDIO_NULL));
 	ANSWERS(CTR_ERR_INVALID, ctr_exec_config_set_stdio_fd(bad, 0, 0));
 	ANSWERS(CTR_ERR_INVALID, ctr_exec_config_add_fd(bad, 0, 3));

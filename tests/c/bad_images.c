@@ -149,6 +149,7 @@ TEST(a_pid_that_is_none_can_not_be_joined)
 	CHECK(ctr_join_pid(0, &c) < 0);
 	CHECK(ctr_join_pid(-1, &c) < 0);
 	CHECK(ctr_join_pid(INT32_MAX, &c) < 0);
+	FAILS(CTR_ERR_INVALID, "0x1", ctr_join_pid_namespaces(getpid(), CTR_NS_NET | 1, &c));
 	CHECK(c == NULL);
 }
 

@@ -450,6 +450,22 @@ TEST(a_label_of_a_security_module_that_is_not_there_is_an_error_or_left_out)
 	ctr_config_free(config);
 }
 
+TEST(capabilities_are_added_and_dropped_by_name)
+{
+	ctr_config *config = named();
+	ctr_container *c;
+
+	OK(ctr_config_drop_capability(config, "ALL"));
+	OK(ctr_config_add_capability(config, "CHOWN"));
+	OK(ctr_config_add_capability(config, "cap_kill"));
+	OK(ctr_create("host", config, &c));
+	CHECK(strstr(output(c, "grep CapBnd /proc/self/status", NULL), "0000000000000021"));
+	OK(ctr_destroy(c));
+	OK(ctr_config_add_capability(config, "FLY"));
+	FAILS(CTR_ERR_INVALID, "FLY", ctr_create("host", config, &c));
+	ctr_config_free(config);
+}
+
 TEST(a_report_says_what_the_machine_allows)
 {
 	ctr_report *report;
@@ -502,6 +518,7 @@ int main(void)
 	RUN(a_clock_is_set_off_in_a_time_namespace);
 	RUN(a_device_is_given_and_a_list_says_which_can_be_opened);
 	RUN(a_label_of_a_security_module_that_is_not_there_is_an_error_or_left_out);
+	RUN(capabilities_are_added_and_dropped_by_name);
 	RUN(a_report_says_what_the_machine_allows);
 	RUN(the_version_of_the_header_is_that_of_the_library);
 	return done();

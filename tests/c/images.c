@@ -185,7 +185,7 @@ TEST(what_is_over_a_limit_or_no_archive_is_refused_by_name)
 	snprintf(path, sizeof path, "%s/noise", dir);
 	write_file(path, "no archive", 10);
 	FAILS(CTR_ERR_BAD_IMAGE, path, ctr_image_import(path, options, &image));
-	FAILS(CTR_ERR_SYSTEM, "/no/such", ctr_image_import("/no/such", options, &image));
+	FAILS(CTR_ERR_NOT_FOUND, "/no/such", ctr_image_import("/no/such", options, &image));
 	CHECK(errno == ENOENT);
 	ANSWERS(CTR_ERR_INVALID, ctr_image_options_set_name(options, NULL));
 	OK(ctr_image_options_set_name(options, "../up"));
@@ -424,6 +424,29 @@ TEST(the_same_input_gives_the_same_bytes_when_the_variable_says_so)
 	OK(ctr_destroy(c));
 }
 
+TEST(a_directory_with_two_files_runs_with_the_machines_own_programs)
+{
+	const char *const places[] = {"/bin", "/lib", "/lib64", "/usr"};
+	const char *dir = scratch();
+	char path[700], store[600];
+	ctr_config *config = named();
+	ctr_container *c;
+
+	SH("cd %s && mkdir two && echo one >two/first && echo two >two/second && tar czf two.tar.gz -C two first second", dir);
+	for (size_t i = 0; i < sizeof places / sizeof *places; i++)
+		if (access(places[i], F_OK) == 0)
+			OK(ctr_config_add_mount_bind(config, places[i], places[i], true));
+	snprintf(store, sizeof store, "%s/store", dir);
+	OK(ctr_config_set_store_dir(config, store));
+	snprintf(path, sizeof path, "%s/two.tar.gz", dir);
+	OK(ctr_create(path, config, &c));
+	ctr_config_free(config);
+	CHECK(is(output(c, "echo $(cat /first /second)", NULL), "one two"));
+	CHECK(sh(c, "echo more >>/first && ! touch /usr/x").code == 0);
+	SH("test $(tar xzOf %s first) = one", path);
+	OK(ctr_destroy(c));
+}
+
 int main(void)
 {
 	RUN(an_image_is_imported_listed_named_looked_at_and_removed);
@@ -433,5 +456,6 @@ int main(void)
 	RUN(what_can_not_be_built_is_named_and_leaves_nothing);
 	RUN(a_container_is_exported_compared_and_committed);
 	RUN(the_same_input_gives_the_same_bytes_when_the_variable_says_so);
+	RUN(a_directory_with_two_files_runs_with_the_machines_own_programs);
 	return done();
 }

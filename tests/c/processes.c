@@ -115,6 +115,31 @@ TEST(environment_directory_and_user_are_as_set)
 	ctr_config_free(config);
 }
 
+TEST(program_groups_and_umask_are_as_set)
+{
+	const char *argv[] = {"called", "-c", "echo $0 $(id -G) $(umask)", NULL};
+	ctr_exec_config *config = ctr_exec_config_new();
+	ctr_container *c = new_container();
+	ctr_process *p;
+
+	OK(ctr_exec_config_set_stdio(config, 1, CTR_STDIO_PIPE));
+	OK(ctr_exec_config_set_program(config, "sh"));
+	OK(ctr_exec_config_add_group(config, "daemon"));
+	OK(ctr_exec_config_add_group(config, "77"));
+	OK(ctr_exec_config_set_umask(config, 077));
+	OK(ctr_exec(c, argv, config, &p));
+	CHECK(strcmp(slurp(ctr_process_stdout(p)), "called 0 1 77 0077\n") == 0);
+	OK(ctr_process_wait(p, -1, NULL));
+	ctr_process_free(p);
+	OK(ctr_exec_config_set_umask(config, 01000));
+	FAILS(CTR_ERR_INVALID, "umask", ctr_exec(c, argv, config, &p));
+	OK(ctr_exec_config_set_umask(config, 0));
+	OK(ctr_exec_config_add_group(config, "no-such-group"));
+	FAILS(CTR_ERR_NOT_FOUND, "no-such-group", ctr_exec(c, argv, config, &p));
+	ctr_exec_config_free(config);
+	OK(ctr_destroy(c));
+}
+
 TEST(a_pty_is_a_terminal_with_a_size)
 {
 	const char *argv[] = {"/bin/sh", "-c", "test -t 0 && test -t 1 && test -t 2 && stty size; read x; stty size; tty", NULL};
@@ -223,6 +248,7 @@ int main(void)
 	RUN(every_wait_after_the_end_answers_the_same);
 	RUN(standard_streams_lead_where_they_are_set);
 	RUN(environment_directory_and_user_are_as_set);
+	RUN(program_groups_and_umask_are_as_set);
 	RUN(a_pty_is_a_terminal_with_a_size);
 	RUN(a_time_limit_kills_and_says_so);
 	RUN(a_group_is_killed_as_one);

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use ctr::image::{ImportOptions, Input, Store};
 use ctr::{
-    CgroupPolicy, Config, Container, ErrorCode, ExecConfig, ExitReason, Mount, NamespaceSet, Result, Stdio, Upper,
-    Winsize,
+    CgroupPolicy, Config, Container, ErrorCode, ExecConfig, ExitReason, Mount, Namespace, NamespaceSet, Result, Stdio,
+    Upper, Winsize,
 };
 
 use crate::fence::scratch;
@@ -24,6 +24,8 @@ pub enum Operation {
     FirstCreate,
     Create,
     CreateOnDisk,
+    /// Create, with what few ask for: a device, a list of devices, clocks.
+    CreateGiven,
     Destroy,
     Exec,
     ExecOnTerminal,
@@ -38,10 +40,11 @@ pub enum Operation {
 }
 
 impl Operation {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::FirstCreate,
         Self::Create,
         Self::CreateOnDisk,
+        Self::CreateGiven,
         Self::Destroy,
         Self::Exec,
         Self::ExecOnTerminal,
@@ -138,7 +141,7 @@ fn carry_out(operation: Operation, count: &mut u64, held: &mut Option<Container>
         drop(held.take());
     }
     match operation {
-        Operation::FirstCreate | Operation::Create | Operation::CreateOnDisk => {
+        Operation::FirstCreate | Operation::Create | Operation::CreateOnDisk | Operation::CreateGiven => {
             let mut config = config(count);
             if operation == Operation::FirstCreate {
                 say(KILL_ZYGOTES, 0, 0);
@@ -146,6 +149,11 @@ fn carry_out(operation: Operation, count: &mut u64, held: &mut Option<Container>
             if operation == Operation::CreateOnDisk {
                 config.upper = Upper::Disk;
                 config.detached = true;
+            }
+            if operation == Operation::CreateGiven {
+                config.devices = ["/dev/null:/dev/given", "c 10:229 r"].map(|device| device.parse().unwrap()).to_vec();
+                config.namespaces.time = Some(Namespace::New);
+                config.time_offsets.boottime.secs = 1;
             }
             match during(|| Container::create("host", &config)) {
                 Ok(container) => {

@@ -17,9 +17,13 @@ const EPOCH: i64 = 1_700_000_000;
 /// Something of everything that survives in every tool, in two layers, of which the upper one removes.
 fn everything() -> [Vec<u8>; 2] {
     let [null, su, link, fifo] = special_files();
-    let mut lower = busybox();
+    // All directories have entries: of others each tool makes what it likes.
+    let mut lower = busybox().directory("./", 0o755);
     for name in ["proc", "sys", "dev", "tmp"] {
         lower = lower.directory(name, 0o755);
+    }
+    for depth in 1..=60 {
+        lower = lower.pax(&[("path", vec!["d"; depth].join("/").as_bytes())]).directory("x", 0o755);
     }
     let lower = lower
         .raw(&su, b"su")
@@ -40,6 +44,7 @@ fn everything() -> [Vec<u8>; 2] {
         .file("replaced", b"old")
         .file("gone", b"");
     let upper = Tar::new()
+        .directory("./", 0o755)
         .file(".wh.removed", b"")
         .file(".wh.gone", b"")
         .directory("emptied", 0o711)

@@ -125,7 +125,7 @@ def test_a_namespace_is_chosen_by_word_pid_path_or_container() -> None:
 def test_a_namespace_that_does_not_exist_is_refused_by_name() -> None:
     with pytest.raises(ValueError, match="unknown kind of namespace: 'mnt'"):
         container_options(namespaces={"mnt": "host"})
-    with pytest.raises(ValueError, match="net namespace"):
+    with pytest.raises(ValueError, match=r'network is "none".* not \'bridge0\''):
         container_options(network="bridge0")
     with pytest.raises(ValueError, match="may not both be used"):
         container_options(network="host", namespaces={"net": "host"})
@@ -224,3 +224,27 @@ def test_every_public_name_is_there() -> None:
         assert name in dir(ctr)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         ctr.nothing  # noqa: B018
+
+
+def test_what_is_no_list_or_mapping_is_a_type_error_that_says_so() -> None:
+    for wrong, words in (
+        ({"mounts": "/tmp:/x"}, "mounts must be a list"),
+        ({"env": ["A=1"]}, "env must be a mapping"),
+        ({"cap_add": "NET_ADMIN"}, "cap_add must be a list"),
+    ):
+        with pytest.raises(TypeError, match=words):
+            container_options(**wrong)
+    with pytest.raises(ValueError, match="a mount is"):
+        container_options(mounts=[5])
+    with pytest.raises(TypeError, match="env must be a mapping"):
+        exec_options(env=["A=1"])  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="extra_groups must be a list"):
+        exec_options(extra_groups="users")
+
+
+@pytest.mark.parametrize("size", [5, (1,), (1, 2, 3), "80x24", (24, None)])
+def test_a_terminal_of_no_size_is_refused(size: object) -> None:
+    with pytest.raises(TypeError, match=r"pty must be True or \(rows, columns\)"):
+        exec_options(pty=size)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="65535"):
+        exec_options(pty=(-1, 80))

@@ -58,14 +58,14 @@ def test_an_unreadable_image(tmp_path: Path) -> None:
 def test_an_empty_image(tmp_path: Path) -> None:
     empty = tmp_path / "empty.tar"
     empty.write_bytes(b"")
-    error = refused(errno.EINVAL, lambda: ctr.Container(empty), str(empty))
+    error = refused(errno.EINVAL, lambda: ctr.Container(empty), str(empty), "written to its end")
     assert error.code == -8
 
 
 def test_an_image_that_is_no_archive(tmp_path: Path) -> None:
     text = tmp_path / "text.tar"
     text.write_bytes(b"this is not a tar archive\n" * 1000)
-    assert refused(errno.EINVAL, lambda: ctr.Container(text), str(text)).code == -8
+    assert refused(errno.EINVAL, lambda: ctr.Container(text), str(text), "or a directory").code == -8
 
 
 @pytest.mark.parametrize("suffix", ["tar", "tar.gz"])
@@ -76,7 +76,7 @@ def test_an_image_that_is_cut_off(tmp_path: Path, suffix: str) -> None:
         tar.add(tmp_path / "data", "data")
     cut = tmp_path / f"cut.{suffix}"
     cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
-    assert refused(errno.EINVAL, lambda: ctr.Container(cut), str(cut)).code == -8
+    assert refused(errno.EINVAL, lambda: ctr.Container(cut), str(cut), "its end is missing").code == -8
 
 
 @pytest.mark.parametrize("name", ["a/b", "../a", "", ".", "-a", "a" * 65, "a b", "a\n", "ä"])
@@ -123,7 +123,22 @@ def test_a_file_that_is_no_program(c: ctr.Container) -> None:
 
 
 def test_too_many_arguments(c: ctr.Container) -> None:
-    refused(errno.E2BIG, lambda: c.run(["true", *["x" * 100_000] * 200]))
+    refused(errno.E2BIG, lambda: c.run(["true", *["x" * 100_000] * 200]), "arguments (20000205 bytes)", "by stdin")
+
+
+def test_a_command_line_in_one_word_is_told_how_to_be_written(c: ctr.Container) -> None:
+    refused(errno.ENOENT, lambda: c.run("echo hello"), "echo hello", "words of their own")
+
+
+def test_a_signal_that_is_none(c: ctr.Container) -> None:
+    with c.popen(["sleep", "1000"]) as p:
+        refused(errno.EINVAL, lambda: p.send_signal(99), "99: there is no signal of this number")
+        refused(errno.EINVAL, lambda: p.kill_group(-5), "-5")
+        p.kill()
+
+
+def test_an_image_with_a_nul_in_its_name() -> None:
+    assert isinstance(refused(errno.EINVAL, lambda: ctr.Container("a\0b"), "NUL"), ValueError)
 
 
 def test_a_missing_working_directory(c: ctr.Container) -> None:

@@ -103,6 +103,8 @@ def test_failures_have_dockers_exit_statuses_and_one_line_of_words() -> None:
     assert missing.stderr.count("\n") == 1
     assert command("run", "host", "no-such-program").returncode == 127
     assert command("run", "host", "/etc/passwd").returncode == 126
+    assert command("run", "-w", "/no/such", "host", "true").returncode == 126
+    assert command("run", "-u", "no-such-user", "host", "true").returncode == 126
     assert command("exec", "no-such-container", "true").returncode == 125
     assert command("run", "-m", "lots", "host", "true").returncode == 125
 
@@ -119,7 +121,19 @@ def test_a_signal_to_us_is_passed_on_to_the_program() -> None:
 
 def test_the_installed_script_is_the_same_command() -> None:
     assert command("--version").stdout == f"ctr {ctr.__version__}\n"
-    assert command("nonsense").returncode == 2
+    for wrong, words in (
+        (["nonsense"], "ctr: argument COMMAND: invalid choice: 'nonsense'"),
+        (["run"], "ctr run: the following arguments are required: IMAGE "),
+        (["run", "--bogus", "host", "true"], "ctr run: there is no option --bogus "),
+        (["ps", "more"], "ctr ps: more is too much "),
+    ):
+        done = command(*wrong)
+        assert (done.returncode, done.stdout) == (125, "")
+        assert done.stderr.startswith(words)
+        assert done.stderr.endswith("--help shows what there is)\n")
+        assert done.stderr.count("\n") == 1
+    assert command().returncode == 125
+    assert "commands:" in command().stderr
 
 
 def test_doctor_says_what_the_machine_allows() -> None:
@@ -132,3 +146,40 @@ def test_doctor_says_what_the_machine_allows() -> None:
     assert said["a container"].ok
     assert all(check.says for check in said.values() if not check.ok)
     assert not any(check.mend for check in said.values() if check.ok)
+
+
+def test_a_program_in_the_background_stays_until_it_is_removed() -> None:
+    name = f"t-{uuid.uuid4().hex[:8]}"
+    assert command("run", "-d", "--name", name, "host", "sleep", "1000").stdout == f"{name}\n"
+    assert name in command("ps", "-q").stdout.split()
+    assert "sleep" in command("exec", name, "sh", "-c", "cat /proc/[0-9]*/comm").stdout
+    gone = command("rm", "no-such-container", name)
+    assert (gone.returncode, gone.stderr.count("\n")) == (125, 1)
+    assert name not in command("ps", "-q").stdout.split()
+    failed = command("run", "-d", "--name", name, "host", "no-such-program")
+    assert (failed.returncode, failed.stdout) == (127, "")
+    assert name not in command("ps", "-q").stdout.split()
+
+
+def test_what_is_typed_for_docker_works() -> None:
+    assert command("run", "-i", "--rm", "host", "cat", input="in").stdout == "in"
+    mask = "grep CapBnd /proc/self/status | cut -f 2"
+    assert command("run", "--cap-drop", "ALL", "--cap-add", "CHOWN", "host", "sh", "-c", mask).stdout == f"{1:016x}\n"
+    limits = ("--ulimit", "nofile=64:128", "--sysctl", "net.ipv4.ip_unprivileged_port_start=80", "--seccomp", "strict")
+    script = "ulimit -n; ulimit -Hn; cat /proc/sys/net/ipv4/ip_unprivileged_port_start; grep Seccomp: /proc/self/status"
+    assert command("run", *limits, "host", "sh", "-c", script).stdout.split() == ["64", "128", "80", "Seccomp:", "2"]
+    assert "unlimited" in command("run", "--ulimit", "nofile=x", "host", "true").stderr
+    done = command(
+        "run", "-e", "OURS", "-e", "NOT_OURS", "host", "sh", "-c", "echo $OURS ${NOT_OURS-unset}", env={"OURS": "1"}
+    )
+    assert done.stdout == "1 unset\n"
+
+
+def test_what_killed_a_program_is_said() -> None:
+    late = command("run", "--timeout", "0.2", "host", "sleep", "1000")
+    assert (late.returncode, late.stderr) == (137, "ctr: timed out: the program was killed\n")
+    with ctr.Container(cgroup="optional", memory="64M") as c:
+        limited = c.memory_limit is not None
+    if limited:
+        hungry = command("run", "-m", "16M", "host", "tail", "/dev/zero")
+        assert (hungry.returncode, hungry.stderr) == (137, "ctr: out of memory: the program was killed\n")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import errno
 import gc
 import json
 import math
 import os
+import pickle
+import re
 import select
 import signal
 import subprocess
@@ -469,7 +472,7 @@ def test_a_device_is_given_and_a_list_says_which_can_be_opened() -> None:
     for wrong in ("/etc/passwd", "c 1:3 x", "/dev/null:/dev/n:q"):
         with pytest.raises(ctr.Error):
             ctr.Container(devices=[wrong])
-    with pytest.raises(TypeError, match="sometimes"):
+    with pytest.raises(ValueError, match="sometimes"):
         ctr.Container(device_list="sometimes")  # type: ignore[arg-type]
 
 
@@ -543,3 +546,63 @@ def test_a_hundred_lives_leave_no_descriptor(fds: set[int]) -> None:
     for _ in range(100):
         with ctr.Container() as c:
             c.run(["true"])
+
+
+def test_capabilities_are_added_and_dropped_by_name_as_docker_does_it() -> None:
+    def mask(**options: object) -> int:
+        with ctr.Container(**options) as c:  # type: ignore[arg-type]
+            status = c.run(["grep", "CapBnd", "/proc/self/status"], stdout=PIPE, text=True).stdout
+        return int(status.split()[1], 16)
+
+    usual = mask()
+    assert mask(cap_add=["NET_ADMIN"], cap_drop=["cap_mknod"]) == (usual | 1 << 12) & ~(1 << 27)
+    assert mask(cap_drop=["ALL"], cap_add=["chown"]) == 1
+    assert mask(capabilities=[], cap_add=["CHOWN", "KILL"]) == 1 | 1 << 5
+    said = ctr.explain(cap_drop=["ALL"], cap_add=["chown"])
+    assert re.search(r"1 of \d+ are kept, over its own namespaces only: CHOWN; asked for: capabilities", said)
+    with pytest.raises(ValueError, match="SYS_ADMN"):
+        mask(cap_add=["SYS_ADMN"])
+    with pytest.raises(ValueError, match="added and dropped"):
+        mask(cap_add=["KILL"], cap_drop=["KILL"])
+
+
+def test_a_limit_under_a_name_that_there_is_not_is_an_error(c: ctr.Container) -> None:
+    with pytest.raises(AttributeError, match="memory_limt"):
+        c.memory_limt = "64M"  # type: ignore[attr-defined]
+
+
+def test_a_handle_says_what_it_is_and_is_not_copied() -> None:
+    with ctr.Container(name="shown") as c:
+        assert repr(c) == "<ctr.Container 'shown'>"
+        p = c.popen(["true"])
+        p.wait()
+        for take in (pickle.dumps, copy.copy, copy.deepcopy):
+            with pytest.raises(TypeError, match=r"send its name, and there ctr\.join\(name\)"):
+                take(c)
+            with pytest.raises(TypeError, match="Popen can't be pickled or copied"):
+                take(p)
+    assert repr(c) == "<ctr.Container 'shown' (ended)>"
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "words"),
+    [
+        ({"name": 5}, TypeError, "name: "),
+        ({"preset": "paranoid"}, ValueError, 'unknown preset: "paranoid"; there are default, strict, privileged'),
+        ({"cgroup": "maybe"}, ValueError, "there are auto, required, optional, off"),
+        ({"upper": "cloud"}, ValueError, "there are memory, disk"),
+        ({"directory": "x"}, ValueError, "there are lower, direct"),
+        ({"seccomp_refusal": "shout"}, ValueError, "there are errno, kill-process"),
+        ({"rlimits": {"nofile": "x"}}, TypeError, "rlimits: "),
+        ({"hostname": "x" * 65}, ValueError, "longer than 64 bytes"),
+        ({"network": "/etc/passwd"}, ValueError, "/etc/passwd: it is no net namespace"),
+        ({"namespaces": {"uts": "/proc/self/ns/net"}}, ValueError, "it is no uts namespace"),
+        ({"sysctls": {"net.ipv4.no_such": 1}}, FileNotFoundError, "net.ipv4.no_such"),
+        ({"mounts": [("/etc/passwd", "/etc")]}, OSError, "a file onto a file"),
+        ({"mounts": [("/no/such", "/x")]}, FileNotFoundError, "has to exist on the host"),
+    ],
+)
+def test_a_keyword_of_no_use_is_named(options: dict[str, object], kind: type[Exception], words: str) -> None:
+    with pytest.raises(kind) as caught:
+        ctr.Container(**options)  # type: ignore[arg-type]
+    assert words in str(caught.value)

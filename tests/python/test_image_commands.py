@@ -152,3 +152,14 @@ def read_until_end(fd: int, process: subprocess.Popen[bytes]) -> str:
         if select.select([fd], [], [], 0.01)[0]:
             shown += os.read(fd, 4096)
     return shown.decode()
+
+
+def test_a_directory_with_two_files_runs_with_the_machines_own_programs(tmp_path: Path) -> None:
+    (tmp_path / "first").write_text("one\n")
+    (tmp_path / "second").write_text("two\n")
+    subprocess.run(["tar", "czf", tmp_path / "two.tar.gz", "-C", tmp_path, "first", "second"], check=True)
+    environment = {**os.environ, "CTR_STORE_DIR": str(tmp_path / "store")}
+    volumes = [f"-v={place}:{place}:ro" for place in ("/bin", "/lib", "/lib64", "/usr") if Path(place).exists()]
+    words = [*COMMAND, "run", *volumes, str(tmp_path / "two.tar.gz"), "cat", "/first", "/second"]
+    done = subprocess.run(words, env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "one\ntwo\n", "")

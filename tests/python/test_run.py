@@ -329,3 +329,56 @@ def test_waiting_does_not_spin(c: ctr.Container) -> None:
     c.run(["sleep", "1"])
     c.run(["sleep", "1"], capture_output=True)
     assert resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw - before < 50
+
+
+def test_the_program_can_be_another_than_the_first_argument(c: ctr.Container) -> None:
+    done = c.run(["called", "-c", "echo $0 $1", "a", "b"], executable="sh", stdout=PIPE, text=True)
+    assert done.stdout == "a b\n"
+    assert c.run(["called", "-c", "cat /proc/$$/cmdline"], executable="/bin/sh", stdout=PIPE).stdout[:7] == b"called\0"
+    assert c.run("echo $BASH_VERSION", shell=True, executable="/bin/bash", stdout=PIPE).stdout != b"\n"
+    with pytest.raises(FileNotFoundError, match="start no-such-program"):
+        c.run(["true"], executable="no-such-program")
+
+
+def test_files_are_made_without_the_bits_of_the_umask(c: ctr.Container) -> None:
+    assert c.run("umask", shell=True, stdout=PIPE).stdout.strip() == b"0022"
+    assert c.run("umask", shell=True, stdout=PIPE, umask=0o077).stdout.strip() == b"0077"
+    with pytest.raises(ValueError, match="umask 0o1000"):
+        c.run(["true"], umask=0o1000)
+
+
+def test_supplementary_groups_are_those_asked_for(c: ctr.Container) -> None:
+    def groups(**options: object) -> bytes:
+        return bytes(c.run(["id", "-G"], stdout=PIPE, check=True, **options).stdout.strip())  # type: ignore[arg-type]
+
+    assert groups(extra_groups=["daemon", 77]) == b"0 1 77"
+    assert groups(user="1:1", extra_groups=[]) == b"1"
+    with pytest.raises(FileNotFoundError, match="no such group"):
+        groups(extra_groups=["no-such-group"])
+
+
+def test_keywords_of_subprocess_that_can_have_one_meaning_only_have_that(c: ctr.Container) -> None:
+    assert c.run(["true"], close_fds=True, restore_signals=True).returncode == 0
+    with pytest.raises(ValueError, match="pass_fds"):
+        c.run(["true"], close_fds=False)
+    with pytest.raises(ValueError, match="restore_signals"):
+        c.popen(["true"], restore_signals=False)
+
+
+def test_a_keyword_that_there_is_not_is_named_as_python_names_it(c: ctr.Container) -> None:
+    for use, name in (
+        (c.run, "run"),
+        (c.popen, "popen"),
+        (lambda args, **options: c.run(args, capture_output=True, **options), "run"),
+        (lambda args, **options: ctr.run("host", args, **options), "run"),
+    ):
+        with pytest.raises(TypeError, match=rf"^{name}\(\) got an unexpected keyword argument 'memroy'$"):
+            use(["true"], memroy="64M")  # type: ignore[call-arg]
+        with pytest.raises(TypeError, match="preexec_fn is not supported: no code of this program"):
+            use(["true"], preexec_fn=print)  # type: ignore[call-arg]
+
+
+def test_what_subprocess_raises_has_a_name_here_too(c: ctr.Container) -> None:
+    assert ctr.TimeoutExpired is subprocess.TimeoutExpired
+    with pytest.raises(ctr.CalledProcessError):
+        c.run(["false"], check=True)

@@ -52,32 +52,34 @@ type Pair = (Bytes, Bytes);
 /// The core's configuration of a container, from what `ctr._options` collected.
 pub fn config(options: &Bound<'_, PyDict>) -> PyResult<Config> {
     let mut config = Config::default();
-    for (key, value) in options {
-        match key.extract::<String>()?.as_str() {
+    each(options, |key, value| {
+        match key {
             "name" => config.name = Some(value.extract()?),
             "hostname" => config.hostname = Some(value.extract()?),
             "env" => config.env = environment(&value)?,
             "mounts" => config.mounts = value.try_iter()?.map(|item| mount(&item?)).collect::<PyResult<_>>()?,
             "memory" => config.memory = Some(value.extract()?),
             "pids" => config.pids = Some(value.extract()?),
-            "cgroup" => config.cgroup = cgroup(&value.extract::<String>()?)?,
+            "cgroup" => config.cgroup = one_of("cgroup policy", &value, &CGROUP)?,
             "namespaces" => namespaces(&mut config.namespaces, value.cast()?)?,
             "time_offsets" => config.time_offsets = time_offsets(value.cast()?)?,
             "devices" => config.devices = value.try_iter()?.map(|item| device(&item?)).collect::<PyResult<_>>()?,
-            "device_list" => config.device_list = device_list(&value.extract::<String>()?)?,
+            "device_list" => config.device_list = one_of("device list", &value, &DEVICE_LIST)?,
             "apparmor" => config.labels.apparmor = Some(value.extract()?),
             "selinux" => config.labels.selinux = Some(value.extract()?),
             "selinux_mounts" => config.labels.selinux_mounts = Some(value.extract()?),
             "labels_optional" => config.labels.optional = value.extract()?,
             "read_only" => config.read_only = value.extract()?,
-            "upper" => config.upper = upper(&value.extract::<String>()?)?,
-            "directory" => config.directory = directory(&value.extract::<String>()?)?,
+            "upper" => config.upper = one_of("place for changes", &value, &UPPER)?,
+            "directory" => config.directory = one_of("use of a directory", &value, &DIRECTORY)?,
             "detached" => config.detached = value.extract()?,
-            "preset" => config.preset = preset(&value.extract::<String>()?)?,
+            "preset" => config.preset = one_of("preset", &value, &PRESET)?,
             "seccomp" => config.seccomp = Some(seccomp(&value)?),
             "seccomp_refusal" => config.seccomp_refusal = Some(refusal(&value)?),
             "rlimits" => config.rlimits = value.try_iter()?.map(|item| rlimit(&item?)).collect::<PyResult<_>>()?,
             "sysctls" => config.sysctls = value.extract()?,
+            "cap_add" => config.cap_add = value.extract()?,
+            "cap_drop" => config.cap_drop = value.extract()?,
             "capabilities" => config.capabilities = Some(value.extract()?),
             "new_privileges" => config.new_privileges = value.extract()?,
             "masked_paths" => config.masked_paths = value.extract()?,
@@ -86,7 +88,8 @@ pub fn config(options: &Bound<'_, PyDict>) -> PyResult<Config> {
             "store_dir" => config.store_dir = Some(value.extract::<Bytes>()?.path()),
             other => return Err(unknown("option", other)),
         }
-    }
+        Ok(())
+    })?;
     Ok(config)
 }
 
@@ -94,12 +97,15 @@ pub fn config(options: &Bound<'_, PyDict>) -> PyResult<Config> {
 pub fn exec_config(options: Option<&Bound<'_, PyDict>>) -> PyResult<ExecConfig> {
     let mut config = ExecConfig::default();
     let Some(options) = options else { return Ok(config) };
-    for (key, value) in options {
-        match key.extract::<String>()?.as_str() {
+    each(options, |key, value| {
+        match key {
             "env" => config.env = environment(&value)?,
             "clear_env" => config.clear_env = value.extract()?,
             "cwd" => config.cwd = Some(value.extract::<Bytes>()?.path()),
             "user" => config.user = Some(value.extract()?),
+            "groups" => config.groups = Some(value.extract()?),
+            "umask" => config.umask = Some(value.extract()?),
+            "program" => config.program = Some(value.extract::<Bytes>()?.0),
             "stdin" => config.stdin = stdio(&value)?,
             "stdout" => config.stdout = stdio(&value)?,
             "stderr" => config.stderr = stdio(&value)?,
@@ -114,8 +120,49 @@ pub fn exec_config(options: Option<&Bound<'_, PyDict>>) -> PyResult<ExecConfig> 
             }
             other => return Err(unknown("option", other)),
         }
-    }
+        Ok(())
+    })?;
     Ok(config)
+}
+
+/// Takes each option. Where its value has the wrong type, the error names the option, as `int` alone would tell nobody.
+fn each<'py>(
+    options: &Bound<'py, PyDict>,
+    mut take: impl FnMut(&str, Bound<'py, PyAny>) -> PyResult<()>,
+) -> PyResult<()> {
+    for (key, value) in options {
+        let key = key.extract::<String>()?;
+        take(&key, value).map_err(|error| {
+            let py = options.py();
+            if error.get_type(py).is(py.get_type::<PyTypeError>()) {
+                return PyTypeError::new_err(format!("{key}: {}", error.value(py)));
+            }
+            error
+        })?;
+    }
+    Ok(())
+}
+
+const CGROUP: [(&str, CgroupPolicy); 4] = [
+    ("auto", CgroupPolicy::Auto),
+    ("required", CgroupPolicy::Required),
+    ("optional", CgroupPolicy::Optional),
+    ("off", CgroupPolicy::Off),
+];
+const DEVICE_LIST: [(&str, DeviceList); 3] =
+    [("auto", DeviceList::Auto), ("required", DeviceList::Required), ("off", DeviceList::Off)];
+const UPPER: [(&str, Upper); 2] = [("memory", Upper::Memory), ("disk", Upper::Disk)];
+const DIRECTORY: [(&str, DirectoryUse); 2] = [("lower", DirectoryUse::Lower), ("direct", DirectoryUse::Direct)];
+const PRESET: [(&str, Preset); 3] =
+    [("default", Preset::Default), ("strict", Preset::Strict), ("privileged", Preset::Privileged)];
+
+fn one_of<T: Copy>(what: &str, value: &Bound<'_, PyAny>, all: &[(&str, T)]) -> PyResult<T> {
+    let name: String = value.extract()?;
+    let found = all.iter().find(|(known, _)| *known == name);
+    found.map(|(_, meaning)| *meaning).ok_or_else(|| {
+        let names: Vec<_> = all.iter().map(|(known, _)| *known).collect();
+        PyValueError::new_err(format!("unknown {what}: {name:?}; there are {}", names.join(", ")))
+    })
 }
 
 fn environment(value: &Bound<'_, PyAny>) -> PyResult<Vec<(OsString, OsString)>> {
@@ -184,33 +231,6 @@ fn time_offsets(clocks: &Bound<'_, PyDict>) -> PyResult<TimeOffsets> {
     Ok(offsets)
 }
 
-fn cgroup(name: &str) -> PyResult<CgroupPolicy> {
-    match name {
-        "auto" => Ok(CgroupPolicy::Auto),
-        "required" => Ok(CgroupPolicy::Required),
-        "optional" => Ok(CgroupPolicy::Optional),
-        "off" => Ok(CgroupPolicy::Off),
-        other => Err(unknown("cgroup policy", other)),
-    }
-}
-
-fn upper(name: &str) -> PyResult<Upper> {
-    match name {
-        "memory" => Ok(Upper::Memory),
-        "disk" => Ok(Upper::Disk),
-        other => Err(unknown("place for changes", other)),
-    }
-}
-
-fn preset(name: &str) -> PyResult<Preset> {
-    match name {
-        "default" => Ok(Preset::Default),
-        "strict" => Ok(Preset::Strict),
-        "privileged" => Ok(Preset::Privileged),
-        other => Err(unknown("preset", other)),
-    }
-}
-
 /// `("default", None)`, `("strict", None)`, `("unconfined", None)`, `("file", path)` or `("json", text)`.
 fn seccomp(profile: &Bound<'_, PyAny>) -> PyResult<Seccomp> {
     let value = profile.get_item(1)?;
@@ -226,16 +246,16 @@ fn seccomp(profile: &Bound<'_, PyAny>) -> PyResult<Seccomp> {
 
 /// `("errno", 1)`, `("kill-process", 0)`, `("kill-thread", 0)`, `("trap", 0)`, `("trace", 1)` or `("log", 0)`.
 fn refusal(action: &Bound<'_, PyAny>) -> PyResult<Refusal> {
-    let (name, number): (String, u16) = action.extract()?;
-    match name.as_str() {
-        "errno" => Ok(Refusal::Errno(number)),
-        "kill-process" => Ok(Refusal::KillProcess),
-        "kill-thread" => Ok(Refusal::KillThread),
-        "trap" => Ok(Refusal::Trap),
-        "trace" => Ok(Refusal::Trace(number)),
-        "log" => Ok(Refusal::Log),
-        other => Err(unknown("seccomp action", other)),
-    }
+    type Make = fn(u16) -> Refusal;
+    const ACTIONS: [(&str, Make); 6] = [
+        ("errno", Refusal::Errno),
+        ("kill-process", |_| Refusal::KillProcess),
+        ("kill-thread", |_| Refusal::KillThread),
+        ("trap", |_| Refusal::Trap),
+        ("trace", Refusal::Trace),
+        ("log", |_| Refusal::Log),
+    ];
+    Ok(one_of("seccomp action", &action.get_item(0)?, &ACTIONS)?(action.get_item(1)?.extract()?))
 }
 
 /// `("nofile", soft, hard)`, `None` for no limit.
@@ -246,23 +266,6 @@ fn rlimit(limit: &Bound<'_, PyAny>) -> PyResult<Rlimit> {
 
 fn device(text: &Bound<'_, PyAny>) -> PyResult<Device> {
     text.extract::<String>()?.parse::<Device>().or_raise(text.py())
-}
-
-fn device_list(name: &str) -> PyResult<DeviceList> {
-    match name {
-        "auto" => Ok(DeviceList::Auto),
-        "required" => Ok(DeviceList::Required),
-        "off" => Ok(DeviceList::Off),
-        other => Err(unknown("device list", other)),
-    }
-}
-
-fn directory(name: &str) -> PyResult<DirectoryUse> {
-    match name {
-        "lower" => Ok(DirectoryUse::Lower),
-        "direct" => Ok(DirectoryUse::Direct),
-        other => Err(unknown("use of a directory", other)),
-    }
 }
 
 /// The numbers of `subprocess`: PIPE, STDOUT, DEVNULL, or a descriptor.

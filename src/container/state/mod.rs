@@ -23,7 +23,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, RenameFlags, openat, renameat2};
-use nix::sys::stat::{FileStat, Mode, fstat};
+use nix::sys::stat::{FileStat, Mode, fchmod, fstat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use crate::zygote::wait_readable;
@@ -58,6 +58,8 @@ pub struct Claim {
     pub file: OwnedFd,
     /// Which file it is, for there may be another of the same name once it is gone.
     pub inode: u64,
+    /// What is made has to be opened to its owner: the umask closes it.
+    pub odd_umask: bool,
 }
 
 /// How long a killed PID 1 may take to let go of its record.
@@ -135,6 +137,11 @@ impl StateDir {
             if !locked || stat.st_nlink == 0 {
                 continue;
             }
+            // The umask takes from the owner as well, who is to open it again.
+            let odd_umask = stat.st_mode & 0o600 != 0o600;
+            if odd_umask {
+                fchmod(&fd, Mode::from_bits_truncate(0o600)).map_err(fail)?;
+            }
             let mut file = File::from(fd);
             let text = serde_json::to_vec(record)
                 .map_err(|e| Error::invalid("write the record", &file_name, e.to_string()))?;
@@ -142,7 +149,7 @@ impl StateDir {
                 _ = unlinkat(&self.fd, file_name.as_str(), UnlinkatFlags::NoRemoveDir);
                 return Err(Error::io("write the record", self.path.join(&file_name).display(), &e));
             }
-            return Ok(Claim { file: file.into(), inode: stat.st_ino });
+            return Ok(Claim { file: file.into(), inode: stat.st_ino, odd_umask });
         }
     }
 
@@ -151,7 +158,7 @@ impl StateDir {
         check_name(name)?;
         let gone = || {
             Error::new(ErrorCode::NotFound, "join container", name, libc::ENOENT, "no container of this name runs")
-                .mend("ctr.containers() or ctr_list() shows what does")
+                .mend("ctr ps, ctr.containers() and ctr_list() show what does")
         };
         let unreadable = |why: &str, mend: &str| {
             Error::new(ErrorCode::Unsupported, "join container", name, libc::EPROTO, why).mend(mend)

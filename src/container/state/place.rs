@@ -4,7 +4,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::sys::stat::Mode;
+use nix::fcntl::AT_FDCWD;
+use nix::sys::stat::{FchmodatFlags, Mode, fchmodat};
 
 use crate::sys::fork_lock::ForkLock;
 use crate::{Error, Result};
@@ -48,8 +49,11 @@ fn is_tmpfs(path: &str) -> bool {
 
 pub(super) fn make_directories(path: &Path) -> nix::Result<()> {
     for ancestor in path.ancestors().collect::<Vec<_>>().into_iter().rev() {
-        match nix::unistd::mkdir(ancestor, Mode::from_bits_truncate(0o700)) {
-            Ok(()) | Err(Errno::EEXIST) => {}
+        let mode = Mode::from_bits_truncate(0o700);
+        match nix::unistd::mkdir(ancestor, mode) {
+            // A umask that takes from the owner, too, must not lock him out for ever.
+            Ok(()) => fchmodat(AT_FDCWD, ancestor, mode, FchmodatFlags::FollowSymlink)?,
+            Err(Errno::EEXIST) => {}
             // /run may be read-only and yet have what we need below it; the last one tells.
             Err(errno) if ancestor == path => return Err(errno),
             Err(_) => {}

@@ -2,15 +2,13 @@
 //! proc_pid_mountinfo(5), proc_pid_limits(5)), which everybody may read, and from its namespaces, which it opens for us, since
 //! nobody else may look at them. What can't be read is not told.
 
-use std::os::fd::{AsFd, OwnedFd};
-
-use nix::sys::stat::stat;
+use std::os::fd::{AsRawFd, OwnedFd};
 
 use crate::container::namespaces::KINDS;
 use crate::container::shared::Shared;
 use crate::init::wire::RUN;
 use crate::plan::{Header, Plan};
-use crate::{ErrorCode, Result, sys};
+use crate::{ErrorCode, Result};
 
 /// All that is read.
 #[derive(Default)]
@@ -117,13 +115,14 @@ fn namespaces(container: &Shared) -> Result<Vec<Namespace>> {
     Ok(found)
 }
 
-/// What PID 1 sent, where it is a namespace.
+/// What PID 1 sent, where it is a namespace: told by what its descriptor leads to, "net:[4026531840]". Whatever else a PID 1 that
+/// was taken over may have sent is not touched: stat(2) of a file on a FUSE of its own would not come back.
 fn namespace(fd: OwnedFd) -> Option<Namespace> {
-    let flag = sys::namespace_type(fd.as_fd())?;
-    let kind = KINDS.iter().find(|kind| kind.flag == flag)?;
-    let (device, inode) = sys::identity(&fd);
-    let ours = stat(format!("/proc/thread-self/ns/{}", kind.name).as_str());
-    Some(Namespace { kind: kind.name, inode, shared: ours.is_ok_and(|it| (it.st_dev, it.st_ino) == (device, inode)) })
+    let leads_to = std::fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd())).ok()?;
+    let (kind, inode) = leads_to.to_str()?.strip_suffix(']')?.split_once(":[")?;
+    let kind = KINDS.iter().find(|known| known.name == kind)?.name;
+    let ours = std::fs::read_link(format!("/proc/thread-self/ns/{kind}"));
+    Some(Namespace { kind, inode: inode.parse().ok()?, shared: ours.is_ok_and(|ours| ours == leads_to) })
 }
 
 /// "Max core file size  0  0  bytes": the third word from the end is the soft limit, behind it the hard one.

@@ -102,9 +102,7 @@ impl Children {
             unsafe { syscall(nr::KILL, child.pid as usize, SIGKILL as usize, 0, 0, 0, 0) };
         }
         for child in self.table().iter().filter(|child| !child.detached) {
-            const WALL: usize = 0x4000_0000;
-            // SAFETY: as above.
-            unsafe { syscall(nr::WAIT4, child.pid as usize, 0, WALL, 0, 0, 0) };
+            bury(child.pid);
         }
     }
 
@@ -172,4 +170,11 @@ impl Children {
         }
         self.count -= 1;
     }
+}
+
+/// Waits until a child that was killed is dead, and reaps it.
+pub fn bury(pid: i32) {
+    const WALL: usize = 0x4000_0000;
+    // SAFETY: our own child, not reaped yet.
+    unsafe { syscall(nr::WAIT4, pid as usize, 0, WALL, 0, 0, 0) };
 }

@@ -54,6 +54,7 @@ pub mod errno {
     pub const ENOMEM: i32 = 12;
     pub const EACCES: i32 = 13;
     pub const ENOTDIR: i32 = 20;
+    pub const EPIPE: i32 = 32;
     pub const ENOSYS: i32 = 38;
     pub const EPROTO: i32 = 71;
     pub const EUSERS: i32 = 87;

@@ -2,7 +2,7 @@
 //! they differ in where requests come from and in what the end of a socket means.
 
 use super::birth::{self, Born, Newborn, give_birth, grow_up};
-use super::children::Children;
+use super::children::{self, Children};
 use super::lifeline;
 use super::kernel::{self, CLONE_PIDFD, CLONE_VFORK, CLONE_VM, SIGCHLD, SIGKILL, SIGNALS, clone_shared, close, exit, nr, syscall, syscall3};
 use super::memory::MEMORY;
@@ -105,6 +105,7 @@ impl Server {
     fn end_all(&mut self) {
         if self.embryo.pid != 0 {
             birth::kill(&self.embryo);
+            children::bury(self.embryo.pid);
         }
         self.children.end_all();
         exit(0);
@@ -392,6 +393,8 @@ impl Server {
         };
         match self.hand_over(request, &newborn) {
             Ok(()) => self.is_born(request, newborn),
+            // It was faster than we, and has failed already. When it is reaped, its last words say at what.
+            Err(Failure { call: IN_HANDOVER, errno: kernel::errno::EPIPE }) => self.is_born(request, newborn),
             Err(failure) => {
                 birth::kill(&newborn);
                 self.fail(failure);
