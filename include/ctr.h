@@ -1105,7 +1105,7 @@ int32_t ctr_process_pid(const ctr_process *p);
 /**
  * Its pid on the host. By the time you use it, it may be another process's: prefer ctr_process_pidfd().
  *
- * Return value: the pid; CTR_ERR_NOT_FOUND or another error when the process is gone; CTR_ERR_INVALID.
+ * Return value: the pid; CTR_ERR_NOT_FOUND when the process is gone; CTR_ERR_INVALID.
  */
 int32_t ctr_process_host_pid(const ctr_process *p);
 

@@ -272,3 +272,17 @@ fn the_library_exports_what_the_header_declares_under_a_version() {
     let (ours, others): (Vec<_>, Vec<_>) = names.partition(|name| name.starts_with("ctr_"));
     assert!(ours.contains(&"ctr_create") && others.is_empty(), "libctr.a shows {others:?}");
 }
+
+#[test]
+fn every_function_of_the_header_is_called_by_a_c_test() {
+    let header = std::fs::read_to_string("include/ctr.h").unwrap();
+    let tests =
+        std::fs::read_dir("tests/c").unwrap().map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap());
+    let tests: String = tests.collect();
+    let declared = header.lines().filter(|line| line.starts_with(|first: char| first.is_ascii_lowercase()));
+    let names = declared.filter_map(|line| line.split_once('(')?.0.rsplit([' ', '*']).next());
+    let names: Vec<_> = names.filter(|name| name.starts_with("ctr_")).collect();
+    assert!(names.len() > 150, "{names:?}");
+    let forgotten: Vec<_> = names.iter().filter(|name| !tests.contains(&format!("{name}("))).collect();
+    assert!(forgotten.is_empty(), "{forgotten:?}");
+}

@@ -1,10 +1,10 @@
 //! Labels of security modules. Where none is active, that is said; `tests/vm` has a machine with AppArmor, which loads the
-//! profile `ctr-test`, and one with SELinux, whose policy isn't loaded yet, so that only the kernel's own contexts are known.
+//! profile `ctr-test`, and one with SELinux, which loads a policy that knows a context for programs and one for files.
 
 mod common;
 
 use common::{busybox, captured, run_with, sh, skipped};
-use ctr::{Config, Container, ErrorCode, ExecConfig, Labels, Winsize};
+use ctr::{Config, Container, ErrorCode, ExecConfig, Labels, Mount, Winsize};
 
 fn with(labels: Labels) -> Config {
     Config { labels, ..Config::default() }
@@ -99,6 +99,23 @@ fn programs_run_in_the_selinux_context() {
         context
     );
     assert_ne!(sh(&common::host(), own), context);
+    let error = Container::create("host", &selinux("no_such_u:no_such_r:no_such_t:s0")).err().expect("it is refused");
+    assert_eq!(error.errno(), libc::EINVAL, "{error}");
+    assert!(error.to_string().contains("no_such_t") && error.advice().contains("policy"), "{error}");
+
+    // Every file system of its own has the context of files, whatever else is there.
+    let files = "ctr_u:object_r:ctr_file_t:s0:c0";
+    let labels = Labels { selinux_mounts: Some(files.into()), ..selinux(&context).labels };
+    let fast = Mount::Tmpfs { target: "/fast".into(), size: None, mode: None };
+    let config = Config { labels, mounts: vec![fast], read_only: true, ..Config::default() };
+    let c = Container::create(busybox(), &config).unwrap();
+    let mounts = sh(&c, "cat /proc/self/mountinfo");
+    for place in ["/", "/dev", "/dev/pts", "/tmp", "/fast"] {
+        let line = mounts.lines().find(|line| line.split(' ').nth(4) == Some(place)).unwrap();
+        assert!(line.contains(&format!("context={files}")), "{line}");
+    }
+    assert_eq!(sh(&c, own), context);
+    assert!(!sh(&common::host(), "cat /proc/self/mountinfo").contains(files));
 }
 
 #[test]

@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from . import _ctr
-from ._errors import invalid
+from ._errors import Error, invalid
 from ._exit import CompletedProcess
 from ._options import container_options, namespace_mask
 from ._popen import Popen
@@ -413,7 +413,14 @@ class Container:
         raise TypeError("a Container can't be pickled or copied: send its name, and there ctr.join(name)")
 
     def __repr__(self) -> str:
-        return f"<ctr.Container {self.name!r}{'' if self.running else ' (ended)'}>"
+        state = "" if self.running else " (ended)"
+        if state and not self._owned:
+            try:
+                _ = self.pid
+            except Error:
+                # Nobody can tell by this handle any more.
+                state = " (closed)"
+        return f"<ctr.Container {self.name!r}{state}>"
 
 
 class ContainerInfo(NamedTuple):

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::fcntl::AT_FDCWD;
+use nix::sys::statfs::{CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, statfs};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use super::layout::PREFIX;
@@ -20,22 +21,44 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// keeps its cgroup busy until it is gone, so this waits, but not for ever.
 pub(crate) fn remove(paths: &[PathBuf]) -> Result<()> {
     let mut outcome = Ok(());
+    let mut removed = false;
     for path in paths {
         // A record is a file that people can edit.
         if !path.file_name().is_some_and(|name| name.as_bytes().starts_with(PREFIX.as_bytes())) {
             outcome = outcome.and(Err(Error::invalid("remove cgroup", path.display(), "ctr makes none of that name")));
             continue;
         }
-        outcome = outcome.and(remove_one(path, Instant::now() + PATIENCE));
+        match remove_one(path, Instant::now() + PATIENCE) {
+            Ok(was_there) => removed |= was_there,
+            Err(error) => outcome = outcome.and(Err(error)),
+        }
+    }
+    // Where nothing is found, somebody was here before; or we are where it can't be seen, and must not let it be forgotten.
+    if !removed && outcome.is_ok() {
+        paths.iter().try_for_each(|path| is_visible(path))?;
     }
     outcome
 }
 
-fn remove_one(path: &Path, deadline: Instant) -> Result<()> {
+fn is_visible(path: &Path) -> Result<()> {
+    let parent = path.parent().unwrap_or(path);
+    match statfs(parent).map(|found| found.filesystem_type()) {
+        Ok(CGROUP_SUPER_MAGIC | CGROUP2_SUPER_MAGIC) => Ok(()),
+        other => {
+            let errno = other.err().unwrap_or(Errno::ENOENT);
+            Err(Error::system("remove cgroup", path.display(), errno as i32)
+                .mend("no cgroups are mounted there in this mount namespace; a call from where they are removes it"))
+        }
+    }
+}
+
+/// Whether it was there.
+fn remove_one(path: &Path, deadline: Instant) -> Result<bool> {
     let mut pause = Duration::from_micros(20);
     loop {
         match unlinkat(AT_FDCWD, path, UnlinkatFlags::RemoveDir) {
-            Ok(()) | Err(Errno::ENOENT) => return Ok(()),
+            Ok(()) => return Ok(true),
+            Err(Errno::ENOENT) => return Ok(false),
             Err(Errno::EBUSY) if Instant::now() < deadline => {}
             Err(errno) => {
                 let error = Error::system("remove cgroup", path.display(), errno as i32);

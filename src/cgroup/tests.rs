@@ -282,6 +282,17 @@ fn a_record_that_names_something_else_removes_nothing() {
 }
 
 #[test]
+fn a_cgroup_that_can_not_be_seen_is_not_taken_for_removed() {
+    let Some(made) = Made::with(Some(64 * MIB), None) else { return };
+    let hidden: Vec<_> =
+        made.paths.iter().map(|path| PathBuf::from("/nowhere").join(path.file_name().unwrap())).collect();
+    refused(remove(&hidden), ErrorCode::System, "/nowhere/ctr-");
+    refused(remove(&[PathBuf::from("/tmp").join(hidden[0].file_name().unwrap())]), ErrorCode::System, "mounted");
+    remove(&made.paths).unwrap();
+    remove(&made.paths).unwrap();
+}
+
+#[test]
 fn where_a_controller_is_missing_the_policy_decides() {
     let parsed = |limits: Limits, policy| {
         let missing = Home::Missing(super::hierarchies::Missing::has_processes("/sys/fs/cgroup".as_ref()));

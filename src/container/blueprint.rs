@@ -15,7 +15,7 @@ use super::walls::{self, Asked, Subject};
 use crate::cgroup::{Cgroup, Layout};
 use crate::image::{ImageConfig, Report, Source, Store};
 use crate::init::wire::{self, RESULTS};
-use crate::plan::{Fd, Header, Plan, Slot, c_string, quote};
+use crate::plan::{Fd, Header, Plan, Shell, Slot, c_string, explained, quote};
 use crate::rootfs::{self, Layers, Root};
 use crate::security::{Walls, capabilities, labels, landlock, masks, rlimits, steps, sysctl};
 use crate::zygote::Zygote;
@@ -388,11 +388,7 @@ impl Blueprint {
             acquired.record.iter().chain(image_lock).map(|lock| rest.send(Fd::Borrowed(lock.as_fd()))).collect();
         let listener = acquired.listener.as_ref().map(|listener| rest.send(Fd::Borrowed(listener.as_fd())));
         let cgroups: Vec<_> = acquired.join.iter().map(|fd| rest.send(Fd::Borrowed(fd.as_fd()))).collect();
-        if let Some(layout) = &self.cgroup {
-            for (shell, why) in layout.commands() {
-                rest.step("join cgroup", "", why, shell);
-            }
-        }
+        rest.step("join cgroup", "", "", "");
         for cgroup in cgroups {
             let zero = rest.bytes("0");
             rest.call(libc::SYS_write, [cgroup.into(), zero, 1.into()]);
@@ -486,7 +482,10 @@ impl Blueprint {
             "# Container {}: what ctr does, as a person would type it.\nROOT=$(mktemp -d); SCRATCH=$(mktemp -d)\n",
             quote(&self.name)
         );
-        text.extend([first, stem.aside.commands(), root, furniture, after, rest.plan.commands()].into_iter().flatten());
+        let cgroup = self.cgroup.iter().flat_map(Layout::commands);
+        let cgroup = cgroup.map(|(command, why)| explained(&why, &command)).collect();
+        let parts = [first, stem.aside.commands(), root, furniture, after, cgroup, rest.plan.commands()];
+        text.extend(parts.into_iter().flatten());
         Ok(text)
     }
 }
@@ -585,12 +584,11 @@ fn become_root(stem: &mut Plan<'_>, ids: &Ids, own_pid: bool) {
 
 /// PID 1 keeps its own rights, which it needs to start programs as any user; but nothing it starts gets more than this.
 fn limit_privileges(stem: &mut Plan<'_>, mask: u64, new_privileges: bool) -> Result<()> {
-    let kept = capabilities::names(mask).join(",").to_lowercase().replace("cap_", "+");
     stem.step(
         "drop capabilities from",
         "the bounding set",
         "docker's default set at most, capabilities(7)",
-        format!("setpriv --bounding-set -all,{kept} --inh-caps -all bash"),
+        Shell::From(setpriv, mask),
     );
     for capability in capabilities::bounding_drops(mask)? {
         stem.call(libc::SYS_prctl, [libc::PR_CAPBSET_DROP.into(), capability.into()]);
@@ -616,6 +614,11 @@ pub fn put_up_last(rest: &mut Plan<'_>, walls: &Walls, landlock: Option<&landloc
         steps::seccomp(rest, profile, walls.capabilities)?;
     }
     Ok(())
+}
+
+fn setpriv(kept: u64) -> String {
+    let kept = capabilities::names(kept).join(",").to_lowercase().replace("cap_", "+");
+    format!("setpriv --bounding-set -all,{kept} --inh-caps -all bash")
 }
 
 pub fn check_env(name: &OsStr, value: &OsStr) -> Result<()> {

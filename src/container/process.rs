@@ -72,9 +72,10 @@ impl Process {
 
     /// Its pid on the host; an error when it is gone.
     pub fn host_pid(&self) -> Result<i32> {
-        sys::pidfd_pid(self.pidfd.as_fd())
-            .filter(|&pid| pid > 0)
-            .ok_or_else(|| Error::system("find on the host process", self.pid, libc::ESRCH))
+        sys::pidfd_pid(self.pidfd.as_fd()).filter(|&pid| pid > 0).ok_or_else(|| {
+            let error = Error::system("look up the host's pid of process", self.pid, libc::ESRCH);
+            error.with_code(ErrorCode::NotFound)
+        })
     }
 
     /// Its pidfd, readable when it has ended; for the caller's own event loop.

@@ -58,7 +58,7 @@ pub extern "C" fn ctr_process_pid(p: *const ctr_process) -> i32 {
 
 /// Its pid on the host. By the time you use it, it may be another process's: prefer ctr_process_pidfd().
 ///
-/// Return value: the pid; CTR_ERR_NOT_FOUND or another error when the process is gone; CTR_ERR_INVALID.
+/// Return value: the pid; CTR_ERR_NOT_FOUND when the process is gone; CTR_ERR_INVALID.
 #[unsafe(no_mangle)]
 pub extern "C" fn ctr_process_host_pid(p: *const ctr_process) -> i32 {
     border(|| process(p)?.host_pid())

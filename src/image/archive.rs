@@ -504,7 +504,7 @@ impl Extended {
 }
 
 fn not_a_tar() -> Fault {
-    Fault::bad(b"", "it is not a tar archive")
+    Fault::bad(b"", super::fault::NO_TAR)
 }
 
 fn is_zero(block: &[u8; BLOCK]) -> bool {

@@ -80,14 +80,17 @@ impl Fault {
     }
 
     pub fn cut_off(entry: &[u8]) -> Self {
-        Self::bad(entry, "the archive is cut off in the middle")
+        Self::bad(entry, CUT_OFF)
     }
 
     /// The sentence for the user: `archive` is what he named.
     pub fn into_error(self, archive: &str) -> Error {
         let place = |entry: String| if entry.is_empty() { archive.into() } else { format!("{archive}, entry {entry}") };
         match self {
-            Self::Bad { entry, why } => Error::new(ErrorCode::BadImage, "unpack", place(entry), libc::EINVAL, why),
+            Self::Bad { entry, why } => {
+                let mend = mend_of(&why);
+                Error::new(ErrorCode::BadImage, "unpack", place(entry), libc::EINVAL, why).mend(mend)
+            }
             Self::Over { entry, why, field } => {
                 Error::new(ErrorCode::BadImage, "unpack", place(entry), libc::E2BIG, why)
                     .mend(format!("raise the import's limit \"{field}\" if you trust the archive"))
@@ -105,6 +108,18 @@ impl Fault {
                 Error::new(ErrorCode::Interrupted, "import", archive, libc::EINTR, "cancelled; nothing of it is left")
             }
         }
+    }
+}
+
+const CUT_OFF: &str = "the archive is cut off in the middle";
+/// Why a file that holds anything else is refused.
+pub(crate) const NO_TAR: &str = "it is not a tar archive";
+
+fn mend_of(why: &str) -> &'static str {
+    match why {
+        CUT_OFF => "fetch or copy it again: its end is missing",
+        NO_TAR => "an image is a tar archive, plain or compressed by gzip, zstd, xz, bzip2 or lz4, or a directory",
+        _ => "",
     }
 }
 

@@ -35,7 +35,7 @@ pub(super) fn file(store: &Store, path: &Path, select: Select<'_>, report: Repor
     let look = |errno: Errno| Error::system("look at", &archive, errno.raw_os_error());
     let stat = fs::fstat(&fd).map_err(look)?;
     if stat.st_size == 0 {
-        return Err(bad(&archive, "the file is empty"));
+        return Err(bad(&archive, "the file is empty").mend("was it written to its end?"));
     }
     once(store, &fd, select, &archive, report, |before, report| {
         let source = pipeline::Source {

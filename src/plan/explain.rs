@@ -8,6 +8,8 @@ pub enum Shell {
     Template(&'static str),
     /// Made for this step.
     Text(String),
+    /// Made from a number when somebody asks.
+    From(fn(u64) -> String, u64),
     /// Nothing that a shell has a command for.
     None,
 }
@@ -30,10 +32,16 @@ impl Plan<'_> {
         let command = |step: &Step| match &step.shell {
             Shell::Template(template) => Some(template.replace("{}", &quote(&step.object))),
             Shell::Text(text) => Some(text.clone()),
+            Shell::From(make, number) => Some(make(*number)),
             Shell::None => None,
         };
-        self.steps.iter().filter_map(|step| Some(format!("# {}\n{}\n", step.why, command(step)?))).collect()
+        self.steps.iter().filter_map(|step| Some(explained(&step.why, &command(step)?))).collect()
     }
+}
+
+/// A command, below what it is for.
+pub fn explained(why: &str, command: &str) -> String {
+    format!("# {why}\n{command}\n")
 }
 
 /// `text` as one word of a shell.

@@ -11,7 +11,7 @@ mod explain;
 mod mount;
 
 pub use encode::{Header, encode, encode_spawn};
-pub use explain::{Shell, quote};
+pub use explain::{Shell, explained, quote};
 pub use mount::mount_attr;
 
 use std::borrow::Cow;

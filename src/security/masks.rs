@@ -49,6 +49,8 @@ const READ_ONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys",
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
     path: Cow<'static, str>,
+    /// Its path from the workshop on, where /proc and /sys stand ready.
+    in_workshop: CString,
     directory: bool,
 }
 
@@ -100,7 +102,7 @@ pub(crate) fn cover(plan: &mut Plan<'_>, places: &(Vec<Place>, Vec<Place>)) {
         let cover = if place.directory { COVER_DIRECTORY } else { COVER_FILE };
         // A place that is missing is none to be covered: the container's procfs and sysfs show less than the host's where
         // its namespaces are its own.
-        plan.bind(cover, place.in_workshop(), false).ok(libc::ENOENT);
+        plan.bind(cover, &place.in_workshop, false).ok(libc::ENOENT);
     }
     for place in read_only {
         plan.step(
@@ -109,16 +111,19 @@ pub(crate) fn cover(plan: &mut Plan<'_>, places: &(Vec<Place>, Vec<Place>)) {
             "writing there changes the machine",
             "mount --rbind $ROOT{} $ROOT{} && mount -o remount,bind,ro $ROOT{}",
         );
-        let at = place.in_workshop();
-        plan.bind(&at, &at, true).ok(libc::ENOENT);
-        plan.set_attributes_below(&at, CLOSED).ok(libc::ENOENT);
+        let at = &place.in_workshop;
+        plan.bind(at, at, true).ok(libc::ENOENT);
+        plan.set_attributes_below(at, CLOSED).ok(libc::ENOENT);
     }
 }
 
 impl Place {
     fn at(path: Cow<'static, str>) -> Result<Option<Self>> {
         match fs::symlink_metadata(&*path) {
-            Ok(metadata) => Ok(Some(Self { directory: metadata.is_dir(), path })),
+            Ok(metadata) => {
+                let in_workshop = CString::new(path.trim_start_matches('/')).unwrap_or_default();
+                Ok(Some(Self { directory: metadata.is_dir(), path, in_workshop }))
+            }
             // Where we may not look, a container of ours may not either.
             Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied) => Ok(None),
             Err(e) => Err(Error::io("look at", path, &e)),
@@ -128,11 +133,6 @@ impl Place {
     /// Its path inside.
     pub(crate) fn path(&self) -> &str {
         &self.path
-    }
-
-    /// Its path from the workshop on, where /proc and /sys stand ready.
-    fn in_workshop(&self) -> CString {
-        CString::new(self.path.trim_start_matches('/')).unwrap_or_default()
     }
 }
 

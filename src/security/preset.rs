@@ -126,8 +126,7 @@ impl Walls {
         let mut walls = config.preset.walls()?;
         let mut config = config.clone();
         walls.refuse_shared(&config)?;
-        let base = config.capabilities.unwrap_or(walls.capabilities);
-        walls.capabilities = capabilities::adjust(base, &config.cap_add, &config.cap_drop)?;
+        walls.capabilities = chosen_capabilities(&config)?.unwrap_or(walls.capabilities);
         walls.new_privileges |= config.new_privileges;
         if let Some(choice) = &config.seccomp {
             walls.seccomp = choice.profile()?;
@@ -184,6 +183,15 @@ impl Walls {
         let why = "it shares no namespace with anybody";
         Err(Error::invalid("use the security preset", config.preset.name(), why).mend("choose the preset default"))
     }
+}
+
+/// The capabilities that `config` asks for; `None` where those are its preset's.
+pub(crate) fn chosen_capabilities(config: &Config) -> Result<Option<u64>> {
+    if config.cap_add.is_empty() && config.cap_drop.is_empty() {
+        return Ok(config.capabilities);
+    }
+    let base = config.capabilities.map_or_else(|| config.preset.walls().map(|walls| walls.capabilities), Ok)?;
+    capabilities::adjust(base, &config.cap_add, &config.cap_drop).map(Some)
 }
 
 impl Preset {

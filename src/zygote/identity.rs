@@ -1,12 +1,10 @@
 //! Whose zygote it is: the process, its credentials, its namespaces, its root. Everything that a child it makes would inherit
 //! and that a host can change.
 
-use std::os::fd::AsFd;
-use std::os::unix::ffi::OsStrExt;
-
-use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat, readlinkat};
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat};
 use nix::sys::stat::{Mode, fstatat};
 use nix::unistd::{getresgid, getresuid};
+use rustix::fs::readlinkat_raw;
 
 /// What a host is, at one moment, for one thread (credentials are a thread's, credentials(7)).
 #[derive(Debug, PartialEq, Eq)]
@@ -72,8 +70,9 @@ fn namespaces() -> [u64; 8] {
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let Ok(dir) = openat(AT_FDCWD, "/proc/thread-self/ns", flags, Mode::empty()) else { return [0; 8] };
     ["mnt", "user", "net", "pid_for_children", "uts", "ipc", "cgroup", "time_for_children"].map(|name| {
-        let text = readlinkat(dir.as_fd(), name).unwrap_or_default();
-        let digits = text.as_bytes().iter().filter(|byte| byte.is_ascii_digit());
+        let mut text = [0u8; 64];
+        let len = readlinkat_raw(&dir, name, &mut text[..]).unwrap_or(0);
+        let digits = text[..len].iter().filter(|byte| byte.is_ascii_digit());
         digits.fold(0, |number, byte| number * 10 + u64::from(byte - b'0'))
     })
 }

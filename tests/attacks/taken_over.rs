@@ -214,6 +214,19 @@ attack!(a_pid_1_that_was_taken_over_gains_nothing_on_the_host, {
                     1 => ExecConfig { user: Some("ann".into()), ..quiet() },
                     _ => ExecConfig { pty: Some(ctr::Winsize { rows: 1, cols: 1 }), ..ExecConfig::default() },
                 };
+                let well = |error: &ctr::Error| {
+                    assert!(error.errno() > 0 && !error.step().is_empty(), "{error:?}");
+                    assert_ne!(error.code(), ctr::ErrorCode::Internal, "{error:?}");
+                };
+                // It is asked for its namespaces, and may send anything else: that is none.
+                match handle.inspect() {
+                    Ok(told) => {
+                        let seccomp = told.walls.iter().find(|wall| wall.name == "seccomp").unwrap();
+                        assert_eq!(seccomp.state, ctr::WallState::On, "{seccomp:?}");
+                        assert!(told.namespaces.is_empty(), "{:?}", told.namespaces);
+                    }
+                    Err(error) => well(&error),
+                }
                 match handle.exec(["nothing", "at all"], &config) {
                     Ok(process) => {
                         answered += 1;
@@ -222,10 +235,7 @@ attack!(a_pid_1_that_was_taken_over_gains_nothing_on_the_host, {
                         _ = process.kill_group(0);
                         _ = process.resize(ctr::Winsize { rows: 2, cols: 2 });
                     }
-                    Err(error) => {
-                        assert!(error.errno() > 0 && !error.step().is_empty(), "{error:?}");
-                        assert_ne!(error.code(), ctr::ErrorCode::Internal, "{error:?}");
-                    }
+                    Err(error) => well(&error),
                 }
             }
         });

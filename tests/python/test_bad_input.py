@@ -58,14 +58,14 @@ def test_an_unreadable_image(tmp_path: Path) -> None:
 def test_an_empty_image(tmp_path: Path) -> None:
     empty = tmp_path / "empty.tar"
     empty.write_bytes(b"")
-    error = refused(errno.EINVAL, lambda: ctr.Container(empty), str(empty))
+    error = refused(errno.EINVAL, lambda: ctr.Container(empty), str(empty), "written to its end")
     assert error.code == -8
 
 
 def test_an_image_that_is_no_archive(tmp_path: Path) -> None:
     text = tmp_path / "text.tar"
     text.write_bytes(b"this is not a tar archive\n" * 1000)
-    assert refused(errno.EINVAL, lambda: ctr.Container(text), str(text)).code == -8
+    assert refused(errno.EINVAL, lambda: ctr.Container(text), str(text), "or a directory").code == -8
 
 
 @pytest.mark.parametrize("suffix", ["tar", "tar.gz"])
@@ -76,7 +76,7 @@ def test_an_image_that_is_cut_off(tmp_path: Path, suffix: str) -> None:
         tar.add(tmp_path / "data", "data")
     cut = tmp_path / f"cut.{suffix}"
     cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
-    assert refused(errno.EINVAL, lambda: ctr.Container(cut), str(cut)).code == -8
+    assert refused(errno.EINVAL, lambda: ctr.Container(cut), str(cut), "its end is missing").code == -8
 
 
 @pytest.mark.parametrize("name", ["a/b", "../a", "", ".", "-a", "a" * 65, "a b", "a\n", "ä"])

@@ -9,6 +9,7 @@ import json
 import math
 import os
 import pickle
+import re
 import select
 import signal
 import subprocess
@@ -557,6 +558,8 @@ def test_capabilities_are_added_and_dropped_by_name_as_docker_does_it() -> None:
     assert mask(cap_add=["NET_ADMIN"], cap_drop=["cap_mknod"]) == (usual | 1 << 12) & ~(1 << 27)
     assert mask(cap_drop=["ALL"], cap_add=["chown"]) == 1
     assert mask(capabilities=[], cap_add=["CHOWN", "KILL"]) == 1 | 1 << 5
+    said = ctr.explain(cap_drop=["ALL"], cap_add=["chown"])
+    assert re.search(r"1 of \d+ are kept, over its own namespaces only: CHOWN; asked for: capabilities", said)
     with pytest.raises(ValueError, match="SYS_ADMN"):
         mask(cap_add=["SYS_ADMN"])
     with pytest.raises(ValueError, match="added and dropped"):
@@ -579,6 +582,12 @@ def test_a_handle_says_what_it_is_and_is_not_copied() -> None:
             with pytest.raises(TypeError, match="Popen can't be pickled or copied"):
                 take(p)
     assert repr(c) == "<ctr.Container 'shown' (ended)>"
+    kept = ctr.Container(name="kept", detached=True)
+    kept.close()
+    assert repr(kept) == "<ctr.Container 'kept' (closed)>"
+    joined = ctr.join("kept")
+    joined.destroy()
+    assert repr(joined) == "<ctr.Container 'kept' (ended)>"
 
 
 @pytest.mark.parametrize(

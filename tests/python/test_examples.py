@@ -56,3 +56,48 @@ def test_the_lesson_runs_from_the_first_cell_to_the_last(tmp_path: Path) -> None
     for wall in ("pid", "hostname", "mount", "uid_map", "cgroup", "lo"):
         assert wall in shown
     assert ctr.containers() == before
+
+
+def test_a_notebook_is_shown_output_and_can_be_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
+    manager = pytest.importorskip("jupyter_client.manager")
+    # With it, ipykernel does not show what is written to descriptors 1 and 2.
+    monkeypatch.delenv("PYTEST_CURRENT_TEST")
+    kernel, client = manager.start_new_kernel(kernel_name="python3")
+    written: list[tuple[str, str]] = []
+
+    def cell(code: str, interrupt: bool = False) -> list[tuple[str, str]]:
+        """What comes of a cell; where it is to be interrupted, as soon as its program says that it runs."""
+        request, shown = client.execute(code, allow_stdin=False), []
+        while True:
+            message = client.get_iopub_msg(timeout=60)
+            kind, content = message["msg_type"], message["content"]
+            if kind == "stream":
+                # A moment later, maybe in the next cell.
+                written.append((content["name"], content["text"]))
+                if interrupt and "running" in content["text"]:
+                    kernel.interrupt_kernel()
+            if message["parent_header"].get("msg_id") != request:
+                continue
+            if kind == "execute_result":
+                shown.append(("result", content["data"]["text/plain"]))
+            elif kind == "error":
+                shown.append(("error", content["ename"]))
+            elif kind == "status" and content["execution_state"] == "idle":
+                return shown
+
+    try:
+        assert cell("import ctr; c = ctr.Container(name='cell'); c") == [("result", "<ctr.Container 'cell'>")]
+        cell("c.run(['echo', 'out'])")
+        cell("c.run('echo err >&2', shell=True)")
+        # Nothing can be typed in a notebook: who reads finds the end.
+        assert cell("c.run(['cat']).returncode") == [("result", "0")]
+        for options in ("", ", stderr=ctr.PIPE", ", timeout=1000"):
+            waiting = f"c.run('echo running; exec sleep 1000', shell=True{options})"
+            assert ("error", "KeyboardInterrupt") in cell(waiting, interrupt=True)
+        assert cell("c.run('! grep -q sleep /proc/[0-9]*/comm', shell=True).returncode") == [("result", "0")]
+        assert cell("c.destroy(); c") == [("result", "<ctr.Container 'cell' (ended)>")]
+        assert ("stdout", "out\n") in written
+        assert ("stderr", "err\n") in written
+    finally:
+        client.stop_channels()
+        kernel.shutdown_kernel(now=True)

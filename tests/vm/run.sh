@@ -26,9 +26,16 @@ done < <(cargo test --no-run --lib --tests 2>&1 | tee /dev/stderr | sed -n 's/^ 
 header=/usr/include/linux/capability.h
 [ ! -e $header ] || files+=(-f "$header")
 
-# A profile for tests/labels.rs.
-policy=$("$here/apparmor.sh" "$here/../../build/vm" 2>/dev/null) && files+=(-f "$policy:/lane/apparmor.policy") ||
-    echo "SKIPPED vm: no apparmor_parser, so no test under an AppArmor profile"
+# Policies for tests/labels.rs.
+mkdir -p "${cache:=${CTR_TEST_CACHE:-$here/../../build/vm}}"
+for module in apparmor selinux; do
+    if policy=$("$here/policy.sh" "$cache" $module 2>/tmp/ctr-vm-policy.$$); then
+        files+=(-f "$policy:/lane/$module.policy") labels+=(-f "$policy:/lane/$module.policy")
+    else
+        echo "SKIPPED vm: no policy for $module, so no test under one: $(tail -n 1 /tmp/ctr-vm-policy.$$)"
+    fi
+    rm -f /tmp/ctr-vm-policy.$$
+done
 
 # shellcheck disable=SC2016 # expanded inside
 script='worst=0

@@ -24,10 +24,10 @@ pub fn check_name(name: &str) -> Result<()> {
 
 /// A name that nobody has: 12 hexadecimal digits, as docker's short ids.
 pub fn random_name() -> String {
-    let mut bytes = [0u8; 6];
+    let mut bytes = [0u8; 8];
     if !sys::random(&mut bytes) {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64);
-        bytes.copy_from_slice(&(now ^ u64::from(std::process::id()) << 24).to_ne_bytes()[..6]);
+        bytes = (now ^ u64::from(std::process::id()) << 24).to_ne_bytes();
     }
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    format!("{:012x}", u64::from_ne_bytes(bytes) & 0xffff_ffff_ffff)
 }

@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::container::namespaces::KINDS;
+use crate::security::chosen_capabilities;
 use crate::{CgroupPolicy, Config, DeviceList, Namespace, Preset, Refusal, Seccomp, TimeOffset, TimeOffsets};
 
 /// As in [`Config`]; what was left open is not written down.
@@ -92,7 +93,8 @@ impl Asked {
                 let line = |clock: &str, it: TimeOffset| format!("{clock} {} {}", it.secs, it.nanosecs);
                 [line("monotonic", monotonic), line("boottime", boottime)].join("\n")
             }),
-            capabilities: config.capabilities,
+            // Names that there are not are refused elsewhere.
+            capabilities: chosen_capabilities(config).unwrap_or(config.capabilities),
             new_privileges: config.new_privileges,
             seccomp: config.seccomp.as_ref().map(|choice| match choice {
                 Seccomp::Default => "default".into(),
