@@ -75,7 +75,7 @@ impl<'a> Stem<'a> {
     }
 }
 
-/// The second half: what PID 1 does to finish.
+/// What PID 1 does to finish.
 pub struct Rest<'a> {
     pub plan: Plan<'a>,
     pub header: Header,
