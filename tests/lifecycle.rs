@@ -372,4 +372,11 @@ fn explain_prints_what_a_person_would_type() {
         assert!(text.contains(word), "{word} in {text}");
     }
     assert!(text.contains("67108864") || !can_limit(), "the limit in {text}");
+    // In an order in which it can be typed: behind the pivot there is no cgroup to go into.
+    let place = |command: &str| text.find(command).unwrap_or(0);
+    assert!(place("mkdir /sys/fs/cgroup") <= place("unshare --user"), "{text}");
+    assert!(
+        place("unshare --user") < place("pivot_root . .") && place("pivot_root . .") < place("setpriv --seccomp"),
+        "{text}"
+    );
 }

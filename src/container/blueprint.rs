@@ -484,7 +484,8 @@ impl Blueprint {
         );
         let cgroup = self.cgroup.iter().flat_map(Layout::commands);
         let cgroup = cgroup.map(|(command, why)| explained(&why, &command)).collect();
-        let parts = [first, stem.aside.commands(), root, furniture, after, cgroup, rest.plan.commands()];
+        // Cgroups, too, come first: once the root is the image, a person has none to write to.
+        let parts = [cgroup, first, stem.aside.commands(), root, furniture, after, rest.plan.commands()];
         text.extend(parts.into_iter().flatten());
         Ok(text)
     }
