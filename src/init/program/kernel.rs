@@ -38,6 +38,7 @@ pub mod nr {
     pub const PPOLL: usize = 271;
     pub const ACCEPT4: usize = 288;
     pub const SIGNALFD4: usize = 289;
+    pub const DUP3: usize = 292;
     pub const PIPE2: usize = 293;
     pub const SETNS: usize = 308;
     pub const CLONE3: usize = 435;
@@ -222,15 +223,18 @@ pub const SIGNALS: i32 = 2;
 pub fn settle_signals() -> bool {
     let (all, child) = (u64::MAX, 1u64 << (SIGCHLD - 1));
     const SFD_CLOEXEC_NONBLOCK: usize = 0o2_004_000;
+    const O_CLOEXEC: usize = 0o2_000_000;
     // SAFETY: the records outlive the calls.
     unsafe {
         syscall(nr::RT_SIGPROCMASK, 2, &raw const all as usize, 0, 8, 0, 0);
         for signal in 1..=64 {
             syscall(nr::RT_SIGACTION, signal, &raw const DEFAULT as usize, 0, 8, 0, 0);
         }
-        // The first free place, behind our two descriptors.
+        // The first free place is behind our two descriptors; but somebody may run this program by hand.
         let new = usize::MAX;
-        syscall(nr::SIGNALFD4, new, &raw const child as usize, 8, SFD_CLOEXEC_NONBLOCK, 0, 0) == SIGNALS as isize
+        let fd = syscall(nr::SIGNALFD4, new, &raw const child as usize, 8, SFD_CLOEXEC_NONBLOCK, 0, 0);
+        fd == SIGNALS as isize
+            || fd > 0 && syscall3(nr::DUP3, fd as usize, SIGNALS as usize, O_CLOEXEC) == SIGNALS as isize
     }
 }
 
