@@ -201,6 +201,8 @@ attack!(a_pid_1_that_was_taken_over_gains_nothing_on_the_host, {
     let mut answered = 0;
     for seed in 1..=8u64 {
         let container = defaults();
+        // Its last walls stand before it serves anybody.
+        is_well(&container);
         let taken = take_over(&container);
         let joined = Container::join(container.name()).unwrap();
         let (over, told) = (AtomicBool::new(false), AtomicUsize::new(0));
