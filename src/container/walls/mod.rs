@@ -99,18 +99,30 @@ const NAMESPACES: [(&str, &str, &str, &str); 7] = [
 
 /// Every wall, in the order in which they are put up.
 pub fn walls(of: &Subject<'_>) -> Result<Vec<Wall>> {
+    let preset = of.asked.preset.walls()?;
     let mut walls = vec![user_namespace(of)];
     walls.extend(NAMESPACES.map(|kind| namespace(of, kind)));
-    walls.extend([capabilities_kept(of)?, no_new_privs(of)?, seccomp(of)?, landlock(of)?]);
+    walls.extend([
+        capabilities_kept(of, &preset)?,
+        no_new_privs(of, &preset),
+        seccomp(of, &preset),
+        landlock(of, &preset),
+    ]);
     let [apparmor, selinux] = labels::active();
     walls.extend([
         label(of, "AppArmor", &of.asked.apparmor, apparmor),
         label(of, "SELinux", &of.asked.selinux, selinux),
     ]);
     walls.extend([devices(of), device_list(of)]);
-    walls.extend(covers(of)?);
-    walls.extend([sysctls(of), keyring(of)?, core_dumps(of)?, rlimits(of), read_only_root(of)?]);
-    walls.extend([limit(of, 0)?, limit(of, 1)?, processor(), binds(of), descriptors(), pid_1()]);
+    walls.extend(covers(of, &preset)?);
+    walls.extend([
+        sysctls(of),
+        keyring(of, &preset),
+        core_dumps(of, &preset),
+        rlimits(of),
+        read_only_root(of, &preset),
+    ]);
+    walls.extend([limit(of, &preset, 0), limit(of, &preset, 1), processor(), binds(of), descriptors(), pid_1()]);
     Ok(walls)
 }
 
@@ -230,10 +242,10 @@ fn clocks(offsets: &str) -> String {
     }
 }
 
-fn capabilities_kept(of: &Subject<'_>) -> Result<Wall> {
+fn capabilities_kept(of: &Subject<'_>, preset: &Walls) -> Result<Wall> {
     let all = capabilities::all()?;
     let known = of.facts.and_then(|facts| facts.capabilities);
-    let decided = of.asked.capabilities.map_or_else(|| of.asked.preset.capabilities::<&str>(&[], &[]), Ok)?;
+    let decided = of.asked.capabilities.unwrap_or(preset.capabilities);
     let kept = known.unwrap_or(decided) & all;
     let state = match kept {
         kept if kept == all => WallState::Off,
@@ -252,29 +264,29 @@ fn capabilities_kept(of: &Subject<'_>) -> Result<Wall> {
     Ok(Wall { name: "capabilities", state, says, why })
 }
 
-fn no_new_privs(of: &Subject<'_>) -> Result<Wall> {
+fn no_new_privs(of: &Subject<'_>, preset: &Walls) -> Wall {
     let fact = of.facts.and_then(|facts| facts.no_new_privs);
-    let off = of.foreign || of.asked.new_privileges || of.asked.preset.walls()?.new_privileges;
+    let off = of.foreign || of.asked.new_privileges || preset.new_privileges;
     let why = of.because(of.asked.new_privileges.then(|| "new_privileges".into()));
     let (state, says) = match off {
         true => (WallState::Off, "setuid programs and file capabilities work"),
         false => (WallState::On, "no setuid program raises anyone's rights"),
     };
-    Ok(of.wall("no_new_privs", state, says, why, fact))
+    of.wall("no_new_privs", state, says, why, fact)
 }
 
-fn seccomp(of: &Subject<'_>) -> Result<Wall> {
+fn seccomp(of: &Subject<'_>, preset: &Walls) -> Wall {
     let fact = of.facts.and_then(|facts| facts.seccomp);
-    let Asked { seccomp, refusal, preset, .. } = of.asked;
-    let profile = match (seccomp, preset.walls()?.seccomp) {
+    let Asked { seccomp, refusal, preset: named, .. } = of.asked;
+    let profile = match (seccomp, &preset.seccomp) {
         _ if of.foreign => None,
         (Some(name), _) => Some(name.as_str()).filter(|name| *name != UNCONFINED),
-        (None, profile) => profile.map(|_| preset.name()),
+        (None, profile) => profile.as_ref().map(|_| named.name()),
     };
     let asked = [("seccomp", seccomp), ("refusal", refusal)];
     let asked: Vec<_> = asked.iter().filter_map(|(what, name)| Some(format!("{what} = {}", name.as_ref()?))).collect();
     let why = of.because((!asked.is_empty()).then(|| asked.join(", ")));
-    Ok(match (profile, refusal.as_deref()) {
+    match (profile, refusal.as_deref()) {
         (None, _) => {
             let inherited = if fact == Some(true) { ", but those that its maker's own filter refuses" } else { "" };
             let says = format!("every system call is let through{inherited}");
@@ -288,26 +300,25 @@ fn seccomp(of: &Subject<'_>) -> Result<Wall> {
             let refused = refusal.map_or_else(String::new, |refusal| format!(", a refused call gets {refusal}"));
             of.wall("seccomp", WallState::On, format!("profile {profile}{refused}"), why, fact)
         }
-    })
+    }
 }
 
-fn landlock(of: &Subject<'_>) -> Result<Wall> {
+fn landlock(of: &Subject<'_>, preset: &Walls) -> Wall {
     let name = "Landlock";
     let asked = of.asked.landlock;
     let why = of.because(asked.map(|stands| format!("landlock = {stands}")));
     if of.landlock {
         let says = "a second wall: no mounts, no device nodes, no signals and no abstract sockets beyond";
-        return Ok(Wall { name, state: WallState::On, says: says.into(), why });
+        return Wall { name, state: WallState::On, says: says.into(), why };
     }
-    let preset = of.asked.preset.walls()?;
     let wanted = !of.foreign && asked.unwrap_or(preset.landlock);
-    let walls = Walls { capabilities: of.asked.capabilities.unwrap_or(preset.capabilities), ..preset };
+    let walls = Walls { capabilities: of.asked.capabilities.unwrap_or(preset.capabilities), ..preset.clone() };
     let why = match walls.landlock_or_why() {
         Err(missing) if wanted => missing.into(),
         Ok(_) if wanted => "its maker could not have it, or it is an older ctr".into(),
         _ => why,
     };
-    Ok(Wall { name, state: WallState::Off, says: String::new(), why })
+    Wall { name, state: WallState::Off, says: String::new(), why }
 }
 
 /// Of one of the two security modules that give labels.
@@ -374,10 +385,10 @@ fn device_list(of: &Subject<'_>) -> Wall {
 }
 
 /// Masked and read-only parts of /proc and /sys.
-fn covers(of: &Subject<'_>) -> Result<[Wall; 2]> {
+fn covers(of: &Subject<'_>, preset: &Walls) -> Result<[Wall; 2]> {
     let (masked, read_only) = masks::places()?;
     let asked = of.asked.masked_paths;
-    let wanted = !of.foreign && asked.map_or_else(|| of.asked.preset.walls().map(|walls| walls.masks), Ok)?;
+    let wanted = !of.foreign && asked.unwrap_or(preset.masks);
     let because = || of.because(asked.map(|stands| format!("masked_paths = {stands}")));
     let wall = |name, places: &[masks::Place], what: &str| {
         if !wanted || !of.own_root() {
@@ -405,24 +416,19 @@ fn sysctls(of: &Subject<'_>) -> Wall {
     Wall { name: "sysctls", state: WallState::on(!of.foreign), says, why: why.into() }
 }
 
-fn keyring(of: &Subject<'_>) -> Result<Wall> {
-    let own = !of.foreign && of.asked.preset.walls()?.own_keyring;
+fn keyring(of: &Subject<'_>, preset: &Walls) -> Wall {
+    let own = !of.foreign && preset.own_keyring;
     let says = if own { "keys of the caller's session are not found" } else { "the caller's session keyring" };
-    Ok(Wall { name: "session keyring", state: WallState::on(own), says: says.into(), why: of.because(None) })
+    Wall { name: "session keyring", state: WallState::on(own), says: says.into(), why: of.because(None) }
 }
 
-fn core_dumps(of: &Subject<'_>) -> Result<Wall> {
+fn core_dumps(of: &Subject<'_>, preset: &Walls) -> Wall {
     let core = of.asked.rlimits.iter().rev().find(|limit| limit.starts_with("core="));
-    let none = core.map_or(!of.foreign && !of.asked.preset.walls()?.rlimits.is_empty(), |limit| limit == "core=0:0");
+    let none = core.map_or(!of.foreign && !preset.rlimits.is_empty(), |limit| limit == "core=0:0");
     let fact = of.facts.and_then(|facts| facts.no_core);
     let says = if none { "no process writes one" } else { "processes dump core, as the host's settings say" };
-    Ok(of.wall(
-        "core dumps off",
-        WallState::on(none),
-        says,
-        of.because(core.map(|limit| format!("rlimit {limit}"))),
-        fact,
-    ))
+    let why = of.because(core.map(|limit| format!("rlimit {limit}")));
+    of.wall("core dumps off", WallState::on(none), says, why, fact)
 }
 
 fn rlimits(of: &Subject<'_>) -> Wall {
@@ -433,17 +439,16 @@ fn rlimits(of: &Subject<'_>) -> Wall {
     Wall { name: "rlimits", state: WallState::on(!asked.is_empty()), says, why }
 }
 
-fn read_only_root(of: &Subject<'_>) -> Result<Wall> {
+fn read_only_root(of: &Subject<'_>, preset: &Walls) -> Wall {
     let asked = of.asked.read_only;
-    let wanted = !of.foreign && (asked || of.asked.preset.walls()?.read_only) && of.own_root();
+    let wanted = !of.foreign && (asked || preset.read_only) && of.own_root();
     let fact = of.facts.and_then(|facts| Some(facts.mount("/")?.has("ro")));
     let says = if wanted { "its files can't be written to" } else { "its files can be written to" };
-    Ok(of.wall("read-only root", WallState::on(wanted), says, of.because(asked.then(|| "read_only".into())), fact))
+    of.wall("read-only root", WallState::on(wanted), says, of.because(asked.then(|| "read_only".into())), fact)
 }
 
 /// Of memory (0) and of processes (1).
-fn limit(of: &Subject<'_>, which: usize) -> Result<Wall> {
-    let preset = of.asked.preset.walls()?;
+fn limit(of: &Subject<'_>, preset: &Walls, which: usize) -> Wall {
     let (name, unit, asked, preset) = match which {
         0 => ("memory limit", "bytes", of.asked.memory, preset.memory),
         _ => ("process limit", "processes and threads", of.asked.pids, preset.pids),
@@ -455,7 +460,7 @@ fn limit(of: &Subject<'_>, which: usize) -> Result<Wall> {
         () if of.limits[which] != preset && !asked => "changed since it was made".into(),
         () => of.because(asked.then(|| name.into())),
     };
-    Ok(Wall { name, state: WallState::on(of.limits[which].is_some()), says, why })
+    Wall { name, state: WallState::on(of.limits[which].is_some()), says, why }
 }
 
 fn processor() -> Wall {
