@@ -230,11 +230,24 @@ fn what_is_missing_is_named() {
     assert_eq!((e.code(), e.errno()), (ErrorCode::NotFound, 2));
     assert!(error(&["no-such-program"]).to_string().contains("PATH"));
     assert!(error(&["/script"]).to_string().contains("/no/interpreter"), "{}", error(&["/script"]));
+    let said = |argv: &[&str]| (error(argv).errno(), error(argv).to_string());
+    sh(
+        &c,
+        "printf '#!/script\n' > /second; printf '#!/bin/sh\r\n' > /windows; printf '#! /plain x\n' > /third; \
+         chmod +x /second /windows /third",
+    );
+    let (errno, words) = said(&["/second"]);
+    assert!(errno == 2 && words.contains("interpreter /no/interpreter of /script is missing"), "{words}");
+    let (errno, words) = said(&["/windows"]);
+    assert!(errno == 2 && words.contains(r"its interpreter /bin/sh\r is missing") && words.contains("sed"), "{words}");
+    let (errno, words) = said(&["/third"]);
+    assert!(errno == 13 && words.contains("its interpreter /plain is not executable"), "{words}");
     assert_eq!(error(&["/text"]).errno(), 8);
     assert_eq!(error(&["/plain"]).errno(), 13);
     assert!(error(&["/dir"]).to_string().contains("directory"));
     assert_eq!(error(&[]).code(), ErrorCode::Invalid);
-    assert_eq!(error(&["true", &"x".repeat(200_000)]).errno(), 7);
+    let (errno, words) = said(&["true", &"x".repeat(200_000)]);
+    assert!(errno == 7 && words.contains("one argument") && words.contains("131072"), "{words}");
     let cwd = ExecConfig { cwd: Some("/no/cwd".into()), ..quiet() };
     let e = c.exec(["true"], &cwd).err().unwrap();
     assert!(e.to_string().contains("/no/cwd"), "{e}");

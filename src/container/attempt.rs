@@ -11,12 +11,17 @@ use crate::init::wire::{NONE, RUN};
 use crate::plan::{Header, Plan, c_string};
 use crate::{Error, ErrorCode, ExecConfig, Result, advice};
 
+/// The bytes of one argument or variable with its NUL, execve(2): 32 pages.
+const MAX_ARG_STRLEN: usize = 128 << 10;
+
 /// A program and where it may be.
 pub struct Attempt {
     program: Vec<u8>,
     cwd: Vec<u8>,
     /// Of its arguments.
     bytes: usize,
+    /// Of the longest of them.
+    longest: usize,
 }
 
 /// What execve(2) refused, told apart by looking.
@@ -44,7 +49,9 @@ impl Attempt {
         c_string("start", program)?;
         let cwd = config.cwd.as_deref().or(container.record.exec.cwd.as_deref());
         let cwd = cwd.map_or(&b"/"[..], |cwd| cwd.as_os_str().as_bytes()).to_vec();
-        Ok(Self { program: program.to_vec(), cwd, bytes: argv.iter().map(|argument| argument.len() + 1).sum() })
+        let lengths = || argv.iter().map(|argument| argument.len() + 1);
+        let (bytes, longest) = (lengths().sum(), lengths().max().unwrap_or_default());
+        Ok(Self { program: program.to_vec(), cwd, bytes, longest })
     }
 
     /// The program's name as given.
@@ -110,44 +117,78 @@ impl Attempt {
         };
         let shown = String::from_utf8_lossy(&path).into_owned();
         match errno {
-            libc::ENOENT | libc::EACCES | libc::ELIBBAD => match kind(container, &self.full(&path)) {
-                Kind::Script(needed) if self.open(container, &needed).is_none() => fail(
-                    ErrorCode::NotFound,
-                    libc::ENOENT,
-                    format!("ENOENT, its interpreter {} is missing in the container", String::from_utf8_lossy(&needed)),
-                ),
-                Kind::Dynamic(needed) if self.open(container, &needed).is_none() => fail(
-                    ErrorCode::NotFound,
-                    libc::ENOENT,
-                    format!("ENOENT, its ELF loader {} is missing in the container", String::from_utf8_lossy(&needed)),
-                )
-                .mend("the program is linked for another system: use a static one, or an image with that loader"),
-                _ if errno == libc::EACCES => self.not_executable(&shown, &file),
-                _ => fail(ErrorCode::Exec, errno, format!("ENOENT, {shown} is there, but something it needs is not")),
-            },
+            libc::EACCES if not_executable(&file).is_some() => self.may_not_run(&shown, &file),
+            libc::ENOENT | libc::EACCES | libc::ELIBBAD => {
+                self.needs(container, &path).unwrap_or_else(|| match errno {
+                    libc::EACCES => self.may_not_run(&shown, &file),
+                    _ => {
+                        fail(ErrorCode::Exec, errno, format!("ENOENT, {shown} is there, but something it needs is not"))
+                    }
+                })
+            }
             libc::ENOEXEC => fail(
                 ErrorCode::Exec,
                 errno,
                 format!("ENOEXEC, {shown} is neither a program for this machine nor a script that starts with #!"),
             ),
             libc::E2BIG => {
+                let longest = env.iter().map(|entry| entry.len() + 1).max().unwrap_or_default().max(self.longest);
                 let (args, env) = (self.bytes, env.iter().map(|entry| entry.len() + 1).sum::<usize>());
-                let why =
-                    format!("E2BIG, the arguments ({args} bytes) and the environment ({env} bytes) are too large");
+                let why = if longest > MAX_ARG_STRLEN {
+                    format!("E2BIG, one argument or variable has {longest} bytes, the most is {MAX_ARG_STRLEN}")
+                } else {
+                    format!("E2BIG, the arguments ({args} bytes) and the environment ({env} bytes) are too large")
+                };
                 fail(ErrorCode::Exec, errno, why).mend("hand over much data by a file or by stdin")
+            }
+            // fork(2) in a PID namespace whose first process is gone.
+            libc::ENOMEM if !container.record.exec.own_pid => {
+                fail(ErrorCode::Exec, errno, String::new()).mend("the PID namespace that was joined has ended")
             }
             libc::EAGAIN => fail(ErrorCode::Exec, errno, String::new()).mend(advice::CONTAINER_PROCESSES),
             _ => Error::system("start", &name, errno).with_code(ErrorCode::Exec),
         }
     }
 
-    fn not_executable(&self, path: &str, file: &OwnedFd) -> Error {
-        let why = match nix::sys::stat::fstat(file) {
-            Ok(stat) if stat.st_mode & libc::S_IFMT == libc::S_IFDIR => format!("EACCES, {path} is a directory"),
-            Ok(stat) if stat.st_mode & 0o111 == 0 => {
-                format!("EACCES, {path} is not executable (mode {:04o})", stat.st_mode & 0o7777)
+    /// What is wrong with what it needs besides itself: its interpreter, that one's, and so on to an ELF loader.
+    fn needs(&self, container: &Shared, path: &[u8]) -> Option<Error> {
+        let mut path = path.to_vec();
+        // The kernel follows no more interpreters of interpreters than that.
+        for depth in 0..6 {
+            let (what, needed) = match kind(container, &self.full(&path)) {
+                Kind::Script(needed) => ("interpreter", needed),
+                Kind::Dynamic(needed) => ("ELF loader", needed),
+                Kind::Other => return None,
+            };
+            let name = String::from_utf8_lossy(&needed).replace('\r', "\\r");
+            let named = match depth {
+                0 => format!("its {what} {name}"),
+                _ => format!("the {what} {name} of {}", String::from_utf8_lossy(&path)),
+            };
+            let Some(file) = self.open(container, &needed) else {
+                let why = format!("ENOENT, {named} is missing in the container");
+                let error = Error::new(ErrorCode::NotFound, "start", self.name(), libc::ENOENT, why);
+                return Some(match what {
+                    "ELF loader" => error.mend(
+                        "the program is linked for another system: use a static one, or an image with that loader",
+                    ),
+                    _ if needed.ends_with(b"\r") => error.mend("its lines end as on Windows: sed -i 's/\\r$//' FILE"),
+                    _ => error,
+                });
+            };
+            if let Some(why) = not_executable(&file) {
+                let why = format!("EACCES, {named} {why}");
+                return Some(Error::new(ErrorCode::Exec, "start", self.name(), libc::EACCES, why));
             }
-            _ => format!("EACCES, this user may not run {path}, or its file system is mounted noexec"),
+            path = needed;
+        }
+        None
+    }
+
+    fn may_not_run(&self, path: &str, file: &OwnedFd) -> Error {
+        let why = match not_executable(file) {
+            Some(why) => format!("EACCES, {path} {why}"),
+            None => format!("EACCES, this user may not run {path}, or its file system is mounted noexec"),
         };
         Error::new(ErrorCode::Exec, "start", self.name(), libc::EACCES, why)
     }
@@ -161,6 +202,16 @@ impl Attempt {
     /// `path` from the root on.
     fn full(&self, path: &[u8]) -> Vec<u8> {
         if path.starts_with(b"/") { path.to_vec() } else { [&self.cwd[..], b"/", path].concat() }
+    }
+}
+
+/// Why nobody can execute a file.
+fn not_executable(file: &OwnedFd) -> Option<String> {
+    let stat = nix::sys::stat::fstat(file).ok()?;
+    match stat.st_mode {
+        mode if mode & libc::S_IFMT == libc::S_IFDIR => Some("is a directory".into()),
+        mode if mode & 0o111 == 0 => Some(format!("is not executable (mode {:04o})", mode & 0o7777)),
+        _ => None,
     }
 }
 
@@ -195,9 +246,9 @@ fn kind(container: &Shared, path: &[u8]) -> Kind {
     let Some(start) = read_file(container, path, 64 << 10) else { return Kind::Other };
     if let Some(line) = start.strip_prefix(b"#!") {
         let line = line.split(|&byte| byte == b'\n').next().unwrap_or_default();
-        let line = line.trim_ascii_start();
-        let end = line.iter().position(|byte| byte.is_ascii_whitespace()).unwrap_or(line.len());
-        return Kind::Script(line[..end].to_vec());
+        // As the kernel reads it, to which a carriage return is a part of the name.
+        let mut words = line.split(|byte| b" \t\0".contains(byte)).filter(|word| !word.is_empty());
+        return words.next().map_or(Kind::Other, |word| Kind::Script(word.to_vec()));
     }
     elf_interpreter(&start).map_or(Kind::Other, Kind::Dynamic)
 }
