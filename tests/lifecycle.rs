@@ -200,6 +200,29 @@ fn a_terminal_has_job_control_and_a_size() {
 }
 
 #[test]
+fn a_terminal_is_there_where_the_container_has_no_dev_of_its_own() {
+    let shared = Namespaces { mount: Namespace::Host, ..Namespaces::default() };
+    let with_our_mounts = host_with(&Config { namespaces: shared, ..Config::default() });
+    let sleeper = with_our_mounts.exec(["sleep", "100"], &quiet()).unwrap();
+    let joined = Container::join_pid(sleeper.host_pid().unwrap(), ctr::NamespaceSet::ALL).unwrap();
+    let config = ExecConfig { pty: Some(Winsize { rows: 31, cols: 101 }), ..ExecConfig::default() };
+    for c in [&with_our_mounts, &joined] {
+        let p = c.exec(["sh", "-c", "set -m; stty size </dev/tty; read x; echo got $x; exit 3"], &config).unwrap();
+        let mut master = std::fs::File::from(p.pty().unwrap().try_clone_to_owned().unwrap());
+        master.write_all(b"hello\n").unwrap();
+        let mut said = Vec::new();
+        // EIO is a terminal's end of file.
+        _ = master.read_to_end(&mut said);
+        let said = String::from_utf8_lossy(&said);
+        assert!(said.contains("31 101") && said.contains("got hello"), "{said}");
+        assert_eq!(end_of(&p).code, 3);
+    }
+    with_our_mounts.destroy().unwrap();
+    let error = joined.exec(["true"], &quiet()).err().unwrap();
+    assert!(error.errno() == libc::ENOMEM && error.advice().contains("PID namespace"), "{error}");
+}
+
+#[test]
 fn users_and_groups_come_from_the_image() {
     let c = Container::create(busybox(), &Config::default()).unwrap();
     if !has_ids(&c, 6001) {

@@ -33,8 +33,15 @@ pub fn exec(container: &Arc<Shared>, argv: &[&OsStr], config: &ExecConfig) -> Re
     for (fd, target) in extra {
         targets.push((plan.send(Fd::Borrowed(fd)), target));
     }
+    let mut pty = None;
     if let Some(size) = config.pty {
-        let slave = terminal(&mut plan, container, size, user.as_ref(), &mut header)?;
+        let slave = if container.record.exec.terminals {
+            own_terminal(&mut plan, size, user.as_ref(), &mut header)
+        } else {
+            let (master, slave) = terminal_of_ours(size).map_err(|e| Error::io("open", "a terminal", &e))?;
+            pty = Some(master);
+            plan.send(Fd::Owned(slave))
+        };
         targets.extend((0..3).map(|target| (slave, target)));
     }
     header.before = plan.len();
@@ -88,7 +95,8 @@ pub fn exec(container: &Arc<Shared>, argv: &[&OsStr], config: &ExecConfig) -> Re
         }
         Err(failure) => return Err(mend(plan.error(failure.call, failure.errno))),
     };
-    if fds.is_empty() || (config.pty.is_some() && fds.len() < 2) {
+    let handed_back = config.pty.is_some() && pty.is_none();
+    if fds.is_empty() || (handed_back && fds.len() < 2) {
         return Err(Error::new(ErrorCode::System, "start", attempt.name(), libc::EPROTO, "PID 1 sent no pidfd"));
     }
     Ok(Process {
@@ -97,7 +105,7 @@ pub fn exec(container: &Arc<Shared>, argv: &[&OsStr], config: &ExecConfig) -> Re
         pidfd: fds.remove(0),
         pid: reply.pid,
         streams: Mutex::new(ours),
-        pty: config.pty.map(|_| fds.remove(0)),
+        pty: if handed_back { Some(fds.remove(0)) } else { pty },
         exit: ForkLock::new(None),
         killed: AtomicBool::new(false),
     })
@@ -203,23 +211,15 @@ fn extra_fds(config: &ExecConfig) -> Result<Vec<(std::os::fd::BorrowedFd<'static
         .collect()
 }
 
+/// Where there is no /dev of the container's own, the terminal is one of the caller's, as nsenter(1) hands on its own.
+fn terminal_of_ours(size: Winsize) -> std::io::Result<(OwnedFd, OwnedFd)> {
+    let (master, slave) = sys::openpty()?;
+    sys::set_winsize(master.as_fd(), size.rows, size.cols)?;
+    Ok((master, slave))
+}
+
 /// Opens a terminal of the container's own devpts; its master goes back to us. The slave's slot.
-fn terminal(
-    plan: &mut Plan<'_>,
-    container: &Shared,
-    size: Winsize,
-    user: Option<&User>,
-    header: &mut Header,
-) -> Result<Slot> {
-    if !container.record.exec.terminals {
-        return Err(Error::new(
-            ErrorCode::Unsupported,
-            "open a terminal in",
-            &container.record.name,
-            libc::ENOTTY,
-            "it has no /dev of its own",
-        ));
-    }
+fn own_terminal(plan: &mut Plan<'_>, size: Winsize, user: Option<&User>, header: &mut Header) -> Slot {
     plan.step("open", "a terminal", "", "");
     let flags = libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC;
     let (master, slave) = (plan.slot(), plan.slot());
@@ -236,7 +236,7 @@ fn terminal(
         plan.call(libc::SYS_fchown, [slave.into(), user.uid.into(), u32::MAX.into()]);
     }
     header.give = [master.0, NONE, NONE, NONE];
-    Ok(slave)
+    slave
 }
 
 /// A fresh process: no signal blocked, a session or group as asked.

@@ -136,7 +136,8 @@ pub extern "C" fn ctr_exec_config_add_fd(config: *mut ctr_exec_config, fd: c_int
 
 /// Gives the program a terminal of its own, pty(7), as stdin, stdout, stderr and controlling terminal;
 /// ctr_process_pty() is the caller's end and ctr_process_resize() changes its size. The standard streams are then not to
-/// be set. TERM is the caller's, unless it is set.
+/// be set. TERM is the caller's, unless it is set. Where the container has no /dev of its own (ctr_join_pid(), a mount
+/// namespace that is not new) the terminal is one of the caller's /dev/pts.
 ///
 /// Return value: 0, or CTR_ERR_INVALID.
 #[unsafe(no_mangle)]

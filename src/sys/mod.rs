@@ -177,6 +177,22 @@ pub fn recvmsg(socket: BorrowedFd<'_>, bytes: &mut [u8], flags: i32) -> nix::Res
     Ok((got as usize, fds))
 }
 
+/// A new terminal, pty(7), of the devpts that is mounted here: master and slave, which TIOCGPTPEER of ioctl_tty(2) opens without
+/// its path.
+pub fn openpty() -> Result<(OwnedFd, OwnedFd)> {
+    let flags = nix::fcntl::OFlag::O_RDWR | nix::fcntl::OFlag::O_NOCTTY | nix::fcntl::OFlag::O_CLOEXEC;
+    let master = nix::fcntl::open("/dev/ptmx", flags, nix::sys::stat::Mode::empty())?;
+    let unlock = 0;
+    // SAFETY: an int that outlives the call; then plain flags, and the result is a new descriptor.
+    let slave = unsafe {
+        match libc::ioctl(master.as_raw_fd(), libc::TIOCSPTLCK, &raw const unlock) {
+            0 => libc::ioctl(master.as_raw_fd(), libc::TIOCGPTPEER, flags.bits()),
+            error => error,
+        }
+    };
+    Ok((master, owned(slave)?))
+}
+
 /// ioctl_tty(2) TIOCSWINSZ.
 pub fn set_winsize(terminal: BorrowedFd<'_>, rows: u16, cols: u16) -> Result<()> {
     let size = libc::winsize { ws_row: rows, ws_col: cols, ws_xpixel: 0, ws_ypixel: 0 };

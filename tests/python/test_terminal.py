@@ -7,6 +7,7 @@ import os
 import select
 import signal
 import struct
+import subprocess
 import sys
 import termios
 import time
@@ -61,8 +62,6 @@ def test_communicate_types_the_input_and_returns_what_was_shown(c: ctr.Container
 
 
 def test_a_timeout_ends_a_program_on_a_terminal(c: ctr.Container) -> None:
-    import subprocess
-
     with pytest.raises(subprocess.TimeoutExpired) as caught:
         c.run(["sh", "-c", "echo shown; sleep 1000"], pty=True, capture_output=True, timeout=0.5)
     assert caught.value.output == b"shown\r\n"
@@ -135,6 +134,22 @@ def test_a_shell_at_a_terminal_has_job_control_and_passes_its_exit_status_on() -
         t.expect(b"$ ")
         t.type(b"exit 17\n")
         assert t.end() == 17
+
+
+def test_any_process_is_joined_on_a_terminal() -> None:
+    with subprocess.Popen(["sleep", "1000"]) as sleeper:
+        try:
+            with at_a_terminal([*COMMAND, "exec", "-e", "PS1=$ ", str(sleeper.pid), "sh", "-i"]) as t:
+                t.expect(b"$ ")
+                t.type(b"sleep 1000\n")
+                t.expect(b"sleep 1000\r\n")
+                time.sleep(0.3)
+                t.type(b"\x03")
+                t.expect(b"$ ")
+                t.type(b"exit 5\n")
+                assert t.end() == 5
+        finally:
+            sleeper.kill()
 
 
 def test_ctrl_c_reaches_the_program_and_not_us() -> None:
