@@ -497,22 +497,28 @@ int ctr_config_set_cgroup(ctr_config *config, int policy);
 int ctr_config_set_namespace(ctr_config *config, int kind, int source);
 
 /**
- * Joins a namespace of the process pid, setns(2), instead of making one. kind is one of enum ctr_namespace.
+ * Joins a namespace of the process pid, setns(2), instead of making one. kind is one of enum ctr_namespace. The caller's own
+ * is the host's, see CTR_NS_HOST.
+ *
+ * It takes rights in the user namespace that owns it: join that one as well (CTR_NS_USER), or, as root of the machine, share
+ * the host's. Where the container's user namespace is a new one, root of the machine can join those of the kinds NET, UTS and
+ * IPC only: the kernel refuses the others.
  *
  * Return value: 0, or CTR_ERR_INVALID.
  */
 int ctr_config_set_namespace_pid(ctr_config *config, int kind, int32_t pid);
 
 /**
- * Joins the namespace behind a file, /proc/PID/ns/KIND or a bind mount of such, instead of making one. kind is one of
- * enum ctr_namespace.
+ * Joins the namespace behind a file, /proc/PID/ns/KIND or a bind mount of such, instead of making one; see
+ * ctr_config_set_namespace_pid(). kind is one of enum ctr_namespace.
  *
  * Return value: 0, or CTR_ERR_INVALID.
  */
 int ctr_config_set_namespace_path(ctr_config *config, int kind, const char *path);
 
 /**
- * Joins a namespace of the running container of this name instead of making one. kind is one of enum ctr_namespace.
+ * Joins a namespace of the running container of this name instead of making one; see ctr_config_set_namespace_pid(). kind is
+ * one of enum ctr_namespace.
  *
  * Return value: 0, or CTR_ERR_INVALID.
  */

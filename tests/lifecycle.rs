@@ -333,6 +333,35 @@ fn a_container_can_live_in_the_namespaces_of_another() {
 }
 
 #[test]
+fn a_namespace_of_ours_that_is_joined_is_shared() {
+    let ours = |kind: &str| Namespace::Path(format!("/proc/self/ns/{kind}").into());
+    let pid = || Namespace::Pid(std::process::id() as i32);
+    let default = Namespaces::default;
+    for (kind, namespaces) in [
+        ("mnt", Namespaces { mount: ours("mnt"), ..default() }),
+        ("pid", Namespaces { pid: ours("pid"), ..default() }),
+        ("uts", Namespaces { uts: ours("uts"), ..default() }),
+        ("ipc", Namespaces { ipc: pid(), ..default() }),
+        ("net", Namespaces { net: pid(), ..default() }),
+        ("cgroup", Namespaces { cgroup: pid(), ..default() }),
+        ("time", Namespaces { time: Some(pid()), ..default() }),
+    ] {
+        let c = host_with(&Config { namespaces, ..Config::default() });
+        let of_host = std::fs::read_link(format!("/proc/self/ns/{kind}")).unwrap();
+        assert_eq!(sh(&c, &format!("readlink /proc/self/ns/{kind}")), of_host.to_string_lossy(), "{kind}");
+    }
+    let first = host();
+    let of_first = || Namespace::Container(first.name().to_string());
+    // Its clocks are ours, and ours can't be entered from its user namespace.
+    let namespaces = Namespaces { user: of_first(), time: Some(of_first()), ..default() };
+    assert_eq!(sh(&host_with(&Config { namespaces, ..Config::default() }), "id -u"), "0");
+    let namespaces = Namespaces { cgroup: of_first(), ..default() };
+    let error = Container::create("host", &Config { namespaces, ..Config::default() }).err().unwrap();
+    assert_eq!((error.code(), error.errno()), (ErrorCode::Unsupported, libc::EPERM), "{error}");
+    assert!(error.advice().contains("user namespace that owns it"), "{error}");
+}
+
+#[test]
 fn a_container_can_be_born_in_the_user_namespace_of_another() {
     let first = host();
     let namespaces = Namespaces { user: Namespace::Container(first.name().to_string()), ..Namespaces::default() };

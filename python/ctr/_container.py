@@ -116,7 +116,8 @@ class Container:
             cgroup: Where no cgroup can be had: "auto" refuses if a limit was asked for, "required" always, "optional"
                 never; "off" makes none.
             namespaces: A choice for "mount", "pid", "user", "uts", "ipc", "cgroup", "net" or "time": "new", "host",
-                "container:NAME", a pid, a path, or a `Container`.
+                "container:NAME", a pid, a path, or a `Container`. To join takes rights in the user namespace that owns
+                it: join that as well, or, as root of the machine, make "user" "host".
             read_only: Mount the root read-only.
             upper: Where changes go: a tmpfs that vanishes with the container, or a directory in the store.
             directory: How an image that is a directory is used: as a lower layer that is never written to, or directly.

@@ -265,8 +265,8 @@ fn mend(error: Error) -> Error {
         ("clone into", libc::EAGAIN) => advice::PROCESSES.into(),
         ("make a proc for" | "make a sysfs for", libc::EPERM) => advice::MASKED.into(),
         ("make a tmpfs for" | "make a cover", libc::EPERM | libc::EACCES) => advice::mounts(),
-        ("enter", libc::EPERM) => {
-            "it takes rights in the user namespace that owns it: join its user namespace too, or be root of the machine"
+        ("enter" | "enter the namespace", libc::EPERM) => {
+            "it takes rights in the user namespace that owns it: join that one too, or, as root of the machine, share the host's"
                 .into()
         }
         ("id-map", libc::EINVAL) => advice::IDMAP.into(),

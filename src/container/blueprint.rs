@@ -94,11 +94,13 @@ impl Blueprint {
         for (key, value) in &config.env {
             check_env(key, value)?;
         }
+        let (joined, shared) = Joined::open(&config.namespaces, state)?;
+        let shared = shared.map(|namespaces| Config { namespaces, ..config.clone() });
+        let config = shared.as_ref().unwrap_or(config);
         let asked = Asked::of(config);
         let (walls, config) = Walls::of(config)?;
         let store = Store::open(config.store_dir.as_deref())?;
         let image = store.resolve_with(image, report)?;
-        let joined = Joined::open(&config.namespaces, state)?;
         let devices = Devices::of(&config, &walls, zygote.maps_all_ids())?;
         let (memory, pids) = (config.memory, config.pids);
         let limits = crate::cgroup::Limits { memory, pids, devices: devices.list.clone() };

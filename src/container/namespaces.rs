@@ -42,6 +42,10 @@ impl Kind {
         matches!(self.name, "user" | "pid" | "net" | "uts" | "ipc")
     }
 
+    fn typed(&self) -> String {
+        format!("nsenter {}=$NS bash", self.option)
+    }
+
     /// The choice for this kind.
     pub fn of<'a>(&self, all: &'a Namespaces) -> Option<&'a Namespace> {
         match self.name {
@@ -55,6 +59,30 @@ impl Kind {
             _ => all.time.as_ref(),
         }
     }
+
+    fn set(&self, all: &mut Namespaces, choice: Namespace) {
+        match self.name {
+            "user" => all.user = choice,
+            "mnt" => all.mount = choice,
+            "pid" => all.pid = choice,
+            "net" => all.net = choice,
+            "uts" => all.uts = choice,
+            "ipc" => all.ipc = choice,
+            "cgroup" => all.cgroup = choice,
+            _ => all.time = Some(choice),
+        }
+    }
+
+    /// Whether a namespace is the one that children of this thread are born into.
+    fn is_ours(&self, namespace: &OwnedFd) -> bool {
+        let name = match self.name {
+            "pid" => "pid_for_children",
+            "time" => "time_for_children",
+            name => name,
+        };
+        let ours = nix::sys::stat::stat(format!("/proc/thread-self/ns/{name}").as_str());
+        ours.is_ok_and(|ours| (ours.st_dev, ours.st_ino) == crate::sys::identity(namespace))
+    }
 }
 
 /// Namespaces of others, opened.
@@ -62,9 +90,11 @@ impl Kind {
 pub struct Joined(Vec<(&'static Kind, OwnedFd)>);
 
 impl Joined {
-    /// Opens all that are to be joined.
-    pub fn open(all: &Namespaces, state: &StateDir) -> Result<Self> {
+    /// Opens all that are to be joined. One that is the caller's own is not, but shared: the second answer then has the
+    /// choices with that in its place.
+    pub fn open(all: &Namespaces, state: &StateDir) -> Result<(Self, Option<Namespaces>)> {
         let mut joined = Self::default();
+        let mut shared = None;
         for kind in &KINDS {
             let fd = match kind.of(all) {
                 None | Some(Namespace::New | Namespace::Host) => continue,
@@ -72,9 +102,13 @@ impl Joined {
                 Some(Namespace::Pid(pid)) => open_namespace(Path::new(&format!("/proc/{pid}/ns/{}", kind.name)), kind)?,
                 Some(Namespace::Container(name)) => super::join::namespace_of(state, name, kind.name)?,
             };
-            joined.0.push((kind, fd));
+            if kind.is_ours(&fd) {
+                kind.set(shared.get_or_insert_with(|| all.clone()), Namespace::Host);
+            } else {
+                joined.0.push((kind, fd));
+            }
         }
-        Ok(joined)
+        Ok((joined, shared))
     }
 
     pub fn is_empty(&self) -> bool {
@@ -95,7 +129,7 @@ impl Joined {
     pub fn born_in(&self, spawn: &mut Header, stem: &mut Plan<'_>, slots: &[Slot]) {
         let mut others = spawn.give.iter_mut();
         for ((kind, _), slot) in self.0.iter().zip(slots).filter(|((kind, _), _)| kind.early()) {
-            stem.step("enter the namespace", kind.name, "joined, not made", "nsenter --{}=$NS bash");
+            stem.step("enter the namespace", kind.name, "joined, not made", kind.typed());
             let to = if kind.name == "user" { Some(&mut spawn.user) } else { others.next() };
             if let Some(to) = to {
                 *to = slot.0;
@@ -113,7 +147,7 @@ impl Joined {
             stem.call(libc::SYS_setresuid, [0.into(), 0.into(), 0.into()]);
         }
         for ((kind, _), slot) in self.0.iter().zip(slots).filter(|((kind, _), _)| !kind.early()) {
-            stem.step("enter the namespace", kind.name, "joined, not made", "nsenter --{}=$NS bash");
+            stem.step("enter the namespace", kind.name, "joined, not made", kind.typed());
             stem.call(libc::SYS_setns, [(*slot).into(), kind.flag.into()]);
         }
     }
