@@ -160,7 +160,13 @@ def _about_the_container(parser: argparse.ArgumentParser) -> None:
     add("--apparmor", metavar="PROFILE", help="run programs under this AppArmor profile")
     add("--selinux", metavar="CONTEXT", help="run programs in this SELinux context")
     add("--time-offset", action="append", default=[], metavar="CLOCK=SECONDS", help="set off boottime or monotonic")
-    add("--ns", action="append", default=[], metavar="KIND=FROM", help='a namespace: "host", "new", a pid, a path')
+    add(
+        "--ns",
+        action="append",
+        default=[],
+        metavar="KIND=FROM",
+        help='a namespace: "host", "new", "container:NAME", a pid, a path',
+    )
 
 
 def _about_the_program(parser: argparse.ArgumentParser) -> None:
@@ -257,8 +263,10 @@ def _container_options(options: argparse.Namespace) -> dict[str, Any]:
     for text in options.tmpfs:
         target, _, size = text.partition(":")
         mounts.append(Tmpfs(target, size or None))
-    namespaces = {kind: int(source) if source.isdecimal() else source for kind, source in map(_pair, options.ns)}
-    time_offsets = {clock: float(seconds) for clock, seconds in map(_pair, options.time_offset)}
+    chosen = (_pair(text, "KIND=FROM") for text in options.ns)
+    namespaces = {kind: int(source) if source.isdecimal() else source for kind, source in chosen}
+    offsets = (_pair(text, "CLOCK=SECONDS") for text in options.time_offset)
+    time_offsets = {clock: float(seconds) for clock, seconds in offsets}
     if time_offsets:
         namespaces.setdefault("time", "new")
     return {
@@ -391,10 +399,10 @@ def _passing_signals_on() -> Iterator[Callable[[Popen], None]]:
             signal.signal(number, handler)
 
 
-def _pair(text: str) -> tuple[str, str]:
+def _pair(text: str, form: str = "NAME=VALUE") -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals:
-        raise ValueError(f"write NAME=VALUE, not {text!r}")
+        raise ValueError(f"write {form}, not {text!r}")
     return name, value
 
 

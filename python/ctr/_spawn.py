@@ -91,6 +91,8 @@ def exec_options(
     elif not start_new_session:
         options["process_group"] = 0
     if time_limit is not None:
+        if not time_limit >= 0:
+            raise ValueError(f"time_limit must be a number of seconds, 0 or more, not {time_limit!r}")
         options["time_limit"] = time_limit
     if pty:
         options["pty"] = terminal_size(pty)

@@ -63,7 +63,7 @@ pub(super) fn check(limit: u64) -> Result<()> {
         return Ok(());
     }
     Err(Error::invalid("set the memory limit to", limit, format!("the smallest is {MEMORY_MIN} bytes (2 MiB)"))
-        .mend("no limit is said by leaving it out, not by 0"))
+        .mend("for no limit leave it out, or give CTR_UNLIMITED or None"))
 }
 
 /// Sets the limit of a cgroup that nothing is in yet. [`Errno::ENOENT`] means that the controller is off.

@@ -89,7 +89,8 @@ pub(super) fn check(limit: u64) -> Result<()> {
         return Ok(());
     }
     let why = format!("it is {PIDS_MIN} (the container's PID 1 and one program) at the least, {PIDS_MAX} at the most");
-    Err(Error::invalid("set the pids limit to", limit, why).mend("no limit is said by leaving it out, not by 0"))
+    Err(Error::invalid("set the pids limit to", limit, why)
+        .mend("for no limit leave it out, or give CTR_UNLIMITED or None"))
 }
 
 fn move_all(from: &Directory, to: &Directory) -> Result<()> {

@@ -34,9 +34,8 @@ pub fn running(container: &Arc<Shared>) -> Result<Running> {
         // The maps may be those of another process that has its pid now.
         return Err(container.gone());
     }
-    let name = if record.name.is_empty() { &record.image } else { &record.name };
     Ok(Running {
-        name: name.clone(),
+        name: container.called().to_string(),
         root,
         upper,
         below,

@@ -191,14 +191,14 @@ impl Container {
             return Err(self.shared.gone());
         }
         self.shared.cgroup.as_ref().ok_or_else(|| {
-            Error::new(
-                ErrorCode::Unsupported,
-                "limit container",
-                self.name(),
-                libc::EOPNOTSUPP,
-                "it has no cgroup: none can be had here, or it was made without one",
-            )
-            .mend("make it with the cgroup policy \"required\" to learn what is missing")
+            let refused = |why: &str| {
+                Error::new(ErrorCode::Unsupported, "limit container", self.shared.called(), libc::EOPNOTSUPP, why)
+            };
+            if self.name().is_empty() {
+                return refused("limits are those of containers, and this is another process's namespaces");
+            }
+            refused("it has no cgroup: none can be had here, or it was made without one")
+                .mend("make it with the cgroup policy \"required\" to learn what is missing")
         })
     }
 
@@ -212,10 +212,11 @@ impl Container {
             None => Err(Error::new(
                 ErrorCode::Unsupported,
                 "explain container",
-                self.name(),
+                self.shared.called(),
                 libc::EOPNOTSUPP,
                 "only the process that made it knows how",
-            )),
+            )
+            .mend("ctr_walls_of(), Container.walls() and ctr inspect show what stands")),
         }
     }
 

@@ -50,6 +50,11 @@ impl Shared {
         if self.destroyed.load(Ordering::Acquire) { Err(self.gone()) } else { Ok(()) }
     }
 
+    /// Its name; of a joined pid "pid" and that.
+    pub fn called(&self) -> &str {
+        if self.record.name.is_empty() { &self.record.image } else { &self.record.name }
+    }
+
     /// The error of everything that is asked of a container that is over.
     pub fn gone(&self) -> Error {
         let why = if self.destroyed.load(Ordering::Acquire) {
@@ -59,7 +64,7 @@ impl Shared {
         } else {
             "it has ended: its PID 1 was killed, or the process that made it ended"
         };
-        Error::new(ErrorCode::Destroyed, "use container", &self.record.name, libc::ESRCH, why)
+        Error::new(ErrorCode::Destroyed, "use container", self.called(), libc::ESRCH, why)
     }
 
     /// The last walls are put up when create has been answered already, where such have stood before. PID 1 ends where one of
@@ -169,6 +174,9 @@ impl Shared {
         let fail = |errno| Error::system("kill PID 1 of container", &self.record.name, errno);
         match sys::pidfd_send_signal(self.pidfd.as_fd(), libc::SIGKILL, 0) {
             Ok(()) | Err(Errno::ESRCH) => {}
+            Err(Errno::EPERM) => {
+                return Err(fail(libc::EPERM).mend("this process has given up the rights that it was made with"));
+            }
             Err(errno) => return Err(fail(errno as i32)),
         }
         let left = end.saturating_duration_since(Instant::now());

@@ -107,6 +107,7 @@ def test_failures_have_dockers_exit_statuses_and_one_line_of_words() -> None:
     assert command("run", "-u", "no-such-user", "host", "true").returncode == 126
     assert command("exec", "no-such-container", "true").returncode == 125
     assert command("run", "-m", "lots", "host", "true").returncode == 125
+    assert "write KIND=FROM, not 'net'" in command("run", "--ns", "net", "host", "true").stderr
 
 
 def test_a_signal_to_us_is_passed_on_to_the_program() -> None:
