@@ -430,6 +430,41 @@ fn many_threads_live_many_lives() {
 }
 
 #[test]
+fn what_explain_prints_can_be_typed() {
+    use std::os::unix::process::CommandExt;
+    let scratch = common::scratch("typed");
+    let config = || Config { cgroup: ctr::CgroupPolicy::Off, hostname: Some("typed".into()), ..Config::default() };
+    let look = "echo ==; hostname; while read -r a b c d place rest; do echo $place; done </proc/self/mountinfo";
+    let sorted = |said: &str| {
+        let mut lines: Vec<_> = said.rsplit("==\n").next().unwrap_or_default().lines().map(str::to_string).collect();
+        lines.sort_unstable();
+        lines
+    };
+    for image in [std::path::Path::new("host"), busybox()] {
+        let text = ctr::explain(image, &config()).unwrap();
+        let help = std::process::Command::new("mount").arg("--version").output().unwrap();
+        if text.contains("X-mount.idmap") && !String::from_utf8_lossy(&help.stdout).contains("idmap") {
+            skipped("mount(8) can't id-map before util-linux 2.39");
+            continue;
+        }
+        // Whatever fails in the first shell ends it, so nothing is typed outside by mistake. Each shell reads of a pipe no
+        // more than the commands that it carries out.
+        std::fs::write(scratch.join("typed"), format!("set -e\n{text}\n{look}\n")).unwrap();
+        let output = std::fs::File::create(scratch.join("said")).unwrap();
+        let mut shell = std::process::Command::new("sh");
+        shell.args(["-c", "cat typed | timeout --foreground 60 bash"]).current_dir(&scratch).env("TMPDIR", &scratch);
+        shell.stderr(output.try_clone().unwrap()).stdout(output).process_group(0);
+        let mut shell = shell.spawn().unwrap();
+        shell.wait().unwrap();
+        _ = nix::sys::signal::killpg(nix::unistd::Pid::from_raw(shell.id() as i32), nix::sys::signal::SIGKILL);
+        let said = std::fs::read_to_string(scratch.join("said")).unwrap();
+        let c = Container::create(image, &config()).unwrap();
+        assert_eq!(sorted(&said), sorted(&sh(&c, look)), "{text} said {said}");
+    }
+    std::fs::remove_dir_all(&scratch).unwrap();
+}
+
+#[test]
 fn explain_prints_what_a_person_would_type() {
     let text = ctr::explain("host", &Config { memory: memory_if_possible(64 << 20), ..Config::default() }).unwrap();
     println!("{text}");
@@ -437,6 +472,8 @@ fn explain_prints_what_a_person_would_type() {
         assert!(text.contains(word), "{word} in {text}");
     }
     assert!(text.contains("67108864") || !can_limit(), "the limit in {text}");
+    let on_disk = Config { upper: Upper::Disk, ..Config::default() };
+    assert!(ctr::explain(busybox(), &on_disk).unwrap().contains("/upper/"));
     // In an order in which it can be typed: behind the pivot there is no cgroup to go into.
     let place = |command: &str| text.find(command).unwrap_or(0);
     assert!(place("mkdir /sys/fs/cgroup") <= place("unshare --user"), "{text}");

@@ -15,7 +15,7 @@ use super::walls::{self, Asked, Subject};
 use crate::cgroup::{Cgroup, Layout};
 use crate::image::{ImageConfig, Report, Source, Store};
 use crate::init::wire::{self, RESULTS};
-use crate::plan::{Fd, Header, Plan, Shell, Slot, c_string, explained, quote};
+use crate::plan::{Fd, Header, Plan, Shell, Slot, c_string};
 use crate::rootfs::{self, Layers, Root};
 use crate::security::{Walls, capabilities, labels, landlock, masks, rlimits, steps, sysctl};
 use crate::zygote::Zygote;
@@ -36,6 +36,8 @@ pub struct Blueprint {
     pub cgroup: Option<Layout>,
     /// The directory of the changes on disk.
     pub upper: Option<PathBuf>,
+    /// What an explanation has in the place of that directory, which nobody makes for it.
+    pub unmade: Option<OwnedFd>,
     /// The store that the image is in.
     pub store: PathBuf,
     /// The bind mounts' sources, opened.
@@ -121,6 +123,7 @@ impl Blueprint {
             joined,
             cgroup,
             upper,
+            unmade: None,
             store: store.path().to_path_buf(),
             binds,
             devices,
@@ -335,7 +338,10 @@ impl Blueprint {
         let mut source = |stem: &mut Plan<'a>, path: &Path, fd: Option<&'a OwnedFd>, recursive: bool| -> Result<_> {
             if !self.ids.can_map() || handed == MOST_HANDED {
                 // Links on the way to the store are the user's own business; from here on none is followed.
-                let path = std::fs::canonicalize(path).map_err(|e| Error::io("use", path.display(), &e))?;
+                let path = match std::fs::canonicalize(path) {
+                    Err(_) if self.unmade.is_some() => path.to_path_buf(),
+                    resolved => resolved.map_err(|e| Error::io("use", path.display(), &e))?,
+                };
                 return Ok(rootfs::Source::Path(path));
             }
             let fd = match fd {
@@ -364,7 +370,7 @@ impl Blueprint {
         };
         let root = match (root, &self.upper) {
             (Root::Overlay(layers), Some(upper)) => {
-                Root::Overlay(Layers { upper: Some(source(stem, upper, None, false)?), ..layers })
+                Root::Overlay(Layers { upper: Some(source(stem, upper, self.unmade.as_ref(), false)?), ..layers })
             }
             (root, _) => root,
         };
@@ -396,7 +402,7 @@ impl Blueprint {
             rest.call(libc::SYS_write, [cgroup.into(), zero, 1.into()]);
         }
         if self.config.namespaces.cgroup == Namespace::New {
-            rest.step("unshare", "cgroup", "its own cgroup is the root of the tree it sees", "unshare --cgroup");
+            rest.step("unshare", "cgroup", "its own cgroup is the root of the tree it sees", "unshare --cgroup bash");
             rest.call(libc::SYS_unshare, [libc::CLONE_NEWCGROUP.into()]);
         }
         if self.config.namespaces.uts == Namespace::New {
@@ -435,21 +441,26 @@ impl Blueprint {
     }
 
     fn explain_namespaces(&self, stem: &mut Plan<'_>, flags: u64) {
+        let (before, map) = match &self.ids {
+            Ids::Host | Ids::Joined { .. } => ("", ""),
+            Ids::Single { .. } => ("", " --map-root-user"),
+            _ => ("nsenter --user --target $PID ", ""),
+        };
+        let flags = if before.is_empty() { flags } else { flags & !(libc::CLONE_NEWUSER as u64) };
         let options: Vec<_> =
             namespaces::KINDS.iter().filter(|kind| flags & kind.flag as u64 != 0).map(|kind| kind.option).collect();
-        let map = self.ids.explain();
         let fork = if options.contains(&"--pid") { " --fork" } else { "" };
         stem.step(
             "unshare",
             "the namespaces",
             "its own view of users, processes, mounts, network, hostname and IPC",
-            format!("unshare {}{map}{fork} --propagation slave bash", options.join(" ")),
+            format!("{before}unshare {}{map}{fork} --propagation slave bash", options.join(" ")),
         );
         self.ids.explain_map(stem);
     }
 
     /// Its walls, as they are told of.
-    fn told_walls(&self) -> Result<Vec<walls::Wall>> {
+    pub fn told_walls(&self) -> Result<Vec<walls::Wall>> {
         let mounts = self.config.mounts.iter().map(|mount| mount.target().display().to_string());
         walls::walls(&Subject {
             asked: &self.asked,
@@ -462,34 +473,6 @@ impl Blueprint {
             binds: mounts.collect(),
             facts: None,
         })
-    }
-
-    /// Everything that a person would type, below a list of all walls.
-    pub fn explain(&self) -> Result<String> {
-        let acquired = Acquired::default();
-        let stem = self.stem(None)?;
-        let rest = self.rest(&stem, &acquired)?;
-        // We make what goes into the root before the root itself, and move it there. A person has the root first.
-        let (furniture, first): (Vec<_>, Vec<_>) =
-            stem.plan.commands().into_iter().partition(|command| command.contains("$ROOT"));
-        let mut root = stem.root.commands();
-        let furnished = root.iter().position(|command| command.contains(rootfs::FIRST_FURNITURE));
-        let after = root.split_off(furnished.unwrap_or(root.len()));
-        let mut text = match walls::warning(self.config.preset, self.asked.namespace("user").is_none()) {
-            Some(warning) => format!("# {warning}\n"),
-            None => String::new(),
-        };
-        text += &walls::table(&self.told_walls()?);
-        text += &format!(
-            "# Container {}: what ctr does, as a person would type it.\nROOT=$(mktemp -d); SCRATCH=$(mktemp -d)\n",
-            quote(&self.name)
-        );
-        let cgroup = self.cgroup.iter().flat_map(Layout::commands);
-        let cgroup = cgroup.map(|(command, why)| explained(&why, &command)).collect();
-        // Cgroups, too, come first: once the root is the image, a person has none to write to.
-        let parts = [cgroup, first, stem.aside.commands(), root, furniture, after, rest.plan.commands()];
-        text.extend(parts.into_iter().flatten());
-        Ok(text)
     }
 }
 

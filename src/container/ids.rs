@@ -116,20 +116,22 @@ impl Ids {
         }
     }
 
-    /// The options of unshare(1) that do the same.
-    pub fn explain(&self) -> String {
-        match self {
-            Self::Host | Self::Joined { .. } | Self::Sub(_) => String::new(),
-            Self::Range => " --map-users=0:$RANGE:65536 --map-groups=0:$RANGE:65536".into(),
-            Self::Same([uids, gids]) => {
-                let option = |name: &str, pieces: &Pieces| -> String {
-                    let pieces = pieces.iter().take(MOST_PIECES);
-                    pieces.map(|(first, count)| format!(" --map-{name}={first}:{first}:{count}")).collect()
-                };
-                option("users", uids) + &option("groups", gids)
+    /// What a person types to have a user namespace with these ids, with $PID in it, which takes rights that nobody has inside;
+    /// nothing where unshare(1) makes it with the others.
+    pub fn explain_owner(&self) -> Option<String> {
+        let maps = match self {
+            Self::Host | Self::Joined { .. } | Self::Single { .. } => return None,
+            Self::Range => "for map in uid_map gid_map; do echo 0 $RANGE 65536 > /proc/$PID/$map; done".into(),
+            Self::Same(maps) => {
+                let [uids, gids] = maps.each_ref().map(|pieces| {
+                    let lines = pieces.iter().take(MOST_PIECES);
+                    lines.map(|(first, count)| format!("{first} {first} {count}\\n")).collect::<String>()
+                });
+                format!("printf '{gids}' > /proc/$PID/gid_map; printf '{uids}' > /proc/$PID/uid_map")
             }
-            Self::Single { .. } => " --map-root-user".into(),
-        }
+            Self::Sub(ids) => ids.commands(),
+        };
+        Some(format!("unshare --user sleep 600 & export PID=$!; sleep 0.5; {maps}"))
     }
 
     /// What they are, in words.
@@ -144,23 +146,15 @@ impl Ids {
         }
     }
 
-    /// What is said about ids beside the command that makes the namespaces: what for, and what else to type.
+    /// Why there is no other id than root's, where a person may look.
     pub fn explain_map(&self, stem: &mut Plan<'_>) {
-        match self {
-            Self::Sub(ids) => stem.step(
-                "map the ids of",
-                "the user namespace",
-                "from another shell, with $PID of the one inside: root inside is this user, 1 to 65535 are from his ranges \
-                 in /etc/subuid and /etc/subgid",
-                ids.commands(),
-            ),
-            Self::Single { .. } => stem.step(
+        if let Self::Single { .. } = self {
+            stem.step(
                 "map the ids of",
                 "the user namespace",
                 self.words(),
                 "cat /proc/self/uid_map /proc/self/gid_map",
-            ),
-            _ => {}
+            );
         }
     }
 }

@@ -13,6 +13,7 @@ mod clocks;
 mod create;
 mod devices;
 mod exec;
+mod explain;
 mod export;
 mod ids;
 mod inspect;

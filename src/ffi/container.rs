@@ -275,8 +275,8 @@ pub extern "C" fn ctr_is_running(c: *const ctr_container) -> c_int {
 }
 
 /// What ctr_create() would do for this image and configuration: a list of every wall, on or off, and why, and then the shell
-/// commands that a person would type to get the same, each with a line that says what it is for. Nothing is made, but the
-/// image is unpacked into the store. The arguments are those of ctr_create().
+/// commands that a person would type to get the same, each with a line that says what it is for, in an order in which they can be
+/// typed into one bash(1). Nothing is made, but the image is unpacked into the store. The arguments are those of ctr_create().
 ///
 /// Return value: 0 and the text in *text, which ctr_string_free() frees; else what ctr_create() would answer, and *text
 /// is NULL.

@@ -8,7 +8,7 @@ pub enum Shell {
     Template(&'static str),
     /// Made for this step.
     Text(String),
-    /// Made from a number when somebody asks.
+    /// Made from a number when somebody asks, with `{}` where the step's object goes.
     From(fn(u64) -> String, u64),
     /// Nothing that a shell has a command for.
     None,
@@ -32,7 +32,7 @@ impl Plan<'_> {
         let command = |step: &Step| match &step.shell {
             Shell::Template(template) => Some(template.replace("{}", &quote(&step.object))),
             Shell::Text(text) => Some(text.clone()),
-            Shell::From(make, number) => Some(make(*number)),
+            Shell::From(make, number) => Some(make(*number).replace("{}", &quote(&step.object))),
             Shell::None => None,
         };
         self.steps.iter().filter_map(|step| Some(explained(&step.why, &command(step)?))).collect()

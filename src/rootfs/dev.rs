@@ -35,7 +35,7 @@ pub fn dev(plan: &mut Plan<'_>, shape: &Shape<'_>) {
         "bind",
         "/dev",
         "devices of its own, in the tmpfs that has the changes",
-        "mkdir $SCRATCH/dev && mount --bind -o nosuid $SCRATCH/dev $ROOT{}",
+        "mkdir -p $SCRATCH/dev $ROOT{} && mount --bind -o nosuid $SCRATCH/dev $ROOT{}",
     );
     plan.mkdir(DEV, 0o755);
     plan.bind(DEV, DEV, false);

@@ -109,11 +109,16 @@ pub fn stem(plan: &mut Plan<'_>, shape: &Shape<'_>) {
             "make a proc for",
             "/proc",
             "a process sees the processes of its own PID namespace only",
-            "mount -t proc -o nosuid,nodev,noexec proc $ROOT{}",
+            "mkdir -p $ROOT{} && mount -t proc -o nosuid,nodev,noexec proc $ROOT{}",
         );
         plan.mount(c"proc", PROC, closed, c"");
     } else {
-        plan.step("share the host's", "/proc", "the PID namespace is the host's", "mount --rbind {} $ROOT{}");
+        plan.step(
+            "share the host's",
+            "/proc",
+            "the PID namespace is the host's",
+            "mkdir -p $ROOT{} && mount --rbind {} $ROOT{}",
+        );
         plan.bind(c"/proc", PROC, true);
     }
     if shape.own_net || !shape.own_user {
@@ -121,7 +126,7 @@ pub fn stem(plan: &mut Plan<'_>, shape: &Shape<'_>) {
             "make a sysfs for",
             "/sys",
             "devices can be looked at, not changed",
-            "mount -t sysfs -o ro,nosuid,nodev,noexec sysfs $ROOT{}",
+            "mkdir -p $ROOT{} && mount -t sysfs -o ro,nosuid,nodev,noexec sysfs $ROOT{}",
         );
         plan.mount(c"sysfs", SYS, closed | libc::MS_RDONLY, c"");
     } else {
@@ -129,7 +134,7 @@ pub fn stem(plan: &mut Plan<'_>, shape: &Shape<'_>) {
             "share the host's",
             "/sys",
             "the network namespace is not ours, so no sysfs of our own",
-            "mount --rbind -o ro {} $ROOT{}",
+            "mkdir -p $ROOT{} && mount --rbind -o ro {} $ROOT{}",
         );
         plan.bind(c"/sys", SYS, true);
         let read_only = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;

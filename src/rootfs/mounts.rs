@@ -28,16 +28,18 @@ pub fn user_mounts(
         match mount {
             Mount::Bind { target, read_only, .. } => {
                 let Some((source, directory)) = sources.next() else { continue };
+                let at = quote(&target.to_string_lossy());
+                let place = if *directory {
+                    format!("mkdir -p $ROOT{at}")
+                } else {
+                    format!("mkdir -p \"$(dirname $ROOT{at})\" && touch $ROOT{at}")
+                };
                 let (option, extra) = if *read_only { (",ro", MOUNT_ATTR_RDONLY) } else { ("", 0) };
                 plan.step(
                     "bind into the container",
                     target.to_string_lossy().into_owned(),
                     "what the caller shares of the host's files; setuid programs and devices in it have no effect",
-                    format!(
-                        "mount --rbind -o nosuid,nodev{option} {} $ROOT{}",
-                        quote(&source.path().to_string_lossy()),
-                        quote(&target.to_string_lossy())
-                    ),
+                    format!("{place} && mount --rbind -o nosuid,nodev{option} {} $ROOT{at}", source.typed()),
                 );
                 let slot = source.mount(plan)?;
                 let attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | extra;
@@ -51,7 +53,7 @@ pub fn user_mounts(
                     "mount a tmpfs at",
                     target.to_string_lossy().into_owned(),
                     "an empty place that is gone with the container",
-                    "mount -t tmpfs -o nosuid,nodev tmpfs $ROOT{}",
+                    "mkdir -p $ROOT{} && mount -t tmpfs -o nosuid,nodev tmpfs $ROOT{}",
                 );
                 let mut options = vec![(c"mode", mode.as_c_str())];
                 if let Some(size) = &size {

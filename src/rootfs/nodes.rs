@@ -43,7 +43,7 @@ pub fn make_nodes(aside: &mut Plan<'_>, nodes: &[Node], handed: Slot, context: C
         let kind = if node.kind == libc::S_IFBLK { "b" } else { "c" };
         let (major, minor) = (libc::major(node.device), libc::minor(node.device));
         let path = node.path.to_string_lossy().into_owned();
-        let command = format!("mknod -m 666 $SCRATCH/{i} {kind} {major} {minor}");
+        let command = format!("mknod -m 666 $MAPPED/node{i} {kind} {major} {minor}");
         aside.step("make a node for", path, "a copy, which everybody inside may use", command);
         let name = aside.string(copy(i));
         let mode = node.kind | 0o666;
@@ -63,10 +63,12 @@ pub fn nodes(plan: &mut Plan<'_>, root: Slot, nodes: &[Node], made: Option<Slot>
         plan.close(made);
     }
     for (i, node) in nodes.iter().enumerate() {
-        let from = if made.is_some() { format!("$SCRATCH/{i}") } else { quote(&node.path.to_string_lossy()) };
+        let from = if made.is_some() { format!("$MAPPED/node{i}") } else { quote(&node.path.to_string_lossy()) };
         let target = node.target.to_string_lossy().into_owned();
         let place = quote(&target);
-        let command = format!("touch $ROOT{place} && mount --bind -o nosuid,noexec {from} $ROOT{place}");
+        let command = format!(
+            "mkdir -p \"$(dirname $ROOT{place})\" && touch $ROOT{place} && mount --bind -o nosuid,noexec {from} $ROOT{place}"
+        );
         plan.step("give the device", target, "the caller has asked for it", command);
         let slot = if made.is_some() {
             let slot = plan.slot();

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Context, DEV, LOWER, PROC, ROOT, SYS, UPPER, WORK, attach, new_tmpfs};
 use crate::init::wire::{self, PATCH};
-use crate::plan::{Arg, Plan, Slot, c_string, mount_attr, quote};
+use crate::plan::{Arg, Plan, Shell, Slot, c_string, mount_attr, quote};
 use crate::sys::mount::{
     AT_EMPTY_PATH, AT_RECURSIVE, MOUNT_ATTR_IDMAP, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY,
     OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE, RESOLVE_NO_SYMLINKS,
@@ -42,9 +42,17 @@ pub enum Source {
 }
 
 impl Source {
-    pub(super) fn path(&self) -> &Path {
+    fn path(&self) -> &Path {
         match self {
             Self::Handed(_, path) | Self::Path(path) => path,
+        }
+    }
+
+    /// What a person types for it.
+    pub(super) fn typed(&self) -> String {
+        match self {
+            Self::Handed(slot, _) => mapped(*slot),
+            Self::Path(path) => quote(&path.to_string_lossy()),
         }
     }
 
@@ -99,7 +107,7 @@ pub fn idmap(aside: &mut Plan<'_>, path: &Path, sent: Slot, handed: Slot, recurs
         "id-map",
         path.to_string_lossy().into_owned(),
         "files of root belong to the container's root, without copying or changing them",
-        "mount --bind -o X-mount.idmap=/proc/$PID/ns/user {} $SCRATCH",
+        Shell::From(idmapped, u64::from(handed.0) << 1 | u64::from(recursive)),
     );
     let empty = aside.string(c"");
     let recursive = if recursive { crate::sys::mount::AT_RECURSIVE } else { 0 };
@@ -113,13 +121,29 @@ pub fn idmap(aside: &mut Plan<'_>, path: &Path, sent: Slot, handed: Slot, recurs
     aside.call(libc::SYS_mount_setattr, [handed.into(), empty, flags.into(), attr, 32.into()]);
 }
 
+fn idmapped(slot_and_recursive: u64) -> String {
+    let place = mapped(Slot((slot_and_recursive >> 1) as u8));
+    // Images are directories; a bind is of a file as well.
+    let (make, bind) = match slot_and_recursive & 1 {
+        0 => (format!("mkdir {place}"), "bind"),
+        _ => (format!("{{ [ -d {{}} ] && mkdir {place} || touch {place}; }}"), "rbind"),
+    };
+    format!("{make} && mount --{bind} -o X-mount.idmap=/proc/$PID/ns/user {{}} {place}")
+}
+
+/// Where a person has what is handed over.
+fn mapped(handed: Slot) -> String {
+    format!("$MAPPED/{}", handed.0)
+}
+
 /// Makes the root; the slot of its directory.
 pub fn make(plan: &mut Plan<'_>, root: &Root, context: Context<'_>) -> Result<Slot> {
     match root {
         Root::Overlay(layers) => overlay(plan, layers, context)?,
         Root::Direct(source) => {
             let path = source.path().to_string_lossy().into_owned();
-            plan.step("use as root", path, "the directory itself is the root", "mount --rbind {} $ROOT");
+            let command = format!("mount --rbind {} $ROOT", source.typed());
+            plan.step("use as root", path, "the directory itself is the root", command);
             let slot = source.mount(plan)?;
             let at = plan.string(ROOT);
             attach(plan, slot, libc::AT_FDCWD.into(), at);
@@ -137,20 +161,21 @@ pub fn make(plan: &mut Plan<'_>, root: &Root, context: Context<'_>) -> Result<Sl
 fn overlay(plan: &mut Plan<'_>, layers: &Layers, context: Context<'_>) -> Result<()> {
     let base = layers.base.path();
     let options = overlay_options(layers)?;
-    let full = |name: &Path| base.join(name).to_string_lossy().into_owned();
+    let typed = layers.base.typed();
     let lower = if layers.names.is_empty() {
-        base.to_string_lossy().into_owned()
+        typed
     } else {
-        layers.names.iter().map(|name| full(name)).collect::<Vec<_>>().join(":")
+        let full = |name: &PathBuf| format!("{typed}/{}", quote(&name.to_string_lossy()));
+        layers.names.iter().map(full).collect::<Vec<_>>().join(":")
     };
+    let changes = layers.upper.as_ref().map_or("$SCRATCH".into(), Source::typed);
     plan.step(
         "mount the overlay of",
         base.to_string_lossy().into_owned(),
         "the image below, read-only and shared; the container's changes above",
         format!(
-            "mkdir $SCRATCH/upper $SCRATCH/work && mount -t overlay -o \
-             lowerdir={},upperdir=$SCRATCH/upper,workdir=$SCRATCH/work,userxattr overlay $ROOT",
-            quote(&lower)
+            "mkdir {changes}/upper {changes}/work && mount -t overlay -o \
+             lowerdir={lower},upperdir={changes}/upper,workdir={changes}/work,userxattr overlay $ROOT"
         ),
     );
     let slot = layers.base.mount(plan)?;
@@ -218,7 +243,12 @@ fn overlay_options(layers: &Layers) -> Result<CString> {
 
 /// The host's programs in a root of our own. What they are on this machine (a directory, a link) is looked up here, on the host.
 fn host(plan: &mut Plan<'_>) -> Result<()> {
-    plan.step("bind", "the root", "an empty directory that becomes the root", "mount --bind $SCRATCH/root $ROOT");
+    plan.step(
+        "bind",
+        "the root",
+        "an empty directory that becomes the root",
+        "mkdir $SCRATCH/root && mount --bind $SCRATCH/root $ROOT",
+    );
     plan.bind(ROOT, ROOT, false);
     keep_hold(plan);
     let attributes = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;

@@ -64,7 +64,7 @@ pub(crate) fn restrict(plan: &mut Plan<'_>, ruleset: &Ruleset) {
         "restrict by Landlock",
         "",
         "a second wall: no mounts, no device nodes, no signals and no abstract sockets beyond the container",
-        "setpriv --landlock-access fs:make-char,make-block,refer --landlock-rule path-beneath:refer:/ $CMD",
+        "setpriv --landlock-access fs:make-char,make-block,refer --landlock-rule path-beneath:refer:/ bash",
     );
     let domain = plan.slot();
     let attr = plan.data(ruleset.attr.map(u64::to_ne_bytes).as_flattened(), 8);

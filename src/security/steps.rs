@@ -10,7 +10,7 @@ pub(crate) fn own_keyring(plan: &mut Plan<'_>) {
         "join a new keyring",
         "",
         "keys of the caller's session are not found from inside",
-        "keyctl session - $CMD",
+        "keyctl session - bash",
     );
     // Kernels without keyrings, and filters that we run under ourselves, have no keys to find either.
     let command = libc::KEYCTL_JOIN_SESSION_KEYRING;
@@ -25,7 +25,7 @@ pub(crate) fn seccomp(plan: &mut Plan<'_>, profile: &Profile, caps: u64) -> Resu
         "load the seccomp filter",
         format!("of {} instructions", program.len()),
         "system calls that a container has no use for are refused, seccomp(2)",
-        format!("setpriv --seccomp-filter $FILTER $CMD    # {} instructions of classic BPF", program.len()),
+        format!("setpriv --seccomp-filter $FILTER bash    # {} instructions of classic BPF", program.len()),
     );
     let mut bytes = Vec::with_capacity(program.len() * 8);
     for instruction in program.iter() {

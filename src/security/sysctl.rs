@@ -137,7 +137,7 @@ pub(crate) fn set(plan: &mut Plan<'_>, sysctls: &[Sysctl]) {
     let proc = procfs::open(plan, true);
     for Sysctl { path, value } in sysctls {
         let name = path.display().to_string();
-        let command = format!("echo {} > /proc/sys/{name}", crate::plan::quote(value));
+        let command = format!("echo {} > $ROOT/proc/sys/{name}", crate::plan::quote(value));
         plan.step("set the sysctl", name.replace('/', "."), "it belongs to a namespace of the container's", command);
         procfs::write(plan, proc, &format!("sys/{name}"), value, procfs::Links::None);
     }

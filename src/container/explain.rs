@@ -1,0 +1,76 @@
+//! Explain: the list of walls, and what is done to put them up, in an order in which a person can type it, into one shell that
+//! starts others: unshare(1), nsenter(1), mount(8), pivot_root(8), setpriv(1).
+
+use super::blueprint::{Acquired, Blueprint, open_path};
+use super::ids::Ids;
+use super::walls;
+use crate::Result;
+use crate::cgroup::Layout;
+use crate::init::wire::RANGE_FIRST;
+use crate::plan::{explained, quote};
+use crate::rootfs;
+
+impl Blueprint {
+    /// Everything that a person would type, below a list of all walls.
+    pub fn explain(mut self) -> Result<String> {
+        self.unmade = self.upper.as_ref().map(|_| open_path(&self.store)).transpose()?;
+        let acquired = Acquired::default();
+        let stem = self.stem(None)?;
+        let rest = self.rest(&stem, &acquired)?;
+        let mut text = match walls::warning(self.config.preset, self.asked.namespace("user").is_none()) {
+            Some(warning) => format!("# {warning}\n"),
+            None => String::new(),
+        };
+        text += &walls::table(&self.told_walls()?);
+        text += &format!("# Container {}: what ctr does, as a person would type it.\n", quote(&self.name));
+        text += "# (Into bash, with a recent util-linux: mount can id-map since 2.39, setpriv takes the last walls later.)\n";
+        text += "export ROOT=$(mktemp -d) SCRATCH=$(mktemp -d)\n";
+        // Cgroups come first: once the root is the image, a person has none to write to.
+        let cgroup = self.cgroup.iter().flat_map(Layout::commands);
+        let cgroup = cgroup.map(|(command, why)| explained(&why, &command)).collect();
+        // We make what goes into the root before the root itself, and move it there. A person has the root first. And where we
+        // give up rights for all that PID 1 will start, a person gives them up by starting it: behind everything else.
+        let (last, stem_commands): (Vec<_>, Vec<_>) =
+            stem.plan.commands().into_iter().partition(|command| gives_up(command));
+        let (furniture, first): (Vec<_>, Vec<_>) =
+            stem_commands.into_iter().partition(|command| command.contains("$ROOT"));
+        let mut root = stem.root.commands();
+        let furnished = root.iter().position(|command| command.contains(rootfs::FIRST_FURNITURE));
+        let after = root.split_off(furnished.unwrap_or(root.len()));
+        let (pivot, after): (Vec<_>, Vec<_>) = after.into_iter().partition(|command| command.contains("pivot_root"));
+        let (behind, settle): (Vec<_>, Vec<_>) =
+            rest.plan.commands().into_iter().partition(|command| gives_up(command));
+        let before = self.before(stem.handed > 0);
+        let parts = [cgroup, before, stem.aside.commands(), first, root, furniture, after, settle, pivot, last, behind];
+        text.extend(parts.into_iter().flatten());
+        Ok(text)
+    }
+
+    /// What takes rights that nobody has inside.
+    fn before(&self, handed: bool) -> Vec<String> {
+        let mut before = Vec::new();
+        if let Some(upper) = &self.upper {
+            let command = format!("mkdir -p {}", quote(&upper.to_string_lossy()));
+            before.push(explained("a place on disk for what the container writes", &command));
+        }
+        if handed {
+            let command = "unshare --mount bash\nexport MAPPED=$(mktemp -d); chmod 755 $MAPPED";
+            before.push(explained("nothing that is mounted from here on is seen by the host", command));
+        }
+        if self.ids == Ids::Range {
+            let why = "ids of the host that nobody else has: ctr takes a range that no other container has";
+            before.push(explained(why, &format!("export RANGE={RANGE_FIRST}")));
+        }
+        if let Some(command) = self.ids.explain_owner() {
+            let why = "a user namespace; who is root in it has no rights over anything else of the host";
+            before.push(explained(why, &command));
+        }
+        before
+    }
+}
+
+/// A command that starts a shell with fewer rights.
+fn gives_up(command: &str) -> bool {
+    let typed = command.split_once('\n').map_or("", |(_, typed)| typed);
+    typed.starts_with("setpriv") || typed.starts_with("keyctl")
+}
