@@ -147,7 +147,7 @@ pub fn make(plan: &mut Plan<'_>, root: &Root, context: Context<'_>) -> Result<Sl
             let slot = source.mount(plan)?;
             let at = plan.string(ROOT);
             attach(plan, slot, libc::AT_FDCWD.into(), at);
-            keep_hold(plan);
+            hold_copy(plan);
             return Ok(slot);
         }
         Root::Host => host(plan)?,
@@ -198,13 +198,28 @@ fn overlay(plan: &mut Plan<'_>, layers: &Layers, context: Context<'_>) -> Result
     Ok(())
 }
 
-/// PID 1 keeps a copy of the root's mount from before anything is mounted on it: no mount covers anything there. A directory
-/// of the host's on which other things are mounted can't be had without these (EINVAL), see open_tree(2).
+/// PID 1 keeps a copy of the root's mount from before anything is mounted on it: no mount covers anything there. It lies in the
+/// workshop, where the lower layer needs no path any more, and is unmounted with it; PID 1's descriptor keeps it.
 fn keep_hold(plan: &mut Plan<'_>) {
-    plan.step("keep hold of", "the root", "it can be exported while programs run in it", "");
+    hold(plan);
+    let kept = plan.keep_in(wire::ROOT);
+    plan.bind(ROOT, LOWER, false);
+    let at = plan.string(LOWER);
+    let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC;
+    plan.call(libc::SYS_openat, [libc::AT_FDCWD.into(), at, flags.into()]).out(kept);
+}
+
+/// The same for a directory of the host's, on which other things may be mounted already. There is no copy without these (EINVAL,
+/// open_tree(2)), and then it is not held. When PID 1 ends, a copy that is mounted nowhere costs it an RCU grace period.
+fn hold_copy(plan: &mut Plan<'_>) {
+    hold(plan);
     let (kept, at) = (plan.keep_in(wire::ROOT), plan.string(ROOT));
     let flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC;
     plan.call(libc::SYS_open_tree, [libc::AT_FDCWD.into(), at, flags.into()]).out(kept).ok(libc::EINVAL);
+}
+
+fn hold(plan: &mut Plan<'_>) {
+    plan.step("keep hold of", "the root", "it can be exported while programs run in it", "");
 }
 
 /// The options of mount(2), which takes a page of them at most; paths are relative to the scratch. Colons and backslashes in
