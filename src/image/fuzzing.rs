@@ -12,6 +12,7 @@ use super::archive::Archive;
 use super::documents;
 use super::entry::Kind;
 use super::export::Export;
+use super::fault::Fault;
 use super::limits::Limits;
 use super::split::{self, Recorder};
 use super::unpack::Unpack;
@@ -62,8 +63,12 @@ fn unpack_to(work: &Path, bytes: &[u8]) -> Option<Vec<u8>> {
     let kept = std::fs::File::open(work.join("kept")).ok();
     let mut out = Vec::new();
     let export = Export { is_layer: true, kept: kept.into_iter().collect(), ..Export::default() };
-    export.write(root, &mut out).expect("what we made can be packed");
-    Some(out)
+    match export.write(root, &mut out) {
+        Ok(_) => Some(out),
+        // It has a file that as an entry of a layer would remove another.
+        Err(Fault::Bad { entry, .. }) if entry.rsplit('/').next().is_some_and(|name| name.starts_with(".wh.")) => None,
+        Err(fault) => panic!("what we made can't be packed: {fault:?}"),
+    }
 }
 
 /// Unpacks into "fs" in `work`, and answers that.
