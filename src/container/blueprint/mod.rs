@@ -1,0 +1,269 @@
+//! From what the caller wants to the plan: every decision about a container, before anything is done. `create` carries it out,
+//! `explain` prints it. The plan has two halves, [`stem`] and [`rest`].
+
+mod rest;
+mod stem;
+
+pub use rest::{Acquired, Rest, put_up_last};
+pub use stem::Stem;
+
+use std::ffi::{CString, OsStr};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use super::clocks;
+use super::devices::Devices;
+use super::ids::Ids;
+use super::namespaces::{self, Joined};
+use super::state::{self, StateDir, env_text};
+use super::walls::{self, Asked, Subject};
+use crate::cgroup::{Cgroup, Layout};
+use crate::image::{ImageConfig, Report, Source, Store};
+use crate::plan::c_string;
+use crate::security::{Walls, landlock};
+use crate::zygote::Zygote;
+use crate::{Config, DirectoryUse, Error, ErrorCode, Mount, Namespace, Result, Upper};
+
+/// All that is decided.
+pub struct Blueprint {
+    pub name: String,
+    pub image: Source,
+    pub config: Config,
+    pub walls: Walls,
+    /// Landlock's second wall, where it stands.
+    pub landlock: Option<landlock::Ruleset>,
+    /// What was asked for, before the preset has added to it.
+    pub asked: Asked,
+    pub ids: Ids,
+    pub joined: Joined,
+    pub cgroup: Option<Layout>,
+    /// The directory of the changes on disk.
+    pub upper: Option<PathBuf>,
+    /// What an explanation has in the place of that directory, which nobody makes for it.
+    pub unmade: Option<OwnedFd>,
+    /// The store that the image is in.
+    pub store: PathBuf,
+    /// The bind mounts' sources, opened.
+    binds: Vec<Bind>,
+    pub devices: Devices,
+    /// The path of the file whose bytes are the id ranges' locks.
+    ranges: CString,
+}
+
+struct Bind {
+    path: PathBuf,
+    fd: OwnedFd,
+    directory: bool,
+}
+
+impl Blueprint {
+    /// Decides everything. Looks at the machine, makes nothing but the image in the store.
+    pub fn new(image: &OsStr, config: &Config, report: Report<'_>, state: &StateDir, zygote: &Zygote) -> Result<Self> {
+        let name = match &config.name {
+            Some(name) => {
+                super::state::check_name(name)?;
+                name.clone()
+            }
+            None => super::state::random_name(),
+        };
+        for (key, value) in &config.env {
+            check_env(key, value)?;
+        }
+        let (joined, shared) = Joined::open(&config.namespaces, state)?;
+        let shared = shared.map(|namespaces| Config { namespaces, ..config.clone() });
+        let config = shared.as_ref().unwrap_or(config);
+        let asked = Asked::of(config);
+        let (walls, config) = Walls::of(config)?;
+        let store = Store::open(config.store_dir.as_deref())?;
+        let image = store.resolve_with(image, report)?;
+        let devices = Devices::of(&config, &walls, zygote.maps_all_ids())?;
+        let (memory, pids) = (config.memory, config.pids);
+        let limits = crate::cgroup::Limits { memory, pids, devices: devices.list.clone() };
+        // Names are one's own in one state directory only; the cgroup tree is everyone's.
+        let cgroup = Cgroup::plan(&format!("{name}.{}", &super::state::random_name()[..4]), &limits, config.cgroup)?;
+        let on_disk = config.upper == Upper::Disk || !crate::sys::tmpfs_has_user_xattrs();
+        let upper = (on_disk && uses_overlay(&image, &config)).then(|| store.path().join("upper").join(&name));
+        let binds = config.mounts.iter().filter_map(Bind::open).collect::<Result<_>>()?;
+        let ranges = c_string("use the state directory", state.path().join("ids").as_os_str().as_bytes())?;
+        let blueprint = Self {
+            name,
+            image,
+            ids: Ids::of(zygote, state, &config.namespaces.user),
+            config,
+            landlock: walls.landlock(),
+            walls,
+            asked,
+            joined,
+            cgroup,
+            upper,
+            unmade: None,
+            store: store.path().to_path_buf(),
+            binds,
+            devices,
+            ranges,
+        };
+        blueprint.check()?;
+        Ok(blueprint)
+    }
+
+    /// Refuses what can't work, in words.
+    fn check(&self) -> Result<()> {
+        let namespaces = &self.config.namespaces;
+        if namespaces.mount != Namespace::New {
+            if !self.config.mounts.is_empty() || !self.devices.nodes.is_empty() {
+                return Err(Error::invalid("mount into", &self.name, "the mount namespace is not the container's own"));
+            }
+            if !matches!(self.image, Source::Host) {
+                return Err(Error::invalid(
+                    "use the image with",
+                    "a mount namespace that is not new",
+                    "an image needs a mount namespace of its own; only \"host\" does without",
+                ));
+            }
+        }
+        if let Some(long) = self.config.hostname.as_deref().filter(|name| name.len() > MOST_OF_HOSTNAME) {
+            return Err(Error::invalid("set the hostname", long, "it is longer than 64 bytes"));
+        }
+        if self.config.hostname.is_some() && namespaces.uts != Namespace::New {
+            return Err(Error::invalid(
+                "set the hostname of",
+                &self.name,
+                "the UTS namespace is not the container's own",
+            ));
+        }
+        clocks::check(&self.config)?;
+        if namespaces.user == Namespace::Host && !nix::unistd::geteuid().is_root() && self.new_flags() != 0 {
+            return Err(Error::new(
+                ErrorCode::Unsupported,
+                "make namespaces without",
+                "a user namespace",
+                libc::EPERM,
+                "only root may",
+            )
+            .mend("leave the user namespace new, or share every namespace with the host"));
+        }
+        Ok(())
+    }
+
+    /// The CLONE_NEW* flags of the namespaces that are new from birth. Those of cgroups and time are made later.
+    pub fn new_flags(&self) -> u64 {
+        let all = &self.config.namespaces;
+        namespaces::KINDS
+            .iter()
+            .filter(|kind| !kind.late && kind.of(all) == Some(&Namespace::New))
+            .fold(0, |flags, kind| flags | kind.flag as u64)
+    }
+
+    /// Whether what the host acquires has to be there before the first half: a cgroup to be cloned into, a directory to be
+    /// handed over.
+    pub fn acquires_first(&self) -> bool {
+        self.upper.is_some() || self.cgroup.as_ref().is_some_and(Layout::is_born_in)
+    }
+
+    /// Whether it has a root, and so a /dev, of its own.
+    pub fn own_root(&self) -> bool {
+        self.config.namespaces.mount == Namespace::New
+    }
+
+    /// The environment of programs, weakest first: ours, the image's, the configuration's.
+    pub fn env(&self) -> Vec<Vec<u8>> {
+        let mut env: Vec<Vec<u8>> =
+            vec![b"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_vec(), b"HOME=/root".to_vec()];
+        let image = self.image_config().map(|config| config.env.as_slice()).unwrap_or_default();
+        let own = self.config.env.iter().map(|(name, value)| env_text(name, value));
+        for entry in image.iter().map(|entry| entry.as_bytes().to_vec()).chain(own) {
+            super::exec::set_env(&mut env, entry);
+        }
+        env
+    }
+
+    /// What the image says about how it is run.
+    pub fn image_config(&self) -> Option<&ImageConfig> {
+        match &self.image {
+            Source::Layers { config, .. } => Some(config),
+            _ => None,
+        }
+    }
+
+    /// Where the root comes from, for the record.
+    pub fn root(&self) -> state::Root {
+        match &self.image {
+            _ if !self.own_root() => state::Root::Host,
+            Source::Host => state::Root::Host,
+            Source::Directory(_) if self.config.directory == DirectoryUse::Direct => state::Root::Direct,
+            Source::Directory(path) => state::Root::Directory(path.clone()),
+            Source::Layers { digest, .. } => state::Root::Image(digest.clone()),
+        }
+    }
+
+    /// Capabilities that programs may have.
+    pub fn capabilities(&self) -> u64 {
+        self.walls.capabilities
+    }
+
+    /// Its walls, as they are told of.
+    pub fn told_walls(&self) -> Result<Vec<walls::Wall>> {
+        let mounts = self.config.mounts.iter().map(|mount| mount.target().display().to_string());
+        walls::walls(&Subject {
+            asked: &self.asked,
+            foreign: false,
+            landlock: self.landlock.is_some(),
+            ids: Some(&self.ids),
+            cgroup: self.cgroup.is_some(),
+            listed: &self.devices.listed,
+            limits: [self.config.memory, self.config.pids],
+            binds: mounts.collect(),
+            facts: None,
+        })
+    }
+}
+
+/// __NEW_UTS_LEN of linux/utsname.h.
+const MOST_OF_HOSTNAME: usize = 64;
+
+impl Bind {
+    /// Opens the source of a bind mount; `None` for other mounts.
+    fn open(mount: &Mount) -> Option<Result<Self>> {
+        let Mount::Bind { source, .. } = mount else { return None };
+        Some(Self::open_source(source))
+    }
+
+    fn open_source(source: &Path) -> Result<Self> {
+        let fail = |e: std::io::Error| match Error::io("bind", source.display(), &e) {
+            error if e.kind() == std::io::ErrorKind::NotFound => error.mend("what is bound has to exist on the host"),
+            error => error,
+        };
+        // The path without symlinks: the newborn opens it once more, and follows none.
+        let path = std::fs::canonicalize(source).map_err(fail)?;
+        let fd = open_path(&path)?;
+        let stat = nix::sys::stat::fstat(&fd).map_err(|errno| Error::system("bind", path.display(), errno as i32))?;
+        Ok(Self { path, fd, directory: stat.st_mode & libc::S_IFMT == libc::S_IFDIR })
+    }
+}
+
+pub fn open_path(path: &Path) -> Result<OwnedFd> {
+    let flags = nix::fcntl::OFlag::O_PATH | nix::fcntl::OFlag::O_CLOEXEC | nix::fcntl::OFlag::O_NOFOLLOW;
+    nix::fcntl::open(path, flags, nix::sys::stat::Mode::empty())
+        .map_err(|errno| Error::system("open", path.display(), errno as i32))
+}
+
+fn uses_overlay(image: &Source, config: &Config) -> bool {
+    match image {
+        Source::Host => false,
+        Source::Directory(_) => config.directory == DirectoryUse::Lower,
+        Source::Layers { .. } => true,
+    }
+}
+
+pub fn check_env(name: &OsStr, value: &OsStr) -> Result<()> {
+    let bytes = name.as_bytes();
+    if bytes.is_empty() || bytes.contains(&b'=') || bytes.contains(&0) {
+        return Err(Error::invalid(
+            "set the environment variable",
+            name.display(),
+            "a name is not empty and has no = or NUL",
+        ));
+    }
+    c_string("set the environment variable", value.as_bytes()).map(drop)
+}
