@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 
 #include "bench.h"
+#include "walls.h"
 
 #define NAMESPACES \
     (CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWCGROUP | CLONE_NEWNET)
@@ -33,7 +34,7 @@ static void write_file(const char *path, const char *text) {
     close(fd);
 }
 
-void floor_open(struct floor *f, const char *rootfs, const char *program, const char *tmpfs) {
+void floor_open(struct floor *f, const char *rootfs, const char *program, const char *tmpfs, int has_all_walls) {
     static const struct {
         const char *root, *limit;
         int v2;
@@ -46,8 +47,12 @@ void floor_open(struct floor *f, const char *rootfs, const char *program, const 
     snprintf(name, sizeof name, "ctr-floor-%d-%lx", getpid(), (unsigned long)f);
     f->rootfs = rootfs;
     f->program = program;
+    f->has_all_walls = has_all_walls;
     path_in(f->scratch, tmpfs, name);
     CHECK(mkdir(f->scratch, 0755));
+    path_in(limit, f->scratch, "empty");
+    CHECK(mkdir(limit, 0555));
+    walls_look();
     for (int i = 0; i < 3; i++) {
         path_in(f->cgroup, hierarchies[i].root, name);
         path_in(limit, f->cgroup, hierarchies[i].limit);
@@ -60,7 +65,12 @@ void floor_open(struct floor *f, const char *rootfs, const char *program, const 
     f->cgroup[0] = 0;
 }
 
-void floor_close(struct floor *f) { CHECK(rmdir(f->scratch)); }
+void floor_close(struct floor *f) {
+    char path[PATH_MAX];
+    path_in(path, f->scratch, "empty");
+    CHECK(rmdir(path));
+    CHECK(rmdir(f->scratch));
+}
 
 // Runs on a copy of nothing: our own memory, deeper in our own stack. It never returns.
 static __attribute__((noreturn, noinline)) void child(const struct floor *f) {
@@ -80,9 +90,14 @@ static __attribute__((noreturn, noinline)) void child(const struct floor *f) {
     CHECK(mount("overlay", path, "overlay", 0, options));
     CHECK(chdir(path));
     CHECK(mount("proc", "proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL));
+    if (f->has_all_walls) {
+        path_in(path, f->scratch, "empty");
+        walls_put_up(path);
+    }
     CHECK(syscall(SYS_pivot_root, ".", "."));
     CHECK(umount2(".", MNT_DETACH));
     CHECK(chdir("/"));
+    if (f->has_all_walls) walls_put_up_last();
     execve(f->program, argv, environment);
     die(f->program);
     _exit(121);

@@ -11,10 +11,11 @@ struct floor {
     char scratch[PATH_MAX]; // a directory on a tmpfs, where upper, work and mount point come and go
     char cgroup[PATH_MAX];  // a memory cgroup, made and removed each time; empty where the machine has none
     int cgroup_v2;
+    int has_all_walls; // those of walls.h too
 };
 
 // `tmpfs` is a directory on a tmpfs; every thread and process needs a floor of its own.
-void floor_open(struct floor *f, const char *rootfs, const char *program, const char *tmpfs);
+void floor_open(struct floor *f, const char *rootfs, const char *program, const char *tmpfs, int has_all_walls);
 void floor_close(struct floor *f);
 
 // One lifecycle: user, mount, pid, uts, ipc, cgroup and net namespaces, a fresh overlay, a memory cgroup with a limit

@@ -38,7 +38,7 @@ tmp=$out/tmp
 [ -f "$top/include/ctr.h" ] || stop "no include/ctr.h"
 cc=${CC:-cc}
 flags=(-std=gnu11 -O2 -Wall -Wextra -Werror)
-$cc "${flags[@]}" -I"$top/include" -o "$out/lifecycle" "$here"/{lifecycle,floor,bench}.c -L"$libdir" -lctr \
+$cc "${flags[@]}" -I"$top/include" -o "$out/lifecycle" "$here"/{lifecycle,floor,walls,bench}.c -L"$libdir" -lctr \
     -Wl,-rpath,"$libdir" -lpthread || exit 1
 $cc "${flags[@]}" -I"$top/include" -o "$out/images" "$here"/{images,bench}.c -L"$libdir" -lctr \
     -Wl,-rpath,"$libdir" || exit 1
@@ -76,7 +76,7 @@ bench() { # MODE [ARGUMENT...]: appends what it prints to the results
 
 ### runs
 if wanted targets; then
-    for mode in back_to_back pauses crowd exec heap first memory; do bench "$mode"; done
+    for mode in back_to_back{,_walls} pauses{,_walls} crowd{,_walls} exec{,_one_cpu} heap first memory; do bench "$mode"; done
     if [ -f "$large" ]; then bench large_image "$large"; else skip large_image "mmdebstrap could not make the image"; fi
     if $python -c 'import ctr' 2> "$out/errors"; then
         for row in "python_same host" "python_busybox $out/busybox.tar"; do

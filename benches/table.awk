@@ -8,11 +8,15 @@ function target(row, text, beside, unit, sense, limit) {
 BEGIN {
     # unit: ms (from microseconds), KiB, per_s. sense: ratio (ours to the other), rate (the same, more is better),
     # times (the other to ours, more is better), ours (the value itself).
-    target("back_to_back", "lifecycle, one after another", "floor of the same walls", "ms", "ratio", 1.25)
+    target("back_to_back", "lifecycle, one after another", "floor", "ms", "ratio", 1.25)
+    target("back_to_back_walls", "lifecycle, one after another", "floor with all of our walls", "ms", "ratio", 1.25)
     target("crun run", "lifecycle", "crun run, whole process", "ms", "times", 5)
     target("pauses", "lifecycle, 20 ms between", "floor, 20 ms between", "ms", "ratio", 1.30)
+    target("pauses_walls", "lifecycle, 20 ms between", "floor with all of our walls", "ms", "ratio", 1.30)
     target("crowd", "lifecycles, 16 threads at once", "16 processes of the floor", "per_s", "rate", 0.70)
+    target("crowd_walls", "lifecycles, 16 threads at once", "16 of the floor with all walls", "per_s", "rate", 0.70)
     target("exec", "exec + wait of busybox true inside", "posix_spawn + waitpid of it", "ms", "ratio", 1.10)
+    target("exec_one_cpu", "the same, all of it on one cpu", "likewise", "ms", "ratio", 1.10)
     target("python_same", "Python: c.run([\"/bin/true\"]), \"host\"", "subprocess.run of it", "ms", "ratio", 1.00)
     target("python_busybox", "Python: c.run([\"/bin/true\"]), busybox", "subprocess.run", "ms", "ratio", 1.00)
     target("heap", "lifecycle, caller with 1 GiB of heap", "caller with a small one", "ms", "ratio", 1.05)
