@@ -225,6 +225,13 @@ fn a_terminal_is_there_where_the_container_has_no_dev_of_its_own() {
 #[test]
 fn users_and_groups_come_from_the_image() {
     let c = Container::create(busybox(), &Config::default()).unwrap();
+    // To setresuid(2) the largest number is "no change": it would be root.
+    for user in ["4294967295", "0:4294967295", "-1", "0:-1", "99999999999"] {
+        let refused = c.exec(["true"], &ExecConfig { user: Some(user.into()), ..quiet() }).err().unwrap();
+        assert_eq!(refused.code(), ErrorCode::Invalid, "{user}: {refused}");
+    }
+    let group = ExecConfig { groups: Some(vec!["4294967295".into()]), ..quiet() };
+    assert_eq!(c.exec(["true"], &group).err().unwrap().code(), ErrorCode::Invalid);
     if !has_ids(&c, 6001) {
         return skipped("this user has a single id, or few, to give; python -m ctr doctor says why");
     }

@@ -38,7 +38,7 @@ impl User {
         let passwd = file(container, b"/etc/passwd");
         let groups = file(container, b"/etc/group");
         let entries = || lines(&passwd).filter_map(passwd_entry);
-        let number = user.parse::<u32>().ok();
+        let number = id(user.as_bytes());
         let entry = entries()
             .find(|entry| entry.name == user.as_bytes())
             .or_else(|| number.and_then(|uid| entries().find(|entry| entry.uid == uid)));
@@ -47,7 +47,7 @@ impl User {
         let gid_of = |group: &str| {
             let mut named = lines(&groups).filter_map(group_entry);
             let gid = named.find(|(name, ..)| *name == group.as_bytes()).map(|(_, gid, _)| gid);
-            gid.or_else(|| group.parse().ok()).ok_or_else(|| missing("group", group, "/etc/group"))
+            gid.or_else(|| id(group.as_bytes())).ok_or_else(|| missing("group", group, "/etc/group"))
         };
         let gid = group.map_or_else(|| Ok(entry.as_ref().map_or(0, |entry| entry.gid)), gid_of)?;
         let chosen = chosen.map(|all| all.iter().map(|group| gid_of(group)).collect::<Result<Vec<_>>>()).transpose()?;
@@ -83,6 +83,9 @@ impl User {
 const MOST_GROUPS: usize = 65536;
 
 fn missing(what: &str, name: &str, place: &str) -> Error {
+    if name.parse::<i128>().is_ok() {
+        return Error::invalid(format!("find the {what}"), name, "a number is 0 to 4294967294");
+    }
     Error::new(
         ErrorCode::NotFound,
         format!("find the {what}"),
@@ -103,15 +106,16 @@ fn lines(file: &[u8]) -> impl Iterator<Item = Vec<&[u8]>> {
 
 fn passwd_entry(fields: Vec<&[u8]>) -> Option<Passwd<'_>> {
     let [name, _, uid, gid, _, home, ..] = fields[..] else { return None };
-    Some(Passwd { name, uid: number(uid)?, gid: number(gid)?, home })
+    Some(Passwd { name, uid: id(uid)?, gid: id(gid)?, home })
 }
 
 /// Name, id, members.
 fn group_entry(fields: Vec<&[u8]>) -> Option<(&[u8], u32, &[u8])> {
     let [name, _, gid, ref rest @ ..] = fields[..] else { return None };
-    Some((name, number(gid)?, rest.first().copied().unwrap_or_default()))
+    Some((name, id(gid)?, rest.first().copied().unwrap_or_default()))
 }
 
-fn number(text: &[u8]) -> Option<u32> {
-    std::str::from_utf8(text).ok()?.parse().ok()
+/// A uid or gid. The largest number is none: to setresuid(2) it says that nothing changes, so the program would stay root.
+fn id(text: &[u8]) -> Option<u32> {
+    std::str::from_utf8(text).ok()?.parse().ok().filter(|&id| id != u32::MAX)
 }

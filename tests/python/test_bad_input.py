@@ -153,6 +153,8 @@ def test_a_relative_working_directory(c: ctr.Container) -> None:
 def test_a_missing_user_or_group(c: ctr.Container) -> None:
     assert refused(errno.ENOENT, lambda: c.run(["true"], user="nobody-at-all"), "nobody-at-all").code == -3
     refused(errno.ENOENT, lambda: c.run(["true"], user="0:no-such-group"), "no-such-group")
+    for user in (-1, 2**32 - 1):
+        assert isinstance(refused(errno.EINVAL, lambda: c.run(["true"], user=user), str(user)), ValueError)  # noqa: B023
 
 
 def test_a_user_beyond_the_ids_of_the_container(c: ctr.Container) -> None:
