@@ -58,6 +58,9 @@ def command(words: Sequence[str]) -> int:
         options.parser.error(f"there is no option {rest[0]}" if rest[0][:1] == "-" else f"{rest[0]} is too much")
     try:
         return int(options.act(options))
+    except Error as error:
+        print(f"ctr: {error}", file=sys.stderr)
+        return _FAILED
     except BrokenPipeError:
         # Whoever reads what we print has read enough, as in `ctr images | head`.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -96,7 +96,7 @@ pub extern "C" fn ctr_config_set_seccomp_refusal(config: *mut ctr_config, refusa
 
 /// Adds a limit of each process, setrlimit(2). The others are those that the caller had at its first ctr_create().
 ///
-/// name         "nofile", "nproc", "stack": RLIMIT_* in small letters
+/// name         "nofile" (32 at the least), "nproc", "stack": RLIMIT_* in small letters
 /// soft, hard   as in struct rlimit; CTR_UNLIMITED for RLIM_INFINITY
 ///
 /// Return value: 0; CTR_ERR_INVALID for what is no limit; CTR_ERR_UNSUPPORTED for a hard limit above the caller's own.

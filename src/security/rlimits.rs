@@ -40,6 +40,9 @@ const NAMES: [(&str, Resource); 16] = [
     ("stack", Resource::RLIMIT_STACK),
 ];
 
+/// The limits are PID 1's own, too, and it is sent so many descriptors at once.
+const LEAST_NOFILE: u64 = crate::init::wire::MOST_FDS as u64;
+
 impl Rlimit {
     /// A limit by name, as in `docker run --ulimit`: `nofile`, `RLIMIT_NOFILE`. `None` is unlimited.
     pub fn new(name: &str, soft: Option<u64>, hard: Option<u64>) -> Result<Self> {
@@ -53,6 +56,10 @@ impl Rlimit {
         let (soft, hard) = (soft.unwrap_or(libc::RLIM_INFINITY), hard.unwrap_or(libc::RLIM_INFINITY));
         if soft > hard {
             return Err(bad(format!("the soft limit {soft} is above the hard limit {hard}")));
+        }
+        if *resource == Resource::RLIMIT_NOFILE && soft < LEAST_NOFILE {
+            return Err(bad(format!("PID 1 takes {LEAST_NOFILE} descriptors itself to start a program"))
+                .mend("a program can set a lower limit for itself: ulimit -n"));
         }
         let (_, ours) = getrlimit(*resource).map_err(|errno| Error::system("ask for the limit", name, errno as i32))?;
         // In a user namespace nobody may raise a hard limit: CAP_SYS_RESOURCE counts in the first one only.
@@ -128,9 +135,15 @@ mod tests {
     #[test]
     fn a_hard_limit_above_the_callers_is_refused_with_the_mend() {
         let (_, ours) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
-        assert!(Rlimit::new("nofile", Some(1), Some(ours)).is_ok());
-        let error = Rlimit::new("nofile", Some(1), Some(ours + 1)).unwrap_err();
+        assert!(Rlimit::new("nofile", Some(64), Some(ours)).is_ok());
+        let error = Rlimit::new("nofile", Some(64), Some(ours + 1)).unwrap_err();
         assert!(error.to_string().contains(&ours.to_string()), "{error}");
+    }
+
+    #[test]
+    fn fewer_descriptors_than_pid_1_needs_are_refused() {
+        let error = Rlimit::new("nofile", Some(LEAST_NOFILE - 1), Some(LEAST_NOFILE)).unwrap_err();
+        assert!(error.to_string().contains("PID 1 takes 32 descriptors"), "{error}");
     }
 
     #[test]

@@ -170,6 +170,7 @@ def test_what_is_typed_for_docker_works() -> None:
     script = "ulimit -n; ulimit -Hn; cat /proc/sys/net/ipv4/ip_unprivileged_port_start; grep Seccomp: /proc/self/status"
     assert command("run", *limits, "host", "sh", "-c", script).stdout.split() == ["64", "128", "80", "Seccomp:", "2"]
     assert "unlimited" in command("run", "--ulimit", "nofile=x", "host", "true").stderr
+    assert "PID 1 takes 32" in command("run", "--ulimit", "nofile=3", "host", "true").stderr
     done = command(
         "run", "-e", "OURS", "-e", "NOT_OURS", "host", "sh", "-c", "echo $OURS ${NOT_OURS-unset}", env={"OURS": "1"}
     )
