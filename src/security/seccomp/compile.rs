@@ -83,30 +83,44 @@ struct Range {
 
 /// All numbers, in order; [`COMMON`] always begins a range.
 fn ranges(table: &Table) -> Vec<Range> {
-    let always = |action| vec![Rule { conditions: Vec::new(), action }];
-    let mut changes = BTreeMap::from([(0, always(table.default))]);
+    let always = |action| [Rule { conditions: Vec::new(), action }];
+    let default = always(table.default);
+    let mut ranges = Vec::new();
+    let mut next = 0;
     for (number, rules) in &table.calls {
-        let mut rules = rules.clone();
-        if rules.last().is_none_or(|rule| !rule.conditions.is_empty()) {
-            rules.extend(always(table.default));
+        if next < *number {
+            append(&mut ranges, next, &default);
         }
-        changes.insert(*number, rules);
-        changes.insert(number + 1, always(table.default));
+        if rules.last().is_some_and(|rule| rule.conditions.is_empty()) {
+            append(&mut ranges, *number, rules);
+        } else {
+            append(&mut ranges, *number, &[rules, &default[..]].concat());
+        }
+        next = number + 1;
     }
-    let newer = table.calls.last_key_value().map_or(0, |(number, _)| number + 1);
-    changes.insert(newer, always(table.newer));
+    append(&mut ranges, next, &always(table.newer));
     if table.arch == Arch::X86_64 {
-        changes.insert(X32, always(Action::errno(libc::ENOSYS as u16)));
+        append(&mut ranges, X32, &always(Action::errno(libc::ENOSYS as u16)));
     }
-    let before_common = changes.range(..=COMMON).next_back().map(|(_, rules)| rules.clone());
-    changes.extend(before_common.map(|rules| (COMMON, rules)));
-    let mut ranges: Vec<Range> = Vec::new();
-    for (first, rules) in changes {
-        if first == COMMON || ranges.last().is_none_or(|last| last.rules != rules) {
-            ranges.push(Range { first, rules });
-        }
-    }
+    begin_common(&mut ranges);
     ranges
+}
+
+/// From `first` on, which lies behind all that is there, `rules` answer.
+fn append(ranges: &mut Vec<Range>, first: u32, rules: &[Rule]) {
+    if first > COMMON {
+        begin_common(ranges);
+    }
+    if first == COMMON || ranges.last().is_none_or(|last| last.rules != rules) {
+        ranges.push(Range { first, rules: rules.to_vec() });
+    }
+}
+
+fn begin_common(ranges: &mut Vec<Range>) {
+    if let Some(last) = ranges.last().filter(|last| last.first < COMMON) {
+        let rules = last.rules.clone();
+        ranges.push(Range { first: COMMON, rules });
+    }
 }
 
 /// A place in a program, counted from its end: classic BPF jumps forward only, so code is written from its end to its

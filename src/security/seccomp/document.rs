@@ -9,7 +9,7 @@
 //!   author never heard of then falls back, as on an old kernel (runc does this too, libcontainer/seccomp/patchbpf).
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::syscalls::Arch;
 
@@ -192,18 +192,17 @@ impl Document {
 
     fn table(&self, arch: Arch, setting: &Setting, default: Action) -> Table {
         let mut calls: BTreeMap<u32, Vec<Rule>> = BTreeMap::new();
-        let mut settled = BTreeSet::new();
+        let is_settled = |rules: &[Rule]| rules.last().is_some_and(|last| last.conditions.is_empty());
         for group in self.groups.iter().filter(|group| group.when.holds(setting)) {
             for name in &group.names {
                 for (number, multiplexed) in numbers(arch, name) {
                     let rules = calls.entry(number).or_default();
                     for rule in group.rules(multiplexed).into_iter().map(|rule| rule.fitted(arch)) {
-                        if settled.contains(&number) {
+                        if is_settled(rules) {
                             continue;
                         }
                         if rule.conditions.is_empty() {
                             rules.clear();
-                            settled.insert(number);
                         }
                         if !rules.last_mut().is_some_and(|last| last.absorb(&rule)) {
                             rules.push(rule);
@@ -297,13 +296,10 @@ impl When {
 }
 
 /// The numbers under which `name` can be reached: its own, and on i386 a first argument of socketcall(2) or ipc(2).
-fn numbers(arch: Arch, name: &str) -> Vec<(u32, Option<u64>)> {
-    let mut found = Vec::new();
-    found.extend(arch.number(name).map(|number| (number, None)));
-    if arch == Arch::I386 {
-        found.extend(multiplexed(name).map(|(number, selector)| (number, Some(selector))));
-    }
-    found
+fn numbers(arch: Arch, name: &str) -> impl Iterator<Item = (u32, Option<u64>)> {
+    let own = arch.number(name).map(|number| (number, None));
+    let multiplexed = if arch == Arch::I386 { multiplexed(name) } else { None };
+    own.into_iter().chain(multiplexed.map(|(number, selector)| (number, Some(selector))))
 }
 
 /// linux/net.h and linux/ipc.h: the calls that i386 had no numbers of their own for.

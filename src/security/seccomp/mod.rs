@@ -2,7 +2,7 @@
 //!
 //! A [`Profile`] is one of ours (`builtin`) or a file in docker's format (`json`). [`filter`] settles it for this machine
 //! and a container's capabilities (`document`) and turns it into classic BPF (`compile`), once: whoever asks again for
-//! the same gets the same instructions. That takes a third of a millisecond a process, which reading a cache on disk
+//! the same gets the same instructions. That takes some hundred microseconds a process, which reading a cache on disk
 //! would not undercut by enough to be worth a file that someone could write to.
 
 mod builtin;

@@ -3,6 +3,7 @@
 //! A table is a list of runs: a first number and the names that follow from it, `-` where the number is not taken.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::OnceLock;
 
 /// A calling convention of the kernel, as `seccomp_data.arch` tells it.
@@ -41,8 +42,8 @@ impl Arch {
     }
 
     /// Every system call by name.
-    pub(crate) fn numbers(self) -> &'static HashMap<&'static str, u32> {
-        static MAPS: [OnceLock<HashMap<&'static str, u32>>; 3] = [const { OnceLock::new() }; 3];
+    pub(crate) fn numbers(self) -> &'static Numbers {
+        static MAPS: [OnceLock<Numbers>; 3] = [const { OnceLock::new() }; 3];
         MAPS[self as usize].get_or_init(|| {
             let runs = match self {
                 Self::X86_64 => X86_64,
@@ -50,8 +51,36 @@ impl Arch {
                 Self::Aarch64 => AARCH64,
             };
             let named = runs.iter().flat_map(|(first, names)| (*first..).zip(names.split_whitespace()));
-            named.filter(|(_, name)| *name != "-").map(|(number, name)| (name, number)).collect()
+            let mut numbers = Numbers::with_capacity_and_hasher(512, BuildHasherDefault::default());
+            numbers.extend(named.filter(|(_, name)| *name != "-").map(|(number, name)| (name, number)));
+            numbers
         })
+    }
+}
+
+/// Numbers by name.
+pub(crate) type Numbers = HashMap<&'static str, u32, BuildHasherDefault<NameHasher>>;
+
+/// FNV-1a. The names in the map are ours, so nobody can make them collide; and each process's first container waits for a
+/// thousand of them.
+#[derive(Clone, Copy)]
+pub(crate) struct NameHasher(u64);
+
+impl Default for NameHasher {
+    fn default() -> Self {
+        Self(0xcbf2_9ce4_8422_2325)
+    }
+}
+
+impl Hasher for NameHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3);
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
     }
 }
 
