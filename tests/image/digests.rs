@@ -64,6 +64,9 @@ fn layers(scratch: &Scratch) -> Vec<Vec<u8>> {
         &["tar", "--format=v7"],
         &["bsdtar", "--format=pax"],
     ] {
+        if lacks(&arguments[..1]) {
+            continue;
+        }
         let archive = scratch.path("layer.tar");
         let rest: [&OsStr; 5] = ["-C".as_ref(), place.as_ref(), "-cf".as_ref(), archive.as_ref(), ".".as_ref()];
         run(arguments[0], &[&arguments[1..].iter().map(OsStr::new).collect::<Vec<_>>(), &rest[..]].concat());

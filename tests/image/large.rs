@@ -206,7 +206,7 @@ fn debian(suite: &str) -> Option<PathBuf> {
                     |error| error.to_string(),
                     |output| String::from_utf8_lossy(&output.stderr).lines().last().unwrap_or_default().to_owned(),
                 );
-                eprintln!("SKIPPED large::debian_of_two_suites_runs: mmdebstrap {suite}: {why}");
+                skipped(&format!("mmdebstrap {suite}: {why}"));
                 let _ = std::fs::remove_file(&new);
                 return None;
             }

@@ -8,6 +8,7 @@ mod build;
 mod commit;
 mod differential;
 mod digests;
+mod docker;
 mod export;
 mod large;
 mod layers;

@@ -15,7 +15,7 @@ use crate::support::*;
 const EPOCH: i64 = 1_700_000_000;
 
 /// Something of everything that survives in every tool, in two layers, of which the upper one removes.
-fn everything() -> [Vec<u8>; 2] {
+pub fn everything() -> [Vec<u8>; 2] {
     let [null, su, link, fifo] = special_files();
     // All directories have entries: of others each tool makes what it likes.
     let mut lower = busybox().directory("./", 0o755);
@@ -54,13 +54,13 @@ fn everything() -> [Vec<u8>; 2] {
     [lower.end(), upper.end()]
 }
 
-fn config() -> serde_json::Value {
+pub fn config() -> serde_json::Value {
     json!({"Env": ["A=1", "PATH=/bin"], "Cmd": ["/bin/sh"], "Entrypoint": ["/bin/echo"], "User": "ann",
            "WorkingDir": "/tmp", "StopSignal": "SIGQUIT", "Volumes": {"/v": {}}, "Labels": {"k": "v"}})
 }
 
 /// The tree as GNU tar unpacks what we export of a container of it.
-fn our_tree(scratch: &Scratch, name: &str, image: &Path) -> Vec<String> {
+pub fn our_tree(scratch: &Scratch, name: &str, image: &Path) -> Vec<String> {
     let c = container(scratch, image, Config::default());
     let archive = scratch.path(&format!("{name}.tar"));
     c.export(Output::Path(&archive), &ExportOptions::default(), &mut |_| true).unwrap();
@@ -74,7 +74,7 @@ fn our_tree(scratch: &Scratch, name: &str, image: &Path) -> Vec<String> {
 }
 
 /// Everything below the root; its own times are the tool's. And what `Volumes` and mounts make is not the image's.
-fn tree_lines(root: &Path) -> Vec<String> {
+pub fn tree_lines(root: &Path) -> Vec<String> {
     let mut found: Vec<String> = lines(root).into_iter().filter(|line| !line.starts_with(' ')).collect();
     found.retain(|line| !line.starts_with("v "));
     let mut value = [0; 64];
@@ -83,7 +83,7 @@ fn tree_lines(root: &Path) -> Vec<String> {
     found
 }
 
-fn path(path: &Path) -> &str {
+pub fn path(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
@@ -91,14 +91,14 @@ fn args<'a>(arguments: &[&'a str]) -> Vec<&'a OsStr> {
     arguments.iter().map(|argument| OsStr::new(*argument)).collect()
 }
 
-fn assert_same(what: &str, theirs: &[String], ours: &[String]) {
+pub fn assert_same(what: &str, theirs: &[String], ours: &[String]) {
     let only = |some: &[String], others: &[String]| -> Vec<String> {
         some.iter().filter(|line| !others.contains(line)).cloned().collect()
     };
     assert_eq!((only(theirs, ours), only(ours, theirs)), (Vec::new(), Vec::new()), "{what}: only theirs, only ours");
 }
 
-fn import(store: &Store, path: &Path, name: &str) -> ctr::image::Image {
+pub fn import(store: &Store, path: &Path, name: &str) -> ctr::image::Image {
     let options = ImportOptions { name: Some(name.into()), ..ImportOptions::default() };
     store.import(Input::Path(path), &options, &mut |_| true).unwrap()
 }
@@ -112,6 +112,9 @@ fn unpacked_by_umoci(scratch: &Scratch, name: &str, layout: &Path) -> PathBuf {
 
 #[test]
 fn what_we_save_is_the_same_tree_in_umoci_by_way_of_skopeo_and_comes_back() {
+    if lacks(&["skopeo", "umoci"]) {
+        return;
+    }
     let scratch = Scratch::new();
     let store = scratch.store();
     let image = scratch.write("a.tar", &docker_archive(&everything(), &config()));
@@ -154,6 +157,9 @@ fn what_we_save_is_the_same_tree_in_umoci_by_way_of_skopeo_and_comes_back() {
 
 #[test]
 fn what_umoci_repacks_is_the_same_here() {
+    if lacks(&["skopeo", "umoci"]) {
+        return;
+    }
     let scratch = Scratch::new();
     let store = scratch.store();
     let image = scratch.write("a.tar", &docker_archive(&everything(), &config()));
@@ -182,6 +188,9 @@ fn what_umoci_repacks_is_the_same_here() {
 
 #[test]
 fn an_export_is_the_same_tree_in_gnu_tar_and_bsdtar_and_both_pack_it_for_us_again() {
+    if lacks(&["bsdtar"]) {
+        return;
+    }
     let scratch = Scratch::new();
     let image = scratch.write("a.tar", &docker_archive(&everything(), &json!({})));
     let ours = our_tree(&scratch, "ours", &image);
@@ -204,6 +213,9 @@ fn an_export_is_the_same_tree_in_gnu_tar_and_bsdtar_and_both_pack_it_for_us_agai
 
 #[test]
 fn podman_loads_what_we_save_and_we_import_what_podman_saves() {
+    if lacks(&["podman"]) {
+        return;
+    }
     let scratch = Scratch::new();
     let store = scratch.store();
     let image = scratch.write("a.tar", &docker_archive(&everything(), &config()));

@@ -211,6 +211,22 @@ pub fn run(program: &str, arguments: &[&OsStr]) {
     assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
+/// Says that this test, or a part of it, is not run, and why.
+pub fn skipped(why: &str) {
+    eprintln!("SKIPPED {}: {why}", std::thread::current().name().unwrap_or_default());
+}
+
+/// Whether one of these programs is missing, which is said here: a test that needs it ends then.
+pub fn lacks(programs: &[&str]) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let is_there = |name: &&str| std::env::split_paths(&path).any(|directory| directory.join(name).exists());
+    let lacking = programs.iter().find(|name| !is_there(name));
+    if let Some(name) = lacking {
+        skipped(&format!("{name} is not installed"));
+    }
+    lacking.is_some()
+}
+
 /// A tmpfs for as long as this lives.
 pub struct Mounted(PathBuf);
 
