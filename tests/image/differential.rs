@@ -12,7 +12,7 @@ use ctr::image::{ImportOptions, Input};
 use crate::support::*;
 
 /// Archives that are compared, each of up to 60 entries; CTR_TEST_ARCHIVES sets another number.
-const ARCHIVES: u64 = 100;
+const ARCHIVES: u64 = 2_000;
 
 /// splitmix64.
 struct Random(u64);
