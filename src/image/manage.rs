@@ -156,8 +156,22 @@ impl Store {
             Some(digest) => Some(digest.hex()),
             None => name_link(name).ok().and_then(|link| self.link_text(&link)),
         };
-        let Some(digest) = digest else { return Ok(None) };
+        let Some(digest) = digest.map_or_else(|| self.begun(name), |digest| Ok(Some(digest)))? else { return Ok(None) };
         Ok(self.load(&digest)?.map(|loaded| (digest, loaded)))
+    }
+
+    /// The one image whose digest begins so, by at least as many digits as lists show.
+    fn begun(&self, name: &str) -> Result<Option<String>> {
+        const SHOWN: usize = 12;
+        let digits = name.strip_prefix("sha256:").unwrap_or(name);
+        if digits.len() < SHOWN || !digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
+            return Ok(None);
+        }
+        let mut images = self.entries("images")?.into_iter().filter(|image| image.starts_with(digits));
+        match (images.next(), images.next()) {
+            (Some(_), Some(_)) => Err(Error::invalid("find the image", name, "several digests begin so")),
+            (image, _) => Ok(image),
+        }
     }
 
     /// Makes or replaces a symbolic link in one step.

@@ -415,6 +415,13 @@ fn an_image_in_use_can_not_be_removed() {
     store.tag("me/first:1", "second").unwrap();
     let image = store.inspect("second").unwrap();
     assert_eq!((&image.digest, image.size), (&digest, 1));
+    // As many digits as lists show are enough.
+    for begun in [&digest[..19], &digest[7..19], &digest[7..]] {
+        assert_eq!(store.inspect(begun).unwrap(), image, "{begun}");
+    }
+    for none in [&digest[..18], &digest[7..18], "000000000000"] {
+        assert_eq!(store.inspect(none).unwrap_err().code(), ErrorCode::NotFound, "{none}");
+    }
     assert_eq!(image.names, ["me/first:1", "second"]);
     assert_eq!(store.list().unwrap(), [image]);
     // One of two names may go, the image may not.
