@@ -117,6 +117,8 @@ pub(super) struct Special<'s> {
     pub changed: Option<&'s RefCell<Dirs>>,
     /// Opens what we may not.
     pub opener: Option<Opener>,
+    /// What may have been made with the container: its time says only when that was, so that of the image's root counts.
+    pub furniture: Option<&'s BTreeSet<Vec<u8>>>,
     /// Our own attributes are not believed: someone who is not the image's root may have written them.
     pub doubts_owners: bool,
 }
@@ -192,6 +194,9 @@ impl Walk<'_, '_, '_> {
         let mut entry = Entry::new(&shown, kind, stat.st_mode & 0o7777);
         (entry.uid, entry.gid) = owners(&self.options, &self.special, self.device, path, &stat)?;
         entry.mtime = (stat.st_mtime, stat.st_mtime_nsec as u32);
+        if let Some(time) = time_below(&self.special, path)? {
+            entry.mtime = time;
+        }
         clamp(&mut entry, self.options.latest);
         if kind != Kind::Directory
             && let Some(first) = self.links.get(&(stat.st_dev, stat.st_ino))
@@ -408,6 +413,16 @@ fn owners(options: &Export<'_>, special: &Special<'_>, device: u64, path: &[u8],
     }
     let outside = if uid.is_none() { stat.st_uid } else { stat.st_gid };
     Err(Fault::bad(path, format!("its owner {outside} is not one of the image's")))
+}
+
+/// The time of the root, which on an overlay is that of its upper directory, and of what was made in it with the container.
+fn time_below(special: &Special<'_>, path: &[u8]) -> Outcome<Option<(i64, u32)>> {
+    let (Some(furniture), Some(lower)) = (special.furniture, special.lower) else { return Ok(None) };
+    let mut lower = lower.borrow_mut();
+    if !path.is_empty() && (!furniture.contains(path) || lower.find(path)?.is_some()) {
+        return Ok(None);
+    }
+    Ok(lower.find(b"")?.map(|root| (root.stat.st_mtime, root.stat.st_mtime_nsec as u32)))
 }
 
 /// fstatat(2); `opener` gets at what is in a directory that we may not search.

@@ -91,6 +91,7 @@ impl Running {
             let changed = self.changes()?.map(RefCell::new);
             let special = Special {
                 lower: Some(&lower),
+                furniture: Some(&self.furniture),
                 changed: changed.as_ref(),
                 opener: self.opener.clone(),
                 doubts_owners: self.has_users,

@@ -236,7 +236,10 @@ fn an_ordinary_users_container_is_exported_whole_with_the_owners_of_its_image() 
     let mut narrowed = header(b"bin/narrowed", b'0', 1);
     narrowed.set_mode(0o4755);
     narrowed.set_uid(1);
-    let image = scratch.write("a.tar", &busybox().raw(&su, b"su").raw(&narrowed, b"x").end());
+    // The number that he himself has.
+    let acl = b"user::rw-,user:65534:r--,group::r--,mask::r--,other::r--";
+    let tar = busybox().raw(&su, b"su").raw(&narrowed, b"x").pax(&[("SCHILY.acl.access", acl)]).file("listed", b"l");
+    let image = scratch.write("a.tar", &tar.end());
     let place = scratch.path("nobody");
     std::fs::create_dir(&place).unwrap();
     std::os::unix::fs::chown(&place, Some(65534), Some(65534)).unwrap();
@@ -253,6 +256,24 @@ fn an_ordinary_users_container_is_exported_whole_with_the_owners_of_its_image() 
     ] {
         assert_eq!(line_of(&lines, name), Some(vec![name, mode, owner]), "{lines:#?}");
     }
+    let out = std::fs::read(place.join("out.tar")).unwrap();
+    let expected = [b"SCHILY.acl.access=", &acl[..], b"\n"].concat();
+    assert!(out.windows(expected.len()).any(|window| window == expected));
+}
+
+#[test]
+fn containers_of_the_same_image_give_the_same_bytes() {
+    let scratch = Scratch::new();
+    let image = scratch.write("a.tar", &busybox().file("etc/name", b"box").end());
+    let mounts = || vec![Mount::Tmpfs { target: "/mounted/here".into(), size: None, mode: None }];
+    let of_one = || {
+        let c = container(&scratch, &image, Config { mounts: mounts(), ..Config::default() });
+        sh(&c, "touch -d @1700000000 /new /etc/name /etc");
+        exported(&c)
+    };
+    let first = of_one();
+    std::thread::sleep(std::time::Duration::from_millis(20));
+    assert!(first == of_one());
 }
 
 #[test]
