@@ -14,30 +14,108 @@ const GROUP: u16 = 0x08;
 const MASK: u16 = 0x10;
 const OTHER: u16 = 0x20;
 
-/// Moves the ACL texts of `pax` into `entry`'s xattrs.
+const ACCESS: &[u8] = b"system.posix_acl_access";
+const DEFAULT: &[u8] = b"system.posix_acl_default";
+
+/// The PAX records of ACLs, and the xattrs that they become.
+pub const RECORDS: [(&[u8], &[u8]); 2] = [(b"SCHILY.acl.access", ACCESS), (b"SCHILY.acl.default", DEFAULT)];
+
+/// Whether an xattr of an entry is the text of an ACL that names users without their ids: see [`take`].
+pub fn is_named(xattr: &[u8]) -> bool {
+    RECORDS.iter().any(|(record, _)| *record == xattr)
+}
+
+/// Moves the ACL texts of `pax` into `entry`'s xattrs. One that names users without their ids, as GNU tar writes all of them,
+/// stays a text, under its record's name, until the image's /etc/passwd is there: see [`Names`].
 pub fn take(pax: &mut Pax, entry: &mut Entry) -> Result<(), String> {
-    for (name, text) in [
-        (&b"system.posix_acl_access"[..], pax.acl_access.take()),
-        (&b"system.posix_acl_default"[..], pax.acl_default.take()),
-    ] {
+    entry.xattrs.retain(|(known, _)| !is_named(known));
+    for ((record, name), text) in RECORDS.into_iter().zip([pax.acl_access.take(), pax.acl_default.take()]) {
         let Some(text) = text else { continue };
         let holds = entry.kind == Kind::File || entry.kind == Kind::Directory;
-        if holds && let Some(value) = parse(&text)? {
+        let mut is_whole = true;
+        let mut unknown = |_: u16, _: &[u8]| {
+            is_whole = false;
+            None
+        };
+        if holds && let Some(value) = parse(&text, &mut unknown)? {
+            if name == ACCESS {
+                entry.mode = mode(&value, entry.mode);
+            }
             entry.xattrs.retain(|(known, _)| known != name);
-            entry.xattrs.push((name.into(), value));
+            entry.xattrs.push(if is_whole { (name.into(), value) } else { (record.into(), text) });
         }
     }
     Ok(())
 }
 
-/// The xattr that says what `text` says; `None` for an empty list.
-pub fn parse(text: &[u8]) -> Result<Option<Vec<u8>>, String> {
+/// The mode of a file that has this ACL: what it says of the group is the mask. libarchive writes the owning group's own
+/// rights there instead, and as a mode they would become the mask.
+fn mode(value: &[u8], mut mode: u32) -> u32 {
+    for entry in value[4..].chunks_exact(8) {
+        let shift = match u16::from_le_bytes([entry[0], entry[1]]) {
+            USER_OBJ => 6,
+            // In this order: a mask comes later.
+            GROUP_OBJ | MASK => 3,
+            OTHER => 0,
+            _ => continue,
+        };
+        mode = mode & !(7 << shift) | u32::from(entry[2] & 7) << shift;
+    }
+    mode
+}
+
+/// Whether an xattr is an ACL that gives rights to this user or to this group by their ids.
+pub fn speaks_of(name: &[u8], value: &[u8], uid: u32, gid: u32) -> bool {
+    let is_acl = name == ACCESS || name == DEFAULT;
+    is_acl
+        && value.get(4..).unwrap_or_default().chunks_exact(8).any(|entry| {
+            let id = u32::from_le_bytes([entry[4], entry[5], entry[6], entry[7]]);
+            match u16::from_le_bytes([entry[0], entry[1]]) {
+                USER => id == uid,
+                GROUP => id == gid,
+                _ => false,
+            }
+        })
+}
+
+/// Who is who in an image: its /etc/passwd and /etc/group.
+pub struct Names {
+    pub users: Vec<u8>,
+    pub groups: Vec<u8>,
+}
+
+impl Names {
+    /// The xattr of an ACL's text. Users whom the image does not know are left out: there they are nobody.
+    pub fn acl(&self, text: &[u8]) -> Option<Vec<u8>> {
+        parse(text, &mut |tag, name| self.id(if tag == USER { &self.users } else { &self.groups }, name)).ok().flatten()
+    }
+
+    fn id(&self, file: &[u8], name: &[u8]) -> Option<u32> {
+        file.split(|&byte| byte == b'\n').find_map(|line| {
+            let mut fields = line.split(|&byte| byte == b':');
+            (fields.next() == Some(name)).then(|| u32::try_from(number::decimal(fields.nth(1)?)?).ok()).flatten()
+        })
+    }
+}
+
+/// The id of someone of this tag and name.
+type IdOf<'i> = dyn FnMut(u16, &[u8]) -> Option<u32> + 'i;
+
+/// The xattr that says what `text` says, less of those whom `id_of` does not know; `None` for an empty list.
+fn parse(text: &[u8], id_of: &mut IdOf<'_>) -> Result<Option<Vec<u8>>, String> {
     let mut list = Vec::new();
     for line in text.split(|&byte| byte == b',' || byte == b'\n') {
         let line = line.split(|&byte| byte == b'#').next().unwrap_or_default().trim_ascii();
-        if !line.is_empty() {
-            list.push(parse_line(line).ok_or_else(|| format!("an ACL entry that is none: {}", line.escape_ascii()))?);
+        if line.is_empty() {
+            continue;
         }
+        let (tag, who, permissions) =
+            parse_line(line).ok_or_else(|| format!("an ACL entry that is none: {}", line.escape_ascii()))?;
+        let id = match who {
+            Who::Id(id) => Some(id),
+            Who::Name(name) => id_of(tag, name),
+        };
+        list.extend(id.map(|id| (tag, id, permissions)));
     }
     if list.is_empty() {
         return Ok(None);
@@ -52,9 +130,13 @@ pub fn parse(text: &[u8]) -> Result<Option<Vec<u8>>, String> {
     Ok(Some(value))
 }
 
-/// `user:NAME:rwx`, perhaps with the numeric id behind it, as star, GNU tar and libarchive write. A name that is no number
-/// means a user of the machine that packed it; without the id there is nobody to give the rights to.
-fn parse_line(line: &[u8]) -> Option<(u16, u32, u16)> {
+enum Who<'w> {
+    Id(u32),
+    Name(&'w [u8]),
+}
+
+/// `user:NAME:rwx`, with the numeric id behind it where star and libarchive wrote it.
+fn parse_line(line: &[u8]) -> Option<(u16, Who<'_>, u16)> {
     let parts: Vec<&[u8]> = line.split(|&byte| byte == b':').collect();
     let (name, rights) = match parts.as_slice() {
         // "mask:rwx" and "other:rwx" are how Solaris and old stars write those two.
@@ -62,18 +144,18 @@ fn parse_line(line: &[u8]) -> Option<(u16, u32, u16)> {
         [_, name, rights, ..] => (*name, *rights),
         _ => return None,
     };
-    let id = || match parts.get(3) {
-        Some(id) => number::decimal(id),
-        None => number::decimal(name),
+    let is_number = |text: &[u8]| !text.is_empty() && text.iter().all(u8::is_ascii_digit);
+    let who = || match parts.get(3) {
+        None if !is_number(name) => Some(Who::Name(name)),
+        id => u32::try_from(number::decimal(id.copied().unwrap_or(name))?).ok().map(Who::Id),
     };
-    let id = || id().and_then(|id| u32::try_from(id).ok());
-    let (tag, id) = match (parts[0], name.is_empty() && parts.len() < 4) {
-        (b"user" | b"u", true) => (USER_OBJ, UNDEFINED_ID),
-        (b"user" | b"u", false) => (USER, id()?),
-        (b"group" | b"g", true) => (GROUP_OBJ, UNDEFINED_ID),
-        (b"group" | b"g", false) => (GROUP, id()?),
-        (b"mask" | b"m", _) => (MASK, UNDEFINED_ID),
-        (b"other" | b"o", _) => (OTHER, UNDEFINED_ID),
+    let (tag, who) = match (parts[0], name.is_empty() && parts.len() < 4) {
+        (b"user" | b"u", true) => (USER_OBJ, Who::Id(UNDEFINED_ID)),
+        (b"user" | b"u", false) => (USER, who()?),
+        (b"group" | b"g", true) => (GROUP_OBJ, Who::Id(UNDEFINED_ID)),
+        (b"group" | b"g", false) => (GROUP, who()?),
+        (b"mask" | b"m", _) => (MASK, Who::Id(UNDEFINED_ID)),
+        (b"other" | b"o", _) => (OTHER, Who::Id(UNDEFINED_ID)),
         _ => return None,
     };
     let mut permissions = 0;
@@ -86,7 +168,7 @@ fn parse_line(line: &[u8]) -> Option<(u16, u32, u16)> {
             _ => return None,
         };
     }
-    Some((tag, id, permissions))
+    Some((tag, who, permissions))
 }
 
 /// The text that [`parse`] reads back; `None` for a value that is no ACL.
@@ -122,15 +204,37 @@ mod tests {
     #[test]
     fn an_acl_survives_the_circle() {
         let list = b"user::rw-,user:1000:r--,group::r--,group:7:rwx,mask::rwx,other::---";
-        assert_eq!(text(&parse(list).unwrap().unwrap()).unwrap(), list);
+        assert_eq!(text(&nobody().acl(list).unwrap()).unwrap(), list);
+    }
+
+    fn nobody() -> Names {
+        Names { users: Vec::new(), groups: Vec::new() }
     }
 
     #[test]
-    fn an_acl_by_name_needs_the_id_behind_it() {
-        let value = parse(b"user::rw-\nuser:joe:r--:1000\ngroup::r--\nmask::r--\nother::r--\n").unwrap().unwrap();
+    fn an_acl_by_name_is_for_those_whom_the_image_knows() {
+        let names = Names { users: b"root:x:0:0::/:\njoe:x:1000:7:J:/:\nbad:x\n".into(), groups: b"joe:x:7:\n".into() };
+        let list = b"user::rw-,user:joe:r--,user:bad:r--,user:ann:r--,group::r--,group:joe:rw-,mask::rw-,other::r--";
+        let expected = b"user::rw-,user:1000:r--,group::r--,group:7:rw-,mask::rw-,other::r--";
+        assert_eq!(text(&names.acl(list).unwrap()).unwrap(), expected);
+        assert_eq!(names.acl(b"user:joe:r?-"), None);
+    }
+
+    #[test]
+    fn the_group_of_a_mode_is_the_mask() {
+        let value = nobody().acl(b"user::rwx,user:7:rw-,group::r--,mask::rw-,other::--x").unwrap();
+        assert_eq!(mode(&value, 0o4740), 0o4761);
+        assert_eq!(mode(&nobody().acl(b"user::r--,group::-w-,other::r--").unwrap(), 0o1777), 0o1424);
+    }
+
+    #[test]
+    fn the_id_behind_a_name_counts() {
+        let value = nobody().acl(b"user::rw-\nuser:joe:r--:1000\ngroup::r--\nmask::r--\nother::r--\n").unwrap();
         assert_eq!(text(&value).unwrap(), b"user::rw-,user:1000:r--,group::r--,mask::r--,other::r--");
-        assert!(parse(b"user:joe:r--").is_err());
+        let parse = |text| parse(text, &mut |_, _| None);
         assert!(parse(b"user::rq-").is_err());
+        assert!(parse(b"user:joe:r--:x").is_err());
+        assert!(parse(b"user:4294967296:r--").is_err());
         assert!(parse(b"nobody").is_err());
         assert_eq!(parse(b"\n# nothing\n"), Ok(None));
     }

@@ -28,6 +28,7 @@ pub struct Archive<'a, R> {
     data: u64,
     padding: u64,
     entries: u64,
+    named: u64,
     content: u64,
     blocks: u64,
     ended: bool,
@@ -44,6 +45,7 @@ impl<'a, R: BufRead> Archive<'a, R> {
             data: 0,
             padding: 0,
             entries: 0,
+            named: 0,
             content: 0,
             blocks: 0,
             ended: false,
@@ -90,6 +92,11 @@ impl<'a, R: BufRead> Archive<'a, R> {
 
     pub fn entries(&self) -> u64 {
         self.entries
+    }
+
+    /// Entries so far that are not the root itself.
+    pub fn named(&self) -> u64 {
+        self.named
     }
 
     /// Bytes of all files so far, holes included.
@@ -141,7 +148,14 @@ impl<'a, R: BufRead> Archive<'a, R> {
                     if self.entries > self.limits.entries {
                         return Err(Fault::over(b"", "entries", format!("more than {} entries", self.limits.entries)));
                     }
-                    return self.entry(&block, extended).map(Some);
+                    let entry = self.entry(&block, std::mem::take(&mut extended))?;
+                    if self.strip > 0 && entry.path.is_empty() && entry.kind != Kind::Directory {
+                        // It lies beside what is wanted.
+                        self.skip()?;
+                        continue;
+                    }
+                    self.named += u64::from(!entry.path.is_empty());
+                    return Ok(Some(entry));
                 }
             }
         }

@@ -142,6 +142,9 @@ fn archive_of_any_kind(
     if !tally.has_end && !unpacked.compression.vouches_for_length() {
         return Err(Fault::cut_off(b"").into_error(archive));
     }
+    if select.strip > 0 && tally.named == 0 {
+        return Err(bad(archive, &format!("no name in it has more components than the {} to strip", select.strip)));
+    }
     if layout::is_layout(tally.tree.as_fd()) {
         return layout(importing, tally.tree.as_fd(), archive, select.reference, report);
     }
@@ -265,6 +268,7 @@ fn blob(
 /// What the end of a layer's archive tells.
 pub(super) struct Tally {
     entries: u64,
+    named: u64,
     has_end: bool,
     tree: OwnedFd,
 }
@@ -311,7 +315,7 @@ pub(super) fn layer(
         .map_err(std::io::Error::from)
         .and_then(|fd| File::from(fd).write_all(size.to_string().as_bytes()))
         .map_err(|error| Fault::system("write to", b"", Errno::from_io_error(&error).unwrap_or(Errno::IO)))?;
-    Ok(Tally { entries: archive.entries(), has_end: archive.has_end(), tree })
+    Ok(Tally { entries: archive.entries(), named: archive.named(), has_end: archive.has_end(), tree })
 }
 
 /// Moves a finished layer to its place; one that is there already is the same.

@@ -75,8 +75,8 @@ impl Pax {
             b"SCHILY.acl.access" => self.acl_access = filled.map(Into::into),
             b"SCHILY.acl.default" => self.acl_default = filled.map(Into::into),
             _ => {
-                if let Some(name) = key.strip_prefix(b"SCHILY.xattr.") {
-                    self.xattr(name.into(), value.into());
+                if let Some(keyword) = key.strip_prefix(b"SCHILY.xattr.") {
+                    self.xattr(xattr_name(keyword), value.into());
                 } else if let Some(name) = key.strip_prefix(b"LIBARCHIVE.xattr.") {
                     let name = percent_decode(name).ok_or_else(|| bad_value(key))?;
                     self.xattr(name, base64_decode(value).ok_or_else(|| bad_value(key))?);
@@ -122,6 +122,34 @@ impl Pax {
         }
         Ok(())
     }
+}
+
+/// An xattr's name as a part of a keyword, which ends at the first `=`: those are `%3D`, and `%` is `%25`, as in GNU tar.
+pub fn xattr_keyword(name: &[u8]) -> Vec<u8> {
+    let mut keyword = Vec::with_capacity(name.len());
+    for &byte in name {
+        match byte {
+            b'=' => keyword.extend_from_slice(b"%3D"),
+            b'%' => keyword.extend_from_slice(b"%25"),
+            byte => keyword.push(byte),
+        }
+    }
+    keyword
+}
+
+/// The name back. Any other `%` was written by someone who means just that.
+fn xattr_name(keyword: &[u8]) -> Vec<u8> {
+    let (mut name, mut rest) = (Vec::with_capacity(keyword.len()), keyword);
+    while let Some((&first, after)) = rest.split_first() {
+        let (byte, after) = match rest.get(..3) {
+            Some(b"%3D") => (b'=', &rest[3..]),
+            Some(b"%25") => (b'%', &rest[3..]),
+            _ => (first, after),
+        };
+        name.push(byte);
+        rest = after;
+    }
+    name
 }
 
 /// The first record without its length and newline, and what follows it.
@@ -212,5 +240,15 @@ mod tests {
         pax.read(b"26 SCHILY.xattr.user.a=b=\n", false).unwrap();
         pax.read(b"35 LIBARCHIVE.xattr.user.%3Dc=aGk=\n", false).unwrap();
         assert_eq!(pax.xattrs, [(b"user.a".to_vec(), b"b=".to_vec()), (b"user.=c".to_vec(), b"hi".to_vec())]);
+    }
+
+    #[test]
+    fn the_name_of_an_xattr_survives_the_circle() {
+        for name in [&b"user.a=b"[..], b"user.%41", b"user.%3D=%25", b"user.%"] {
+            let keyword = xattr_keyword(name);
+            assert!(!keyword.contains(&b'='));
+            assert_eq!(xattr_name(&keyword), name);
+        }
+        assert_eq!(xattr_name(b"user.%41%"), b"user.%41%");
     }
 }

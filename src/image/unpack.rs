@@ -5,13 +5,14 @@
 //! and can't reach anything else. The thread should have an umask of its own (see `pipeline`).
 
 use std::fs::File;
-use std::io::{BufRead, Write};
+use std::io::{BufRead, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 
 use rustix::fs::{self, AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags};
 use rustix::io::Errno;
 
+use super::acl::{self, Names};
 use super::archive::Archive;
 use super::dirs::{Dirs, Stop};
 use super::entry::{Entry, Kind};
@@ -23,6 +24,9 @@ use super::whiteout;
 
 /// Where an owner and a mode are kept that the file itself can't have: "uid:gid:mode", the mode in octal.
 pub const OWNER_XATTR: &str = "user.ctr.owner";
+
+const TO_READ: OFlags =
+    OFlags::RDONLY.union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
 
 /// Rounds over the hard links whose target came later; more than links to links ever need.
 const LINK_ROUNDS: usize = 16;
@@ -37,6 +41,8 @@ pub struct Unpack<'a> {
     directories: Option<Spool>,
     /// Hard links to what is not yet there.
     links: Option<Spool>,
+    /// ACLs that name users, whose ids are in a file of the image.
+    acls: Option<Spool>,
     /// What the tree can't hold: devices, and owners and attributes that this user or file system can't give.
     kept: Option<Spool>,
     identity: Identity,
@@ -83,6 +89,7 @@ impl<'a> Unpack<'a> {
             work: Work(work),
             directories: None,
             links: None,
+            acls: None,
             kept: None,
             identity: Identity { uid, gid, is_root: uid == 0, exact_modes },
         };
@@ -132,6 +139,10 @@ impl<'a> Unpack<'a> {
         if let Some(directories) = self.directories.take() {
             directories.replay(self.limits)?.each(|entry| self.directory_metadata(&entry))?;
         }
+        if let Some(acls) = self.acls.take() {
+            let names = Names { users: self.text(b"passwd")?, groups: self.text(b"group")? };
+            acls.replay(self.limits)?.each(|entry| self.named_acls(&entry, &names))?;
+        }
         match self.kept {
             Some(kept) => kept.finish().map(drop),
             None => Ok(()),
@@ -157,6 +168,39 @@ impl<'a> Unpack<'a> {
                 Err(Fault::bad(&entry.path, format!("a hard link to {target}, which is not in the archive")))
             }
         })
+    }
+
+    /// Gives a file its ACLs, if it still is the one that they are for.
+    fn named_acls(&mut self, entry: &Entry, names: &Names) -> Outcome<()> {
+        let (above, name) = entry.split();
+        let name = if name.is_empty() { b"." } else { name };
+        let Ok(parent) = self.dirs.enter(above) else { return Ok(()) };
+        let Ok(fd) = fs::openat(parent, name, TO_READ, Mode::empty()) else { return Ok(()) };
+        for (record, attribute) in acl::RECORDS {
+            let waiting = waiting(record);
+            let mut text = vec![0; 64 << 10];
+            let Ok(length) = fs::fgetxattr(&fd, waiting.as_slice(), &mut text[..]) else { continue };
+            fs::fremovexattr(&fd, waiting.as_slice()).map_err(failed("give an ACL to", entry))?;
+            if let Some(value) = names.acl(&text[..length])
+                && fs::fsetxattr(&fd, attribute, &value, XattrFlags::empty()).is_err()
+            {
+                self.keep(entry)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A file of the image's /etc, as far as it is one.
+    fn text(&mut self, name: &[u8]) -> Outcome<Vec<u8>> {
+        const LARGEST: u64 = 4 << 20;
+        let mut text = Vec::new();
+        if let Ok(parent) = self.dirs.enter(b"etc")
+            && let Ok(fd) = fs::openat(parent, name, TO_READ, Mode::empty())
+            && fs::fstat(&fd).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile)
+        {
+            File::from(fd).take(LARGEST).read_to_end(&mut text).map_err(Fault::read)?;
+        }
+        Ok(text)
     }
 
     pub(super) fn put_by(&mut self, directory: &Entry) -> Outcome<()> {
@@ -315,9 +359,17 @@ impl<'a> Unpack<'a> {
                 Err(errno) => return Err(failed("chown", entry)(errno)),
             }
         }
-        let mut whole = true;
+        let (mut whole, mut waits) = (true, false);
         for (name, value) in &entry.xattrs {
-            if is_ours(name) {
+            if identity.is_root && acl::is_named(name) {
+                // With the file, so that it is not given to another of the same name.
+                let put = fs::fsetxattr(fd, waiting(name).as_slice(), value, XattrFlags::empty());
+                waits |= put.is_ok();
+                whole &= put.is_ok();
+            } else if !identity.is_root && acl::speaks_of(name, value, identity.uid, identity.gid) {
+                // In the tree that is the image's root, and could not be told from it.
+                whole = false;
+            } else if is_ours(name) {
                 match fs::fsetxattr(fd, name.as_slice(), value, XattrFlags::empty()) {
                     Ok(()) => {}
                     // ENOSPC is also what a file system says to an attribute that is too large for it.
@@ -335,6 +387,9 @@ impl<'a> Unpack<'a> {
             fs::fchmod(fd, Mode::from_raw_mode(mode)).map_err(failed("chmod", entry))?;
         }
         fs::futimens(fd, &times(entry)).map_err(failed("set the time of", entry))?;
+        if waits {
+            self.work.spool(&mut self.acls, "acls")?.add(entry)?;
+        }
         if whole { Ok(()) } else { self.keep(entry) }
     }
 
@@ -423,6 +478,11 @@ impl Identity {
     fn must_chown(&self, entry: &Entry) -> bool {
         (entry.uid, entry.gid) != (self.uid, self.gid)
     }
+}
+
+/// The attribute that the text of an ACL waits in.
+fn waiting(record: &[u8]) -> Vec<u8> {
+    [b"user.ctr.", record].concat()
 }
 
 /// The mode that a file of an ordinary user's has for this one of the archive.

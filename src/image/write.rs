@@ -3,6 +3,7 @@
 
 use super::acl;
 use super::entry::{Entry, Kind, split};
+use super::pax;
 use super::sparse;
 
 const BLOCK: usize = 512;
@@ -79,6 +80,10 @@ pub fn header(entry: &Entry, out: &mut Vec<u8>) -> u64 {
     let mut xattrs: Vec<_> = entry.xattrs.iter().collect();
     xattrs.sort();
     for (name, value) in xattrs {
+        if acl::is_named(name) {
+            record(&mut records, name, value);
+            continue;
+        }
         let key = match name.as_slice() {
             b"system.posix_acl_access" => Some(&b"SCHILY.acl.access"[..]),
             b"system.posix_acl_default" => Some(&b"SCHILY.acl.default"[..]),
@@ -86,7 +91,7 @@ pub fn header(entry: &Entry, out: &mut Vec<u8>) -> u64 {
         };
         match key.and_then(|key| Some((key, acl::text(value)?))) {
             Some((key, text)) => record(&mut records, key, &text),
-            None => record(&mut records, &[b"SCHILY.xattr.", name.as_slice()].concat(), value),
+            None => record(&mut records, &[&b"SCHILY.xattr."[..], &pax::xattr_keyword(name)].concat(), value),
         }
     }
 

@@ -10,7 +10,7 @@ use ctr::image::{Compression, Export, ImportOptions, Input, Output, SaveFormat, 
 
 use crate::support::*;
 
-fn export(tree: &Path) -> Vec<u8> {
+pub fn export(tree: &Path) -> Vec<u8> {
     let root = OwnedFd::from(std::fs::File::open(tree).unwrap());
     let mut out = Vec::new();
     let kept = std::fs::File::open(tree.with_file_name("kept")).ok();

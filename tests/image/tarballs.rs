@@ -3,6 +3,9 @@
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 
+use ctr::image::{ImportOptions, Input};
+
+use crate::export::export;
 use crate::support::*;
 
 #[test]
@@ -195,6 +198,92 @@ fn attributes_of_users_and_capabilities_are_kept() {
     assert_eq!(attribute("listed", "system.posix_acl_access").unwrap().len(), 4 + 5 * 8);
     assert_eq!(attribute("hostile", "user.overlay.opaque"), None);
     assert_eq!(attribute("hostile", "trusted.overlay.opaque"), None);
+}
+
+/// GNU tar writes the names of users, without their ids.
+#[test]
+fn acls_that_name_users_are_for_those_whom_the_image_knows() {
+    let scratch = Scratch::new();
+    let named = b"user::rw-,user:joe:r--,user:stranger:rwx,group::r--,group:staff:rw-,mask::rw-,other::r--";
+    let acl = [("SCHILY.acl.access", &named[..])];
+    let default = [("SCHILY.acl.default", &named[..])];
+    let tar = Tar::new()
+        .pax(&acl)
+        .file("listed", b"1")
+        .pax(&acl)
+        .file("replaced", b"2")
+        .file("replaced", b"3")
+        .pax(&default)
+        .directory("journal", 0o755)
+        .file("etc/passwd", b"root:x:0:0::/:\njoe:x:1000:1000:J:/home:/bin/sh\n")
+        .file("etc/group", b"staff:x:50:joe\n");
+    let path = scratch.write("a.tar", &tar.end());
+    let root = resolve(&scratch.store(), &path);
+    let attributes = |file: &str| {
+        let mut list = vec![0; 1000];
+        let length = rustix::fs::llistxattr(root.join(file), &mut list[..]).unwrap();
+        String::from_utf8_lossy(&list[..length]).into_owned()
+    };
+    assert_eq!(attributes("listed"), "system.posix_acl_access\0");
+    assert_eq!(attributes("replaced"), "");
+    assert_eq!(attributes("journal"), "system.posix_acl_default\0");
+    // libarchive writes the group's own rights where others write the mask.
+    assert_eq!(std::fs::metadata(root.join("listed")).unwrap().mode() & 0o777, 0o664);
+    let out = export(&root);
+    let has = |text: &str| out.windows(text.len()).any(|window| window == text.as_bytes());
+    let expected = "user::rw-,user:1000:r--,group::r--,group:50:rw-,mask::rw-,other::r--\n";
+    assert!(has(&format!("SCHILY.acl.access={expected}")) && has(&format!("SCHILY.acl.default={expected}")));
+
+    // An ordinary user has no use for them and no loss either.
+    let home = scratch.path("home");
+    std::fs::create_dir(&home).unwrap();
+    std::os::unix::fs::chown(&home, Some(65534), Some(65534)).unwrap();
+    as_nobody("export::export_as_somebody", &path, &home.join("store"));
+    let out = std::fs::read(home.join("store.tar")).unwrap();
+    let has = |text: &[u8]| out.windows(text.len()).any(|window| window == text);
+    assert!(has(&[b"SCHILY.acl.access=", &named[..], b"\n"].concat()));
+    assert!(has(&[b"SCHILY.acl.default=", &named[..], b"\n"].concat()));
+}
+
+#[test]
+fn attributes_keep_their_names_whatever_is_in_them() {
+    let scratch = Scratch::new();
+    let tar = Tar::new()
+        .pax(&[("SCHILY.xattr.user.a%3Db", b"1"), ("SCHILY.xattr.user.%2541", b"2"), ("SCHILY.xattr.user.%41", b"3")])
+        .directory("d", 0o755);
+    let first = resolve(&scratch.store(), &scratch.write("a.tar", &tar.end()));
+    let second = resolve(&scratch.store(), &scratch.write("b.tar", &export(&first)));
+    for root in [first, second] {
+        let mut list = vec![0; 1000];
+        let length = rustix::fs::llistxattr(root.join("d"), &mut list[..]).unwrap();
+        let mut names: Vec<_> = list[..length].split(|&byte| byte == 0).filter(|name| !name.is_empty()).collect();
+        names.sort_unstable();
+        // Two of the three are two ways to write one name.
+        assert_eq!(names, [&b"user.%41"[..], b"user.a=b"]);
+    }
+}
+
+/// As incus has it: what is beside the wrapping directory is left out, as by tar's --strip-components.
+#[test]
+fn what_lies_beside_a_stripped_directory_is_left_out() {
+    let scratch = Scratch::new();
+    let tar = Tar::new()
+        .file("metadata.yaml", b"architecture: x86_64")
+        .symlink("latest", "rootfs")
+        .directory("rootfs", 0o711)
+        .file("rootfs/etc/hostname", b"box")
+        .hard_link("rootfs/name", "rootfs/etc/hostname")
+        .file("templates/hostname.tpl", b"x");
+    let path = scratch.write("a.tar", &tar.end());
+    let import = |strip| {
+        let options = ImportOptions { strip, ..ImportOptions::default() };
+        scratch.store().import(Input::Path(&path), &options, &mut |_| true)
+    };
+    let image = import(1).unwrap();
+    assert_eq!(names(&image.layers[0]), ["etc", "hostname.tpl", "name"]);
+    assert_eq!(std::fs::read(image.layers[0].join("name")).unwrap(), b"box");
+    let error = import(3).unwrap_err().to_string();
+    assert!(error.contains("no name in it has more components than the 3 to strip"), "{error}");
 }
 
 #[test]
