@@ -55,7 +55,8 @@ impl Store {
                     let hex = digest.strip_prefix("sha256:").unwrap_or_default();
                     let record = self.known_digest(hex, &digest)?.record;
                     let real = record.real_layers().to_vec();
-                    (Base { layers: real, config: record.config }, layers, Some(lock))
+                    let base = Base { layers: real, config: record.config, document: record.document };
+                    (base, layers, Some(lock))
                 }
                 _ => {
                     let why = "only an image can be built upon";

@@ -187,7 +187,7 @@ fn layout(
         }
         layers.push(hex);
     }
-    compose(importing, archive, found.digest, layers, found.description.config)
+    compose(importing, archive, found.digest, layers, found.description.config, found.document)
 }
 
 /// An image of layers that the store has, lowest first.
@@ -197,6 +197,7 @@ pub(super) fn compose(
     digest: Digest,
     all: Vec<String>,
     config: ImageConfig,
+    document: String,
 ) -> Result<Known> {
     let store = importing.store;
     let (mut layers, mut size) = (Vec::<String>::new(), 0);
@@ -213,7 +214,7 @@ pub(super) fn compose(
     if layers.is_empty() {
         return Err(bad(archive, "an image without layers"));
     }
-    let mut record = Record::new(layers, config, size);
+    let mut record = Record { document: Some(document), ..Record::new(layers, config, size) };
     if record.layers.len() > flat::LAYERS_MOST {
         match flatten(importing, &record.layers) {
             Ok(tree) => record.parts = std::mem::replace(&mut record.layers, vec![tree]),

@@ -23,6 +23,8 @@ pub struct Found {
     /// The digest of its configuration, which docker calls the image's id: it is the same whatever the layers' compression.
     pub digest: Digest,
     pub description: documents::Description,
+    /// The configuration, as it is.
+    pub document: String,
     /// Lowest first, one for each DiffID of the description.
     pub layers: Vec<Layer>,
 }
@@ -93,12 +95,12 @@ fn find_oci(layout: BorrowedFd, index: &[u8], reference: Option<&str>) -> Outcom
     ) {
         return Err(bad(format!("it is no image but {}", show(config.media_type.as_bytes()))));
     }
-    let description = documents::description(&blob(layout, &config)?)?;
+    let document = blob(layout, &config)?;
     let layers = layers
         .iter()
         .map(|layer| Ok(Layer { path: blob_path(layer.digest()?), blob: Some((layer.digest()?, layer.size)) }))
         .collect::<Outcome<Vec<_>>>()?;
-    found(digest, description, layers)
+    found(digest, document, layers)
 }
 
 /// The manifests for this machine below one descriptor.
@@ -146,12 +148,13 @@ fn find_saved(layout: BorrowedFd, reference: Option<&str>) -> Outcome<Found> {
     {
         return Err(Fault::bad(image.config.as_bytes(), "its content has another digest than its name"));
     }
-    let description = documents::description(&bytes)?;
     let layers = image.layers.iter().map(|path| Layer { path: path.clone(), blob: None }).collect();
-    found(digest, description, layers)
+    found(digest, bytes, layers)
 }
 
-fn found(digest: Digest, description: documents::Description, layers: Vec<Layer>) -> Outcome<Found> {
+fn found(digest: Digest, document: Vec<u8>, layers: Vec<Layer>) -> Outcome<Found> {
+    let description = documents::description(&document)?;
+    let document = String::from_utf8(document).map_err(|_| bad("a configuration that is not UTF-8"))?;
     if description.diff_ids.len() != layers.len() {
         return Err(bad(format!(
             "its configuration speaks of {} layers, its manifest of {}",
@@ -159,7 +162,7 @@ fn found(digest: Digest, description: documents::Description, layers: Vec<Layer>
             layers.len()
         )));
     }
-    Ok(Found { digest, description, layers })
+    Ok(Found { digest, description, document, layers })
 }
 
 /// Whether an image called `name` is meant by `reference`: the whole name, or the end of it that people type, with or

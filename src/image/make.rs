@@ -42,6 +42,8 @@ pub(super) struct Base {
     /// Its layers as they came, lowest first.
     pub layers: Vec<String>,
     pub config: ImageConfig,
+    /// All that its configuration says, as in [`Record::document`](super::source::Record::document).
+    pub document: Option<String>,
 }
 
 /// An image of `base` and, where `work` writes any, a layer of what it writes: entries without the archive's end. Errors call
@@ -70,8 +72,8 @@ pub(super) fn image(
             return Err(Error::invalid("make an image of", what, "there is nothing in it: no base, and no files"));
         }
         let diff_ids: Vec<String> = layers.iter().map(|layer| format!("sha256:{layer}")).collect();
-        let digest = Digest::of(save::config(&config, &diff_ids, epoch).to_string().as_bytes());
-        import::compose(importing, what, digest, layers, config)
+        let document = save::document(&config, base.document.as_deref(), &diff_ids, epoch);
+        import::compose(importing, what, Digest::of(document.as_bytes()), layers, config, document)
     })?;
     if let Some(name) = &options.name {
         store.tag_digest(&digest, name)?;

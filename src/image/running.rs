@@ -127,7 +127,8 @@ impl Running {
         let Below::Image(store, digest) = &self.below else { return self.commit_whole(options, epoch, report) };
         let layers = self.below.layers()?;
         let record = store.known_digest(digest.strip_prefix("sha256:").unwrap_or_default(), digest)?.record;
-        let base = Base { layers: record.real_layers().to_vec(), config: record.config };
+        let real = record.real_layers().to_vec();
+        let base = Base { layers: real, config: record.config, document: record.document };
         let failed = |fault: Fault| fault.into_packing_error(&self.name, "");
         let lower = RefCell::new(Lower::open(&layers).map_err(failed)?);
         let all = self.differences(&lower).map_err(failed)?;

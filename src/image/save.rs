@@ -16,6 +16,7 @@ use sha2::{Digest as _, Sha256};
 use super::compress::{Compression, Encoder};
 use super::config::ImageConfig;
 use super::digest::Digest;
+use super::documents;
 use super::entry::{Entry, Kind};
 use super::export::Export;
 use super::fault::{Fault, Outcome};
@@ -93,7 +94,10 @@ impl Store {
                 layers.push(self.pack(&workspace, &format!("blob-{number}"), layer, packing)?);
             }
             let diff_ids: Vec<_> = layers.iter().map(|blob| blob.diff_id.to_string()).collect();
-            let config = config(&loaded.record.config, &diff_ids, epoch).to_string();
+            let config = match &loaded.record.document {
+                Some(document) if epoch.is_none() && speaks_of(document, &diff_ids) => document.clone(),
+                base => document(&loaded.record.config, base.as_deref(), &diff_ids, epoch),
+            };
             let out = BufWriter::with_capacity(256 << 10, Watched { inner: out, counters: &counters });
             let mut archive = Archive { out, time: epoch.unwrap_or(0) };
             match options.format {
@@ -222,6 +226,50 @@ impl<W: Write> Write for Hashing<W> {
         self.inner.flush()
     }
 }
+
+/// Whether a configuration is that of an image of just these layers.
+fn speaks_of(document: &str, diff_ids: &[String]) -> bool {
+    let known = documents::description(document.as_bytes());
+    known.is_ok_and(|known| known.diff_ids.iter().map(Digest::to_string).eq(diff_ids.iter().cloned()))
+}
+
+/// The configuration of an image of these layers: what `config` says, and all that it can't say from that of the image which it
+/// comes from, `base`: ports, health check, author, the story of its layers.
+pub(super) fn document(config: &ImageConfig, base: Option<&str>, diff_ids: &[String], epoch: Option<i64>) -> String {
+    let mut whole = self::config(config, diff_ids, epoch);
+    let Some(mut base) = base.and_then(|base| serde_json::from_str::<Value>(base).ok()) else {
+        return whole.to_string();
+    };
+    for key in ["author", "variant", "os.version", "os.features"] {
+        if let Some(value) = base.get_mut(key) {
+            whole[key] = value.take();
+        }
+    }
+    if let (Some(run), Some(Value::Object(more))) = (whole["config"].as_object_mut(), base.get_mut("config")) {
+        // Docker reads a key in whatever case it is.
+        more.retain(|key, value| !OF_CONFIG.iter().any(|own| own.eq_ignore_ascii_case(key)) && !value.is_null());
+        run.append(more);
+    }
+    if epoch.is_none() {
+        history(&mut whole, &mut base, diff_ids.len());
+    }
+    whole.to_string()
+}
+
+/// The entries of `base`, if they are about the lowest of the image's layers, and one for each layer more.
+fn history(whole: &mut Value, base: &mut Value, layers: usize) {
+    let Some(Value::Array(mut entries)) = base.get_mut("history").map(Value::take) else { return };
+    let of_layers = entries.iter().filter(|entry| entry["empty_layer"] != json!(true)).count();
+    let known = base["rootfs"]["diff_ids"].as_array().map_or(0, Vec::len);
+    let is_below = (0..known).all(|at| base["rootfs"]["diff_ids"][at] == whole["rootfs"]["diff_ids"][at]);
+    if is_below && of_layers == known {
+        entries.extend((known..layers).map(|_| json!({"created_by": "ctr"})));
+        whole["history"] = entries.into();
+    }
+}
+
+/// What [`ImageConfig`] knows of a configuration.
+const OF_CONFIG: [&str; 8] = ["Env", "Entrypoint", "Cmd", "WorkingDir", "User", "StopSignal", "Volumes", "Labels"];
 
 pub(super) fn config(config: &ImageConfig, diff_ids: &[String], epoch: Option<i64>) -> Value {
     let mut run = Map::new();

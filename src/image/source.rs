@@ -53,6 +53,9 @@ pub(super) struct Record {
     pub parts: Vec<String>,
     #[serde(default)]
     pub config: ImageConfig,
+    /// The document that `config` was read from, which the image is known by and which says more; a tarball has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub document: Option<String>,
     /// Bytes of all layers' files.
     pub size: u64,
     /// Seconds since 1970.
@@ -65,7 +68,7 @@ const RECORD_MOST: usize = 16 << 20;
 impl Record {
     pub fn new(layers: Vec<String>, config: ImageConfig, size: u64) -> Self {
         let created = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| age.as_secs());
-        Self { layers, parts: Vec::new(), config, size, created }
+        Self { layers, parts: Vec::new(), config, document: None, size, created }
     }
 }
 

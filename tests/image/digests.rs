@@ -4,7 +4,9 @@ use std::ffi::OsStr;
 use std::io::Read;
 use std::path::Path;
 
-use ctr::image::{Compression, ImportOptions, Input, Output, SaveFormat, SaveOptions, Store};
+use ctr::image::{
+    BuildOptions, Compression, ImportOptions, Input, MakeOptions, Output, SaveFormat, SaveOptions, Store,
+};
 use serde_json::json;
 
 use crate::support::*;
@@ -132,6 +134,73 @@ fn a_layer_that_can_not_be_had_as_it_came_is_packed_anew() {
     change(&|_| std::fs::write(&record, "no record").unwrap());
     change(&|_| std::fs::write(&record, zstd(b"C\xff\xff\xff\xff")).unwrap());
     change(&|_| std::fs::remove_file(&record).unwrap());
+}
+
+/// The configuration in an archive in docker's form, and its digest.
+fn configuration(archive: &[u8]) -> (serde_json::Value, String) {
+    for entry in tar::Archive::new(archive).entries().unwrap() {
+        let mut entry = entry.unwrap();
+        if entry.path().unwrap().extension().is_some_and(|end| end == "json")
+            && entry.path().unwrap().as_os_str() != "manifest.json"
+        {
+            let mut text = Vec::new();
+            entry.read_to_end(&mut text).unwrap();
+            return (serde_json::from_slice(&text).unwrap(), format!("sha256:{}", sha256(&text)));
+        }
+    }
+    panic!("no configuration");
+}
+
+#[test]
+fn a_configuration_leaves_as_it_came_and_what_is_made_upon_it_keeps_what_we_know_nothing_of() {
+    let scratch = Scratch::new();
+    let store = scratch.store();
+    let layer = Tar::new().file("a", b"1").end();
+    let whole = json!({
+        "architecture": "amd64", "os": "linux", "author": "me", "created": "2020-01-02T03:04:05Z",
+        "docker_version": "20.10",
+        "config": {"Cmd": ["/a"], "Env": ["A=1"], "ExposedPorts": {"80/tcp": {}}, "cmd": null, "Healthcheck": {"Interval": 5}},
+        "history": [{"created_by": "ADD"}, {"created_by": "EXPOSE", "empty_layer": true}],
+        "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{}", sha256(&layer))]},
+    });
+    let text = serde_json::to_string_pretty(&whole).unwrap();
+    let manifest = json!([{"Config": "config.json", "Layers": ["layer.tar"]}]).to_string();
+    let archive = Tar::new().file("layer.tar", &layer).file("config.json", text.as_bytes());
+    let path = scratch.write("a.tar", &archive.file("manifest.json", manifest.as_bytes()).end());
+    let image = store.import(Input::Path(&path), &ImportOptions::default(), &mut |_| true).unwrap();
+    assert_eq!(image.digest, format!("sha256:{}", sha256(text.as_bytes())));
+    let save = |image: &str, options: &SaveOptions| {
+        let mut bytes = Vec::new();
+        store.save(image, Output::Writer(Box::new(&mut bytes)), options, &mut |_| true).unwrap();
+        bytes
+    };
+    for format in [SaveFormat::Oci, SaveFormat::Docker] {
+        let bytes = save(&image.digest, &SaveOptions { format, ..SaveOptions::default() });
+        let other = Store::open(Some(&scratch.path(&format!("{format:?}")))).unwrap();
+        let again = other.import(Input::Reader(Box::new(&bytes[..])), &ImportOptions::default(), &mut |_| true);
+        assert_eq!(again.unwrap().digest, image.digest, "{format:?}");
+    }
+
+    // No story is told where nothing may be younger than the epoch.
+    let docker = SaveOptions { format: SaveFormat::Docker, ..SaveOptions::default() };
+    let (old, _) = configuration(&save(&image.digest, &SaveOptions { epoch: Some(1_000_000_000), ..docker.clone() }));
+    assert_eq!((&old["created"], &old["history"]), (&json!("2001-09-09T01:46:40Z"), &json!(null)));
+    assert_eq!(old["config"]["ExposedPorts"], json!({"80/tcp": {}}));
+
+    let mut config = image.config.clone();
+    config.cmd = vec!["/b".into()];
+    let options = BuildOptions {
+        image: MakeOptions { config: Some(config), ..MakeOptions::default() },
+        ..BuildOptions::default()
+    };
+    let files = [(path, "/b".into())];
+    let made = store.build(Some(image.digest.as_ref()), &files, &options, &mut |_| true).unwrap();
+    let (new, id) = configuration(&save(&made.digest, &docker));
+    assert_eq!(id, made.digest);
+    let run = json!({"Cmd": ["/b"], "Env": ["A=1"], "ExposedPorts": {"80/tcp": {}}, "Healthcheck": {"Interval": 5}});
+    assert_eq!((&new["config"], &new["author"], &new["created"]), (&run, &json!("me"), &json!(null)));
+    assert_eq!(new["history"].as_array().unwrap().len(), 3);
+    assert_eq!(new["history"][2], json!({"created_by": "ctr"}));
 }
 
 /// Run by the test below as an ordinary user.
