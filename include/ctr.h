@@ -1363,7 +1363,7 @@ void ctr_report_free(ctr_report *report);
  * layout. The second time, the same file is known without being read.
  *
  * path      the archive
- * options   counted are store_dir, name, reference, strip, limit and progress; NULL for the defaults
+ * options   counted are store_dir, name, reference, platform, strip, limit and progress; NULL for the defaults
  * out       gets the image; may be NULL
  *
  * Return value: 0, and the image in *out, which ctr_image_free() frees. Else *out is NULL, nothing of it is left in the
@@ -1509,6 +1509,14 @@ int ctr_image_options_set_name(ctr_image_options *options, const char *name);
  * Return value: 0, or CTR_ERR_INVALID.
  */
 int ctr_image_options_set_reference(ctr_image_options *options, const char *reference);
+
+/**
+ * Which one of several images of the same name is imported, as docker's --platform: "linux/arm64", "linux/arm/v7", "arm64". It
+ * is looked at when something is imported. Default: this machine's.
+ *
+ * Return value: 0, or CTR_ERR_INVALID.
+ */
+int ctr_image_options_set_platform(ctr_image_options *options, const char *platform);
 
 /**
  * How many leading components every name of an imported archive loses, as --strip-components of tar(1): 1 for an

@@ -54,6 +54,7 @@ def command(words: Sequence[str]) -> int:
     if "act" not in options:
         parser.print_help(sys.stderr)
         return _FAILED
+    rest = _with_late_words(options, rest)
     if rest:
         options.parser.error(f"there is no option {rest[0]}" if rest[0][:1] == "-" else f"{rest[0]} is too much")
     try:
@@ -72,6 +73,21 @@ def command(words: Sequence[str]) -> int:
         return _FAILED
 
 
+def _with_late_words(options: argparse.Namespace, rest: list[str]) -> list[str]:
+    """argparse ends the optional words at the first option; those behind it are as good. What is left over."""
+    name = getattr(options, "late", None)
+    if name is None or any(word[:1] == "-" for word in rest):
+        return rest
+    before = getattr(options, name)
+    if isinstance(before, list):
+        before += rest
+        return []
+    if before is None and rest:
+        setattr(options, name, rest[0])
+        return rest[1:]
+    return rest
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="ctr",
@@ -84,7 +100,9 @@ def _parser() -> argparse.ArgumentParser:
     # Without `prog` the usage would be a part of theirs.
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", prog="ctr")
 
-    def command(name: str, act: Callable[[argparse.Namespace], int], about: str, usage: str = "") -> Any:
+    def command(
+        name: str, act: Callable[[argparse.Namespace], int], about: str, usage: str = "", late: str | None = None
+    ) -> Any:
         child = commands.add_parser(
             name,
             help=about,
@@ -92,7 +110,7 @@ def _parser() -> argparse.ArgumentParser:
             usage=f"ctr {name} [OPTION...] {usage}" if usage else None,
             formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=34),
         )
-        child.set_defaults(act=act, parser=child)
+        child.set_defaults(act=act, parser=child, late=late)
         return child
 
     run = command("run", _run, "run a program in a new container", "IMAGE [CMD...]")

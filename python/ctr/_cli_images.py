@@ -12,28 +12,39 @@ import time
 from typing import IO, TYPE_CHECKING, Any
 
 from ._container import containers, join
-from ._image import Image, ImageConfig, Progress, image, images, import_image, prune
+from ._errors import Error
+from ._image import Image, ImageConfig, Progress, build_image, disk_use, image, images, import_image, prune
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterator, Sequence
 
 
-def add_commands(make: Callable[[str, Callable[[argparse.Namespace], int], str], Any]) -> None:
+def add_commands(make: Callable[..., Any]) -> None:
     """The commands and their options; `make` gives a command its parser."""
 
-    def command(name: str, act: Callable[[argparse.Namespace], int], about: str) -> Any:
-        return make(name, act, about).add_argument
+    def command(name: str, act: Callable[[argparse.Namespace], int], about: str, **rest: str) -> Any:
+        return make(name, act, about, **rest).add_argument
 
-    add = command("import", _import, "unpack a tarball, a docker archive or an OCI layout into the store")
+    about = "unpack a tarball, a docker archive or an OCI layout into the store"
+    add = command("import", _import, about, usage="FILE [NAME]", late="name")
     add("file", metavar="FILE", help='an archive, the directory of an OCI layout, or "-" for stdin')
     add("name", metavar="NAME", nargs="?", help="a name for the image")
     add("--reference", metavar="REF", help="which one of several images in the archive")
+    add("--platform", metavar="PLATFORM", help='which one of several of a name, as "linux/arm64"; ours by default')
     add("--strip", type=int, default=0, metavar="N", help="leading components that every name loses")
     add("--limit", action="append", default=[], metavar="NAME=N", help='a bound of the import, as "bytes=1T"')
 
     add = command("images", _images, "list images")
     add("-q", "--quiet", action="store_true", help="only digests")
+
+    about = "make an image of files, as COPY, ENV, CMD … of a Dockerfile do"
+    add = command("build", _build, about, usage="[SRC:DST...]", late="files")
+    add("files", metavar="SRC:DST", nargs="*", default=[], help="a file or directory, and its place inside")
+    add("--from", dest="base", metavar="IMAGE", help="what to build upon; nothing by default")
+    add("-t", "--name", metavar="NAME", help="a name for the image")
+    _about_the_config(add)
+    add("--keep-owners", action="store_true", help="files keep their owners; otherwise they all are root's")
 
     add = command("inspect", _inspect, "show running containers and images as JSON")
     add("names", metavar="NAME", nargs="+", help="names of containers, or names or digests of images")
@@ -60,9 +71,22 @@ def add_commands(make: Callable[[str, Callable[[argparse.Namespace], int], str],
     add = command("diff", _diff, "list what a running container has changed: A added, C changed, D deleted")
     add("container", metavar="NAME", help="the name of a container")
 
-    add = command("commit", _commit, "make an image of the files of a running container")
+    about = "make an image of the files of a running container"
+    add = command("commit", _commit, about, usage="NAME [IMAGE]", late="name")
     add("container", metavar="NAME", help="the name of a container")
     add("name", metavar="IMAGE", nargs="?", help="a name for the image")
+    _about_the_config(add)
+
+    command("prune", _prune, "remove images without a name, and what else nobody uses")
+
+    command("df", _df, "show the disk space that images take")
+
+
+def _about_the_output(add: Any) -> None:
+    add("-o", "--output", metavar="FILE", help="where to; stdout by default")
+
+
+def _about_the_config(add: Any) -> None:
     add(
         "-c",
         "--change",
@@ -72,17 +96,13 @@ def add_commands(make: Callable[[str, Callable[[argparse.Namespace], int], str],
         help="how it is run: cmd, entrypoint, working_dir, user, stop_signal, env (=NAME=VALUE), labels, volumes",
     )
 
-    command("prune", _prune, "remove images without a name, and what else nobody uses")
-
-
-def _about_the_output(add: Any) -> None:
-    add("-o", "--output", metavar="FILE", help="where to; stdout by default")
-
 
 def _import(options: argparse.Namespace) -> int:
     limits = {}
     for text in options.limit:
-        name, _, value = text.partition("=")
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise ValueError(f"write NAME=N, not {text!r}")
         limits[name] = int(value) if value.isdecimal() else value
     source = sys.stdin.buffer if options.file == "-" else options.file
     with bar("importing", "stdin" if options.file == "-" else options.file) as progress:
@@ -90,11 +110,26 @@ def _import(options: argparse.Namespace) -> int:
             source,
             name=options.name,
             reference=options.reference,
+            platform=options.platform,
             strip=options.strip,
             limits=limits,
             progress=progress,
         )
     print(imported.digest)
+    return 0
+
+
+def _build(options: argparse.Namespace) -> int:
+    with bar("building", options.name or "an image") as progress:
+        built = build_image(
+            options.base,
+            options.files,
+            name=options.name,
+            config=_changes(options),
+            keep_owners=options.keep_owners,
+            progress=progress,
+        )
+    print(built.digest)
     return 0
 
 
@@ -145,10 +180,15 @@ def _tag(options: argparse.Namespace) -> int:
 
 
 def _rmi(options: argparse.Namespace) -> int:
+    status = 0
     for name in options.names:
-        found = image(name)
-        found.remove(name if name in found.names else None)
-    return 0
+        try:
+            found = image(name)
+            found.remove(name if name in found.names else None)
+        except Error as error:
+            print(f"ctr: {error}", file=sys.stderr)
+            status = 125
+    return status
 
 
 def _save(options: argparse.Namespace) -> int:
@@ -178,7 +218,8 @@ def _diff(options: argparse.Namespace) -> int:
     return 0
 
 
-def _commit(options: argparse.Namespace) -> int:
+def _changes(options: argparse.Namespace) -> dict[str, Any] | None:
+    """What `-c` says."""
     changes: dict[str, Any] = {}
     for text in options.change:
         key, equals, value = text.partition("=")
@@ -191,14 +232,23 @@ def _commit(options: argparse.Namespace) -> int:
             changes.setdefault(key, []).append(value)
         else:
             changes[key] = shlex.split(value) if key in ("cmd", "entrypoint") else value
+    return changes or None
+
+
+def _commit(options: argparse.Namespace) -> int:
     with join(options.container) as container, bar("committing", options.container) as progress:
-        print(container.commit(options.name, config=changes or None, progress=progress).digest)
+        print(container.commit(options.name, config=_changes(options), progress=progress).digest)
     return 0
 
 
 def _prune(options: argparse.Namespace) -> int:
     pruned = prune()
     print(*pruned.images, f"{amount(pruned.bytes)} freed", sep="\n")
+    return 0
+
+
+def _df(options: argparse.Namespace) -> int:
+    print(amount(disk_use()))
     return 0
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Union
 
 from . import _ctr
 from ._files import reading, writing
-from ._sizes import size
+from ._sizes import count, size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -180,6 +180,7 @@ def import_image(
     *,
     name: str | None = None,
     reference: str | None = None,
+    platform: str | None = None,
     strip: int = 0,
     progress: OnProgress | None = None,
     limits: Mapping[str, Size] | None = None,
@@ -194,7 +195,10 @@ def import_image(
         source: A path (of an archive, or of a directory that is an OCI layout), a file object (binary; anything that
             has `read`), or a descriptor. Of these two what is left is read, and they stay open.
         name: A name for the image; taken from the image that had it.
-        reference: Which one of several images in the archive: the end of its name, or its digest.
+        reference: Which one of several images in the archive: the end of its name, or its digest. A path can have it
+            behind a ":", too.
+        platform: Which one of several of the same name, as docker's `--platform`: "linux/arm64", "arm/v7". By default
+            this machine's.
         strip: How many leading components every name loses: 1 for a tarball whose content is wrapped in one directory.
         progress: Called with a `Progress` some ten times a second, on this thread. What it raises ends the import.
         limits: Bounds of what the archive may take, over the defaults: "bytes" (after decompression), "entries", "file"
@@ -205,14 +209,17 @@ def import_image(
         ctr.Error: The archive is not one, is cut off or damaged, has no such image, or asks for more than the limits
             allow (E2BIG); the store's file system is full; and so on. `FileNotFoundError` where there is no such file.
     """
-    options: dict[str, object] = {"strip": strip}
+    options: dict[str, object] = {"strip": count(strip, "strip")}
     if name is not None:
         options["name"] = name
     if reference is not None:
         options["reference"] = reference
+    if platform is not None:
+        options["platform"] = platform
     if limits:
         options["limits"] = {
-            key: size(value, f"limit {key}") if key in _SIZES else value for key, value in limits.items()
+            key: size(value, f"limit {key}") if key in _SIZES else count(value, f"limit {key}")
+            for key, value in limits.items()
         }
     store = _place(store_dir)
     with reading(source) as (opened, total):

@@ -24,6 +24,7 @@ pub(super) struct Options {
     store_dir: Option<PathBuf>,
     name: Option<String>,
     reference: Option<String>,
+    platform: Option<String>,
     strip: usize,
     limits: Limits,
     compression: Compression,
@@ -95,6 +96,20 @@ pub unsafe extern "C" fn ctr_image_options_set_reference(
     // SAFETY: the caller's promise.
     let reference = || unsafe { text("reference", reference) };
     checked(options, reference, |options, reference| options.reference = Some(reference.into()))
+}
+
+/// Which one of several images of the same name is imported, as docker's --platform: "linux/arm64", "linux/arm/v7", "arm64". It
+/// is looked at when something is imported. Default: this machine's.
+///
+/// Return value: 0, or CTR_ERR_INVALID.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ctr_image_options_set_platform(
+    options: *mut ctr_image_options,
+    platform: *const c_char,
+) -> c_int {
+    // SAFETY: the caller's promise.
+    let platform = || unsafe { text("platform", platform) };
+    checked(options, platform, |options, platform| options.platform = Some(platform.into()))
 }
 
 /// How many leading components every name of an imported archive loses, as --strip-components of tar(1): 1 for an
@@ -224,7 +239,12 @@ impl Options {
     }
 
     pub fn import(&self) -> ImportOptions {
-        ImportOptions { name: self.name.clone(), reference: self.reference.clone(), strip: self.strip }
+        ImportOptions {
+            name: self.name.clone(),
+            reference: self.reference.clone(),
+            platform: self.platform.clone(),
+            strip: self.strip,
+        }
     }
 
     pub fn export(&self) -> ExportOptions {

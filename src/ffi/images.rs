@@ -16,7 +16,7 @@ use crate::{Error, Result, sys};
 /// layout. The second time, the same file is known without being read.
 ///
 /// path      the archive
-/// options   counted are store_dir, name, reference, strip, limit and progress; NULL for the defaults
+/// options   counted are store_dir, name, reference, platform, strip, limit and progress; NULL for the defaults
 /// out       gets the image; may be NULL
 ///
 /// Return value: 0, and the image in *out, which ctr_image_free() frees. Else *out is NULL, nothing of it is left in the

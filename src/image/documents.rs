@@ -52,17 +52,6 @@ impl Descriptor {
             .filter(|(key, _)| matches!(key.as_str(), "org.opencontainers.image.ref.name" | "io.containerd.image.name"))
             .map(|(_, value)| value.as_str())
     }
-
-    /// Signatures and attestations stand beside images under a platform that is none.
-    pub fn is_for(&self, architecture: &str) -> bool {
-        match &self.platform {
-            None => true,
-            Some(platform) => {
-                (platform.os == "linux" || platform.os.is_empty())
-                    && (platform.architecture == architecture || platform.architecture.is_empty())
-            }
-        }
-    }
 }
 
 /// A manifest or an index. One that could be read as both is refused: what is signed as one must not be run as the other

@@ -13,7 +13,7 @@ use super::config::ImageConfig;
 use super::digest::Digest;
 use super::fault::{Fault, Outcome};
 use super::flat;
-use super::layout;
+use super::layout::{self, Platform};
 use super::pipeline::{self, Counters, Report, Stream};
 use super::source::{Known, Record, is_same, settled};
 use super::split::Recorder;
@@ -25,6 +25,7 @@ use crate::{Error, ErrorCode, Result};
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Select<'s> {
     pub reference: Option<&'s str>,
+    pub platform: Option<Platform<'s>>,
     pub strip: usize,
 }
 
@@ -56,7 +57,7 @@ pub(super) fn directory(store: &Store, path: &Path, select: Select<'_>, report: 
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let index = fs::openat(&directory, "index.json", flags, Mode::empty()).map_err(open)?;
     once(store, &index, select, &name, report, |_, report| {
-        Importing::run(store, |importing| layout(importing, directory.as_fd(), &name, select.reference, report))
+        Importing::run(store, |importing| layout(importing, directory.as_fd(), &name, select, report))
     })
 }
 
@@ -146,10 +147,13 @@ fn archive_of_any_kind(
         return Err(bad(archive, &format!("no name in it has more components than the {} to strip", select.strip)));
     }
     if layout::is_layout(tally.tree.as_fd()) {
-        return layout(importing, tally.tree.as_fd(), archive, select.reference, report);
+        return layout(importing, tally.tree.as_fd(), archive, select, report);
     }
     if let Some(reference) = select.reference {
         return Err(bad(archive, &format!("it is one root file system, so there is no image {reference} in it")));
+    }
+    if let Some(platform) = select.platform {
+        return Err(bad(archive, &format!("it is one root file system, which does not say that it is for {platform}")));
     }
     let digest = match select.strip {
         0 => Digest::from_bytes(unpacked.digest),
@@ -167,12 +171,12 @@ fn layout(
     importing: &Importing<'_>,
     directory: BorrowedFd,
     archive: &str,
-    reference: Option<&str>,
+    select: Select<'_>,
     report: Report<'_>,
 ) -> Result<Known> {
     let store = importing.store;
     let fault = |fault: Fault| fault.into_error(archive);
-    let found = layout::find(directory, reference).map_err(fault)?;
+    let found = layout::find(directory, select.reference, select.platform).map_err(fault)?;
     if found.layers.len() > store.limits.layers {
         let why = format!("an image of {} layers", found.layers.len());
         return Err(Fault::over(b"", "layers", why).into_error(archive));

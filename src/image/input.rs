@@ -9,9 +9,10 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{self, AtFlags, CWD, FileType, SeekFrom};
 
 use super::import;
+use super::layout::Platform;
 use super::manage::Image;
 use super::pipeline::{Report, Source};
-use super::source::Known;
+use super::source::{Known, with_reference};
 use super::store::Store;
 use crate::{Error, Result};
 
@@ -32,6 +33,9 @@ pub struct ImportOptions {
     pub name: Option<String>,
     /// Which one of several images in the archive: the end of its name, or its digest.
     pub reference: Option<String>,
+    /// Which one of several images of the same name, as docker's `--platform`: "linux/arm64", "arm/v7"; this machine's where
+    /// there is none.
+    pub platform: Option<String>,
     /// How many leading components every name loses, as tar's `--strip-components`: 1 for an archive whose content is
     /// wrapped in one directory.
     pub strip: usize,
@@ -49,7 +53,12 @@ impl Store {
         if let Some(name) = &options.name {
             super::manage::name_link(name)?;
         }
-        let select = import::Select { reference: options.reference.as_deref(), strip: options.strip };
+        let parse = |text| {
+            let why = "it is neither ARCHITECTURE nor linux/ARCHITECTURE[/VARIANT]";
+            Platform::parse(text).ok_or_else(|| Error::invalid("import for the platform", text, why))
+        };
+        let platform = options.platform.as_deref().map(parse).transpose()?;
+        let select = import::Select { reference: options.reference.as_deref(), platform, strip: options.strip };
         // The image stays in use, and so here, until it has its name.
         let (digest, _in_use) = self.import_known(input, select, report)?;
         if let Some(name) = &options.name {
@@ -61,7 +70,15 @@ impl Store {
     fn import_known(&self, input: Input<'_>, select: import::Select<'_>, report: Report<'_>) -> Result<Known> {
         match input {
             Input::Path(path) => {
-                let stat = fs::statat(CWD, path, AtFlags::empty()).map_err(|errno| not_found(path, errno))?;
+                let (path, stat, select) = match fs::statat(CWD, path, AtFlags::empty()) {
+                    Ok(stat) => (path, stat, select),
+                    Err(errno) => match with_reference(path.as_os_str()).filter(|_| select.reference.is_none()) {
+                        Some((path, stat, reference)) => {
+                            (path, stat, import::Select { reference: Some(reference), ..select })
+                        }
+                        None => return Err(not_found(path, errno)),
+                    },
+                };
                 self.path_known(path, &stat, select, report)?.ok_or_else(|| {
                     Error::invalid("import", path.display(), "it is a directory, but no OCI image layout")
                         .mend("pack it with tar, or use it as an image as it is")

@@ -4,6 +4,7 @@
 //! Names in it are opened below its descriptor only (openat2(2) RESOLVE_IN_ROOT: docker's old form has relative symbolic
 //! links), and every blob is checked against its digest while it is read. OCI image specification, image-layout.md.
 
+use std::fmt;
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -52,16 +53,62 @@ pub fn is_layout(directory: BorrowedFd) -> bool {
         || read(directory, "manifest.json").and_then(|bytes| documents::saved(&bytes)).is_ok()
 }
 
-/// The one image of the layout, or the one that is called `reference`.
-pub fn find(layout: BorrowedFd, reference: Option<&str>) -> Outcome<Found> {
+/// The one image of the layout, or the one that is called `reference`; for this machine, or for the platform that was asked
+/// for.
+pub fn find(layout: BorrowedFd, reference: Option<&str>, asked: Option<Platform<'_>>) -> Outcome<Found> {
     match read(layout, "index.json") {
-        Ok(bytes) => find_oci(layout, &bytes, reference),
-        Err(Fault::System { errno: libc::ENOENT, .. }) => find_saved(layout, reference),
+        Ok(bytes) => find_oci(layout, &bytes, reference, asked),
+        Err(Fault::System { errno: libc::ENOENT, .. }) => find_saved(layout, reference, asked),
         Err(fault) => Err(fault),
     }
 }
 
-fn find_oci(layout: BorrowedFd, index: &[u8], reference: Option<&str>) -> Outcome<Found> {
+/// What an image can be for: an architecture of Linux, by the name that Go has for it, and perhaps a variant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Platform<'p> {
+    pub architecture: &'p str,
+    pub variant: Option<&'p str>,
+}
+
+impl<'p> Platform<'p> {
+    fn own() -> Self {
+        Self { architecture: architecture(), variant: None }
+    }
+
+    /// "linux/arm64", "arm64", "linux/arm/v7", as docker's `--platform` takes it.
+    pub fn parse(text: &'p str) -> Option<Self> {
+        let mut words = text.strip_prefix("linux/").unwrap_or(text).split('/');
+        let (architecture, variant) = (words.next()?, words.next());
+        let is_word =
+            |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        if words.next().is_some() || architecture == "linux" || ![architecture].into_iter().chain(variant).all(is_word)
+        {
+            return None;
+        }
+        Some(match (architecture, variant) {
+            ("x86_64", variant) => Self { architecture: "amd64", variant },
+            // The one variant there is goes without saying.
+            ("aarch64" | "arm64", None | Some("v8")) => Self { architecture: "arm64", variant: None },
+            _ => Self { architecture, variant },
+        })
+    }
+
+    fn has(&self, listed: &documents::Platform) -> bool {
+        (listed.os == "linux" || listed.os.is_empty())
+            && (listed.architecture == self.architecture || listed.architecture.is_empty())
+            && (listed.variant.is_empty() || self.variant.is_none_or(|variant| listed.variant == variant))
+    }
+}
+
+impl fmt::Display for Platform<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "linux/{}", self.architecture)?;
+        self.variant.map_or(Ok(()), |variant| write!(f, "/{variant}"))
+    }
+}
+
+fn find_oci(layout: BorrowedFd, index: &[u8], reference: Option<&str>, asked: Option<Platform<'_>>) -> Outcome<Found> {
+    let platform = asked.unwrap_or_else(Platform::own);
     let Document::Index(listed) = documents::document(index, "")? else {
         return Err(bad("an index.json that is no index"));
     };
@@ -77,13 +124,13 @@ fn find_oci(layout: BorrowedFd, index: &[u8], reference: Option<&str>) -> Outcom
     }
     let mut manifests = Vec::new();
     for candidate in candidates {
-        manifests_of(layout, candidate, NESTING_MOST, &mut manifests)?;
+        manifests_of(layout, candidate, platform, NESTING_MOST, &mut manifests)?;
     }
     // The same image under two names is one.
-    manifests.sort_by_key(|(digest, _, _)| *digest);
-    manifests.dedup_by_key(|(digest, _, _)| *digest);
-    let (_, config, layers) = match manifests.len() {
-        0 => return Err(bad(format!("no image for linux/{}", architecture()))),
+    manifests.sort_by_key(|manifest| manifest.digest);
+    manifests.dedup_by_key(|manifest| manifest.digest);
+    let Manifest { config, layers, is_listed_for_it, .. } = match manifests.len() {
+        0 => return Err(bad(format!("no image for {platform}"))),
         1 => manifests.remove(0),
         _ => return Err(several(listed.iter().flat_map(Descriptor::references))),
     };
@@ -100,35 +147,50 @@ fn find_oci(layout: BorrowedFd, index: &[u8], reference: Option<&str>) -> Outcom
         .iter()
         .map(|layer| Ok(Layer { path: blob_path(layer.digest()?), blob: Some((layer.digest()?, layer.size)) }))
         .collect::<Outcome<Vec<_>>>()?;
-    found(digest, document, layers)
+    found(digest, document, layers, asked.filter(|_| !is_listed_for_it))
 }
 
-/// The manifests for this machine below one descriptor.
+struct Manifest {
+    digest: Digest,
+    config: Descriptor,
+    layers: Vec<Descriptor>,
+    /// Its descriptor names the platform, and not only its configuration.
+    is_listed_for_it: bool,
+}
+
+/// The manifests for a platform below one descriptor.
 fn manifests_of(
     layout: BorrowedFd,
     descriptor: &Descriptor,
+    platform: Platform<'_>,
     nesting: usize,
-    manifests: &mut Vec<(Digest, Descriptor, Vec<Descriptor>)>,
+    manifests: &mut Vec<Manifest>,
 ) -> Outcome<()> {
-    if !descriptor.is_for(architecture()) {
+    // Signatures and attestations stand beside images under a platform that is none.
+    if descriptor.platform.as_ref().is_some_and(|listed| !platform.has(listed)) {
         return Ok(());
     }
     match documents::document(&blob(layout, descriptor)?, &descriptor.media_type)? {
-        Document::Manifest { config, layers } => manifests.push((descriptor.digest()?, config, layers)),
+        Document::Manifest { config, layers } => manifests.push(Manifest {
+            digest: descriptor.digest()?,
+            config,
+            layers,
+            is_listed_for_it: descriptor.platform.is_some(),
+        }),
         Document::Index(_) if nesting == 0 => return Err(bad("indexes that point at indexes, too deep")),
         Document::Index(listed) => {
             if listed.len() > 1000 {
                 return Err(bad("an index of more than 1000 images"));
             }
             for descriptor in &listed {
-                manifests_of(layout, descriptor, nesting - 1, manifests)?;
+                manifests_of(layout, descriptor, platform, nesting - 1, manifests)?;
             }
         }
     }
     Ok(())
 }
 
-fn find_saved(layout: BorrowedFd, reference: Option<&str>) -> Outcome<Found> {
+fn find_saved(layout: BorrowedFd, reference: Option<&str>, asked: Option<Platform<'_>>) -> Outcome<Found> {
     let listed = documents::saved(&read(layout, "manifest.json")?)?;
     let names = || listed.iter().flat_map(|image| image.repo_tags.iter().flatten()).map(String::as_str);
     let mut candidates = listed.iter().filter(|image| match reference {
@@ -149,10 +211,11 @@ fn find_saved(layout: BorrowedFd, reference: Option<&str>) -> Outcome<Found> {
         return Err(Fault::bad(image.config.as_bytes(), "its content has another digest than its name"));
     }
     let layers = image.layers.iter().map(|path| Layer { path: path.clone(), blob: None }).collect();
-    found(digest, bytes, layers)
+    found(digest, bytes, layers, asked)
 }
 
-fn found(digest: Digest, document: Vec<u8>, layers: Vec<Layer>) -> Outcome<Found> {
+/// The image, if its configuration says that it is for the platform that was asked for, or says nothing of one.
+fn found(digest: Digest, document: Vec<u8>, layers: Vec<Layer>, asked: Option<Platform<'_>>) -> Outcome<Found> {
     let description = documents::description(&document)?;
     let document = String::from_utf8(document).map_err(|_| bad("a configuration that is not UTF-8"))?;
     if description.diff_ids.len() != layers.len() {
@@ -161,6 +224,10 @@ fn found(digest: Digest, document: Vec<u8>, layers: Vec<Layer>) -> Outcome<Found
             description.diff_ids.len(),
             layers.len()
         )));
+    }
+    let known = &description.config.architecture;
+    if let Some(platform) = asked.filter(|platform| !known.is_empty() && known != platform.architecture) {
+        return Err(bad(format!("it is an image for linux/{}, not for {platform}", show(known.as_bytes()))));
     }
     Ok(Found { digest, description, document, layers })
 }
@@ -263,6 +330,26 @@ fn bad(why: impl Into<String>) -> Fault {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_platform_is_what_docker_calls_so() {
+        let parsed = |text| Platform::parse(text).map(|platform| platform.to_string());
+        for (text, platform) in [
+            ("linux/arm64", "linux/arm64"),
+            ("arm64/v8", "linux/arm64"),
+            ("aarch64", "linux/arm64"),
+            ("linux/arm/v7", "linux/arm/v7"),
+            ("x86_64", "linux/amd64"),
+        ] {
+            assert_eq!(parsed(text).as_deref(), Some(platform), "{text}");
+        }
+        for none in ["", "linux", "linux/", "windows/amd64/", "linux/arm/v7/x", "linux/../x", "linux//v7"] {
+            assert_eq!(parsed(none), None, "{none}");
+        }
+        let v6 = documents::Platform { architecture: "arm".into(), os: "linux".into(), variant: "v6".into() };
+        assert!(Platform::parse("arm").unwrap().has(&v6) && Platform::parse("arm/v6").unwrap().has(&v6));
+        assert!(!Platform::parse("arm/v7").unwrap().has(&v6));
+    }
 
     #[test]
     fn an_image_is_called_by_the_end_of_its_name() {

@@ -118,18 +118,13 @@ impl Store {
         if let Some(known) = self.named(image)? {
             return Ok(self.source(known));
         }
-        let bytes = image.as_bytes();
-        let colons = bytes.iter().enumerate().filter(|(_, byte)| **byte == b':').map(|(at, _)| at);
-        for colon in colons {
-            let path = Path::new(OsStr::from_bytes(&bytes[..colon]));
-            let Ok(reference) = std::str::from_utf8(&bytes[colon + 1..]) else { break };
-            if let Ok(stat) = fs::statat(CWD, path, AtFlags::empty())
-                && !reference.is_empty()
-            {
-                return self.path_source(path, &stat, Select { reference: Some(reference), strip: 0 }, report);
+        match with_reference(image) {
+            Some((path, stat, reference)) => {
+                let select = Select { reference: Some(reference), ..Select::default() };
+                self.path_source(path, &stat, select, report)
             }
+            None => Err(not_found(Path::new(image), errno)),
         }
-        Err(not_found(Path::new(image), errno))
     }
 
     fn path_source(&self, path: &Path, stat: &Stat, select: Select<'_>, report: Report<'_>) -> Result<Source> {
@@ -251,6 +246,17 @@ impl Store {
     }
 }
 
+/// An archive's path that has ":" and the name of one of its images behind it.
+pub(super) fn with_reference(image: &OsStr) -> Option<(&Path, Stat, &str)> {
+    let bytes = image.as_bytes();
+    let mut colons = bytes.iter().enumerate().filter(|(_, byte)| **byte == b':').map(|(at, _)| at);
+    colons.find_map(|colon| {
+        let path = Path::new(OsStr::from_bytes(&bytes[..colon]));
+        let reference = std::str::from_utf8(&bytes[colon + 1..]).ok().filter(|reference| !reference.is_empty())?;
+        Some((path, fs::statat(CWD, path, AtFlags::empty()).ok()?, reference))
+    })
+}
+
 fn not_found(path: &Path, errno: Errno) -> Error {
     let is_path = path.as_os_str().as_bytes().contains(&b'/');
     let error = Error::system("find the image", path.display(), errno.raw_os_error()).with_code(ErrorCode::NotFound);
@@ -259,10 +265,11 @@ fn not_found(path: &Path, errno: Errno) -> Error {
 
 fn seen_name(stat: &Stat, select: Select<'_>) -> String {
     let name = format!("seen/{:x}-{:x}", stat.st_dev, stat.st_ino);
-    match (select.reference, select.strip) {
-        (None, 0) => name,
-        (reference, strip) => {
-            let choice = format!("{strip} {}", reference.unwrap_or_default());
+    match (select.reference, select.platform, select.strip) {
+        (None, None, 0) => name,
+        (reference, platform, strip) => {
+            let platform = platform.map(|platform| format!("{platform} ")).unwrap_or_default();
+            let choice = format!("{strip} {platform}{}", reference.unwrap_or_default());
             format!("{name}-{}", Digest::of(choice.as_bytes()).hex())
         }
     }

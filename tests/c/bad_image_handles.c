@@ -13,6 +13,7 @@ static void every_options_function_refuses(ctr_image_options *bad)
 	ANSWERS(CTR_ERR_INVALID, ctr_image_options_set_store_dir(bad, "/tmp"));
 	ANSWERS(CTR_ERR_INVALID, ctr_image_options_set_name(bad, "x"));
 	ANSWERS(CTR_ERR_INVALID, ctr_image_options_set_reference(bad, "x"));
+	ANSWERS(CTR_ERR_INVALID, ctr_image_options_set_platform(bad, "x"));
 	ANSWERS(CTR_ERR_INVALID, ctr_image_options_set_strip(bad, 1));
 	ANSWERS(CTR_ERR_INVALID, ctr_image_options_set_limit(bad, CTR_LIMIT_BYTES, 1));
 	ANSWERS(CTR_ERR_INVALID, ctr_image_options_set_compression(bad, CTR_COMPRESSION_GZIP));
@@ -182,6 +183,7 @@ TEST(null_arguments_are_answered)
 	FAILS(CTR_ERR_INVALID, "path", ctr_image_options_set_store_dir(options, NULL));
 	FAILS(CTR_ERR_INVALID, "name", ctr_image_options_set_name(options, NULL));
 	FAILS(CTR_ERR_INVALID, "reference", ctr_image_options_set_reference(options, NULL));
+	FAILS(CTR_ERR_INVALID, "platform", ctr_image_options_set_platform(options, NULL));
 	FAILS(CTR_ERR_INVALID, "from", ctr_image_options_add_file(options, NULL, "/x"));
 	FAILS(CTR_ERR_INVALID, "to", ctr_image_options_add_file(options, "/etc/passwd", NULL));
 	FAILS(CTR_ERR_INVALID, "name", ctr_image_config_add_env(config, NULL, "1"));

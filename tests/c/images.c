@@ -187,6 +187,10 @@ TEST(what_is_over_a_limit_or_no_archive_is_refused_by_name)
 	FAILS(CTR_ERR_BAD_IMAGE, path, ctr_image_import(path, options, &image));
 	FAILS(CTR_ERR_NOT_FOUND, "/no/such", ctr_image_import("/no/such", options, &image));
 	CHECK(errno == ENOENT);
+	OK(ctr_image_options_set_platform(options, "arm64"));
+	FAILS(CTR_ERR_BAD_IMAGE, "linux/arm64", ctr_image_import(tarball, options, &image));
+	OK(ctr_image_options_set_platform(options, "arm64/x/y"));
+	FAILS(CTR_ERR_INVALID, "arm64/x/y", ctr_image_import(tarball, options, &image));
 	ANSWERS(CTR_ERR_INVALID, ctr_image_options_set_name(options, NULL));
 	OK(ctr_image_options_set_name(options, "../up"));
 	FAILS(CTR_ERR_INVALID, "../up", ctr_image_import(tarball, options, &image));

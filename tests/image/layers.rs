@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use ctr::ErrorCode;
-use ctr::image::Source;
+use ctr::image::{ImportOptions, Input, Source};
 use serde_json::{Value, json};
 use sha2::Digest;
 
@@ -259,6 +259,22 @@ fn one_of_several_images_is_chosen_by_name_and_platform() {
         assert_eq!(which(":other").unwrap(), "other");
     }
     assert!(which(":nobody").unwrap_err().to_string().contains("other:latest"));
+
+    let import = |platform: &str| {
+        let options = ImportOptions {
+            reference: Some("many:1".into()),
+            platform: Some(platform.into()),
+            ..ImportOptions::default()
+        };
+        let image = store.import(Input::Path(&layout.place), &options, &mut |_| true)?;
+        Ok::<_, ctr::Error>(std::fs::read_to_string(image.layers[0].join("which")).unwrap())
+    };
+    for _ in 0..2 {
+        assert_eq!(import("linux/s390x").unwrap(), "foreign");
+        assert_eq!(import(std::env::consts::ARCH).unwrap(), "native");
+    }
+    assert!(import("linux/mips").unwrap_err().to_string().contains("no image for linux/mips"));
+    assert_eq!(import("windows/x/y").unwrap_err().code(), ErrorCode::Invalid);
 }
 
 #[test]

@@ -215,6 +215,11 @@ def test_limits_are_kept_and_named(small: Path) -> None:
         assert over.value.errno == errno.E2BIG
     with pytest.raises(TypeError, match="unknown limit"):
         ctr.import_image(small, limits={"colour": 1})
+    for wrong in ({"entries": -1}, {"depth": 1 << 64}):
+        with pytest.raises(ValueError, match="out of range"):
+            ctr.import_image(small, limits=wrong)
+    with pytest.raises(TypeError, match="limit ratio must be an int"):
+        ctr.import_image(small, limits={"ratio": "much"})
     nothing_in_the_store()
     assert ctr.import_image(small, limits={"bytes": "1M", "entries": 2})
 
@@ -224,6 +229,10 @@ def test_leading_components_are_stripped(tmp_path: Path) -> None:
     path.write_bytes(archives.tar({"wrapper-1.0/": b"", "wrapper-1.0/etc/": b"", "wrapper-1.0/etc/name": b"x"}))
     image = ctr.import_image(path, strip=1)
     assert os.listdir(image.layers[0]) == ["etc"]
+    with pytest.raises(ctr.Error, match="more components than the 4 to strip"):
+        ctr.import_image(path, strip=4)
+    with pytest.raises(ValueError, match="strip -1: out of range"):
+        ctr.import_image(path, strip=-1)
 
 
 def test_other_threads_run_on_while_one_imports() -> None:

@@ -239,8 +239,15 @@ def test_one_of_several_images_is_chosen_by_its_name(tarball: Path, tmp_path: Pa
     assert first.layers == second.layers
     assert out(ctr.run(second, capture_output=True, text=True)) == "2"
     assert out(ctr.run(f"{layout}:box:1", capture_output=True, text=True)) == "1"
+    assert ctr.import_image(f"{layout}:box:1") == first
     with pytest.raises(ctr.Error, match="no image box:3"):
         ctr.import_image(layout, reference="box:3")
+    # Its configuration says what it is for.
+    assert ctr.import_image(layout, reference="box:1", platform="linux/amd64") == first
+    with pytest.raises(ctr.Error, match="for linux/amd64, not for linux/arm/v7"):
+        ctr.import_image(layout, reference="box:1", platform="arm/v7")
+    with pytest.raises(ValueError, match="LINUX/x/y/z"):
+        ctr.import_image(layout, platform="LINUX/x/y/z")
 
 
 @pytest.mark.parametrize("compression", ["gzip", "zstd", "none"])

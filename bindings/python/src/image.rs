@@ -171,6 +171,7 @@ fn import_options(options: &Bound<'_, PyDict>) -> PyResult<(ImportOptions, Limit
         match key.extract::<String>()?.as_str() {
             "name" => import.name = Some(value.extract()?),
             "reference" => import.reference = Some(value.extract()?),
+            "platform" => import.platform = Some(value.extract()?),
             "strip" => import.strip = value.extract()?,
             "total" => total = value.extract()?,
             "limits" => {
