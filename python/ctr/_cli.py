@@ -74,7 +74,7 @@ def command(words: Sequence[str]) -> int:
 
 
 def _with_late_words(options: argparse.Namespace, rest: list[str]) -> list[str]:
-    """argparse ends the optional words at the first option; those behind it are as good. What is left over."""
+    """What is left over. Optional words end at the first option for argparse; those behind it are as good."""
     name = getattr(options, "late", None)
     if name is None or any(word[:1] == "-" for word in rest):
         return rest

@@ -33,7 +33,7 @@ def _is_number(text: str) -> bool:
     return (whole + part).isdecimal() and (whole + part).isascii() and bool(whole)
 
 
-def count(value: int, what: str) -> int:
+def count(value: object, what: str) -> int:
     """A number that is neither a bool nor negative."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(f"{what} must be an int, not {type(value).__name__}")
