@@ -187,6 +187,8 @@ TEST(what_is_over_a_limit_or_no_archive_is_refused_by_name)
 	FAILS(CTR_ERR_BAD_IMAGE, path, ctr_image_import(path, options, &image));
 	FAILS(CTR_ERR_NOT_FOUND, "/no/such", ctr_image_import("/no/such", options, &image));
 	CHECK(errno == ENOENT);
+	ctr_image_options_free(options);
+	options = options_in(dir);
 	OK(ctr_image_options_set_platform(options, "arm64"));
 	FAILS(CTR_ERR_BAD_IMAGE, "linux/arm64", ctr_image_import(tarball, options, &image));
 	OK(ctr_image_options_set_platform(options, "arm64/x/y"));
