@@ -124,20 +124,21 @@ impl Pax {
     }
 }
 
-/// An xattr's name as a part of a keyword, which ends at the first `=`: those are `%3D`, and `%` is `%25`, as in GNU tar.
+/// An xattr's name as a part of a keyword, which ends at the first `=`: that is `%3D`, as in GNU tar, and a `%` that would be
+/// taken for the beginning of such a code is `%25`.
 pub fn xattr_keyword(name: &[u8]) -> Vec<u8> {
     let mut keyword = Vec::with_capacity(name.len());
-    for &byte in name {
+    for (at, &byte) in name.iter().enumerate() {
         match byte {
             b'=' => keyword.extend_from_slice(b"%3D"),
-            b'%' => keyword.extend_from_slice(b"%25"),
+            b'%' if matches!(name.get(at + 1..at + 3), Some(b"3D" | b"25")) => keyword.extend_from_slice(b"%25"),
             byte => keyword.push(byte),
         }
     }
     keyword
 }
 
-/// The name back. Any other `%` was written by someone who means just that.
+/// The name back. Any other `%` means just that.
 fn xattr_name(keyword: &[u8]) -> Vec<u8> {
     let (mut name, mut rest) = (Vec::with_capacity(keyword.len()), keyword);
     while let Some((&first, after)) = rest.split_first() {
@@ -244,11 +245,12 @@ mod tests {
 
     #[test]
     fn the_name_of_an_xattr_survives_the_circle() {
-        for name in [&b"user.a=b"[..], b"user.%41", b"user.%3D=%25", b"user.%"] {
+        for name in [&b"user.a=b"[..], b"user.%41", b"user.%3D=%25", b"user.%", b"%=", b"%%25", b"%2=5", b"%253D"] {
             let keyword = xattr_keyword(name);
             assert!(!keyword.contains(&b'='));
             assert_eq!(xattr_name(&keyword), name);
         }
         assert_eq!(xattr_name(b"user.%41%"), b"user.%41%");
+        assert_eq!(xattr_keyword(b"user.%41%"), b"user.%41%");
     }
 }
