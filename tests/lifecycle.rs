@@ -153,6 +153,16 @@ fn a_memory_hog_is_told_to_be_out_of_memory() {
     let c = host_with(&Config { memory: Some(32 << 20), ..Config::default() });
     let (_, exit) = run(&c, &["sh", "-c", "exec dd if=/dev/zero of=/dev/null bs=128M count=1"]);
     assert_eq!((exit.signal, exit.reason), (9, ExitReason::OutOfMemory));
+    // One whose end nobody asks for is not the reason of a later one's.
+    let joined = Container::join(c.name()).unwrap();
+    for other in [&c, &joined] {
+        let (_, exit) = run(other, &["sh", "-c", "dd if=/dev/zero of=/dev/null bs=128M count=1; exit 3"]);
+        assert_eq!((exit.code, exit.reason), (3, ExitReason::Exited));
+        let (_, exit) = run(&c, &["sh", "-c", "kill -9 $$"]);
+        assert_eq!((exit.signal, exit.reason), (9, ExitReason::Signaled));
+    }
+    let (_, exit) = run(&joined, &["sh", "-c", "exec dd if=/dev/zero of=/dev/null bs=128M count=1"]);
+    assert_eq!((exit.signal, exit.reason), (9, ExitReason::OutOfMemory));
     c.set_memory_limit(Some(256 << 20)).unwrap();
     assert_eq!(c.memory_limit().unwrap(), Some(256 << 20));
     c.set_memory_limit(None).unwrap();

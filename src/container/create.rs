@@ -61,6 +61,7 @@ pub fn create(image: &OsStr, config: &Config, report: Report<'_>) -> Result<Shar
         holder: std::process::id(),
         destroyed: AtomicBool::new(false),
         oom_kills: AtomicU64::new(0),
+        may_have_killed: AtomicBool::new(false),
     })
 }
 

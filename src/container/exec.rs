@@ -78,6 +78,7 @@ pub fn exec(container: &Arc<Shared>, argv: &[&OsStr], config: &ExecConfig) -> Re
     let exec_step = plan.len() as u32;
     attempt.put(&mut plan, argv, &env);
 
+    let oom_kills = container.oom_kills_before();
     let (channel, theirs) = Channel::new().map_err(|e| Error::io("make a channel", "", &e))?;
     let mut fds = vec![theirs.as_fd()];
     fds.extend(plan.fds());
@@ -108,6 +109,7 @@ pub fn exec(container: &Arc<Shared>, argv: &[&OsStr], config: &ExecConfig) -> Re
         pty: if handed_back { Some(fds.remove(0)) } else { pty },
         exit: ForkLock::new(None),
         killed: AtomicBool::new(false),
+        oom_kills,
     })
 }
 

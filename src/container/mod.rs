@@ -158,7 +158,9 @@ impl Container {
     /// Sets the memory limit, live; `None` lifts it. Below present use the kernel reclaims; what can't be reclaimed
     /// makes the call fail with EBUSY and the old limit stays.
     pub fn set_memory_limit(&self, bytes: Option<u64>) -> Result<()> {
-        self.cgroup()?.set_memory(bytes)
+        self.cgroup()?.set_memory(bytes)?;
+        self.shared.may_have_killed.store(true, Ordering::Relaxed);
+        Ok(())
     }
 
     /// The memory limit; `None` where there is none.

@@ -26,6 +26,8 @@ pub struct Process {
     pub(super) exit: ForkLock<Option<Exit>>,
     /// We have sent it SIGKILL ourselves, so it wasn't the kernel for want of memory.
     pub(super) killed: AtomicBool,
+    /// How many processes the kernel had killed for want of memory when it was started.
+    pub(super) oom_kills: u64,
 }
 
 /// How a process ended, and what it used.
@@ -128,7 +130,9 @@ impl Process {
             ExitReason::Exited
         } else if reply.note == 1 {
             ExitReason::TimedOut
-        } else if signal == libc::SIGKILL && !self.killed.load(Ordering::Relaxed) && self.container.was_out_of_memory()
+        } else if signal == libc::SIGKILL
+            && !self.killed.load(Ordering::Relaxed)
+            && self.container.was_out_of_memory(self.oom_kills)
         {
             ExitReason::OutOfMemory
         } else {

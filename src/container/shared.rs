@@ -15,7 +15,7 @@ use crate::init::wire::{DONE, EXITED, FAILED, IN_LATE, RUN, Reply};
 use crate::plan::{Header, Plan, encode};
 use crate::security::Walls;
 use crate::zygote::{Answer, Channel, NO_WALLS, Zygote, send, wait_readable};
-use crate::{Config, Error, ErrorCode, Result, advice, sys};
+use crate::{Config, Error, ErrorCode, Preset, Result, advice, sys};
 
 /// A container that this process made or joined.
 pub struct Shared {
@@ -39,6 +39,8 @@ pub struct Shared {
     pub destroyed: AtomicBool,
     /// Kills for want of memory that have been told of.
     pub oom_kills: AtomicU64,
+    /// There may have been such kills: there is a limit, and programs have run.
+    pub may_have_killed: AtomicBool,
 }
 
 /// How long PID 1 may take for a request. It does nothing that waits.
@@ -140,11 +142,28 @@ impl Shared {
         }
     }
 
-    /// Whether the kernel has killed a process of this container for want of memory since this was last asked.
-    pub fn was_out_of_memory(&self) -> bool {
-        let Some(kills) = self.cgroup.as_ref().and_then(|cgroup| cgroup.oom_kills().ok()) else { return false };
-        let told = |told: u64| (told < kills).then_some(told + 1);
+    /// Whether the kernel has killed a process of this container for want of memory that nobody was told of, since there were
+    /// `before` such kills.
+    pub fn was_out_of_memory(&self, before: u64) -> bool {
+        let Some(kills) = self.oom_kills_so_far() else { return false };
+        let told = |told: u64| (told.max(before) < kills).then_some(told.max(before) + 1);
         self.oom_kills.fetch_update(Ordering::Relaxed, Ordering::Relaxed, told).is_ok()
+    }
+
+    /// How many there were before a program is started, whose end they can't be. Not asked where there can be none.
+    pub fn oom_kills_before(&self) -> u64 {
+        if self.may_have_killed.load(Ordering::Relaxed) {
+            return self.oom_kills_so_far().unwrap_or(0);
+        }
+        // The strict preset sets one.
+        let limits = |config: &Config| config.memory.is_some() || config.preset == Preset::Strict;
+        let limited = self.made_from.as_ref().is_some_and(|(_, config)| limits(config));
+        self.may_have_killed.store(limited, Ordering::Relaxed);
+        0
+    }
+
+    fn oom_kills_so_far(&self) -> Option<u64> {
+        self.cgroup.as_ref()?.oom_kills().ok()
     }
 
     /// Whether PID 1 lives.
