@@ -158,6 +158,19 @@ def _about_the_container(parser: argparse.ArgumentParser) -> None:
     add("-v", "--volume", action="append", default=[], metavar="SRC:DST[:ro]", help="show a host path inside")
     add("--tmpfs", action="append", default=[], metavar="DST[:SIZE]", help="an empty tmpfs inside")
     add("--read-only", action="store_true", help="mount the root read-only")
+    add("--upper", choices=("memory", "disk"), default="memory", help="where changes go: a tmpfs, or the store's disk")
+    add(
+        "--directory",
+        choices=("lower", "direct"),
+        default="lower",
+        help="an image that is a directory: changes above it, or in it",
+    )
+    add(
+        "--cgroup",
+        choices=("auto", "required", "optional", "off"),
+        default="auto",
+        help="where no cgroup can be had: refuse if a limit was asked for, always, never; off: make none",
+    )
     add(
         "--preset",
         choices=("default", "strict", "privileged"),
@@ -298,6 +311,9 @@ def _container_options(options: argparse.Namespace) -> dict[str, Any]:
         "network": options.network,
         "mounts": mounts,
         "read_only": options.read_only,
+        "upper": options.upper,
+        "directory": options.directory,
+        "cgroup": options.cgroup,
         "capabilities": options.cap,
         "cap_add": options.cap_add,
         "cap_drop": options.cap_drop,

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
 import uuid
 from pathlib import Path
+
+import archives
+import pytest
 
 import ctr
 
@@ -50,6 +54,24 @@ def test_options_of_run_shape_the_container(tmp_path: Path) -> None:
         ),
     )
     assert done.stdout.split() == ["cli", "1", "file", "1", "tmpfs", "sealed"], done.stderr
+
+
+@pytest.mark.skipif(archives.BUSYBOX is None, reason="no busybox is installed")
+def test_where_changes_go_is_chosen(tmp_path: Path) -> None:
+    image = tmp_path / "image"
+    tmp_path.chmod(0o755)
+    (image / "bin").mkdir(parents=True)
+    shutil.copy(str(archives.BUSYBOX), image / "bin/sh")
+    write = ["sh", "-c", "echo x >/made"]
+    for options in ([], ["--upper", "disk"], ["--directory", "lower"]):
+        assert command("run", *options, str(image), *write).returncode == 0
+        assert not (image / "made").exists()
+    assert command("run", "--directory", "direct", str(image), *write).returncode == 0
+    assert (image / "made").exists()
+    refused = command("run", "--cgroup", "off", "-m", "64M", "host", "true")
+    assert refused.returncode == 125
+    assert "a limit needs a cgroup" in refused.stderr
+    assert command("run", "--cgroup", "off", "host", "true").returncode == 0
 
 
 def test_exec_and_ps_and_rm_find_a_running_container() -> None:
