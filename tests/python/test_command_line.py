@@ -10,9 +10,9 @@ import sys
 import uuid
 from pathlib import Path
 
-import archives
 import pytest
 
+import archives
 import ctr
 
 COMMAND = [sys.executable, "-m", "ctr"]
