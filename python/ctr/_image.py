@@ -305,11 +305,16 @@ def make_options(name: str | None, config: Config | None, base: ImageConfig) -> 
         changes: dict[str, Any] = dict(config)
         for key in ("env", "labels"):
             if key in changes:
+                if not hasattr(changes[key], "keys"):
+                    raise TypeError(f"{key} must be a dict, not {type(changes[key]).__name__}")
                 changes[key] = {**getattr(base, key), **changes[key]}
         config = replace(base, **changes)
     for key in ("entrypoint", "cmd", "volumes"):
         if isinstance(getattr(config, key), str):
             raise TypeError(f"{key} must be a list of words, not one str")
+    for name in config.env:
+        if not name or "=" in name:
+            raise ValueError(f"illegal environment variable name: {name!r}")
     options["config"] = (
         [f"{key}={value}" for key, value in config.env.items()],
         list(config.entrypoint),

@@ -395,6 +395,13 @@ def test_what_can_not_be_built_says_why(tarball: Path, tmp_path: Path) -> None:
         ctr.build_image()
     with pytest.raises(ValueError, match="source:target"):
         ctr.build_image(tarball, ["only-one"])
+    for wrong, kind, words in (
+        ({"env": {"A=B": "1"}}, ValueError, "illegal environment variable name: 'A=B'"),
+        ({"env": ["A=1"]}, TypeError, "env must be a dict, not list"),
+        ({"labels": "a"}, TypeError, "labels must be a dict, not str"),
+    ):
+        with pytest.raises(kind, match=words):
+            ctr.build_image(tarball, {tmp_path: "/x"}, config=wrong)
     with pytest.raises(FileNotFoundError):
         ctr.build_image("no-such-image")
     with pytest.raises(EOFError):
