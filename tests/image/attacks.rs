@@ -6,6 +6,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::PathBuf;
 
 use ctr::image::{Limits, Source};
+use serde_json::{Value, json};
 
 use crate::support::*;
 
@@ -250,6 +251,87 @@ fn a_ratio_that_only_a_bomb_has_is_refused() {
         let sentence = attempt_bytes(scratch, &encoder.finish().unwrap()).unwrap_err();
         assert!(sentence.contains("\"ratio\""), "{sentence}");
     });
+}
+
+/// An archive of an OCI layout whose index lists `descriptor`; `blobs` are there under their digests.
+fn layout(descriptor: &Value, blobs: &[&[u8]]) -> Tar {
+    let index = json!({"schemaVersion": 2, "manifests": [descriptor]}).to_string();
+    let tar = Tar::new().file("oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#).file("index.json", index.as_bytes());
+    blobs.iter().fold(tar, |tar, blob| tar.file(&format!("blobs/sha256/{}", sha256(blob)), blob))
+}
+
+fn describe(media_type: &str, blob: &[u8]) -> Value {
+    json!({"mediaType": media_type, "digest": format!("sha256:{}", sha256(blob)), "size": blob.len()})
+}
+
+#[test]
+fn oci_cve_2021_41190_a_document_that_is_manifest_and_index_at_once() {
+    behind_a_fence(|scratch| {
+        let tar = Tar::new().file("a", b"1").end();
+        let config = json!({"os": "linux", "rootfs": {"diff_ids": [format!("sha256:{}", sha256(&tar))]}}).to_string();
+        let (layer, run) = (describe("", &tar), describe("", config.as_bytes()));
+        let manifest = json!({"schemaVersion": 2, "config": run, "layers": [layer]});
+        let good = manifest.to_string();
+        let blobs = [&tar[..], config.as_bytes(), good.as_bytes()];
+        attempt(scratch, layout(&describe("", good.as_bytes()), &blobs)).unwrap();
+        let index = "application/vnd.oci.image.index.v1+json";
+        let mut both = manifest.clone();
+        both["manifests"] = json!([describe("", good.as_bytes())]);
+        let mut lying = manifest;
+        lying["mediaType"] = json!(index);
+        for document in [both, lying] {
+            let document = document.to_string();
+            for media_type in ["", index, "application/vnd.oci.image.manifest.v1+json"] {
+                let descriptor = describe(media_type, document.as_bytes());
+                let blobs = [&tar[..], config.as_bytes(), good.as_bytes(), document.as_bytes()];
+                let sentence = attempt(scratch, layout(&descriptor, &blobs)).unwrap_err();
+                assert!(sentence.contains("or both") || sentence.contains("calls itself"), "{sentence}");
+            }
+        }
+    });
+}
+
+#[test]
+fn containers_image_cve_2024_3727_docker_cve_2014_9358_a_digest_that_is_a_path() {
+    behind_a_fence(|scratch| {
+        let tar = Tar::new().file("a", b"1").end();
+        let victim = scratch.path("victim/file");
+        let out = format!("{}/file", up(scratch));
+        for path in [out.as_str(), victim.to_str().unwrap(), "../../oci-layout", "..", "", "."] {
+            let digest = format!("sha256:{path}");
+            let leads = |size: usize| json!({"mediaType": "", "digest": digest, "size": size});
+            let with = |config: &Value, layer: &Value, diff_id: &str| {
+                let whole = json!({"os": "linux", "rootfs": {"diff_ids": [diff_id]}}).to_string();
+                let config = if config.is_null() { &describe("", whole.as_bytes()) } else { config };
+                let manifest = json!({"schemaVersion": 2, "config": config, "layers": [layer]}).to_string();
+                layout(&describe("", manifest.as_bytes()), &[&tar, whole.as_bytes(), manifest.as_bytes()])
+            };
+            let (layer, good) = (describe("", &tar), format!("sha256:{}", sha256(&tar)));
+            for archive in [
+                layout(&leads(8), &[&tar]),
+                with(&leads(8), &layer, &good),
+                with(&Value::Null, &leads(8), &good),
+                with(&Value::Null, &layer, &digest),
+            ] {
+                let sentence = attempt(scratch, archive).unwrap_err();
+                assert!(sentence.contains("a digest that is none"), "{path}: {sentence}");
+            }
+            // Docker's form has paths by design; they begin at the archive's own root.
+            let whole = json!({"os": "linux", "rootfs": {"diff_ids": [good]}}).to_string();
+            for (config, layer) in [(path, "layer.tar"), ("c.json", path)] {
+                let saved = json!([{"Config": config, "Layers": [layer]}]).to_string();
+                let archive = Tar::new().file("c.json", whole.as_bytes()).file("layer.tar", &tar);
+                assert!(is_refused(scratch, archive.file("manifest.json", saved.as_bytes())), "{path}");
+            }
+        }
+        assert_eq!(names(&scratch.path("store/layers")), [""; 0]);
+    });
+}
+
+/// Whether an archive is refused, for whatever reason.
+fn is_refused(scratch: &Scratch, tar: Tar) -> bool {
+    let path = scratch.write("attack.tar", &tar.end());
+    scratch.store().resolve(path.as_os_str()).is_err() && names(&scratch.path("store/tmp")).is_empty()
 }
 
 #[test]
