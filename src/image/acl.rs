@@ -41,6 +41,10 @@ pub fn take(pax: &mut Pax, entry: &mut Entry) -> Result<(), String> {
             if name == ACCESS {
                 entry.mode = mode(&value, entry.mode);
             }
+            if !is_whole && entry.xattrs.iter().any(|(known, _)| known == name) {
+                // GNU tar writes the kernel's form too, where it is told to write all attributes, and that has ids.
+                continue;
+            }
             entry.xattrs.retain(|(known, _)| known != name);
             entry.xattrs.push(if is_whole { (name.into(), value) } else { (record.into(), text) });
         }
@@ -177,11 +181,16 @@ pub fn text(value: &[u8]) -> Option<Vec<u8>> {
     if entries.len() % 8 != 0 {
         return None;
     }
-    let mut lines = Vec::new();
-    for entry in entries.chunks_exact(8) {
+    let entries = entries.chunks_exact(8).map(|entry| {
         let tag = u16::from_le_bytes([entry[0], entry[1]]);
         let permissions = u16::from_le_bytes([entry[2], entry[3]]);
-        let id = u32::from_le_bytes([entry[4], entry[5], entry[6], entry[7]]);
+        (tag, u32::from_le_bytes([entry[4], entry[5], entry[6], entry[7]]), permissions)
+    });
+    // The kernel takes users in any order, and keeps it.
+    let mut entries: Vec<_> = entries.collect();
+    entries.sort_unstable();
+    let mut lines = Vec::new();
+    for (tag, id, permissions) in entries {
         let who = match tag {
             USER_OBJ => "user:".into(),
             USER => format!("user:{id}"),
@@ -204,7 +213,10 @@ mod tests {
     #[test]
     fn an_acl_survives_the_circle() {
         let list = b"user::rw-,user:1000:r--,group::r--,group:7:rwx,mask::rwx,other::---";
-        assert_eq!(text(&nobody().acl(list).unwrap()).unwrap(), list);
+        let value = nobody().acl(list).unwrap();
+        assert_eq!(text(&value).unwrap(), list);
+        let backwards: Vec<u8> = value[..4].iter().chain(value[4..].rchunks(8).flatten()).copied().collect();
+        assert_eq!(text(&backwards).unwrap(), list);
     }
 
     fn nobody() -> Names {

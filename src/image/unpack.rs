@@ -176,6 +176,8 @@ impl<'a> Unpack<'a> {
         let name = if name.is_empty() { b"." } else { name };
         let Ok(parent) = self.dirs.enter(above) else { return Ok(()) };
         let Ok(fd) = fs::openat(parent, name, TO_READ, Mode::empty()) else { return Ok(()) };
+        let mut left = entry.clone();
+        let mut is_left = false;
         for (record, attribute) in acl::RECORDS {
             let waiting = waiting(record);
             let mut text = vec![0; 64 << 10];
@@ -184,10 +186,12 @@ impl<'a> Unpack<'a> {
             if let Some(value) = names.acl(&text[..length])
                 && fs::fsetxattr(&fd, attribute, &value, XattrFlags::empty()).is_err()
             {
-                self.keep(entry)?;
+                is_left = true;
+            } else {
+                left.xattrs.retain(|(name, _)| name != record);
             }
         }
-        Ok(())
+        if is_left { self.keep(&left) } else { Ok(()) }
     }
 
     /// A file of the image's /etc, as far as it is one.
@@ -359,13 +363,14 @@ impl<'a> Unpack<'a> {
                 Err(errno) => return Err(failed("chown", entry)(errno)),
             }
         }
-        let (mut whole, mut waits) = (true, false);
+        let (mut whole, mut wait) = (true, Vec::new());
         for (name, value) in &entry.xattrs {
             if identity.is_root && acl::is_named(name) {
                 // With the file, so that it is not given to another of the same name.
-                let put = fs::fsetxattr(fd, waiting(name).as_slice(), value, XattrFlags::empty());
-                waits |= put.is_ok();
-                whole &= put.is_ok();
+                match fs::fsetxattr(fd, waiting(name).as_slice(), value, XattrFlags::empty()) {
+                    Ok(()) => wait.push(name),
+                    Err(_) => whole = false,
+                }
             } else if !identity.is_root && acl::speaks_of(name, value, identity.uid, identity.gid) {
                 // In the tree that is the image's root, and could not be told from it.
                 whole = false;
@@ -387,10 +392,18 @@ impl<'a> Unpack<'a> {
             fs::fchmod(fd, Mode::from_raw_mode(mode)).map_err(failed("chmod", entry))?;
         }
         fs::futimens(fd, &times(entry)).map_err(failed("set the time of", entry))?;
-        if waits {
+        if !wait.is_empty() {
             self.work.spool(&mut self.acls, "acls")?.add(entry)?;
         }
-        if whole { Ok(()) } else { self.keep(entry) }
+        match (whole, wait.is_empty()) {
+            (true, _) => Ok(()),
+            (false, true) => self.keep(entry),
+            (false, false) => {
+                let mut rest = entry.clone();
+                rest.xattrs.retain(|(name, _)| !wait.contains(&name));
+                self.keep(&rest)
+            }
+        }
     }
 
     /// Makes one thing; what has its name already goes first.

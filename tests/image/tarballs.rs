@@ -215,6 +215,9 @@ fn acls_that_name_users_are_for_those_whom_the_image_knows() {
         .file("replaced", b"3")
         .pax(&default)
         .directory("journal", 0o755)
+        // With something that no file can have, so that both are kept aside.
+        .pax(&[acl[0], ("SCHILY.xattr.odd", b"1")])
+        .file("odd", b"4")
         .file("etc/passwd", b"root:x:0:0::/:\njoe:x:1000:1000:J:/home:/bin/sh\n")
         .file("etc/group", b"staff:x:50:joe\n");
     let path = scratch.write("a.tar", &tar.end());
@@ -233,6 +236,10 @@ fn acls_that_name_users_are_for_those_whom_the_image_knows() {
     let has = |text: &str| out.windows(text.len()).any(|window| window == text.as_bytes());
     let expected = "user::rw-,user:1000:r--,group::r--,group:50:rw-,mask::rw-,other::r--\n";
     assert!(has(&format!("SCHILY.acl.access={expected}")) && has(&format!("SCHILY.acl.default={expected}")));
+
+    assert_eq!(out, export(&resolve(&scratch.store(), &scratch.write("again.tar", &out))));
+    let texts = out.windows(18).filter(|window| window == b"SCHILY.acl.access=").count();
+    assert_eq!(texts, 2, "one of each file");
 
     // An ordinary user has no use for them and no loss either.
     let home = scratch.path("home");
