@@ -71,8 +71,12 @@ attack!(foreign_calling_conventions_find_no_gap, {
     is_well(&strict);
 });
 
+fn strict_config() -> Config {
+    Config { preset: Preset::Strict, ..Config::default() }
+}
+
 attack!(the_strict_preset_holds_what_it_promises, {
-    let strict = with(&Config { preset: Preset::Strict, ..Config::default() });
+    let strict = with(&strict_config());
     held(&inside(&strict, "kernel_surface", &[], &ExecConfig::default()));
     held(&inside(&strict, "pid1", &[], &ExecConfig::default()));
     let refused = "import ctypes\nlibc = ctypes.CDLL(None, use_errno=True)\nfor name, call in {\n\
@@ -82,9 +86,15 @@ attack!(the_strict_preset_holds_what_it_promises, {
         assert libc.syscall(*call, 0, 0, 0, 0, 0) == -1 and ctypes.get_errno() in (1, 38), name\nprint('all refused')";
     let said = run(&strict, &["/usr/bin/python3", "-c", refused], &ExecConfig::default());
     assert!(said.text.contains("all refused"), "{}", said.text);
-    let mut clocks = Config { preset: Preset::Strict, ..Config::default() };
-    clocks.namespaces.time = Some(ctr::Namespace::Pid(1));
-    assert!(ctr::explain("host", &clocks).is_err_and(|error| error.to_string().contains("shares no namespace")));
+    let mut other = Config::default();
+    other.namespaces.time = Some(ctr::Namespace::New);
+    let other = with(&other);
+    let mut sharing = [strict_config(), strict_config()];
+    sharing[0].namespaces.time = Some(ctr::Namespace::Container(other.name().into()));
+    sharing[1].namespaces.net = ctr::Namespace::Pid(std::process::id() as i32);
+    for sharing in sharing {
+        assert!(ctr::explain("host", &sharing).is_err_and(|error| error.to_string().contains("shares no namespace")));
+    }
     let said = run(
         &strict,
         &["/bin/sh", "-c", "touch /usr/x /x 2>&1; echo kept > /tmp/kept && cat /tmp/kept; grep -c . /proc/net/dev"],

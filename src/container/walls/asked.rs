@@ -152,10 +152,10 @@ mod tests {
         config.namespaces.net = Namespace::Host;
         config.namespaces.time = Some(Namespace::New);
         config.seccomp_refusal = Some(Refusal::Errno(libc::EACCES as u16));
-        config.rlimits = vec![crate::Rlimit::new("nofile", Some(5), Some(6)).unwrap()];
+        config.rlimits = vec![crate::Rlimit::new("nofile", Some(50), Some(60)).unwrap()];
         let asked = Asked::of(&config);
         assert_eq!((asked.namespace("net"), asked.namespace("time")), (Some("host"), Some("new")));
-        assert_eq!((asked.refusal.as_deref(), asked.rlimits[0].as_str()), (Some("EACCES"), "nofile=5:6"));
+        assert_eq!((asked.refusal.as_deref(), asked.rlimits[0].as_str()), (Some("EACCES"), "nofile=50:60"));
         let text = serde_json::to_string(&asked).unwrap();
         assert_eq!(serde_json::from_str::<Asked>(&text).unwrap(), asked);
     }
