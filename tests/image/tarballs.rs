@@ -101,6 +101,18 @@ fn hard_links_may_come_before_their_target() {
     assert_eq!(std::fs::metadata(root.join("deep")).unwrap().mode() & 0o7777, 0o755);
 }
 
+/// As old tars write it; GNU tar, Python and Go read it so, too.
+#[test]
+fn a_hard_link_has_no_data_whatever_size_it_states() {
+    let scratch = Scratch::new();
+    let mut link = header(b"link", b'1', 5);
+    link.set_link_name("file").unwrap();
+    let tar = Tar::new().file("file", b"hello").raw(&link, b"").file("after", b"it").end();
+    let root = resolve(&scratch.store(), &scratch.write("a.tar", &tar));
+    let read = |name: &str| std::fs::read(root.join(name)).unwrap();
+    assert_eq!((read("link"), read("after")), (b"hello".into(), b"it".into()));
+}
+
 #[test]
 fn a_hard_link_to_nothing_names_both() {
     let scratch = Scratch::new();
