@@ -375,7 +375,8 @@ fn a_namespace_of_ours_that_is_joined_is_shared() {
     let namespaces = Namespaces { cgroup: of_first(), ..default() };
     let error = Container::create("host", &Config { namespaces, ..Config::default() }).err().unwrap();
     assert_eq!((error.code(), error.errno()), (ErrorCode::Unsupported, libc::EPERM), "{error}");
-    assert!(error.advice().contains("user namespace that owns it"), "{error}");
+    let filtered = error.to_string().contains("is refused here");
+    assert!(filtered || error.advice().contains("user namespace that owns it"), "{error}");
 }
 
 #[test]
@@ -398,7 +399,7 @@ fn a_container_can_be_born_in_the_user_namespace_of_another() {
         Ok(third) => third,
         Err(error) if std::fs::metadata("/proc/self").unwrap().uid() != 0 => {
             assert_eq!(error.errno(), 1);
-            assert!(error.to_string().contains("join its user namespace too"), "{error}");
+            assert!(error.to_string().contains("join that one too"), "{error}");
             return;
         }
         Err(error) => panic!("{error}"),
@@ -449,9 +450,18 @@ fn many_threads_live_many_lives() {
 #[test]
 fn what_explain_prints_can_be_typed() {
     use std::os::unix::process::CommandExt;
+    let is = |program: &str, whose: &str| {
+        let said = std::process::Command::new(program).arg("--version").output();
+        said.is_ok_and(|said| String::from_utf8_lossy(&said.stdout).contains(whose))
+    };
+    if !is("bash", "GNU bash") || !is("unshare", "util-linux") {
+        return skipped("it takes bash and util-linux");
+    }
     let scratch = common::scratch("typed");
     let config = || Config { cgroup: ctr::CgroupPolicy::Off, hostname: Some("typed".into()), ..Config::default() };
-    let look = "echo ==; hostname; while read -r a b c d place rest; do echo $place; done </proc/self/mountinfo";
+    // Builtins only: the shell that did the pivot still remembers where the host's programs were.
+    let look = "echo ==; read -r name </proc/sys/kernel/hostname; echo $name; \
+                while read -r a b c d place rest; do echo $place; done </proc/self/mountinfo";
     let sorted = |said: &str| {
         let mut lines: Vec<_> = said.rsplit("==\n").next().unwrap_or_default().lines().map(str::to_string).collect();
         lines.sort_unstable();
@@ -459,8 +469,7 @@ fn what_explain_prints_can_be_typed() {
     };
     for image in [std::path::Path::new("host"), busybox()] {
         let text = ctr::explain(image, &config()).unwrap();
-        let help = std::process::Command::new("mount").arg("--version").output().unwrap();
-        if text.contains("X-mount.idmap") && !String::from_utf8_lossy(&help.stdout).contains("idmap") {
+        if text.contains("X-mount.idmap") && !is("mount", "idmap") {
             skipped("mount(8) can't id-map before util-linux 2.39");
             continue;
         }
