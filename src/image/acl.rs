@@ -29,21 +29,29 @@ pub fn is_named(xattr: &[u8]) -> bool {
 /// stays a text, under its record's name, until the image's /etc/passwd is there: see [`Names`].
 pub fn take(pax: &mut Pax, entry: &mut Entry) -> Result<(), String> {
     entry.xattrs.retain(|(known, _)| !is_named(known));
+    let holds = entry.kind == Kind::File || entry.kind == Kind::Directory;
+    // Those in the kernel's form as they would come back from a text, so that it is the same which of them is written.
+    for (name, value) in entry.xattrs.iter_mut().filter(|(name, _)| holds && (name == ACCESS || name == DEFAULT)) {
+        let Some(same) = text(value).and_then(|text| parse(&text, &mut |_, _| None).ok()?) else { continue };
+        if name == ACCESS {
+            entry.mode = mode(&same, entry.mode);
+        }
+        *value = same;
+    }
     for ((record, name), text) in RECORDS.into_iter().zip([pax.acl_access.take(), pax.acl_default.take()]) {
         let Some(text) = text else { continue };
-        let holds = entry.kind == Kind::File || entry.kind == Kind::Directory;
         let mut is_whole = true;
         let mut unknown = |_: u16, _: &[u8]| {
             is_whole = false;
             None
         };
         if holds && let Some(value) = parse(&text, &mut unknown)? {
-            if name == ACCESS {
-                entry.mode = mode(&value, entry.mode);
-            }
             if !is_whole && entry.xattrs.iter().any(|(known, _)| known == name) {
                 // GNU tar writes the kernel's form too, where it is told to write all attributes, and that has ids.
                 continue;
+            }
+            if name == ACCESS {
+                entry.mode = mode(&value, entry.mode);
             }
             entry.xattrs.retain(|(known, _)| known != name);
             entry.xattrs.push(if is_whole { (name.into(), value) } else { (record.into(), text) });
@@ -237,6 +245,19 @@ mod tests {
         let value = nobody().acl(b"user::rwx,user:7:rw-,group::r--,mask::rw-,other::--x").unwrap();
         assert_eq!(mode(&value, 0o4740), 0o4761);
         assert_eq!(mode(&nobody().acl(b"user::r--,group::-w-,other::r--").unwrap(), 0o1777), 0o1424);
+    }
+
+    #[test]
+    fn an_acl_in_the_kernels_form_is_put_in_order_and_is_the_mode() {
+        let value = nobody().acl(b"user::rw-,user:7:r--,user:9:r--,group::r--,mask::rw-,other::r--").unwrap();
+        let (head, users) = (&value[..12], [&value[20..28], &value[12..20]].concat());
+        let raw = [head, &users, &value[28..]].concat();
+        for (kind, expected) in [(Kind::File, (0o4664, &value)), (Kind::Symlink, (0o4000, &raw))] {
+            let mut entry = Entry::new(b"x", kind, 0o4000);
+            entry.xattrs = vec![(ACCESS.into(), raw.clone())];
+            take(&mut Pax::default(), &mut entry).unwrap();
+            assert_eq!((entry.mode, &entry.xattrs[0].1), expected);
+        }
     }
 
     #[test]
