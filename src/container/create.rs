@@ -61,6 +61,7 @@ pub fn create(image: &OsStr, config: &Config, report: Report<'_>) -> Result<Shar
         holder: std::process::id(),
         destroyed: AtomicBool::new(false),
         oom_kills: AtomicU64::new(0),
+        made_with_limit: blueprint.config.memory.is_some(),
         may_have_killed: AtomicBool::new(false),
     })
 }

@@ -71,6 +71,7 @@ pub fn join(state: StateDir, name: &str) -> Result<Shared> {
         holder: std::process::id(),
         destroyed: AtomicBool::new(false),
         oom_kills: AtomicU64::new(oom_kills),
+        made_with_limit: false,
         may_have_killed: AtomicBool::new(true),
     })
 }
@@ -182,6 +183,7 @@ pub fn join_pid(pid: i32, set: NamespaceSet) -> Result<Shared> {
         holder: std::process::id(),
         destroyed: AtomicBool::new(false),
         oom_kills: AtomicU64::new(0),
+        made_with_limit: false,
         may_have_killed: AtomicBool::new(false),
     })
 }

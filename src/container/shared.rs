@@ -15,7 +15,7 @@ use crate::init::wire::{DONE, EXITED, FAILED, IN_LATE, RUN, Reply};
 use crate::plan::{Header, Plan, encode};
 use crate::security::Walls;
 use crate::zygote::{Answer, Channel, NO_WALLS, Zygote, send, wait_readable};
-use crate::{Config, Error, ErrorCode, Preset, Result, advice, sys};
+use crate::{Config, Error, ErrorCode, Result, advice, sys};
 
 /// A container that this process made or joined.
 pub struct Shared {
@@ -39,6 +39,8 @@ pub struct Shared {
     pub destroyed: AtomicBool,
     /// Kills for want of memory that have been told of.
     pub oom_kills: AtomicU64,
+    /// It was made here with a memory limit, its own or its preset's.
+    pub made_with_limit: bool,
     /// There may have been such kills: there is a limit, and programs have run.
     pub may_have_killed: AtomicBool,
 }
@@ -155,10 +157,7 @@ impl Shared {
         if self.may_have_killed.load(Ordering::Relaxed) {
             return self.oom_kills_so_far().unwrap_or(0);
         }
-        // The strict preset sets one.
-        let limits = |config: &Config| config.memory.is_some() || config.preset == Preset::Strict;
-        let limited = self.made_from.as_ref().is_some_and(|(_, config)| limits(config));
-        self.may_have_killed.store(limited, Ordering::Relaxed);
+        self.may_have_killed.store(self.made_with_limit, Ordering::Relaxed);
         0
     }
 
