@@ -20,6 +20,11 @@ const DEFAULT: &[u8] = b"system.posix_acl_default";
 /// The PAX records of ACLs, and the xattrs that they become.
 pub const RECORDS: [(&[u8], &[u8]); 2] = [(b"SCHILY.acl.access", ACCESS), (b"SCHILY.acl.default", DEFAULT)];
 
+/// Whether an xattr is an ACL in the kernel's form.
+fn is_acl(xattr: &[u8]) -> bool {
+    RECORDS.iter().any(|(_, name)| *name == xattr)
+}
+
 /// Whether an xattr of an entry is the text of an ACL that names users without their ids: see [`take`].
 pub fn is_named(xattr: &[u8]) -> bool {
     RECORDS.iter().any(|(record, _)| *record == xattr)
@@ -31,7 +36,7 @@ pub fn take(pax: &mut Pax, entry: &mut Entry) -> Result<(), String> {
     entry.xattrs.retain(|(known, _)| !is_named(known));
     let holds = entry.kind == Kind::File || entry.kind == Kind::Directory;
     // Those in the kernel's form as they would come back from a text, so that it is the same which of them is written.
-    for (name, value) in entry.xattrs.iter_mut().filter(|(name, _)| holds && (name == ACCESS || name == DEFAULT)) {
+    for (name, value) in entry.xattrs.iter_mut().filter(|(name, _)| holds && is_acl(name)) {
         let Some(same) = text(value).and_then(|text| parse(&text, &mut |_, _| None).ok()?) else { continue };
         if name == ACCESS {
             entry.mode = mode(&same, entry.mode);
@@ -78,8 +83,7 @@ fn mode(value: &[u8], mut mode: u32) -> u32 {
 
 /// Whether an xattr is an ACL that gives rights to this user or to this group by their ids.
 pub fn speaks_of(name: &[u8], value: &[u8], uid: u32, gid: u32) -> bool {
-    let is_acl = name == ACCESS || name == DEFAULT;
-    is_acl
+    is_acl(name)
         && value.get(4..).unwrap_or_default().chunks_exact(8).any(|entry| {
             let id = u32::from_le_bytes([entry[4], entry[5], entry[6], entry[7]]);
             match u16::from_le_bytes([entry[0], entry[1]]) {

@@ -395,15 +395,12 @@ impl<'a> Unpack<'a> {
         if !wait.is_empty() {
             self.work.spool(&mut self.acls, "acls")?.add(entry)?;
         }
-        match (whole, wait.is_empty()) {
-            (true, _) => Ok(()),
-            (false, true) => self.keep(entry),
-            (false, false) => {
-                let mut rest = entry.clone();
-                rest.xattrs.retain(|(name, _)| !wait.contains(&name));
-                self.keep(&rest)
-            }
+        if whole {
+            return Ok(());
         }
+        let mut rest = entry.clone();
+        rest.xattrs.retain(|(name, _)| !wait.contains(&name));
+        self.keep(&rest)
     }
 
     /// Makes one thing; what has its name already goes first.
