@@ -1110,9 +1110,11 @@ int ctr_process_kill_group(ctr_process *p, int signal);
 int32_t ctr_process_pid(const ctr_process *p);
 
 /**
- * Its pid on the host. By the time you use it, it may be another process's: prefer ctr_process_pidfd().
+ * Its pid on the host, the same as long as the handle lives. By the time you use it, it may be another process's: prefer
+ * ctr_process_pidfd().
  *
- * Return value: the pid; CTR_ERR_NOT_FOUND when the process is gone; CTR_ERR_INVALID.
+ * Return value: the pid; CTR_ERR_INVALID; CTR_ERR_NOT_FOUND when the process is gone and its pid was never known, as in a
+ * container that shares the PID namespace of a container of another user.
  */
 int32_t ctr_process_host_pid(const ctr_process *p);
 

@@ -80,7 +80,7 @@ fn a_life_takes_these_calls_of_the_host() {
         }
     }
     let counted = ["create", "exec", "wait", "destroy"].map(|phase| counts[phase]);
-    assert_eq!(counted, [75, 7, 3, 21], "{}", calls.join("\n"));
+    assert_eq!(counted, [75, 8, 3, 21], "{}", calls.join("\n"));
 }
 
 #[test]

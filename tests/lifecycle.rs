@@ -296,6 +296,33 @@ fn what_is_missing_is_named() {
 }
 
 #[test]
+fn the_pid_on_the_host_is_known_also_when_the_program_has_ended() {
+    let check = |c: &Container| {
+        let p = c.exec(["cat"], &ExecConfig { stdin: Stdio::Pipe, ..quiet() }).unwrap();
+        let pid = p.host_pid().unwrap();
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let pids = status.lines().find_map(|line| line.strip_prefix("NSpid:")).unwrap();
+        assert!(pids.split_ascii_whitespace().any(|inside| inside == p.pid().to_string()), "{pids}");
+        drop(p.take_stdin());
+        end_of(&p);
+        assert_eq!(p.host_pid().unwrap(), pid);
+        // Nobody has asked for it while there was a process.
+        let short = c.exec(["true"], &quiet()).unwrap();
+        end_of(&short);
+        let pid = short.host_pid().unwrap();
+        assert!(pid > 0 && pid != p.host_pid().unwrap() && pid != c.pid(), "{pid}");
+    };
+    let c = host();
+    check(&c);
+    check(&Container::join(c.name()).unwrap());
+    let sleeper = c.exec(["sleep", "100"], &quiet()).unwrap();
+    check(&Container::join_pid(sleeper.host_pid().unwrap(), ctr::NamespaceSet::ALL).unwrap());
+    // A server without any right over the PID namespace, which is ours.
+    check(&Container::join_pid(std::process::id() as i32, ctr::NamespaceSet::ALL).unwrap());
+    sleeper.kill(libc_sigkill()).unwrap();
+}
+
+#[test]
 fn orphans_are_reaped_by_pid_1() {
     let c = host();
     sh(&c, "for i in 1 2 3 4 5; do (sleep 0.01 &) ; done");

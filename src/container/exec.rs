@@ -79,7 +79,7 @@ pub fn exec(container: &Arc<Shared>, argv: &[&OsStr], config: &ExecConfig) -> Re
     attempt.put(&mut plan, argv, &env);
 
     let oom_kills = container.oom_kills_before();
-    let (channel, theirs) = Channel::new().map_err(|e| Error::io("make a channel", "", &e))?;
+    let (channel, theirs) = Channel::of_process().map_err(|e| Error::io("make a channel", "", &e))?;
     let mut fds = vec![theirs.as_fd()];
     fds.extend(plan.fds());
     container.send(&encode(&header, &plan), &fds).map_err(|error| match error.errno() {

@@ -72,8 +72,15 @@ impl Process {
         self.pid
     }
 
-    /// Its pid on the host; an error when it is gone.
+    /// Its pid on the host. It stays the same when the process is gone, and may then be another's. An error where that was so
+    /// before it could be looked up, in a container whose PID 1 has no rights over its own PID namespace.
     pub fn host_pid(&self) -> Result<i32> {
+        if let Some(pid) = self.channel.named().filter(|&pid| pid != self.container.pid) {
+            return Ok(pid);
+        }
+        if sys::pidfd_is_of_our_namespace(self.container.pidfd.as_fd()) {
+            return Ok(self.pid);
+        }
         sys::pidfd_pid(self.pidfd.as_fd()).filter(|&pid| pid > 0).ok_or_else(|| {
             let error = Error::system("look up the host's pid of process", self.pid, libc::ESRCH);
             error.with_code(ErrorCode::NotFound)

@@ -56,9 +56,11 @@ pub extern "C" fn ctr_process_pid(p: *const ctr_process) -> i32 {
     border(|| Ok(process(p)?.pid()))
 }
 
-/// Its pid on the host. By the time you use it, it may be another process's: prefer ctr_process_pidfd().
+/// Its pid on the host, the same as long as the handle lives. By the time you use it, it may be another process's: prefer
+/// ctr_process_pidfd().
 ///
-/// Return value: the pid; CTR_ERR_NOT_FOUND when the process is gone; CTR_ERR_INVALID.
+/// Return value: the pid; CTR_ERR_INVALID; CTR_ERR_NOT_FOUND when the process is gone and its pid was never known, as in a
+/// container that shares the PID namespace of a container of another user.
 #[unsafe(no_mangle)]
 pub extern "C" fn ctr_process_host_pid(p: *const ctr_process) -> i32 {
     border(|| process(p)?.host_pid())

@@ -145,23 +145,30 @@ pub fn borrow(fd: RawFd) -> Result<BorrowedFd<'static>> {
     Ok(unsafe { BorrowedFd::borrow_raw(fd) })
 }
 
-/// recvmsg(2): how many bytes came, and the descriptors with them, close-on-exec. Of more than five the kernel drops the rest,
-/// and all that it has installed are ours to close, whatever else is wrong with the message.
-pub fn recvmsg(socket: BorrowedFd<'_>, bytes: &mut [u8], flags: i32) -> nix::Result<(usize, Vec<OwnedFd>)> {
+/// What came by [`recvmsg`]: how many bytes, the descriptors with them, and the pid that goes with it as a credential, as
+/// this process sees it (SO_PASSCRED, unix(7)).
+pub type Received = (usize, Vec<OwnedFd>, Option<i32>);
+
+/// recvmsg(2). The descriptors are close-on-exec. Of more than a dozen the kernel drops the rest, and all that it has installed
+/// are ours to close, whatever else is wrong with the message.
+pub fn recvmsg(socket: BorrowedFd<'_>, bytes: &mut [u8], flags: i32) -> nix::Result<Received> {
     const MOST: usize = 5;
-    // Aligned as struct cmsghdr, and large enough for it and the descriptors.
-    let mut control = [0u64; 2 + MOST.div_ceil(2)];
+    // A struct cmsghdr and a struct ucred.
+    const CREDENTIALS: usize = 4;
+    // Aligned as struct cmsghdr, and large enough for those, it and the descriptors.
+    let mut control = [0u64; CREDENTIALS + 2 + MOST.div_ceil(2)];
     let mut iov = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: bytes.len() };
     // SAFETY: a record of numbers and pointers, for which zero is nothing.
     let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
     message.msg_iov = &raw mut iov;
     message.msg_iovlen = 1;
     message.msg_control = control.as_mut_ptr().cast();
-    message.msg_controllen = 16 + 4 * MOST;
+    message.msg_controllen = 8 * CREDENTIALS + 16 + 4 * MOST;
     // SAFETY: the records live until the call returns.
     let got = unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut message, flags | libc::MSG_CMSG_CLOEXEC) };
     let got = nix::errno::Errno::result(got)?;
     let mut fds = Vec::new();
+    let mut pid = None;
     // SAFETY: the kernel has filled the control buffer with headers and what follows them; the descriptors are new.
     unsafe {
         let mut header = libc::CMSG_FIRSTHDR(&raw const message);
@@ -171,10 +178,13 @@ pub fn recvmsg(socket: BorrowedFd<'_>, bytes: &mut [u8], flags: i32) -> nix::Res
                 let count = (control.cmsg_len - libc::CMSG_LEN(0) as usize) / size_of::<RawFd>();
                 fds.extend((0..count).map(|i| OwnedFd::from_raw_fd(data.add(i).read_unaligned())));
             }
+            if (control.cmsg_level, control.cmsg_type) == (libc::SOL_SOCKET, libc::SCM_CREDENTIALS) {
+                pid = Some(libc::CMSG_DATA(header).cast::<libc::ucred>().read_unaligned().pid);
+            }
             header = libc::CMSG_NXTHDR(&raw const message, header);
         }
     }
-    Ok((got as usize, fds))
+    Ok((got as usize, fds, pid))
 }
 
 /// A new terminal, pty(7), of the devpts that is mounted here: master and slave, which TIOCGPTPEER of ioctl_tty(2) opens without
@@ -263,8 +273,17 @@ pub fn random(bytes: &mut [u8]) -> bool {
 
 /// The pid behind a pidfd in our own PID namespace, from its fdinfo (pidfd_open(2)): 0 or negative where it has none any more.
 pub fn pidfd_pid(pidfd: BorrowedFd<'_>) -> Option<i32> {
+    pidfd_line(pidfd, "Pid:")?.parse().ok()
+}
+
+/// Whether the process behind a pidfd has a PID namespace in common with us, so that it is known by one number.
+pub fn pidfd_is_of_our_namespace(pidfd: BorrowedFd<'_>) -> bool {
+    pidfd_line(pidfd, "NSpid:").is_some_and(|pids| pids.parse::<i32>().is_ok_and(|pid| pid > 0))
+}
+
+fn pidfd_line(pidfd: BorrowedFd<'_>, name: &str) -> Option<String> {
     let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd())).ok()?;
-    info.lines().find_map(|line| line.strip_prefix("Pid:"))?.trim().parse().ok()
+    Some(info.lines().find_map(|line| line.strip_prefix(name))?.trim().to_string())
 }
 
 /// getgroups(2). nix's asks /proc first how many there may be.

@@ -2,20 +2,24 @@
 
 use std::io::{Error, ErrorKind, IoSlice, Result};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
-    AddressFamily, ControlMessage, MsgFlags, Shutdown, SockFlag, SockType, UnixAddr, sendmsg, shutdown, socketpair,
+    AddressFamily, ControlMessage, MsgFlags, Shutdown, SockFlag, SockType, UnixAddr, sendmsg, setsockopt, shutdown,
+    socketpair, sockopt,
 };
 
-use crate::init::wire::{INLINE, LARGE, LARGEST, Reply, Request};
+use crate::init::wire::{DONE, INLINE, LARGE, LARGEST, Reply, Request};
 use crate::sys;
 
 /// Our end of the channel on which one request is answered.
 pub struct Channel {
     socket: OwnedFd,
+    /// The pid that came with the answer that it is done; 0 if none did.
+    named: AtomicI32,
 }
 
 /// What came on a channel.
@@ -32,7 +36,20 @@ impl Channel {
     /// A new channel: our end, and the end to send with the request.
     pub fn new() -> Result<(Self, OwnedFd)> {
         let (ours, theirs) = pair()?;
-        Ok((Self { socket: ours }, theirs))
+        Ok((Self { socket: ours, named: AtomicI32::new(0) }, theirs))
+    }
+
+    /// The same for a request to start a process, whose pid comes with the answer.
+    pub fn of_process() -> Result<(Self, OwnedFd)> {
+        let (channel, theirs) = Self::new()?;
+        setsockopt(&channel.socket, sockopt::PassCred, &true)?;
+        Ok((channel, theirs))
+    }
+
+    /// The pid that came with the answer, as this process sees it. The kernel has translated it, and where whoever answered has
+    /// named nobody it is their own.
+    pub fn named(&self) -> Option<i32> {
+        Some(self.named.load(Ordering::Relaxed)).filter(|&pid| pid > 0)
     }
 
     /// Waits for the next answer, at most `timeout`.
@@ -40,7 +57,13 @@ impl Channel {
         if timeout.is_some() && !wait_readable(&[self.socket.as_fd()], timeout)? {
             return Ok(Answer::TimedOut);
         }
-        receive(self.socket.as_fd(), MsgFlags::empty())
+        let (answer, pid) = receive_with_pid(self.socket.as_fd(), MsgFlags::empty())?;
+        if let (Answer::Reply(reply, _), Some(pid)) = (&answer, pid)
+            && reply.tag == DONE
+        {
+            self.named.store(pid, Ordering::Relaxed);
+        }
+        Ok(answer)
     }
 
     /// The next answer if there is one now; [`Answer::TimedOut`] if not.
@@ -128,19 +151,23 @@ fn send_datagram(socket: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>]) -
 /// The next reply of a socket. Every byte may be hostile: one that is no reply ends the conversation, and descriptors
 /// that nobody asked for are closed.
 pub fn receive(socket: BorrowedFd<'_>, flags: MsgFlags) -> Result<Answer> {
+    receive_with_pid(socket, flags).map(|(answer, _)| answer)
+}
+
+fn receive_with_pid(socket: BorrowedFd<'_>, flags: MsgFlags) -> Result<(Answer, Option<i32>)> {
     let mut bytes = [0u8; size_of::<Reply>()];
-    let (count, fds) = loop {
+    let (count, fds, pid) = loop {
         match sys::recvmsg(socket, &mut bytes, flags.bits()) {
             Ok(received) => break received,
             Err(Errno::EINTR) => {}
-            Err(Errno::EAGAIN) => return Ok(Answer::TimedOut),
-            Err(Errno::ECONNRESET) => return Ok(Answer::End),
+            Err(Errno::EAGAIN) => return Ok((Answer::TimedOut, None)),
+            Err(Errno::ECONNRESET) => return Ok((Answer::End, None)),
             Err(error) => return Err(error.into()),
         }
     };
     match count {
-        0 => Ok(Answer::End),
-        count if count == bytes.len() => Ok(Answer::Reply(Reply::from_bytes(&bytes), fds)),
+        0 => Ok((Answer::End, None)),
+        count if count == bytes.len() => Ok((Answer::Reply(Reply::from_bytes(&bytes), fds), pid)),
         _ => Err(Error::new(ErrorKind::InvalidData, "a reply of the wrong size")),
     }
 }

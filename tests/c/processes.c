@@ -43,7 +43,7 @@ TEST(every_wait_after_the_end_answers_the_same)
 	OK(ctr_process_wait(p, 0, &two));
 	CHECK(memcmp(&one, &two, sizeof one) == 0 && one.code == 7);
 	OK(ctr_process_kill(p, SIGKILL));
-	ANSWERS(CTR_ERR_NOT_FOUND, ctr_process_host_pid(p));
+	CHECK(ctr_process_host_pid(p) > 1);
 	ctr_process_free(p);
 	ctr_exec_config_free(config);
 	OK(ctr_destroy(c));

@@ -49,6 +49,7 @@ pub mod nr {
 #[allow(missing_docs)]
 pub mod errno {
     pub const EPERM: i32 = 1;
+    pub const EINVAL: i32 = 22;
     pub const ENOENT: i32 = 2;
     pub const EINTR: i32 = 4;
     pub const EAGAIN: i32 = 11;

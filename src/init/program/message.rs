@@ -25,8 +25,20 @@ struct Control {
     fds: [i32; MOST_FDS],
 }
 
+/// A control message of SCM_CREDENTIALS, and behind it the one with descriptors.
+#[repr(C, align(8))]
+struct OfProcess {
+    len: usize,
+    level: u32,
+    kind: u32,
+    pid: i32,
+    ids: [u32; 3],
+    rights: Control,
+}
+
 const SOL_SOCKET: u32 = 1;
 const SCM_RIGHTS: u32 = 1;
+const SCM_CREDENTIALS: u32 = 2;
 /// recvmsg flag: don't wait.
 pub const MSG_DONTWAIT: usize = 0x40;
 const MSG_NOSIGNAL: usize = 0x4000;
@@ -163,11 +175,20 @@ pub fn receive_into(
 
 /// Answers on a status channel; what sendmsg(2) says of it. A want of memory that passes costs nobody his answer.
 pub fn reply(status: i32, reply: &Reply, fds: &[i32]) -> isize {
+    reply_of(status, reply, fds, 0)
+}
+
+/// The same about a child of ours, whose pid goes along as a credential: the kernel has it as the host's at the other end,
+/// also when the child is gone by then. A server without rights over its PID namespace can't say so, and leaves it out.
+pub fn reply_of(status: i32, reply: &Reply, fds: &[i32], child: i32) -> isize {
+    let mut pid = child;
     let mut tries = 0;
     loop {
-        let sent = send(status, &raw const *reply as usize, size_of::<Reply>(), fds);
+        let sent = send_of(status, &raw const *reply as usize, size_of::<Reply>(), fds, pid);
         tries += 1;
-        if tries == 10 || sent != -errno::ENOMEM as isize && sent != -errno::ENOBUFS as isize {
+        if pid != 0 && (sent == -errno::EPERM as isize || sent == -errno::EINVAL as isize) {
+            pid = 0;
+        } else if tries == 10 || sent != -errno::ENOMEM as isize && sent != -errno::ENOBUFS as isize {
             return sent;
         }
     }
@@ -175,11 +196,20 @@ pub fn reply(status: i32, reply: &Reply, fds: &[i32]) -> isize {
 
 /// Sends bytes and descriptors.
 pub fn send(socket: i32, at: usize, len: usize, fds: &[i32]) -> isize {
-    let mut control = Control { len: HEADER, level: SOL_SOCKET, kind: SCM_RIGHTS, fds: [-1; MOST_FDS] };
-    for (to, from) in control.fds.iter_mut().zip(fds) {
+    send_of(socket, at, len, fds, 0)
+}
+
+/// Sends bytes and descriptors, and the pid of a process, where that is not 0: scm_check_creds in net/core/scm.c lets whoever
+/// has CAP_SYS_ADMIN over his PID namespace name any process in it.
+fn send_of(socket: i32, at: usize, len: usize, fds: &[i32], pid: i32) -> isize {
+    let rights = Control { len: HEADER, level: SOL_SOCKET, kind: SCM_RIGHTS, fds: [-1; MOST_FDS] };
+    let mut of = OfProcess { len: HEADER + 12, level: SOL_SOCKET, kind: SCM_CREDENTIALS, pid, ids: [0; 3], rights };
+    for (to, from) in of.rights.fds.iter_mut().zip(fds) {
         *to = *from;
-        control.len += 4;
+        of.rights.len += 4;
     }
+    let control = &raw mut of.rights;
+    let (control, before) = if pid == 0 { (control, 0) } else { ((&raw mut of).cast(), HEADER + 16) };
     let mut iov = [at, len];
     let with_fds = !fds.is_empty();
     let message = Message {
@@ -187,8 +217,8 @@ pub fn send(socket: i32, at: usize, len: usize, fds: &[i32]) -> isize {
         name_len: 0,
         iov: &raw mut iov,
         iov_len: 1,
-        control: &raw mut control,
-        control_len: if with_fds { control.len } else { 0 },
+        control,
+        control_len: before + if with_fds { of.rights.len } else { 0 },
         flags: 0,
     };
     // SAFETY: the records live until the call returns.

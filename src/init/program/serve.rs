@@ -361,7 +361,7 @@ impl Server {
         let mut gifts = [-1; 5];
         let gifts = self.gifts(request, pidfd, &mut gifts);
         let status = self.keep_status();
-        let told = reply(status, &Reply { tag: DONE, pid, ..Reply::default() }, gifts);
+        let told = message::reply_of(status, &Reply { tag: DONE, pid, ..Reply::default() }, gifts, pid);
         close(pidfd);
         if told < 0 {
             // Nobody would ever know of it.
