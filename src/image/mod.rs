@@ -59,6 +59,7 @@ pub use make::MakeOptions;
 pub use manage::{Image, Pruned};
 pub use output::{ExportOptions, Output};
 pub use pipeline::{Progress, Report};
+pub(crate) use remove::tree as remove_tree;
 pub(crate) use running::{Below, Running};
 pub use save::{SaveFormat, SaveOptions};
 pub use source::Source;

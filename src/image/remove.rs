@@ -1,50 +1,72 @@
-//! Removes a tree by descriptors, whatever its depth: never more than three are open, and nothing recurses.
+//! Removes a tree by descriptors, whatever its depth and width: three are open at most, nothing recurses, and nothing has to
+//! be made or moved, which a full disk would refuse. The tree must be nobody else's any more.
 
-use std::os::fd::BorrowedFd;
+use std::ffi::CString;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{self, AtFlags, Dir, FileType, Mode, OFlags};
+use rustix::fs::{self, AtFlags, CWD, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
-/// Removes the directory `name` in `parent` and all below it. Links are removed, never followed.
+const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+
+/// How many names are remembered at most: of one directory, and of all above it. What is not is found by listing anew.
+const NAMES_OF_ONE: usize = 1000;
+const NAMES_OF_ALL: usize = 10_000;
+
+/// How often in turn a directory that was emptied may have something in it all the same.
+const ROUNDS: usize = 16;
+
+/// One directory on the way down.
+struct Level {
+    /// Which one it is, by device and inode: it is come back to by `..`.
+    place: (u64, u64),
+    /// Directories in it that are not empty. The last one is the one that is gone down into.
+    below: Vec<CString>,
+    /// Nothing else is in it.
+    is_all: bool,
+}
+
+/// Removes the directory `name` in `parent` and all below it. Links are removed, never followed; where a directory of our own
+/// has a mode that keeps us out, it gets another one.
 pub fn tree(parent: BorrowedFd, name: &[u8]) -> Result<(), Errno> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let top = fs::openat(parent, name, flags, Mode::empty())?;
-    let mut moved = 0u64;
-    loop {
-        // What a directory below holds is moved up here, so that it is never further down than one level.
-        let mut found = false;
-        for entry in Dir::read_from(&top)? {
-            let entry = entry?;
-            let child = entry.file_name();
-            if is_dots(child.to_bytes()) {
-                continue;
+    let mut here = match enter(parent, name) {
+        Err(Errno::NOENT) => return Ok(()),
+        answer => answer?,
+    };
+    let mut levels = vec![level(&here, 0)?];
+    let (mut names, mut rounds) = (levels[0].below.len(), 0);
+    while let Some(last) = levels.last_mut() {
+        if let Some(child) = last.below.last() {
+            here = enter(here.as_fd(), child.to_bytes())?;
+            if names >= NAMES_OF_ALL {
+                last.below.pop();
+                last.is_all = false;
+                names -= 1;
             }
-            found = true;
-            if unlink(&top, child.to_bytes(), entry.file_type())? {
-                continue;
+            let level = level(&here, names)?;
+            names += level.below.len();
+            levels.push(level);
+        } else if !last.is_all {
+            *last = level(&here, names)?;
+            names += last.below.len();
+        } else {
+            levels.pop();
+            let Some(above) = levels.last_mut() else { break };
+            let up = fs::openat(&here, c"..", DIRECTORY, Mode::empty())?;
+            if place(&up)? != above.place {
+                return Err(Errno::STALE);
             }
-            let below = match fs::openat(&top, child, flags, Mode::empty()) {
-                Ok(below) => below,
-                Err(Errno::NOENT) => continue,
+            here = up;
+            // Without a name it goes when the directory is listed anew.
+            let Some(child) = above.below.last() else { continue };
+            match fs::unlinkat(&here, child.as_c_str(), AtFlags::REMOVEDIR) {
+                Err(Errno::NOTEMPTY | Errno::EXIST) if rounds < ROUNDS => rounds += 1,
+                Ok(()) | Err(Errno::NOENT) => {
+                    above.below.pop();
+                    (names, rounds) = (names - 1, 0);
+                }
                 Err(errno) => return Err(errno),
-            };
-            for entry in Dir::read_from(&below)? {
-                let entry = entry?;
-                let child = entry.file_name();
-                if is_dots(child.to_bytes()) || unlink(&below, child.to_bytes(), entry.file_type())? {
-                    continue;
-                }
-                loop {
-                    moved += 1;
-                    match fs::renameat_with(&below, child, &top, format!(".{moved}"), fs::RenameFlags::NOREPLACE) {
-                        Err(Errno::EXIST) => {}
-                        answer => break answer?,
-                    }
-                }
             }
-        }
-        if !found {
-            break;
         }
     }
     match fs::unlinkat(parent, name, AtFlags::REMOVEDIR) {
@@ -53,8 +75,51 @@ pub fn tree(parent: BorrowedFd, name: &[u8]) -> Result<(), Errno> {
     }
 }
 
+/// Opens a directory and sees to it that it may be listed, searched and written to.
+fn enter(parent: BorrowedFd, name: &[u8]) -> Result<OwnedFd, Errno> {
+    let fd = match fs::openat(parent, name, DIRECTORY, Mode::empty()) {
+        Err(Errno::ACCESS) => {
+            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let fd = fs::openat(parent, name, flags, Mode::empty())?;
+            // A descriptor that is only a place takes no fchmod(2); its name in /proc leads to it and nowhere else.
+            let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
+            fs::chmodat(CWD, path, Mode::RWXU, AtFlags::empty()).map_err(|_| Errno::ACCESS)?;
+            fs::openat(&fd, c".", DIRECTORY, Mode::empty())?
+        }
+        answer => answer?,
+    };
+    let stat = fs::fstat(&fd)?;
+    if stat.st_mode & 0o700 != 0o700 && stat.st_uid == rustix::process::geteuid().as_raw() {
+        fs::fchmod(&fd, Mode::RWXU)?;
+    }
+    Ok(fd)
+}
+
+/// Removes what is in a directory and is no directory, or an empty one.
+fn level(directory: &OwnedFd, known: usize) -> Result<Level, Errno> {
+    let most = if known < NAMES_OF_ALL { NAMES_OF_ONE } else { 1 };
+    let mut level = Level { place: place(directory)?, below: Vec::new(), is_all: true };
+    for entry in Dir::read_from(directory)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if matches!(name.to_bytes(), b"." | b"..") || unlink(directory, name.to_bytes(), entry.file_type())? {
+            continue;
+        }
+        if level.below.len() == most {
+            level.is_all = false;
+            break;
+        }
+        level.below.push(name.into());
+    }
+    Ok(level)
+}
+
+fn place(directory: &OwnedFd) -> Result<(u64, u64), Errno> {
+    fs::fstat(directory).map(|stat| (stat.st_dev, stat.st_ino))
+}
+
 /// Removes one name; false when it is a directory that is not empty.
-fn unlink(dir: impl std::os::fd::AsFd, name: &[u8], kind: FileType) -> Result<bool, Errno> {
+fn unlink(dir: impl AsFd, name: &[u8], kind: FileType) -> Result<bool, Errno> {
     let flags = if kind == FileType::Directory { AtFlags::REMOVEDIR } else { AtFlags::empty() };
     match fs::unlinkat(&dir, name, flags) {
         Ok(()) | Err(Errno::NOENT) => Ok(true),
@@ -65,6 +130,38 @@ fn unlink(dir: impl std::os::fd::AsFd, name: &[u8], kind: FileType) -> Result<bo
     }
 }
 
-fn is_dots(name: &[u8]) -> bool {
-    name == b"." || name == b".."
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    #[test]
+    fn whatever_is_in_a_tree_goes_and_nothing_else() {
+        let scratch = std::env::temp_dir().join(format!("ctr-remove-{}", std::process::id()));
+        let outside = scratch.join("outside");
+        std::fs::create_dir_all(&outside).unwrap();
+        std::fs::write(outside.join("file"), "").unwrap();
+        let top = scratch.join("top");
+        // More that is not empty than is remembered of one directory, in more than one.
+        for at in 0..NAMES_OF_ONE + 50 {
+            std::fs::create_dir_all(top.join(format!("wide/{at}/wide"))).unwrap();
+            std::fs::write(top.join(format!("wide/{at}/file")), "").unwrap();
+            std::fs::create_dir_all(top.join(format!("wide/0/wide/{at}/one"))).unwrap();
+        }
+        symlink(&outside, top.join("link")).unwrap();
+        symlink("link", top.join("wide/1/wide/link")).unwrap();
+        for mode in [0o000, 0o400, 0o500] {
+            let closed = top.join(format!("wide/2/{mode:o}"));
+            std::fs::create_dir_all(closed.join("below/it")).unwrap();
+            for place in [closed.join("below"), closed] {
+                std::fs::set_permissions(place, std::fs::Permissions::from_mode(mode)).unwrap();
+            }
+        }
+        let parent = fs::openat(CWD, &scratch, DIRECTORY, Mode::empty()).unwrap();
+        tree(parent.as_fd(), b"top").unwrap();
+        assert!(!top.exists());
+        tree(parent.as_fd(), b"top").unwrap();
+        assert!(outside.join("file").exists());
+        std::fs::remove_dir_all(&scratch).unwrap();
+    }
 }

@@ -116,8 +116,12 @@ impl StateDir {
             let fd = match openat(&self.fd, file_name.as_str(), flags, Mode::from_bits_truncate(0o600)) {
                 Ok(fd) => fd,
                 Err(Errno::EEXIST) => {
-                    if self.sweep(&record.name)? {
-                        continue;
+                    match self.sweep(&record.name) {
+                        Ok(true) => continue,
+                        Ok(false) => {}
+                        // What could not be removed is aside, and nobody has the name any more.
+                        Err(_) if !self.path.join(&file_name).exists() => continue,
+                        Err(error) => return Err(error),
                     }
                     return Err(Error::new(
                         ErrorCode::NameInUse,
@@ -257,10 +261,16 @@ impl StateDir {
                 }
             }
         };
+        let mut left = None;
         if let Some(record) = record {
             cgroup::remove(&record.cgroups)?;
-            if let Some(upper) = &record.upper {
-                remove_tree(upper)?;
+            if let Some(upper) = &record.upper
+                && let Err(error) = remove_tree(upper)
+            {
+                if upper.symlink_metadata().is_ok() {
+                    return Err(error);
+                }
+                left = Some(error);
             }
         }
         for file in [format!("{name}.sock"), file_name.clone()] {
@@ -269,7 +279,7 @@ impl StateDir {
                 Err(errno) => return Err(fail(errno)),
             }
         }
-        Ok(true)
+        left.map_or(Ok(true), Err)
     }
 
     /// The record is gone, or is another container's by now: somebody has swept already, or has removed it by hand. Then the

@@ -1,14 +1,16 @@
 //! Directories of this room: where the state directory lies, how it is made, and how a container's changes on disk go.
 
-use std::os::unix::fs::PermissionsExt;
+use std::ffi::OsStr;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::fcntl::AT_FDCWD;
+use nix::fcntl::{AT_FDCWD, OFlag, RenameFlags, open, renameat2};
 use nix::sys::stat::{FchmodatFlags, Mode, fchmodat};
 
 use crate::sys::fork_lock::ForkLock;
-use crate::{Error, Result};
+use crate::{Error, Result, image};
 
 /// Where a user's containers are written down: on a tmpfs, since all of it is gone after a reboot.
 pub(super) fn default_path() -> PathBuf {
@@ -63,29 +65,45 @@ pub(super) fn make_directories(path: &Path) -> nix::Result<()> {
 }
 
 /// Removes the directory of a container's changes. What is in it is the container's: it is walked without following links.
+/// What can't be removed is put aside, so that it is in nobody's way, and the error says where.
 pub(super) fn remove_tree(path: &Path) -> Result<()> {
-    let outcome = match std::fs::remove_dir_all(path) {
-        Err(e) if e.kind() == std::io::ErrorKind::PermissionDenied => {
-            open_directories(path);
-            std::fs::remove_dir_all(path)
-        }
-        outcome => outcome,
+    let fail = |errno: Errno| Error::system("remove", path.display(), errno as i32);
+    let (Some(above), Some(name)) = (path.parent(), path.file_name()) else { return Err(fail(Errno::EINVAL)) };
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
+    let above = match open(above, flags, Mode::empty()) {
+        Err(Errno::ENOENT) => return Ok(()),
+        above => above.map_err(fail)?,
     };
-    match outcome {
-        Ok(()) => Ok(()),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        Err(e) if e.kind() == std::io::ErrorKind::PermissionDenied => super::super::trial::remove_in_ranges(path),
-        Err(e) => Err(Error::io("remove", path.display(), &e)),
-    }
+    let error = match image::remove_tree(above.as_fd(), name.as_bytes()).map_err(|errno| errno.raw_os_error()) {
+        Ok(()) => return Ok(()),
+        Err(libc::EACCES | libc::EPERM) if !nix::unistd::geteuid().is_root() => {
+            match super::super::trial::remove_in_ranges(path) {
+                Ok(()) => return Ok(()),
+                Err(error) => error,
+            }
+        }
+        Err(errno) => fail(Errno::from_raw(errno)),
+    };
+    Err(match put_aside(above.as_fd(), name) {
+        Ok(aside) => error.mend(format!(
+            "it is put aside as {}, for the next import or prune to try again",
+            path.with_file_name("..").join("tmp").join(aside).display()
+        )),
+        Err(_) => error,
+    })
 }
 
-/// Lets the owner into every directory below `path`, where nobody works any more: overlayfs keeps one that nobody may
-/// enter, and so may the container. Root needs no such permission.
-fn open_directories(path: &Path) {
-    for entry in std::fs::read_dir(path).into_iter().flatten().flatten() {
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            _ = std::fs::set_permissions(entry.path(), std::fs::Permissions::from_mode(0o700));
-            open_directories(&entry.path());
+/// Moves `name` to the store's tmp/, which imports sweep.
+fn put_aside(above: BorrowedFd, name: &OsStr) -> nix::Result<String> {
+    // It is missing where nothing was ever imported.
+    _ = nix::sys::stat::mkdirat(above, "../tmp", Mode::from_bits_truncate(0o700));
+    for count in 0.. {
+        let aside = format!("{}.left-{count}", name.display());
+        let place = format!("../tmp/{aside}");
+        match renameat2(above, name, above, place.as_str(), RenameFlags::RENAME_NOREPLACE) {
+            Err(Errno::EEXIST) => {}
+            answer => return answer.map(|()| aside),
         }
     }
+    Err(Errno::EEXIST)
 }
