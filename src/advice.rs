@@ -75,6 +75,15 @@ pub const LATE_WALL: &str = "make it again: that is waited for now, and fails at
 /// The zygote can't be started.
 pub const MEMFD: &str = "programs can't be run from memory here: is the sysctl vm.memfd_noexec set?";
 
+/// A value of net.ipv4.ping_group_range that the kernel refuses.
+pub const PING_GROUPS: &str = "both groups have to exist inside, as /proc/self/gid_map there says: a container with a single id has \
+     only the group 0";
+
+/// A user has as many keys as one may have.
+pub const KEYS: &str = "this user has as many keys as the sysctls kernel.keys.maxkeys and maxbytes let one have, and each session \
+     keyring is one: /proc/key-users counts them; raise these, or choose a preset whose filter refuses keyctl, default or strict, \
+     which does without";
+
 /// New user namespaces are refused (EPERM): what of this machine's settings does that.
 pub fn user_namespaces() -> String {
     let mut causes = Vec::new();

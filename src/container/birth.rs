@@ -273,6 +273,18 @@ fn mend(error: Error) -> Error {
         ("run programs under", errno) if !advice::refused_label(errno).is_empty() => {
             advice::refused_label(errno).into()
         }
+        ("set the sysctl", libc::EINVAL | libc::ERANGE) => {
+            let groups = error.object() == "net.ipv4.ping_group_range";
+            let advice = if groups { advice::PING_GROUPS } else { "the kernel doesn't take this value for it" };
+            return error.with_code(ErrorCode::Invalid).mend(advice);
+        }
+        ("set the sysctl", libc::ENOENT) => {
+            "this kernel has no such parameter, or not in a namespace of a container's own, or its module is not loaded".into()
+        }
+        ("set the sysctl", libc::EPERM | libc::EACCES | libc::EROFS) => {
+            "the kernel lets only the root of the machine set it, or it can't be set here at all".into()
+        }
+        ("join a new keyring", libc::EDQUOT) => advice::KEYS.into(),
         ("set off", libc::ERANGE) => {
             return error.with_code(ErrorCode::Invalid).mend(
                 "the clock counts from the machine's boot on: it can't be before that, nor more than 146 years after it",

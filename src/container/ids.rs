@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::state::StateDir;
 use super::subids::SubIds;
 use crate::image::Id;
-use crate::init::wire::{DENY_SETGROUPS, ID_RANGE, MAP_BY_PROGRAM};
+use crate::init::wire::{DENY_SETGROUPS, ID_RANGE, MAP_BY_PROGRAM, RANGE};
 use crate::plan::{Header, Plan};
 use crate::zygote::{Pieces, Zygote};
 use crate::{Error, Namespace, Result};
@@ -75,6 +75,23 @@ impl Ids {
             Self::Sub(ids) => ids.gids() > TTY,
             _ => self.many(),
         }
+    }
+
+    /// The groups inside that sysctl net.ipv4.ping_group_range can be opened to: 0 and the last one. Both have to exist, and the
+    /// kernel wants them in the same order outside.
+    pub fn ping_groups(&self) -> u64 {
+        const MOST: u64 = i32::MAX as u64;
+        let last = match self {
+            Self::Host => MOST,
+            Self::Joined { many: true } | Self::Range => u64::from(RANGE) - 1,
+            Self::Joined { many: false } | Self::Single { .. } => 0,
+            Self::Same([_, gids]) => {
+                let of_root = gids.iter().find(|&&(first, _)| first == 0);
+                of_root.map_or(0, |&(_, count)| count - 1)
+            }
+            Self::Sub(ids) => ids.last_group_above_own(),
+        };
+        last.min(MOST)
     }
 
     /// The namespace is new.

@@ -88,6 +88,13 @@ impl SubIds {
         self.maps[1].iter().map(|it| u64::from(it.count)).sum()
     }
 
+    /// The last gid inside that lies, outside, above the one that root's is.
+    pub fn last_group_above_own(&self) -> u64 {
+        let own = self.maps[1].iter().find(|it| it.inside == 0).map_or(u32::MAX, |it| it.outside);
+        let above = self.maps[1].iter().filter(|it| it.outside >= own);
+        above.map(|it| u64::from(it.inside) + u64::from(it.count) - 1).max().unwrap_or(0)
+    }
+
     /// The argument vectors, with a second argument that has room for any pid.
     pub fn vectors(&self) -> [Vec<Vec<u8>>; 2] {
         use std::os::unix::ffi::OsStrExt;

@@ -158,7 +158,7 @@ pub struct Call {
     pub fds: u8,
     /// The slot that takes the result, or NONE.
     pub out: u8,
-    /// [`TRY`] or 0.
+    /// [`TRY`], [`OPTIONAL`] or 0.
     pub flags: u8,
     /// How many of the next calls are passed over where this one succeeds.
     pub skip: u8,
@@ -168,6 +168,9 @@ pub struct Call {
 
 /// Call flag: on ENOENT, ENOTDIR or EACCES go on with the next call, as execvp(3) does; EACCES is remembered.
 pub const TRY: u8 = 1;
+
+/// Call flag: whatever it answers, the plan goes on.
+pub const OPTIONAL: u8 = 2;
 
 /// Pseudo call: write the descriptor in slot args\[1\] to the 32-bit word at address args\[0\].
 pub const PATCH: u16 = 0xff00;

@@ -1,4 +1,4 @@
-//! The network of a container: for now the loopback device of its own namespace; see netdevice(7).
+//! The network of a container: for now the loopback device of its own namespace, see netdevice(7), and who may do what there.
 
 use crate::plan::Plan;
 
@@ -15,4 +15,27 @@ pub fn loopback(stem: &mut Plan<'_>) {
     let request = stem.data(&request, 8);
     stem.call(libc::SYS_ioctl, [socket.into(), libc::SIOCSIFFLAGS.into(), request]);
     stem.close(socket);
+}
+
+/// In a network namespace of its own nobody is harmed by who listens on a low port or sends an echo request: every user may, as
+/// in docker; see ip(7), icmp(7). `last_group` is the last one that may be named. Kernels without one of the two do without.
+pub fn open_to_users(stem: &mut Plan<'_>, last_group: u64, own_root: bool) {
+    let opened = [
+        ("ip_unprivileged_port_start", "0".to_string(), "every user inside may listen on port 80"),
+        ("ping_group_range", format!("0 {last_group}"), "every user inside may send an echo request, as ping does"),
+    ];
+    for (name, value, why) in opened {
+        let object = format!("net.ipv4.{name}");
+        let proc = if own_root { "$ROOT/proc" } else { "/proc" };
+        let command = format!("echo {value} > {proc}/sys/net/ipv4/{name}");
+        stem.step("set the sysctl", object, why, command);
+        // A procfs that was made a moment ago in the working directory, or the caller's own: nothing of an image is in the path.
+        let proc = if own_root { "proc" } else { "/proc" };
+        let path = stem.bytes(format!("{proc}/sys/net/ipv4/{name}"));
+        let (file, text) = (stem.slot(), stem.bytes(&value));
+        let flags = libc::O_WRONLY | libc::O_CLOEXEC;
+        stem.call(libc::SYS_openat, [libc::AT_FDCWD.into(), path, flags.into()]).out(file).optional();
+        stem.call(libc::SYS_write, [file.into(), text, value.len().into()]).optional();
+        stem.close(file);
+    }
 }

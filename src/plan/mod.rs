@@ -345,6 +345,12 @@ impl Call {
         self.ok(errno)
     }
 
+    /// Takes every errno for success too: what it does is worth having, and nothing is lost without it.
+    pub fn optional(&mut self) -> &mut Self {
+        self.flags |= wire::OPTIONAL;
+        self
+    }
+
     /// Goes on with the next call where this one finds nothing to run; see `wire::TRY`.
     pub fn one_of_several(&mut self) -> &mut Self {
         self.flags |= wire::TRY;

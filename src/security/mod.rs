@@ -19,3 +19,4 @@ pub use labels::Labels;
 pub use preset::{Preset, Refusal, Seccomp};
 pub(crate) use preset::{Walls, chosen_capabilities};
 pub use rlimits::Rlimit;
+pub(crate) use seccomp::Profile;

@@ -4,8 +4,10 @@ use super::seccomp::{Profile, filter};
 use crate::Result;
 use crate::plan::{Arg, Plan};
 
-/// A session keyring of its own: keys of the host's session are not found from inside, keyctl(2).
-pub(crate) fn own_keyring(plan: &mut Plan<'_>) {
+/// A session keyring of its own: keys of the host's session are not found from inside, keyctl(2). Where a user's quota of keys is
+/// used up (EDQUOT: a keyring counts for who has a session keyring, as PAM and systemd give everybody one), the container goes
+/// without, if its filter refuses the calls that a key is found by: `closed`.
+pub(crate) fn own_keyring(plan: &mut Plan<'_>, closed: bool) {
     plan.step(
         "join a new keyring",
         "",
@@ -14,7 +16,12 @@ pub(crate) fn own_keyring(plan: &mut Plan<'_>) {
     );
     // Kernels without keyrings, and filters that we run under ourselves, have no keys to find either.
     let command = libc::KEYCTL_JOIN_SESSION_KEYRING;
-    plan.call(libc::SYS_keyctl, [command.into(), 0.into()]).ok(libc::ENOSYS).ok(libc::EPERM);
+    let join = plan.call(libc::SYS_keyctl, [command.into(), 0.into()]);
+    if closed {
+        join.optional();
+    } else {
+        join.ok(libc::ENOSYS).ok(libc::EPERM);
+    }
 }
 
 /// Loads the filter of `profile`, for a container with the capabilities `caps`. The last step: the profile decides about
@@ -48,7 +55,7 @@ mod tests {
     #[test]
     fn each_wall_is_a_step_with_one_call() {
         let mut plan = Plan::new();
-        own_keyring(&mut plan);
+        own_keyring(&mut plan, true);
         seccomp(&mut plan, &Profile::default_profile(), DEFAULT).unwrap();
         let what: Vec<_> = plan.steps().iter().map(|step| step.what).collect();
         assert_eq!((what.as_slice(), plan.len()), (&["join a new keyring", "load the seccomp filter"][..], 2));

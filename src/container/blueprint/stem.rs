@@ -10,7 +10,7 @@ use crate::image::Source;
 use crate::init::wire::{self, RESULTS};
 use crate::plan::{Fd, Header, Plan, Shell, Slot};
 use crate::rootfs::{self, Layers, Root};
-use crate::security::{capabilities, labels, masks, rlimits, steps, sysctl};
+use crate::security::{Profile, capabilities, labels, masks, rlimits, steps, sysctl};
 use crate::{DirectoryUse, Error, Namespace, Result};
 
 /// The first half of a container's making: nothing in it lives longer than the newborn, so it can be under way while the host
@@ -73,6 +73,11 @@ impl Blueprint {
         }
         if self.own_root() {
             rootfs::stem(&mut stem, &self.shape());
+        }
+        if self.config.namespaces.net == Namespace::New {
+            crate::network::open_to_users(&mut stem, self.ids.ping_groups(), self.own_root());
+        }
+        if self.own_root() {
             sysctl::set(&mut stem, &self.walls.sysctls);
         }
         labels::set(&mut stem, &self.walls.labels, self.own_root());
@@ -80,7 +85,7 @@ impl Blueprint {
             masks::cover(&mut stem, masks::places()?);
         }
         if self.walls.own_keyring {
-            steps::own_keyring(&mut stem);
+            steps::own_keyring(&mut stem, self.walls.seccomp.as_ref().is_some_and(Profile::closes_keyrings));
         }
         rlimits::set(&mut stem, &self.walls.rlimits);
         limit_privileges(&mut stem, self.capabilities(), self.walls.new_privileges)?;

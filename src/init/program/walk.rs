@@ -1,7 +1,7 @@
 //! The walker: carries out a plan's calls in order, as they stand. No allocation, no decision, no memory of its own.
 
 use super::kernel::{close, errno, syscall};
-use super::wire::{CLOSE, Call, PATCH, SLOTS, TRY};
+use super::wire::{CLOSE, Call, OPTIONAL, PATCH, SLOTS, TRY};
 
 /// Where a plan failed.
 #[derive(Clone, Copy)]
@@ -43,7 +43,10 @@ pub unsafe fn walk(calls: &[Call], first: u32, slots: &mut Slots) -> Result<(), 
                     errno::ENOENT | errno::ENOTDIR => _ = tried.get_or_insert(failure),
                     _ => return Err(failure),
                 }
-            } else if failure.errno != i32::from(call.ok) && failure.errno != i32::from(call.ok2) {
+            } else if call.flags & OPTIONAL == 0
+                && failure.errno != i32::from(call.ok)
+                && failure.errno != i32::from(call.ok2)
+            {
                 return Err(failure);
             }
         } else {

@@ -115,6 +115,9 @@ const CLONE_NEW: u64 = 0x7e02_0000;
 const TIOCSTI: u64 = 0x5412;
 const TIOCLINUX: u64 = 0x541c;
 
+/// Of sys/personality.h.
+const ADDR_NO_RANDOMIZE: u32 = 0x4_0000;
+
 /// The profile of every container that asks for no other.
 pub(crate) fn default() -> Document {
     let lists =
@@ -124,7 +127,16 @@ pub(crate) fn default() -> Document {
     groups.extend(clones(known(&["CAP_SYS_ADMIN"])));
     groups.extend([sockets(), netlink(known(&["CAP_NET_ADMIN"]))]);
     groups.push(terminal());
-    groups.push(personalities(&[0, 0x8, 0x2_0000, 0x2_0008, 0xffff_ffff]));
+    groups.push(personalities(&[
+        0,
+        0x8,
+        0x2_0000,
+        0x2_0008,
+        // Debuggers start programs at the same addresses each time, which harms nobody but these.
+        ADDR_NO_RANDOMIZE,
+        ADDR_NO_RANDOMIZE | 0x8,
+        0xffff_ffff,
+    ]));
     groups.extend(machine());
     groups.extend(PRIVILEGED.iter().map(|(caps, calls)| Group { when: having(*caps), ..allow(calls) }));
     Document { default: Action::errno(libc::EPERM as u16), i386: true, flags: 0, groups }

@@ -40,7 +40,7 @@ impl Action {
     }
 
     /// Whether the call is made, or may be made by whoever watches.
-    fn permits(self) -> bool {
+    pub(super) fn permits(self) -> bool {
         matches!(
             self.0 & libc::SECCOMP_RET_ACTION_FULL,
             libc::SECCOMP_RET_ALLOW | libc::SECCOMP_RET_LOG | libc::SECCOMP_RET_TRACE

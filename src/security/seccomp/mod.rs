@@ -89,6 +89,16 @@ impl Profile {
         self
     }
 
+    /// Whether no program under it finds a key by a system call, keyrings(7).
+    pub(crate) fn closes_keyrings(&self) -> bool {
+        let document = &self.rules.document;
+        let lets = |group: &document::Group| {
+            let keys = ["keyctl", "add_key", "request_key"];
+            group.action.permits() && group.names.iter().any(|name| keys.contains(&name.as_ref()))
+        };
+        !self.refusal.unwrap_or(document.default).permits() && !document.groups.iter().any(lets)
+    }
+
     /// SECCOMP_FILTER_FLAG_* for seccomp(2).
     pub(crate) fn flags(&self) -> u32 {
         self.rules.document.flags
