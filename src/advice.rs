@@ -167,5 +167,5 @@ fn filter() -> Option<String> {
 }
 
 fn sysctl(name: &str) -> Option<i64> {
-    std::fs::read_to_string(format!("/proc/sys/{name}")).ok()?.trim().parse().ok()
+    crate::sys::file::read_to_string(format!("/proc/sys/{name}")).ok()?.trim().parse().ok()
 }

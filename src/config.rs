@@ -237,7 +237,8 @@ pub struct ExecConfig {
 /// Where one standard stream leads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Stdio {
-    /// The caller's own stream of that number.
+    /// The caller's own stream of that number, as a program that it executes would have it: /dev/null where it is closed or
+    /// close-on-exec.
     #[default]
     Inherit,
     /// /dev/null.

@@ -12,6 +12,8 @@
 //! knows the whole story; `image`, `rootfs`, `cgroup`, `network` and `security` turn a [`Config`] into steps of a `plan`;
 //! `zygote` starts and talks to the freestanding program of `init`, which walks plans; `sys` has the system calls.
 
+#![cfg_attr(not(any(test, fuzzing)), deny(clippy::disallowed_methods))]
+
 mod advice;
 mod cgroup;
 mod config;

@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, openat};
+use nix::fcntl::{AtFlags, OFlag};
 use nix::sys::stat::Mode;
 use nix::unistd::{AccessFlags, faccessat, read, write as write_fd};
 
@@ -21,7 +21,7 @@ pub(super) fn write(dir: impl AsFd, file: &str, value: &str) -> nix::Result<()> 
 
 /// Opens a control file for writing.
 pub(super) fn open_for_writing(dir: impl AsFd, file: &str) -> nix::Result<OwnedFd> {
-    openat(dir, file, OFlag::O_WRONLY | OFlag::O_CLOEXEC, Mode::empty())
+    crate::sys::openat(dir, file, OFlag::O_WRONLY | OFlag::O_CLOEXEC, Mode::empty())
 }
 
 /// Whether the file is there.
@@ -57,7 +57,7 @@ pub(super) fn has_word(dir: impl AsFd, file: &str, word: &str) -> bool {
 
 /// The pids or thread ids that a file lists. A process of a pid namespace that the caller can't see is listed as 0.
 pub(super) fn read_pids(dir: impl AsFd, file: &str) -> nix::Result<Vec<i32>> {
-    let fd = openat(dir, file, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?;
+    let fd = crate::sys::openat(dir, file, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?;
     let mut text = Vec::new();
     let mut buffer = [0; 4096];
     loop {
@@ -72,7 +72,7 @@ pub(super) fn read_pids(dir: impl AsFd, file: &str) -> nix::Result<Vec<i32>> {
 }
 
 fn read_some<'a>(dir: impl AsFd, file: &str, buffer: &'a mut [u8]) -> nix::Result<&'a [u8]> {
-    let fd = openat(dir, file, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?;
+    let fd = crate::sys::openat(dir, file, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?;
     let length = read(&fd, buffer)?;
     Ok(&buffer[..length])
 }

@@ -7,14 +7,14 @@
 use std::os::fd::AsFd;
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, openat};
+use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 use nix::unistd::write;
 
 use super::{Directory, hierarchies};
 use crate::security::{DeviceAccess, DeviceKind, DeviceRule};
 use crate::sys::bpf::{Instruction, bpf_prog_attach_cgroup_device, bpf_prog_load_cgroup_device};
-use crate::{CgroupPolicy, Error, Result};
+use crate::{CgroupPolicy, Error, Result, sys};
 
 /// Why this process can't have a list of devices, if it can't.
 pub(crate) fn unavailable(policy: CgroupPolicy) -> Option<Error> {
@@ -62,7 +62,7 @@ pub(super) fn allow_v2(directory: &Directory, rules: &[DeviceRule]) -> Result<()
     // Our own descriptor is O_PATH, which this call doesn't take.
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let opened =
-        openat(&directory.fd, ".", flags, Mode::empty()).map_err(|errno| directory.error("open", "", errno))?;
+        sys::openat(&directory.fd, ".", flags, Mode::empty()).map_err(|errno| directory.error("open", "", errno))?;
     bpf_prog_attach_cgroup_device(opened.as_fd(), program.as_fd())
         .map_err(|e| fail("attach the list of devices to", &e))
 }

@@ -1,6 +1,5 @@
 //! Which controllers this machine has, in which version, and where this process may make cgroups.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -26,7 +25,7 @@ pub(crate) struct Hierarchies {
 pub(super) fn devices_home() -> Home {
     let own = Own::read();
     let v1 = Path::new(MOUNT).join("devices");
-    let listed = || fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let listed = || crate::sys::file::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     let is_v1 = |path: &Path| statfs(path).is_ok_and(|found| found.filesystem_type() == CGROUP_SUPER_MAGIC);
     if let Some(mount) = Some(v1).filter(|path| is_v1(path)).or_else(|| mounted(&listed(), "cgroup", Some("devices"))) {
         return v1_home(&mount, "devices", &own);
@@ -119,7 +118,8 @@ impl Mounts {
         if found.v1_memory.is_some() && found.v1_pids.is_some() {
             return found;
         }
-        let listed = fs::read_to_string("/proc/self/mountinfo").map(|text| Self::parse(&text)).unwrap_or_default();
+        let listed =
+            crate::sys::file::read_to_string("/proc/self/mountinfo").map(|text| Self::parse(&text)).unwrap_or_default();
         Self {
             v1_memory: found.v1_memory.or(listed.v1_memory),
             v1_pids: found.v1_pids.or(listed.v1_pids),
@@ -153,7 +153,7 @@ struct Own(String);
 
 impl Own {
     fn read() -> Self {
-        Self(fs::read_to_string("/proc/self/cgroup").unwrap_or_default())
+        Self(crate::sys::file::read_to_string("/proc/self/cgroup").unwrap_or_default())
     }
 
     /// Where it is below the mount point; the controller `""` is the tree of v2. One outside the cgroup namespace ("/..")

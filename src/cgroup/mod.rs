@@ -27,7 +27,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, open};
+use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, fstatfs};
 
@@ -157,7 +157,7 @@ impl Cgroup {
 impl Directory {
     fn open(path: &Path) -> nix::Result<Self> {
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
-        let fd = open(path, flags, Mode::empty())?;
+        let fd = crate::sys::open(path, flags, Mode::empty())?;
         Ok(Self { path: path.to_path_buf(), fd })
     }
 

@@ -80,10 +80,10 @@ fn remove_one(path: &Path, deadline: Instant) -> Result<bool> {
 }
 
 fn children(path: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(path) else { return Vec::new() };
-    entries
-        .flatten()
-        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
-        .map(|entry| entry.path())
+    let names = crate::sys::file::names(path).unwrap_or_default();
+    names
+        .iter()
+        .map(|name| path.join(name))
+        .filter(|child| fs::symlink_metadata(child).is_ok_and(|it| it.is_dir()))
         .collect()
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, bind, socket};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, bind};
 
 use super::birth::{Born, give_birth};
 use super::blueprint::{Acquired, Blueprint};
@@ -18,7 +18,7 @@ use crate::cgroup::Cgroup;
 use crate::image::Report;
 use crate::sys::fork_lock::ForkLock;
 use crate::zygote::{self, Zygote};
-use crate::{Config, Error, Result, advice};
+use crate::{Config, Error, Result, advice, sys};
 
 /// The plan for `image` and `config`: every wall, on or off, and why, then the shell commands a person would type to get the
 /// same, each with a line that says what it is for. Nothing is made, but the image is unpacked into the store.
@@ -170,7 +170,7 @@ fn make_upper(upper: &std::path::Path) -> Result<()> {
 
 fn acquire(state: &StateDir, name: &str, claim: Claim, cgroup: Option<&Cgroup>) -> Result<Acquired> {
     let fail = |errno: nix::errno::Errno| Error::system("make the control socket of", name, errno as i32);
-    let listener = socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None).map_err(fail)?;
+    let listener = sys::socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::empty()).map_err(fail)?;
     let address = UnixAddr::new(&state.socket_path(name)).map_err(fail)?;
     let bind = || bind(std::os::fd::AsRawFd::as_raw_fd(&listener), &address);
     match bind() {

@@ -160,10 +160,11 @@ fn streams(plan: &mut Plan<'_>, config: &ExecConfig, targets: &mut Vec<(Slot, i3
         let fail = |e: std::io::Error| Error::io("connect the stream", number, &e);
         let slot = match choice {
             Stdio::Null => send_null(plan, &mut null)?,
-            // A stream that the host has closed is no reason to fail, as for fork.
-            Stdio::Inherit => match sys::borrow(number as RawFd) {
-                Ok(fd) => plan.send(Fd::Borrowed(fd)),
-                Err(_) => send_null(plan, &mut null)?,
+            // A stream that the host has closed is no reason to fail, as for fork. And as for exec, what is close-on-exec is no
+            // stream of the host's: so nothing that this library opened is ever handed in, whatever its number.
+            Stdio::Inherit => match sys::inheritable(number as RawFd) {
+                Some(fd) => plan.send(Fd::Borrowed(fd)),
+                None => send_null(plan, &mut null)?,
             },
             Stdio::Fd(fd) => plan.send(Fd::Borrowed(sys::borrow(fd).map_err(fail)?)),
             Stdio::Stdout if number == 2 => targets[1].0,
@@ -171,7 +172,7 @@ fn streams(plan: &mut Plan<'_>, config: &ExecConfig, targets: &mut Vec<(Slot, i3
                 return Err(Error::invalid("connect the stream", number, "only stderr can go where stdout goes"));
             }
             Stdio::Pipe => {
-                let (read, write) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).map_err(|e| fail(e.into()))?;
+                let (read, write) = sys::pipe().map_err(|e| fail(e.into()))?;
                 let (their, our) = if number == 0 { (read, write) } else { (write, read) };
                 ours[number] = Some(our);
                 plan.send(Fd::Owned(their))
@@ -187,7 +188,7 @@ fn send_null(plan: &mut Plan<'_>, null: &mut Option<Slot>) -> Result<Slot> {
     if let Some(slot) = *null {
         return Ok(slot);
     }
-    let file = std::fs::File::options().read(true).write(true).open("/dev/null");
+    let file = sys::file::open_with(std::fs::File::options().read(true).write(true), "/dev/null");
     let file = file.map_err(|e| Error::io("open", "/dev/null", &e))?;
     Ok(*null.insert(plan.send(Fd::Owned(file.into()))))
 }

@@ -182,7 +182,7 @@ const MOST_PIECES: usize = 100;
 /// Whether more than one id is mapped in the user namespace of process `pid`; where there is one, setgroups(2) is refused
 /// too.
 pub fn has_many_ids(pid: &str) -> bool {
-    let map = std::fs::read_to_string(format!("/proc/{pid}/uid_map")).unwrap_or_default();
+    let map = crate::sys::file::read_to_string(format!("/proc/{pid}/uid_map")).unwrap_or_default();
     let counts = map.split_ascii_whitespace().skip(2).step_by(3);
     counts.filter_map(|count| count.parse::<u64>().ok()).sum::<u64>() > 1
 }
@@ -198,7 +198,7 @@ impl Inside {
     pub fn of(pid: i32) -> Result<Self> {
         let read = |file: &str| {
             let path = format!("/proc/{pid}/{file}");
-            let text = std::fs::read_to_string(&path).map_err(|e| Error::io("read", &path, &e))?;
+            let text = crate::sys::file::read_to_string(&path).map_err(|e| Error::io("read", &path, &e))?;
             Ok(text.lines().filter_map(line).collect())
         };
         Ok(Self { users: read("uid_map")?, groups: read("gid_map")? })

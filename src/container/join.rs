@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
-use nix::fcntl::{OFlag, openat};
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, getsockopt, socket, sockopt};
+use nix::fcntl::OFlag;
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, getsockopt, sockopt};
 use nix::sys::stat::Mode;
 
 use super::birth::give_birth;
@@ -37,7 +37,7 @@ impl NamespaceSet {
 pub fn join(state: StateDir, name: &str) -> Result<Shared> {
     let (record, inode) = state.find(name)?;
     let fail = |errno: nix::errno::Errno| Error::system("join container", name, errno as i32);
-    let control = socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None).map_err(fail)?;
+    let control = sys::socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::empty()).map_err(fail)?;
     let address = UnixAddr::new(&state.socket_path(name)).map_err(fail)?;
     connect(control.as_raw_fd(), &address).map_err(|errno| match errno {
         nix::errno::Errno::ECONNREFUSED | nix::errno::Errno::ENOENT => ending(&state, name, errno as i32),
@@ -132,7 +132,7 @@ pub fn join_pid(pid: i32, set: NamespaceSet) -> Result<Shared> {
     // Where it is no pidfd but /proc/PID, which setns(2) doesn't take, the namespaces one by one.
     let single = |kind: &Kind| {
         let path = format!("ns/{}", kind.name);
-        let opened = openat(&target, path.as_str(), OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty());
+        let opened = sys::openat(&target, path.as_str(), OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty());
         opened.map_err(|errno| fail(errno.into()))
     };
     let mut entered = Vec::new();

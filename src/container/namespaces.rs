@@ -4,12 +4,12 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, open};
+use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 
 use super::state::StateDir;
 use crate::plan::{Fd, Header, Plan, Slot};
-use crate::{Error, Namespace, Namespaces, Result};
+use crate::{Error, Namespace, Namespaces, Result, sys};
 
 /// One kind of namespace.
 pub struct Kind {
@@ -155,7 +155,7 @@ impl Joined {
 
 fn open_namespace(path: &Path, kind: &Kind) -> Result<OwnedFd> {
     let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
-    let opened = open(path, flags, Mode::empty()).map_err(|errno| {
+    let opened = sys::open(path, flags, Mode::empty()).map_err(|errno| {
         let error = Error::system("open the namespace", path.display(), errno as i32);
         match errno {
             Errno::ENOENT => error.mend("has that process ended?"),

@@ -247,9 +247,9 @@ fn descendants(pid: i32) -> Vec<i32> {
     let mut found = Vec::new();
     let mut todo = vec![pid];
     while let Some(pid) = todo.pop() {
-        let Ok(tasks) = std::fs::read_dir(format!("/proc/{pid}/task")) else { continue };
-        for task in tasks.flatten() {
-            let children = std::fs::read_to_string(task.path().join("children")).unwrap_or_default();
+        for task in sys::file::names(format!("/proc/{pid}/task")).unwrap_or_default() {
+            let task = std::path::Path::new("/proc").join(pid.to_string()).join("task").join(task);
+            let children = sys::file::read_to_string(task.join("children")).unwrap_or_default();
             let children = children.split_ascii_whitespace().filter_map(|pid| pid.parse::<i32>().ok());
             let before = found.len();
             found.extend(children);

@@ -118,8 +118,8 @@ impl SubIds {
 fn maps([uid, gid]: [u32; 2]) -> Result<[Vec<Extent>; 2], Missing> {
     let name = name_of(uid);
     let map = |file: &str, own: u32, outside: &str| {
-        let text = fs::read_to_string(file).map_err(|e| Missing(format!("{file} can't be read: {e}")))?;
-        let mapped = fs::read_to_string(outside).unwrap_or_default();
+        let text = crate::sys::file::read_to_string(file).map_err(|e| Missing(format!("{file} can't be read: {e}")))?;
+        let mapped = crate::sys::file::read_to_string(outside).unwrap_or_default();
         let map = extents(ranges(&text, name.as_deref(), uid), own, &pieces(&mapped));
         if map.len() > 1 {
             return Ok(map);
@@ -170,7 +170,7 @@ fn has_capabilities(path: &Path) -> bool {
 
 /// The name of a user: by /etc/passwd, or by whatever else nsswitch.conf(5) names, as newuidmap looks it up.
 fn name_of(uid: u32) -> Option<String> {
-    let passwd = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let passwd = crate::sys::file::read_to_string("/etc/passwd").unwrap_or_default();
     let by_file = passwd.lines().find_map(|line| {
         let fields: Vec<_> = line.split(':').collect();
         (fields.get(2)?.parse() == Ok(uid)).then(|| fields[0].to_string())

@@ -8,7 +8,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{self, CWD, Mode, OFlags};
+use rustix::fs::{CWD, Mode, OFlags};
 
 use super::entry::{Entry, Kind, split};
 use super::export::{Export, Id, Special, own_is_root};
@@ -21,6 +21,7 @@ use super::pipeline::Report;
 use super::source::Source;
 use super::store::Store;
 use super::write;
+use crate::sys::file;
 use crate::{Error, Result};
 
 /// How files of the host become an image.
@@ -98,7 +99,7 @@ impl File {
             _ => (path.as_path(), None),
         };
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let root = fs::openat(CWD, directory, flags, Mode::empty()).map_err(|errno| fail(&errno.into()))?;
+        let root = file::openat(CWD, directory, flags, Mode::empty()).map_err(|errno| fail(&errno.into()))?;
         let target = to.as_os_str().as_bytes();
         let mut names = target.split(|&byte| byte == b'/').filter(|name| !matches!(*name, b"" | b"."));
         if !target.starts_with(b"/") || names.clone().any(|name| name == b"..") || target.contains(&0) {

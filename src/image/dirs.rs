@@ -7,7 +7,8 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
-use rustix::fs::{self, Mode, OFlags};
+use crate::sys::file;
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 /// The deepest directories that are kept open; the host's descriptors are few (RLIMIT_NOFILE), trees may be deep.
@@ -152,7 +153,7 @@ impl Dirs {
 
 /// openat(2) without links; what may not be opened, `opener` is asked for.
 pub fn open(opener: Option<&Opener>, parent: BorrowedFd<'_>, name: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
-    match (fs::openat(parent, name, flags, Mode::empty()), opener) {
+    match (file::openat(parent, name, flags, Mode::empty()), opener) {
         (Err(Errno::ACCESS | Errno::PERM), Some(opener)) => opener(parent, name, flags),
         (answer, _) => answer,
     }

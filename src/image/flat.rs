@@ -4,11 +4,10 @@
 //! link costs an entry in a directory, and the files are shared with the layers as before.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::BufReader;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
-use rustix::fs::{self, AtFlags, CWD, Dir, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags};
+use rustix::fs::{self, AtFlags, CWD, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags};
 use rustix::io::Errno;
 
 use super::archive::Archive;
@@ -20,6 +19,7 @@ use super::remove;
 use super::spool::Spool;
 use super::store::Store;
 use super::whiteout::{OPAQUE_XATTR, is_whiteout};
+use crate::sys::file;
 
 /// Images of more layers than this are made flat.
 pub const LAYERS_MOST: usize = 4;
@@ -35,14 +35,14 @@ pub fn name(layers: &[String]) -> String {
 pub fn make(store: &Store, layers: &[String], place: BorrowedFd) -> Outcome<()> {
     let failed = |errno| Fault::system("create a directory for", b"", errno);
     fs::mkdirat(place, "fs", Mode::RWXU).map_err(failed)?;
-    let root = fs::openat(place, "fs", DIRECTORY, Mode::empty()).map_err(failed)?;
+    let root = file::openat(place, "fs", DIRECTORY, Mode::empty()).map_err(failed)?;
     let mut flat = Flat { target: Dirs::new(root), directories: BTreeMap::new(), kept: BTreeMap::new() };
     for layer in layers {
         let path = store.layer_path(layer);
-        let tree = fs::openat(CWD, &path, DIRECTORY, Mode::empty())
+        let tree = file::openat(CWD, &path, DIRECTORY, Mode::empty())
             .map_err(|errno| Fault::system("open a layer", layer.as_bytes(), errno))?;
         flat.layer(Dirs::new(tree), layer)?;
-        if let Ok(kept) = File::open(path.with_file_name("kept")) {
+        if let Ok(kept) = crate::sys::file::open(path.with_file_name("kept")) {
             let mut archive = Archive::new(BufReader::new(kept), &store.limits);
             while let Some(entry) = archive.next()? {
                 flat.kept.insert(entry.path.clone(), entry);
@@ -73,9 +73,9 @@ impl Flat {
         while let Some(path) = todo.pop() {
             let failed = |errno| Fault::system("link", &path, errno);
             let directory = source.enter(&path).map_err(|stop| stopped(&path, stop))?;
-            let directory = fs::openat(directory, ".", DIRECTORY, Mode::empty()).map_err(failed)?;
+            let directory = file::openat(directory, ".", DIRECTORY, Mode::empty()).map_err(failed)?;
             self.directories.insert(path.clone(), layer.into());
-            for entry in Dir::read_from(&directory).map_err(failed)? {
+            for entry in file::read_dir(&directory).map_err(failed)? {
                 let entry = entry.map_err(failed)?;
                 let name = entry.file_name().to_bytes();
                 if matches!(name, b"." | b"..") {
@@ -102,7 +102,7 @@ impl Flat {
 
     fn directory(&mut self, source: &OwnedFd, name: &[u8], path: &[u8]) -> Outcome<()> {
         let failed = |errno| Fault::system("create directory", path, errno);
-        let here = fs::openat(source, name, DIRECTORY, Mode::empty()).map_err(failed)?;
+        let here = file::openat(source, name, DIRECTORY, Mode::empty()).map_err(failed)?;
         let mut value = [0; 8];
         if fs::fgetxattr(here, OPAQUE_XATTR, &mut value[..]).is_ok() {
             self.clear(path)?;
@@ -155,11 +155,11 @@ impl Flat {
         for (path, layer) in &self.directories {
             let failed = |errno| Fault::system("create directory", path, errno);
             let target = self.target.enter(path).map_err(|stop| stopped(path, stop))?;
-            let target = fs::openat(target, ".", DIRECTORY, Mode::empty()).map_err(failed)?;
-            let tree = fs::openat(CWD, store.layer_path(layer), DIRECTORY, Mode::empty()).map_err(failed)?;
+            let target = file::openat(target, ".", DIRECTORY, Mode::empty()).map_err(failed)?;
+            let tree = file::openat(CWD, store.layer_path(layer), DIRECTORY, Mode::empty()).map_err(failed)?;
             let mut source = Dirs::new(tree);
             let source = source.enter(path).map_err(|stop| stopped(path, stop))?;
-            let source = fs::openat(source, ".", DIRECTORY, Mode::empty()).map_err(failed)?;
+            let source = file::openat(source, ".", DIRECTORY, Mode::empty()).map_err(failed)?;
             metadata(&source, &target).map_err(failed)?;
         }
         Ok(())

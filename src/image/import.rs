@@ -19,6 +19,7 @@ use super::source::{Known, Record, is_same, settled};
 use super::split::Recorder;
 use super::store::{Lock, Store, Workspace};
 use super::unpack::Unpack;
+use crate::sys::file;
 use crate::{Error, ErrorCode, Result};
 
 /// What of an archive is wanted; see [`super::ImportOptions`].
@@ -53,9 +54,9 @@ pub(super) fn directory(store: &Store, path: &Path, select: Select<'_>, report: 
     let name = path.to_string_lossy();
     let open = |errno: Errno| Error::system("open the image", &name, errno.raw_os_error());
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let directory = fs::openat(CWD, path, flags, Mode::empty()).map_err(open)?;
+    let directory = file::openat(CWD, path, flags, Mode::empty()).map_err(open)?;
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let index = fs::openat(&directory, "index.json", flags, Mode::empty()).map_err(open)?;
+    let index = file::openat(&directory, "index.json", flags, Mode::empty()).map_err(open)?;
     once(store, &index, select, &name, report, |_, report| {
         Importing::run(store, |importing| layout(importing, directory.as_fd(), &name, select, report))
     })
@@ -236,7 +237,7 @@ fn flatten(importing: &Importing<'_>, layers: &[String]) -> Outcome<String> {
     let workspace = importing.workspace.fd();
     fs::mkdirat(workspace, "flat", Mode::RWXU).map_err(failed)?;
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let place = fs::openat(workspace, "flat", flags, Mode::empty()).map_err(failed)?;
+    let place = file::openat(workspace, "flat", flags, Mode::empty()).map_err(failed)?;
     flat::make(importing.store, layers, place.as_fd())?;
     let digest = Digest::from_hex(&name).ok_or_else(|| failed(Errno::INVAL))?;
     publish_layer(importing, "flat", digest)?;
@@ -300,7 +301,7 @@ pub(super) fn layer(
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let directory = |parent: BorrowedFd, name: &str| -> std::result::Result<OwnedFd, Errno> {
         fs::mkdirat(parent, name, Mode::RWXU)?;
-        fs::openat(parent, name, flags, Mode::empty())
+        file::openat(parent, name, flags, Mode::empty())
     };
     let layer = directory(importing.workspace.fd(), name).map_err(failed)?;
     let tree = directory(layer.as_fd(), "fs").map_err(failed)?;
@@ -316,7 +317,7 @@ pub(super) fn layer(
     unpack.finish()?;
     let size = archive.content();
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-    fs::openat(&layer, "size", flags, Mode::RUSR | Mode::WUSR)
+    file::openat(&layer, "size", flags, Mode::RUSR | Mode::WUSR)
         .map_err(std::io::Error::from)
         .and_then(|fd| File::from(fd).write_all(size.to_string().as_bytes()))
         .map_err(|error| Fault::system("write to", b"", Errno::from_io_error(&error).unwrap_or(Errno::IO)))?;
@@ -348,7 +349,7 @@ fn publish_image(importing: &Importing<'_>, digest: Digest, record: &Record) -> 
     let failed = |errno| store.failed("write an image to", errno);
     let text = serde_json::to_vec(record).map_err(|_| failed(Errno::INVAL))?;
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-    let fd = fs::openat(workspace, "image", flags, Mode::RUSR | Mode::WUSR).map_err(failed)?;
+    let fd = file::openat(workspace, "image", flags, Mode::RUSR | Mode::WUSR).map_err(failed)?;
     File::from(fd).write_all(&text).map_err(|error| failed(Errno::from_io_error(&error).unwrap_or(Errno::IO)))?;
     let place = format!("images/{}", digest.hex());
     loop {
@@ -367,7 +368,7 @@ fn publish_image(importing: &Importing<'_>, digest: Digest, record: &Record) -> 
 /// Opens without waiting for whoever is at the other end of a fifo, and without becoming a terminal's owner.
 fn open(path: &Path) -> Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let fd = fs::openat(CWD, path, flags, Mode::empty())
+    let fd = file::openat(CWD, path, flags, Mode::empty())
         .map_err(|errno| Error::system("open the image", path.display(), errno.raw_os_error()))?;
     match fs::fstat(&fd) {
         Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile => Ok(fd),

@@ -15,6 +15,7 @@ use rustix::io::Errno;
 use super::digest::Digest;
 use super::documents::{self, DOCUMENT_MOST, Descriptor, Document};
 use super::fault::{Fault, Outcome, show};
+use crate::sys::file;
 
 /// How far indexes may point at indexes.
 const NESTING_MOST: usize = 4;
@@ -271,7 +272,7 @@ fn open(layout: BorrowedFd, path: &str) -> Outcome<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS | ResolveFlags::NO_XDEV;
     let failed = |errno| Fault::system("open", path.as_bytes(), errno);
-    let fd = match fs::openat2(layout, path, flags, Mode::empty(), resolve) {
+    let fd = match file::openat2(layout, path, flags, Mode::empty(), resolve) {
         Err(Errno::NOSYS | Errno::PERM) => open_without_links(layout, path)?,
         answer => answer.map_err(failed)?,
     };
@@ -292,7 +293,7 @@ fn open_without_links(layout: BorrowedFd, path: &str) -> Outcome<OwnedFd> {
     let mut dirs = super::dirs::Dirs::new(again);
     let parent = dirs.enter(above).map_err(|_| failed(Errno::NOENT))?;
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    fs::openat(parent.as_fd(), name, flags, Mode::empty()).map_err(failed)
+    file::openat(parent.as_fd(), name, flags, Mode::empty()).map_err(failed)
 }
 
 /// This machine's, by the name that Go has for it.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
-use rustix::fs::{self, AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat};
+use rustix::fs::{self, AtFlags, CWD, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
 use super::dirs::{Dirs, Stop};
@@ -13,6 +13,7 @@ use super::entry::{Entry, Kind, split};
 use super::export::{attributes, own_is_root};
 use super::fault::{Fault, Outcome};
 use super::whiteout::{OPAQUE_XATTR, is_whiteout};
+use crate::sys::file;
 
 /// As many links as path_resolution(7) follows.
 const LINKS_MOST: usize = 40;
@@ -44,7 +45,7 @@ impl Lower {
     pub fn open(layers: &[PathBuf]) -> Outcome<Self> {
         let open = |path: &PathBuf| {
             let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-            let root = fs::openat(CWD, path, flags, Mode::empty());
+            let root = file::openat(CWD, path, flags, Mode::empty());
             root.map(Dirs::new).map_err(|errno| Fault::system("open", path.as_os_str().as_encoded_bytes(), errno))
         };
         Ok(Self { layers: layers.iter().rev().map(open).collect::<Outcome<_>>()?, way: Vec::new() })
@@ -127,7 +128,7 @@ impl Lower {
 
     fn open_in(&mut self, layer: usize, path: &[u8], flags: OFlags) -> Outcome<Option<OwnedFd>> {
         let Some((parent, name)) = self.parent(layer, path)? else { return Ok(None) };
-        fs::openat(parent, name, flags, Mode::empty()).map(Some).map_err(|errno| Fault::system("open", path, errno))
+        file::openat(parent, name, flags, Mode::empty()).map(Some).map_err(|errno| Fault::system("open", path, errno))
     }
 
     /// Opens the file or directory `path` for reading.
@@ -152,7 +153,7 @@ impl Lower {
                 continue;
             }
             let Some(directory) = self.open_in(found.layer, path, DIRECTORY)? else { continue };
-            for entry in Dir::read_from(&directory).map_err(failed)? {
+            for entry in file::read_dir(&directory).map_err(failed)? {
                 let entry = entry.map_err(failed)?;
                 let name = entry.file_name().to_bytes();
                 if matches!(name, b"." | b"..") || names.contains(name) || hidden.contains(name) {

@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::thread;
 
-use rustix::fs::{self, Mode, OFlags};
+use rustix::fs::{Mode, OFlags};
 use sha2::{Digest as _, Sha256};
 
 use super::config::ImageConfig;
@@ -22,6 +22,7 @@ use super::pipe;
 use super::pipeline::{self, Counters, Report};
 use super::store::Store;
 use super::{save, write};
+use crate::sys::file;
 use crate::{Error, Result};
 
 /// What a new image gets besides its files.
@@ -118,11 +119,11 @@ fn layer(
     })?;
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let opened = |parent: std::os::fd::BorrowedFd, name| {
-        fs::openat(parent, name, flags, Mode::empty()).map_err(|errno| Fault::system("open a layer", b"", errno))
+        file::openat(parent, name, flags, Mode::empty()).map_err(|errno| Fault::system("open a layer", b"", errno))
     };
     let place = opened(importing.workspace.fd(), "made")?;
     let tree = opened(place.as_fd(), "fs")?;
-    let kept = fs::openat(&place, "kept", OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty());
+    let kept = file::openat(&place, "kept", OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty());
     let mut sum = Sum(Sha256::new());
     let export = Export { is_layer: true, kept: kept.ok().map(File::from).into_iter().collect(), ..Export::default() };
     export.write(tree, &mut sum)?;

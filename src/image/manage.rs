@@ -8,7 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rustix::fs::{self, AtFlags, Dir, FlockOperation, Mode, OFlags};
+use rustix::fs::{self, AtFlags, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::config::ImageConfig;
@@ -17,6 +17,7 @@ use super::remove;
 use super::save;
 use super::source::{Known, Loaded, Record};
 use super::store::{Store, try_lock};
+use crate::sys::file;
 use crate::{Error, ErrorCode, Result};
 
 /// An image in the store.
@@ -239,12 +240,12 @@ impl Store {
         let Some(root) = self.root()? else { return Ok(Vec::new()) };
         let failed = |errno| self.failed("list", errno);
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let directory = match fs::openat(root, directory, flags, Mode::empty()) {
+        let directory = match file::openat(root, directory, flags, Mode::empty()) {
             Err(Errno::NOENT) => return Ok(Vec::new()),
             answer => answer.map_err(failed)?,
         };
         let mut names = Vec::new();
-        for entry in Dir::read_from(&directory).map_err(failed)? {
+        for entry in file::read_dir(&directory).map_err(failed)? {
             let entry = entry.map_err(failed)?;
             if let Ok(name) = entry.file_name().to_str()
                 && !matches!(name, "." | "..")
@@ -260,12 +261,12 @@ impl Store {
     fn remove_image(&self, root: BorrowedFd, digest: &str, name: &str) -> Result<()> {
         let failed = |errno| self.failed("remove an image from", errno);
         let place = format!("images/{digest}");
-        let record = match fs::openat(root, &place, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
-        {
-            Ok(record) => record,
-            Err(Errno::NOENT) => return Ok(()),
-            Err(errno) => return Err(failed(errno)),
-        };
+        let record =
+            match file::openat(root, &place, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()) {
+                Ok(record) => record,
+                Err(Errno::NOENT) => return Ok(()),
+                Err(errno) => return Err(failed(errno)),
+            };
         if !try_lock(&record, FlockOperation::NonBlockingLockExclusive).map_err(failed)? {
             return Err(Error::new(
                 ErrorCode::System,
@@ -340,7 +341,7 @@ fn disk_use(roots: &[PathBuf]) -> u64 {
     while let Some(path) = todo.pop() {
         let Ok(meta) = std::fs::symlink_metadata(&path) else { continue };
         if meta.is_dir() {
-            todo.extend(std::fs::read_dir(&path).into_iter().flatten().flatten().map(|entry| entry.path()));
+            todo.extend(file::names(&path).unwrap_or_default().iter().map(|name| path.join(name)));
         }
         if meta.nlink() == 1 || meta.is_dir() || seen.insert((meta.dev(), meta.ino())) {
             bytes += meta.blocks() * 512;

@@ -16,6 +16,7 @@ use super::compress::{Compression, Encoder};
 use super::fault::{Fault, Outcome};
 use super::pipe::{self, PipeReader};
 use super::pipeline::{self, Counters, Report};
+use crate::sys::file;
 use crate::{Error, Result};
 
 /// Where an archive is written to.
@@ -171,7 +172,7 @@ fn open(path: &Path) -> std::result::Result<(OwnedFd, Option<Unfinished>), Errno
         .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile);
     if is_other {
         let flags = OFlags::WRONLY | OFlags::NOCTTY | OFlags::CLOEXEC;
-        return Ok((fs::openat(CWD, path, flags, Mode::empty())?, None));
+        return Ok((file::openat(CWD, path, flags, Mode::empty())?, None));
     }
     // Through a symbolic link the file is replaced that it leads to.
     let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
@@ -182,18 +183,18 @@ fn open(path: &Path) -> std::result::Result<(OwnedFd, Option<Unfinished>), Errno
         None => return Err(Errno::ISDIR),
     };
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let directory = fs::openat(CWD, &parent, flags, Mode::empty())?;
+    let directory = file::openat(CWD, &parent, flags, Mode::empty())?;
     let mode = Mode::from_raw_mode(0o666);
-    let (file, temporary) = match fs::openat(&directory, ".", OFlags::WRONLY | OFlags::TMPFILE | OFlags::CLOEXEC, mode)
-    {
-        Ok(file) => (file, None),
-        Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT | Errno::INVAL) => {
-            let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-            let (temporary, file) = numbered(|temporary| fs::openat(&directory, temporary, flags, mode))?;
-            (file, Some(temporary))
-        }
-        Err(errno) => return Err(errno),
-    };
+    let (file, temporary) =
+        match file::openat(&directory, ".", OFlags::WRONLY | OFlags::TMPFILE | OFlags::CLOEXEC, mode) {
+            Ok(file) => (file, None),
+            Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT | Errno::INVAL) => {
+                let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+                let (temporary, file) = numbered(|temporary| file::openat(&directory, temporary, flags, mode))?;
+                (file, Some(temporary))
+            }
+            Err(errno) => return Err(errno),
+        };
     let again = file.try_clone().map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::MFILE))?;
     Ok((file, Some(Unfinished { directory, temporary, name, file: again })))
 }

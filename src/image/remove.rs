@@ -4,7 +4,8 @@
 use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{self, AtFlags, CWD, Dir, FileType, Mode, OFlags};
+use crate::sys::file;
+use rustix::fs::{self, AtFlags, CWD, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
@@ -52,7 +53,7 @@ pub fn tree(parent: BorrowedFd, name: &[u8]) -> Result<(), Errno> {
         } else {
             levels.pop();
             let Some(above) = levels.last_mut() else { break };
-            let up = fs::openat(&here, c"..", DIRECTORY, Mode::empty())?;
+            let up = file::openat(&here, c"..", DIRECTORY, Mode::empty())?;
             if place(&up)? != above.place {
                 return Err(Errno::STALE);
             }
@@ -77,14 +78,14 @@ pub fn tree(parent: BorrowedFd, name: &[u8]) -> Result<(), Errno> {
 
 /// Opens a directory and sees to it that it may be listed, searched and written to.
 fn enter(parent: BorrowedFd, name: &[u8]) -> Result<OwnedFd, Errno> {
-    let fd = match fs::openat(parent, name, DIRECTORY, Mode::empty()) {
+    let fd = match file::openat(parent, name, DIRECTORY, Mode::empty()) {
         Err(Errno::ACCESS) => {
             let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            let fd = fs::openat(parent, name, flags, Mode::empty())?;
+            let fd = file::openat(parent, name, flags, Mode::empty())?;
             // A descriptor that is only a place takes no fchmod(2); its name in /proc leads to it and nowhere else.
             let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
             fs::chmodat(CWD, path, Mode::RWXU, AtFlags::empty()).map_err(|_| Errno::ACCESS)?;
-            fs::openat(&fd, c".", DIRECTORY, Mode::empty())?
+            file::openat(&fd, c".", DIRECTORY, Mode::empty())?
         }
         answer => answer?,
     };
@@ -99,7 +100,7 @@ fn enter(parent: BorrowedFd, name: &[u8]) -> Result<OwnedFd, Errno> {
 fn level(directory: &OwnedFd, known: usize) -> Result<Level, Errno> {
     let most = if known < NAMES_OF_ALL { NAMES_OF_ONE } else { 1 };
     let mut level = Level { place: place(directory)?, below: Vec::new(), is_all: true };
-    for entry in Dir::read_from(directory)? {
+    for entry in file::read_dir(directory)? {
         let entry = entry?;
         let name = entry.file_name();
         if matches!(name.to_bytes(), b"." | b"..") || unlink(directory, name.to_bytes(), entry.file_type())? {

@@ -72,9 +72,11 @@ impl Below {
     /// What is kept beside them of what they can't hold.
     fn kept(&self) -> Result<Vec<File>> {
         match self {
-            Self::Image(..) => {
-                Ok(self.layers()?.iter().filter_map(|layer| File::open(layer.with_file_name("kept")).ok()).collect())
-            }
+            Self::Image(..) => Ok(self
+                .layers()?
+                .iter()
+                .filter_map(|layer| crate::sys::file::open(layer.with_file_name("kept")).ok())
+                .collect()),
             _ => Ok(Vec::new()),
         }
     }

@@ -8,7 +8,7 @@
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Seek, Write};
 
-use rustix::fs::{self, CWD, Mode, OFlags};
+use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
@@ -25,6 +25,7 @@ use super::pipeline::{Counters, Report};
 use super::split;
 use super::store::{Store, Workspace};
 use super::write;
+use crate::sys::file;
 use crate::{Error, Result};
 
 /// Which tools an archive is for.
@@ -112,13 +113,13 @@ impl Store {
     fn pack(&self, workspace: &Workspace, name: &str, layer: &str, packing: Packing<'_>) -> Outcome<Blob> {
         let failed = |errno| Fault::system("pack", layer.as_bytes(), errno);
         let place = self.layer_path(layer);
-        let tree = || fs::openat(CWD, &place, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+        let tree = || file::openat(CWD, &place, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-        let file = File::from(fs::openat(workspace.fd(), name, flags, Mode::RUSR | Mode::WUSR).map_err(failed)?);
+        let file = File::from(file::openat(workspace.fd(), name, flags, Mode::RUSR | Mode::WUSR).map_err(failed)?);
         // As it came, unless its times are to be others.
         if packing.latest.is_none()
-            && let Ok(record) = File::open(place.with_file_name(split::NAME))
-            && let Ok(again) = File::open(place.with_file_name(split::NAME))
+            && let Ok(record) = crate::sys::file::open(place.with_file_name(split::NAME))
+            && let Ok(again) = crate::sys::file::open(place.with_file_name(split::NAME))
             && !split::has_twice(again, &self.limits)
         {
             let again = file.try_clone().map_err(Fault::read)?;
@@ -131,7 +132,7 @@ impl Store {
             file.set_len(0).map_err(|error| failed(Errno::from_io_error(&error).unwrap_or(Errno::IO)))?;
         }
         blob(file, layer, packing, |tar, count| {
-            let kept = File::open(place.with_file_name("kept")).ok();
+            let kept = crate::sys::file::open(place.with_file_name("kept")).ok();
             let mut count = |written| {
                 count(written);
                 true

@@ -19,6 +19,7 @@ use super::digest::Digest;
 use super::import::{self, Select};
 use super::pipeline::Report;
 use super::store::{Store, try_lock};
+use crate::sys::file;
 use crate::{Error, ErrorCode, Result};
 
 /// Where a container's root comes from.
@@ -223,7 +224,7 @@ impl Store {
             return Ok(None);
         }
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        match fs::openat(root, format!("images/{digest}"), flags, Mode::empty()) {
+        match file::openat(root, format!("images/{digest}"), flags, Mode::empty()) {
             Ok(fd) => Ok(Some(fd)),
             Err(Errno::NOENT) => Ok(None),
             Err(errno) => Err(self.failed("open an image in", errno)),

@@ -15,6 +15,7 @@ use super::dirs::Dirs;
 use super::entry::{Entry, Extent, split};
 use super::fault::{Fault, Outcome};
 use super::limits::Limits;
+use crate::sys::file;
 
 /// Its name, beside the layer's tree.
 pub const NAME: &str = "split";
@@ -34,7 +35,7 @@ pub struct Recorder {
 impl Recorder {
     pub fn create(dir: BorrowedFd) -> Outcome<Self> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let fd = fs::openat(dir, NAME, flags, Mode::RUSR | Mode::WUSR)
+        let fd = file::openat(dir, NAME, flags, Mode::RUSR | Mode::WUSR)
             .map_err(|errno| Fault::system("create", NAME.as_bytes(), errno))?;
         let out = zstd::Encoder::new(File::from(fd), 1).map_err(Fault::write)?;
         Ok(Self { out, raw: Vec::with_capacity(RAW_MOST) })
@@ -197,7 +198,7 @@ fn open(dirs: &mut Dirs, path: &[u8]) -> Option<OwnedFd> {
     let (above, name) = split(path);
     let parent = dirs.enter(above).ok()?;
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let file = fs::openat(parent, name, flags, Mode::empty()).ok()?;
+    let file = file::openat(parent, name, flags, Mode::empty()).ok()?;
     let is_file = FileType::from_raw_mode(fs::fstat(file.as_fd()).ok()?.st_mode) == FileType::RegularFile;
     is_file.then_some(file)
 }

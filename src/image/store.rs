@@ -19,12 +19,13 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use rustix::fs::{self, AtFlags, Dir, FileType, FlockOperation, Mode, OFlags};
+use rustix::fs::{self, AtFlags, FileType, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::fault::Fault;
 use super::limits::Limits;
 use super::remove;
+use crate::sys::file;
 use crate::{Error, ErrorCode, Result};
 
 /// Where images are kept.
@@ -83,7 +84,7 @@ impl Store {
     /// Bytes of a layer's files.
     pub(super) fn layer_size(&self, layer: &str) -> u64 {
         let path = self.place.join("layers").join(layer).join("size");
-        std::fs::read_to_string(path).ok().and_then(|text| text.parse().ok()).unwrap_or(0)
+        crate::sys::file::read_to_string(path).ok().and_then(|text| text.parse().ok()).unwrap_or(0)
     }
 
     /// Whether a layer hides all that lies below it.
@@ -97,7 +98,7 @@ impl Store {
         if let Some(root) = self.root.get() {
             return Ok(Some(root.as_fd()));
         }
-        match fs::open(&self.place, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()) {
+        match file::open_at_path(&self.place, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()) {
             Ok(root) => self.verified(root).map(Some),
             Err(Errno::NOENT) => Ok(None),
             Err(errno) => Err(self.failed("open", errno)),
@@ -181,7 +182,7 @@ impl Store {
                 Err(errno) => return Err(self.failed("create a directory in", errno)),
             }
             // A sweeper may have been faster than our lock.
-            match fs::openat(root, &name, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()) {
+            match file::openat(root, &name, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()) {
                 Ok(fd) if try_lock(&fd, FlockOperation::NonBlockingLockExclusive) == Ok(true) && is_there(&fd) => {
                     // A default ACL of the directory above would be added to every file's mode.
                     let _ = fs::fremovexattr(&fd, "system.posix_acl_default");
@@ -197,16 +198,16 @@ impl Store {
     pub(super) fn sweep(&self) -> Result<()> {
         let root = self.made()?;
         let failed = |errno| self.failed("sweep", errno);
-        let tmp = fs::openat(root, "tmp", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+        let tmp = file::openat(root, "tmp", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
             .map_err(failed)?;
-        for entry in Dir::read_from(&tmp).map_err(failed)? {
+        for entry in file::read_dir(&tmp).map_err(failed)? {
             let entry = entry.map_err(failed)?;
             let name = entry.file_name();
             if matches!(name.to_bytes(), b"." | b"..") {
                 continue;
             }
             let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-            match fs::openat(&tmp, name, flags, Mode::empty()) {
+            match file::openat(&tmp, name, flags, Mode::empty()) {
                 Ok(fd) if try_lock(&fd, FlockOperation::NonBlockingLockExclusive) == Ok(true) => {}
                 // A symbolic link on its way to its place; made and moved in two calls.
                 Err(Errno::LOOP) => {}
@@ -230,7 +231,7 @@ impl Store {
             false => FlockOperation::NonBlockingLockExclusive,
         };
         loop {
-            let fd = fs::openat(root, name, flags, Mode::RUSR | Mode::WUSR)
+            let fd = file::openat(root, name, flags, Mode::RUSR | Mode::WUSR)
                 .map_err(|errno| self.failed("make a lock in", errno))?;
             loop {
                 if try_lock(&fd, operation).map_err(|errno| self.failed("lock", errno))? {
@@ -309,7 +310,7 @@ pub(super) fn is_there(fd: impl AsFd) -> bool {
 }
 
 fn is_empty(dir: impl AsFd) -> std::result::Result<bool, Errno> {
-    for entry in Dir::read_from(dir)? {
+    for entry in file::read_dir(dir)? {
         if !matches!(entry?.file_name().to_bytes(), b"." | b"..") {
             return Ok(false);
         }

@@ -21,6 +21,7 @@ use super::limits::Limits;
 use super::remove;
 use super::spool::{Replay, Spool};
 use super::whiteout;
+use crate::sys::file;
 
 /// Where an owner and a mode are kept that the file itself can't have: "uid:gid:mode", the mode in octal.
 pub const OWNER_XATTR: &str = "user.ctr.owner";
@@ -175,7 +176,7 @@ impl<'a> Unpack<'a> {
         let (above, name) = entry.split();
         let name = if name.is_empty() { b"." } else { name };
         let Ok(parent) = self.dirs.enter(above) else { return Ok(()) };
-        let Ok(fd) = fs::openat(parent, name, TO_READ, Mode::empty()) else { return Ok(()) };
+        let Ok(fd) = file::openat(parent, name, TO_READ, Mode::empty()) else { return Ok(()) };
         let mut left = entry.clone();
         let mut is_left = false;
         for (record, attribute) in acl::RECORDS {
@@ -199,7 +200,7 @@ impl<'a> Unpack<'a> {
         const LARGEST: u64 = 4 << 20;
         let mut text = Vec::new();
         if let Ok(parent) = self.dirs.enter(b"etc")
-            && let Ok(fd) = fs::openat(parent, name, TO_READ, Mode::empty())
+            && let Ok(fd) = file::openat(parent, name, TO_READ, Mode::empty())
             && fs::fstat(&fd).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile)
         {
             File::from(fd).take(LARGEST).read_to_end(&mut text).map_err(Fault::read)?;
@@ -246,7 +247,7 @@ impl<'a> Unpack<'a> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let is_plain = entry.xattrs.is_empty() && (self.identity.is_root || !self.identity.must_record(entry));
         let first = Mode::from_raw_mode(if is_plain { mode & 0o777 } else { 0o600 });
-        let fd = self.make(entry, "create", |parent, name| fs::openat(parent, name, flags, first))?;
+        let fd = self.make(entry, "create", |parent, name| file::openat(parent, name, flags, first))?;
         let file = File::from(fd);
         archive.content_of(entry)?;
         let written = match &entry.sparse {
@@ -338,7 +339,7 @@ impl<'a> Unpack<'a> {
         };
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let name = if name.is_empty() { b"." } else { name };
-        let fd = match fs::openat(parent, name, flags, Mode::empty()) {
+        let fd = match file::openat(parent, name, flags, Mode::empty()) {
             Ok(fd) => fd,
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(()),
             Err(errno) => return Err(failed("open", entry)(errno)),

@@ -12,6 +12,7 @@ use rustix::io::Errno;
 use super::entry::{Entry, Kind};
 use super::fault::{Fault, Outcome};
 use super::unpack::{Unpack, failed};
+use crate::sys::file;
 
 pub const OPAQUE_XATTR: &str = "user.overlay.opaque";
 
@@ -78,6 +79,6 @@ pub fn is_whiteout(stat: &Stat) -> bool {
 /// Marks the directory `name`, which the caller has made or seen to be one.
 pub fn make_opaque(parent: BorrowedFd, name: &[u8]) -> Result<(), Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let directory = fs::openat(parent, name, flags, Mode::empty())?;
+    let directory = file::openat(parent, name, flags, Mode::empty())?;
     fs::fsetxattr(directory, OPAQUE_XATTR, b"y", XattrFlags::empty())
 }

@@ -3,7 +3,7 @@
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use nix::fcntl::{OFlag, open};
+use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 
 use super::Check;
@@ -16,7 +16,7 @@ use crate::sys::mount::{
     FSCONFIG_CMD_CREATE, FSMOUNT_CLOEXEC, FSOPEN_CLOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY,
     MOVE_MOUNT_F_EMPTY_PATH, OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE,
 };
-use crate::{Error, Result, zygote};
+use crate::{Error, Result, sys, zygote};
 
 const MOUNTING: i32 = libc::CLONE_NEWUSER | libc::CLONE_NEWNS;
 
@@ -120,8 +120,8 @@ fn id_mapped() -> Check {
 
 fn id_map(place: PathBuf) -> Result<()> {
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-    let directory: OwnedFd =
-        open(&place, flags, Mode::empty()).map_err(|errno| Error::system("open", place.display(), errno as i32))?;
+    let directory: OwnedFd = sys::open(&place, flags, Mode::empty())
+        .map_err(|errno| Error::system("open", place.display(), errno as i32))?;
     let mut trial = Trial::new(MOUNTING);
     let sent = trial.stem.send(Fd::Owned(directory));
     let (aside, handed) = &mut trial.aside;

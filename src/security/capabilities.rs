@@ -130,7 +130,7 @@ pub(crate) fn last() -> Result<u32> {
     }
     // Guessing too low would leave a capability in the bounding set that we have never heard of: refuse instead.
     const FILE: &str = "/proc/sys/kernel/cap_last_cap";
-    let text = std::fs::read_to_string(FILE)
+    let text = crate::sys::file::read_to_string(FILE)
         .map_err(|error| Error::io("read the highest capability from", FILE, &error).mend("is /proc mounted?"))?;
     let last = text.trim().parse().ok().filter(|last| *last < 64).ok_or_else(|| {
         let why = format!("{:?} is not the number of a capability", text.trim());

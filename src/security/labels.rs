@@ -6,7 +6,6 @@
 //! is made, and costs a program nothing; and no program runs without it, whoever asked for it.
 
 use std::ffi::CString;
-use std::fs;
 use std::path::Path;
 
 use super::procfs;
@@ -76,11 +75,12 @@ impl Module {
 
     fn is_active(self) -> bool {
         match self {
-            Self::AppArmor => {
-                fs::read("/sys/module/apparmor/parameters/enabled").is_ok_and(|text| text.starts_with(b"Y"))
-            }
+            Self::AppArmor => crate::sys::file::read("/sys/module/apparmor/parameters/enabled")
+                .is_ok_and(|text| text.starts_with(b"Y")),
             // Registered only where it is turned on.
-            Self::SELinux => fs::read_to_string("/proc/filesystems").is_ok_and(|text| text.contains("selinuxfs")),
+            Self::SELinux => {
+                crate::sys::file::read_to_string("/proc/filesystems").is_ok_and(|text| text.contains("selinuxfs"))
+            }
         }
     }
 

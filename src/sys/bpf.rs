@@ -56,7 +56,7 @@ pub fn bpf_prog_load_cgroup_device(program: &[Instruction]) -> Result<OwnedFd> {
         return Err(Error::last_os_error());
     }
     // SAFETY: a new descriptor, close-on-exec.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
+    super::fd::above_stdio(unsafe { OwnedFd::from_raw_fd(fd as i32) })
 }
 
 /// BPF_PROG_ATTACH to a cgroup, beside what others have attached and for cgroups below it, too. The cgroup holds the program

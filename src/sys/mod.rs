@@ -2,6 +2,8 @@
 //! somebody's process needs below any library: system calls that leave errno alone, and a lock that survives fork.
 
 pub mod bpf;
+pub mod fd;
+pub mod file;
 pub mod fork_lock;
 pub mod landlock;
 pub mod mount;
@@ -11,6 +13,8 @@ use std::ffi::CStr;
 use std::io::{Error, Result};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
+pub use fd::{open, openat, pipe, socket, socketpair};
+
 /// memfd_create(2) of an executable file that can be sealed. MFD_EXEC is Linux 6.3's; older kernels refuse the flag.
 pub fn memfd_create_exec(name: &CStr) -> Result<OwnedFd> {
     const MFD_EXEC: u32 = 0x10;
@@ -19,6 +23,7 @@ pub fn memfd_create_exec(name: &CStr) -> Result<OwnedFd> {
 }
 
 /// memfd_create(2).
+#[allow(clippy::disallowed_methods, reason = "what it makes is moved up")]
 pub fn memfd_create(name: &CStr, flags: u32) -> Result<OwnedFd> {
     // SAFETY: the name is a string; the result is a new descriptor.
     owned(unsafe { libc::memfd_create(name.as_ptr(), flags) })
@@ -46,7 +51,7 @@ pub fn process_open(pid: i32) -> Result<OwnedFd> {
     pidfd_open(pid).or_else(|error| match error.raw_os_error() {
         Some(libc::ENOSYS | libc::EPERM) => {
             let flags = nix::fcntl::OFlag::O_RDONLY | nix::fcntl::OFlag::O_DIRECTORY | nix::fcntl::OFlag::O_CLOEXEC;
-            Ok(nix::fcntl::open(format!("/proc/{pid}").as_str(), flags, nix::sys::stat::Mode::empty())?)
+            Ok(open(format!("/proc/{pid}").as_str(), flags, nix::sys::stat::Mode::empty())?)
         }
         _ => Err(error),
     })
@@ -145,12 +150,22 @@ pub fn borrow(fd: RawFd) -> Result<BorrowedFd<'static>> {
     Ok(unsafe { BorrowedFd::borrow_raw(fd) })
 }
 
+/// A standard stream of the caller, if a program that it executed would inherit it: one that is open and not close-on-exec.
+/// What a library has opened for itself, this one above all, is close-on-exec, whichever number it has landed on.
+pub fn inheritable(stream: RawFd) -> Option<BorrowedFd<'static>> {
+    // SAFETY: F_GETFD only asks.
+    let flags = unsafe { libc::fcntl(stream, libc::F_GETFD) };
+    // SAFETY: as in `borrow`.
+    (flags >= 0 && flags & libc::FD_CLOEXEC == 0).then(|| unsafe { BorrowedFd::borrow_raw(stream) })
+}
+
 /// What came by [`recvmsg`]: how many bytes, the descriptors with them, and the pid that goes with it as a credential, as
 /// this process sees it (SO_PASSCRED, unix(7)).
 pub type Received = (usize, Vec<OwnedFd>, Option<i32>);
 
 /// recvmsg(2). The descriptors are close-on-exec. Of more than a dozen the kernel drops the rest, and all that it has installed
 /// are ours to close, whatever else is wrong with the message.
+#[allow(clippy::disallowed_methods, reason = "what it brings is moved up")]
 pub fn recvmsg(socket: BorrowedFd<'_>, bytes: &mut [u8], flags: i32) -> nix::Result<Received> {
     const MOST: usize = 5;
     // A struct cmsghdr and a struct ucred.
@@ -184,6 +199,8 @@ pub fn recvmsg(socket: BorrowedFd<'_>, bytes: &mut [u8], flags: i32) -> nix::Res
             header = libc::CMSG_NXTHDR(&raw const message, header);
         }
     }
+    let fds: Result<Vec<_>> = fds.into_iter().map(fd::above_stdio).collect();
+    let fds = fds.map_err(|error| nix::errno::Errno::from_raw(error.raw_os_error().unwrap_or(libc::EMFILE)))?;
     Ok((got as usize, fds, pid))
 }
 
@@ -191,7 +208,7 @@ pub fn recvmsg(socket: BorrowedFd<'_>, bytes: &mut [u8], flags: i32) -> nix::Res
 /// its path.
 pub fn openpty() -> Result<(OwnedFd, OwnedFd)> {
     let flags = nix::fcntl::OFlag::O_RDWR | nix::fcntl::OFlag::O_NOCTTY | nix::fcntl::OFlag::O_CLOEXEC;
-    let master = nix::fcntl::open("/dev/ptmx", flags, nix::sys::stat::Mode::empty())?;
+    let master = open("/dev/ptmx", flags, nix::sys::stat::Mode::empty())?;
     let unlock = 0;
     // SAFETY: an int that outlives the call; then plain flags, and the result is a new descriptor.
     let slave = unsafe {
@@ -218,7 +235,7 @@ fn owned(fd: RawFd) -> Result<OwnedFd> {
         return Err(Error::last_os_error());
     }
     // SAFETY: the call that was just made returned it as a new descriptor.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+    fd::above_stdio(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 /// A descriptor's inode number and device: what tells one open file from another.
@@ -235,7 +252,7 @@ pub fn seccomp_mode() -> i32 {
 /// The security modules that are active, lsm_list_modules(2) (Linux 6.8), or from securityfs, which has to be mounted. `None`
 /// where neither tells.
 pub fn security_modules() -> Option<String> {
-    if let Ok(names) = std::fs::read_to_string("/sys/kernel/security/lsm") {
+    if let Ok(names) = file::read_to_string("/sys/kernel/security/lsm") {
         return Some(names.trim().replace(',', ", "));
     }
     const SYS_LSM_LIST_MODULES: i64 = 461;
@@ -282,7 +299,7 @@ pub fn pidfd_is_of_our_namespace(pidfd: BorrowedFd<'_>) -> bool {
 }
 
 fn pidfd_line(pidfd: BorrowedFd<'_>, name: &str) -> Option<String> {
-    let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd())).ok()?;
+    let info = file::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd())).ok()?;
     Some(info.lines().find_map(|line| line.strip_prefix(name))?.trim().to_string())
 }
 

@@ -8,8 +8,7 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
-    AddressFamily, ControlMessage, MsgFlags, Shutdown, SockFlag, SockType, UnixAddr, sendmsg, setsockopt, shutdown,
-    socketpair, sockopt,
+    AddressFamily, ControlMessage, MsgFlags, Shutdown, SockType, UnixAddr, sendmsg, setsockopt, shutdown, sockopt,
 };
 
 use crate::init::wire::{DONE, INLINE, LARGE, LARGEST, Reply, Request};
@@ -93,7 +92,7 @@ impl AsFd for Channel {
 
 /// A connected pair of datagram sockets.
 pub fn pair() -> Result<(OwnedFd, OwnedFd)> {
-    Ok(socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?)
+    Ok(sys::socketpair(AddressFamily::Unix, SockType::SeqPacket)?)
 }
 
 /// Waits until one of them is readable or at its end, at most `timeout`. Signals of the host don't cut it short.

@@ -1,7 +1,7 @@
 //! Whose zygote it is: the process, its credentials, its namespaces, its root. Everything that a child it makes would inherit
 //! and that a host can change.
 
-use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat};
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag};
 use nix::sys::stat::{Mode, fstatat};
 use nix::unistd::{getresgid, getresuid};
 use rustix::fs::readlinkat_raw;
@@ -48,7 +48,7 @@ impl Identity {
             return None;
         }
         let maps = ["/proc/self/uid_map", "/proc/self/gid_map"];
-        let maps = maps.map(|file| pieces(&std::fs::read_to_string(file).unwrap_or_default()));
+        let maps = maps.map(|file| pieces(&crate::sys::file::read_to_string(file).unwrap_or_default()));
         maps[0].iter().any(|&(first, _)| first == 0).then_some(maps)
     }
 }
@@ -68,7 +68,7 @@ pub fn pieces(map: &str) -> Pieces {
 /// Read as links, "mnt:[4026531841]": the kernel would have to make an inode for each to be looked at by stat(2).
 fn namespaces() -> [u64; 8] {
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-    let Ok(dir) = openat(AT_FDCWD, "/proc/thread-self/ns", flags, Mode::empty()) else { return [0; 8] };
+    let Ok(dir) = crate::sys::openat(AT_FDCWD, "/proc/thread-self/ns", flags, Mode::empty()) else { return [0; 8] };
     ["mnt", "user", "net", "pid_for_children", "uts", "ipc", "cgroup", "time_for_children"].map(|name| {
         let mut text = [0u8; 64];
         let len = readlinkat_raw(&dir, name, &mut text[..]).unwrap_or(0);

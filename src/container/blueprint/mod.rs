@@ -244,7 +244,7 @@ impl Bind {
 
 pub fn open_path(path: &Path) -> Result<OwnedFd> {
     let flags = nix::fcntl::OFlag::O_PATH | nix::fcntl::OFlag::O_CLOEXEC | nix::fcntl::OFlag::O_NOFOLLOW;
-    nix::fcntl::open(path, flags, nix::sys::stat::Mode::empty())
+    crate::sys::open(path, flags, nix::sys::stat::Mode::empty())
         .map_err(|errno| Error::system("open", path.display(), errno as i32))
 }
 

@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, RenameFlags, openat, renameat2};
+use nix::fcntl::{OFlag, RenameFlags, renameat2};
 use nix::sys::stat::{FileStat, Mode, fchmod, fstat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
@@ -79,10 +79,10 @@ impl StateDir {
                 .mend("choose another with CTR_STATE_DIR or the configuration's state_dir")
         };
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
-        let fd = match nix::fcntl::open(&path, flags, Mode::empty()) {
+        let fd = match crate::sys::open(&path, flags, Mode::empty()) {
             Err(Errno::ENOENT) => {
                 make_directories(&path).map_err(fail)?;
-                nix::fcntl::open(&path, flags, Mode::empty())
+                crate::sys::open(&path, flags, Mode::empty())
             }
             other => other,
         }
@@ -113,7 +113,7 @@ impl StateDir {
         let fail = |errno: Errno| Error::system("write the record", self.path.join(&file_name).display(), errno as i32);
         let flags = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_RDWR | OFlag::O_CLOEXEC;
         loop {
-            let fd = match openat(&self.fd, file_name.as_str(), flags, Mode::from_bits_truncate(0o600)) {
+            let fd = match sys::openat(&self.fd, file_name.as_str(), flags, Mode::from_bits_truncate(0o600)) {
                 Ok(fd) => fd,
                 Err(Errno::EEXIST) => {
                     match self.sweep(&record.name) {
@@ -191,7 +191,7 @@ impl StateDir {
         let file_name = format!("{name}.json");
         let fail = |errno: Errno| Error::system("read the record", self.path.join(&file_name).display(), errno as i32);
         let flags = OFlag::O_RDWR | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
-        let fd = match openat(&self.fd, file_name.as_str(), flags, Mode::empty()) {
+        let fd = match sys::openat(&self.fd, file_name.as_str(), flags, Mode::empty()) {
             Ok(fd) => fd,
             Err(Errno::ENOENT) => return Ok(None),
             Err(errno) => return Err(fail(errno)),
@@ -217,7 +217,7 @@ impl StateDir {
         let file_name = format!("{name}.json");
         let fail = |errno: Errno| Error::system("sweep", self.path.join(&file_name).display(), errno as i32);
         let flags = OFlag::O_RDWR | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
-        let fd = match openat(&self.fd, file_name.as_str(), flags, Mode::empty()) {
+        let fd = match sys::openat(&self.fd, file_name.as_str(), flags, Mode::empty()) {
             Ok(fd) => fd,
             Err(Errno::ENOENT) => return self.sweep_without_record(inode, known),
             Err(Errno::EISDIR | Errno::ELOOP | Errno::ENXIO) if inode.is_none() => return self.put_aside(name),
@@ -295,10 +295,10 @@ impl StateDir {
     /// forked child has the socket too.
     fn is_heard(&self, name: &str) -> bool {
         use nix::sys::socket::{
-            AddressFamily, SockFlag, SockType, UnixAddr, connect, getsockopt, socket, sockopt::PeerCredentials,
+            AddressFamily, SockFlag, SockType, UnixAddr, connect, getsockopt, sockopt::PeerCredentials,
         };
-        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-        let Ok(socket) = socket(AddressFamily::Unix, SockType::SeqPacket, flags, None) else { return true };
+        let socket = sys::socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_NONBLOCK);
+        let Ok(socket) = socket else { return true };
         let Ok(address) = UnixAddr::new(&self.socket_path(name)) else { return true };
         match connect(socket.as_raw_fd(), &address) {
             Ok(()) => {}
@@ -342,11 +342,9 @@ impl StateDir {
 
     /// The records of the containers that run, oldest first. What dead owners left is swept.
     pub fn list(&self) -> Result<Vec<(Record, u64)>> {
-        let entries = std::fs::read_dir(&self.path).map_err(|e| Error::io("read", self.path.display(), &e))?;
+        let entries = sys::file::names(&self.path).map_err(|e| Error::io("read", self.path.display(), &e))?;
         let mut running = Vec::new();
-        for entry in entries {
-            let entry = entry.map_err(|e| Error::io("read", self.path.display(), &e))?;
-            let file_name = entry.file_name();
+        for file_name in entries {
             let Some(name) = file_name.to_str().and_then(|file| file.strip_suffix(".json")) else { continue };
             running.extend(self.look_after(name)?);
         }

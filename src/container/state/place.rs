@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, OFlag, RenameFlags, open, renameat2};
+use nix::fcntl::{AT_FDCWD, OFlag, RenameFlags, renameat2};
 use nix::sys::stat::{FchmodatFlags, Mode, fchmodat};
 
 use crate::sys::fork_lock::ForkLock;
@@ -70,7 +70,7 @@ pub(super) fn remove_tree(path: &Path) -> Result<()> {
     let fail = |errno: Errno| Error::system("remove", path.display(), errno as i32);
     let (Some(above), Some(name)) = (path.parent(), path.file_name()) else { return Err(fail(Errno::EINVAL)) };
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
-    let above = match open(above, flags, Mode::empty()) {
+    let above = match crate::sys::open(above, flags, Mode::empty()) {
         Err(Errno::ENOENT) => return Ok(()),
         above => above.map_err(fail)?,
     };

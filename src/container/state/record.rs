@@ -174,7 +174,7 @@ pub fn env_text(name: &std::ffi::OsStr, value: &std::ffi::OsStr) -> Vec<u8> {
 /// When process `pid` started, in clock ticks since boot: field 22 of /proc/PID/stat, proc_pid_stat(5). Nothing where there is
 /// no such process.
 pub fn start_of(pid: i32) -> std::io::Result<Option<u64>> {
-    match std::fs::read(format!("/proc/{pid}/stat")) {
+    match crate::sys::file::read(format!("/proc/{pid}/stat")) {
         Ok(stat) => Ok(start_in(&stat)),
         Err(e) if matches!(e.raw_os_error(), Some(libc::ENOENT | libc::ESRCH)) => Ok(None),
         Err(e) => Err(e),

@@ -62,7 +62,7 @@ impl Facts {
         container.check_running()?;
         // It serves one request after the other: it has answered this one, so whatever came before is done.
         let namespaces = namespaces(container)?;
-        let read = |file: &str| std::fs::read_to_string(format!("/proc/{}/{file}", container.pid)).ok();
+        let read = |file: &str| crate::sys::file::read_to_string(format!("/proc/{}/{file}", container.pid)).ok();
         let status = read("status").unwrap_or_default();
         let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
         let facts = Self {

@@ -76,8 +76,8 @@ impl Profile {
     /// As [`Profile::from_json`], from a file.
     pub(crate) fn from_file(path: &Path) -> Result<Self> {
         let origin = path.display();
-        let text =
-            std::fs::read_to_string(path).map_err(|error| Error::io("read the seccomp profile", &origin, &error))?;
+        let text = crate::sys::file::read_to_string(path)
+            .map_err(|error| Error::io("read the seccomp profile", &origin, &error))?;
         Self::from_json(&text, &origin.to_string())
     }
 
