@@ -3,6 +3,10 @@
 //! An error tells a story: the step that failed, the object it failed on, the errno, and what to do about it. The
 //! `Display` of an [`Error`] is that story in one sentence; `ctr_last_error()` and Python's `str(e)` are the same
 //! sentence. [`Error::code`] is the stable number that C sees, [`Error::errno`] the one that Python's `OSError` carries.
+//!
+//! Names of files, users and interpreters come from images and containers, whose makers may want to write to the reader's
+//! terminal or to forge a line of a log. So every part of an error is one line of bounded length ([`line`]), whoever
+//! makes the error.
 
 use std::fmt;
 
@@ -80,7 +84,8 @@ impl Error {
     ) -> Self {
         // Whatever was being done, this is what helps.
         let mend = if errno == libc::EMFILE { crate::advice::DESCRIPTORS } else { "" };
-        Self { code, step: step.into(), object: object.to_string(), errno, why: why.into(), mend: mend.into() }
+        let (step, object) = (line(step.into(), MOST), line(object.to_string(), MOST));
+        Self { code, step, object, errno, why: line(why.into(), MOST), mend: mend.into() }
     }
 
     /// The same error with another stable code.
@@ -94,7 +99,7 @@ impl Error {
     #[must_use]
     pub fn mend(mut self, mend: impl Into<String>) -> Self {
         if self.errno != libc::EMFILE {
-            self.mend = mend.into();
+            self.mend = line(mend.into(), 2 * MOST);
         }
         self
     }
@@ -103,7 +108,7 @@ impl Error {
     #[must_use]
     pub(crate) fn so(mut self, consequence: &str) -> Self {
         let why = if self.why.is_empty() { describe(self.errno) } else { self.why };
-        self.why = format!("{why}; {consequence}");
+        self.why = line(format!("{why}; {consequence}"), 2 * MOST);
         self
     }
 
@@ -153,6 +158,38 @@ impl Error {
     }
 }
 
+/// The most bytes of a part of the sentence. Paths that people have fit, and so does a name in an archive of such a path.
+const MOST: usize = 600;
+
+/// `text` as a part of one line of a terminal or a log: control characters are escaped as in Rust and C, and what is
+/// longer than `most` bytes is cut, with a word on how long it was.
+pub(crate) fn line(text: String, most: usize) -> String {
+    if text.len() <= most && !text.chars().any(is_unprintable) {
+        return text;
+    }
+    let mut shown = String::new();
+    for c in text.chars() {
+        if shown.len() >= most {
+            return format!("{shown}…({} bytes)", text.len());
+        }
+        if !is_unprintable(c) {
+            shown.push(c);
+        } else if c.is_ascii() {
+            shown.extend(c.to_string().as_bytes().escape_ascii().map(char::from));
+        } else {
+            shown.extend(c.escape_unicode());
+        }
+    }
+    shown
+}
+
+/// Whether a terminal or a pager does something else with it than show it: the controls of ASCII and of Latin-1 (C1, by
+/// which sequences begin as well), what separates lines, and what turns the direction of writing round.
+pub(crate) fn is_unprintable(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
 /// "EPERM, operation not permitted", as errno(3) has it.
 fn describe(errno: i32) -> String {
     let known = Errno::from_raw(errno);
@@ -163,4 +200,25 @@ fn describe(errno: i32) -> String {
     let mut letters = text.chars();
     let lower = letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect());
     format!("{known:?}, {lower}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_one_short_line_whatever_stands_in_it() {
+        let hostile = "a\x1b]0;pwned\x07\r\nforged: ok \u{9b}31m \u{202e}txt.exe\0\x7f";
+        let error = Error::new(ErrorCode::NotFound, hostile, hostile, libc::ENOENT, hostile).mend(hostile).so(hostile);
+        let shown = r"a\x1b]0;pwned\x07\r\nforged: ok \u{9b}31m \u{202e}txt.exe\x00\x7f";
+        assert_eq!(error.to_string(), format!("{shown} {shown}: {shown}; {shown} ({shown})"));
+        assert_eq!([error.step(), error.object(), error.advice()], [shown; 3]);
+        let long = "é\n".repeat(1 << 20);
+        let error = Error::invalid(long.clone(), &long, long.clone()).mend(long.clone()).so(&long);
+        assert!(error.to_string().len() < 8 * MOST, "{}", error.to_string().len());
+        assert!(error.object().ends_with("…(3145728 bytes)"), "{error}");
+        // What people have stays as it is.
+        let plain = format!("/home/Jürgen/日本 'x' \\{}", "/directory".repeat(50));
+        assert_eq!(Error::system("open", &plain, libc::ENOENT).object(), plain);
+    }
 }

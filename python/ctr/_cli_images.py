@@ -70,6 +70,12 @@ def add_commands(make: Callable[..., Any]) -> None:
 
     add = command("diff", _diff, "list what a running container has changed: A added, C changed, D deleted")
     add("container", metavar="NAME", help="the name of a container")
+    add(
+        "-z",
+        "--null",
+        action="store_true",
+        help="end each line with NUL and escape nothing; else as `ls -b`, newline is \\n",
+    )
 
     about = "make an image of the files of a running container"
     add = command("commit", _commit, about, usage="NAME [IMAGE]", late="name")
@@ -214,7 +220,10 @@ def _export(options: argparse.Namespace) -> int:
 def _diff(options: argparse.Namespace) -> int:
     with join(options.container) as container:
         for path, change in container.diff():
-            print(change[0].upper(), path)
+            if options.null:
+                sys.stdout.buffer.write(change[0].upper().encode() + b" " + os.fsencode(path) + b"\0")
+            else:
+                print(change[0].upper(), printable(path))
     return 0
 
 
@@ -269,7 +278,7 @@ def bar(verb: str, what: str) -> Iterator[Callable[[Progress], None] | None]:
         yield None
         return
     shown = False
-    what = os.path.basename(what.rstrip("/")) or what
+    what = printable(os.path.basename(what.rstrip("/")) or what)
 
     def show(progress: Progress) -> None:
         nonlocal shown
@@ -298,8 +307,29 @@ def _line(verb: str, what: str, progress: Progress, width: int) -> str:
     return (start + end)[: width - 1]
 
 
+def printable(text: str) -> str:
+    """`text` as a part of a line: what a terminal would obey is escaped as by `ls -b`, and so is the backslash.
+
+    Names come from containers and images: one with a newline in it must not look like two.
+    """
+    return "".join(_escaped(char) for char in text)
+
+
+_LETTERS = {"\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r", "\a": "\\a", "\b": "\\b", "\f": "\\f", "\v": "\\v"}
+
+
+def _escaped(char: str) -> str:
+    if char in _LETTERS:
+        return _LETTERS[char]
+    if char == " " or char.isprintable():
+        return char
+    # Three octal digits for each byte; a byte that is no text is a lone surrogate here (os.fsdecode).
+    return "".join(f"\\{byte:03o}" for byte in char.encode("utf-8", "surrogateescape"))
+
+
 def table(rows: Sequence[tuple[str, ...]]) -> None:
     """Columns of one width."""
+    rows = [tuple(printable(cell) for cell in row) for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows)]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())

@@ -1,6 +1,7 @@
 //! A plan, printed as the shell commands that a person would type to get the same.
 
 use super::{Plan, Step};
+use crate::error::{is_unprintable, line};
 
 /// What a person would type for a step; nothing is formatted until somebody asks.
 pub enum Shell {
@@ -41,6 +42,7 @@ impl Plan<'_> {
 
 /// A command, below what it is for.
 pub fn explained(why: &str, command: &str) -> String {
+    let why = line(why.to_string(), usize::MAX);
     format!("# {why}\n{command}\n")
 }
 
@@ -50,5 +52,36 @@ pub fn quote(text: &str) -> String {
     if !text.is_empty() && text.chars().all(plain) {
         return text.to_string();
     }
-    format!("'{}'", text.replace('\'', r"'\''"))
+    if !text.chars().any(is_unprintable) {
+        return format!("'{}'", text.replace('\'', r"'\''"));
+    }
+    // As bash(1) quotes control characters: what is printed does nothing to the terminal.
+    let mut quoted = "$'".to_string();
+    for c in text.chars() {
+        match c {
+            '\\' | '\'' => quoted.extend(['\\', c]),
+            c if is_unprintable(c) => quoted += &format!("\\U{:08x}", u32::from(c)),
+            c => quoted.push(c),
+        }
+    }
+    quoted + "'"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quote;
+
+    #[test]
+    fn a_word_is_quoted_so_that_bash_reads_it_and_no_terminal_does() {
+        for text in
+            ["plain/word", "it's", "two words", "", "a\x1b]0;x\x07b", "line\nfeed", "\\u{1b}\u{9b}'\\\u{202e}$(x)"]
+        {
+            let quoted = quote(text);
+            assert!(!quoted.chars().any(char::is_control), "{quoted:?}");
+            let script = format!("printf %s {quoted}");
+            let said =
+                std::process::Command::new("bash").env("LC_ALL", "C.UTF-8").args(["-c", &script]).output().unwrap();
+            assert_eq!(String::from_utf8_lossy(&said.stdout), text, "{quoted}");
+        }
+    }
 }

@@ -7,6 +7,7 @@
 
 mod bombs;
 mod engine;
+mod escapes;
 mod fence;
 mod filters;
 mod image;

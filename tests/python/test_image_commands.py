@@ -106,6 +106,39 @@ def test_a_running_container_becomes_an_archive_and_an_image(box: str, tmp_path:
     assert ok("run", "made") == "/new\n"
 
 
+def test_a_name_in_a_listing_forges_no_line_and_obeys_no_terminal(box: str) -> None:
+    """own-escapes: names of files are the container's."""
+    name = f"t-{uuid.uuid4().hex[:8]}"
+    forged = b"g\nD /etc/passwd"
+    names = [
+        forged,
+        b"b\\n",
+        b"e\x1b]0;pwned\a",
+        b"c\xc2\x9b2J",
+        b"r\xe2\x80\xae",
+        b"l\xff",
+        "ü".encode(),
+        b"two words",
+    ]
+    with ctr.Container(box, name=name) as c:
+        for each in names:
+            c.run([b"touch", b"/" + each], check=True)
+        lines = ok("diff", name).splitlines()
+        null = subprocess.run([*COMMAND, "diff", "-z", name], capture_output=True, check=True).stdout
+    shown = [
+        r"g\nD /etc/passwd",
+        r"b\\n",
+        r"e\033]0;pwned\a",
+        r"c\302\2332J",
+        r"r\342\200\256",
+        r"l\377",
+        "ü",
+        "two words",
+    ]
+    assert sorted(lines) == sorted(f"A /{each}" for each in shown)
+    assert sorted(null.split(b"\0")) == sorted([b"", *(b"A /" + each for each in names)])
+
+
 def test_failures_are_one_line_of_words(tarball: Path) -> None:
     for words in (
         ("import", f"{tarball}.missing"),

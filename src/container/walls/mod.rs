@@ -17,6 +17,7 @@ use asked::{HOST, LOG, UNCONFINED};
 
 use super::devices::Listed;
 use super::ids::Ids;
+use crate::error::line;
 use crate::security::{Preset, Walls, capabilities, labels, masks};
 use crate::{Result, advice};
 
@@ -133,7 +134,8 @@ pub fn table(walls: &[Wall]) -> String {
     for Wall { name, state, says, why } in walls {
         let dash = if says.is_empty() { "" } else { "; " };
         // Writing to a String does not fail.
-        _ = writeln!(text, "#   {name:width$}  {:6}  {says}{dash}{why}", state.name());
+        let told = line(format!("{says}{dash}{why}"), usize::MAX);
+        _ = writeln!(text, "#   {name:width$}  {:6}  {told}", state.name());
     }
     text
 }
