@@ -201,6 +201,7 @@ fn a_container_without_cgroups_says_so_when_a_limit_is_set() {
     let container = Container::create("host", &config).unwrap();
     assert!(leftovers::cgroups(scope.prefix()).is_empty());
     assert_eq!(end_of(&shell(&container, "exit 0")).code, 0);
+    assert_eq!((container.memory_limit().unwrap(), container.pids_limit().unwrap()), (None, None));
     for outcome in [container.set_memory_limit(Some(64 * MIB)), container.set_pids_limit(Some(64))] {
         let error = outcome.unwrap_err();
         assert_eq!(error.code(), ErrorCode::Unsupported, "{error}");

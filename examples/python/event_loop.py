@@ -5,7 +5,7 @@ import asyncio
 import ctr
 
 
-async def finished(process: ctr.Popen) -> ctr.Exit:
+async def finished(process: ctr.Popen[bytes]) -> ctr.Exit:
     """Waits, in the loop, for the end of a program."""
     loop, ended = asyncio.get_running_loop(), asyncio.Event()
     loop.add_reader(process, ended.set)

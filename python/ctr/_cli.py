@@ -379,7 +379,7 @@ def _failed_to_start(error: Error) -> int:
     return _CANNOT_RUN if error.code in _OF_THE_PROGRAM else _FAILED
 
 
-def _lend_the_terminal(process: Popen) -> None:
+def _lend_the_terminal(process: Popen[Any]) -> None:
     from ._terminal import fit, relay
 
     def resized(signum: int, frame: FrameType | None) -> None:
@@ -408,12 +408,12 @@ def _ending_by_signal() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _passing_signals_on() -> Iterator[Callable[[Popen], None]]:
+def _passing_signals_on() -> Iterator[Callable[[Popen[Any]], None]]:
     """Without a terminal, a signal to us is meant for the program, as in docker; to be told which program that is.
 
     What arrives while it is being started is kept for it.
     """
-    started: list[Popen] = []
+    started: list[Popen[Any]] = []
     early: list[int] = []
 
     def pass_on(signum: int, frame: FrameType | None) -> None:
@@ -422,7 +422,7 @@ def _passing_signals_on() -> Iterator[Callable[[Popen], None]]:
         else:
             early.append(signum)
 
-    def tell(process: Popen) -> None:
+    def tell(process: Popen[Any]) -> None:
         started.append(process)
         for signum in early:
             process.send_signal(signum)

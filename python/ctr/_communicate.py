@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import time
@@ -9,9 +10,13 @@ import weakref
 from subprocess import TimeoutExpired
 from typing import TYPE_CHECKING, Any
 
+from ._exit import TIMED_OUT
+
 if TYPE_CHECKING:
     from ._popen import Popen
 
+# A pipe holds this much as long as nobody asks for more; proc(5), pipe-max-size.
+_PIPE = 1 << 20
 _CHUNK = 64 * 1024
 # What a person types to end the input, termios(3).
 _VEOF = b"\x04"
@@ -20,9 +25,9 @@ _VEOF = b"\x04"
 class Conversation:
     """What was sent and read so far; it outlives a time-out, so that the next call can go on."""
 
-    def __init__(self, process: Popen, input: Any) -> None:
+    def __init__(self, process: Popen[Any], input: Any) -> None:
         # The process holds us; to hold it in turn would keep its descriptors open until the next garbage collection.
-        self._process: Popen = weakref.proxy(process)
+        self._process: Popen[Any] = weakref.proxy(process)
         self._input = input
         self._inward: Any = process.stdin if process.pty is None else process.pty
         self._outward: tuple[Any, Any] = (process.stdout if process.pty is None else process.pty, process.stderr)
@@ -34,7 +39,7 @@ class Conversation:
         """All of it, or `TimeoutExpired`."""
         if self._results is None:
             pipes = [stream for stream in {self._inward, *self._outward} if stream is not None]
-            alone = len(pipes) <= 1 and self._process.pty is None
+            alone = len(pipes) <= 1 and self._process.pty is None and not self._process.has_time_limit
             if alone and timeout is None and self._unsent is None:
                 self._results = self._simply()
             else:
@@ -78,9 +83,21 @@ class Conversation:
             writing = self._inward.fileno()
             os.set_blocking(writing, False)
             poller.register(writing, select.POLLOUT | (select.POLLIN if writing in reading else 0))
+        # What the program has started may hold its pipes open. As in subprocess that is waited for, but not beyond a
+        # time limit.
+        ended = self._process.fileno() if self._process.has_time_limit else -1
+        if ended >= 0:
+            poller.register(ended, select.POLLIN)
         try:
             while reading or writing is not None:
-                for fd, event in poller.poll(_milliseconds(deadline)):
+                for fd, event in poller.poll(milliseconds(deadline)):
+                    if fd == ended and self._process.poll() is not None:
+                        poller.unregister(ended)
+                        parts = self._process.exit_parts
+                        if parts is not None and parts[2] == TIMED_OUT:
+                            self._read_what_is_there(reading)
+                            reading, writing = {}, None
+                            break
                     if fd == writing and event & (select.POLLOUT | select.POLLERR) and not self._send(fd):
                         writing = None
                         self._sent(poller, fd)
@@ -110,11 +127,9 @@ class Conversation:
         if self._inward is None or not data:
             return memoryview(b"")
         if isinstance(data, str):
-            if not process.is_text:
+            if not process.text_mode:
                 raise TypeError("input must be bytes-like, not str")
             data = data.encode(*process.codec(process.stdin))
-        elif process.is_text:
-            raise TypeError(f"input must be str, not {type(data).__name__}")
         if process.pty is not None:
             data = bytes(data) + (_VEOF if data[-1:] == b"\n" else _VEOF * 2)
         return memoryview(data).cast("B")
@@ -139,6 +154,18 @@ class Conversation:
             os.set_blocking(fd, True)
             poller.modify(fd, select.POLLIN)
 
+    def _read_what_is_there(self, reading: dict[int, tuple[Any, list[bytes]]]) -> None:
+        """Nobody is waited for any more."""
+        for fd, (stream, chunks) in reading.items():
+            os.set_blocking(fd, False)
+            with contextlib.suppress(OSError):
+                # EIO of a terminal, EAGAIN of a pipe.
+                chunks.append(os.read(fd, _PIPE))
+            stream.close()
+        for stream in (self._inward, self._process.stdin):
+            if stream is not None:
+                _close(stream)
+
     def _receive(self, fd: int, chunks: list[bytes]) -> bool:
         """Reads what is there; whether there may be more to come."""
         try:
@@ -157,12 +184,12 @@ class Conversation:
         stream, data = self._outward[index], b"".join(self._chunks[index])
         if stream is None:
             return None
-        if not self._process.is_text:
+        if not self._process.text_mode:
             return data
         return data.decode(*self._process.codec(stream)).replace("\r\n", "\n").replace("\r", "\n")
 
 
-def _milliseconds(deadline: float | None) -> int | None:
+def milliseconds(deadline: float | None) -> int | None:
     """Until `deadline`, as poll takes it."""
     if deadline is None:
         return None

@@ -2,46 +2,48 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast, overload
 
 from . import _ctr
 from ._errors import Error, invalid
 from ._exit import CompletedProcess
 from ._options import container_options, namespace_mask
-from ._popen import Popen
+from ._popen import Popen, given, is_cooperative
 from ._run import run_in
 from ._sizes import count, size
-from ._spawn import argument_list, unexpected
+from ._spawn import argument_list
+from ._types import (
+    Argv,
+    ContainerOptions,
+    Environment,
+    Fds,
+    ImageSource,
+    Mounts,
+    Namespace,
+    OnProgress,
+    Path,
+    PopenOptions,
+    Pty,
+    Refusal,
+    Rlimit,
+    Seccomp,
+    Self,
+    Size,
+    Stream,
+    Unpack,
+    User,
+    Writable,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
     from types import TracebackType
-    from typing import Literal
-
-    from typing_extensions import Self, Unpack
 
     from ._exit import Parts
-    from ._image import Config, Difference, Image, ImageConfig, OnProgress
-    from ._types import (
-        Argv,
-        ContainerOptions,
-        Environment,
-        ImageSource,
-        Mounts,
-        Namespace,
-        Path,
-        PopenOptions,
-        Refusal,
-        Rlimit,
-        Seccomp,
-        Size,
-        Writable,
-    )
+    from ._image import Config, Difference, Image, ImageConfig
     from ._walls import Wall
 
-_OF_POPEN = Popen.__init__.__kwdefaults__ or {}
 _CHANGES = ("added", "changed", "deleted")
 
 
@@ -105,7 +107,8 @@ class Container:
 
         Args:
             image: A tarball, an archive of `docker save`, an OCI layout ("x.tar:NAME" chooses one of several in it), a
-                directory, an `Image`, its name or digest, or "host". What exists as a path is that path.
+                directory, an `Image`, its name or digest, or "host". What begins with a slash or a dot is a path, and
+                so is what no image has as its name.
             name: What `ctr.join` takes; a random one by default.
             hostname: The hostname inside; the name by default.
             env: Environment of every process, over the defaults (PATH, HOME).
@@ -201,6 +204,7 @@ class Container:
         container._hold(native, owned=False)
         return container
 
+    @overload
     def run(
         self,
         args: Argv | None = None,
@@ -209,17 +213,136 @@ class Container:
         capture_output: bool = False,
         timeout: float | None = None,
         check: bool = False,
+        text: Literal[True],
+        universal_newlines: bool | None = None,
+        encoding: str | None = None,
+        errors: str | None = None,
         **options: Unpack[PopenOptions],
-    ) -> CompletedProcess:
+    ) -> CompletedProcess[str]: ...
+    @overload
+    def run(
+        self,
+        args: Argv | None = None,
+        *,
+        input: Any = None,
+        capture_output: bool = False,
+        timeout: float | None = None,
+        check: bool = False,
+        text: bool | None = None,
+        universal_newlines: Literal[True],
+        encoding: str | None = None,
+        errors: str | None = None,
+        **options: Unpack[PopenOptions],
+    ) -> CompletedProcess[str]: ...
+    @overload
+    def run(
+        self,
+        args: Argv | None = None,
+        *,
+        input: Any = None,
+        capture_output: bool = False,
+        timeout: float | None = None,
+        check: bool = False,
+        text: bool | None = None,
+        universal_newlines: bool | None = None,
+        encoding: str,
+        errors: str | None = None,
+        **options: Unpack[PopenOptions],
+    ) -> CompletedProcess[str]: ...
+    @overload
+    def run(
+        self,
+        args: Argv | None = None,
+        *,
+        input: Any = None,
+        capture_output: bool = False,
+        timeout: float | None = None,
+        check: bool = False,
+        text: bool | None = None,
+        universal_newlines: bool | None = None,
+        encoding: str | None = None,
+        errors: str,
+        **options: Unpack[PopenOptions],
+    ) -> CompletedProcess[str]: ...
+    @overload
+    def run(
+        self,
+        args: Argv | None = None,
+        *,
+        input: Any = None,
+        capture_output: bool = False,
+        timeout: float | None = None,
+        check: bool = False,
+        text: Literal[False] | None = None,
+        universal_newlines: Literal[False] | None = None,
+        encoding: None = None,
+        errors: None = None,
+        **options: Unpack[PopenOptions],
+    ) -> CompletedProcess[bytes]: ...
+    @overload
+    def run(
+        self,
+        args: Argv | None = None,
+        *,
+        input: Any = None,
+        capture_output: bool = False,
+        timeout: float | None = None,
+        check: bool = False,
+        text: bool | None = None,
+        universal_newlines: bool | None = None,
+        encoding: str | None = None,
+        errors: str | None = None,
+        **options: Unpack[PopenOptions],
+    ) -> CompletedProcess[Any]: ...
+    def run(
+        self,
+        args: Argv | None = None,
+        bufsize: int | None = -1,
+        executable: Path | None = None,
+        stdin: Stream = None,
+        stdout: Stream = None,
+        stderr: Stream = None,
+        preexec_fn: None = None,
+        close_fds: bool | None = True,
+        shell: bool = False,
+        cwd: Path | None = None,
+        env: Environment | None = None,
+        universal_newlines: bool | None = None,
+        startupinfo: None = None,
+        creationflags: int = 0,
+        restore_signals: bool | None = True,
+        start_new_session: bool = True,
+        pass_fds: Fds = (),
+        *,
+        input: Any = None,
+        capture_output: bool = False,
+        timeout: float | None = None,
+        check: bool = False,
+        user: User = None,
+        group: User = None,
+        extra_groups: Iterable[str | int] | None = None,
+        encoding: str | None = None,
+        errors: str | None = None,
+        text: bool | None = None,
+        umask: int = -1,
+        pipesize: int = -1,
+        process_group: int | None = None,
+        extra_env: Environment | None = None,
+        pty: Pty = False,
+        time_limit: float | None = None,
+    ) -> CompletedProcess[Any]:
         """Run a program inside and wait for it: `subprocess.run`, with its keywords and results.
 
         Without `args` it is what the image says (its Entrypoint and Cmd); with them it is they alone, as `docker exec`.
         The result's `exit` says how the program ended and what it used. Whatever ends the wait early (the time-out,
-        Ctrl-C) kills the program together with its process group. Further keywords are those of `popen`.
+        Ctrl-C) kills the program together with its process group; on Ctrl-C it gets SIGINT first, and a quarter of a
+        second to clean up. Further keywords are those of `popen`.
         """
+        options = given(locals())
         if args is None:
             args = self._native.image_command([])
-        if not (options or capture_output or check) and input is None and type(args) is list and timeout is None:
+        plain = not (options or capture_output or check or is_cooperative()) and input is None and timeout is None
+        if plain and type(args) is list:
             # The short way, for what needs nothing of the long one.
             return CompletedProcess(args, cast("Parts", self._native.run(args)))
         return run_in(
@@ -232,21 +355,113 @@ class Container:
             options=options,
         )
 
-    def popen(self, args: Argv | None = None, **options: Unpack[PopenOptions]) -> Popen:
+    @overload
+    def popen(
+        self,
+        args: Argv | None = None,
+        *,
+        text: Literal[True],
+        universal_newlines: bool | None = None,
+        encoding: str | None = None,
+        errors: str | None = None,
+        **options: Unpack[PopenOptions],
+    ) -> Popen[str]: ...
+    @overload
+    def popen(
+        self,
+        args: Argv | None = None,
+        *,
+        text: bool | None = None,
+        universal_newlines: Literal[True],
+        encoding: str | None = None,
+        errors: str | None = None,
+        **options: Unpack[PopenOptions],
+    ) -> Popen[str]: ...
+    @overload
+    def popen(
+        self,
+        args: Argv | None = None,
+        *,
+        text: bool | None = None,
+        universal_newlines: bool | None = None,
+        encoding: str,
+        errors: str | None = None,
+        **options: Unpack[PopenOptions],
+    ) -> Popen[str]: ...
+    @overload
+    def popen(
+        self,
+        args: Argv | None = None,
+        *,
+        text: bool | None = None,
+        universal_newlines: bool | None = None,
+        encoding: str | None = None,
+        errors: str,
+        **options: Unpack[PopenOptions],
+    ) -> Popen[str]: ...
+    @overload
+    def popen(
+        self,
+        args: Argv | None = None,
+        *,
+        text: Literal[False] | None = None,
+        universal_newlines: Literal[False] | None = None,
+        encoding: None = None,
+        errors: None = None,
+        **options: Unpack[PopenOptions],
+    ) -> Popen[bytes]: ...
+    @overload
+    def popen(
+        self,
+        args: Argv | None = None,
+        *,
+        text: bool | None = None,
+        universal_newlines: bool | None = None,
+        encoding: str | None = None,
+        errors: str | None = None,
+        **options: Unpack[PopenOptions],
+    ) -> Popen[Any]: ...
+    def popen(
+        self,
+        args: Argv | None = None,
+        bufsize: int | None = -1,
+        executable: Path | None = None,
+        stdin: Stream = None,
+        stdout: Stream = None,
+        stderr: Stream = None,
+        preexec_fn: None = None,
+        close_fds: bool | None = True,
+        shell: bool = False,
+        cwd: Path | None = None,
+        env: Environment | None = None,
+        universal_newlines: bool | None = None,
+        startupinfo: None = None,
+        creationflags: int = 0,
+        restore_signals: bool | None = True,
+        start_new_session: bool = True,
+        pass_fds: Fds = (),
+        *,
+        user: User = None,
+        group: User = None,
+        extra_groups: Iterable[str | int] | None = None,
+        encoding: str | None = None,
+        errors: str | None = None,
+        text: bool | None = None,
+        umask: int = -1,
+        pipesize: int = -1,
+        process_group: int | None = None,
+        extra_env: Environment | None = None,
+        pty: Pty = False,
+        time_limit: float | None = None,
+    ) -> Popen[Any]:
         """Start a program inside: `subprocess.Popen`, with its keywords and methods. See `ctr.Popen`.
 
         Without `args` it is what the image says (its Entrypoint and Cmd).
         """
+        options = given(locals())
         if args is None:
             args = self._native.image_command([])
-        for key in options:
-            if key not in _OF_POPEN:
-                raise unexpected("popen", key)
-        process = Popen(self._native, args, **options)
-        # Asked for now, since it can't be told any more once the process has ended.
-        with contextlib.suppress(ProcessLookupError):
-            _ = process.pid
-        return process
+        return Popen(self._native, args, **options)
 
     def image_command(self, args: Argv | None = None, *, entrypoint: Argv | None = None) -> Argv:
         """What `docker run` would start: the image's Entrypoint, and then `args`, or without them its Cmd.
@@ -296,7 +511,7 @@ class Container:
 
     @property
     def memory_limit(self) -> int | None:
-        """The memory limit in bytes, None where there is none; set it, live, to bytes, "512M" or None."""
+        """The memory limit in bytes, None where there is none, as without a cgroup; set it, live: bytes, "512M", None."""
         return self._native.memory_limit()
 
     @memory_limit.setter

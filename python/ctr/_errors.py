@@ -39,22 +39,26 @@ class Error(OSError):
         return type(self), (self.errno, self.strerror, self.step, self.object, self.mend, self.code)
 
 
-def _is_also(base: type[Exception]) -> type[Error]:
-    """`Error` and `base` in one; seen, and pickled, as ctr.NAME."""
+def _is_also(base: type[Exception], error: type[Error] = Error) -> type[Error]:
+    """`error` and `base` in one; seen, and pickled, as ctr.NAME."""
     described = {"__doc__": f"A ctr.Error that is also a {base.__name__}.", "__module__": "ctr"}
-    return type(base.__name__, (Error, base), described)
+    return type(base.__name__, (error, base), described)
 
 
-_INVALID = -2
+_INVALID, _NOT_FOUND = -2, -3
 _BUILT_IN = {type(OSError(number, "")) for number in _errno.errorcode} - {OSError}
 
 SUBCLASSES: dict[str, type[Error]] = {base.__name__: _is_also(base) for base in (*_BUILT_IN, ValueError)}
 """The exceptions that errors are raised as, by the name of the built-in one that they also are."""
+SUBCLASSES["KeyError"] = _is_also(builtins.KeyError, SUBCLASSES["FileNotFoundError"])
 
 
 def from_native(code: int, errno: int, sentence: str, step: str, object: str, mend: str) -> Error:
     """The exception for an error of the core."""
     base: type[Exception] = builtins.ValueError if code == _INVALID else type(OSError(errno, ""))
+    if code == _NOT_FOUND and step in ("find the user", "find the group"):
+        # As subprocess, which asks pwd and grp.
+        base = builtins.KeyError
     return SUBCLASSES.get(base.__name__, Error)(errno, sentence, step, object, mend, code)
 
 

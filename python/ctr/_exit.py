@@ -5,12 +5,13 @@ from __future__ import annotations
 import subprocess
 from subprocess import CalledProcessError as CalledProcessError
 from subprocess import TimeoutExpired as TimeoutExpired
-from typing import Any, NamedTuple
+from typing import Any, AnyStr, NamedTuple
 
 Parts = tuple[int, int, int, float, float, int]
 """An exit as `_ctr` tells of it: code, signal, reason, user time, system time, largest resident set."""
 
 _REASONS = ("exited", "signaled", "out of memory", "timed out", "destroyed")
+TIMED_OUT = _REASONS.index("timed out")
 
 
 class Exit(NamedTuple):
@@ -41,8 +42,11 @@ def exit_from(parts: Parts) -> Exit:
     return Exit(code, signal, _REASONS[reason], user_time, system_time, max_rss)
 
 
-class CompletedProcess(subprocess.CompletedProcess[Any]):
+class CompletedProcess(subprocess.CompletedProcess[AnyStr]):
     """What `run` returns: `subprocess.CompletedProcess`, and `exit`, which says how the process ended."""
+
+    stdout: AnyStr | Any
+    stderr: AnyStr | Any
 
     def __init__(self, args: Any, parts: Parts, stdout: Any = None, stderr: Any = None) -> None:
         # What subprocess's own __init__ does, and no more: this is on the way of every `run`.

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Literal
 
-    from ._types import Files, ImageSource, Path, Readable, Size, Writable
+    from ._types import Files, Path, Readable, Size, Writable
 
     ConfigParts = tuple[list[str], list[str], list[str], str, str, str, list[str], dict[str, str], str]
     Parts = tuple[str, list[str], int, float, list[str], ConfigParts]
@@ -228,7 +228,7 @@ def import_image(
 
 
 def build_image(
-    base: ImageSource | None = None,
+    base: Path | Image | None = None,
     files: Files = (),
     *,
     name: str | None = None,

@@ -2,63 +2,77 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
+import select
 import signal as _signal
+import sys
+import time
 from subprocess import SubprocessError, TimeoutExpired
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, AnyStr, Generic
 
-from ._communicate import Conversation
+from ._communicate import Conversation, milliseconds
+from ._errors import invalid
 from ._exit import Exit, Parts, exit_from
-from ._spawn import argument_list, exec_options
-from ._terminal import Terminal
+from ._spawn import argument_list, check_bufsize, check_idle, exec_options
+from ._terminal import Terminal, set_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from types import TracebackType
 
-    from typing_extensions import Self
-
     from . import _ctr
-    from ._types import Argv, Environment, Fds, Path, Pty, Stream
+    from ._types import Argv, Environment, Fds, Path, Pty, Self, Stream, User
+
+# A pid that no process ever has: above PID_MAX_LIMIT of the kernel's linux/threads.h.
+_NOBODY = 2**31 - 1
+# How long a program may clean up after Ctrl-C before we go on, as in subprocess.
+CLEAN_UP = 0.25
 
 
-class Popen:
+class Popen(Generic[AnyStr]):
     """A program started in a container: the interface of `subprocess.Popen`.
 
     `stdin`, `stdout`, `stderr` are file objects where a pipe was asked for, `args` what was started, `returncode` its
-    exit code, or -N where signal N ended it, and None while it runs. Beyond that, `exit` says why it ended and what it
-    used, `pty` is its terminal, and `fileno()` lets an event loop wait for it.
+    exit code, or -N where signal N ended it, and None while it runs. `pid` is its pid on the host, which is what
+    `os.kill` and its like take; as in `subprocess` it may be another's once this process has ended. Beyond that, `exit`
+    says why it ended and what it used, `pty` is its terminal, and `fileno()` lets an event loop wait for it.
+
+    It is no subclass of `subprocess.Popen`, since what it has started is no child of this process.
     """
 
     def __init__(
         self,
         container: _ctr.Container,
         args: Argv,
-        *,
         bufsize: int | None = -1,
+        executable: Path | None = None,
         stdin: Stream = None,
         stdout: Stream = None,
         stderr: Stream = None,
+        preexec_fn: None = None,
+        close_fds: bool | None = True,
         shell: bool = False,
-        executable: Path | None = None,
         cwd: Path | None = None,
         env: Environment | None = None,
-        extra_env: Environment | None = None,
         universal_newlines: bool | None = None,
-        text: bool | None = None,
+        startupinfo: None = None,
+        creationflags: int = 0,
+        restore_signals: bool | None = True,
+        start_new_session: bool = True,
+        pass_fds: Fds = (),
+        *,
+        user: User = None,
+        group: User = None,
+        extra_groups: Iterable[str | int] | None = None,
         encoding: str | None = None,
         errors: str | None = None,
-        user: str | int | None = None,
-        group: str | int | None = None,
-        extra_groups: Iterable[str | int] | None = None,
+        text: bool | None = None,
         umask: int = -1,
-        close_fds: bool = True,
-        restore_signals: bool = True,
-        pass_fds: Fds = (),
-        start_new_session: bool = True,
-        process_group: int | None = None,
         pipesize: int = -1,
+        process_group: int | None = None,
+        extra_env: Environment | None = None,
         pty: Pty = False,
         time_limit: float | None = None,
     ) -> None:
@@ -68,39 +82,42 @@ class Popen:
             container: Where.
             args: The program and its arguments; the program is looked up in the PATH inside.
             bufsize: As `open` has it, for the pipes.
+            executable: What is run in the place of `args[0]`, or of /bin/sh with `shell`.
             stdin: None (the caller's own), PIPE, DEVNULL, a file object or a descriptor.
             stdout: The same.
             stderr: The same, or STDOUT.
+            preexec_fn: Only None: no code of this program runs inside.
+            close_fds: Only True: no descriptor of ours is open inside but those of `pass_fds`.
             shell: Have /bin/sh inside run `args`.
-            executable: What is run in the place of `args[0]`, or of /bin/sh with `shell`.
             cwd: Working directory inside, absolute.
             env: The whole environment, as in `subprocess`; the container's own by default.
-            extra_env: Variables over that environment.
             universal_newlines: The old name of `text`.
-            text: Pipes carry str; so too with `encoding` or `errors`.
-            encoding: Of the text.
-            errors: What is done with bytes that are no text.
+            startupinfo: Only None, as in `subprocess` on other systems than Windows.
+            creationflags: Only 0, as there.
+            restore_signals: Only True: no signal is ignored or blocked inside at first.
+            start_new_session: A session of its own, or (False) only a process group, in the session of PID 1.
+            pass_fds: Descriptors that stay open inside, or a mapping of those to their numbers inside.
             user: "name", uid, "name:group" or "uid:gid", by the image's own /etc/passwd and /etc/group.
             group: The group, where `user` doesn't say.
             extra_groups: Supplementary groups, in the place of those that /etc/group gives the user.
+            encoding: Of the text.
+            errors: What is done with bytes that are no text.
+            text: Pipes carry str; so too with `encoding` or `errors`.
             umask: Permission bits that files are made without; 0o022 by default.
-            close_fds: Only True: no descriptor of ours is open inside but those of `pass_fds`.
-            restore_signals: Only True: no signal is ignored or blocked inside at first.
-            pass_fds: Descriptors that stay open inside, or a mapping of those to their numbers inside.
-            start_new_session: A session of its own, or (False) only a process group, in the session of PID 1.
-            process_group: 0 for a new process group in the session of PID 1, or the pid inside of an existing one.
             pipesize: Size of the pipes in bytes.
-            time_limit: Have it killed after so many seconds, whatever we do; the reason is then "timed out".
+            process_group: 0 for a new process group in the session of PID 1, or the pid inside of an existing one.
+            extra_env: Variables over that environment.
             pty: A terminal of its own as stdin, stdout and stderr: (rows, columns), or True for the size of ours.
+            time_limit: Have it killed after so many seconds, whatever we do; the reason is then "timed out".
         """
-        self.is_text = wants_text(text, universal_newlines, encoding, errors)
-        self._encoding, self._errors = encoding, errors
-        bufsize = -1 if bufsize is None else bufsize
-        if not isinstance(bufsize, int):
-            raise TypeError("bufsize must be an integer")
+        self.text_mode = wants_text(text, universal_newlines, encoding, errors)
+        self.encoding, self.errors, self.pipesize = encoding, errors, pipesize
+        bufsize = check_bufsize(bufsize)
+        check_idle(preexec_fn, startupinfo, creationflags, close_fds, restore_signals)
         self.args = args
         self.returncode: int | None = None
         self.exit_parts: Parts | None = None
+        self.has_time_limit = time_limit is not None
         self._conversation: Conversation | None = None
         options = exec_options(
             stdin=stdin,
@@ -114,23 +131,37 @@ class Popen:
             group=group,
             extra_groups=extra_groups,
             umask=umask,
-            close_fds=close_fds,
-            restore_signals=restore_signals,
             pass_fds=pass_fds,
             start_new_session=start_new_session,
             process_group=process_group,
             pty=pty,
             time_limit=time_limit,
         )
-        self._pid: int | None = None
         self._starter = os.getpid()
         self._container = container
-        self._native = container.exec(argument_list(args, shell, executable), options)
-        self.stdin: IO[Any] | None = self._stream(self._native.take_stdin(), "w", bufsize, pipesize)
-        self.stdout: IO[Any] | None = self._stream(self._native.take_stdout(), "r", bufsize, pipesize)
-        self.stderr: IO[Any] | None = self._stream(self._native.take_stderr(), "r", bufsize, pipesize)
-        master = self._native.pty()
-        self.pty: Terminal | None = None if master is None else Terminal(os.dup(master), "r+")
+        self._clean_up = CLEAN_UP
+        self.stdin: IO[AnyStr] | None = None
+        self.stdout: IO[AnyStr] | None = None
+        self.stderr: IO[AnyStr] | None = None
+        self.pty: Terminal | None = None
+        # Filled before anything can be raised, so that what has been started is always known.
+        self._started: list[_ctr.Process] = []
+        try:
+            container.exec(argument_list(args, shell, executable), options, self._started)
+            self._native = native = self._started[0]
+            try:
+                self.pid = native.host_pid()
+            except ProcessLookupError:
+                # In a container that shares another user's PID namespace. No number of a process would be safe to give.
+                self.pid = _NOBODY
+            self.stdin = self._stream(native.take_stdin(), "w", bufsize, pipesize)
+            self.stdout = self._stream(native.take_stdout(), "r", bufsize, pipesize)
+            self.stderr = self._stream(native.take_stderr(), "r", bufsize, pipesize)
+            master = native.take_pty()
+            self.pty = None if master is None else Terminal(master, "r+")
+        except BaseException:
+            self.abandon()
+            raise
 
     def _stream(self, fd: int | None, mode: str, bufsize: int, pipesize: int) -> IO[Any] | None:
         if fd is None:
@@ -139,32 +170,31 @@ class Popen:
             import fcntl
 
             fcntl.fcntl(fd, getattr(fcntl, "F_SETPIPE_SZ", 1031), pipesize)
-        by_line = bufsize == 1 and self.is_text
+        by_line = bufsize == 1 and self.text_mode
         raw: IO[Any] = open(fd, mode + "b", -1 if by_line else bufsize)
-        if not self.is_text:
+        if not self.text_mode:
             return raw
         return io.TextIOWrapper(
             raw,
-            encoding=self._encoding,
-            errors=self._errors,
+            encoding=self.encoding,
+            errors=self.errors,
             line_buffering=by_line and mode == "w",
             write_through=mode == "w",
         )
 
     def codec(self, stream: Any) -> tuple[str, str]:
         """Encoding and error handler of a text stream; of a terminal, which has none, as asked for."""
-        encoding = getattr(stream, "encoding", None) or self._encoding or "utf-8"
-        return encoding, getattr(stream, "errors", None) or self._errors or "strict"
+        encoding = getattr(stream, "encoding", None) or self.encoding or "utf-8"
+        return encoding, getattr(stream, "errors", None) or self.errors or "strict"
 
     @property
-    def pid(self) -> int:
-        """Its pid on the host, which is what `os.kill` and its like take.
+    def universal_newlines(self) -> bool:
+        """The old name of `text_mode`."""
+        return self.text_mode
 
-        `ProcessLookupError` where it had ended before its pid could be looked up: no number would be safe to give.
-        """
-        if self._pid is None:
-            self._pid = self._native.host_pid()
-        return self._pid
+    @universal_newlines.setter
+    def universal_newlines(self, text: bool) -> None:
+        self.text_mode = bool(text)
 
     @property
     def pid_inside(self) -> int:
@@ -190,28 +220,82 @@ class Popen:
     def wait(self, timeout: float | None = None) -> int:
         """Wait until it ends; `subprocess.TimeoutExpired` after `timeout` seconds."""
         if self.returncode is None:
-            self._ended(self._native.wait(timeout))
+            try:
+                self._ended(self._wait(timeout))
+            except KeyboardInterrupt:
+                self.interrupted()
+                raise
             if self.returncode is None:
                 assert timeout is not None
                 raise TimeoutExpired(self.args, timeout)
         return self.returncode
+
+    def _wait(self, timeout: float | None) -> Parts | None:
+        if not is_cooperative():
+            return self._native.wait(timeout)
+        deadline = None if timeout is None else time.monotonic() + timeout
+        poller = select.poll()
+        poller.register(self._native.wait_fd(), select.POLLIN)
+        try:
+            while not poller.poll(milliseconds(deadline)):
+                pass
+        except TimeoutError:
+            return self._native.wait(0)
+        return self._native.wait(None)
+
+    def interrupted(self) -> None:
+        """Ctrl-C came while we were waiting: the program hears of it and has a moment to clean up, once.
+
+        The terminal tells a child of this process by itself, which is what `subprocess` relies on. A program with a
+        terminal of its own is not told, as there.
+        """
+        grace, self._clean_up = self._clean_up, 0
+        if grace and self.pty is None and self.returncode is None:
+            self._native.kill_group(_signal.SIGINT)
+            self._ended(self._native.wait(grace))
+
+    def abandon(self, error: BaseException | None = None) -> None:
+        """End what was started, with its process group, and close our ends: `error` has come between."""
+        for native in getattr(self, "_started", ()):
+            self._native = native
+            try:
+                if isinstance(error, KeyboardInterrupt):
+                    self.interrupted()
+            finally:
+                # Its group too: what it started may hold the pipes open.
+                native.kill_group(_signal.SIGKILL)
+                native.kill(_signal.SIGKILL)
+                self._ended(native.wait(None))
+        for name in ("stdin", "stdout", "stderr", "pty"):
+            stream = getattr(self, name, None)
+            if stream is not None:
+                with contextlib.suppress(OSError):
+                    stream.close()
 
     def _ended(self, parts: Parts | None) -> None:
         if parts is not None:
             self.exit_parts = parts
             self.returncode = -parts[1] if parts[1] else parts[0]
 
-    def communicate(self, input: Any = None, timeout: float | None = None) -> tuple[Any, Any]:
+    def communicate(
+        self, input: AnyStr | None = None, timeout: float | None = None
+    ) -> tuple[AnyStr | Any, AnyStr | Any]:
         """Send `input`, read all output, wait for the end: (stdout, stderr), None for what is no pipe.
 
         After `subprocess.TimeoutExpired` the program still runs, and a second call goes on where the first one stopped.
         A terminal's output counts as stdout.
         """
         if self._conversation is None:
+            if input is not None and self.text_mode and not isinstance(input, str):
+                raise TypeError(f"input must be str, not {type(input).__name__}")
             self._conversation = Conversation(self, input)
         elif input:
             raise ValueError("Cannot send input after starting communication")
-        return self._conversation.hold(timeout)
+        try:
+            return self._conversation.hold(timeout)
+        except KeyboardInterrupt:
+            self.interrupted()
+            raise
 
     def send_signal(self, signal: int) -> None:
         """Send it a signal; nothing is done if it has ended."""
@@ -244,7 +328,9 @@ class Popen:
 
     def resize(self, rows: int, cols: int) -> None:
         """Set the size of its terminal; it is told by SIGWINCH."""
-        self._native.resize(rows, cols)
+        if self.pty is None:
+            raise invalid("resize the terminal of process", str(self._native.pid), "it was started without one")
+        set_size(self.pty.fileno(), rows, cols)
 
     def __enter__(self) -> Self:
         return self
@@ -253,12 +339,15 @@ class Popen:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         try:
+            # A terminal hangs up: what runs on it gets SIGHUP.
             for stream in (self.stdout, self.stderr, self.pty, self.stdin):
                 if stream is not None:
                     stream.close()
         finally:
-            # After Ctrl-C nobody wants to wait for a program that may not have heard of it.
-            if kind is not KeyboardInterrupt:
+            if kind is KeyboardInterrupt:
+                # Nobody wants to wait now for a program that goes on all the same.
+                self.interrupted()
+            else:
                 self.wait()
 
     def __del__(self) -> None:
@@ -272,8 +361,28 @@ class Popen:
         raise TypeError("a Popen can't be pickled or copied: it is this process's way to a program")
 
     def __repr__(self) -> str:
-        args = self.args if isinstance(self.args, (str, bytes, os.PathLike)) else list(self.args)
-        return f"<ctr.Popen: returncode: {self.returncode} args: {args!r}>"
+        text = f"<ctr.Popen: returncode: {self.returncode} args: {self.args!r}>"
+        return text if len(text) <= 80 else text[:76] + "...>"
+
+
+_START = Popen.__init__.__code__
+OPTIONS = {
+    # Behind self, container and args.
+    **dict(zip(_START.co_varnames[3 : _START.co_argcount], Popen.__init__.__defaults__ or ())),
+    **(Popen.__init__.__kwdefaults__ or {}),
+}
+"""The keywords of `Container.popen`, and what they are by default."""
+
+
+def given(options: dict[str, Any]) -> dict[str, Any]:
+    """Those that are not as by default."""
+    return {key: value for key, value in options.items() if key in OPTIONS and value is not OPTIONS[key]}
+
+
+def is_cooperative() -> bool:
+    """Whether gevent has replaced what blocks: then we wait by poll(2), and its other greenlets run meanwhile."""
+    monkey = sys.modules.get("gevent.monkey")
+    return monkey is not None and bool(monkey.is_module_patched("select"))
 
 
 def wants_text(text: bool | None, universal_newlines: bool | None, encoding: str | None, errors: str | None) -> bool:

@@ -3,22 +3,128 @@
 from __future__ import annotations
 
 from subprocess import CalledProcessError, TimeoutExpired
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from ._exit import CompletedProcess
-from ._popen import Popen, wants_text
-from ._spawn import PIPE, argument_list, exec_options, unexpected
+from ._popen import OPTIONS, Popen, is_cooperative, wants_text
+from ._spawn import PIPE, argument_list, check_bufsize, check_idle, exec_options, unexpected
+from ._types import Argv, ImageSource, RunOptions, Unpack
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from typing_extensions import Unpack
-
     from . import _ctr
-    from ._types import Argv, Environment, ImageSource, Mounts, Path, RunOptions, Size
 
-_OF_POPEN = Popen.__init__.__kwdefaults__ or {}
 _ONLY_FOR_PIPES = ("bufsize", "pipesize", "text", "universal_newlines", "encoding", "errors")
+_IDLE = ("preexec_fn", "startupinfo", "creationflags", "close_fds", "restore_signals")
+
+
+@overload
+def run(
+    image: ImageSource,
+    args: Argv | None = None,
+    *,
+    entrypoint: Argv | None = None,
+    input: Any = None,
+    capture_output: bool = False,
+    timeout: float | None = None,
+    check: bool = False,
+    text: Literal[True],
+    universal_newlines: bool | None = None,
+    encoding: str | None = None,
+    errors: str | None = None,
+    **options: Unpack[RunOptions],
+) -> CompletedProcess[str]: ...
+
+
+@overload
+def run(
+    image: ImageSource,
+    args: Argv | None = None,
+    *,
+    entrypoint: Argv | None = None,
+    input: Any = None,
+    capture_output: bool = False,
+    timeout: float | None = None,
+    check: bool = False,
+    text: bool | None = None,
+    universal_newlines: Literal[True],
+    encoding: str | None = None,
+    errors: str | None = None,
+    **options: Unpack[RunOptions],
+) -> CompletedProcess[str]: ...
+
+
+@overload
+def run(
+    image: ImageSource,
+    args: Argv | None = None,
+    *,
+    entrypoint: Argv | None = None,
+    input: Any = None,
+    capture_output: bool = False,
+    timeout: float | None = None,
+    check: bool = False,
+    text: bool | None = None,
+    universal_newlines: bool | None = None,
+    encoding: str,
+    errors: str | None = None,
+    **options: Unpack[RunOptions],
+) -> CompletedProcess[str]: ...
+
+
+@overload
+def run(
+    image: ImageSource,
+    args: Argv | None = None,
+    *,
+    entrypoint: Argv | None = None,
+    input: Any = None,
+    capture_output: bool = False,
+    timeout: float | None = None,
+    check: bool = False,
+    text: bool | None = None,
+    universal_newlines: bool | None = None,
+    encoding: str | None = None,
+    errors: str,
+    **options: Unpack[RunOptions],
+) -> CompletedProcess[str]: ...
+
+
+@overload
+def run(
+    image: ImageSource,
+    args: Argv | None = None,
+    *,
+    entrypoint: Argv | None = None,
+    input: Any = None,
+    capture_output: bool = False,
+    timeout: float | None = None,
+    check: bool = False,
+    text: Literal[False] | None = None,
+    universal_newlines: Literal[False] | None = None,
+    encoding: None = None,
+    errors: None = None,
+    **options: Unpack[RunOptions],
+) -> CompletedProcess[bytes]: ...
+
+
+@overload
+def run(
+    image: ImageSource,
+    args: Argv | None = None,
+    *,
+    entrypoint: Argv | None = None,
+    input: Any = None,
+    capture_output: bool = False,
+    timeout: float | None = None,
+    check: bool = False,
+    text: bool | None = None,
+    universal_newlines: bool | None = None,
+    encoding: str | None = None,
+    errors: str | None = None,
+    **options: Unpack[RunOptions],
+) -> CompletedProcess[Any]: ...
 
 
 def run(
@@ -26,20 +132,12 @@ def run(
     args: Argv | None = None,
     *,
     entrypoint: Argv | None = None,
-    memory: Size | None = None,
-    pids: int | None = None,
-    network: str | None = None,
-    mounts: Mounts = (),
-    env: Environment | None = None,
-    cwd: Path | None = None,
-    user: str | int | None = None,
     input: Any = None,
     capture_output: bool = False,
-    text: bool | None = None,
     timeout: float | None = None,
     check: bool = False,
-    **options: Unpack[RunOptions],
-) -> CompletedProcess:
+    **options: Any,
+) -> CompletedProcess[Any]:
     """Run one program in a container of its own: `subprocess.run`, with an image before its arguments.
 
     As in `docker run`, `args` follow the image's Entrypoint, where it has one, and stand for its Cmd; without `args`
@@ -51,15 +149,13 @@ def run(
     """
     from ._container import Container
 
-    spawn: dict[str, Any] = {
-        key: value for key, value in (("env", env), ("cwd", cwd), ("user", user), ("text", text)) if value is not None
-    }
-    make: dict[str, Any] = {"memory": memory, "pids": pids, "network": network, "mounts": mounts}
+    spawn: dict[str, Any] = {}
+    make: dict[str, Any] = {}
     of_container = Container.__init__.__kwdefaults__ or {}
     for key, value in options.items():
-        if key not in _OF_POPEN and key not in of_container:
+        if key not in OPTIONS and key not in of_container:
             raise unexpected("run", key)
-        (spawn if key in _OF_POPEN else make)[key] = value
+        (spawn if key in OPTIONS else make)[key] = value
     if "detached" in make:
         raise TypeError("run waits for the end: its container can't be detached")
     with Container(image, **make) as container:
@@ -77,12 +173,9 @@ def run_in(
     timeout: float | None,
     check: bool,
     options: Mapping[str, Any],
-) -> CompletedProcess:
+) -> CompletedProcess[Any]:
     """`Container.run`."""
     options = dict(options)
-    for key in options:
-        if key not in _OF_POPEN:
-            raise unexpected("run", key)
     if input is not None:
         if options.get("stdin") is not None:
             raise ValueError("stdin and input arguments may not both be used.")
@@ -92,7 +185,11 @@ def run_in(
         if options.get("stdout") is not None or options.get("stderr") is not None:
             raise ValueError("stdout and stderr arguments may not be used with capture_output.")
         options["stdout"] = options["stderr"] = PIPE
-    if options.get("pty") or PIPE in (options.get("stdin"), options.get("stdout"), options.get("stderr")):
+    if (
+        options.get("pty")
+        or is_cooperative()
+        or PIPE in (options.get("stdin"), options.get("stdout"), options.get("stderr"))
+    ):
         relayed = bool(options.get("pty")) and not capture_output and input is None
         result = _conversation(container, args, input, timeout, relayed, options)
     else:
@@ -104,13 +201,15 @@ def run_in(
 
 def _silently(
     container: _ctr.Container, args: Argv, timeout: float | None, options: dict[str, Any]
-) -> CompletedProcess:
+) -> CompletedProcess[Any]:
     """Without pipes one native call is all there is to do."""
     native, shell = None, False
     if options:
         shell = options.pop("shell", False)
         pipes = {key: options.pop(key) for key in _ONLY_FOR_PIPES if key in options}
         wants_text(pipes.get("text"), pipes.get("universal_newlines"), None, None)
+        check_bufsize(pipes.get("bufsize"))
+        check_idle(**{key: options.pop(key) for key in _IDLE if key in options})
         native = exec_options(**options)
     parts = container.run(argument_list(args, shell, options.get("executable")), native, timeout)
     if parts is None:
@@ -121,22 +220,21 @@ def _silently(
 
 def _conversation(
     container: _ctr.Container, args: Argv, input: Any, timeout: float | None, relayed: bool, options: dict[str, Any]
-) -> CompletedProcess:
-    with Popen(container, args, **options) as process:
-        try:
-            if relayed:
-                from ._terminal import relay
+) -> CompletedProcess[Any]:
+    process: Popen[Any] = Popen.__new__(Popen)
+    try:
+        # Within, so that whatever comes between, as Ctrl-C, leaves nothing running.
+        process.__init__(container, args, **options)  # type: ignore[misc]
+        if relayed:
+            from ._terminal import relay
 
-                relay(process, timeout)
-                stdout = stderr = None
-            else:
-                stdout, stderr = process.communicate(input, timeout)
-        except BaseException:
-            # Its group too: what it started may hold the pipes open.
-            process.kill_group()
-            process.kill()
-            process.wait()
-            raise
-        process.wait()
-        assert process.exit_parts is not None
-        return CompletedProcess(args, process.exit_parts, stdout, stderr)
+            relay(process, timeout)
+            stdout = stderr = None
+        else:
+            stdout, stderr = process.communicate(input, timeout)
+        process.__exit__(None, None, None)
+    except BaseException as error:
+        process.abandon(error)
+        raise
+    assert process.exit_parts is not None
+    return CompletedProcess(args, process.exit_parts, stdout, stderr)

@@ -2,36 +2,60 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from typing import TYPE_CHECKING, Any
 
+from ._errors import from_native
 from ._options import mapping
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from ._types import Argv, Environment, Fds, Path, Pty, Stream
+    from ._types import Argv, Environment, Fds, Path, Pty, Stream, User
 
 PIPE, STDOUT = -1, -2
-
-# Of subprocess's keywords those that can't mean anything here.
-_MEANINGLESS = {
-    "preexec_fn": "no code of this program runs inside a container",
-    "startupinfo": "it is for Windows",
-    "creationflags": "it is for Windows",
-}
 
 
 def unexpected(function: str, key: str) -> TypeError:
     """What Python says of a keyword that a function doesn't have."""
-    if key in _MEANINGLESS:
-        return TypeError(f"{key} is not supported: {_MEANINGLESS[key]}")
     return TypeError(f"{function}() got an unexpected keyword argument {key!r}")
+
+
+def check_idle(
+    preexec_fn: None = None,
+    startupinfo: None = None,
+    creationflags: int = 0,
+    close_fds: bool | None = True,
+    restore_signals: bool | None = True,
+) -> None:
+    """Of subprocess's keywords those that can mean nothing here: each has to be idle."""
+    if preexec_fn is not None:
+        raise ValueError("preexec_fn is not supported: no code of this program runs inside a container")
+    if startupinfo is not None:
+        raise ValueError("startupinfo is only supported on Windows platforms")
+    if creationflags != 0:
+        raise ValueError("creationflags is only supported on Windows platforms")
+    if not close_fds and close_fds is not None:
+        raise ValueError("close_fds=False: inside only those descriptors are open that pass_fds names")
+    if not restore_signals and restore_signals is not None:
+        raise ValueError("restore_signals=False: no signal is ignored or blocked inside at first")
+
+
+def check_bufsize(bufsize: int | None) -> int:
+    """As in subprocess, also where there is nothing to be buffered."""
+    bufsize = -1 if bufsize is None else bufsize
+    if not isinstance(bufsize, int):
+        raise TypeError("bufsize must be an integer")
+    return bufsize
 
 
 def argument_list(args: Argv, shell: bool = False, executable: Path | None = None) -> list[Path]:
     """`args` as subprocess reads them: one word is a program without arguments; a shell gets it as its script."""
     words: list[Any] = [args] if isinstance(args, (str, bytes, os.PathLike)) else list(args)
+    if not words and executable is not None and not shell:
+        # execve(2) makes this of no arguments since Linux 5.18.
+        words = [""]
     return ["/bin/sh" if executable is None else executable, "-c", *words] if shell else words
 
 
@@ -44,29 +68,23 @@ def exec_options(
     cwd: Path | None = None,
     env: Environment | None = None,
     extra_env: Environment | None = None,
-    user: str | int | None = None,
-    group: str | int | None = None,
+    user: User = None,
+    group: User = None,
     extra_groups: Iterable[str | int] | None = None,
     umask: int = -1,
-    close_fds: bool = True,
-    restore_signals: bool = True,
     pass_fds: Fds = (),
     start_new_session: bool = True,
     process_group: int | None = None,
     pty: Pty = False,
     time_limit: float | None = None,
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """The options that were given."""
-    options: dict[str, object] = {}
+    options: dict[str, Any] = {}
     for name, stream in (("stdin", stdin), ("stdout", stdout), ("stderr", stderr)):
         if stream is not None:
             options[name] = stream if isinstance(stream, int) else stream.fileno()
     if options and pty:
         raise ValueError("a pty is stdin, stdout and stderr: none of them may be given beside it")
-    if not close_fds:
-        raise ValueError("close_fds=False: inside only those descriptors are open that pass_fds names")
-    if not restore_signals:
-        raise ValueError("restore_signals=False: no signal is ignored or blocked inside at first")
     if executable is not None:
         options["program"] = executable
     if cwd is not None:
@@ -77,12 +95,16 @@ def exec_options(
     if extra_env:
         options["env"] = [*_pairs(env or {}), *_pairs(extra_env)]
     if user is not None or group is not None:
-        options["user"] = str(0 if user is None else user) + ("" if group is None else f":{group}")
+        options["user"] = _identity("user", 0 if user is None else user)
+        if group is not None:
+            options["user"] += ":" + _identity("group", group)
     if extra_groups is not None:
         if isinstance(extra_groups, str):
-            raise TypeError("extra_groups must be a list, not one str")
-        options["groups"] = [str(group) for group in extra_groups]
-    if umask != -1:
+            raise ValueError("extra_groups must be a list, not one str")
+        options["groups"] = [_identity("group", group) for group in extra_groups]
+    if not isinstance(umask, int):
+        raise TypeError(f"umask must be an int, not {type(umask).__name__}")
+    if umask >= 0:
         options["umask"] = umask
     if pass_fds:
         options["fds"] = list(pass_fds.items()) if hasattr(pass_fds, "items") else [(fd, fd) for fd in pass_fds]
@@ -97,6 +119,19 @@ def exec_options(
     if pty:
         options["pty"] = terminal_size(pty)
     return options
+
+
+def _identity(what: str, value: str | int) -> str:
+    """A user or group, by its name or number."""
+    if isinstance(value, str):
+        if not value:
+            raise from_native(-3, errno.ENOENT, f"find the {what} '': that is no name", f"find the {what}", "", "")
+        return value
+    if not isinstance(value, int):
+        raise TypeError(f"{what} must be a str or an int, not {type(value).__name__}")
+    if value < 0:
+        raise ValueError(f"{what} ID cannot be negative, got {value}")
+    return str(int(value))
 
 
 def terminal_size(pty: Pty) -> tuple[int, int]:

@@ -8,7 +8,7 @@ import io
 import os
 import select
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,7 +43,18 @@ class Terminal(io.FileIO):
         return b"".join(iter(lambda: self.read(_CHUNK), b""))
 
 
-def relay(process: Popen, timeout: float | None = None) -> None:
+def set_size(fd: int, rows: int, cols: int) -> None:
+    """TIOCSWINSZ of ioctl_tty(2): whoever runs on the terminal gets SIGWINCH."""
+    import fcntl
+    import struct
+    import termios
+
+    if not (0 <= rows < 1 << 16 and 0 <= cols < 1 << 16):
+        raise OverflowError(f"a terminal has 0 to 65535 rows and columns, not {(rows, cols)!r}")
+    fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, cols, 0, 0))
+
+
+def relay(process: Popen[Any], timeout: float | None = None) -> None:
     """Lend our terminal (descriptors 0 and 1) to `process` until it ends; the terminal is as before afterwards."""
     assert process.pty is not None
     master, deadline = process.pty.fileno(), None if timeout is None else time.monotonic() + timeout
@@ -97,7 +108,7 @@ def _raw(fd: int) -> Iterator[None]:
             termios.tcsetattr(fd, termios.TCSADRAIN, before)
 
 
-def fit(process: Popen, known: os.terminal_size | None = None) -> os.terminal_size | None:
+def fit(process: Popen[Any], known: os.terminal_size | None = None) -> os.terminal_size | None:
     """Gives the program's terminal the size of ours, where that has changed."""
     try:
         size = os.get_terminal_size(0)

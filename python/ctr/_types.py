@@ -1,29 +1,40 @@
-"""Types of arguments, for type checkers only: nothing imports this file when a program runs."""
+"""Types of arguments. They are there at run time too, for whoever asks `typing.get_type_hints`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from os import PathLike
 from typing import IO, TYPE_CHECKING, Any, Literal, Protocol, TypedDict, Union
 
+from ._options import Bind, Tmpfs
+
 if TYPE_CHECKING:
-    from ._container import Container
-    from ._image import Image, OnProgress
-    from ._options import Bind, Tmpfs
+    from typing_extensions import Self, Unpack
+
+    from ._image import OnProgress
+elif sys.version_info >= (3, 11):
+    from typing import Self, Unpack
+else:
+    # What is written with these can't be evaluated there.
+    Self, Unpack = Any, Any
+
+if not TYPE_CHECKING:
+    # Of a Progress, which is in a file that is loaded with the first image.
+    OnProgress = Callable[[Any], object]
+
+__all__ = ["OnProgress", "Self", "Unpack"]
 
 Path = Union[str, bytes, PathLike[str], PathLike[bytes]]
-ImageSource = Union[Path, "Image"]
 Files = Union[Mapping[Any, Path], Iterable[Union[tuple[Path, Path], str]]]
-Readable = Union[Path, int, "Reads"]
-Writable = Union[Path, int, "Writes"]
 Size = Union[int, str]
 Argv = Union[Path, Sequence[Path]]
 Environment = Union[Mapping[str, str], Mapping[bytes, bytes], Mapping[str, Path]]
 Stream = Union[None, int, IO[Any]]
 Fds = Union[Iterable[int], Mapping[int, int]]
 Pty = Union[bool, tuple[int, int]]
-Mounts = Iterable[Union["Bind", "Tmpfs", str, tuple[Path, Path], tuple[Path, Path, str]]]
-Namespace = Union[str, int, PathLike[str], "Container"]
+User = Union[str, int, None]
+Mounts = Iterable[Union[Bind, Tmpfs, str, tuple[Path, Path], tuple[Path, Path, str]]]
 Seccomp = Union[str, PathLike[str], Mapping[str, Any]]
 Refusal = Union[int, str, tuple[str, int]]
 Rlimit = Union[None, int, tuple[Union[int, None], Union[int, None]]]
@@ -39,6 +50,30 @@ class Writes(Protocol):
     """A binary file to write to."""
 
     def write(self, data: bytes, /) -> object: ...
+
+
+class AnImage(Protocol):
+    """A `ctr.Image`."""
+
+    @property
+    def digest(self) -> str: ...
+    @property
+    def store_dir(self) -> Path | None: ...
+
+
+class AContainer(Protocol):
+    """A `ctr.Container`."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def pid(self) -> int: ...
+
+
+Readable = Union[Path, int, Reads]
+Writable = Union[Path, int, Writes]
+ImageSource = Union[Path, AnImage]
+Namespace = Union[str, int, PathLike[str], AContainer]
 
 
 class _MoreOfContainers(TypedDict, total=False):
@@ -72,26 +107,31 @@ class _MoreOfContainers(TypedDict, total=False):
     progress: OnProgress | None
 
 
-class _MoreOfPopen(TypedDict, total=False):
+class PopenOptions(TypedDict, total=False):
+    """The keywords of `Container.popen` but for those that say whether pipes carry text."""
+
     bufsize: int | None
+    executable: Path | None
     stdin: Stream
     stdout: Stream
     stderr: Stream
+    preexec_fn: None
+    close_fds: bool | None
     shell: bool
-    executable: Path | None
-    extra_env: Environment | None
-    universal_newlines: bool | None
-    encoding: str | None
-    errors: str | None
-    group: str | int | None
+    cwd: Path | None
+    env: Environment | None
+    startupinfo: None
+    creationflags: int
+    restore_signals: bool | None
+    start_new_session: bool
+    pass_fds: Fds
+    user: User
+    group: User
     extra_groups: Iterable[str | int] | None
     umask: int
-    close_fds: bool
-    restore_signals: bool
-    pass_fds: Fds
-    start_new_session: bool
-    process_group: int | None
     pipesize: int
+    process_group: int | None
+    extra_env: Environment | None
     pty: Pty
     time_limit: float | None
 
@@ -107,14 +147,14 @@ class ContainerOptions(_MoreOfContainers, total=False):
     detached: bool
 
 
-class PopenOptions(_MoreOfPopen, total=False):
-    """The keywords of `Container.popen`."""
+class OfContainers(_MoreOfContainers, total=False):
+    """The keywords of `Container` that mean the same to `ctr.run`."""
 
-    cwd: Path | None
-    env: Environment | None
-    user: str | int | None
-    text: bool | None
+    mounts: Mounts
+    memory: Size | None
+    pids: int | None
+    network: str | None
 
 
-class RunOptions(_MoreOfContainers, _MoreOfPopen, total=False):
-    """The keywords of `ctr.run` beside those that it names itself."""
+class RunOptions(OfContainers, PopenOptions, total=False):
+    """The keywords of `ctr.run` but for those that say whether pipes carry text."""

@@ -7,6 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
 use super::shared::Shared;
+use super::state::Root;
 use crate::init::wire::{NONE, RUN};
 use crate::plan::{Header, Plan, c_string};
 use crate::{Error, ErrorCode, ExecConfig, Result, advice};
@@ -108,11 +109,15 @@ impl Attempt {
                 errno,
                 format!("ENOENT, no directory of the container's PATH has it ({path})"),
             );
-            let words = name.contains(' ');
-            return if words {
-                error.mend("arguments are words of their own in argv, or run it by a shell")
-            } else {
-                error
+            return match &container.record.root {
+                _ if name.contains(' ') => error.mend("arguments are words of their own in argv, or run it by a shell"),
+                // Who meant the name of an image does not know of the directory.
+                Root::Directory(path) if !container.record.image.contains('/') => error.mend(format!(
+                    "no image is called {}, so the container is one of the directory {}",
+                    container.record.image,
+                    path.display()
+                )),
+                _ => error,
             };
         };
         let shown = String::from_utf8_lossy(&path).into_owned();

@@ -163,9 +163,9 @@ impl Container {
         Ok(())
     }
 
-    /// The memory limit; `None` where there is none.
+    /// The memory limit; `None` where there is none, as in a container without a cgroup.
     pub fn memory_limit(&self) -> Result<Option<u64>> {
-        self.cgroup()?.memory()
+        self.own_cgroup()?.map_or(Ok(None), crate::cgroup::Cgroup::memory)
     }
 
     /// Bytes in use, and the most that ever were.
@@ -178,9 +178,9 @@ impl Container {
         self.cgroup()?.set_pids(count)
     }
 
-    /// The most processes and threads; `None` where there is no limit.
+    /// The most processes and threads; `None` where there is no limit, as in a container without a cgroup.
     pub fn pids_limit(&self) -> Result<Option<u64>> {
-        self.cgroup()?.pids()
+        self.own_cgroup()?.map_or(Ok(None), crate::cgroup::Cgroup::pids)
     }
 
     /// The directories of its cgroups.
@@ -188,12 +188,17 @@ impl Container {
         &self.shared.record.cgroups
     }
 
-    fn cgroup(&self) -> Result<&crate::cgroup::Cgroup> {
+    /// Its cgroup, if it has one and runs.
+    fn own_cgroup(&self) -> Result<Option<&crate::cgroup::Cgroup>> {
         self.shared.check_running()?;
         if !self.shared.lives() {
             return Err(self.shared.gone());
         }
-        self.shared.cgroup.as_ref().ok_or_else(|| {
+        Ok(self.shared.cgroup.as_ref())
+    }
+
+    fn cgroup(&self) -> Result<&crate::cgroup::Cgroup> {
+        self.own_cgroup()?.ok_or_else(|| {
             let refused = |why: &str| {
                 Error::new(ErrorCode::Unsupported, "limit container", self.shared.called(), libc::EOPNOTSUPP, why)
             };

@@ -228,6 +228,11 @@ impl Process {
         self.pty.as_ref().map(AsFd::as_fd)
     }
 
+    /// The master side of its terminal, once; whoever closes it hangs the terminal up, pty(7).
+    pub fn take_pty(&mut self) -> Option<OwnedFd> {
+        self.pty.take()
+    }
+
     /// Sets the size of its terminal, and so sends it SIGWINCH.
     pub fn resize(&self, size: Winsize) -> Result<()> {
         let Some(pty) = &self.pty else {
@@ -236,7 +241,7 @@ impl Process {
                 "resize the terminal of process",
                 self.pid,
                 libc::ENOTTY,
-                "it was started without one",
+                "it was started without one, or that was taken",
             ));
         };
         sys::set_winsize(pty.as_fd(), size.rows, size.cols)

@@ -90,8 +90,8 @@ pub(super) struct Loaded {
 }
 
 impl Store {
-    /// What `image` names: `"host"`, a directory, an archive (imported where it is not yet known), or the name of an
-    /// imported image. What exists as a path is that path.
+    /// What `image` names: `"host"`, the name of an imported image, a directory, or an archive (imported where it is not yet
+    /// known). What begins with a slash or a dot is a path; else a path is what no image has as its name.
     pub fn resolve(&self, image: &OsStr) -> Result<Source> {
         self.resolve_with(image, &mut |_| true)
     }
@@ -105,33 +105,48 @@ impl Store {
             return Err(Error::invalid("find the image", "\"\"", "its name is empty"));
         }
         let path = Path::new(image);
+        let is_path = matches!(image.as_bytes(), [b'/' | b'.', ..]);
+        if !is_path && let Some(known) = self.named(image)? {
+            return Ok(self.source(known));
+        }
         match fs::statat(CWD, path, AtFlags::empty()) {
             Ok(stat) => self.path_source(path, &stat, Select::default(), report),
-            Err(errno @ (Errno::NOENT | Errno::NOTDIR)) => self.named_source(image, errno, report),
+            Err(errno @ (Errno::NOENT | Errno::NOTDIR)) => match with_reference(image) {
+                Some((path, stat, reference)) => {
+                    let select = Select { reference: Some(reference), ..Select::default() };
+                    self.path_source(path, &stat, select, report)
+                }
+                None => Err(self.not_found(image, errno)),
+            },
             // What rustix answers for a NUL in it.
             Err(Errno::INVAL) => Err(Error::invalid("find the image", path.display(), "there is a NUL byte in it")),
             Err(errno) => Err(Error::system("find the image", path.display(), errno.raw_os_error())),
         }
     }
 
-    /// What no path is: the name of an image here, or an archive's path with the name of one of its images behind it.
-    fn named_source(&self, image: &OsStr, errno: Errno, report: Report<'_>) -> Result<Source> {
-        if let Some(known) = self.named(image)? {
-            return Ok(self.source(known));
+    /// Where it was looked for.
+    fn not_found(&self, image: &OsStr, errno: Errno) -> Error {
+        let path = Path::new(image);
+        if matches!(image.as_bytes(), [b'/' | b'.', ..]) {
+            return Error::system("find the image", path.display(), errno.raw_os_error()).with_code(ErrorCode::NotFound);
         }
-        match with_reference(image) {
-            Some((path, stat, reference)) => {
-                let select = Select { reference: Some(reference), ..Select::default() };
-                self.path_source(path, &stat, select, report)
-            }
-            None => Err(not_found(Path::new(image), errno)),
-        }
+        let why = format!("no image in {} has this name, and there is no file or directory of it", self.path().display());
+        Error::new(ErrorCode::NotFound, "find the image", path.display(), errno.raw_os_error(), why)
+            .mend("nothing is downloaded: import a tarball under this name, or give its path, a directory, or \"host\"")
     }
 
     fn path_source(&self, path: &Path, stat: &Stat, select: Select<'_>, report: Report<'_>) -> Result<Source> {
-        match self.path_known(path, stat, select, report)? {
-            Some(known) => Ok(self.source(known)),
-            None => std::fs::canonicalize(path)
+        let reference = select.reference;
+        match (self.path_known(path, stat, select, report)?, reference) {
+            (Some(known), _) => Ok(self.source(known)),
+            (None, Some(reference)) => {
+                let image = format!("{}:{reference}", path.display());
+                let place = self.path().display();
+                let why = format!("no image in {place} has this name, and the directory {} has none", path.display());
+                let error = Error::new(ErrorCode::NotFound, "find the image", image, libc::ENOENT, why);
+                Err(error.mend("only archives and OCI layouts have images of several names"))
+            }
+            (None, None) => std::fs::canonicalize(path)
                 .map(Source::Directory)
                 .map_err(|error| Error::io("find the image", path.display(), &error)),
         }
@@ -256,12 +271,6 @@ pub(super) fn with_reference(image: &OsStr) -> Option<(&Path, Stat, &str)> {
         let reference = std::str::from_utf8(&bytes[colon + 1..]).ok().filter(|reference| !reference.is_empty())?;
         Some((path, fs::statat(CWD, path, AtFlags::empty()).ok()?, reference))
     })
-}
-
-fn not_found(path: &Path, errno: Errno) -> Error {
-    let is_path = path.as_os_str().as_bytes().contains(&b'/');
-    let error = Error::system("find the image", path.display(), errno.raw_os_error()).with_code(ErrorCode::NotFound);
-    if is_path { error } else { error.mend("give a tarball, a directory, the name of an imported image, or \"host\"") }
 }
 
 fn seen_name(stat: &Stat, select: Select<'_>) -> String {

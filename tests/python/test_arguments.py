@@ -207,9 +207,9 @@ def test_a_keyword_that_does_not_exist_is_a_type_error() -> None:
     with pytest.raises(TypeError, match="preexec_fn"):
         ctr.Container(preexec_fn=None)  # type: ignore[call-arg]
     with pytest.raises(TypeError, match="memry"):
-        ctr.run("host", ["true"], memry="1M")  # type: ignore[call-arg]
+        ctr.run("host", ["true"], memry="1M")  # type: ignore[call-overload]
     with pytest.raises(TypeError, match="detached"):
-        ctr.run("host", ["true"], detached=True)  # type: ignore[call-arg]
+        ctr.run("host", ["true"], detached=True)  # type: ignore[call-overload]
 
 
 def test_import_loads_nothing_that_is_not_needed() -> None:
@@ -238,7 +238,7 @@ def test_what_is_no_list_or_mapping_is_a_type_error_that_says_so() -> None:
         container_options(mounts=[5])
     with pytest.raises(TypeError, match="env must be a mapping"):
         exec_options(env=["A=1"])  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match="extra_groups must be a list"):
+    with pytest.raises(ValueError, match="extra_groups must be a list"):
         exec_options(extra_groups="users")
 
 

@@ -70,7 +70,7 @@ def no_image_is_left() -> Iterator[None]:
     assert ctr.disk_use() == 0
 
 
-def out(done: ctr.CompletedProcess) -> str:
+def out(done: ctr.CompletedProcess[str]) -> str:
     """What it printed."""
     assert done.returncode == 0, done.stderr
     text: str = done.stdout
@@ -169,7 +169,7 @@ def test_what_the_image_says_is_read(box: ctr.Image) -> None:
 
 def test_run_is_docker_run(box: ctr.Image) -> None:
     def say(*args: object, **options: object) -> str:
-        return out(ctr.run(box, *args, capture_output=True, text=True, **options))  # type: ignore[arg-type]
+        return out(ctr.run(box, *args, capture_output=True, text=True, **options))  # type: ignore[call-overload]
 
     assert say() == "says hello world"
     assert say(["bye"]) == "says bye"

@@ -251,7 +251,7 @@ def test_a_bufsize_of_one_is_by_line_in_text(c: ctr.Container) -> None:
     with pytest.warns(RuntimeWarning, match="line buffering"), c.popen(["true"], stdin=PIPE, bufsize=1):
         pass
     with pytest.raises(TypeError, match="bufsize"):
-        c.popen(["true"], bufsize="orange")  # type: ignore[arg-type]
+        c.popen(["true"], bufsize="orange")  # type: ignore[call-overload]
 
 
 def test_text_streams_have_the_encoding_asked_for(c: ctr.Container) -> None:
@@ -354,7 +354,7 @@ def test_a_passed_descriptor_that_is_not_open_is_an_error(c: ctr.Container, fds:
 def test_a_process_leads_a_session_or_a_group_or_joins_one(c: ctr.Container) -> None:
     script = ["sh", "-c", "cut -d' ' -f1,5,6 /proc/$$/stat; read x"]
 
-    def numbers(p: ctr.Popen) -> list[int]:
+    def numbers(p: ctr.Popen[bytes]) -> list[int]:
         assert p.stdout is not None
         return [int(word) for word in p.stdout.readline().split()]
 

@@ -4,12 +4,13 @@ use std::ffi::OsString;
 use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
 use ctr::image::{Output, Report};
 use ctr::{Error, ErrorCode, NamespaceSet};
+use pyo3::exceptions::PyKeyboardInterrupt;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyList};
 
 use crate::convert::{Bytes, config, exec_config};
 use crate::error::Raise;
@@ -18,6 +19,9 @@ use crate::process::{ExitParts, Process, parts};
 use crate::progress::Listener;
 use crate::stream;
 use crate::wait::{deadline, wait};
+
+/// How long a program may clean up after Ctrl-C, as in `subprocess`.
+const CLEAN_UP: Duration = Duration::from_millis(250);
 
 /// How `containers` tells of one: name, image, pid, owner, when it was made, detached.
 type InfoParts = (String, String, i32, i32, f64, bool);
@@ -66,15 +70,20 @@ impl Container {
         py.detach(|| ctr::Container::join_pid(pid, NamespaceSet(namespaces))).or_raise(py).map(Self::new)
     }
 
-    /// Starts a program inside.
-    #[pyo3(signature = (argv, options=None))]
-    fn exec(&self, py: Python<'_>, argv: Vec<Bytes>, options: Option<&Bound<'_, PyDict>>) -> PyResult<Process> {
-        let (inner, config) = (self.inner(py)?, exec_config(options)?);
-        py.detach(|| inner.exec(argv.iter().map(|word| &word.0), &config)).or_raise(py).map(Process)
+    /// Starts a program inside and puts it into the list `started`. What a signal handler raises can't come between the two, so
+    /// the caller always knows what it has started.
+    fn exec(
+        &self,
+        py: Python<'_>,
+        argv: Vec<Bytes>,
+        options: Option<&Bound<'_, PyDict>>,
+        started: &Bound<'_, PyList>,
+    ) -> PyResult<()> {
+        started.append(Bound::new(py, Process::new(self.start(py, argv, options)?))?)
     }
 
     /// Starts a program inside and waits for its end. A time-out answers `None`; it and whatever is raised meanwhile
-    /// (Ctrl-C) kill the program and all of its process group first.
+    /// kill the program and all of its process group first. On Ctrl-C it gets SIGINT and a moment to clean up before that.
     #[pyo3(signature = (argv, options=None, timeout=None))]
     fn run(
         &self,
@@ -84,10 +93,14 @@ impl Container {
         timeout: Option<f64>,
     ) -> PyResult<Option<ExitParts>> {
         let deadline = deadline(timeout)?;
-        let started = self.exec(py, argv, options)?.0;
+        let started = self.start(py, argv, options)?;
         let ended = wait(py, &started, deadline);
         if !matches!(ended, Ok(Some(_))) {
+            let interrupted = ended.as_ref().is_err_and(|error| error.is_instance_of::<PyKeyboardInterrupt>(py));
             py.detach(|| {
+                if interrupted && started.kill_group(nix::libc::SIGINT).is_ok() {
+                    let _ = started.wait(Some(CLEAN_UP));
+                }
                 let _ = started.kill_group(nix::libc::SIGKILL);
                 let _ = started.kill(nix::libc::SIGKILL);
                 started.wait(None)
@@ -238,6 +251,16 @@ impl Container {
     fn new(container: ctr::Container) -> Self {
         let name = container.name().to_owned();
         Self { inner: Mutex::new(Some(Arc::new(container))), name }
+    }
+
+    fn start(
+        &self,
+        py: Python<'_>,
+        argv: Vec<Bytes>,
+        options: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<ctr::Process> {
+        let (inner, config) = (self.inner(py)?, exec_config(options)?);
+        py.detach(|| inner.exec(argv.iter().map(|word| &word.0), &config)).or_raise(py)
     }
 
     fn inner(&self, py: Python<'_>) -> PyResult<Arc<ctr::Container>> {

@@ -1,6 +1,7 @@
 //! `_ctr.Process`: a started program. `ctr.Popen` stands on it.
 
 use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd};
+use std::sync::{Mutex, PoisonError};
 
 use pyo3::prelude::*;
 
@@ -12,7 +13,7 @@ pub type ExitParts = (i32, i32, i32, f64, f64, u64);
 
 /// A program started in a container.
 #[pyclass(frozen, module = "ctr._ctr")]
-pub struct Process(pub ctr::Process);
+pub struct Process(pub ctr::Process, Mutex<Option<OwnedFd>>);
 
 #[pymethods]
 impl Process {
@@ -68,14 +69,16 @@ impl Process {
         self.0.take_stderr().map(OwnedFd::into_raw_fd)
     }
 
-    /// The master side of its terminal, where it has one; stays ours.
-    fn pty(&self) -> Option<i32> {
-        self.0.pty().map(|fd| fd.as_raw_fd())
+    /// The master side of its terminal, once; the caller owns it.
+    fn take_pty(&self) -> Option<i32> {
+        self.1.lock().unwrap_or_else(PoisonError::into_inner).take().map(OwnedFd::into_raw_fd)
     }
+}
 
-    /// Sets the size of its terminal.
-    fn resize(&self, py: Python<'_>, rows: u16, cols: u16) -> PyResult<()> {
-        py.detach(|| self.0.resize(ctr::Winsize { rows, cols })).or_raise(py)
+impl Process {
+    pub fn new(mut process: ctr::Process) -> Self {
+        let pty = process.take_pty();
+        Self(process, Mutex::new(pty))
     }
 }
 

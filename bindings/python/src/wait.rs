@@ -14,6 +14,8 @@ const SLICE: Duration = Duration::from_millis(500);
 
 /// Waits until `process` ends, at most until `deadline`; `None` is what a passed deadline answers.
 pub fn wait(py: Python<'_>, process: &ctr::Process, deadline: Option<Instant>) -> PyResult<Option<ctr::Exit>> {
+    // One that came while the program was being started.
+    py.check_signals()?;
     loop {
         let left = deadline.map_or(SLICE, |at| at.saturating_duration_since(Instant::now()));
         let patience = if py.detach(|| readable(process, left.min(SLICE))) {
