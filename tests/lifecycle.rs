@@ -377,6 +377,35 @@ fn a_container_can_live_in_the_namespaces_of_another() {
 }
 
 #[test]
+fn a_side_car_is_made_by_whoever_made_the_container() {
+    let c = host();
+    let of = |c: &Container, kind: &str| sh(c, &format!("readlink /proc/self/ns/{kind}"));
+    // By name or by the pid of its PID 1, which is closed to its own user in /proc; the user namespace comes with it.
+    for from in [Namespace::Container(c.name().to_string()), Namespace::Pid(c.pid())] {
+        let namespaces = Namespaces { net: from, ..Namespaces::default() };
+        let side = host_with(&Config { namespaces, ..Config::default() });
+        assert_eq!(of(&side, "net"), of(&c, "net"));
+        assert_ne!(of(&side, "mnt"), of(&c, "mnt"));
+        assert_eq!(sh(&side, "id -u"), "0");
+    }
+    let pid = || Namespace::Pid(c.pid());
+    let namespaces = Namespaces { user: pid(), net: pid(), ipc: pid(), ..Namespaces::default() };
+    let pod = host_with(&Config { namespaces, ..Config::default() });
+    for kind in ["user", "net", "ipc"] {
+        assert_eq!(of(&pod, kind), of(&c, kind), "{kind}");
+    }
+    let names = ctr::NamespaceSet((libc::CLONE_NEWUSER | libc::CLONE_NEWUTS) as u32);
+    let half = Container::join_pid(c.pid(), names).unwrap();
+    assert_eq!(sh(&half, "hostname"), c.name());
+    let whole = Container::join_pid(c.pid(), ctr::NamespaceSet::ALL).unwrap();
+    assert_eq!((sh(&whole, "hostname"), of(&whole, "mnt")), (c.name().to_string(), of(&c, "mnt")));
+    if !nix::unistd::geteuid().is_root() {
+        let error = Container::join_pid(c.pid(), ctr::NamespaceSet(libc::CLONE_NEWUTS as u32)).err().unwrap();
+        assert!(error.to_string().contains("enter the user namespace too"), "{error}");
+    }
+}
+
+#[test]
 fn a_namespace_of_ours_that_is_joined_is_shared() {
     let ours = |kind: &str| Namespace::Path(format!("/proc/self/ns/{kind}").into());
     let pid = || Namespace::Pid(std::process::id() as i32);
@@ -400,6 +429,12 @@ fn a_namespace_of_ours_that_is_joined_is_shared() {
     let namespaces = Namespaces { user: of_first(), time: Some(of_first()), ..default() };
     assert_eq!(sh(&host_with(&Config { namespaces, ..Config::default() }), "id -u"), "0");
     let namespaces = Namespaces { cgroup: of_first(), ..default() };
+    if !nix::unistd::geteuid().is_root() {
+        // The user namespace is joined too, since nothing else would do.
+        let second = host_with(&Config { namespaces, ..Config::default() });
+        let look = "readlink /proc/self/ns/user /proc/self/ns/cgroup";
+        return assert_eq!(sh(&second, look), sh(&first, look));
+    }
     let error = Container::create("host", &Config { namespaces, ..Config::default() }).err().unwrap();
     assert_eq!((error.code(), error.errno()), (ErrorCode::Unsupported, libc::EPERM), "{error}");
     let filtered = error.to_string().contains("is refused here");

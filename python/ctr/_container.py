@@ -511,7 +511,7 @@ class Container:
 
     @property
     def memory_limit(self) -> int | None:
-        """The memory limit in bytes, None where there is none, as without a cgroup; set it, live: bytes, "512M", None."""
+        """The memory limit in bytes, None where there is none (or no cgroup); set it, live: bytes, "512M" or None."""
         return self._native.memory_limit()
 
     @memory_limit.setter

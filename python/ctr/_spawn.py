@@ -129,8 +129,6 @@ def _identity(what: str, value: str | int) -> str:
         return value
     if not isinstance(value, int):
         raise TypeError(f"{what} must be a str or an int, not {type(value).__name__}")
-    if value < 0:
-        raise ValueError(f"{what} ID cannot be negative, got {value}")
     return str(int(value))
 
 

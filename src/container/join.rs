@@ -85,10 +85,24 @@ fn ending(state: &StateDir, name: &str, errno: i32) -> Error {
         .mend("it is just being made, or just ending")
 }
 
+/// The container whose PID 1 is `pid`, where that is closed to us: prctl(2), PR_SET_DUMPABLE. Its user can reach it by name.
+pub fn closed(state: &StateDir, pid: i32) -> Option<Shared> {
+    let refused = std::fs::read_link(format!("/proc/{pid}/ns/user")).err()?;
+    if refused.kind() != std::io::ErrorKind::PermissionDenied {
+        return None;
+    }
+    let mut names = state.list().ok()?.into_iter().map(|(record, _)| record.name);
+    names.find_map(|name| join(StateDir::open(Some(state.path())).ok()?, &name).ok().filter(|other| other.pid == pid))
+}
+
 /// The namespace of a running container, opened by its own PID 1: nobody else may look at its /proc entries.
 pub fn namespace_of(state: &StateDir, name: &str, kind: &'static str) -> Result<OwnedFd> {
     let again = StateDir::open(Some(state.path()))?;
-    let container = join(again, name)?;
+    open_by_itself(&join(again, name)?, kind)
+}
+
+fn open_by_itself(container: &Shared, kind: &'static str) -> Result<OwnedFd> {
+    let name = container.called();
     let mut plan = Plan::new();
     plan.step("open the namespace", kind, "", "");
     let slot = plan.slot();
@@ -126,7 +140,12 @@ pub fn join_pid(pid: i32, set: NamespaceSet) -> Result<Shared> {
     }
     // The descriptor first: from here on it is this process, whoever gets its number.
     let target = sys::process_open(pid).map_err(fail)?;
-    let flags = if set == NamespaceSet::ALL { differing(pid)? } else { set.0 };
+    let closed = StateDir::open(None).ok().and_then(|state| closed(&state, pid));
+    let flags = match &closed {
+        _ if set != NamespaceSet::ALL => set.0,
+        Some(_) => known,
+        None => differing(pid)?,
+    };
     let mut stem = Plan::new();
     stem.reserve_sent(1);
     // Where it is no pidfd but /proc/PID, which setns(2) doesn't take, the namespaces one by one.
@@ -136,13 +155,21 @@ pub fn join_pid(pid: i32, set: NamespaceSet) -> Result<Shared> {
         opened.map_err(|errno| fail(errno.into()))
     };
     let mut entered = Vec::new();
-    if sys::pidfd_pid(target.as_fd()).is_some() {
+    if let Some(container) = &closed {
+        for kind in KINDS.iter().filter(|kind| flags & kind.flag as u32 != 0) {
+            let namespace = open_by_itself(container, kind.name)?;
+            if set != NamespaceSet::ALL || !kind.is_ours(&namespace) {
+                entered.push((stem.send(Fd::Owned(namespace)), kind.flag as u32));
+            }
+        }
+    } else if sys::pidfd_pid(target.as_fd()).is_some() {
         entered.push((stem.send(Fd::Borrowed(target.as_fd())), flags));
     } else {
         for kind in KINDS.iter().filter(|kind| flags & kind.flag as u32 != 0) {
             entered.push((stem.send(Fd::Owned(single(kind)?)), kind.flag as u32));
         }
     }
+    let flags = if closed.is_some() { entered.iter().fold(0, |flags, (_, kind)| flags | kind) } else { flags };
     stem.step("enter the namespaces of process", pid.to_string(), "", "nsenter --target {} --all");
     for (slot, flags) in entered.into_iter().filter(|&(_, flags)| flags != 0) {
         stem.call(libc::SYS_setns, [slot.into(), flags.into()]);
@@ -166,7 +193,8 @@ pub fn join_pid(pid: i32, set: NamespaceSet) -> Result<Shared> {
     let rest = || Ok(Rest { plan: Plan::new(), header: Header::new(RUN) });
     let born = give_birth(&Stem::bare(stem), &what, &mut zygote, rest);
     let born = born.map_err(|error| match error.errno() {
-        libc::EPERM => error.mend("it takes the rights of its user namespace: the same user, or root"),
+        libc::EPERM if has_root => error.mend("it takes the rights of its user namespace: the same user, or root"),
+        libc::EPERM => error.mend("it takes rights over them: enter the user namespace too, or be root"),
         _ => error,
     })?;
     Ok(Shared {

@@ -74,7 +74,7 @@ impl Kind {
     }
 
     /// Whether a namespace is the one that children of this thread are born into.
-    fn is_ours(&self, namespace: &OwnedFd) -> bool {
+    pub fn is_ours(&self, namespace: &OwnedFd) -> bool {
         let name = match self.name {
             "pid" => "pid_for_children",
             "time" => "time_for_children",
@@ -94,9 +94,9 @@ impl Joined {
     /// choices with that in its place.
     pub fn open(all: &Namespaces, state: &StateDir) -> Result<(Self, Option<Namespaces>)> {
         let mut joined = Self::default();
-        let mut shared = None;
+        let mut shared = settled(all, state);
         for kind in &KINDS {
-            let fd = match kind.of(all) {
+            let fd = match kind.of(shared.as_ref().unwrap_or(all)) {
                 None | Some(Namespace::New | Namespace::Host) => continue,
                 Some(Namespace::Path(path)) => open_namespace(path, kind)?,
                 Some(Namespace::Pid(pid)) => open_namespace(Path::new(&format!("/proc/{pid}/ns/{}", kind.name)), kind)?,
@@ -153,13 +153,42 @@ impl Joined {
     }
 }
 
+/// What is chosen, where that has to be said otherwise; nothing in the usual case.
+///
+/// PID 1 of a container is closed to its own user in /proc: its namespaces are had by the container's name. And who is not root
+/// of the machine enters none of them without the user namespace that owns it, which so is joined too.
+fn settled(all: &Namespaces, state: &StateDir) -> Option<Namespaces> {
+    let mut settled = None;
+    let mut owner = None;
+    for kind in &KINDS {
+        let name = match kind.of(all) {
+            Some(Namespace::Container(name)) => name.clone(),
+            Some(Namespace::Pid(pid)) => match super::join::closed(state, *pid) {
+                Some(container) => container.record.name.clone(),
+                None => continue,
+            },
+            _ => continue,
+        };
+        owner.get_or_insert_with(|| name.clone());
+        kind.set(settled.get_or_insert_with(|| all.clone()), Namespace::Container(name));
+    }
+    if let (Some(settled), Some(name)) = (&mut settled, owner)
+        && settled.user == Namespace::New
+        && !nix::unistd::geteuid().is_root()
+    {
+        settled.user = Namespace::Container(name);
+    }
+    settled
+}
+
 fn open_namespace(path: &Path, kind: &Kind) -> Result<OwnedFd> {
     let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
     let opened = sys::open(path, flags, Mode::empty()).map_err(|errno| {
         let error = Error::system("open the namespace", path.display(), errno as i32);
         match errno {
             Errno::ENOENT => error.mend("has that process ended?"),
-            Errno::EACCES | Errno::EPERM => error.mend("it belongs to another user"),
+            Errno::EACCES | Errno::EPERM => error
+                .mend("that process is another user's, or closed to its own; a container of ctr is joined by its name"),
             _ => error,
         }
     })?;

@@ -128,9 +128,11 @@ impl Store {
     fn not_found(&self, image: &OsStr, errno: Errno) -> Error {
         let path = Path::new(image);
         if matches!(image.as_bytes(), [b'/' | b'.', ..]) {
-            return Error::system("find the image", path.display(), errno.raw_os_error()).with_code(ErrorCode::NotFound);
+            return Error::system("find the image", path.display(), errno.raw_os_error())
+                .with_code(ErrorCode::NotFound);
         }
-        let why = format!("no image in {} has this name, and there is no file or directory of it", self.path().display());
+        let why =
+            format!("no image in {} has this name, and there is no file or directory of it", self.path().display());
         Error::new(ErrorCode::NotFound, "find the image", path.display(), errno.raw_os_error(), why)
             .mend("nothing is downloaded: import a tarball under this name, or give its path, a directory, or \"host\"")
     }

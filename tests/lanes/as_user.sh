@@ -1,10 +1,11 @@
 #!/bin/sh
 # Runs a command as an ordinary user who exists for it only: everything that it takes (/etc with the user in it, a home, a
 # scratch) is in a private mount namespace, so nothing of the machine is touched. Root is needed.
-#   as_user.sh [-s LINE]... [-g LINE]... [-f FILE:NAME]... [-r] -- COMMAND [ARG]...
+#   as_user.sh [-s LINE]... [-g LINE]... [-f FILE:NAME]... [-d DIR]... [-r] -- COMMAND [ARG]...
 # -s  a line of /etc/subuid, and of /etc/subgid where no -g is given; without any the user has no further ids
 # -g  a line of /etc/subgid
 # -f  a file that the user can run or read as /mnt/NAME, wherever it lies
+# -d  a directory that the user can read at its own path, also below one that is closed to them
 # -r  newuidmap and newgidmap of /mnt/bin, first in PATH, are setuid root, but no such programs: they refuse everything
 # The user is ctr-lane, uid 4242, and has no password, no other group and no cgroup.
 set -eu
@@ -21,7 +22,26 @@ echo 'ctr-lane:x:4242:4242:a lane of the tests:/mnt/home:/bin/sh' >>/mnt/etc/pas
 echo 'ctr-lane:x:4242:' >>/mnt/etc/group
 : >/mnt/etc/subuid
 : >/mnt/etc/subgid
-while getopts s:g:f:r option; do
+# Only the directories on the way to them are seen in a closed one.
+show() {
+	mkdir -p /mnt/shown
+	mkdir /mnt/shown/$OPTIND
+	mount --bind "$1" /mnt/shown/$OPTIND
+	closed=$1
+	for above in $(echo "$1" | awk -F/ '{ path = ""; for (i = 2; i < NF; i++) print path = path "/" $i }'); do
+		case $(stat -c %A "$above") in
+		*[xt]) ;;
+		*)
+			closed=$above
+			mount -t tmpfs -o mode=755 ctr-lane "$above"
+			break
+			;;
+		esac
+	done
+	[ "$closed" = "$1" ] || { mkdir -p "$1" && mount --bind /mnt/shown/$OPTIND "$1"; }
+}
+
+while getopts s:g:f:d:r option; do
 	case $option in
 	s) echo "$OPTARG" >>/mnt/etc/subuid ;;
 	g) echo "$OPTARG" >>/mnt/etc/subgid ;;
@@ -29,6 +49,7 @@ while getopts s:g:f:r option; do
 		: >"/mnt/${OPTARG##*:}"
 		mount --bind "${OPTARG%:*}" "/mnt/${OPTARG##*:}"
 		;;
+	d) show "$OPTARG" ;;
 	r)
 		mkdir /mnt/bin
 		for name in newuidmap newgidmap; do install -m 4755 "$(command -v ls)" /mnt/bin/$name; done

@@ -473,3 +473,30 @@ def umask() -> int:
     """Of this process, from the kernel: to ask by os.umask is to change it."""
     status = Path("/proc/self/status").read_text()
     return int(next(line.split()[1] for line in status.splitlines() if line.startswith("Umask:")), 8)
+
+
+def test_a_name_wins_over_a_directory_of_that_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = tmp_path / "files"
+    files.mkdir()
+    (files / "mark").write_text("image")
+    ctr.build_image(None, {str(files): "/"}, name="app")
+    with monkeypatch.context() as here:
+        here.chdir(tmp_path)
+        (tmp_path / "app").mkdir()
+        for name, digest in (("app", True), ("./app", False), (str(tmp_path / "app"), False)):
+            with ctr.Container(name) as c:
+                assert (c.image_digest is not None) is digest, name
+        ctr.image("app").remove()
+        with ctr.Container("app") as c:
+            assert c.image_digest is None
+            with pytest.raises(
+                FileNotFoundError, match=r"no image is called app, so the container is one of the directory"
+            ):
+                c.run(["program"])
+        with pytest.raises(FileNotFoundError, match="the directory app has none") as caught:
+            ctr.Container("app:tag")
+        assert isinstance(caught.value, ctr.Error)
+        with pytest.raises(FileNotFoundError, match=r"no image in .* has this name.*nothing is downloaded"):
+            ctr.Container("alpine")
+        with pytest.raises(FileNotFoundError, match=r"^find the image \./alpine: ENOENT"):
+            ctr.Container("./alpine")

@@ -253,12 +253,7 @@ impl Container {
         Self { inner: Mutex::new(Some(Arc::new(container))), name }
     }
 
-    fn start(
-        &self,
-        py: Python<'_>,
-        argv: Vec<Bytes>,
-        options: Option<&Bound<'_, PyDict>>,
-    ) -> PyResult<ctr::Process> {
+    fn start(&self, py: Python<'_>, argv: Vec<Bytes>, options: Option<&Bound<'_, PyDict>>) -> PyResult<ctr::Process> {
         let (inner, config) = (self.inner(py)?, exec_config(options)?);
         py.detach(|| inner.exec(argv.iter().map(|word| &word.0), &config)).or_raise(py)
     }
