@@ -23,7 +23,7 @@ fn init_program(out: &Path) {
         PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("src/init/program/link.ld");
     let status = Command::new(env::var_os("RUSTC").expect("cargo sets RUSTC"))
         .args(["--edition", "2024", "--crate-name", "ctr_init", "--crate-type", "bin", "--target", &target])
-        .args(["-C", "panic=abort", "-C", "opt-level=s", "-C", "codegen-units=1", "-C", "lto=fat"])
+        .args(["-C", "panic=abort", "-C", "opt-level=z", "-C", "codegen-units=1", "-C", "lto=fat"])
         .args(["-C", "relocation-model=static", "-C", "strip=symbols", "-C", "overflow-checks=off"])
         .args(["-C", "force-unwind-tables=no", "-C", "default-linker-libraries=no"])
         .args(["-C", "link-arg=-nostdlib", "-C", "link-arg=-nostartfiles", "-C", "link-arg=-static"])

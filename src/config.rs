@@ -230,8 +230,13 @@ pub struct ExecConfig {
     pub pty: Option<Winsize>,
     /// Session and process group.
     pub session: Session,
-    /// Kill it after this long; its exit then has [`crate::ExitReason::TimedOut`].
+    /// Kill it, and all that it has started, after this long; its exit then has [`crate::ExitReason::TimedOut`]. The limit
+    /// reaches children in whatever session or group, orphans, and what a program that ended in time has left behind. It is
+    /// kept by the container's PID 1, and, a second later, by [`crate::Process::wait`].
     pub time_limit: Option<Duration>,
+    /// How long its start may take; 10 seconds where there is none, and never longer. A start takes a millisecond, but programs
+    /// inside can hold it up: by stopping everybody, by a lease on the file, by a file system that does not answer.
+    pub start_timeout: Option<Duration>,
 }
 
 /// Where one standard stream leads.

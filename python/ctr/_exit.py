@@ -10,7 +10,7 @@ from typing import Any, AnyStr, NamedTuple
 Parts = tuple[int, int, int, float, float, int]
 """An exit as `_ctr` tells of it: code, signal, reason, user time, system time, largest resident set."""
 
-_REASONS = ("exited", "signaled", "out of memory", "timed out", "destroyed")
+_REASONS = ("exited", "signaled", "out of memory", "timed out", "destroyed", "unknown")
 TIMED_OUT = _REASONS.index("timed out")
 
 
@@ -22,7 +22,7 @@ class Exit(NamedTuple):
     signal: int
     """The signal that ended it, 0 if none."""
     reason: str
-    """Why it ended: "exited", "signaled", "out of memory", "timed out" or "destroyed"."""
+    """Why it ended: "exited", "signaled", "out of memory", "timed out", "destroyed" or "unknown"."""
     user_time: float
     """Seconds of CPU time in user mode."""
     system_time: float
@@ -56,5 +56,5 @@ class CompletedProcess(subprocess.CompletedProcess[AnyStr]):
 
     @property
     def exit(self) -> Exit:
-        """Why it ended ("exited", "signaled", "out of memory", "timed out", "destroyed") and what it used."""
+        """Why it ended ("exited", "signaled", "out of memory", "timed out", "destroyed", "unknown") and what it used."""
         return exit_from(self._parts)

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::shared::Shared;
 use super::state::Root;
-use crate::init::wire::{NONE, RUN};
+use crate::init::wire::{BY_CHILD, NONE, RUN};
 use crate::plan::{Header, Plan, c_string};
 use crate::{Error, ErrorCode, ExecConfig, Result, advice};
 
@@ -94,6 +94,16 @@ impl Attempt {
     pub fn explain(&self, container: &Shared, errno: i32, env: &[Vec<u8>]) -> Error {
         let name = self.name();
         let fail = |code, errno, why: String| Error::new(code, "start", &name, errno, why);
+        match errno {
+            // fork(2) in a PID namespace whose first process is gone.
+            libc::ENOMEM if !container.record.exec.own_pid => {
+                return fail(ErrorCode::Exec, errno, String::new()).mend("the PID namespace that was joined has ended");
+            }
+            libc::EAGAIN => {
+                return fail(ErrorCode::Exec, errno, String::new()).mend(advice::CONTAINER_PROCESSES);
+            }
+            _ => {}
+        }
         let found = self.candidates(env).iter().find_map(|path| Some((path.clone(), self.open(container, path)?)));
         let Some((path, file)) = found else {
             if errno != libc::ENOENT && errno != libc::ENOTDIR {
@@ -146,11 +156,6 @@ impl Attempt {
                 };
                 fail(ErrorCode::Exec, errno, why).mend("hand over much data by a file or by stdin")
             }
-            // fork(2) in a PID namespace whose first process is gone.
-            libc::ENOMEM if !container.record.exec.own_pid => {
-                fail(ErrorCode::Exec, errno, String::new()).mend("the PID namespace that was joined has ended")
-            }
-            libc::EAGAIN => fail(ErrorCode::Exec, errno, String::new()).mend(advice::CONTAINER_PROCESSES),
             _ => Error::system("start", &name, errno).with_code(ErrorCode::Exec),
         }
     }
@@ -228,6 +233,7 @@ pub fn open_in(container: &Shared, path: &[u8], flags: i32) -> Option<OwnedFd> {
     let path = plan.string(c_string("look at", path).ok()?);
     plan.call(libc::SYS_openat, [libc::AT_FDCWD.into(), path, (flags | libc::O_CLOEXEC).into()]).out(slot);
     let mut header = Header::new(RUN);
+    header.flags |= BY_CHILD;
     header.give = [slot.0, NONE, NONE, NONE];
     container.run(&header, &plan).ok()?.pop()
 }

@@ -6,13 +6,14 @@ use std::os::fd::{AsFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use super::attempt::Attempt;
 use super::process::Process;
-use super::shared::Shared;
+use super::shared::{PATIENCE, Shared};
 use super::state::env_text;
 use super::user::User;
-use crate::init::wire::{EXEC, NONE, TERMINALS};
+use crate::init::wire::{EXEC, IN_START, IN_TABLE, MOST_CHILDREN, NONE, TERMINALS};
 use crate::plan::{Arg, Fd, Header, Plan, Slot, c_string, encode};
 use crate::sys::fork_lock::ForkLock;
 use crate::zygote::Channel;
@@ -48,7 +49,14 @@ pub fn exec(container: &Arc<Shared>, argv: &[&OsStr], config: &ExecConfig) -> Re
     header.time_limit =
         config.time_limit.map_or(0, |limit| (limit.as_millis().min(u128::from(u64::MAX)) as u64).max(1));
 
+    let patience = config.time_limit.map_or(START, |limit| START.min(limit.saturating_add(Duration::from_secs(1))));
+    let patience = patience.min(config.start_timeout.unwrap_or(START)).max(Duration::from_millis(1));
+    header.patience = patience.as_millis() as u64;
+
     new_process(&mut plan, container, config);
+    if config.time_limit.is_some() {
+        mark(&mut plan, &mut header);
+    }
     move_descriptors(&mut plan, &mut targets);
     if config.pty.is_some() {
         plan.step("control", "the terminal", "", "");
@@ -89,8 +97,15 @@ pub fn exec(container: &Arc<Shared>, argv: &[&OsStr], config: &ExecConfig) -> Re
     })?;
     drop(fds);
     drop(theirs);
-    let (reply, mut fds) = match container.answer_or_failure(&channel)? {
+    // Others may be before us, but whoever has set a time does not wait for them.
+    let bounded = config.time_limit.is_some() || config.start_timeout.is_some();
+    let within = if bounded { patience + Duration::from_secs(1) } else { PATIENCE };
+    let (reply, mut fds) = match container.answer_or_failure(&channel, within)? {
         Ok(answer) => answer,
+        Err(failure) if failure.call == IN_TABLE => return Err(full(&attempt)),
+        Err(failure) if failure.call == IN_START => {
+            return Err(container.not_started("start", attempt.name(), failure.errno));
+        }
         Err(failure) if failure.call >= exec_step => {
             return Err(attempt.explain(container, failure.errno, &env));
         }
@@ -108,9 +123,35 @@ pub fn exec(container: &Arc<Shared>, argv: &[&OsStr], config: &ExecConfig) -> Re
         streams: Mutex::new(ours),
         pty: if handed_back { Some(fds.remove(0)) } else { pty },
         exit: ForkLock::new(None),
-        killed: AtomicBool::new(false),
+        killed: Mutex::new(None),
+        limit: config.time_limit.and_then(|limit| Instant::now().checked_add(limit)),
+        timed_out: AtomicBool::new(false),
         oom_kills,
     })
+}
+
+/// How long the start of a program may take, where nobody has said it: PID 1's own bound.
+const START: Duration = Duration::from_secs(10);
+
+fn full(attempt: &Attempt) -> Error {
+    let why = format!("this handle's container runs {MOST_CHILDREN} programs, which is as many as it can");
+    let error = Error::new(ErrorCode::System, "start", attempt.name(), libc::EAGAIN, why);
+    error.mend("end some, or have one program start the others: what programs start themselves is not counted")
+}
+
+/// Room for the mark of the deadline, which PID 1 writes, and the calls that put it on: src/init/program/sweep.rs. Where there
+/// can be none, they fail; the one that rises first, so that there is none by half.
+fn mark(plan: &mut Plan<'_>, header: &mut Header) {
+    // A soft limit above the hard one: nothing is set where PID 1 does not write over it.
+    let none = [1u64, 0, 1, 0].map(u64::to_ne_bytes);
+    let limits = plan.data(none.as_flattened(), 8);
+    let Arg::Data(at) = limits else { return };
+    header.mark = Some(limits);
+    let set = |plan: &mut Plan<'_>, resource: u32, limit| {
+        plan.call(libc::SYS_prlimit64, [0.into(), resource.into(), limit, 0.into()]).ok(libc::EPERM).ok(libc::EINVAL);
+    };
+    set(plan, libc::RLIMIT_RTTIME, Arg::Data(at + 16));
+    set(plan, libc::RLIMIT_LOCKS, limits);
 }
 
 fn mend(error: Error) -> Error {

@@ -9,7 +9,7 @@ use super::ids::Inside;
 use super::shared::Shared;
 use super::state::{Record, Root, Text};
 use crate::image::{Below, Opener, Running, Store};
-use crate::init::wire::{NONE, ROOT, RUN, UPPER};
+use crate::init::wire::{BY_CHILD, NONE, ROOT, RUN, UPPER};
 use crate::plan::{Arg, Fd, Header, Plan, Slot, c_string};
 use crate::{Error, ErrorCode, Result};
 
@@ -127,6 +127,7 @@ fn opener(container: &Arc<Shared>) -> Opener {
         let flags = flags.bits() as i32 | libc::O_NOFOLLOW | libc::O_CLOEXEC;
         plan.call(libc::SYS_openat, [parent, name, flags.into()]).out(slot);
         let mut header = Header::new(RUN);
+        header.flags |= BY_CHILD;
         header.give = [slot.0, NONE, NONE, NONE];
         container.run(&header, &plan).map_err(errno)?.pop().ok_or(rustix::io::Errno::PROTO)
     })

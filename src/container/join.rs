@@ -19,7 +19,7 @@ use super::state::{ExecDefaults, Record, Root, StateDir};
 use super::walls::Asked;
 use crate::cgroup::Cgroup;
 use crate::image::ImageConfig;
-use crate::init::wire::{NONE, RUN};
+use crate::init::wire::{self, NONE, RUN};
 use crate::plan::{Fd, Header, Plan};
 use crate::zygote;
 use crate::{Error, ErrorCode, Preset, Result, advice, sys};
@@ -170,6 +170,11 @@ pub fn join_pid(pid: i32, set: NamespaceSet) -> Result<Shared> {
         }
     }
     let flags = if closed.is_some() { entered.iter().fold(0, |flags, (_, kind)| flags | kind) } else { flags };
+    // The host's, before its namespaces are left: the programs that are started here are seen there.
+    stem.step("open", "/proc", "", "");
+    let (kept, path) = (stem.keep_in(wire::PROC), stem.string(c"/proc"));
+    let open = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC;
+    stem.call(libc::SYS_openat, [libc::AT_FDCWD.into(), path, open.into()]).out(kept).ok(libc::ENOENT);
     stem.step("enter the namespaces of process", pid.to_string(), "", "nsenter --target {} --all");
     for (slot, flags) in entered.into_iter().filter(|&(_, flags)| flags != 0) {
         stem.call(libc::SYS_setns, [slot.into(), flags.into()]);

@@ -24,8 +24,12 @@ pub struct Process {
     pub(super) pty: Option<OwnedFd>,
     /// Held from reading the answer to keeping it.
     pub(super) exit: ForkLock<Option<Exit>>,
-    /// We have sent it SIGKILL ourselves, so it wasn't the kernel for want of memory.
-    pub(super) killed: AtomicBool,
+    /// When we sent it SIGKILL ourselves, so it wasn't the kernel for want of memory.
+    pub(super) killed: Mutex<Option<Instant>>,
+    /// When its time is up, if ever.
+    pub(super) limit: Option<Instant>,
+    /// We have killed it ourselves since its time was up.
+    pub(super) timed_out: AtomicBool,
     /// How many processes the kernel had killed for want of memory when it was started.
     pub(super) oom_kills: u64,
 }
@@ -61,10 +65,19 @@ pub enum ExitReason {
     TimedOut = 3,
     /// The container was destroyed, or its PID 1 killed, under it.
     Destroyed = 4,
+    /// It has ended, but how can't be known any more: its PID 1 has not told it, and the kernel tells it no longer. The code
+    /// is that of SIGKILL.
+    Unknown = 5,
 }
 
 /// How long a process that is dead may take to be reported. PID 1 does it at once; a hostile one may never.
 const REPORT: Duration = Duration::from_secs(2);
+/// How often we look whether the process is dead, and PID 1 silent.
+const LOOK: Duration = Duration::from_secs(1);
+/// How long after a time limit it is kept by us, where PID 1 has not.
+const GRACE: Duration = Duration::from_secs(1);
+/// How long a process that was killed may take to die.
+const DYING: Duration = Duration::from_secs(30);
 
 impl Process {
     /// Its pid inside the container.
@@ -94,20 +107,39 @@ impl Process {
 
     /// Waits until it ends, at most `timeout`; `None` is what a passed time-out answers. Any number of threads may wait, and
     /// once it has ended every call answers the same.
+    ///
+    /// Without a time-out it returns when the process ends, whatever the container does: also where its PID 1 says nothing
+    /// (three seconds later then), where the container is destroyed, and where PID 1 has not kept the time limit (a second after
+    /// it). A process that was killed through this handle and has not died within 30 seconds waits in the kernel, for a file
+    /// system that does not answer for instance: that is the error [`ErrorCode::TimedOut`].
     pub fn wait(&self, timeout: Option<Duration>) -> Result<Option<Exit>> {
         let fail = |e: std::io::Error| Error::io("wait for process", self.pid, &e);
-        let end = timeout.map(|timeout| Instant::now() + timeout);
+        let end = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        // The end of the channel is no news any more.
+        let mut hung_up = false;
         loop {
             // A hostile PID 1 may have answers without end.
             if end.is_some_and(|end| Instant::now() > end + REPORT) {
                 return Ok(None);
             }
             let left = end.map(|end| end.saturating_duration_since(Instant::now()));
-            if left == Some(Duration::ZERO) || !wait_readable(&[self.channel.as_fd()], left).map_err(fail)? {
+            let heard = if hung_up { self.pidfd.as_fd() } else { self.channel.as_fd() };
+            let slice = self.until_late().min(left.unwrap_or(LOOK)).min(LOOK);
+            if left == Some(Duration::ZERO) || hung_up || !wait_readable(&[heard], Some(slice)).map_err(fail)? {
+                self.keep_limit()?;
                 // Its pidfd tells of its end a moment before PID 1 has reaped it.
-                let ended = wait_readable(&[self.pidfd.as_fd()], Some(Duration::ZERO)).map_err(fail)?;
-                if !ended || !wait_readable(&[self.channel.as_fd()], Some(REPORT)).map_err(fail)? {
-                    return Ok(*self.exit.lock());
+                let moment = if hung_up { slice } else { Duration::ZERO };
+                if !wait_readable(&[self.pidfd.as_fd()], Some(moment)).map_err(fail)? {
+                    let exit = *self.exit.lock();
+                    if exit.is_some() || end.is_some_and(|end| Instant::now() >= end) {
+                        return Ok(exit);
+                    }
+                    self.check_dying()?;
+                    continue;
+                }
+                if hung_up || !wait_readable(&[self.channel.as_fd()], Some(REPORT)).map_err(fail)? {
+                    let mut exit = self.exit.lock();
+                    return Ok(Some(*exit.get_or_insert_with(|| self.unreported())));
                 }
             }
             // One thread at a time, since a kill for want of memory is told of once.
@@ -121,7 +153,11 @@ impl Process {
                 Answer::Reply(reply, _) if reply.tag == EXITED => *exit = Some(self.exit_of(&reply)),
                 // Nothing else is to come here; away with it.
                 Answer::Reply(..) => _ = self.channel.try_receive().map_err(fail)?,
-                Answer::End => *exit = Some(DESTROYED),
+                // A PID 1 that ends closes it a moment before it is dead.
+                Answer::End if wait_readable(&[self.container.pidfd.as_fd()], Some(LOOK)).map_err(fail)? => {
+                    *exit = Some(DESTROYED);
+                }
+                Answer::End => hung_up = true,
                 Answer::TimedOut => {}
             }
             if exit.is_some() {
@@ -130,15 +166,55 @@ impl Process {
         }
     }
 
+    /// How long it is until PID 1 should have kept the time limit.
+    fn until_late(&self) -> Duration {
+        let late = self.limit.filter(|_| !self.timed_out.load(Ordering::Relaxed)).map(|limit| limit + GRACE);
+        late.map_or(LOOK, |late| late.saturating_duration_since(Instant::now()).max(Duration::from_millis(1)))
+    }
+
+    /// Kills it where its time was up and PID 1 has not. What it has started is PID 1's alone to find.
+    fn keep_limit(&self) -> Result<()> {
+        if self.limit.is_some_and(|limit| Instant::now() >= limit + GRACE)
+            && !self.timed_out.swap(true, Ordering::Relaxed)
+            && !wait_readable(&[self.pidfd.as_fd()], Some(Duration::ZERO)).unwrap_or(true)
+        {
+            self.kill(libc::SIGKILL)?;
+        }
+        Ok(())
+    }
+
+    fn check_dying(&self) -> Result<()> {
+        let killed = *self.killed.lock().unwrap_or_else(PoisonError::into_inner);
+        if killed.is_none_or(|killed| killed.elapsed() < DYING) {
+            return Ok(());
+        }
+        let why = "it was killed, but does not end: it waits in the kernel, as for a file system that does not answer";
+        Err(Error::new(ErrorCode::TimedOut, "wait for process", self.pid, libc::ETIMEDOUT, why)
+            .mend("destroy the container"))
+    }
+
+    /// How it ended, where it is dead and PID 1 has not said so: what the kernel says.
+    fn unreported(&self) -> Exit {
+        let unknown = Exit { reason: ExitReason::Unknown, ..DESTROYED };
+        if !self.container.lives() {
+            return DESTROYED;
+        }
+        let status = zombie_status(self.pidfd.as_fd()).or_else(|| sys::pidfd_exit_status(self.pidfd.as_fd()));
+        // A zombie that was reaped meanwhile.
+        let status = status.or_else(|| sys::pidfd_exit_status(self.pidfd.as_fd()));
+        let killed = || self.killed.lock().unwrap_or_else(PoisonError::into_inner).map(|_| libc::SIGKILL);
+        status.or_else(killed).map_or(unknown, |status| self.exit_of(&Reply { status, ..Reply::default() }))
+    }
+
     fn exit_of(&self, reply: &Reply) -> Exit {
         let status = reply.status;
         let signal = status & 0x7f;
         let reason = if signal == 0 {
             ExitReason::Exited
-        } else if reply.note == 1 {
+        } else if reply.note == 1 || self.timed_out.load(Ordering::Relaxed) {
             ExitReason::TimedOut
         } else if signal == libc::SIGKILL
-            && !self.killed.load(Ordering::Relaxed)
+            && self.killed.lock().unwrap_or_else(PoisonError::into_inner).is_none()
             && self.container.was_out_of_memory(self.oom_kills)
         {
             ExitReason::OutOfMemory
@@ -162,9 +238,7 @@ impl Process {
 
     /// Sends it a signal; one that ended already is no error.
     pub fn kill(&self, signal: i32) -> Result<()> {
-        if signal == libc::SIGKILL {
-            self.killed.store(true, Ordering::Relaxed);
-        }
+        self.note_kill(signal);
         match sys::pidfd_send_signal(self.pidfd.as_fd(), signal, 0) {
             Ok(()) | Err(Errno::ESRCH) => Ok(()),
             Err(errno) => Err(self.unsent(signal, errno)),
@@ -185,15 +259,19 @@ impl Process {
 
     /// Sends a signal to its process group.
     pub fn kill_group(&self, signal: i32) -> Result<()> {
-        if signal == libc::SIGKILL {
-            self.killed.store(true, Ordering::Relaxed);
-        }
+        self.note_kill(signal);
         const PIDFD_SIGNAL_PROCESS_GROUP: u32 = 4;
         match sys::pidfd_send_signal(self.pidfd.as_fd(), signal, PIDFD_SIGNAL_PROCESS_GROUP) {
             Ok(()) => Ok(()),
             // Before Linux 6.9, and where the leader is gone but the group is not: PID 1 sends it.
             Err(Errno::EINVAL | Errno::ESRCH) if is_signal(signal) => self.container.kill_group(self.pid, signal),
             Err(errno) => Err(self.unsent(signal, errno)),
+        }
+    }
+
+    fn note_kill(&self, signal: i32) {
+        if signal == libc::SIGKILL {
+            self.killed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(Instant::now);
         }
     }
 
@@ -252,6 +330,19 @@ impl Process {
 /// Whether kill(2) takes it; 0 is for looking only.
 fn is_signal(number: i32) -> bool {
     (0..=libc::SIGRTMAX()).contains(&number)
+}
+
+/// The status of a process that has ended and is not reaped, as wait4(2) has it: the last field of /proc/PID/stat, proc(5). The
+/// kernel shows 0 to who may not look at it, as it shows nobody else its namespaces.
+fn zombie_status(pidfd: BorrowedFd<'_>) -> Option<i32> {
+    let pid = sys::pidfd_pid(pidfd).filter(|&pid| pid > 0)?;
+    std::fs::read_link(format!("/proc/{pid}/ns/user")).ok()?;
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, fields) = stat.rsplit_once(')')?;
+    let fields: Vec<&str> = fields.split_ascii_whitespace().collect();
+    // It is still the same process if it has not been reaped since.
+    let same = sys::pidfd_pid(pidfd) == Some(pid) && fields.first() == Some(&"Z");
+    fields.last()?.parse().ok().filter(|_| same)
 }
 
 /// PID 1 went, and everything with it, before it could say how.

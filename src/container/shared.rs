@@ -11,7 +11,7 @@ use nix::errno::Errno;
 use super::blueprint::put_up_last;
 use super::state::{Record, StateDir};
 use crate::cgroup::Cgroup;
-use crate::init::wire::{DONE, EXITED, FAILED, IN_LATE, RUN, Reply};
+use crate::init::wire::{DONE, EXITED, FAILED, IN_LATE, IN_START, RUN, Reply};
 use crate::plan::{Header, Plan, encode};
 use crate::security::Walls;
 use crate::zygote::{Answer, Channel, NO_WALLS, Zygote, send, wait_readable};
@@ -45,8 +45,10 @@ pub struct Shared {
     pub may_have_killed: AtomicBool,
 }
 
-/// How long PID 1 may take for a request. It does nothing that waits.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long PID 1 may take for a request: it gives up a start after 10 seconds, and there may be others before ours.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+/// How long the end of a process may take that ends.
+const ENDING: Duration = Duration::from_secs(1);
 
 impl Shared {
     /// Refuses where it is over.
@@ -96,6 +98,7 @@ impl Shared {
         self.check_running()?;
         send(self.control.as_fd(), message, fds).map_err(|e| match e.raw_os_error() {
             Some(libc::EPIPE | libc::ECONNRESET | libc::ENOTCONN) => self.gone(),
+            Some(libc::ETIMEDOUT) => self.silent(),
             _ => Error::io("send a request to container", &self.record.name, &e),
         })
     }
@@ -113,23 +116,49 @@ impl Shared {
 
     /// Waits for the first answer to a request; a failure means what the plan says of it.
     fn answer(&self, channel: &Channel, plan: &Plan<'_>) -> Result<(Reply, Vec<OwnedFd>)> {
-        self.answer_or_failure(channel)?.map_err(|failure| plan.error(failure.call, failure.errno))
+        self.answer_or_failure(channel, PATIENCE)?.map_err(|failure| match failure.call {
+            IN_START => self.not_started("look into container", self.called(), failure.errno),
+            call => plan.error(call, failure.errno),
+        })
     }
 
     /// Waits for the first answer to a request: done, or the call that failed.
-    pub fn answer_or_failure(&self, channel: &Channel) -> Result<std::result::Result<(Reply, Vec<OwnedFd>), Reply>> {
-        match channel.receive(Some(PATIENCE)).map_err(|e| Error::io("hear from container", &self.record.name, &e))? {
+    pub fn answer_or_failure(
+        &self,
+        channel: &Channel,
+        patience: Duration,
+    ) -> Result<std::result::Result<(Reply, Vec<OwnedFd>), Reply>> {
+        match channel.receive(Some(patience)).map_err(|e| Error::io("hear from container", &self.record.name, &e))? {
             Answer::Reply(reply, fds) if reply.tag == DONE => Ok(Ok((reply, fds))),
             Answer::Reply(reply, _) if reply.tag == FAILED => Ok(Err(Reply { errno: sound(reply.errno), ..reply })),
-            Answer::TimedOut => Err(Error::new(
-                ErrorCode::TimedOut,
+            Answer::TimedOut => Err(self.silent()),
+            // It lives and has dropped our request with the channel that came along.
+            Answer::End if !wait_readable(&[self.pidfd.as_fd()], Some(ENDING)).unwrap_or(true) => Err(Error::new(
+                ErrorCode::System,
                 "hear from container",
-                &self.record.name,
-                libc::ETIMEDOUT,
-                "its PID 1 does not answer; is it stopped?",
-            )),
+                self.called(),
+                libc::EMFILE,
+                "its PID 1 can't take descriptors: it holds as many as it may, or its limit was lowered from inside",
+            )
+            .mend("end some of its programs, or raise the limit on descriptors (nofile) before it is made")),
             _ => Err(self.gone()),
         }
+    }
+
+    fn silent(&self) -> Error {
+        let why = "its PID 1 does not answer: it is busy with other starts, or stopped";
+        Error::new(ErrorCode::TimedOut, "hear from container", self.called(), libc::ETIMEDOUT, why)
+    }
+
+    /// The child that was to do it did not come to its end: IN_START of `wire`.
+    pub fn not_started(&self, step: &str, object: impl std::fmt::Display, errno: i32) -> Error {
+        if errno == libc::EBUSY {
+            let why = "too many processes of the container that were killed can't end";
+            return Error::new(ErrorCode::System, step, object, errno, why).mend("destroy the container");
+        }
+        let why = "it took too long and was given up: programs inside had it stopped, or hold a lease on a file that it needs, or \
+                   that file is on a file system that does not answer";
+        Error::new(ErrorCode::TimedOut, step, object, libc::ETIMEDOUT, why)
     }
 
     /// Has PID 1 signal a process group, which it can do after the group's leader is gone too.

@@ -120,6 +120,9 @@ pub enum ctr_reason {
     CTR_REASON_TIMED_OUT = 3,
     /// The container was destroyed, or its PID 1 was killed, under it.
     CTR_REASON_DESTROYED = 4,
+    /// It has ended, but how can't be known any more: the container's PID 1 was kept from telling, and the kernel tells it no
+    /// longer. code and signal are those of SIGKILL.
+    CTR_REASON_UNKNOWN = 5,
 }
 
 /// The kinds of namespaces, namespaces(7). The numbers are those of CLONE_NEW* in <sched.h>, so either may be used.
@@ -417,6 +420,7 @@ same_numbers! {
     ExitReason::OutOfMemory => ctr_reason::CTR_REASON_OUT_OF_MEMORY,
     ExitReason::TimedOut => ctr_reason::CTR_REASON_TIMED_OUT,
     ExitReason::Destroyed => ctr_reason::CTR_REASON_DESTROYED,
+    ExitReason::Unknown => ctr_reason::CTR_REASON_UNKNOWN,
     Change::Added => ctr_change::CTR_CHANGE_ADDED,
     Change::Changed => ctr_change::CTR_CHANGE_CHANGED,
     Change::Deleted => ctr_change::CTR_CHANGE_DELETED,

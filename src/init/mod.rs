@@ -21,6 +21,8 @@ impl wire::Request {
             before: 0,
             namespaces: 0,
             time_limit: 0,
+            patience: 0,
+            mark: 0,
             uid_map: [0; 2],
             gid_map: [0; 2],
             ranges: 0,
@@ -40,7 +42,7 @@ fn bytes_of<T: Copy>(record: &T) -> &[u8] {
 }
 
 const _: () =
-    assert!(size_of::<wire::Request>() == 104 && size_of::<wire::Call>() == 56 && size_of::<wire::Aside>() == 8);
+    assert!(size_of::<wire::Request>() == 120 && size_of::<wire::Call>() == 56 && size_of::<wire::Aside>() == 8);
 const _: () = assert!(size_of::<wire::Reply>() == 48);
 
 impl wire::Request {

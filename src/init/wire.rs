@@ -33,6 +33,8 @@ pub const TERMINALS: usize = SLOTS - 2;
 pub const ROOT: usize = SLOTS - 3;
 /// Where PID 1 has the directory that takes the changes of its root, where that is an overlay.
 pub const UPPER: usize = SLOTS - 4;
+/// Where PID 1 has its /proc, by which it finds whose time is up. Not there where /proc is none of its own.
+pub const PROC: usize = SLOTS - 5;
 /// Slot 0 of each request: the channel for its [`Reply`]s.
 pub const STATUS: usize = 0;
 /// Where the zygote keeps the pipe with what a program that failed has said.
@@ -73,6 +75,15 @@ pub const INTO_CGROUP: u32 = 32;
 /// arrays of strings. The second string of each has room for a pid, which the zygote fills in.
 pub const MAP_BY_PROGRAM: u32 = 64;
 
+/// Request flag of [`RUN`]: a child walks the calls, since they open what the container may have put there, and that may not
+/// answer. It shares the server's descriptors.
+pub const BY_CHILD: u32 = 128;
+
+/// The most children of a server: programs of a container, or containers and joins of a process.
+pub const MOST_CHILDREN: usize = 1000;
+/// The most joiners that a server hears at a time, beside whoever made it.
+pub const MOST_SOCKETS: usize = 64;
+
 /// First host id of the ranges that are claimed, and how many ranges there are. They lie in the part that systemd sets
 /// aside for containers (0x00080000 to 0x6fffffff).
 pub const RANGE_FIRST: u32 = 0x4000_0000;
@@ -105,6 +116,10 @@ pub struct Request {
     pub namespaces: u64,
     /// EXEC: kill after so many milliseconds; 0 is never.
     pub time_limit: u64,
+    /// EXEC, and RUN with BY_CHILD: give it up after so many milliseconds; 0 is the server's own bound, and nothing is longer.
+    pub patience: u64,
+    /// EXEC: the address of two struct rlimit64 in the message, which take the mark of the deadline; 0 is none.
+    pub mark: u64,
     /// SPAWN: contents of uid_map and gid_map, addresses and lengths; 0 is none. See MAP_BY_PROGRAM.
     pub uid_map: [u64; 2],
     /// See `uid_map`.
@@ -228,6 +243,9 @@ pub const IN_NEWGIDMAP: u32 = 0x1000_0008;
 pub const IN_ASIDE: u32 = 0x2000_0000;
 /// Added to the index of a call behind [`Request::before`], counted from there: the last words of a server that then ends.
 pub const IN_LATE: u32 = 0x3000_0000;
+/// The child that walks the calls did not come to their end: ETIMEDOUT where it was given up, EBUSY where too many that were
+/// given up can't end.
+pub const IN_START: u32 = 0x1000_0009;
 /// The table of children is full.
 pub const IN_TABLE: u32 = 0x1000_0005;
 /// … what the zygote tells the newborn.

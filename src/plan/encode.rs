@@ -19,6 +19,10 @@ pub struct Header {
     pub namespaces: u64,
     /// EXEC: kill after so many milliseconds; 0 is never.
     pub time_limit: u64,
+    /// EXEC, RUN with BY_CHILD: give it up after so many milliseconds; 0 is PID 1's own bound.
+    pub patience: u64,
+    /// EXEC: where the mark of its deadline goes, two struct rlimit64.
+    pub mark: Option<Arg>,
     /// SPAWN: the text of uid_map and gid_map, as (data, length).
     pub maps: [Option<(Arg, usize)>; 2],
     /// SPAWN: the path of the id ranges' file.
@@ -43,6 +47,8 @@ impl Header {
             walls: 0,
             namespaces: 0,
             time_limit: 0,
+            patience: 0,
+            mark: None,
             maps: [None; 2],
             ranges: None,
             title: None,
@@ -89,6 +95,8 @@ fn put_request(message: &mut Vec<u8>, header: &Header, plan: &Plan<'_>) {
         before: header.before as u32,
         namespaces: header.namespaces,
         time_limit: header.time_limit,
+        patience: header.patience,
+        mark: address(header.mark),
         uid_map: text(header.maps[0]),
         gid_map: text(header.maps[1]),
         ranges: address(header.ranges),

@@ -19,6 +19,7 @@ pub use root::{FIRST_FURNITURE, Layers, Root, Source, furnish, idmap, make, pivo
 use std::borrow::Cow;
 use std::ffi::{CStr, CString};
 
+use crate::init::wire;
 use crate::plan::{Arg, Plan, Slot};
 use crate::sys::mount::{
     FSCONFIG_CMD_CREATE, FSCONFIG_SET_STRING, FSMOUNT_CLOEXEC, FSOPEN_CLOEXEC, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC,
@@ -121,6 +122,9 @@ pub fn stem(plan: &mut Plan<'_>, shape: &Shape<'_>) {
         );
         plan.bind(c"/proc", PROC, true);
     }
+    let (kept, at) = (plan.keep_in(wire::PROC), plan.string(PROC));
+    let flags = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC;
+    plan.call(libc::SYS_openat, [libc::AT_FDCWD.into(), at, flags.into()]).out(kept);
     if shape.own_net || !shape.own_user {
         plan.step(
             "make a sysfs for",

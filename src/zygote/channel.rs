@@ -118,6 +118,9 @@ pub fn wait_readable(fds: &[BorrowedFd<'_>], timeout: Option<Duration>) -> Resul
     }
 }
 
+/// How long a server may take until it takes a message.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// Sends a message of `plan`, in a memfd where it is too large for a datagram.
 pub fn send(socket: BorrowedFd<'_>, message: &[u8], fds: &[BorrowedFd<'_>]) -> Result<()> {
     if message.len() <= INLINE {
@@ -138,10 +141,22 @@ fn send_datagram(socket: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>]) -
     let raw: Vec<_> = fds.iter().map(AsRawFd::as_raw_fd).collect();
     let rights = [ControlMessage::ScmRights(&raw)];
     let control = if raw.is_empty() { &[][..] } else { &rights[..] };
+    let flags = MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT;
+    let mut end = None;
     loop {
-        match sendmsg::<UnixAddr>(socket.as_raw_fd(), &[IoSlice::new(bytes)], control, MsgFlags::MSG_NOSIGNAL, None) {
+        match sendmsg::<UnixAddr>(socket.as_raw_fd(), &[IoSlice::new(bytes)], control, flags, None) {
             Ok(_) => return Ok(()),
             Err(Errno::EINTR) => {}
+            // There is no room, as where many ask a server at once, or one that does not hear.
+            Err(Errno::EAGAIN) => {
+                let end = *end.get_or_insert_with(|| Instant::now() + PATIENCE);
+                if Instant::now() >= end {
+                    return Err(Error::from_raw_os_error(libc::ETIMEDOUT));
+                }
+                let mut polled = [PollFd::new(socket, PollFlags::POLLOUT)];
+                // Short, since the room there is may be too small for us.
+                _ = poll(&mut polled, 10u8);
+            }
             Err(error) => return Err(error.into()),
         }
     }

@@ -80,6 +80,12 @@ impl Blueprint {
         if self.own_root() {
             sysctl::set(&mut stem, &self.walls.sysctls);
         }
+        if !self.own_root() && self.config.namespaces.pid == Namespace::Host {
+            stem.step("open", "/proc", "", "");
+            let (kept, path) = (stem.keep_in(wire::PROC), stem.string(c"/proc"));
+            let flags = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC;
+            stem.call(libc::SYS_openat, [libc::AT_FDCWD.into(), path, flags.into()]).out(kept).ok(libc::ENOENT);
+        }
         labels::set(&mut stem, &self.walls.labels, self.own_root());
         if self.own_root() && self.walls.masks {
             masks::cover(&mut stem, masks::places()?);

@@ -1,13 +1,14 @@
 //! The table of children: who runs, where its exit is reported, when its time is up.
 
 use super::birth::Newborn;
-use super::kernel::{SIGKILL, close, nr, now, syscall};
+use super::kernel::{SIGKILL, close, nr, now, syscall, syscall3};
 use super::memory::MEMORY;
 use super::message::{MSG_DONTWAIT, close_slots, receive_into, reply};
+use super::sweep::Sweep;
 use super::wire::{EXITED, Reply, SLOTS};
 
 /// As many as the usual limit on descriptors (1024) lets a server hold status channels for.
-pub const MOST: usize = 1000;
+pub const MOST: usize = super::wire::MOST_CHILDREN;
 
 /// One of them.
 #[derive(Clone, Copy)]
@@ -27,15 +28,31 @@ impl Child {
     pub const NONE: Self = Self { pid: 0, status: 0, birth: 0, timed_out: false, detached: false, deadline: 0 };
 }
 
+/// How a child ended, as wait4(2) has it: the status, and of the usage what is reported.
+#[derive(Clone, Copy)]
+pub struct End {
+    status: i32,
+    usage: [u64; 5],
+}
+
 /// The children of this process.
 pub struct Children {
     count: usize,
     deadlines: usize,
+    /// The child that is being started, 0 if there is none, and how it ended where that was before it had started.
+    beginning: i32,
+    early: Option<End>,
+    /// There may be more to reap than was reaped at once.
+    pub more: bool,
+    pub sweep: Sweep,
 }
+
+/// How many children are reaped before somebody else has a turn: there may be some without end.
+const AT_ONCE: usize = 256;
 
 impl Children {
     pub const fn new() -> Self {
-        Self { count: 0, deadlines: 0 }
+        Self { count: 0, deadlines: 0, beginning: 0, early: None, more: false, sweep: Sweep::new() }
     }
 
     fn table(&self) -> &'static mut [Child] {
@@ -51,12 +68,11 @@ impl Children {
         self.count >= MOST
     }
 
-    /// Remembers a child. Only when not full.
-    pub fn add(&mut self, pid: i32, status: i32, birth: i32, time_limit: u64, detached: bool) {
+    /// Remembers a child. Only when not full. `deadline` in milliseconds of CLOCK_MONOTONIC; 0 is never.
+    pub fn add(&mut self, pid: i32, status: i32, birth: i32, deadline: u64, detached: bool) {
         if self.is_full() {
             return;
         }
-        let deadline = if time_limit == 0 { 0 } else { now().saturating_add(time_limit) };
         self.count += 1;
         self.deadlines += usize::from(deadline != 0);
         if let Some(last) = self.table().last_mut() {
@@ -64,51 +80,87 @@ impl Children {
         }
     }
 
+    /// Kills a newborn that nobody wants, and remembers it until it is reaped: as long as there is something to reap, we stay.
+    pub fn discard(&mut self, newborn: &Newborn) {
+        super::birth::kill(newborn);
+        if self.is_full() {
+            bury(newborn.pid);
+        } else {
+            self.add(newborn.pid, -1, -1, 0, false);
+        }
+    }
+
     /// A clone of a server starts with no children; what it holds of its parent's is closed already.
     pub fn clear(&mut self) {
-        self.count = 0;
-        self.deadlines = 0;
+        *self = Self::new();
+    }
+
+    /// `pid` is being started: its end is kept for whoever starts it.
+    pub fn begin(&mut self, pid: i32) {
+        self.beginning = pid;
+        self.early = None;
+    }
+
+    /// Whether the child that is being started has been reaped.
+    pub fn has_ended(&self) -> bool {
+        self.early.is_some()
+    }
+
+    /// Nobody is being started any more. How the child ended, if it has been reaped.
+    pub fn forget(&mut self) -> Option<End> {
+        self.beginning = 0;
+        self.early.take()
     }
 
     /// Kills whose time is up; says how many milliseconds there are to the next, if any.
     pub fn enforce(&mut self) -> Option<u64> {
-        if self.deadlines == 0 {
+        if self.deadlines == 0 && self.sweep.next == 0 {
             return None;
         }
         let now = now();
-        let mut next = None;
+        let mut next = u64::MAX;
         for child in self.table() {
             if child.deadline == 0 {
                 continue;
             }
             if child.deadline <= now {
-                child.deadline = 0;
                 child.timed_out = true;
                 self.deadlines -= 1;
-                // SAFETY: it is our child and not reaped yet, so the pid is its own.
-                unsafe { syscall(nr::KILL, child.pid as usize, SIGKILL as usize, 0, 0, 0, 0) };
+                self.sweep.at(child.deadline);
+                child.deadline = 0;
+                // SAFETY: it is our child and not reaped yet, so the pid is its own; and a group of that number is what it made.
+                unsafe {
+                    syscall3(nr::KILL, child.pid as usize, SIGKILL as usize, 0);
+                    syscall3(nr::KILL, -child.pid as usize, SIGKILL as usize, 0);
+                }
             } else {
-                let left = child.deadline - now;
-                next = Some(next.map_or(left, |other: u64| other.min(left)));
+                next = next.min(child.deadline);
             }
         }
-        next
+        if self.sweep.next != 0 && self.sweep.next <= now {
+            self.sweep.run(now);
+        }
+        if self.sweep.next != 0 {
+            next = next.min(self.sweep.next);
+        }
+        (next != u64::MAX).then(|| next.saturating_sub(now))
     }
 
-    /// Kills every child that is not detached, and reaps them.
+    /// Kills all that are not detached and waits until they are reaped.
     pub fn end_all(&mut self) {
         for child in self.table().iter().filter(|child| !child.detached) {
-            // SAFETY: our own children, not reaped yet.
-            unsafe { syscall(nr::KILL, child.pid as usize, SIGKILL as usize, 0, 0, 0, 0) };
+            // SAFETY: our own child, not reaped yet.
+            unsafe { syscall3(nr::KILL, child.pid as usize, SIGKILL as usize, 0) };
         }
         for child in self.table().iter().filter(|child| !child.detached) {
             bury(child.pid);
         }
     }
 
-    /// Reaps every child that has ended, and the orphans that PID 1 inherits, and reports those we know.
-    pub fn reap(&mut self, embryo: &mut Newborn) {
-        loop {
+    /// Reaps whoever has ended and reports those that somebody wants to know of. One that lies on the shelf is taken from it.
+    pub fn reap(&mut self, mut embryo: Option<&mut Newborn>) {
+        self.more = false;
+        for _ in 0..AT_ONCE {
             let mut status = 0i32;
             let mut usage = [0u64; 18];
             const WNOHANG_WALL: usize = 1 | 0x4000_0000;
@@ -119,16 +171,24 @@ impl Children {
             if pid <= 0 {
                 return;
             }
-            if pid == embryo.pid {
+            if let Some(embryo) = embryo.as_deref_mut().filter(|embryo| embryo.pid == pid) {
                 close(embryo.birth);
                 close(embryo.pidfd);
                 embryo.pid = 0;
             }
-            self.report(pid, status, &usage);
+            let [user_s, user_us, system_s, system_us, max_rss, ..] = usage;
+            let end = End { status, usage: [user_s, user_us, system_s, system_us, max_rss] };
+            if pid == self.beginning {
+                self.early = Some(end);
+            } else {
+                self.report(pid, &end);
+            }
         }
+        self.more = true;
     }
 
-    fn report(&mut self, pid: i32, status: i32, usage: &[u64; 18]) {
+    /// Tells whoever wants to know it how a child of the table ended.
+    pub fn report(&mut self, pid: i32, end: &End) {
         let table = self.table();
         let Some(child) = table.iter_mut().find(|child| child.pid == pid) else { return };
         if child.birth >= 0 {
@@ -149,11 +209,11 @@ impl Children {
             }
             close(child.birth);
         }
-        let [user_s, user_us, system_s, system_us, max_rss, ..] = *usage;
+        let [user_s, user_us, system_s, system_us, max_rss] = end.usage;
         let exited = Reply {
             tag: EXITED,
             pid,
-            status,
+            status: end.status,
             note: u32::from(child.timed_out),
             user_us: user_s.wrapping_mul(1_000_000).wrapping_add(user_us),
             system_us: system_s.wrapping_mul(1_000_000).wrapping_add(system_us),
@@ -164,6 +224,8 @@ impl Children {
         close(child.status);
         if child.deadline != 0 {
             self.deadlines -= 1;
+            // What it has left behind has its limit still.
+            self.sweep.at(child.deadline);
         }
         if let Some(last) = self.table().last() {
             *child = *last;

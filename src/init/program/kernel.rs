@@ -2,6 +2,7 @@
 //! make a process. x86-64 only; see syscall(2), clone(2).
 
 use core::arch::{asm, global_asm};
+use core::sync::atomic::AtomicU32;
 
 /// System call numbers, arch/x86/entry/syscalls/syscall_64.tbl.
 #[allow(missing_docs)]
@@ -9,6 +10,7 @@ pub mod nr {
     pub const READ: usize = 0;
     pub const WRITE: usize = 1;
     pub const CLOSE: usize = 3;
+    pub const LSEEK: usize = 8;
     pub const MMAP: usize = 9;
     pub const MUNMAP: usize = 11;
     pub const RT_SIGACTION: usize = 13;
@@ -32,14 +34,18 @@ pub mod nr {
     pub const CAPGET: usize = 125;
     pub const CAPSET: usize = 126;
     pub const PRCTL: usize = 157;
+    pub const FUTEX: usize = 202;
+    pub const GETDENTS64: usize = 217;
     pub const CLOCK_GETTIME: usize = 228;
     pub const EXIT_GROUP: usize = 231;
     pub const OPENAT: usize = 257;
+    pub const PSELECT6: usize = 270;
     pub const PPOLL: usize = 271;
     pub const ACCEPT4: usize = 288;
     pub const SIGNALFD4: usize = 289;
     pub const DUP3: usize = 292;
     pub const PIPE2: usize = 293;
+    pub const PRLIMIT64: usize = 302;
     pub const SETNS: usize = 308;
     pub const CLONE3: usize = 435;
     pub const CLOSE_RANGE: usize = 436;
@@ -55,6 +61,7 @@ pub mod errno {
     pub const EAGAIN: i32 = 11;
     pub const ENOMEM: i32 = 12;
     pub const EACCES: i32 = 13;
+    pub const EBUSY: i32 = 16;
     pub const ENOTDIR: i32 = 20;
     pub const EPIPE: i32 = 32;
     pub const ENOSYS: i32 = 38;
@@ -76,6 +83,7 @@ pub const CLONE_VFORK: u64 = 0x4000;
 pub const CLONE_PARENT: u64 = 0x8000;
 pub const CLONE_THREAD: u64 = 0x1_0000;
 pub const CLONE_SYSVSEM: u64 = 0x4_0000;
+pub const CLONE_CHILD_CLEARTID: u64 = 0x20_0000;
 pub const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 
 /// A system call: the result, or a negative errno.
@@ -123,14 +131,21 @@ pub fn close(fd: i32) {
 
 unsafe extern "C" {
     /// clone(2) with a new stack, on which the child calls `entry(arg)`, which never returns.
-    fn clone_onto(flags: u64, stack: *mut u8, pidfd: *mut i32, entry: extern "C" fn(usize) -> !, arg: usize) -> isize;
+    fn clone_onto(
+        flags: u64,
+        stack: *mut u8,
+        pidfd: *mut i32,
+        entry: extern "C" fn(usize) -> !,
+        arg: usize,
+        done: *mut u32,
+    ) -> isize;
 }
 
 global_asm!(
     ".global clone_onto",
     "clone_onto:",
+    "mov r10, r9",       // child_tid
     "mov r9, rcx",       // the entry; the kernel clobbers rcx, leaves r8 and r9
-    "mov r10, 0",        // child_tid
     "mov eax, 56",
     "syscall",
     "test eax, eax",
@@ -141,19 +156,42 @@ global_asm!(
     "2: ret",
 );
 
-/// A child that shares our memory and runs `entry(arg)` on `stack` (its top, 16-byte aligned).
+/// A child that shares our memory and runs `entry(arg)` on `stack` (its top, 16-byte aligned). With CLONE_CHILD_CLEARTID the
+/// kernel makes `done` zero, and wakes who waits for it by futex(2), when the child leaves our memory: by execve(2) or by its end.
 ///
 /// # Safety
-/// `entry` must be fit to run beside us in the same memory.
+/// `entry` must be fit to run beside us in the same memory; `done` must be there as long as the child is.
 pub unsafe fn clone_shared(
     flags: u64,
     stack: *mut u8,
     pidfd: &mut i32,
     entry: extern "C" fn(usize) -> !,
     arg: usize,
+    done: *mut u32,
 ) -> isize {
-    // SAFETY: the caller answers for the stack and the entry.
-    unsafe { clone_onto(flags, stack, pidfd, entry, arg) }
+    // SAFETY: the caller answers for the stack, the entry and the word.
+    unsafe { clone_onto(flags, stack, pidfd, entry, arg, done) }
+}
+
+/// Sleeps until `word` is no longer `value`, at most `ms` milliseconds; it may also return before.
+pub fn futex_wait(word: &AtomicU32, value: u32, ms: u64) {
+    const FUTEX_WAIT: usize = 0;
+    let time = [ms / 1000, ms % 1000 * 1_000_000];
+    // SAFETY: the records outlive the call.
+    let result = unsafe {
+        syscall(nr::FUTEX, core::ptr::from_ref(word) as usize, FUTEX_WAIT, value as usize, &raw const time as usize, 0, 0)
+    };
+    // Under a filter that refuses it nobody wakes us: we look again every millisecond.
+    if result == -errno::ENOSYS as isize || result == -errno::EPERM as isize {
+        sleep(1);
+    }
+}
+
+/// Sleeps for so many milliseconds.
+pub fn sleep(ms: u64) {
+    let time = [ms / 1000, ms % 1000 * 1_000_000];
+    // SAFETY: the record outlives the call.
+    unsafe { syscall(nr::PPOLL, 0, 0, &raw const time as usize, 0, 8, 0) };
 }
 
 #[repr(C)]

@@ -20,7 +20,7 @@ pub fn watch() -> bool {
     let flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM;
     let mut none = 0;
     // SAFETY: the stack is used by this thread alone, and there is one of them.
-    unsafe { clone_shared(flags, (&raw mut MEMORY.lifeline_stack).add(1).cast(), &mut none, wait, 0) > 0 }
+    unsafe { clone_shared(flags, (&raw mut MEMORY.lifeline_stack).add(1).cast(), &mut none, wait, 0, core::ptr::null_mut()) > 0 }
 }
 
 extern "C" fn wait(_: usize) -> ! {

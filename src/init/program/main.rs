@@ -24,6 +24,9 @@ mod newuidmap;
 mod owner;
 mod runtime;
 mod serve;
+mod start;
+mod sweep;
+mod wait;
 mod walk;
 #[path = "../wire.rs"]
 #[allow(dead_code)]

@@ -1,11 +1,13 @@
 //! All that this program has in static memory, in one record. What a server writes to while nothing happens, its stack
 //! included, lies on one page: a page is what a sleeping container is measured in. Each part is used by one module only.
 
-use core::sync::atomic::AtomicBool;
+use core::sync::atomic::{AtomicBool, AtomicU32};
 
 use super::children::{Child, MOST as MOST_CHILDREN};
 use super::kernel::{nr, syscall3};
-use super::serve::{MOST_SOCKETS, PollFd};
+use super::serve::MOST_SOCKETS;
+use super::start::MOST_STARTS;
+use super::wait::WORDS;
 
 pub const PAGE: usize = 4096;
 /// As much of the server's stack as is on that page.
@@ -34,8 +36,11 @@ pub struct Memory {
     pub lifeline_stack: [u8; 256],
     /// The stack of a child that shares our memory until execve: the walker's frames, and no signal handler's.
     pub child_stack: [u8; 768],
-    pub sockets: [i32; MOST_SOCKETS],
-    pub polled: [PollFd; MOST_SOCKETS + 3],
+    pub sockets: [i32; MOST_SOCKETS + 3],
+    /// What is waited for, as pselect(2) has it.
+    pub awaited: [u64; WORDS],
+    /// One for each child that may still be in our memory; see `start`.
+    pub starting: [AtomicU32; MOST_STARTS],
     /// The host is gone.
     pub cut: AtomicBool,
     pub children: [Child; MOST_CHILDREN],
@@ -47,8 +52,9 @@ pub static mut MEMORY: Memory = Memory {
     stack: [0; SHALLOW],
     lifeline_stack: [0; 256],
     child_stack: [0; 768],
-    sockets: [0; MOST_SOCKETS],
-    polled: [PollFd { fd: 0, events: 0, ready: 0 }; MOST_SOCKETS + 3],
+    sockets: [0; MOST_SOCKETS + 3],
+    awaited: [0; WORDS],
+    starting: [const { AtomicU32::new(0) }; MOST_STARTS],
     cut: AtomicBool::new(false),
     children: [Child::NONE; MOST_CHILDREN],
 };

@@ -27,6 +27,8 @@ struct Start {
 ///
 /// # Safety
 /// The request's maps are argument vectors; see MAP_BY_PROGRAM.
+#[inline(never)]
+#[unsafe(link_section = ".cold")]
 pub unsafe fn map(request: &Request, pid: i32, slots: &mut Slots) -> Result<(), Failure> {
     let mut pipe = [-1i32; 2];
     // SAFETY: the kernel writes two descriptors. They are not close-on-exec: one is to stay.
@@ -68,7 +70,7 @@ unsafe fn start(argv: u64, pid: i32, pipe: i32) -> Result<i32, i32> {
     // SAFETY: the child has the stack to itself while we sleep, and makes system calls only.
     let child = unsafe {
         let top = (&raw mut MEMORY.child_stack).add(1).cast();
-        clone_shared(flags, top, &mut pidfd, become_program, &raw mut start as usize)
+        clone_shared(flags, top, &mut pidfd, become_program, &raw mut start as usize, core::ptr::null_mut())
     } as i32;
     if child < 0 {
         return Err(-child);
@@ -80,6 +82,7 @@ unsafe fn start(argv: u64, pid: i32, pipe: i32) -> Result<i32, i32> {
     Ok(child)
 }
 
+#[unsafe(link_section = ".cold")]
 extern "C" fn become_program(start: usize) -> ! {
     // SAFETY: `start` sleeps until we are done with its record; the descriptors are a copy of our own.
     unsafe {

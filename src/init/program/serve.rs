@@ -3,32 +3,23 @@
 
 use super::birth::{self, Born, Newborn, give_birth, grow_up};
 use super::children::{self, Children};
+use super::start::{Started, start};
+use super::wait::Awaited;
 use super::lifeline;
-use super::kernel::{self, CLONE_PIDFD, CLONE_VFORK, CLONE_VM, SIGCHLD, SIGKILL, SIGNALS, clone_shared, close, exit, nr, syscall, syscall3};
+use super::kernel::{self, CLONE_FILES, SIGKILL, SIGNALS, close, exit, nr, now, syscall, syscall3};
 use super::memory::MEMORY;
 use super::message::{self, Received, close_slots, receive, reply};
 use super::walk::{Failure, Slots, walk};
 use super::wire::{
-    Aside, CONTROL, Call, DETACHED, DONE, EXEC, FAILED, HANDED, Handover, IN_ASIDE, IN_CLONE, IN_HANDOVER, IN_LATE, IN_MESSAGE,
-    IN_NEWGIDMAP, IN_NEWUIDMAP, IN_TABLE, LARGE, MOST_FDS, NONE, PREPARE, RESULTS, RETIRE, RUN, Reply, Request, SAID, SLOTS, SPAWN,
+    Aside, BY_CHILD, CONTROL, Call, DETACHED, DONE, EXEC, FAILED, HANDED, Handover, IN_ASIDE, IN_HANDOVER, IN_LATE, IN_MESSAGE,
+    IN_NEWGIDMAP, IN_NEWUIDMAP, IN_START, IN_TABLE, LARGE, MOST_FDS, NONE, PREPARE, PROC, RESULTS, RETIRE, RUN, Reply, Request, SAID, SLOTS, SPAWN,
     STATUS, STOCK, USER_NAMESPACE,
 };
 
 /// How long a newborn that was made ahead of time waits for somebody to want it, in milliseconds.
 const SHELF_LIFE: u64 = 10_000;
-/// The most sockets that one server hears.
-pub const MOST_SOCKETS: usize = 64;
-
-const POLLIN: u16 = 1;
-
-/// struct pollfd of poll(2).
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub struct PollFd {
-    pub fd: i32,
-    pub events: u16,
-    pub ready: u16,
-}
+/// The most sockets that one server hears: joiners, and whoever made it.
+pub const MOST_SOCKETS: usize = super::wire::MOST_SOCKETS + 1;
 
 /// What a server is.
 #[derive(Clone, Copy, PartialEq)]
@@ -82,11 +73,14 @@ pub fn serve(title: usize) -> ! {
     server.hear(0);
     loop {
         if server.wait() {
-            server.children.reap(&mut server.embryo);
+            server.children.reap(Some(&mut server.embryo));
         }
         if server.role == Role::Zygote {
             if lifeline::is_cut() {
                 server.end_all();
+            }
+            if server.retired && server.embryo.pid != 0 {
+                server.discard_embryo();
             }
             if server.retired && server.children.is_empty() {
                 exit(0);
@@ -138,45 +132,47 @@ impl Server {
         if self.embryo.pid != 0 {
             limit = Some(limit.map_or(SHELF_LIFE, |other| other.min(SHELF_LIFE)));
         }
-        let time = limit.map_or([0, 0], |ms| [ms / 1000, ms % 1000 * 1_000_000]);
-        let timeout = if limit.is_some() { &raw const time as usize } else { 0 };
-        let sockets = self.sockets;
-        // SAFETY: one thread; MOST_SOCKETS + 3 places, of which sockets + 3 are used.
-        let polled: &'static mut [PollFd] =
-            unsafe { core::slice::from_raw_parts_mut((&raw mut MEMORY.polled).cast(), sockets + 3) };
+        let shelf_life_is_over = limit == Some(SHELF_LIFE) && !self.children.more;
+        if self.children.more {
+            limit = Some(0);
+        }
         let fds = self.sockets().iter().copied().chain([SIGNALS, self.listener, self.birth]);
-        for (place, fd) in polled.iter_mut().zip(fds) {
-            *place = PollFd { fd, events: POLLIN, ready: 0 };
-        }
-        // SAFETY: the kernel writes to the places and reads the rest.
-        let ready = unsafe { syscall(nr::PPOLL, polled.as_ptr() as usize, polled.len(), timeout, 0, 0, 0) };
-        if ready == 0 && self.embryo.pid != 0 {
-            birth::kill(&self.embryo);
-            self.embryo.pid = 0;
-        }
-        let mut ended = false;
-        if ready <= 0 {
-            return ended;
-        }
-        for (i, place) in polled.iter().enumerate() {
-            if place.ready == 0 {
-                continue;
+        let ready = Awaited::wait(fds, limit);
+        if ready.is_empty() {
+            if self.embryo.pid != 0 && shelf_life_is_over {
+                self.discard_embryo();
             }
-            if i < sockets {
-                self.take(place.fd);
-            } else if i == sockets {
-                kernel::read_signals();
-                ended = true;
-            } else if i == sockets + 1 {
-                self.accept();
-            } else if self.role == Role::Init {
+            return self.children.more;
+        }
+        // Whom a request makes us hear no more has its place taken by the last.
+        let mut i = 0;
+        while let Some(&socket) = self.sockets().get(i) {
+            if ready.is_ready(socket) {
+                self.take(socket);
+            }
+            i += usize::from(self.sockets().get(i) == Some(&socket));
+        }
+        if ready.is_ready(self.listener) {
+            self.accept();
+        }
+        if ready.is_ready(self.birth) {
+            if self.role == Role::Init {
                 exit(0); // The zygote is gone, and so everything must be.
-            } else {
-                close(self.birth);
-                self.birth = -1;
             }
+            close(self.birth);
+            self.birth = -1;
         }
-        ended
+        if ready.is_ready(SIGNALS) {
+            kernel::read_signals();
+            return true;
+        }
+        self.children.more
+    }
+
+    /// Kills the newborn on the shelf.
+    fn discard_embryo(&mut self) {
+        self.children.discard(&self.embryo);
+        self.embryo.pid = 0;
     }
 
     /// A joiner connects. The socket lies in a directory that only its user can enter; a peer that has a pid in our own
@@ -280,7 +276,14 @@ impl Server {
             0 => (calls, &[][..]),
             before => calls.split_at_checked(before).unwrap_or((calls, &[])),
         };
-        if !self.walk_or_fail(calls) {
+        if request.flags & BY_CHILD != 0 {
+            // It opens what the container may have put there, and that may take its time. Descriptors are shared.
+            match start(calls, 0, &mut self.slots, CLONE_FILES, request.patience, &mut self.children) {
+                Started::Walked => {}
+                Started::Failed(failure) => return self.fail(failure),
+                Started::Runs(..) => return self.fail(Failure { call: IN_START, errno: kernel::errno::EINTR }),
+            }
+        } else if !self.walk_or_fail(calls) {
             return;
         }
         let [address, len] = request.title;
@@ -298,6 +301,10 @@ impl Server {
             Some(news) => (news, self.slots.get_mut(HANDED + 1).map_or(-1, |slot| core::mem::replace(slot, -1))),
             None => (Handover::default(), -1),
         };
+        if news.pid != 0 {
+            let proc = self.slots.get(PROC).copied().unwrap_or(-1);
+            self.children.sweep.settle(proc, news.pid as u32);
+        }
         let mut gifts = [-1; 5];
         let gifts = self.gifts(request, pidfd, &mut gifts);
         let told = reply(status, &Reply { tag: DONE, pid: news.pid, note: news.range, ..Reply::default() }, gifts);
@@ -325,8 +332,7 @@ impl Server {
         into.get(..count).unwrap_or_default()
     }
 
-    /// EXEC: a child that shares our memory walks the calls, which end in execve. We sleep until it has (CLONE_VFORK), so its
-    /// failure is simply there afterwards.
+    /// EXEC: a child that shares our memory walks the calls, which end in execve.
     fn exec(&mut self, request: &Request, calls: &[Call]) {
         if self.children.is_full() {
             return self.fail(Failure { call: IN_TABLE, errno: kernel::errno::EAGAIN });
@@ -336,40 +342,38 @@ impl Server {
         if let Err(failure) = unsafe { walk(own, 0, &mut self.slots) } {
             return self.fail(failure);
         }
-        let before = self.slots;
-        let mut child = Child { calls: childs, first: own.len() as u32, slots: &mut self.slots, failure: None };
-        let mut pidfd = -1;
-        let flags = CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD as u64;
-        // SAFETY: the child has the stack to itself while we sleep, and walks calls only.
-        let pid = unsafe {
-            let top = (&raw mut MEMORY.child_stack).add(1).cast();
-            clone_shared(flags, top, &mut pidfd, run_child, &raw mut child as usize)
-        } as i32;
-        let failure = child.failure;
-        // The child moved its descriptors about, and the slots with them; ours are where they were.
-        self.slots = before;
-        if pid < 0 {
-            return self.fail(Failure { call: IN_CLONE, errno: -pid });
+        let deadline = if request.time_limit == 0 { 0 } else { now().saturating_add(request.time_limit) };
+        if request.mark != 0 {
+            // SAFETY: an address within the message, of as many words.
+            let limits = unsafe { &mut *(request.mark as *mut [u64; 4]) };
+            self.children.sweep.mark(deadline, limits);
         }
-        if let Some(failure) = failure {
-            const WALL: usize = 0x4000_0000;
-            // SAFETY: reaps the child that has just ended.
-            unsafe { syscall(nr::WAIT4, pid as usize, 0, WALL, 0, 0, 0) };
-            close(pidfd);
-            return self.fail(failure);
-        }
+        let first = own.len() as u32;
+        let (pid, pidfd) = match start(childs, first, &mut self.slots, 0, request.patience, &mut self.children) {
+            Started::Runs(pid, pidfd) => (pid, pidfd),
+            // A plan without execve is a mistake of the host.
+            Started::Walked => return self.fail(Failure { call: IN_MESSAGE, errno: kernel::errno::EPROTO }),
+            Started::Failed(failure) => return self.fail(failure),
+        };
         let mut gifts = [-1; 5];
         let gifts = self.gifts(request, pidfd, &mut gifts);
         let status = self.keep_status();
-        let told = message::reply_of(status, &Reply { tag: DONE, pid, ..Reply::default() }, gifts, pid);
+        let early = self.children.forget();
+        let named = if early.is_none() { pid } else { 0 };
+        let told = message::reply_of(status, &Reply { tag: DONE, pid, ..Reply::default() }, gifts, named);
         close(pidfd);
         if told < 0 {
-            // Nobody would ever know of it.
-            // SAFETY: our own child, not reaped yet; it is reaped as any other.
-            unsafe { syscall3(nr::KILL, pid as usize, SIGKILL as usize, 0) };
+            if early.is_none() {
+                // Nobody would ever know of it.
+                // SAFETY: our own child, not reaped yet; it is reaped as any other.
+                unsafe { syscall3(nr::KILL, pid as usize, SIGKILL as usize, 0) };
+            }
             return close(status);
         }
-        self.children.add(pid, status, -1, request.time_limit, false);
+        self.children.add(pid, status, -1, deadline, false);
+        if let Some(end) = early {
+            self.children.report(pid, &end);
+        }
     }
 
     /// SPAWN: hands the newborn of this shape its control socket, and makes one if none is on the shelf.
@@ -383,7 +387,7 @@ impl Server {
             match self.hand_over(request, &newborn) {
                 Ok(()) => return self.is_born(request, newborn),
                 // It may have died on the shelf, which is nothing to this request: another one is made.
-                Err(_) => birth::kill(&newborn),
+                Err(_) => self.children.discard(&newborn),
             }
         }
         let newborn = match give_birth(request, &mut self.slots) {
@@ -396,7 +400,7 @@ impl Server {
             // It was faster than we, and has failed already. When it is reaped, its last words say at what.
             Err(Failure { call: IN_HANDOVER, errno: kernel::errno::EPIPE }) => self.is_born(request, newborn),
             Err(failure) => {
-                birth::kill(&newborn);
+                self.children.discard(&newborn);
                 self.fail(failure);
             }
         }
@@ -416,8 +420,7 @@ impl Server {
             if self.embryo_shape == shape {
                 return;
             }
-            birth::kill(&self.embryo);
-            self.embryo.pid = 0;
+            self.discard_embryo();
         }
         match give_birth(request, &mut self.slots) {
             Ok(Born::Parent(newborn)) => {
@@ -498,23 +501,6 @@ fn shape_of(request: &Request) -> u64 {
         hash = (hash ^ if i < 2 { word >> 32 } else { word }).wrapping_mul(0x100_0000_01b3);
     }
     hash
-}
-
-struct Child<'a> {
-    calls: &'a [Call],
-    first: u32,
-    slots: &'a mut Slots,
-    failure: Option<Failure>,
-}
-
-extern "C" fn run_child(child: usize) -> ! {
-    // SAFETY: `exec` sleeps until we are done with its record.
-    let child = unsafe { &mut *(child as *mut Child<'_>) };
-    // SAFETY: calls of our own library, and our descriptor table is our own.
-    let failure = unsafe { walk(child.calls, child.first, child.slots) };
-    // Only a failure comes back from execve; a plan without one is a mistake of the host.
-    child.failure = Some(failure.err().unwrap_or(Failure { call: IN_MESSAGE, errno: kernel::errno::EPROTO }));
-    exit(0)
 }
 
 const _: () = assert!(STATUS == 0 && USER_NAMESPACE == SLOTS - 1);

@@ -1,0 +1,173 @@
+//! The reach of a time limit: all that a program with one has started, whatever became of its parents, its group and its session.
+//!
+//! Orphans are handed on to PID 1, so descent tells nothing. A mark does, which every process inherits and nobody can shed: the
+//! hard values of two limits that have no effect, RLIMIT_LOCKS and RLIMIT_RTTIME of getrlimit(2). They may be lowered, and raised
+//! with CAP_SYS_RESOURCE in the first user namespace only. One of them falls with the deadline and the other rises, so their sum
+//! is always the same: no process can take another deadline's mark. One that has lowered both to something else has forged it,
+//! and goes with the first deadline that passes. The deadline is in the mark, so we need no memory of who was started.
+
+use super::kernel::{SIGKILL, nr, syscall, syscall3};
+
+const RLIMIT_LOCKS: usize = 10;
+const RLIMIT_RTTIME: usize = 15;
+const FALLING: u64 = 1 << 63;
+const RISING: u64 = 1 << 62;
+/// The lowest bits of a mark tell one server's from another's, where they see each other's processes.
+const WHOSE: u32 = 22;
+const WHOSE_MASK: u32 = (1 << WHOSE) - 1;
+/// Deadlines from here on, some 17 years, have no mark.
+const LATEST: u64 = 1 << 39;
+/// How often a sweep that has found somebody is repeated at once, and how long it takes to the next after that: one who is killed
+/// and doesn't end waits in the kernel for something.
+const IN_A_ROW: u32 = 100;
+const PAUSES: [u64; 2] = [10, 250];
+
+/// When to look for whom.
+pub struct Sweep {
+    /// When to look next, in milliseconds of CLOCK_MONOTONIC; 0 is never.
+    pub next: u64,
+    /// The last deadline for which somebody may be there.
+    last: u64,
+    /// How many sweeps in a row have found somebody.
+    found: u32,
+    /// A descriptor of /proc, or -1.
+    proc: i32,
+    /// What tells our marks from those of others.
+    whose: u32,
+    /// Our own limits, which every process without a mark has; 0 where they leave no room for marks.
+    own: [u64; 2],
+}
+
+impl Sweep {
+    pub const fn new() -> Self {
+        Self { next: 0, last: 0, found: 0, proc: -1, whose: 0, own: [0; 2] }
+    }
+
+    /// Looks for who is left at this time.
+    pub fn at(&mut self, deadline: u64) {
+        if self.proc < 0 {
+            return;
+        }
+        self.last = self.last.max(deadline);
+        self.next = if self.next == 0 { deadline } else { self.next.min(deadline) };
+    }
+
+    /// We are a server: `proc` is /proc, `whose` tells our marks from others'.
+    pub fn settle(&mut self, proc: i32, whose: u32) {
+        let own = [RLIMIT_LOCKS, RLIMIT_RTTIME].map(|resource| limit_of(0, resource).unwrap_or(0));
+        self.own = if own.iter().all(|own| *own > FALLING) { own } else { [0; 2] };
+        (self.proc, self.whose) = (proc, whose & WHOSE_MASK);
+    }
+
+    /// Writes the mark of a program with this deadline to the two limits, soft and hard, that it will set. Where it can't be
+    /// marked they stay as they came, and can't be set.
+    pub fn mark(&self, deadline: u64, limits: &mut [u64; 4]) {
+        let number = deadline << WHOSE | u64::from(self.whose);
+        if deadline < LATEST && self.own != [0; 2] {
+            let (falling, rising) = (FALLING.wrapping_sub(number), RISING.wrapping_add(number));
+            *limits = [falling, falling, rising, rising];
+        }
+    }
+
+    /// Kills whom the time of which is up.
+    #[inline(never)]
+    #[unsafe(link_section = ".cold")]
+    pub fn run(&mut self, now: u64) {
+        let mut found = false;
+        let mut later = u64::MAX;
+        let mut buffer = [0u64; 64];
+        // SAFETY: as init of its namespace, all that we see is of our container.
+        let init = unsafe { syscall3(nr::GETPID, 0, 0, 0) } == 1;
+        // SAFETY: plain numbers.
+        unsafe { syscall3(nr::LSEEK, self.proc as usize, 0, 0) };
+        loop {
+            // SAFETY: the kernel writes as many bytes as there are.
+            let got = unsafe {
+                syscall3(nr::GETDENTS64, self.proc as usize, buffer.as_mut_ptr() as usize, size_of_val(&buffer))
+            };
+            if got <= 0 {
+                break;
+            }
+            // SAFETY: as many bytes as were written.
+            let bytes = unsafe { core::slice::from_raw_parts(buffer.as_ptr().cast::<u8>(), got as usize) };
+            for pid in Pids(bytes) {
+                match self.deadline_of(pid, init) {
+                    Some(deadline) if deadline <= now => {
+                        // SAFETY: a process of ours by its mark.
+                        found |= unsafe { syscall3(nr::KILL, pid as usize, SIGKILL as usize, 0) } == 0;
+                    }
+                    Some(deadline) => later = later.min(deadline),
+                    None => {}
+                }
+            }
+        }
+        self.found = if found { self.found.saturating_add(1) } else { 0 };
+        let [short, long] = PAUSES;
+        self.next = match self.found {
+            0 if self.last > now => later.min(self.last),
+            0 => {
+                self.last = 0;
+                if later == u64::MAX { 0 } else { later }
+            }
+            1..IN_A_ROW => now,
+            found => now + if found < 2 * IN_A_ROW { short } else { long },
+        };
+    }
+
+    /// The deadline of a process; 0 of one whose mark is forged, none of one that has no mark of ours.
+    fn deadline_of(&self, pid: i32, init: bool) -> Option<u64> {
+        let falling = limit_of(pid, RLIMIT_LOCKS)?;
+        let rising = limit_of(pid, RLIMIT_RTTIME)?;
+        let [locks, time] = self.own;
+        if falling >= locks || rising >= time {
+            return None;
+        }
+        let number = FALLING.wrapping_sub(falling);
+        if falling <= FALLING && rising == RISING.wrapping_add(number) {
+            return (number as u32 & WHOSE_MASK == self.whose).then_some(number >> WHOSE);
+        }
+        init.then_some(0)
+    }
+}
+
+/// The hard limit of a process, prlimit(2); 0 is ourselves.
+fn limit_of(pid: i32, resource: usize) -> Option<u64> {
+    let mut limit = [0u64; 2];
+    // SAFETY: the kernel writes a struct rlimit64.
+    let result = unsafe { syscall(nr::PRLIMIT64, pid as usize, resource, 0, &raw mut limit as usize, 0, 0) };
+    let [_, hard] = limit;
+    (result == 0).then_some(hard)
+}
+
+/// The numbers among the names of struct linux_dirent64 records, getdents64(2).
+struct Pids<'a>(&'a [u8]);
+
+impl Iterator for Pids<'_> {
+    type Item = i32;
+
+    fn next(&mut self) -> Option<i32> {
+        loop {
+            let (record, rest) = match self.0 {
+                [_, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, low, high, ..] => {
+                    self.0.split_at_checked(usize::from(u16::from_le_bytes([*low, *high])))?
+                }
+                _ => return None,
+            };
+            if record.is_empty() {
+                return None;
+            }
+            self.0 = rest;
+            let name = record.get(19..)?;
+            let mut pid = 0i32;
+            let mut digits = 0;
+            for byte in name {
+                match byte {
+                    b'0'..=b'9' if digits < 9 => pid = pid * 10 + i32::from(byte - b'0'),
+                    0 if digits > 0 => return Some(pid),
+                    _ => break,
+                }
+                digits += 1;
+            }
+        }
+    }
+}
