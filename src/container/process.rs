@@ -337,7 +337,7 @@ fn is_signal(number: i32) -> bool {
 fn zombie_status(pidfd: BorrowedFd<'_>) -> Option<i32> {
     let pid = sys::pidfd_pid(pidfd).filter(|&pid| pid > 0)?;
     std::fs::read_link(format!("/proc/{pid}/ns/user")).ok()?;
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let stat = sys::file::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let (_, fields) = stat.rsplit_once(')')?;
     let fields: Vec<&str> = fields.split_ascii_whitespace().collect();
     // It is still the same process if it has not been reaped since.
