@@ -537,6 +537,22 @@ int ctr_config_set_namespace_container(ctr_config *config, int kind, const char 
 int ctr_config_set_read_only(ctr_config *config, bool read_only);
 
 /**
+ * Most bytes that the container's changes may take where they are in memory: what does not fit meets ENOSPC. At least 1 MiB.
+ * Default: half of the memory limit, and half of the machine's memory without one; so does CTR_UNLIMITED.
+ *
+ * Return value: 0, or CTR_ERR_INVALID.
+ */
+int ctr_config_set_upper_size(ctr_config *config, uint64_t bytes);
+
+/**
+ * Whether an /etc/hosts, /etc/hostname and /etc/resolv.conf of the container's own are mounted over the image's, as docker does.
+ * With false they are the image's. Default: true.
+ *
+ * Return value: 0, or CTR_ERR_INVALID.
+ */
+int ctr_config_set_etc_files(ctr_config *config, bool wanted);
+
+/**
  * Where the container's changes go: one of enum ctr_upper. Default: CTR_UPPER_MEMORY.
  *
  * Return value: 0, or CTR_ERR_INVALID.

@@ -17,7 +17,10 @@ pub struct Config {
     pub name: Option<String>,
     /// The hostname inside; the container's name where there is none. Needs a UTS namespace of its own.
     pub hostname: Option<String>,
-    /// Environment of every process, over the defaults (PATH, HOME): sethostname-like pairs of name and value.
+    /// Mount an /etc/hosts, /etc/hostname and /etc/resolv.conf of its own over the image's, as docker does; so it is where there is
+    /// no choice.
+    pub etc_files: Option<bool>,
+    /// Environment of every process, over the defaults (PATH, HOME, HOSTNAME): sethostname-like pairs of name and value.
     pub env: Vec<(OsString, OsString)>,
     /// Further mounts, in order, after the root and before its own /proc, /dev and /sys are sealed.
     pub mounts: Vec<Mount>,
@@ -35,6 +38,9 @@ pub struct Config {
     pub read_only: bool,
     /// Where a container's changes go.
     pub upper: Upper,
+    /// Most bytes that the changes may take where they are in memory; a file that would not fit meets ENOSPC. Where there is none:
+    /// half of the memory limit, and half of the machine's memory without a limit.
+    pub upper_size: Option<u64>,
     /// How a directory image is used.
     pub directory: DirectoryUse,
     /// Let the container outlive the process that makes it, until someone destroys it.

@@ -2,8 +2,11 @@
 
 mod common;
 
-use common::{captured, has_ids, host, host_with, run_with, sh};
-use ctr::{Config, Container, ExecConfig, Namespace, Namespaces, Preset};
+use common::{captured, end_of, has_ids, host, host_with, quiet, read_all, run_with, sh, skipped};
+use ctr::{Config, Container, ExecConfig, Mount, Namespace, Namespaces, Preset, Stdio, Upper};
+use std::io::{Read, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 /// The users whom a container of this caller has: always root, often others.
 fn users(c: &Container) -> Vec<&'static str> {
@@ -136,5 +139,236 @@ fn role_without_keys() {
     match refused {
         Some(error) => assert!(error.to_string().contains("kernel.keys.maxkeys"), "{error}"),
         None => assert!(root, "the quota is used up"),
+    }
+}
+
+/// A program with pipes as its streams.
+fn piped() -> ExecConfig {
+    ExecConfig { stdin: Stdio::Pipe, stdout: Stdio::Pipe, stderr: Stdio::Pipe, ..ExecConfig::default() }
+}
+
+const BY_NAME: &str = "cat /dev/stdin > /dev/stdout; echo err > /dev/stderr; echo more >> /proc/self/fd/1";
+
+#[test]
+fn streams_open_by_name_whoever_runs() {
+    let c = host();
+    for user in users(&c) {
+        let p = c.exec(["sh", "-c", BY_NAME], &as_user(user, piped())).unwrap();
+        let mut stdin = std::fs::File::from(p.take_stdin().unwrap());
+        stdin.write_all(b"through\n").unwrap();
+        drop(stdin);
+        assert_eq!(read_all(p.take_stdout().unwrap()), "through\nmore\n", "{user}");
+        assert_eq!(read_all(p.take_stderr().unwrap()), "err\n", "{user}");
+        assert_eq!(end_of(&p).code, 0);
+    }
+    let (said, exit) = run_with(&c, &["sh", "-c", "cat /dev/stdin; echo x > /dev/stdout"], &quiet());
+    assert_eq!((said.as_str(), exit.code), ("", 0), "/dev/null has always been open");
+}
+
+#[test]
+fn streams_open_by_name_after_a_change_of_user() {
+    let c = host();
+    if !has_ids(&c, 65536) {
+        return skipped("there is one user only");
+    }
+    let change =
+        "import os; os.setgid(33); os.setuid(33); print(open('/dev/stdin').read(), file=open('/dev/stdout', 'w'))";
+    let p = c.exec(["python3", "-c", change], &piped()).unwrap();
+    drop(p.take_stdin());
+    assert_eq!(read_all(p.take_stdout().unwrap()), "\n", "{}", read_all(p.take_stderr().unwrap()));
+}
+
+/// Of the caller's own pipes too, whether they are handed over or inherited; and of further ones.
+#[test]
+fn pipes_of_the_caller_open_by_name() {
+    let c = host();
+    for user in users(&c) {
+        let (mut out, theirs) = std::io::pipe().unwrap();
+        let (mut more, third) = std::io::pipe().unwrap();
+        let given = ExecConfig {
+            stdin: Stdio::Null,
+            stdout: Stdio::Fd(theirs.as_raw_fd()),
+            fds: vec![(third.as_raw_fd(), 7)],
+            ..ExecConfig::default()
+        };
+        let p =
+            c.exec(["sh", "-c", "echo given > /dev/stdout; echo third > /dev/fd/7"], &as_user(user, given)).unwrap();
+        drop((theirs, third));
+        let mut said = [String::new(), String::new()];
+        out.read_to_string(&mut said[0]).unwrap();
+        more.read_to_string(&mut said[1]).unwrap();
+        assert_eq!(said, ["given\n", "third\n"], "{user}");
+        end_of(&p);
+        let program = std::env::current_exe().unwrap();
+        let mut role = std::process::Command::new(program);
+        let role = role.args(["--exact", "role_inherits", "--ignored", "--nocapture"]).env("CTR_TEST_USER", user);
+        let out = role.stdin(std::process::Stdio::null()).output().unwrap();
+        let said = String::from_utf8_lossy(&out.stdout);
+        assert!(out.status.success() && said.contains("inherited\n"), "{user}: {said}{out:?}");
+    }
+}
+
+#[test]
+#[ignore = "a role"]
+fn role_inherits() {
+    let user = std::env::var("CTR_TEST_USER").unwrap();
+    let config = as_user(&user, ExecConfig::default());
+    let c = host();
+    let p = c.exec(["sh", "-c", "echo inherited > /dev/stdout && echo e > /dev/stderr"], &config).unwrap();
+    assert_eq!(end_of(&p).code, 0);
+}
+
+/// A file stays its owner's, and opens for whom its mode lets in.
+#[test]
+fn files_of_the_caller_open_by_name_as_their_mode_says() {
+    let c = host();
+    let path = common::scratch("streams").join("log");
+    for user in users(&c) {
+        let file = std::fs::File::create(&path).unwrap();
+        let owner = file.metadata().unwrap().uid();
+        file.set_permissions(std::fs::Permissions::from_mode(0o666)).unwrap();
+        let given = ExecConfig { stdin: Stdio::Null, stdout: Stdio::Fd(file.as_raw_fd()), ..ExecConfig::default() };
+        let p = c.exec(["sh", "-c", "echo by name >> /dev/stdout"], &as_user(user, given)).unwrap();
+        assert_eq!(end_of(&p).code, 0);
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "by name\n", "{user}");
+        let after = file.metadata().unwrap();
+        assert_eq!((after.uid(), after.mode() & 0o7777), (owner, 0o666), "{user}");
+    }
+}
+
+/// What a container finds in these files, by what it says itself.
+const NAMES: &str =
+    "cat /etc/hosts; echo --; cat /etc/hostname; echo --; cat /etc/resolv.conf; echo --; echo $HOSTNAME";
+
+#[test]
+fn every_container_has_its_names() {
+    let images: [&std::ffi::OsStr; 3] = ["host".as_ref(), common::busybox_tar().as_ref(), common::busybox().as_ref()];
+    for image in images {
+        for read_only in [false, true] {
+            let config =
+                Config { name: None, hostname: Some("web.example.org".into()), read_only, ..Config::default() };
+            let c = Container::create(image, &config).unwrap();
+            let said = sh(&c, NAMES);
+            let [hosts, hostname, resolver, variable] = said.split("--\n").collect::<Vec<_>>().try_into().unwrap();
+            for line in ["127.0.0.1\tlocalhost\n", "::1\tlocalhost ip6-localhost", "127.0.1.1\tweb.example.org web\n"] {
+                assert!(hosts.contains(line), "{image:?}: {hosts}");
+            }
+            assert_eq!((hostname, variable), ("web.example.org\n", "web.example.org"), "{image:?}");
+            assert!(!resolver.contains("nameserver"), "{image:?}: {resolver}");
+            assert!(sh(&c, "grep -c ' /etc/hosts ' /proc/mounts") == "1");
+            let writes = sh(&c, "(echo x >> /etc/hosts) 2>/dev/null && echo yes || echo no");
+            assert_eq!(writes, if read_only { "no" } else { "yes" }, "{image:?}");
+        }
+    }
+    let lookup = "import socket; print(socket.gethostbyname(socket.gethostname()), socket.getfqdn())";
+    let c = host_with(&Config { hostname: Some("db.example".into()), ..Config::default() });
+    assert_eq!(run_with(&c, &["python3", "-c", lookup], &captured()).0, "127.0.1.1 db.example\n");
+}
+
+#[test]
+fn an_images_own_files_are_left_as_they_are() {
+    let image = common::scratch("etc-image");
+    for directory in ["bin", "etc", "usr/lib"] {
+        std::fs::create_dir_all(image.join(directory)).unwrap();
+    }
+    std::fs::copy(common::busybox().join("bin/busybox"), image.join("bin/sh")).unwrap();
+    std::fs::write(image.join("etc/hosts"), "the image's\n").unwrap();
+    // As on a host with systemd-resolved; nothing is at its end.
+    std::os::unix::fs::symlink("../run/systemd/resolve/stub-resolv.conf", image.join("etc/resolv.conf")).unwrap();
+    let c = Container::create(&image, &Config::default()).unwrap();
+    assert!(sh(&c, "read line < /etc/resolv.conf; echo $line").contains("loopback only"));
+    assert!(!sh(&c, "while read line; do echo $line; done < /etc/hosts").contains("image's"));
+    assert_eq!(c.diff().unwrap(), [], "nothing of it is a change");
+    let out = common::scratch("etc-export").join("out.tar");
+    let file = std::fs::File::create(&out).unwrap();
+    c.export(ctr::image::Output::Path(&out), &ctr::image::ExportOptions::default(), &mut |_| true).unwrap();
+    drop(file);
+    let tar = std::process::Command::new("tar").arg("-xOf").arg(&out).arg("etc/hosts").output().unwrap();
+    let listed = std::process::Command::new("tar").arg("-tvf").arg(&out).output().unwrap();
+    let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+    assert_eq!(String::from_utf8_lossy(&tar.stdout), "the image's\n", "{listed}");
+    assert!(listed.contains("resolv.conf -> ../run/systemd/resolve/stub-resolv.conf"), "{listed}");
+    assert_eq!(std::fs::read_to_string(image.join("etc/hosts")).unwrap(), "the image's\n");
+    assert!(!image.join("etc/hostname").exists());
+
+    let own = Container::create(&image, &Config { etc_files: Some(false), ..Config::default() }).unwrap();
+    assert_eq!(sh(&own, "read line < /etc/hosts; echo $line"), "the image's");
+    assert_eq!(own.diff().unwrap(), []);
+}
+
+#[test]
+fn a_root_without_etc_gets_one_and_a_bind_of_the_callers_wins() {
+    let image = common::scratch("no-etc");
+    std::fs::create_dir_all(image.join("bin")).unwrap();
+    for name in ["sh", "cat", "ls"] {
+        std::fs::copy(common::busybox().join("bin/busybox"), image.join("bin").join(name)).unwrap();
+    }
+    let c = Container::create(&image, &Config::default()).unwrap();
+    assert_eq!(sh(&c, "cat /etc/hostname"), c.name());
+    assert_eq!(c.diff().unwrap(), []);
+    assert!(!image.join("etc").exists());
+    let mine = common::scratch("my-etc").join("hosts");
+    std::fs::write(&mine, "10.0.0.1 mine\n").unwrap();
+    let bind = Mount::Bind { source: mine, target: "/etc/hosts".into(), read_only: true };
+    for image in [image.as_os_str(), "host".as_ref()] {
+        let c = Container::create(image, &Config { mounts: vec![bind.clone()], ..Config::default() }).unwrap();
+        assert_eq!(sh(&c, "cat /etc/hosts"), "10.0.0.1 mine");
+    }
+    // Something else in the place of /etc, or of a file of it, is none of our business.
+    std::fs::write(image.join("etc"), "a file").unwrap();
+    let c = Container::create(&image, &Config::default()).unwrap();
+    assert_eq!(sh(&c, "cat /etc"), "a file");
+    std::fs::remove_file(image.join("etc")).unwrap();
+    std::fs::create_dir_all(image.join("etc/hosts")).unwrap();
+    let c = Container::create(&image, &Config::default()).unwrap();
+    assert_eq!(sh(&c, "ls -A /etc/hosts; cat /etc/hostname"), c.name());
+}
+
+#[test]
+fn a_directory_that_is_the_root_itself_is_not_written_to_beyond_the_places() {
+    let image = common::scratch("direct-etc");
+    std::fs::create_dir_all(image.join("bin")).unwrap();
+    std::fs::create_dir_all(image.join("etc")).unwrap();
+    std::fs::copy(common::busybox().join("bin/busybox"), image.join("bin/sh")).unwrap();
+    std::fs::write(image.join("etc/hosts"), "the directory's\n").unwrap();
+    let config = Config { directory: ctr::DirectoryUse::Direct, ..Config::default() };
+    let c = Container::create(&image, &config).unwrap();
+    assert!(sh(&c, "read line < /etc/hosts; echo $line").contains("localhost"));
+    c.destroy().unwrap();
+    assert_eq!(std::fs::read_to_string(image.join("etc/hosts")).unwrap(), "the directory's\n");
+}
+
+#[test]
+fn the_hosts_network_comes_with_the_hosts_resolver() {
+    let namespaces = Namespaces { net: Namespace::Host, ..Namespaces::default() };
+    let c = Container::create(common::busybox_tar(), &Config { namespaces, ..Config::default() }).unwrap();
+    let of_the_host = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
+    assert_eq!(sh(&c, "cat /etc/resolv.conf"), of_the_host.trim_end());
+    let hosts = sh(&c, "cat /etc/hosts");
+    assert!(hosts.contains(c.name()) && hosts.contains("localhost"), "{hosts}");
+    // The hostname is the host's where the UTS namespace is.
+    let namespaces = Namespaces { uts: Namespace::Host, ..Namespaces::default() };
+    let c = Container::create("host", &Config { namespaces, ..Config::default() }).unwrap();
+    let said = sh(&c, "cat /etc/hostname; echo $HOSTNAME; hostname");
+    let lines: Vec<_> = said.lines().collect();
+    assert!(lines[0] == lines[1] && lines[1] == lines[2], "{said}");
+}
+
+#[test]
+fn files_that_would_fill_the_memory_limit_meet_a_full_disk() {
+    let fill = "head -c 60000000 /dev/zero > /tmp/x && echo all || echo full; rm -f /tmp/x; echo alive";
+    let config = Config { upper_size: Some(16 << 20), upper: Upper::Memory, ..Config::default() };
+    match Container::create(common::busybox_tar(), &config) {
+        Ok(c) => assert_eq!(sh(&c, &format!("({fill}) 2>/dev/null")), "full\nalive"),
+        Err(error) => assert!(!common::kernel_is_at_least(6, 6) && error.to_string().contains("Linux 6.6"), "{error}"),
+    }
+    let disk = Config { upper: Upper::Disk, ..config };
+    let error = Container::create(common::busybox_tar(), &disk).err().unwrap().to_string();
+    assert!(error.contains("they go to disk"), "{error}");
+    if common::can_limit() {
+        // 64 MiB, of which changes may take half.
+        let config = Config { memory: Some(64 << 20), ..Config::default() };
+        let c = host_with(&config);
+        assert_eq!(sh(&c, &format!("({fill}) 2>/dev/null")), "full\nalive");
     }
 }

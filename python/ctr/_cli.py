@@ -159,6 +159,8 @@ def _about_the_container(parser: argparse.ArgumentParser) -> None:
     add("--tmpfs", action="append", default=[], metavar="DST[:SIZE]", help="an empty tmpfs inside")
     add("--read-only", action="store_true", help="mount the root read-only")
     add("--upper", choices=("memory", "disk"), default="memory", help="where changes go: a tmpfs, or the store's disk")
+    add("--upper-size", metavar="SIZE", help="most that changes in memory may take; half of the memory limit by default")
+    add("--no-etc-files", action="store_true", help="keep the image's /etc/hosts, /etc/hostname and /etc/resolv.conf")
     add(
         "--directory",
         choices=("lower", "direct"),
@@ -312,6 +314,8 @@ def _container_options(options: argparse.Namespace) -> dict[str, Any]:
         "mounts": mounts,
         "read_only": options.read_only,
         "upper": options.upper,
+        "upper_size": options.upper_size,
+        "etc_files": not options.no_etc_files,
         "directory": options.directory,
         "cgroup": options.cgroup,
         "capabilities": options.cap,

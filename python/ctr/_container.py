@@ -79,7 +79,9 @@ class Container:
         namespaces: Mapping[str, Namespace] | None = None,
         read_only: bool = False,
         upper: Literal["memory", "disk"] = "memory",
+        upper_size: Size | None = None,
         directory: Literal["lower", "direct"] = "lower",
+        etc_files: bool = True,
         detached: bool = False,
         capabilities: Iterable[str] | int | None = None,
         cap_add: Iterable[str] = (),
@@ -111,7 +113,7 @@ class Container:
                 so is what no image has as its name.
             name: What `ctr.join` takes; a random one by default.
             hostname: The hostname inside; the name by default.
-            env: Environment of every process, over the defaults (PATH, HOME).
+            env: Environment of every process, over the defaults (PATH, HOME, HOSTNAME).
             mounts: `Bind`, `Tmpfs`, (source, target), (source, target, "ro") or "source:target:ro", in order.
             memory: Memory limit, "256M" or bytes; no limit by default.
             pids: Most processes and threads at one time; no limit by default.
@@ -122,8 +124,12 @@ class Container:
                 "container:NAME", a pid, a path, or a `Container`. To join takes rights in the user namespace that owns
                 it: join that as well, or, as root of the machine, make "user" "host".
             read_only: Mount the root read-only.
-            upper: Where changes go: a tmpfs that vanishes with the container, or a directory in the store.
+            upper: Where changes go: a tmpfs that vanishes with the container, or a directory in the store. Before Linux
+                6.6 it is the directory always.
+            upper_size: Most bytes that changes in memory may take, "1G"; what does not fit meets ENOSPC. By default half
+                of the memory limit, and half of the machine's memory without one.
             directory: How an image that is a directory is used: as a lower layer that is never written to, or directly.
+            etc_files: Mount an /etc/hosts, /etc/hostname and /etc/resolv.conf of its own over the image's, as docker does.
             detached: Outlive this process, until someone calls `destroy`.
             capabilities: What root inside may do, by name; docker's default set by default.
             cap_add: Capabilities besides those, by name; "ALL" stands for every one.
@@ -150,8 +156,10 @@ class Container:
             selinux: The SELinux context that programs run in.
             selinux_mounts: The SELinux context of the files of the container's own mounts.
             labels_optional: Do without a label whose security module is not active on this machine.
-            state_dir: Where running containers are written down.
-            store_dir: Where images are kept.
+            state_dir: Where running containers are written down; $CTR_STATE_DIR by default, and else /run/ctr for root and
+                /run/user/UID/ctr for others, or what of /dev/shm and /tmp is a tmpfs.
+            store_dir: Where images are kept; $CTR_STORE_DIR by default, and else /var/lib/ctr for root and
+                $XDG_DATA_HOME/ctr for others.
             progress: Called with a `Progress` some ten times a second while the image is imported, which happens the
                 first time only. What it raises ends that.
         """
@@ -168,7 +176,9 @@ class Container:
             namespaces=namespaces,
             read_only=read_only,
             upper=upper,
+            upper_size=upper_size,
             directory=directory,
+            etc_files=etc_files,
             detached=detached,
             capabilities=capabilities,
             cap_add=cap_add,
@@ -663,7 +673,7 @@ def join(container: str | int, *, namespaces: Iterable[str] | None = None, state
         container: A name, made by any process of this user, or a pid.
         namespaces: For a pid: which kinds to enter ("mount", "pid", "user", "uts", "ipc", "cgroup", "net", "time"); all
             by default.
-        state_dir: For a name: where running containers are written down.
+        state_dir: For a name: where running containers are written down; as for `Container` by default.
     """
     if isinstance(container, int):
         return Container._joined(_ctr.Container.join_pid(container, namespace_mask(namespaces)))

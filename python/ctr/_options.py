@@ -61,6 +61,7 @@ def container_options(
     env: Environment | None = None,
     mounts: Iterable[Any] = (),
     memory: Size | None = None,
+    upper_size: Size | None = None,
     pids: int | None = None,
     network: str | None = None,
     namespaces: Mapping[str, Namespace] | None = None,
@@ -84,6 +85,8 @@ def container_options(
         options["mounts"] = [_mount(item) for item in mounts]
     if memory is not None:
         options["memory"] = count(size(memory, "memory"), "memory")
+    if upper_size is not None:
+        options["upper_size"] = count(size(upper_size, "upper_size"), "upper_size")
     if pids is not None:
         options["pids"] = count(pids, "pids")
     if capabilities is not None:

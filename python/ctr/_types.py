@@ -83,6 +83,8 @@ class _MoreOfContainers(TypedDict, total=False):
     namespaces: Mapping[str, Namespace] | None
     read_only: bool
     upper: Literal["memory", "disk"]
+    upper_size: Size | None
+    etc_files: bool
     directory: Literal["lower", "direct"]
     capabilities: Iterable[str] | int | None
     cap_add: Iterable[str]

@@ -139,6 +139,7 @@ fn record(blueprint: &Blueprint, image: &OsStr) -> Result<Record> {
         root: blueprint.root(),
         store: blueprint.store.clone(),
         mounted: config.mounts.iter().map(|mount| mount.target().as_os_str().as_bytes().to_vec().into()).collect(),
+        etc_files: blueprint.has_etc_files(),
         run: blueprint.image_config().cloned().unwrap_or_default(),
     })
 }

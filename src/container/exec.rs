@@ -2,11 +2,13 @@
 //! program's host never has anything of it, and a failure comes back as the call that failed.
 
 use std::ffi::OsStr;
-use std::os::fd::{AsFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+
+use nix::sys::statfs::FsType;
 
 use super::attempt::Attempt;
 use super::process::Process;
@@ -30,8 +32,11 @@ pub fn exec(container: &Arc<Shared>, argv: &[&OsStr], config: &ExecConfig) -> Re
     let mut plan = Plan::new();
     let mut header = Header::new(EXEC);
     let mut targets = Vec::new();
-    let ours = if config.pty.is_some() { [None, None, None] } else { streams(&mut plan, config, &mut targets)? };
+    // With a single id, whoever runs inside is the caller.
+    let open = if container.record.exec.many_ids { open_by_name } else { |_: BorrowedFd<'_>| () };
+    let ours = if config.pty.is_some() { [None, None, None] } else { streams(&mut plan, config, &mut targets, open)? };
     for (fd, target) in extra {
+        open(fd);
         targets.push((plan.send(Fd::Borrowed(fd)), target));
     }
     let mut pty = None;
@@ -194,7 +199,13 @@ pub fn set_env(env: &mut Vec<Vec<u8>>, entry: Vec<u8>) {
 }
 
 /// Connects the standard streams: sends the program's ends along, adds (slot, number) to `targets`, answers our ends.
-fn streams(plan: &mut Plan<'_>, config: &ExecConfig, targets: &mut Vec<(Slot, i32)>) -> Result<[Option<OwnedFd>; 3]> {
+/// `open` hears of each descriptor that is sent.
+fn streams(
+    plan: &mut Plan<'_>,
+    config: &ExecConfig,
+    targets: &mut Vec<(Slot, i32)>,
+    open: fn(BorrowedFd<'_>),
+) -> Result<[Option<OwnedFd>; 3]> {
     let mut ours = [None, None, None];
     let mut null = None;
     for (number, choice) in [config.stdin, config.stdout, config.stderr].into_iter().enumerate() {
@@ -204,10 +215,17 @@ fn streams(plan: &mut Plan<'_>, config: &ExecConfig, targets: &mut Vec<(Slot, i3
             // A stream that the host has closed is no reason to fail, as for fork. And as for exec, what is close-on-exec is no
             // stream of the host's: so nothing that this library opened is ever handed in, whatever its number.
             Stdio::Inherit => match sys::inheritable(number as RawFd) {
-                Some(fd) => plan.send(Fd::Borrowed(fd)),
+                Some(fd) => {
+                    open(fd);
+                    plan.send(Fd::Borrowed(fd))
+                }
                 None => send_null(plan, &mut null)?,
             },
-            Stdio::Fd(fd) => plan.send(Fd::Borrowed(sys::borrow(fd).map_err(fail)?)),
+            Stdio::Fd(fd) => {
+                let fd = sys::borrow(fd).map_err(fail)?;
+                open(fd);
+                plan.send(Fd::Borrowed(fd))
+            }
             Stdio::Stdout if number == 2 => targets[1].0,
             Stdio::Stdout => {
                 return Err(Error::invalid("connect the stream", number, "only stderr can go where stdout goes"));
@@ -216,6 +234,7 @@ fn streams(plan: &mut Plan<'_>, config: &ExecConfig, targets: &mut Vec<(Slot, i3
                 let (read, write) = sys::pipe().map_err(|e| fail(e.into()))?;
                 let (their, our) = if number == 0 { (read, write) } else { (write, read) };
                 ours[number] = Some(our);
+                open(their.as_fd());
                 plan.send(Fd::Owned(their))
             }
         };
@@ -223,6 +242,20 @@ fn streams(plan: &mut Plan<'_>, config: &ExecConfig, targets: &mut Vec<(Slot, i3
     }
     Ok(ours)
 }
+
+/// Lets whoever runs inside open a pipe by its name too, /dev/stdout or /proc/self/fd/1: that looks at the mode of the pipe's inode,
+/// 0600 for its maker, who is somebody else outside; runc and crun change the owner instead, and then programs fail that have become
+/// another user since. Only who may look into a process that has it (ptrace(2)) comes by the name, so nobody else gains a thing.
+/// Of files, terminals and fifos with names the owner and the mode are the caller's business.
+fn open_by_name(fd: BorrowedFd<'_>) {
+    if nix::sys::statfs::fstatfs(fd).is_ok_and(|it| it.filesystem_type() == PIPEFS_MAGIC) {
+        // A pipe of somebody else's (sudo … | cat) stays as it is.
+        _ = nix::sys::stat::fchmod(fd, nix::sys::stat::Mode::from_bits_truncate(0o666));
+    }
+}
+
+/// Of linux/magic.h.
+const PIPEFS_MAGIC: FsType = FsType(0x5049_5045);
 
 /// The slot of /dev/null, opened once for all streams that want it.
 fn send_null(plan: &mut Plan<'_>, null: &mut Option<Slot>) -> Result<Slot> {

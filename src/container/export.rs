@@ -54,6 +54,9 @@ pub fn running(container: &Arc<Shared>) -> Result<Running> {
 fn furniture(record: &Record) -> BTreeSet<Vec<u8>> {
     let usual = ["proc", "sys", "dev", "tmp"].map(|name| name.as_bytes().to_vec());
     let mut furniture: BTreeSet<_> = usual.into();
+    if record.etc_files {
+        furniture.extend(["etc", "etc/hosts", "etc/hostname", "etc/resolv.conf"].map(|name| name.as_bytes().to_vec()));
+    }
     let asked = record.run.volumes.iter().chain([&record.run.working_dir]).map(|path| path.as_bytes());
     for path in record.mounted.iter().map(Text::as_bytes).chain(asked) {
         let mut above = Vec::new();

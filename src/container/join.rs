@@ -276,6 +276,7 @@ fn record(pid: i32, has_root: bool, many_ids: bool) -> Record {
         root: Root::Foreign,
         store: std::path::PathBuf::new(),
         mounted: Vec::new(),
+        etc_files: false,
         run: ImageConfig::default(),
     }
 }

@@ -208,6 +208,24 @@ pub extern "C" fn ctr_config_set_read_only(config: *mut ctr_config, read_only: b
     set(config, |config| config.read_only = read_only)
 }
 
+/// Most bytes that the container's changes may take where they are in memory: what does not fit meets ENOSPC. At least 1 MiB.
+/// Default: half of the memory limit, and half of the machine's memory without one; so does CTR_UNLIMITED.
+///
+/// Return value: 0, or CTR_ERR_INVALID.
+#[unsafe(no_mangle)]
+pub extern "C" fn ctr_config_set_upper_size(config: *mut ctr_config, bytes: u64) -> c_int {
+    set(config, |config| config.upper_size = limit(bytes))
+}
+
+/// Whether an /etc/hosts, /etc/hostname and /etc/resolv.conf of the container's own are mounted over the image's, as docker does.
+/// With false they are the image's. Default: true.
+///
+/// Return value: 0, or CTR_ERR_INVALID.
+#[unsafe(no_mangle)]
+pub extern "C" fn ctr_config_set_etc_files(config: *mut ctr_config, wanted: bool) -> c_int {
+    set(config, |config| config.etc_files = Some(wanted))
+}
+
 /// Where the container's changes go: one of enum ctr_upper. Default: CTR_UPPER_MEMORY.
 ///
 /// Return value: 0, or CTR_ERR_INVALID.

@@ -1,5 +1,9 @@
 //! The network of a container: for now the loopback device of its own namespace, see netdevice(7), and who may do what there.
 
+mod names;
+
+pub use names::{Net, hosts, is_name, resolv_conf};
+
 use crate::plan::Plan;
 
 /// Brings the loopback device up, as every program expects it.

@@ -10,17 +10,19 @@
 //! sharedsubtree.rst.
 
 mod dev;
+mod etc;
 mod mounts;
 mod nodes;
 mod root;
 
+pub use etc::{EtcFiles, etc_files};
 pub use root::{FIRST_FURNITURE, Layers, Root, Source, furnish, idmap, make, pivot};
 
 use std::borrow::Cow;
 use std::ffi::{CStr, CString};
 
 use crate::init::wire;
-use crate::plan::{Arg, Plan, Slot};
+use crate::plan::{Arg, Plan, Shell, Slot};
 use crate::sys::mount::{
     FSCONFIG_CMD_CREATE, FSCONFIG_SET_STRING, FSMOUNT_CLOEXEC, FSOPEN_CLOEXEC, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC,
     MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, MOVE_MOUNT_F_EMPTY_PATH,
@@ -47,6 +49,10 @@ pub struct Shape<'a> {
     pub own_ipc: bool,
     /// The IPC namespace is the host's.
     pub host_ipc: bool,
+    /// It has an /etc/hosts and the like of its own.
+    pub etc_files: bool,
+    /// Most bytes of the tmpfs that has the changes; half of the machine's memory where there is none.
+    pub size: Option<u64>,
 }
 
 /// The SELinux context of the files of mounts that a container makes for itself, where it has one; see mount(8).
@@ -96,9 +102,14 @@ pub fn stem(plan: &mut Plan<'_>, shape: &Shape<'_>) {
         "make a tmpfs for",
         "changes",
         "what the container writes is gone with it, by the kernel's own doing",
-        "mount -t tmpfs -o mode=755 tmpfs $SCRATCH",
+        match shape.size {
+            Some(size) => Shell::Text(format!("mount -t tmpfs -o mode=755,size={size} tmpfs $SCRATCH")),
+            None => "mount -t tmpfs -o mode=755 tmpfs $SCRATCH".into(),
+        },
     );
-    plan.mount(c"tmpfs", WORKSHOP, 0, &shape.context.with(c"mode=755"));
+    // A full tmpfs answers ENOSPC, which programs know; a full memory limit kills them, and every one that comes to clean up.
+    let sized = shape.size.map(|size| CString::new(format!("mode=755,size={size}")).unwrap_or_default());
+    plan.mount(c"tmpfs", WORKSHOP, 0, &shape.context.with(sized.as_deref().unwrap_or(c"mode=755")));
     let workshop = plan.string(WORKSHOP);
     plan.call(libc::SYS_chdir, [workshop]);
     for name in [ROOT, LOWER, UPPER, WORK, PROC, SYS] {
@@ -145,6 +156,9 @@ pub fn stem(plan: &mut Plan<'_>, shape: &Shape<'_>) {
         plan.set_attributes_below(SYS, read_only);
     }
     dev::dev(plan, shape);
+    if shape.etc_files {
+        etc::stem(plan);
+    }
 }
 
 /// fsopen, fsconfig, fsmount: a new tmpfs with these attributes, attached nowhere yet, into `slot`.

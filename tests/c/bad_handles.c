@@ -34,6 +34,8 @@ static void every_config_function_refuses(ctr_config *bad)
 	ANSWERS(CTR_ERR_INVALID, ctr_config_set_new_privileges(bad, true));
 	ANSWERS(CTR_ERR_INVALID, ctr_config_set_masked_paths(bad, false));
 	ANSWERS(CTR_ERR_INVALID, ctr_config_set_landlock(bad, false));
+	ANSWERS(CTR_ERR_INVALID, ctr_config_set_etc_files(bad, false));
+	ANSWERS(CTR_ERR_INVALID, ctr_config_set_upper_size(bad, 1 << 20));
 	ANSWERS(CTR_ERR_INVALID, ctr_config_set_preset(bad, CTR_PRESET_STRICT));
 	ANSWERS(CTR_ERR_INVALID, ctr_config_set_seccomp(bad, CTR_SECCOMP_STRICT));
 	ANSWERS(CTR_ERR_INVALID, ctr_config_set_seccomp_file(bad, "/tmp/x"));

@@ -71,6 +71,8 @@ pub fn config(options: &Bound<'_, PyDict>) -> PyResult<Config> {
             "labels_optional" => config.labels.optional = value.extract()?,
             "read_only" => config.read_only = value.extract()?,
             "upper" => config.upper = one_of("place for changes", &value, &UPPER)?,
+            "upper_size" => config.upper_size = Some(value.extract()?),
+            "etc_files" => config.etc_files = value.extract()?,
             "directory" => config.directory = one_of("use of a directory", &value, &DIRECTORY)?,
             "detached" => config.detached = value.extract()?,
             "preset" => config.preset = one_of("preset", &value, &PRESET)?,

@@ -1,6 +1,7 @@
 //! From what the caller wants to the plan: every decision about a container, before anything is done. `create` carries it out,
 //! `explain` prints it. The plan has two halves, [`stem`] and [`rest`].
 
+mod names;
 mod rest;
 mod stem;
 
@@ -20,10 +21,13 @@ use super::state::{self, StateDir, env_text};
 use super::walls::{self, Asked, Subject};
 use crate::cgroup::{Cgroup, Layout};
 use crate::image::{ImageConfig, Report, Source, Store};
+use crate::network;
 use crate::plan::c_string;
+use crate::rootfs::EtcFiles;
 use crate::security::{Walls, landlock};
 use crate::zygote::Zygote;
 use crate::{Config, DirectoryUse, Error, ErrorCode, Mount, Namespace, Result, Upper};
+use names::Names;
 
 /// All that is decided.
 pub struct Blueprint {
@@ -37,6 +41,7 @@ pub struct Blueprint {
     pub asked: Asked,
     pub ids: Ids,
     pub joined: Joined,
+    pub names: Names,
     pub cgroup: Option<Layout>,
     /// The directory of the changes on disk.
     pub upper: Option<PathBuf>,
@@ -70,6 +75,7 @@ impl Blueprint {
         for (key, value) in &config.env {
             check_env(key, value)?;
         }
+        let names = Names::of(&name, config, state);
         let (joined, shared) = Joined::open(&config.namespaces, state)?;
         let shared = shared.map(|namespaces| Config { namespaces, ..config.clone() });
         let config = shared.as_ref().unwrap_or(config);
@@ -95,6 +101,7 @@ impl Blueprint {
             walls,
             asked,
             joined,
+            names,
             cgroup,
             upper,
             unmade: None,
@@ -133,6 +140,12 @@ impl Blueprint {
             ));
         }
         clocks::check(&self.config)?;
+        if self.config.upper_size.is_some() && self.upper.is_some() {
+            let old = "before Linux 6.6 they are on disk always";
+            let why = if self.config.upper == Upper::Disk { "they go to disk" } else { old };
+            return Err(Error::invalid("limit the size of the changes of", &self.name, why)
+                .mend("only those in memory have a size; a quota of the disk's file system bounds the others"));
+        }
         if namespaces.user == Namespace::Host && !nix::unistd::geteuid().is_root() && self.new_flags() != 0 {
             return Err(Error::new(
                 ErrorCode::Unsupported,
@@ -170,12 +183,36 @@ impl Blueprint {
     pub fn env(&self) -> Vec<Vec<u8>> {
         let mut env: Vec<Vec<u8>> =
             vec![b"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_vec(), b"HOME=/root".to_vec()];
+        if let Some(hostname) = &self.names.hostname {
+            env.push([b"HOSTNAME=", hostname.as_bytes()].concat());
+        }
         let image = self.image_config().map(|config| config.env.as_slice()).unwrap_or_default();
         let own = self.config.env.iter().map(|(name, value)| env_text(name, value));
         for entry in image.iter().map(|entry| entry.as_bytes().to_vec()).chain(own) {
             super::exec::set_env(&mut env, entry);
         }
         env
+    }
+
+    /// Most bytes of the tmpfs that has the changes, where that isn't left to the kernel.
+    fn upper_size(&self) -> Option<u64> {
+        self.config.upper_size.or(self.config.memory.map(|limit| limit / 2)).map(|size| size.max(LEAST_OF_UPPER))
+    }
+
+    /// Whether it has an /etc/hosts and the like of its own.
+    pub fn has_etc_files(&self) -> bool {
+        self.own_root() && self.config.etc_files.unwrap_or(true)
+    }
+
+    /// What these files have in them.
+    fn etc_files(&self) -> EtcFiles {
+        let Names { hostname, neighbour, net } = &self.names;
+        let names: Vec<_> = hostname.iter().chain(neighbour).map(String::as_str).collect();
+        EtcFiles {
+            hosts: Some(network::hosts(*net, &names)),
+            hostname: hostname.as_ref().map(|name| format!("{name}\n")),
+            resolv_conf: Some(network::resolv_conf(*net)),
+        }
     }
 
     /// What the image says about how it is run.
@@ -218,6 +255,9 @@ impl Blueprint {
         })
     }
 }
+
+/// What a container makes for itself in that tmpfs fits into this: the kernel takes a size of 0 for no limit.
+const LEAST_OF_UPPER: u64 = 1 << 20;
 
 /// __NEW_UTS_LEN of linux/utsname.h.
 const MOST_OF_HOSTNAME: usize = 64;

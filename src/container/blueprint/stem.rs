@@ -110,6 +110,9 @@ impl Blueprint {
         let read_only = self.config.read_only;
         let slot = rootfs::make(plan, &over.root, self.context())?;
         rootfs::furnish(plan, slot, read_only, self.context());
+        if self.has_etc_files() {
+            rootfs::etc_files(plan, slot, &self.etc_files(), read_only);
+        }
         if let Some(image) = self.image_config() {
             rootfs::image_places(plan, slot, image.working_dir.as_ref(), &image.volumes, read_only)?;
         }
@@ -130,6 +133,8 @@ impl Blueprint {
             own_net: namespaces.net == Namespace::New,
             own_ipc: namespaces.ipc == Namespace::New,
             host_ipc: namespaces.ipc == Namespace::Host,
+            etc_files: self.has_etc_files(),
+            size: self.upper_size(),
         }
     }
 

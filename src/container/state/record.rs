@@ -47,6 +47,9 @@ pub struct Record {
     /// What is mounted upon, besides the usual.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mounted: Vec<Text>,
+    /// It has an /etc/hosts and the like of its own.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub etc_files: bool,
     /// What the image says about how it is run.
     #[serde(default, skip_serializing_if = "is_default")]
     pub run: ImageConfig,
