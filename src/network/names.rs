@@ -60,7 +60,7 @@ const MOST: u64 = 32 << 10;
 
 fn read(path: &str) -> Option<String> {
     let mut bytes = Vec::new();
-    std::fs::File::open(path).ok()?.take(MOST).read_to_end(&mut bytes).ok()?;
+    crate::sys::file::open(path).ok()?.take(MOST).read_to_end(&mut bytes).ok()?;
     if bytes.len() as u64 == MOST {
         let end = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
         bytes.truncate(end);
