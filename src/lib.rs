@@ -10,7 +10,7 @@
 //!
 //! The rooms, from top to bottom: [`ffi`] (the C ABI) and the Python bindings stand on this file's names; `container`
 //! knows the whole story; `image`, `rootfs`, `cgroup`, `network` and `security` turn a [`Config`] into steps of a `plan`;
-//! `zygote` starts and talks to the freestanding program of `init`, which walks plans; `sys` has the system calls.
+//! `helper` is a process that has all the ids of an ordinary user; `zygote` starts and talks to the freestanding program of `init`, which walks plans; `sys` has the system calls.
 
 #![cfg_attr(not(any(test, fuzzing)), deny(clippy::disallowed_methods))]
 
@@ -20,6 +20,7 @@ mod config;
 mod container;
 mod error;
 pub mod ffi;
+mod helper;
 pub mod image;
 mod init;
 mod network;

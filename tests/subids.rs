@@ -3,37 +3,11 @@
 
 mod common;
 
+use common::lane::{RANGE, play};
 use common::{captured, host, quiet, run_with, sh, skipped};
 use ctr::{Config, Container, ErrorCode, ExecConfig, Namespace, Namespaces, Upper};
 use std::path::Path;
 use std::process::Command;
-
-const RANGE: &str = "ctr-lane:200000:65536";
-
-/// Plays `role`, an ignored test below, as an ordinary user with these lines of as_user.sh; whether it could.
-fn play(role: &str, options: &[&str], before: &[&str]) -> bool {
-    if !nix::unistd::geteuid().is_root() {
-        skipped("root is needed to make a user in a private mount namespace");
-        return false;
-    }
-    let programs = ["/usr/bin/newuidmap", "/usr/bin/unshare", "/usr/bin/setpriv"];
-    if let Some(missing) = programs.iter().find(|program| !Path::new(program).exists()) {
-        skipped(&format!("there is no {missing}"));
-        return false;
-    }
-    let me = format!("{}:test", std::env::current_exe().unwrap().display());
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/lanes/as_user.sh");
-    let output = Command::new(script)
-        .args(options)
-        .args(["-f", &me, "--"])
-        .args(before)
-        .args(["/mnt/test", "--exact", role, "--ignored", "--nocapture", "--test-threads=1"])
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && said.contains("1 passed"), "{role}: {said}");
-    true
-}
 
 fn maps(c: &Container) -> String {
     sh(c, "cat /proc/self/uid_map /proc/self/gid_map").split_whitespace().collect::<Vec<_>>().join(" ")
@@ -117,6 +91,38 @@ fn role_that_exports() {
     c.commit(&options, &mut |_| true).unwrap();
     let again = Container::create("committed", &config).unwrap();
     has(&list(&again, "two.tar"), "---------- 33/44", " a/b/c");
+}
+
+#[test]
+fn what_a_container_has_closed_to_its_user_is_compared_exported_and_committed() {
+    play("role_that_closes_files", &["-s", RANGE], &[]);
+    play("role_that_closes_files", &[], &[]);
+}
+
+#[test]
+#[ignore = "a role"]
+fn role_that_closes_files() {
+    use ctr::image::{ExportOptions, MakeOptions, Output};
+    let place = common::scratch("closed");
+    let config = Config { store_dir: Some(place.join("store")), ..Config::default() };
+    let c = Container::create(common::busybox_tar(), &config).unwrap();
+    let has_ranges = maps(&c).contains("200000");
+    sh(&c, "mkdir -p /root /srv /data && echo x > /etc/own && chmod 0700 /root && chmod 000 /srv /etc/own");
+    if has_ranges {
+        // As apt-get leaves /var/cache/apt/archives/partial, and useradd a home.
+        sh(&c, "chown 42 /root && echo y > /etc/theirs && chmod 0600 /etc/theirs && chown 42:42 /etc/theirs /data");
+    }
+    let mut expected = vec!["/data", "/etc", "/etc/own", "/root", "/srv"];
+    if has_ranges {
+        expected.insert(3, "/etc/theirs");
+    }
+    let changed: Vec<_> = c.diff().unwrap().into_iter().map(|line| line.path).collect();
+    assert_eq!(changed, expected.iter().map(Into::into).collect::<Vec<std::path::PathBuf>>());
+    c.export(Output::Path(&place.join("x.tar")), &ExportOptions::default(), &mut |_| true).unwrap();
+    let options = MakeOptions { name: Some("closed".into()), ..MakeOptions::default() };
+    c.commit(&options, &mut |_| true).unwrap();
+    let again = Container::create("closed", &config).unwrap();
+    assert_eq!(again.diff().unwrap(), []);
 }
 
 #[test]

@@ -1,11 +1,11 @@
 //! Birth: has the zygote make a server process, PID 1 of a container or one in joined namespaces, and tells what went wrong.
 
-use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::blueprint::{Rest, Stem};
+use crate::helper::refused_by;
 use crate::init::wire::{
     DONE, EXITED, FAILED, IN_ASIDE, IN_CLONE, IN_HANDOVER, IN_MAP, IN_MESSAGE, IN_NEWGIDMAP, IN_NEWUIDMAP, IN_RANGE,
     IN_SETNS, IN_TABLE, PREPARE, RUN, Reply,
@@ -226,29 +226,6 @@ fn explain_failure(stem: &Stem<'_>, reply: &Reply, fds: Vec<OwnedFd>) -> Error {
     };
     mend(error)
 }
-
-/// newuidmap(1) failed; what it said is in a pipe that came along.
-fn refused_by(program: &str, errno: i32, fds: Vec<OwnedFd>) -> Error {
-    let mut said = Vec::new();
-    if let Some(pipe) = fds.into_iter().next() {
-        // Nobody has its other end any more.
-        _ = std::fs::File::from(pipe).take(LONGEST_SAID).read_to_end(&mut said);
-    }
-    let said = String::from_utf8_lossy(&said);
-    let error = Error::system("map the ids of the user namespace with", program, errno);
-    let error = match said.lines().find(|line| !line.trim().is_empty()) {
-        Some(line) => {
-            let words = line.trim().trim_start_matches(program).trim_start_matches(':').trim();
-            Error::new(ErrorCode::Unsupported, error.step(), program, errno, format!("it says: {words}"))
-        }
-        None => error,
-    };
-    let code = if errno == libc::ETIMEDOUT { ErrorCode::TimedOut } else { ErrorCode::Unsupported };
-    error.with_code(code).mend(advice::NEWUIDMAP)
-}
-
-/// As much of what a program says as is passed on.
-const LONGEST_SAID: u64 = 500;
 
 /// What a user can do about the failures that machines are known for.
 fn mend(error: Error) -> Error {

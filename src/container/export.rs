@@ -5,10 +5,13 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+
 use super::ids::Inside;
 use super::shared::Shared;
 use super::state::{Record, Root, Text};
-use crate::image::{Below, Opener, Running, Store};
+use crate::image::{Below, Opener, Opens, Rights, Running, Store};
 use crate::init::wire::{BY_CHILD, NONE, ROOT, RUN, UPPER};
 use crate::plan::{Arg, Fd, Header, Plan, Slot, c_string};
 use crate::{Error, ErrorCode, Result};
@@ -119,9 +122,18 @@ fn hand_over(container: &Shared, calls: impl FnOnce(&mut Plan<'_>, Slot)) -> Res
 
 /// Has PID 1 open one name in a directory of its own.
 fn opener(container: &Arc<Shared>) -> Opener {
-    let container = Arc::clone(container);
-    Arc::new(move |parent: BorrowedFd<'_>, name: &[u8], flags| {
-        let errno = |error: Error| rustix::io::Errno::from_raw_os_error(error.errno());
+    Arc::new(ByInit { container: Arc::clone(container), rights: Rights::of_this_user() })
+}
+
+struct ByInit {
+    container: Arc<Shared>,
+    /// PID 1 hands descriptors over and nothing else, so what it takes more for is done by the process with this user's ids.
+    rights: Arc<Rights>,
+}
+
+impl Opens for ByInit {
+    fn open(&self, parent: BorrowedFd<'_>, name: &[u8], flags: OFlags) -> std::result::Result<OwnedFd, Errno> {
+        let errno = |error: Error| Errno::from_raw_os_error(error.errno());
         let mut plan = Plan::new();
         let parent: Arg = plan.send(Fd::Borrowed(parent.as_fd())).into();
         plan.step("open", "a file", "", "");
@@ -132,6 +144,10 @@ fn opener(container: &Arc<Shared>) -> Opener {
         let mut header = Header::new(RUN);
         header.flags |= BY_CHILD;
         header.give = [slot.0, NONE, NONE, NONE];
-        container.run(&header, &plan).map_err(errno)?.pop().ok_or(rustix::io::Errno::PROTO)
-    })
+        self.container.run(&header, &plan).map_err(errno)?.pop().ok_or(Errno::PROTO)
+    }
+
+    fn attribute(&self, file: BorrowedFd<'_>, name: &[u8]) -> std::result::Result<Vec<u8>, Errno> {
+        self.rights.attribute(file, name)
+    }
 }

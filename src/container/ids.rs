@@ -4,7 +4,7 @@ use std::ffi::CString;
 use std::sync::Arc;
 
 use super::state::StateDir;
-use super::subids::SubIds;
+use crate::helper::SubIds;
 use crate::image::Id;
 use crate::init::wire::{DENY_SETGROUPS, ID_RANGE, MAP_BY_PROGRAM, RANGE};
 use crate::plan::{Header, Plan};
@@ -159,7 +159,9 @@ impl Ids {
             Self::Range => "root inside owns nothing outside: 65536 ids that no other container has".into(),
             Self::Same(_) => "the same ids as outside, without their rights".into(),
             Self::Sub(ids) => format!("root inside is this user, the others are from his ranges: {}", ids.commands()),
-            Self::Single { why, .. } => format!("root inside is this user, and there is no other id: {why}"),
+            Self::Single { why, .. } => format!(
+                "root inside is this user, and there is no other id, so all files of the image are root's inside: {why}"
+            ),
         }
     }
 

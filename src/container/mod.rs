@@ -22,7 +22,6 @@ mod namespaces;
 mod process;
 mod shared;
 mod state;
-mod subids;
 mod trial;
 mod user;
 mod walls;
@@ -33,7 +32,6 @@ pub use join::NamespaceSet;
 pub use process::{Exit, ExitReason, Process};
 pub use state::ContainerInfo;
 pub(crate) use state::StateDir;
-pub(crate) use subids::SubIds;
 pub(crate) use trial::Trial;
 pub use walls::{Wall, WallState};
 

@@ -4,19 +4,17 @@
 
 use std::ffi::CString;
 use std::os::fd::AsFd;
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::birth::give_birth;
 use super::blueprint::{Rest, Stem};
 use super::ids::Ids;
-use super::subids::SubIds;
+use crate::helper::SubIds;
 use crate::init::wire::{EXITED, RUN, SPAWN};
 use crate::plan::{Header, Plan};
 use crate::zygote::{self, Answer};
-use crate::{Error, ErrorCode, Result, sys};
+use crate::{Result, sys};
 
 /// Steps to try.
 pub(crate) struct Trial<'a> {
@@ -29,30 +27,6 @@ pub(crate) struct Trial<'a> {
     pub(crate) aside: (Plan<'a>, usize),
     /// What the newborn does when all that is done.
     rest: Plan<'a>,
-}
-
-/// Removes what a container of this user has left on disk, files of all the ids of his ranges: as root in a user namespace
-/// that has them too, in which rm(1) does it.
-pub(crate) fn remove_in_ranges(path: &Path) -> Result<()> {
-    let fail = |errno, why: String| {
-        let error = Error::new(ErrorCode::System, "remove", path.display(), errno, why);
-        error.mend("it has files of the ids that /etc/subuid and /etc/subgid set aside for this user")
-    };
-    let ids = SubIds::of_this_user().map_err(|missing| fail(libc::EACCES, format!("EACCES, {}", missing.0)))?;
-    let mut trial = Trial::with_ranges(ids);
-    trial.rest.step("run", "rm", "", "");
-    let argv = trial.rest.strings([&b"rm"[..], b"-rf", b"--", path.as_os_str().as_bytes()]);
-    let environment = trial.rest.strings::<&[u8]>([]);
-    for program in [c"/bin/rm", c"/usr/bin/rm"] {
-        let program = trial.rest.string(program);
-        trial.rest.call(libc::SYS_execve, [program, argv, environment]).one_of_several();
-    }
-    // It never says that it is ready: it has become rm by then, and what is heard is its end.
-    let outcome = trial.go();
-    match std::fs::symlink_metadata(path) {
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        _ => Err(outcome.err().unwrap_or_else(|| fail(libc::EACCES, "EACCES, rm could not either".into()))),
-    }
 }
 
 /// How long a dead newborn may take to be reaped.

@@ -94,6 +94,12 @@ pub fn speaks_of(name: &[u8], value: &[u8], uid: u32, gid: u32) -> bool {
         })
 }
 
+/// Whether an ACL gives rights to somebody by an id.
+pub fn speaks_of_others(value: &[u8]) -> bool {
+    let mut entries = value.get(4..).unwrap_or_default().chunks_exact(8);
+    entries.any(|entry| matches!(u16::from_le_bytes([entry[0], entry[1]]), USER | GROUP))
+}
+
 /// Who is who in an image: its /etc/passwd and /etc/group.
 pub struct Names {
     pub users: Vec<u8>,

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, Mode, OFlags};
 
 use super::entry::{Entry, Kind, split};
-use super::export::{Export, Id, Special, own_is_root};
+use super::export::{Export, Id, Special};
 use super::fault::{Fault, Outcome};
 use super::lower::Lower;
 use super::make::{self, Base, MakeOptions};
@@ -148,6 +148,8 @@ impl Build<'_, '_> {
             }
         };
         let all_root = |_| Some(0);
+        let rights = lower.borrow().rights();
+        let kept = |id| Some(rights.inside(id));
         let special = Special {
             names: Some(&names),
             directories: Some(&directories),
@@ -159,7 +161,7 @@ impl Build<'_, '_> {
             self.packing.counters.entry();
             true
         };
-        let inside: &dyn Fn(Id) -> Option<u32> = if self.keep_owners { &own_is_root } else { &all_root };
+        let inside: &dyn Fn(Id) -> Option<u32> = if self.keep_owners { &kept } else { &all_root };
         let export = Export {
             is_layer: true,
             latest: self.epoch,

@@ -17,7 +17,7 @@ use rustix::io::Errno;
 
 use super::dirs::{Dirs, Stop, open};
 use super::entry::{Entry, Kind};
-use super::export::{Id, attributes, look, own_is_root, read_link};
+use super::export::{Id, attributes, look, read_link};
 use super::fault::{Fault, Outcome};
 use super::lower::{Found, Lower};
 use super::owner::{inside_attributes, kind_of};
@@ -168,7 +168,9 @@ impl Compare<'_> {
     }
 
     fn is_opaque(&self, directory: &OwnedFd, path: &[u8]) -> Outcome<bool> {
-        attributes(directory.as_fd(), &mut Entry::new(path, Kind::Directory, 0), &|| false)
+        attributes(directory.as_fd(), &mut Entry::new(path, Kind::Directory, 0), self.upper.opener().as_ref(), &|| {
+            false
+        })
     }
 
     /// Whether what the upper directory has is another thing than what is below.
@@ -186,15 +188,17 @@ impl Compare<'_> {
         let (mut above, mut below) = (entry(path, kind, stat), entry(path, kind, &found.stat));
         above.uid = (self.inside)(Id::User(stat.st_uid)).unwrap_or(stat.st_uid);
         above.gid = (self.inside)(Id::Group(stat.st_gid)).unwrap_or(stat.st_gid);
-        below.uid = own_is_root(Id::User(found.stat.st_uid)).unwrap_or(0);
-        below.gid = own_is_root(Id::Group(found.stat.st_gid)).unwrap_or(0);
+        let rights = self.lower.borrow().rights();
+        below.uid = rights.inside(Id::User(found.stat.st_uid));
+        below.gid = rights.inside(Id::Group(found.stat.st_gid));
         let mut files = None;
         if has_content {
             let up = open(opener.as_ref(), parent, name, flags).map_err(failed)?;
             let down = self.lower.borrow_mut().open_found(found, path)?;
-            attributes(up.as_fd(), &mut above, &|| self.believes)?;
-            attributes(down.as_fd(), &mut below, &|| self.believes)?;
+            attributes(up.as_fd(), &mut above, opener.as_ref(), &|| self.believes)?;
+            attributes(down.as_fd(), &mut below, rights.opener().as_ref(), &|| self.believes)?;
             inside_attributes(&mut above, self.inside);
+            inside_attributes(&mut below, &|id| Some(rights.inside(id)));
             above.xattrs.sort();
             below.xattrs.sort();
             files = Some((up, down));

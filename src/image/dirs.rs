@@ -18,8 +18,18 @@ const PATH_FLAGS: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::N
 
 type Make<'m> = &'m mut dyn FnMut(BorrowedFd, &[u8], usize) -> Result<bool, Errno>;
 
-/// Opens what we may not: a running container's PID 1 does that for files that its root may open and we may not.
-pub type Opener = Arc<dyn Fn(BorrowedFd<'_>, &[u8], OFlags) -> Result<OwnedFd, Errno> + Send + Sync>;
+/// Who opens what we may not: a running container's PID 1 does that for files that its root may open, and the process that has
+/// an ordinary user's ids for those of an image.
+pub trait Opens {
+    /// openat(2) without links.
+    fn open(&self, parent: BorrowedFd<'_>, name: &[u8], flags: OFlags) -> Result<OwnedFd, Errno>;
+
+    /// fgetxattr(2), which asks for the rights to read the file anew, whoever opened it.
+    fn attribute(&self, file: BorrowedFd<'_>, name: &[u8]) -> Result<Vec<u8>, Errno>;
+}
+
+/// One of them.
+pub type Opener = Arc<dyn Opens + Send + Sync>;
 
 pub struct Dirs {
     root: OwnedFd,
@@ -154,7 +164,20 @@ impl Dirs {
 /// openat(2) without links; what may not be opened, `opener` is asked for.
 pub fn open(opener: Option<&Opener>, parent: BorrowedFd<'_>, name: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
     match (file::openat(parent, name, flags, Mode::empty()), opener) {
-        (Err(Errno::ACCESS | Errno::PERM), Some(opener)) => opener(parent, name, flags),
+        (Err(Errno::ACCESS | Errno::PERM), Some(opener)) => opener.open(parent, name, flags),
         (answer, _) => answer,
+    }
+}
+
+/// fgetxattr(2); what may not be read, `opener` is asked for.
+pub fn attribute(opener: Option<&Opener>, file: BorrowedFd<'_>, name: &[u8]) -> Result<Vec<u8>, Errno> {
+    let mut value = vec![0; 64 << 10];
+    match (rustix::fs::fgetxattr(file, name, &mut value[..]), opener) {
+        (Ok(length), _) => {
+            value.truncate(length);
+            Ok(value)
+        }
+        (Err(Errno::ACCESS), Some(opener)) => opener.attribute(file, name),
+        (Err(errno), _) => Err(errno),
     }
 }

@@ -9,17 +9,19 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
 use std::io::{BufReader, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 
 use rustix::fs::{self, AtFlags, Dir, FileType, OFlags, SeekFrom, Stat};
 use rustix::io::Errno;
 
 use super::archive::Archive;
-use super::dirs::{Dirs, Opener, Stop, open};
+use super::dirs::{Dirs, Opener, Stop, attribute, open};
 use super::entry::{Entry, Extent, Kind, split};
 use super::fault::{Fault, Outcome};
 use super::limits::Limits;
 use super::lower::Lower;
 use super::owner::{inside_attributes, kind_of};
+use super::rights::Rights;
 use super::unpack::{OWNER_XATTR, narrowed};
 use super::whiteout::{OPAQUE_XATTR, is_whiteout};
 use super::write;
@@ -37,7 +39,7 @@ pub struct Export<'e> {
     /// Times later than this become this (SOURCE_DATE_EPOCH).
     pub latest: Option<i64>,
     /// A host's uid or gid as it is inside the image; `None` for one that the image can't have. Without this they are
-    /// what they are for root, and for an ordinary user his own are root's.
+    /// what they are for root, and for an ordinary user his own are root's and those of his ranges what they are inside.
     pub inside: Option<&'e dyn Fn(Id) -> Option<u32>>,
     /// What lies on other file systems is left out, the directories that they are mounted on stay.
     pub one_file_system: bool,
@@ -78,8 +80,12 @@ impl Export<'_> {
             read_kept(file, &mut kept)?;
         }
         let device = fs::fstat(&root).map_err(|errno| Fault::system("look at", b".", errno))?.st_dev;
+        let rights = Rights::of_this_user();
+        let mut special = special;
+        special.opener = special.opener.or_else(|| rights.opener());
         let mut walk = Walk {
             options: self,
+            rights,
             dirs: Dirs::new(root).with_opener(special.opener.clone()),
             special,
             kept,
@@ -125,6 +131,7 @@ pub(super) struct Special<'s> {
 
 struct Walk<'w, 'e, 's> {
     options: Export<'e>,
+    rights: Arc<Rights>,
     special: Special<'s>,
     dirs: Dirs,
     kept: BTreeMap<Vec<u8>, Entry>,
@@ -192,7 +199,7 @@ impl Walk<'_, '_, '_> {
         }
         let Some(kind) = kind_of(&stat) else { return Ok(false) };
         let mut entry = Entry::new(&shown, kind, stat.st_mode & 0o7777);
-        (entry.uid, entry.gid) = owners(&self.options, &self.special, self.device, path, &stat)?;
+        (entry.uid, entry.gid) = owners(&self.options, &self.special, &self.rights, self.device, path, &stat)?;
         entry.mtime = (stat.st_mtime, stat.st_mtime_nsec as u32);
         if let Some(time) = time_below(&self.special, path)? {
             entry.mtime = time;
@@ -239,7 +246,7 @@ impl Walk<'_, '_, '_> {
             let is_below = |changed: &RefCell<Dirs>| !has(&mut changed.borrow_mut(), path);
             !self.special.doubts_owners || self.special.changed.is_some_and(is_below)
         };
-        let is_opaque = attributes(fd.as_fd(), &mut entry, &believes)?;
+        let is_opaque = attributes(fd.as_fd(), &mut entry, self.special.opener.as_ref(), &believes)?;
         if let Some(inside) = self.options.inside {
             inside_attributes(&mut entry, inside);
         }
@@ -324,7 +331,7 @@ impl Walk<'_, '_, '_> {
             if entry.kind != Kind::Symlink {
                 entry.mode = kept.mode;
             }
-            for (name, value) in &kept.xattrs {
+            for (name, value) in kept.xattrs.iter().filter(|(name, _)| !name.starts_with(b"user.ctr.")) {
                 if !entry.xattrs.iter().any(|(known, _)| known == name) {
                     entry.xattrs.push((name.clone(), value.clone()));
                 }
@@ -394,8 +401,16 @@ pub(super) fn clamp(entry: &mut Entry, latest: Option<i64>) {
 }
 
 /// A file's owners as they are inside.
-fn owners(options: &Export<'_>, special: &Special<'_>, device: u64, path: &[u8], stat: &Stat) -> Outcome<(u32, u32)> {
-    let inside = options.inside.unwrap_or(&own_is_root);
+fn owners(
+    options: &Export<'_>,
+    special: &Special<'_>,
+    rights: &Rights,
+    device: u64,
+    path: &[u8],
+    stat: &Stat,
+) -> Outcome<(u32, u32)> {
+    let stored = |id| Some(rights.inside(id));
+    let inside = options.inside.unwrap_or(&stored);
     let (uid, gid) = (inside(Id::User(stat.st_uid)), inside(Id::Group(stat.st_gid)));
     if let (Some(uid), Some(gid)) = (uid, gid) {
         return Ok((uid, gid));
@@ -404,8 +419,8 @@ fn owners(options: &Export<'_>, special: &Special<'_>, device: u64, path: &[u8],
     if let Some(lower) = special.lower
         && let Some(found) = lower.borrow_mut().find(path)?
     {
-        let below = |id| own_is_root(id).unwrap_or(0);
-        let (below_uid, below_gid) = (below(Id::User(found.stat.st_uid)), below(Id::Group(found.stat.st_gid)));
+        let (below_uid, below_gid) =
+            (rights.inside(Id::User(found.stat.st_uid)), rights.inside(Id::Group(found.stat.st_gid)));
         return Ok((uid.unwrap_or(below_uid), gid.unwrap_or(below_gid)));
     }
     if stat.st_dev != device {
@@ -428,7 +443,7 @@ fn time_below(special: &Special<'_>, path: &[u8]) -> Outcome<Option<(i64, u32)>>
 /// fstatat(2); `opener` gets at what is in a directory that we may not search.
 pub(super) fn look(opener: Option<&Opener>, parent: BorrowedFd, name: &[u8]) -> std::result::Result<Stat, Errno> {
     match (fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW), opener) {
-        (Err(Errno::ACCESS), Some(opener)) => fs::fstat(opener(parent, name, PLACE)?),
+        (Err(Errno::ACCESS), Some(opener)) => fs::fstat(opener.open(parent, name, PLACE)?),
         (answer, _) => answer,
     }
 }
@@ -440,7 +455,7 @@ pub(super) fn read_link(
     name: &[u8],
 ) -> std::result::Result<Vec<u8>, Errno> {
     let target = match (fs::readlinkat(parent, name, Vec::new()), opener) {
-        (Err(Errno::ACCESS), Some(opener)) => fs::readlinkat(opener(parent, name, PLACE)?, "", Vec::new()),
+        (Err(Errno::ACCESS), Some(opener)) => fs::readlinkat(opener.open(parent, name, PLACE)?, "", Vec::new()),
         (answer, _) => answer,
     };
     target.map(std::ffi::CString::into_bytes)
@@ -463,17 +478,14 @@ fn has(tree: &mut Dirs, path: &[u8]) -> bool {
     tree.enter(above).is_ok_and(|parent| look(opener.as_ref(), parent, name).is_ok())
 }
 
-pub(super) fn own_is_root(id: Id) -> Option<u32> {
-    let (id, own) = match id {
-        Id::User(uid) => (uid, rustix::process::geteuid().as_raw()),
-        Id::Group(gid) => (gid, rustix::process::getegid().as_raw()),
-    };
-    Some(if id == own && !rustix::process::geteuid().is_root() { 0 } else { id })
-}
-
 /// Reads the attributes into `entry`; ours are taken for what they say, or left out where they are not believed. True for an
 /// opaque directory.
-pub(super) fn attributes(fd: BorrowedFd, entry: &mut Entry, believes: &dyn Fn() -> bool) -> Outcome<bool> {
+pub(super) fn attributes(
+    fd: BorrowedFd,
+    entry: &mut Entry,
+    opener: Option<&Opener>,
+    believes: &dyn Fn() -> bool,
+) -> Outcome<bool> {
     let failed = |errno| Fault::system("read the attributes of", &entry.path, errno);
     let mut is_opaque = false;
     let mut list = vec![0; 0];
@@ -491,13 +503,11 @@ pub(super) fn attributes(fd: BorrowedFd, entry: &mut Entry, believes: &dyn Fn() 
     }
     let mut found = Vec::new();
     for name in list.split(|&byte| byte == 0).filter(|name| !name.is_empty()) {
-        let mut value = vec![0; 64 << 10];
-        match fs::fgetxattr(fd, name, &mut value[..]) {
-            Ok(length) => value.truncate(length),
-            Err(Errno::NODATA | Errno::OPNOTSUPP | Errno::PERM) => continue,
+        match attribute(opener, fd, name) {
+            Ok(value) => found.push((name.to_vec(), value)),
+            Err(Errno::NODATA | Errno::OPNOTSUPP | Errno::PERM) => {}
             Err(errno) => return Err(failed(errno)),
         }
-        found.push((name.to_vec(), value));
     }
     for (name, value) in found {
         if name == OWNER_XATTR.as_bytes() {
@@ -510,7 +520,11 @@ pub(super) fn attributes(fd: BorrowedFd, entry: &mut Entry, believes: &dyn Fn() 
             }
         } else if name == OPAQUE_XATTR.as_bytes() {
             is_opaque = true;
-        } else if !name.starts_with(b"user.overlay.") && !name.starts_with(b"trusted.") && name != b"security.selinux" {
+        } else if !name.starts_with(b"user.overlay.")
+            && !name.starts_with(b"user.ctr.")
+            && !name.starts_with(b"trusted.")
+            && name != b"security.selinux"
+        {
             entry.xattrs.push((name, value));
         }
     }
@@ -518,7 +532,7 @@ pub(super) fn attributes(fd: BorrowedFd, entry: &mut Entry, believes: &dyn Fn() 
 }
 
 /// [`OWNER_XATTR`]'s value.
-fn owner(value: &[u8]) -> Option<(u32, u32, u32)> {
+pub(super) fn owner(value: &[u8]) -> Option<(u32, u32, u32)> {
     let text = std::str::from_utf8(value).ok()?;
     let mut parts = text.split(':');
     let owner = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?, u32::from_str_radix(parts.next()?, 8).ok()?);

@@ -5,17 +5,21 @@
 
 use std::collections::BTreeMap;
 use std::io::BufReader;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 
 use rustix::fs::{self, AtFlags, CWD, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags};
 use rustix::io::Errno;
 
 use super::archive::Archive;
 use super::digest::Digest;
-use super::dirs::{Dirs, Stop};
+use super::dirs::{Dirs, Opener, Stop, attribute, open};
 use super::entry::{Entry, split};
+use super::export::{Id, look};
 use super::fault::{Fault, Outcome};
+use super::give;
 use super::remove;
+use super::rights::Rights;
 use super::spool::Spool;
 use super::store::Store;
 use super::whiteout::{OPAQUE_XATTR, is_whiteout};
@@ -32,16 +36,22 @@ pub fn name(layers: &[String]) -> String {
 }
 
 /// Makes the tree "fs" (and "kept", where there is something to keep) in `place`, an empty directory.
-pub fn make(store: &Store, layers: &[String], place: BorrowedFd) -> Outcome<()> {
+pub fn make(store: &Store, layers: &[String], place: BorrowedFd, rights: &Arc<Rights>) -> Outcome<()> {
     let failed = |errno| Fault::system("create a directory for", b"", errno);
     fs::mkdirat(place, "fs", Mode::RWXU).map_err(failed)?;
     let root = file::openat(place, "fs", DIRECTORY, Mode::empty()).map_err(failed)?;
-    let mut flat = Flat { target: Dirs::new(root), directories: BTreeMap::new(), kept: BTreeMap::new() };
+    let mut flat = Flat {
+        target: Dirs::new(root),
+        directories: BTreeMap::new(),
+        kept: BTreeMap::new(),
+        rights: Arc::clone(rights),
+        opener: rights.opener(),
+    };
     for layer in layers {
         let path = store.layer_path(layer);
         let tree = file::openat(CWD, &path, DIRECTORY, Mode::empty())
             .map_err(|errno| Fault::system("open a layer", layer.as_bytes(), errno))?;
-        flat.layer(Dirs::new(tree), layer)?;
+        flat.layer(Dirs::new(tree).with_opener(flat.opener.clone()), layer)?;
         if let Ok(kept) = crate::sys::file::open(path.with_file_name("kept")) {
             let mut archive = Archive::new(BufReader::new(kept), &store.limits);
             while let Some(entry) = archive.next()? {
@@ -57,7 +67,14 @@ pub fn make(store: &Store, layers: &[String], place: BorrowedFd) -> Outcome<()> 
         }
         kept.finish()?;
     }
-    Ok(())
+    // Where all is given to its owners below, it is here.
+    let known = |error: crate::Error| Fault::system("open a layer", b"", Errno::from_raw_os_error(error.errno()));
+    match rights.ranges() {
+        Some(ranges) if store.have_others(layers).map_err(known)? => {
+            give::write(place, give::OWNERS, ranges.text().as_bytes())
+        }
+        _ => Ok(()),
+    }
 }
 
 struct Flat {
@@ -65,6 +82,8 @@ struct Flat {
     /// The layer that each directory has its owner, mode and times from: the uppermost that has it.
     directories: BTreeMap<Vec<u8>, String>,
     kept: BTreeMap<Vec<u8>, Entry>,
+    rights: Arc<Rights>,
+    opener: Option<Opener>,
 }
 
 impl Flat {
@@ -73,9 +92,10 @@ impl Flat {
         while let Some(path) = todo.pop() {
             let failed = |errno| Fault::system("link", &path, errno);
             let directory = source.enter(&path).map_err(|stop| stopped(&path, stop))?;
-            let directory = file::openat(directory, ".", DIRECTORY, Mode::empty()).map_err(failed)?;
+            let directory = open(self.opener.as_ref(), directory, b".", DIRECTORY).map_err(failed)?;
             self.directories.insert(path.clone(), layer.into());
-            for entry in file::read_dir(&directory).map_err(failed)? {
+            // Not opened anew, which we may not be allowed to.
+            for entry in fs::Dir::new(directory.try_clone().map_err(Fault::read)?).map_err(failed)? {
                 let entry = entry.map_err(failed)?;
                 let name = entry.file_name().to_bytes();
                 if matches!(name, b"." | b"..") {
@@ -85,7 +105,7 @@ impl Flat {
                 let kind = match entry.file_type() {
                     // A file system that tells no types.
                     FileType::Unknown => FileType::from_raw_mode(
-                        fs::statat(&directory, name, AtFlags::SYMLINK_NOFOLLOW).map_err(failed)?.st_mode,
+                        look(self.opener.as_ref(), directory.as_fd(), name).map_err(failed)?.st_mode,
                     ),
                     kind => kind,
                 };
@@ -102,9 +122,8 @@ impl Flat {
 
     fn directory(&mut self, source: &OwnedFd, name: &[u8], path: &[u8]) -> Outcome<()> {
         let failed = |errno| Fault::system("create directory", path, errno);
-        let here = file::openat(source, name, DIRECTORY, Mode::empty()).map_err(failed)?;
-        let mut value = [0; 8];
-        if fs::fgetxattr(here, OPAQUE_XATTR, &mut value[..]).is_ok() {
+        let here = open(self.opener.as_ref(), source.as_fd(), name, DIRECTORY).map_err(failed)?;
+        if attribute(self.opener.as_ref(), here.as_fd(), OPAQUE_XATTR.as_bytes()).is_ok() {
             self.clear(path)?;
         }
         let parent = self.target.enter(split(path).0).map_err(|stop| stopped(path, stop))?;
@@ -124,13 +143,19 @@ impl Flat {
 
     fn link(&mut self, source: &OwnedFd, name: &[u8], path: &[u8]) -> Outcome<()> {
         let failed = |errno| Fault::system("link", path, errno);
-        let stat = fs::statat(source, name, AtFlags::SYMLINK_NOFOLLOW).map_err(failed)?;
+        let stat = look(self.opener.as_ref(), source.as_fd(), name).map_err(failed)?;
         self.clear(path)?;
         if is_whiteout(&stat) {
             return Ok(());
         }
         let parent = self.target.enter(split(path).0).map_err(|stop| stopped(path, stop))?;
-        fs::linkat(source, name, parent, name, AtFlags::empty()).map_err(failed)
+        match fs::linkat(source, name, parent, name, AtFlags::empty()) {
+            Err(Errno::PERM | Errno::ACCESS) if self.opener.is_some() => {
+                self.rights.link(source.as_fd(), name, parent, name)
+            }
+            answer => answer,
+        }
+        .map_err(failed)
     }
 
     /// Removes what the layers below have under this name.
@@ -152,25 +177,28 @@ impl Flat {
     }
 
     fn directories(&mut self, store: &Store) -> Outcome<()> {
-        for (path, layer) in &self.directories {
+        // What is below a directory first: it may be another's afterwards, and closed to us.
+        for (path, layer) in self.directories.iter().rev() {
             let failed = |errno| Fault::system("create directory", path, errno);
             let target = self.target.enter(path).map_err(|stop| stopped(path, stop))?;
             let target = file::openat(target, ".", DIRECTORY, Mode::empty()).map_err(failed)?;
             let tree = file::openat(CWD, store.layer_path(layer), DIRECTORY, Mode::empty()).map_err(failed)?;
-            let mut source = Dirs::new(tree);
+            let mut source = Dirs::new(tree).with_opener(self.opener.clone());
             let source = source.enter(path).map_err(|stop| stopped(path, stop))?;
-            let source = file::openat(source, ".", DIRECTORY, Mode::empty()).map_err(failed)?;
-            metadata(&source, &target).map_err(failed)?;
+            let source = open(self.opener.as_ref(), source, b".", DIRECTORY).map_err(failed)?;
+            metadata(&source, &target, &self.rights).map_err(failed)?;
         }
         Ok(())
     }
 }
 
 /// Gives `target` what `source` has: owner, attributes, mode and times.
-fn metadata(source: &OwnedFd, target: &OwnedFd) -> Result<(), Errno> {
+fn metadata(source: &OwnedFd, target: &OwnedFd, rights: &Arc<Rights>) -> Result<(), Errno> {
     let stat = fs::fstat(source)?;
     let now = fs::fstat(target)?;
-    if (stat.st_uid, stat.st_gid) != (now.st_uid, now.st_gid) {
+    let opener = rights.opener();
+    let is_others = (stat.st_uid, stat.st_gid) != (now.st_uid, now.st_gid);
+    if is_others && opener.is_none() {
         fs::fchown(target, Some(Uid::from_raw(stat.st_uid)), Some(Gid::from_raw(stat.st_gid)))?;
     }
     let mut list = vec![0; 64 << 10];
@@ -183,14 +211,17 @@ fn metadata(source: &OwnedFd, target: &OwnedFd) -> Result<(), Errno> {
         {
             continue;
         }
-        let mut value = vec![0; 64 << 10];
-        let length = fs::fgetxattr(source, name, &mut value[..])?;
-        fs::fsetxattr(target, name, &value[..length], XattrFlags::empty())?;
+        let value = attribute(opener.as_ref(), source.as_fd(), name)?;
+        fs::fsetxattr(target, name, &value, XattrFlags::empty())?;
     }
     fs::fchmod(target, Mode::from_raw_mode(stat.st_mode & 0o7777))?;
     let time = |seconds, nanos| Timespec { tv_sec: seconds, tv_nsec: nanos };
     let last_access = time(stat.st_mtime, stat.st_mtime_nsec as _);
-    fs::futimens(target, &Timestamps { last_access, last_modification: last_access })
+    fs::futimens(target, &Timestamps { last_access, last_modification: last_access })?;
+    if is_others && opener.is_some() {
+        return rights.chown(target.as_fd(), Id::User(stat.st_uid), Id::Group(stat.st_gid));
+    }
+    Ok(())
 }
 
 fn stopped(path: &[u8], stop: Stop) -> Fault {

@@ -77,7 +77,7 @@ fn unpack_archive(work: &Path, bytes: &[u8]) -> Option<OwnedFd> {
     std::fs::create_dir(work.join("fs")).expect("a directory");
     let root = || OwnedFd::from(std::fs::File::open(work.join("fs")).expect("a directory"));
     let work_fd = OwnedFd::from(std::fs::File::open(work).expect("a directory"));
-    let mut unpack = Unpack::new(root(), work_fd.as_fd(), &limits, false).ok()?;
+    let mut unpack = Unpack::new(root(), work_fd.as_fd(), &limits, false, false).ok()?;
     let recorder = Recorder::create(work_fd.as_fd()).expect("a record");
     let mut archive = Archive::new(bytes, &limits).recorded(Some(recorder));
     let (mut names, mut above, mut is_replaced) = (BTreeSet::new(), BTreeSet::new(), false);

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::Write;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::sync::Arc;
 
 use rustix::fs::{self, AtFlags, CWD, FileType, Mode, OFlags, RenameFlags, Stat};
 use rustix::io::Errno;
@@ -13,8 +14,10 @@ use super::config::ImageConfig;
 use super::digest::Digest;
 use super::fault::{Fault, Outcome};
 use super::flat;
+use super::give;
 use super::layout::{self, Platform};
 use super::pipeline::{self, Counters, Report, Stream};
+use super::rights::Rights;
 use super::source::{Known, Record, is_same, settled};
 use super::split::Recorder;
 use super::store::{Lock, Store, Workspace};
@@ -93,6 +96,7 @@ fn once(
 pub(super) struct Importing<'s> {
     pub store: &'s Store,
     pub workspace: Workspace<'s>,
+    pub rights: Arc<Rights>,
     _lock: Lock<'s>,
 }
 
@@ -109,7 +113,7 @@ impl<'s> Importing<'s> {
     fn begin(store: &'s Store) -> Result<Self> {
         let lock = store.lock("lock", true, &mut || true)?;
         store.sweep()?;
-        Ok(Self { store, workspace: store.workspace()?, _lock: lock })
+        Ok(Self { store, workspace: store.workspace()?, rights: Rights::of_this_user(), _lock: lock })
     }
 }
 
@@ -220,6 +224,7 @@ pub(super) fn compose(
         return Err(bad(archive, "an image without layers"));
     }
     let mut record = Record { document: Some(document), ..Record::new(layers, config, size) };
+    store.give_known(&record.layers, &importing.rights)?;
     if record.layers.len() > flat::LAYERS_MOST {
         match flatten(importing, &record.layers) {
             Ok(tree) => record.parts = std::mem::replace(&mut record.layers, vec![tree]),
@@ -238,7 +243,7 @@ fn flatten(importing: &Importing<'_>, layers: &[String]) -> Outcome<String> {
     fs::mkdirat(workspace, "flat", Mode::RWXU).map_err(failed)?;
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let place = file::openat(workspace, "flat", flags, Mode::empty()).map_err(failed)?;
-    flat::make(importing.store, layers, place.as_fd())?;
+    flat::make(importing.store, layers, place.as_fd(), &importing.rights)?;
     let digest = Digest::from_hex(&name).ok_or_else(|| failed(Errno::INVAL))?;
     publish_layer(importing, "flat", digest)?;
     Ok(name)
@@ -306,7 +311,9 @@ pub(super) fn layer(
     let layer = directory(importing.workspace.fd(), name).map_err(failed)?;
     let tree = directory(layer.as_fd(), "fs").map_err(failed)?;
     let limits = &importing.store.limits;
-    let mut unpack = Unpack::new(tree.try_clone().map_err(Fault::read)?, layer.as_fd(), limits, own_umask)?;
+    let again = tree.try_clone().map_err(Fault::read)?;
+    let gives = importing.rights.ranges().is_some();
+    let mut unpack = Unpack::new(again, layer.as_fd(), limits, own_umask, gives)?;
     let recorder = taking.splits.then(|| Recorder::create(layer.as_fd())).transpose()?;
     let mut archive = Archive::new(stream, limits).stripped(taking.strip).recorded(recorder);
     while let Some(entry) = archive.next()? {
@@ -324,10 +331,13 @@ pub(super) fn layer(
     Ok(Tally { entries: archive.entries(), named: archive.named(), has_end: archive.has_end(), tree })
 }
 
-/// Moves a finished layer to its place; one that is there already is the same.
+/// Gives the files of a finished layer to their owners and moves it to its place; one that is there already is the same.
 pub(super) fn publish_layer(importing: &Importing<'_>, name: &str, digest: Digest) -> Outcome<()> {
     let failed = |errno| Fault::system("keep a layer", b"", errno);
     let workspace = importing.workspace.fd();
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let layer = file::openat(workspace, name, flags, Mode::empty()).map_err(failed)?;
+    give::owed(layer.as_fd(), &importing.rights, &importing.store.limits)?;
     let root = importing.workspace.root();
     let place = format!("layers/{}", digest.hex());
     let answer = match fs::renameat_with(workspace, name, root, &place, RenameFlags::NOREPLACE) {

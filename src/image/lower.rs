@@ -2,16 +2,19 @@
 //! together. Only for look-ups of single names; whoever wants the whole tree mounts it.
 
 use std::collections::BTreeSet;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use rustix::fs::{self, AtFlags, CWD, FileType, Mode, OFlags, Stat};
+use rustix::fs::{CWD, Dir, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
-use super::dirs::{Dirs, Stop};
+use super::dirs::{Dirs, Opener, Stop, attribute, open};
 use super::entry::{Entry, Kind, split};
-use super::export::{attributes, own_is_root};
+use super::export::{Id, attributes, look, read_link};
 use super::fault::{Fault, Outcome};
+use super::owner::inside_attributes;
+use super::rights::Rights;
 use super::whiteout::{OPAQUE_XATTR, is_whiteout};
 use crate::sys::file;
 
@@ -26,6 +29,9 @@ pub struct Lower {
     /// The directories above what was looked up last, from the root down, each with the layers in which it is seen: what is
     /// looked up next mostly is in the same one, and trees may be deep.
     way: Vec<(Vec<u8>, Vec<usize>)>,
+    /// What of it is others' is opened by these, and whose it is inside is known by them.
+    rights: Arc<Rights>,
+    opener: Option<Opener>,
 }
 
 /// The layer that shows a name, and what it is there.
@@ -43,12 +49,16 @@ impl Found {
 impl Lower {
     /// `layers`, lowest first.
     pub fn open(layers: &[PathBuf]) -> Outcome<Self> {
+        let rights = Rights::of_this_user();
+        let opener = rights.opener();
         let open = |path: &PathBuf| {
             let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
             let root = file::openat(CWD, path, flags, Mode::empty());
-            root.map(Dirs::new).map_err(|errno| Fault::system("open", path.as_os_str().as_encoded_bytes(), errno))
+            root.map(|root| Dirs::new(root).with_opener(opener.clone()))
+                .map_err(|errno| Fault::system("open", path.as_os_str().as_encoded_bytes(), errno))
         };
-        Ok(Self { layers: layers.iter().rev().map(open).collect::<Outcome<_>>()?, way: Vec::new() })
+        let layers = layers.iter().rev().map(open).collect::<Outcome<_>>()?;
+        Ok(Self { layers, way: Vec::new(), rights, opener: opener.clone() })
     }
 
     /// What `path` (as [`Entry::path`]) is.
@@ -103,8 +113,9 @@ impl Lower {
 
     /// What one layer alone has there.
     fn look(&mut self, layer: usize, path: &[u8]) -> Outcome<Option<Stat>> {
+        let opener = self.opener.clone();
         let Some((parent, name)) = self.parent(layer, path)? else { return Ok(None) };
-        match fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW) {
+        match look(opener.as_ref(), parent, name) {
             Ok(stat) => Ok(Some(stat)),
             Err(Errno::NOENT) => Ok(None),
             Err(errno) => Err(Fault::system("look at", path, errno)),
@@ -122,13 +133,19 @@ impl Lower {
 
     fn is_opaque(&mut self, layer: usize, path: &[u8]) -> Outcome<bool> {
         let Some(directory) = self.open_in(layer, path, DIRECTORY)? else { return Ok(false) };
-        let mut value = [0; 8];
-        Ok(fs::fgetxattr(directory, OPAQUE_XATTR, &mut value[..]).is_ok_and(|length| value[..length] == *b"y"))
+        let opaque = attribute(self.opener.as_ref(), directory.as_fd(), OPAQUE_XATTR.as_bytes());
+        Ok(opaque.is_ok_and(|value| value == b"y"))
     }
 
     fn open_in(&mut self, layer: usize, path: &[u8], flags: OFlags) -> Outcome<Option<OwnedFd>> {
+        let opener = self.opener.clone();
         let Some((parent, name)) = self.parent(layer, path)? else { return Ok(None) };
-        file::openat(parent, name, flags, Mode::empty()).map(Some).map_err(|errno| Fault::system("open", path, errno))
+        open(opener.as_ref(), parent, name, flags).map(Some).map_err(|errno| Fault::system("open", path, errno))
+    }
+
+    /// Whose ids its files have.
+    pub fn rights(&self) -> Arc<Rights> {
+        Arc::clone(&self.rights)
     }
 
     /// Opens the file or directory `path` for reading.
@@ -140,8 +157,9 @@ impl Lower {
     /// Where the symbolic link `path` leads.
     pub fn read_link(&mut self, found: &Found, path: &[u8]) -> Outcome<Vec<u8>> {
         let failed = |errno| Fault::system("read", path, errno);
+        let opener = self.opener.clone();
         let (parent, name) = self.parent(found.layer, path)?.ok_or_else(|| failed(Errno::NOENT))?;
-        fs::readlinkat(parent, name, Vec::new()).map(std::ffi::CString::into_bytes).map_err(failed)
+        read_link(opener.as_ref(), parent, name).map_err(failed)
     }
 
     /// The names in the directory `path`; none where it is no directory.
@@ -153,7 +171,7 @@ impl Lower {
                 continue;
             }
             let Some(directory) = self.open_in(found.layer, path, DIRECTORY)? else { continue };
-            for entry in file::read_dir(&directory).map_err(failed)? {
+            for entry in Dir::new(directory).map_err(failed)? {
                 let entry = entry.map_err(failed)?;
                 let name = entry.file_name().to_bytes();
                 if matches!(name, b"." | b"..") || names.contains(name) || hidden.contains(name) {
@@ -173,11 +191,13 @@ impl Lower {
     pub fn directory(&mut self, path: &[u8]) -> Outcome<Option<Entry>> {
         let Some(found) = self.find(path)?.filter(Found::is_directory) else { return Ok(None) };
         let mut entry = Entry::new(path, Kind::Directory, found.stat.st_mode & 0o7777);
-        entry.uid = own_is_root(super::export::Id::User(found.stat.st_uid)).unwrap_or(0);
-        entry.gid = own_is_root(super::export::Id::Group(found.stat.st_gid)).unwrap_or(0);
+        entry.uid = self.rights.inside(Id::User(found.stat.st_uid));
+        entry.gid = self.rights.inside(Id::Group(found.stat.st_gid));
         entry.mtime = (found.stat.st_mtime, found.stat.st_mtime_nsec as u32);
         let directory = self.open_found(&found, path)?;
-        attributes(std::os::fd::AsFd::as_fd(&directory), &mut entry, &|| true)?;
+        attributes(directory.as_fd(), &mut entry, self.opener.as_ref(), &|| true)?;
+        let rights = Arc::clone(&self.rights);
+        inside_attributes(&mut entry, &|id| Some(rights.inside(id)));
         Ok(Some(entry))
     }
 

@@ -15,6 +15,7 @@ use super::config::ImageConfig;
 use super::digest::Digest;
 use super::export::Export;
 use super::fault::{Fault, Outcome};
+use super::give;
 use super::import::{self, Importing};
 use super::manage::Image;
 use super::output::Packing;
@@ -123,9 +124,11 @@ fn layer(
     };
     let place = opened(importing.workspace.fd(), "made")?;
     let tree = opened(place.as_fd(), "fs")?;
-    let kept = file::openat(&place, "kept", OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty());
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    // What its files have not been given yet is listed too.
+    let kept = ["kept", give::OWED].into_iter().filter_map(|name| file::openat(&place, name, flags, Mode::empty()).ok());
     let mut sum = Sum(Sha256::new());
-    let export = Export { is_layer: true, kept: kept.ok().map(File::from).into_iter().collect(), ..Export::default() };
+    let export = Export { is_layer: true, kept: kept.map(File::from).collect(), ..Export::default() };
     export.write(tree, &mut sum)?;
     let digest = Digest::from_bytes(sum.0.finalize().into());
     import::publish_layer(importing, "made", digest)?;

@@ -236,7 +236,7 @@ impl Store {
     }
 
     /// The names in one of the store's directories.
-    fn entries(&self, directory: &str) -> Result<Vec<String>> {
+    pub(super) fn entries(&self, directory: &str) -> Result<Vec<String>> {
         let Some(root) = self.root()? else { return Ok(Vec::new()) };
         let failed = |errno| self.failed("list", errno);
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;

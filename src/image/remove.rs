@@ -1,12 +1,17 @@
 //! Removes a tree by descriptors, whatever its depth and width: three are open at most, nothing recurses, and nothing has to
-//! be made or moved, which a full disk would refuse. The tree must be nobody else's any more.
+//! be made or moved, which a full disk would refuse. The tree must be nobody else's any more; a directory of another of this
+//! user's ids is taken back first, for only its owner may remove what is in it.
 
+use std::cell::OnceCell;
 use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 
 use crate::sys::file;
 use rustix::fs::{self, AtFlags, CWD, FileType, Mode, OFlags};
 use rustix::io::Errno;
+
+use super::rights::Rights;
 
 const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
@@ -30,7 +35,8 @@ struct Level {
 /// Removes the directory `name` in `parent` and all below it. Links are removed, never followed; where a directory of our own
 /// has a mode that keeps us out, it gets another one.
 pub fn tree(parent: BorrowedFd, name: &[u8]) -> Result<(), Errno> {
-    let mut here = match enter(parent, name) {
+    let rights = OnceCell::new();
+    let mut here = match enter(&rights, parent, name) {
         Err(Errno::NOENT) => return Ok(()),
         answer => answer?,
     };
@@ -38,7 +44,7 @@ pub fn tree(parent: BorrowedFd, name: &[u8]) -> Result<(), Errno> {
     let (mut names, mut rounds) = (levels[0].below.len(), 0);
     while let Some(last) = levels.last_mut() {
         if let Some(child) = last.below.last() {
-            here = enter(here.as_fd(), child.to_bytes())?;
+            here = enter(&rights, here.as_fd(), child.to_bytes())?;
             if names >= NAMES_OF_ALL {
                 last.below.pop();
                 last.is_all = false;
@@ -77,23 +83,31 @@ pub fn tree(parent: BorrowedFd, name: &[u8]) -> Result<(), Errno> {
 }
 
 /// Opens a directory and sees to it that it may be listed, searched and written to.
-fn enter(parent: BorrowedFd, name: &[u8]) -> Result<OwnedFd, Errno> {
+fn enter(rights: &OnceCell<Arc<Rights>>, parent: BorrowedFd, name: &[u8]) -> Result<OwnedFd, Errno> {
     let fd = match file::openat(parent, name, DIRECTORY, Mode::empty()) {
         Err(Errno::ACCESS) => {
             let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             let fd = file::openat(parent, name, flags, Mode::empty())?;
             // A descriptor that is only a place takes no fchmod(2); its name in /proc leads to it and nowhere else.
             let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
-            fs::chmodat(CWD, path, Mode::RWXU, AtFlags::empty()).map_err(|_| Errno::ACCESS)?;
+            if fs::chmodat(CWD, path, Mode::RWXU, AtFlags::empty()).is_err() {
+                take_back(rights, parent, name)?;
+            }
             file::openat(&fd, c".", DIRECTORY, Mode::empty())?
         }
         answer => answer?,
     };
-    let stat = fs::fstat(&fd)?;
-    if stat.st_mode & 0o700 != 0o700 && stat.st_uid == rustix::process::geteuid().as_raw() {
+    let (stat, own) = (fs::fstat(&fd)?, rustix::process::geteuid());
+    if stat.st_uid != own.as_raw() && !own.is_root() {
+        take_back(rights, parent, name)?;
+    } else if stat.st_mode & 0o700 != 0o700 && stat.st_uid == own.as_raw() {
         fs::fchmod(&fd, Mode::RWXU)?;
     }
     Ok(fd)
+}
+
+fn take_back(rights: &OnceCell<Arc<Rights>>, parent: BorrowedFd, name: &[u8]) -> Result<(), Errno> {
+    rights.get_or_init(Rights::of_this_user).take_back(parent, name).map_err(|_| Errno::ACCESS)
 }
 
 /// Removes what is in a directory and is no directory, or an empty one.

@@ -130,6 +130,7 @@ impl Running {
         let layers = self.below.layers()?;
         let record = store.known_digest(digest.strip_prefix("sha256:").unwrap_or_default(), digest)?.record;
         let real = record.real_layers().to_vec();
+        store.are_given(&real)?;
         let base = Base { layers: real, config: record.config, document: record.document };
         let failed = |fault: Fault| fault.into_packing_error(&self.name, "");
         let lower = RefCell::new(Lower::open(&layers).map_err(failed)?);

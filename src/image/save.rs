@@ -76,6 +76,7 @@ impl Store {
     pub fn save(&self, image: &str, output: Output<'_>, options: &SaveOptions, report: Report<'_>) -> Result<()> {
         let epoch = output::epoch(options.epoch)?;
         let (_, loaded) = self.known(image)?;
+        self.are_given(loaded.record.real_layers())?;
         let name = match &options.name {
             Some(name) => Some(name.clone()),
             None => self.inspect(image)?.names.into_iter().next(),

@@ -107,7 +107,7 @@ impl Store {
         let path = Path::new(image);
         let is_path = matches!(image.as_bytes(), [b'/' | b'.', ..]);
         if !is_path && let Some(known) = self.named(image)? {
-            return Ok(self.source(known));
+            return self.source(known);
         }
         match fs::statat(CWD, path, AtFlags::empty()) {
             Ok(stat) => self.path_source(path, &stat, Select::default(), report),
@@ -140,7 +140,7 @@ impl Store {
     fn path_source(&self, path: &Path, stat: &Stat, select: Select<'_>, report: Report<'_>) -> Result<Source> {
         let reference = select.reference;
         match (self.path_known(path, stat, select, report)?, reference) {
-            (Some(known), _) => Ok(self.source(known)),
+            (Some(known), _) => self.source(known),
             (None, Some(reference)) => {
                 let image = format!("{}:{reference}", path.display());
                 let place = self.path().display();
@@ -185,13 +185,14 @@ impl Store {
         }
     }
 
-    pub(super) fn source(&self, (digest, loaded): Known) -> Source {
-        Source::Layers {
+    pub(super) fn source(&self, (digest, loaded): Known) -> Result<Source> {
+        self.give_owners(&loaded.record, &loaded.lock)?;
+        Ok(Source::Layers {
             layers: loaded.record.layers.iter().map(|layer| self.layer_path(layer)).collect(),
             config: loaded.record.config,
             digest: format!("sha256:{digest}"),
             lock: loaded.lock,
-        }
+        })
     }
 
     /// The image that was made from the file of `stat`, if it was and is still here.
@@ -235,7 +236,7 @@ impl Store {
         }
     }
 
-    fn open_record(&self, digest: &str) -> Result<Option<OwnedFd>> {
+    pub(super) fn open_record(&self, digest: &str) -> Result<Option<OwnedFd>> {
         let Some(root) = self.root()? else { return Ok(None) };
         if Digest::from_hex(digest).is_none() {
             return Ok(None);

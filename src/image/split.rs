@@ -16,6 +16,7 @@ use super::entry::{Entry, Extent, split};
 use super::fault::{Fault, Outcome};
 use super::limits::Limits;
 use crate::sys::file;
+use super::rights::Rights;
 
 /// Its name, beside the layer's tree.
 pub const NAME: &str = "split";
@@ -96,7 +97,7 @@ fn number(record: &mut Vec<u8>, number: usize) {
 pub fn rebuild(record: File, tree: OwnedFd, out: &mut dyn Write, each: &mut dyn FnMut(u64)) -> Outcome<()> {
     let Ok(records) = zstd::Decoder::new(record) else { return Ok(()) };
     let mut records = BufReader::new(records);
-    let mut dirs = Dirs::new(tree);
+    let mut dirs = Dirs::new(tree).with_opener(Rights::of_this_user().opener());
     let mut buffer = vec![0; 256 << 10];
     let mut written = 0;
     while let Some([kind]) = bytes(&mut records) {
@@ -196,9 +197,10 @@ fn extents(records: &mut impl Read) -> Option<Vec<Extent>> {
 
 fn open(dirs: &mut Dirs, path: &[u8]) -> Option<OwnedFd> {
     let (above, name) = split(path);
+    let opener = dirs.opener();
     let parent = dirs.enter(above).ok()?;
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let file = file::openat(parent, name, flags, Mode::empty()).ok()?;
+    let file = super::dirs::open(opener.as_ref(), parent, name, flags).ok()?;
     let is_file = FileType::from_raw_mode(fs::fstat(file.as_fd()).ok()?.st_mode) == FileType::RegularFile;
     is_file.then_some(file)
 }

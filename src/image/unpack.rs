@@ -17,14 +17,17 @@ use super::archive::Archive;
 use super::dirs::{Dirs, Stop};
 use super::entry::{Entry, Kind};
 use super::fault::{Fault, Outcome};
+use super::give;
 use super::limits::Limits;
 use super::remove;
 use super::spool::{Replay, Spool};
 use super::whiteout;
 use crate::sys::file;
 
-/// Where an owner and a mode are kept that the file itself can't have: "uid:gid:mode", the mode in octal.
+/// Where an owner and a mode are kept that the file itself can't have, or not yet: "uid:gid:mode", the mode in octal.
 pub const OWNER_XATTR: &str = "user.ctr.owner";
+/// Which entry of [`give::OWED`] a file's attributes are in.
+pub(super) const OWED_XATTR: &[u8] = b"user.ctr.owed";
 
 const TO_READ: OFlags =
     OFlags::RDONLY.union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
@@ -46,6 +49,10 @@ pub struct Unpack<'a> {
     acls: Option<Spool>,
     /// What the tree can't hold: devices, and owners and attributes that this user or file system can't give.
     kept: Option<Spool>,
+    /// What `give` gives, where this user has ids that files can be given to.
+    owed: Option<Spool>,
+    /// How many entries are in that.
+    owing: u64,
     identity: Identity,
 }
 
@@ -71,15 +78,24 @@ impl Work<'_> {
 struct Identity {
     uid: u32,
     gid: u32,
-    /// Root gives files their owners; anyone else has files of his own only, and keeps the owners in [`OWNER_XATTR`].
+    /// Root gives files their owners; anyone else makes files of his own only, and keeps the owners in [`OWNER_XATTR`].
     is_root: bool,
+    /// But has them given, at the end, since he has ranges of ids.
+    gives: bool,
     /// The umask is 0, so a file has the mode that it was created with.
     exact_modes: bool,
 }
 
 impl<'a> Unpack<'a> {
     /// Unpacks into `root`, an empty directory; `work` is a directory beside it for what must wait.
-    pub fn new(root: OwnedFd, work: BorrowedFd<'a>, limits: &'a Limits, exact_modes: bool) -> Outcome<Self> {
+    /// Whoever isn't root and `gives` has [`give::owed`] do what is left over when the tree is complete.
+    pub fn new(
+        root: OwnedFd,
+        work: BorrowedFd<'a>,
+        limits: &'a Limits,
+        exact_modes: bool,
+        gives: bool,
+    ) -> Outcome<Self> {
         let again = root.try_clone().map_err(Fault::read)?;
         let uid = rustix::process::geteuid().as_raw();
         let gid = rustix::process::getegid().as_raw();
@@ -92,7 +108,9 @@ impl<'a> Unpack<'a> {
             links: None,
             acls: None,
             kept: None,
-            identity: Identity { uid, gid, is_root: uid == 0, exact_modes },
+            owed: None,
+            owing: 0,
+            identity: Identity { uid, gid, is_root: uid == 0, gives: gives && uid != 0, exact_modes },
         };
         // The root itself, for archives that say nothing of it.
         unpack.put_by(&Entry::new(b"", Kind::Directory, 0o755))?;
@@ -144,10 +162,10 @@ impl<'a> Unpack<'a> {
             let names = Names { users: self.text(b"passwd")?, groups: self.text(b"group")? };
             acls.replay(self.limits)?.each(|entry| self.named_acls(&entry, &names))?;
         }
-        match self.kept {
-            Some(kept) => kept.finish().map(drop),
-            None => Ok(()),
+        for spool in [self.kept, self.owed].into_iter().flatten() {
+            spool.finish()?;
         }
+        Ok(())
     }
 
     fn waiting_links(&mut self, mut links: Replay) -> Outcome<()> {
@@ -178,13 +196,21 @@ impl<'a> Unpack<'a> {
         let Ok(parent) = self.dirs.enter(above) else { return Ok(()) };
         let Ok(fd) = file::openat(parent, name, TO_READ, Mode::empty()) else { return Ok(()) };
         let mut left = entry.clone();
-        let mut is_left = false;
+        let (mut is_found, mut is_left) = (false, false);
         for (record, attribute) in acl::RECORDS {
             let waiting = waiting(record);
             let mut text = vec![0; 64 << 10];
             let Ok(length) = fs::fgetxattr(&fd, waiting.as_slice(), &mut text[..]) else { continue };
-            fs::fremovexattr(&fd, waiting.as_slice()).map_err(failed("give an ACL to", entry))?;
-            if let Some(value) = names.acl(&text[..length])
+            is_found = true;
+            if !self.identity.gives {
+                fs::fremovexattr(&fd, waiting.as_slice()).map_err(failed("give an ACL to", entry))?;
+            }
+            let value = names.acl(&text[..length]);
+            if let Some(value) = value.as_ref().filter(|_| self.identity.gives) {
+                // With the ids that they have inside.
+                left.xattrs.retain(|(name, _)| name != record);
+                left.xattrs.push((attribute.into(), value.clone()));
+            } else if let Some(value) = value
                 && fs::fsetxattr(&fd, attribute, &value, XattrFlags::empty()).is_err()
             {
                 is_left = true;
@@ -192,7 +218,11 @@ impl<'a> Unpack<'a> {
                 left.xattrs.retain(|(name, _)| name != record);
             }
         }
-        if is_left { self.keep(&left) } else { Ok(()) }
+        match self.identity.gives {
+            true if is_found => self.owe(&left),
+            false if is_left => self.keep(&left),
+            _ => Ok(()),
+        }
     }
 
     /// A file of the image's /etc, as far as it is one.
@@ -218,6 +248,15 @@ impl<'a> Unpack<'a> {
             none => none.insert(Spool::create(self.work.0, "kept")?),
         };
         kept.add(entry)
+    }
+
+    /// Has `give` do the rest for a file.
+    fn owe(&mut self, entry: &Entry) -> Outcome<()> {
+        let owed = match &mut self.owed {
+            Some(owed) => owed,
+            none => none.insert(Spool::create(self.work.0, give::OWED)?),
+        };
+        owed.add(entry)
     }
 
     fn directory(&mut self, entry: &Entry) -> Outcome<()> {
@@ -326,7 +365,11 @@ impl<'a> Unpack<'a> {
         }
         fs::utimensat(parent, name, &times(entry), AtFlags::SYMLINK_NOFOLLOW)
             .map_err(failed("set the time of", entry))?;
-        if whole { Ok(()) } else { self.keep(entry) }
+        match whole {
+            true => Ok(()),
+            false if identity.gives => self.owe(entry),
+            false => self.keep(entry),
+        }
     }
 
     fn directory_metadata(&mut self, entry: &Entry) -> Outcome<()> {
@@ -366,12 +409,14 @@ impl<'a> Unpack<'a> {
         }
         let (mut whole, mut wait) = (true, Vec::new());
         for (name, value) in &entry.xattrs {
-            if identity.is_root && acl::is_named(name) {
+            if (identity.is_root || identity.gives) && acl::is_named(name) {
                 // With the file, so that it is not given to another of the same name.
                 match fs::fsetxattr(fd, waiting(name).as_slice(), value, XattrFlags::empty()) {
                     Ok(()) => wait.push(name),
                     Err(_) => whole = false,
                 }
+            } else if identity.gives && !name.starts_with(b"user.") {
+                whole = false;
             } else if !identity.is_root && acl::speaks_of(name, value, identity.uid, identity.gid) {
                 // In the tree that is the image's root, and could not be told from it.
                 whole = false;
@@ -385,16 +430,33 @@ impl<'a> Unpack<'a> {
                 whole = false;
             }
         }
-        if !has_owner || mode != entry.mode {
+        let is_owed = identity.gives && (!has_owner || mode != entry.mode || !whole || !wait.is_empty());
+        if !has_owner || mode != entry.mode || is_owed {
             let text = format!("{}:{}:{:o}", entry.uid, entry.gid, entry.mode);
             whole &= fs::fsetxattr(fd, OWNER_XATTR, text.as_bytes(), XattrFlags::empty()).is_ok();
+        }
+        let mut owed = entry.clone();
+        if is_owed && !entry.xattrs.is_empty() {
+            // So that it is known for the same file then, and its attributes are given to no other.
+            self.owing += 1;
+            let number = self.owing.to_string().into_bytes();
+            if fs::fsetxattr(fd, OWED_XATTR, &number, XattrFlags::empty()).is_ok() {
+                owed.xattrs.push((OWED_XATTR.into(), number));
+            }
         }
         if needs_mode {
             fs::fchmod(fd, Mode::from_raw_mode(mode)).map_err(failed("chmod", entry))?;
         }
         fs::futimens(fd, &times(entry)).map_err(failed("set the time of", entry))?;
         if !wait.is_empty() {
-            self.work.spool(&mut self.acls, "acls")?.add(entry)?;
+            self.work.spool(&mut self.acls, "acls")?.add(&owed)?;
+            if is_owed {
+                // With these, then.
+                return Ok(());
+            }
+        }
+        if is_owed {
+            return self.owe(&owed);
         }
         if whole {
             return Ok(());
@@ -492,7 +554,7 @@ impl Identity {
 }
 
 /// The attribute that the text of an ACL waits in.
-fn waiting(record: &[u8]) -> Vec<u8> {
+pub(super) fn waiting(record: &[u8]) -> Vec<u8> {
     [b"user.ctr.", record].concat()
 }
 
@@ -506,7 +568,7 @@ pub(super) fn narrowed(kind: Kind, mode: u32) -> u32 {
 
 /// Attributes that an image may set: those of users (less overlayfs's and our own), file capabilities and ACLs.
 /// The rest is this machine's business (security modules) or power over it (trusted).
-fn is_ours(name: &[u8]) -> bool {
+pub(super) fn is_ours(name: &[u8]) -> bool {
     match name {
         b"security.capability" | b"system.posix_acl_access" | b"system.posix_acl_default" => true,
         _ => name.starts_with(b"user.") && !name.starts_with(b"user.overlay.") && !name.starts_with(b"user.ctr."),

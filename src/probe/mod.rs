@@ -13,7 +13,8 @@ use nix::fcntl::{AT_FDCWD, AtFlags};
 use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, statfs};
 use nix::unistd::{AccessFlags, faccessat};
 
-use crate::container::{StateDir, SubIds, Trial};
+use crate::container::{StateDir, Trial};
+use crate::helper::SubIds;
 use crate::image::Store;
 use crate::security::landlock;
 use crate::sys::landlock::landlock_abi;

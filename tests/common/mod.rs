@@ -2,6 +2,7 @@
 
 #![allow(dead_code)]
 
+pub mod lane;
 pub mod leftovers;
 
 use std::io::Read;

@@ -5,13 +5,15 @@
 //! lacks any of it has the single id 0, and [`Missing`] says what he lacks.
 
 use std::fs;
+use std::io::Read;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::advice;
 use crate::sys::fork_lock::ForkLock;
 use crate::zygote::pieces;
+use crate::{Error, ErrorCode, advice};
 use nix::sys::statvfs::{FsFlags, statvfs};
 
 const FILES: [&str; 2] = ["/etc/subuid", "/etc/subgid"];
@@ -95,6 +97,36 @@ impl SubIds {
         above.map(|it| u64::from(it.inside) + u64::from(it.count) - 1).max().unwrap_or(0)
     }
 
+    /// What a uid (0) or gid (1) of the host is inside.
+    pub fn inside(&self, which: usize, id: u32) -> Option<u32> {
+        self.maps[which].iter().find_map(|it| {
+            let offset = id.checked_sub(it.outside)?;
+            (offset < it.count).then(|| it.inside + offset)
+        })
+    }
+
+    /// Whether there are this uid and this gid inside.
+    pub fn has(&self, uid: u32, gid: u32) -> bool {
+        let has =
+            |map: &[Extent], id: u32| map.iter().any(|it| id.checked_sub(it.inside).is_some_and(|at| at < it.count));
+        has(&self.maps[0], uid) && has(&self.maps[1], gid)
+    }
+
+    /// The maps as a text, so that it can be told later whether they still are the same: a line each.
+    pub fn text(&self) -> String {
+        self.arguments().map(|words| words.join(" ") + "\n").concat()
+    }
+
+    /// Whether files that were given away by the maps of this text belong to the same ids inside now.
+    pub fn covers(&self, text: &str) -> bool {
+        let lines: Vec<_> = text.lines().collect();
+        lines.len() == 2
+            && lines.iter().zip(&self.maps).all(|(line, map)| {
+                let numbers: Vec<u32> = line.split(' ').filter_map(|number| number.parse().ok()).collect();
+                numbers.as_chunks::<3>().0.iter().all(|&[inside, outside, count]| is_in(map, inside, outside, count))
+            })
+    }
+
     /// The argument vectors, with a second argument that has room for any pid.
     pub fn vectors(&self) -> [Vec<Vec<u8>>; 2] {
         use std::os::unix::ffi::OsStrExt;
@@ -112,6 +144,19 @@ impl SubIds {
         let [newuidmap, newgidmap] = [0, 1].map(|i| crate::plan::quote(&self.programs[i].to_string_lossy()));
         format!("{newgidmap} $PID {gids} && {newuidmap} $PID {uids}")
     }
+}
+
+/// Whether `map` maps the `count` ids from `inside` on to those from `outside` on.
+fn is_in(map: &[Extent], mut inside: u32, mut outside: u32, mut count: u32) -> bool {
+    while count > 0 {
+        let piece = map.iter().find(|it| {
+            inside.checked_sub(it.inside).is_some_and(|at| at < it.count && it.outside.checked_add(at) == Some(outside))
+        });
+        let Some(piece) = piece else { return false };
+        let here = (piece.count - (inside - piece.inside)).min(count);
+        (inside, outside, count) = (inside.wrapping_add(here), outside.wrapping_add(here), count - here);
+    }
+    true
 }
 
 /// The maps of a user, as the files are now.
@@ -210,6 +255,29 @@ fn extents(ranges: Vec<(u32, u32)>, own: u32, outer: &[(u64, u64)]) -> Vec<Exten
     }
     map
 }
+
+/// newuidmap(1) failed; what it said is in a pipe that came along.
+pub fn refused_by(program: &str, errno: i32, fds: Vec<OwnedFd>) -> Error {
+    let mut said = Vec::new();
+    if let Some(pipe) = fds.into_iter().next() {
+        // Nobody has its other end any more.
+        _ = std::fs::File::from(pipe).take(LONGEST_SAID).read_to_end(&mut said);
+    }
+    let said = String::from_utf8_lossy(&said);
+    let error = Error::system("map the ids of the user namespace with", program, errno);
+    let error = match said.lines().find(|line| !line.trim().is_empty()) {
+        Some(line) => {
+            let words = line.trim().trim_start_matches(program).trim_start_matches(':').trim();
+            Error::new(ErrorCode::Unsupported, error.step(), program, errno, format!("it says: {words}"))
+        }
+        None => error,
+    };
+    let code = if errno == libc::ETIMEDOUT { ErrorCode::TimedOut } else { ErrorCode::Unsupported };
+    error.with_code(code).mend(advice::NEWUIDMAP)
+}
+
+/// As much of what a program says as is passed on.
+const LONGEST_SAID: u64 = 500;
 
 #[cfg(test)]
 mod tests {

@@ -1,0 +1,34 @@
+//! Tests as an ordinary user who exists in a private mount namespace only; see tests/lanes/as_user.sh.
+
+use std::path::Path;
+use std::process::Command;
+
+use super::skipped;
+
+/// What `role` may have in /etc/subuid.
+pub const RANGE: &str = "ctr-lane:200000:65536";
+
+/// Plays `role`, an ignored test of the same file, as an ordinary user with these lines of as_user.sh; whether it could.
+pub fn play(role: &str, options: &[&str], before: &[&str]) -> bool {
+    if !nix::unistd::geteuid().is_root() {
+        skipped("root is needed to make a user in a private mount namespace");
+        return false;
+    }
+    let programs = ["/usr/bin/newuidmap", "/usr/bin/unshare", "/usr/bin/setpriv"];
+    if let Some(missing) = programs.iter().find(|program| !Path::new(program).exists()) {
+        skipped(&format!("there is no {missing}"));
+        return false;
+    }
+    let me = format!("{}:test", std::env::current_exe().unwrap().display());
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/lanes/as_user.sh");
+    let output = Command::new(script)
+        .args(options)
+        .args(["-f", &me, "--"])
+        .args(before)
+        .args(["/mnt/test", "--exact", role, "--ignored", "--nocapture", "--test-threads=1"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.contains("1 passed"), "{role}: {said}");
+    true
+}
