@@ -4,7 +4,7 @@
 mod common;
 
 use common::lane::{RANGE, play};
-use common::{captured, host, quiet, run_with, sh, skipped};
+use common::{captured, host, quiet, run_with, sh};
 use ctr::{Config, Container, ErrorCode, ExecConfig, Namespace, Namespaces, Upper};
 use std::path::Path;
 use std::process::Command;

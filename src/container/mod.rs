@@ -3,7 +3,7 @@
 //! `blueprint` decides and plans, `create` and `birth` carry out, `exec` and `attempt` start programs, `join` enters what others made,
 //! `shared` is what the handles of a container have in common, `process` is what `exec` answers, `state` is the ledger.
 //! `walls` tells of every wall whether it stands and why, `inspect` all that is known of a running container.
-//! `ids` and `subids` decide whose ids a container has, `clocks` sets its clocks off, `devices` decides which devices it has,
+//! `ids` decides whose ids a container has, `clocks` sets its clocks off, `devices` decides which devices it has,
 //! `trial` tries a few steps out in a process that leaves nothing.
 
 mod attempt;

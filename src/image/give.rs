@@ -23,8 +23,8 @@ use super::owner::kind_of;
 use super::rights::{BATCH, Rights, string};
 use super::spool::Spool;
 use super::unpack::{OWED_XATTR, OWNER_XATTR, is_ours, waiting};
-use crate::sys::file;
 use crate::plan::{Fd, Plan};
+use crate::sys::file;
 use std::sync::Arc;
 
 /// The list, in a layer's directory.

@@ -126,7 +126,8 @@ fn layer(
     let tree = opened(place.as_fd(), "fs")?;
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     // What its files have not been given yet is listed too.
-    let kept = ["kept", give::OWED].into_iter().filter_map(|name| file::openat(&place, name, flags, Mode::empty()).ok());
+    let kept =
+        ["kept", give::OWED].into_iter().filter_map(|name| file::openat(&place, name, flags, Mode::empty()).ok());
     let mut sum = Sum(Sha256::new());
     let export = Export { is_layer: true, kept: kept.map(File::from).collect(), ..Export::default() };
     export.write(tree, &mut sum)?;

@@ -158,7 +158,7 @@ impl Opens for Rights {
 
     fn attribute(&self, file: BorrowedFd, name: &[u8]) -> std::result::Result<Vec<u8>, Errno> {
         let into = crate::sys::memfd_create(c"ctr-attribute", libc::MFD_CLOEXEC)
-            .map_err(|errno| Errno::from_raw_os_error(errno as i32))?;
+            .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::MFILE))?;
         let mut plan = Plan::new();
         let (file, out) = (plan.send(Fd::Borrowed(file)), plan.send(Fd::Borrowed(into.as_fd())));
         plan.step("read an attribute of", "a file", "", "");

@@ -15,8 +15,8 @@ use super::dirs::Dirs;
 use super::entry::{Entry, Extent, split};
 use super::fault::{Fault, Outcome};
 use super::limits::Limits;
-use crate::sys::file;
 use super::rights::Rights;
+use crate::sys::file;
 
 /// Its name, beside the layer's tree.
 pub const NAME: &str = "split";

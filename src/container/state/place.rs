@@ -76,8 +76,9 @@ pub(super) fn remove_tree(path: &Path) -> Result<()> {
     };
     let error = match image::remove_tree(above.as_fd(), name.as_bytes()).map_err(|errno| errno.raw_os_error()) {
         Ok(()) => return Ok(()),
-        Err(libc::EACCES) if !nix::unistd::geteuid().is_root() => fail(Errno::EACCES)
-            .mend("it may have files of ids that /etc/subuid and /etc/subgid set aside for this user, and don't any more"),
+        Err(libc::EACCES) if !nix::unistd::geteuid().is_root() => fail(Errno::EACCES).mend(
+            "it may have files of ids that /etc/subuid and /etc/subgid set aside for this user, and don't any more",
+        ),
         Err(errno) => fail(Errno::from_raw(errno)),
     };
     Err(match put_aside(above.as_fd(), name) {
