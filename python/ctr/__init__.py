@@ -12,7 +12,8 @@ r"""Containers as a library: a tarball in, an isolated process out.
 strings in binary units ("64M" is 64 * 2**20). Times are seconds. What goes wrong is a `ctr.Error`, an `OSError`.
 """
 
-TYPE_CHECKING = False
+# Type checkers take this name for true. Written as a plain False it would be believed by editors on jedi.
+TYPE_CHECKING = bool()
 if TYPE_CHECKING:
     from subprocess import CalledProcessError, TimeoutExpired
 

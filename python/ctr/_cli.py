@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import difflib
 import errno
 import os
 import signal
@@ -17,6 +18,7 @@ from ._container import Container, containers, explain, join
 from ._errors import Error
 from ._options import Tmpfs
 from ._probe import probe
+from ._sizes import size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -40,8 +42,50 @@ examples:
 """
 
 
+# What people who know docker type, and what it is here.
+_ELSEWHERE = {
+    "--pid": "--ns pid=",
+    "--ipc": "--ns ipc=",
+    "--uts": "--ns uts=",
+    "--userns": "--ns user=",
+    "--cgroupns": "--ns cgroup=",
+    "--privileged": "--preset privileged",
+    "--net": "--network",
+    "--env-file": "-e NAME=VALUE",
+    "--mount": "-v SRC:DST[:ro]",
+    "--cpus": "nothing: there is no limit on CPU time yet",
+    "-p": "nothing: no port is published; --network host has the host's",
+    "--publish": "nothing: no port is published; --network host has the host's",
+    "--security-opt": "--seccomp, --apparmor or --selinux",
+}
+_COMMANDS_ELSEWHERE = {
+    "pull": "nothing is downloaded: ctr import FILE NAME takes an archive, as of docker save or skopeo copy",
+    "push": "nothing is uploaded: ctr save IMAGE -o FILE writes an archive, which skopeo copies on",
+    "load": "ctr import FILE",
+    "ls": "ctr ps",
+    "list": "ctr ps",
+    "stop": "ctr rm NAME",
+    "kill": "ctr rm NAME",
+    "start": "ctr run -d IMAGE",
+    "create": "ctr run -d IMAGE",
+    "attach": "ctr exec NAME",
+    "logs": "there are none: a program's output goes where ctr run's goes",
+    "cp": "ctr export NAME, or a bind (-v) from the start",
+    "info": "ctr doctor",
+    "version": "ctr --version",
+    "shell": "ctr run host",
+}
+
+
 class _Parser(argparse.ArgumentParser):
     """Says in one line what is wrong, and where to look."""
+
+    known: tuple[str, ...] = ()
+    """The commands that there are."""
+
+    def __init__(self, **options: Any) -> None:
+        # Half an option is a typing error, and may be another program's whole one.
+        super().__init__(**options, allow_abbrev=False)
 
     def error(self, message: str) -> NoReturn:
         self.exit(_FAILED, f"{self.prog}: {message} ({self.prog} --help shows what there is)\n")
@@ -50,13 +94,17 @@ class _Parser(argparse.ArgumentParser):
 def command(words: Sequence[str]) -> int:
     """Carry out a command line; the exit status."""
     parser = _parser()
+    if words and words[0][:1] != "-" and words[0] not in parser.known:
+        there = _COMMANDS_ELSEWHERE.get(words[0])
+        close = "".join(f", is it {word}?" for word in difflib.get_close_matches(words[0], parser.known, 1))
+        parser.exit(_FAILED, f"ctr: there is no command {words[0]}{close} ({there or 'ctr --help lists them'})\n")
     options, rest = parser.parse_known_args(words)
     if "act" not in options:
         parser.print_help(sys.stderr)
         return _FAILED
     rest = _with_late_words(options, rest)
     if rest:
-        options.parser.error(f"there is no option {rest[0]}" if rest[0][:1] == "-" else f"{rest[0]} is too much")
+        options.parser.error(_too_much(rest))
     try:
         return int(options.act(options))
     except Error as error:
@@ -71,6 +119,16 @@ def command(words: Sequence[str]) -> int:
     except (OSError, ValueError, TypeError) as error:
         print(f"ctr: {error}", file=sys.stderr)
         return _FAILED
+
+
+def _too_much(rest: list[str]) -> str:
+    option, equals, value = rest[0].partition("=")
+    if option[:1] != "-":
+        return f"{option} is too much"
+    there = _ELSEWHERE.get(option)
+    if there and there.endswith("="):
+        there += value if equals else "host"
+    return f"there is no option {option}" + (f": here it is {there}" if there else "")
 
 
 def _with_late_words(options: argparse.Namespace, rest: list[str]) -> list[str]:
@@ -88,7 +146,7 @@ def _with_late_words(options: argparse.Namespace, rest: list[str]) -> list[str]:
     return rest
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> _Parser:
     parser = _Parser(
         prog="ctr",
         usage="ctr [--version] COMMAND [OPTION...] [ARGUMENT...]",
@@ -119,7 +177,8 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--entrypoint", metavar="CMD", help='in the place of the image\'s; "" for none')
     run.add_argument("image", metavar="IMAGE", help='a tarball, a directory, the name of an image, or "host"')
     _about_the_words(run, "what to run, after the image's entrypoint; by default what the image says, or else /bin/sh")
-    run.add_argument("-d", "--detach", action="store_true", help="leave it running until ctr rm, and print its name")
+    about = "print its name, and leave it until ctr rm; output and exit status of the program are not kept"
+    run.add_argument("-d", "--detach", action="store_true", help=about)
     run.add_argument("--rm", action="store_true", help="as docker's; without -d it is so anyway")
 
     inside = command("exec", _exec, "run a program in a running container", "NAME [CMD...]")
@@ -127,7 +186,7 @@ def _parser() -> argparse.ArgumentParser:
     inside.add_argument("name", metavar="NAME", help="the name of a container, or a pid")
     _about_the_words(inside, "what to run; /bin/sh by default")
 
-    listed = command("ps", _ps, "list running containers")
+    listed = command("ps", _ps, "list running containers, and how many programs run in each: 0 once they have ended")
     listed.add_argument("-q", "--quiet", action="store_true", help="only names")
 
     shown = command("explain", _explain, "show every wall, and what run would do, as shell commands", "[IMAGE]")
@@ -140,6 +199,7 @@ def _parser() -> argparse.ArgumentParser:
     command("doctor", _doctor, "what this machine allows, what it does not, and what to do")
 
     add_commands(command)
+    parser.known = tuple(commands.choices)
     return parser
 
 
@@ -259,12 +319,21 @@ def _ps(options: argparse.Namespace) -> int:
     if options.quiet:
         print(*(info.name for info in running), sep="\n", end="\n" if running else "")
         return 0
-    rows = [("NAME", "PID", "OWNER", "AGE", "IMAGE")]
+    rows = [("NAME", "PID", "RUNS", "OWNER", "AGE", "IMAGE")]
     for info in running:
         owner = "detached" if info.detached else str(info.owner)
-        rows.append((info.name, str(info.pid), owner, age(time.time() - info.created), info.image))
+        rows.append((info.name, str(info.pid), _runs(info.pid), owner, age(time.time() - info.created), info.image))
     table(rows)
     return 0
+
+
+def _runs(pid: int) -> str:
+    """How many children PID 1 has, proc(5); it is the parent of every program, and of whom these leave behind."""
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children", "rb") as children:
+            return str(len(children.read().split()))
+    except OSError:
+        return "?"
 
 
 def _explain(options: argparse.Namespace) -> int:
@@ -308,7 +377,7 @@ def _container_options(options: argparse.Namespace) -> dict[str, Any]:
     return {
         "name": options.name,
         "hostname": options.hostname,
-        "memory": options.memory,
+        "memory": _memory(options.memory),
         "pids": options.pids,
         "network": options.network,
         "mounts": mounts,
@@ -333,6 +402,16 @@ def _container_options(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+def _memory(text: str | None) -> int | None:
+    """As docker: a number alone is bytes, of which nobody ever wants so few."""
+    if text is None:
+        return None
+    limit = size(text, "memory")
+    if 0 <= limit < 1 << 16:
+        raise ValueError(f"-m {text} is {limit} bytes: write {text.rstrip('bB')}M for megabytes")
+    return limit
+
+
 def _words(options: argparse.Namespace) -> list[str]:
     words: list[str] = options.argv
     return words[1:] if words[:1] == ["--"] else words
@@ -340,7 +419,7 @@ def _words(options: argparse.Namespace) -> list[str]:
 
 def _attached(container: Container, argv: Argv, options: argparse.Namespace) -> int:
     """Runs the program with our streams or our terminal; its exit status."""
-    tty = options.tty if options.tty is not None else os.isatty(0) and os.isatty(1)
+    tty = options.tty if options.tty is not None else os.isatty(0) and os.isatty(1) and _is_in_the_foreground()
     spawn = _program_options(options)
     if tty:
         spawn["extra_env"].setdefault("TERM", os.environ.get("TERM", "xterm"))
@@ -363,6 +442,15 @@ def _attached(container: Container, argv: Argv, options: argparse.Namespace) -> 
     if process.exit.reason in ("out of memory", "timed out"):
         print(f"ctr: {process.exit.reason}: the program was killed", file=sys.stderr)
     return process.exit.code
+
+
+def _is_in_the_foreground() -> bool:
+    """Whether the terminal is ours to read and to set: in the background (`ctr run … &`) that would stop us."""
+    try:
+        return os.tcgetpgrp(0) == os.getpgrp()
+    except OSError:
+        # It is not our controlling terminal, so there is no foreground to be in.
+        return True
 
 
 def _program_options(options: argparse.Namespace) -> dict[str, Any]:

@@ -126,6 +126,11 @@ def _import(options: argparse.Namespace) -> int:
 
 
 def _build(options: argparse.Namespace) -> int:
+    for text in options.files:
+        if ":" not in text:
+            there = os.path.join(text, "Dockerfile")
+            hint = "a Dockerfile is not read" if text == "." or os.path.exists(there) else "as src:/app"
+            raise ValueError(f"build takes files and their places inside, SRC:DST, not {text!r} ({hint})")
     with bar("building", options.name or "an image") as progress:
         built = build_image(
             options.base,

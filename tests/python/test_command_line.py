@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 import uuid
 from pathlib import Path
 
@@ -207,3 +208,46 @@ def test_what_killed_a_program_is_said() -> None:
     if limited:
         hungry = command("run", "-m", "16M", "host", "tail", "/dev/zero")
         assert (hungry.returncode, hungry.stderr) == (137, "ctr: out of memory: the program was killed\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["run", "alpine"], "nothing is downloaded"),
+        (["pull", "alpine"], "nothing is downloaded"),
+        (["build", "."], "a Dockerfile is not read"),
+        (["build", "src"], "as src:/app"),
+        (["rnu", "host"], "there is no command rnu, is it run?"),
+        (["logs", "x"], "a program's output goes where"),
+        (["zzz"], "there is no command zzz (ctr --help lists them)"),
+        (["run", "--pid", "host", "host", "true"], "there is no option --pid: here it is --ns pid=host"),
+        (["run", "--ipc=container:x", "host"], "--ns ipc=container:x"),
+        (["run", "--mem", "1G", "host"], "there is no option --mem"),
+        (["run", "--privileged", "host"], "--preset privileged"),
+        (["run", "-m", "64", "host", "true"], "-m 64 is 64 bytes: write 64M"),
+    ],
+)
+def test_what_is_not_there_is_said_with_what_there_is(words: list[str], said: str) -> None:
+    done = command(*words)
+    assert done.returncode == 125
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert "CTR_" not in done.stderr
+
+
+def test_ps_tells_of_a_container_whose_program_has_ended() -> None:
+    name = f"t-{uuid.uuid4().hex[:8]}"
+    command("run", "-d", "--name", name, "host", "sh", "-c", "read x < /dev/null")
+    try:
+        line = ""
+        for _ in range(600):
+            line = next(line for line in command("ps").stdout.splitlines() if line.startswith(name))
+            if line.split()[2] == "0":
+                break
+            time.sleep(0.1)
+        assert line.split()[2] == "0"
+        assert "RUNS" in command("ps").stdout.splitlines()[0]
+        about = " ".join(command("run", "--help").stdout.split())
+        assert "output and exit status of the program are not kept" in about
+    finally:
+        command("rm", name)

@@ -295,3 +295,14 @@ def test_a_time_limit_is_kept_whoever_holds_the_pipes(c: ctr.Container) -> None:
     p = c.popen(script, shell=True, stdout=PIPE, text=True, time_limit=0.3)
     assert p.communicate() == ("shown\n", None)
     c.run("kill -9 -1 2>/dev/null; true", shell=True)
+
+
+def test_an_editor_sees_what_there_is(c: ctr.Container) -> None:
+    jedi = pytest.importorskip("jedi")
+    source = "import ctr\nctr.\nctr.Container().\n"
+    script = jedi.Script(source, path="editor.py")
+    assert {"run", "Container", "Image", "join"} <= {name.name for name in script.complete(2, 4)}
+    assert {"run", "popen", "memory_limit"} <= {name.name for name in script.complete(3, 16)}
+    for call in ("c.popen(['x'], std", "c.run(['x'], std"):
+        completed = {name.name for name in jedi.Interpreter(call, [{"c": c}]).complete()}
+        assert {"stdin=", "stdout=", "stderr="} <= completed, call

@@ -225,3 +225,17 @@ def test_a_long_paste_reaches_a_program_that_reads_late() -> None:
         os.set_blocking(t.fd, True)
         t.expect(b"2000\r\n")
         assert t.end() == 0
+
+
+def test_a_command_in_the_background_of_a_terminal_is_not_stopped() -> None:
+    with at_a_terminal(["/bin/bash", "--norc", "-i"]) as t:
+        t.type(
+            b"PS1='> '; "
+            + " ".join(COMMAND).encode()
+            + b" run host sh -c 'echo it ran' & wait; echo status=$((40+2))\n"
+        )
+        shown = t.expect(b"status=42\r\n")
+        assert b"it ran\r\n" in shown
+        assert b"Stopped" not in shown
+        t.type(b"exit\n")
+        t.end()
