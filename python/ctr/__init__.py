@@ -13,7 +13,7 @@ strings in binary units ("64M" is 64 * 2**20). Times are seconds. What goes wron
 """
 
 # Type checkers take this name for true. Written as a plain False it would be believed by editors on jedi.
-TYPE_CHECKING = bool()
+TYPE_CHECKING = bool()  # noqa: UP018
 if TYPE_CHECKING:
     from subprocess import CalledProcessError, TimeoutExpired
 
