@@ -219,7 +219,9 @@ def _about_the_container(parser: argparse.ArgumentParser) -> None:
     add("--tmpfs", action="append", default=[], metavar="DST[:SIZE]", help="an empty tmpfs inside")
     add("--read-only", action="store_true", help="mount the root read-only")
     add("--upper", choices=("memory", "disk"), default="memory", help="where changes go: a tmpfs, or the store's disk")
-    add("--upper-size", metavar="SIZE", help="most that changes in memory may take; half of the memory limit by default")
+    add(
+        "--upper-size", metavar="SIZE", help="most that changes in memory may take; half of the memory limit by default"
+    )
     add("--no-etc-files", action="store_true", help="keep the image's /etc/hosts, /etc/hostname and /etc/resolv.conf")
     add(
         "--directory",

@@ -126,10 +126,10 @@ class Container:
             read_only: Mount the root read-only.
             upper: Where changes go: a tmpfs that vanishes with the container, or a directory in the store. Before Linux
                 6.6 it is the directory always.
-            upper_size: Most bytes that changes in memory may take, "1G"; what does not fit meets ENOSPC. By default half
-                of the memory limit, and half of the machine's memory without one.
+            upper_size: Most bytes that changes in memory may take, "1G"; what does not fit meets ENOSPC. Half of the memory
+                limit by default, and half of the machine's memory without one.
             directory: How an image that is a directory is used: as a lower layer that is never written to, or directly.
-            etc_files: Mount an /etc/hosts, /etc/hostname and /etc/resolv.conf of its own over the image's, as docker does.
+            etc_files: Mount an /etc/hosts, /etc/hostname and /etc/resolv.conf of its own over the image's, as docker.
             detached: Outlive this process, until someone calls `destroy`.
             capabilities: What root inside may do, by name; docker's default set by default.
             cap_add: Capabilities besides those, by name; "ALL" stands for every one.
@@ -156,8 +156,8 @@ class Container:
             selinux: The SELinux context that programs run in.
             selinux_mounts: The SELinux context of the files of the container's own mounts.
             labels_optional: Do without a label whose security module is not active on this machine.
-            state_dir: Where running containers are written down; $CTR_STATE_DIR by default, and else /run/ctr for root and
-                /run/user/UID/ctr for others, or what of /dev/shm and /tmp is a tmpfs.
+            state_dir: Where running containers are written down; $CTR_STATE_DIR by default, and else /run/ctr for root
+                and /run/user/UID/ctr for others, or what of /dev/shm and /tmp is a tmpfs.
             store_dir: Where images are kept; $CTR_STORE_DIR by default, and else /var/lib/ctr for root and
                 $XDG_DATA_HOME/ctr for others.
             progress: Called with a `Progress` some ten times a second while the image is imported, which happens the

@@ -56,5 +56,5 @@ class CompletedProcess(subprocess.CompletedProcess[AnyStr]):
 
     @property
     def exit(self) -> Exit:
-        """Why it ended ("exited", "signaled", "out of memory", "timed out", "destroyed", "unknown") and what it used."""
+        """How it ended; `reason` is why: "exited", "signaled", "out of memory", "timed out", "destroyed", "unknown"."""
         return exit_from(self._parts)

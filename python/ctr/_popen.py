@@ -203,7 +203,7 @@ class Popen(Generic[AnyStr]):
 
     @property
     def exit(self) -> Exit | None:
-        """Why it ended ("exited", "signaled", "out of memory", "timed out", "destroyed", "unknown") and what it used."""
+        """How it ended; `reason` is why: "exited", "signaled", "out of memory", "timed out", "destroyed", "unknown"."""
         self.poll()
         return None if self.exit_parts is None else exit_from(self.exit_parts)
 
