@@ -31,17 +31,23 @@
  *     parameter points to is 0 or NULL after a failure.
  * Handles: ctr_container, ctr_process and the others are opaque, and not pointers to memory: NULL, a released handle
  *     and one of another kind are answered with CTR_ERR_INVALID, they never crash. Each comes from one function and is
- *     released by one, as written there. A handle means something only in the process that got it.
+ *     released by one, as written there. A handle means something only in the process that got it: see Fork.
  * Strings: in parameters end in NUL, are copied, and stay the caller's. Paths, arguments and environment are bytes;
  *     names are UTF-8. Strings that are returned belong to the handle unless the function says otherwise.
- * Descriptors: all are close-on-exec. Those that belong to a handle are not to be closed.
+ * Descriptors: all are close-on-exec, and none is ever 0, 1 or 2, whichever of these the caller has closed. Those that
+ *     belong to a handle are not to be closed. ctr keeps two more from the first container on, handle or not. A host that
+ *     closes all descriptors, close_range(2), ends by that the containers that it made and did not detach, as if it had
+ *     ended itself. ctr notices: it neither uses nor closes what has their numbers then, handles answer CTR_ERR_INVALID
+ *     (ctr_destroy() does its work all the same), and the next ctr_create() starts anew.
  * Units: bytes, milliseconds. Numbers of enums are passed as int, so that later releases may add some.
  * Threads: any thread may call any function at any time, also with a handle that another thread uses or releases: a
  *     call that is under way keeps it alive to its end. The last failure is kept for each thread of its own.
  * Signals: no function may be called from a signal handler. No function installs one, blocks signals, or lets the
  *     caller's SIGCHLD or waitpid(2) see a process of ctr's.
- * Fork: handles of the parent are not for use in a forked child, which may make its own. Descriptors of the parent's
- *     containers close when the child calls execve(2).
+ * Fork: in a forked child every call with a handle of its parent's answers CTR_ERR_INVALID and does nothing. Those that
+ *     release a handle release the child's copy, and end nothing: ctr_close(), ctr_process_free(), and ctr_destroy() too,
+ *     so any of them may stand in a destructor that runs in the child's exit(3). The child may make containers of its own,
+ *     and ctr_join() those of its parent by name. Descriptors of the parent's containers close when it calls execve(2).
  * Stability: functions and numbers are added, never changed or removed; the only struct with a layout, ctr_exit, keeps
  *     its size. A program that was linked to this release runs with every later one of libctr.so.0.
  */
@@ -955,17 +961,20 @@ void ctr_string_free(char *string);
  * In any state. Other handles on it, also in other processes, answer CTR_ERR_DESTROYED from then on; waits for its
  * processes answer CTR_REASON_DESTROYED. Calls with this handle that other threads are in come to an end.
  *
- * The handle is released, whatever the answer.
+ * The handle is released, whatever the answer. In a forked child that is all: the container is the parent's to end, so the
+ * destructor of a static object may call this.
+ *
+ * Waits at most 30 seconds for the processes to be dead, and then answers CTR_ERR_SYSTEM with ETIMEDOUT.
  *
  * Return value: 0, also when it had ended before; CTR_ERR_INVALID for a handle that is none, so also for the second
- * ctr_destroy() of the same handle; CTR_ERR_SYSTEM when something could not be removed, which the next call of any
+ * ctr_destroy() of the same handle, and in a forked child; CTR_ERR_SYSTEM when something could not be removed, which the next call of any
  * process of this user tries again.
  */
 int ctr_destroy(ctr_container *c);
 
 /**
  * Releases this handle only: a container that was joined or is detached lives on. One that this process made and that
- * is not detached is destroyed, as by ctr_destroy().
+ * is not detached is destroyed, as by ctr_destroy(), but not in a forked child.
  *
  * Return value: 0, or CTR_ERR_INVALID for a handle that is none.
  */
@@ -1169,14 +1178,16 @@ int ctr_process_wait_fd(const ctr_process *p);
 
 /**
  * Takes the caller's end of the pipe to the process's standard input, where CTR_STDIO_PIPE asked for one. It is
- * close-on-exec, and the caller's to close(2).
+ * close-on-exec, and the caller's to close(2). Writing to it when the process has closed its side raises SIGPIPE, as with any
+ * pipe: pipe(7).
  *
  * Return value: the descriptor; CTR_ERR_INVALID when there is none or it was taken before.
  */
 int ctr_process_stdin(ctr_process *p);
 
 /**
- * Takes the caller's end of the pipe from the process's standard output; see ctr_process_stdin().
+ * Takes the caller's end of the pipe from the process's standard output; see ctr_process_stdin(). It is at its end when
+ * everybody inside who has the other one has closed it: the process's end may come before that, and after it.
  *
  * Return value: as ctr_process_stdin().
  */

@@ -68,6 +68,11 @@ fn we_are_a_guest_in_the_callers_process() {
 }
 
 #[test]
+fn own_stdio_own_foreign_fd_descriptors_are_each_side_s_own() {
+    passes("descriptors");
+}
+
+#[test]
 fn valgrind_finds_nothing_in_any_c_program() {
     if !installed("valgrind") {
         return;

@@ -80,7 +80,9 @@ fn a_life_takes_these_calls_of_the_host() {
         }
     }
     let counted = ["create", "exec", "wait", "destroy"].map(|phase| counts[phase]);
-    assert_eq!(counted, [75, 8, 3, 21], "{}", calls.join("\n"));
+    // Of these, fstat(2) is called of every descriptor that is kept: when it is made, and before it is used or closed later, in a
+    // process whose other code may have closed it and opened something else meanwhile.
+    assert_eq!(counted, [74, 11, 4, 28], "{}", calls.join("\n"));
 }
 
 #[test]

@@ -171,8 +171,15 @@ fn role_fork_and_use() {
     let c = host();
     let name = c.name().to_string();
     let child = fork(|| {
-        // What it inherited works; what it drops is not its own to end; what it makes is its own.
-        assert_eq!(sh(&c, "echo inherited"), "inherited");
+        // What it inherited is its parent's to use; what it drops is not its own to end; what it makes is its own.
+        let refused = c.exec(["true"], &quiet()).err().unwrap();
+        assert_eq!(refused.code(), ErrorCode::Invalid);
+        assert!(
+            refused.to_string().contains(&format!("process {}'s", std::os::unix::process::parent_id())),
+            "{refused}"
+        );
+        assert_eq!(c.destroy().err().unwrap().code(), ErrorCode::Invalid);
+        assert!(!c.is_running());
         // SAFETY: the child's copy, which nobody uses any more.
         drop(unsafe { std::ptr::read(&c) });
         let own = host();

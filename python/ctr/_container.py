@@ -53,8 +53,8 @@ class Container:
     At the end of a `with` block everything in it is killed and all that was made for it is removed. A container also
     ends with the process that made it, however that ends, unless it is `detached`.
 
-    Any thread may call any method at any time. In a forked child the object still works, and the child's end is not the
-    container's.
+    Any thread may call any method at any time. In a forked child nothing can be done with the object (`ctr.Error`), the end
+    of a `with` block ends nothing, and the child's end is not the container's: `ctr.join(name)` gives it one of its own.
     """
 
     # So that a limit under a name that there is not is an error.

@@ -347,7 +347,7 @@ class Popen(Generic[AnyStr]):
             if kind is KeyboardInterrupt:
                 # Nobody wants to wait now for a program that goes on all the same.
                 self.interrupted()
-            else:
+            elif os.getpid() == self._starter:
                 self.wait()
 
     def __del__(self) -> None:

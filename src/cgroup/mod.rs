@@ -37,6 +37,7 @@ pub(crate) use layout::Layout;
 pub(crate) use remove::remove;
 
 use crate::security::DeviceRule;
+use crate::sys::Own;
 use crate::{Error, ErrorCode, Result};
 
 /// The smallest memory limit that a container can live with: the kernel's own memory for its namespaces (most of it the
@@ -73,7 +74,7 @@ pub(crate) struct Cgroup {
 #[derive(Debug)]
 struct Directory {
     path: PathBuf,
-    fd: OwnedFd,
+    fd: Own,
 }
 
 /// A directory that may be made later: the pids cgroup of v1, which costs every container a hierarchy more and so is
@@ -121,6 +122,12 @@ impl Cgroup {
         Ok(cgroup)
     }
 
+    /// Whether its descriptors are still what they were.
+    pub(crate) fn is_ours(&self) -> bool {
+        let fixed = self.v2.iter().chain(&self.v1_memory).chain(&self.v1_devices);
+        fixed.chain(self.v1_pids.made.get()).all(|directory| directory.fd.is_ours())
+    }
+
     /// v1: each hierarchy's `tasks`, open for writing. A process that writes "0" into all of them is in. Hand them to PID
     /// 1, which writes before it makes its cgroup namespace, so that this cgroup is the namespace's root.
     pub(crate) fn join_fds(&self) -> Result<Vec<OwnedFd>> {
@@ -158,7 +165,7 @@ impl Directory {
     fn open(path: &Path) -> nix::Result<Self> {
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
         let fd = crate::sys::open(path, flags, Mode::empty())?;
-        Ok(Self { path: path.to_path_buf(), fd })
+        Ok(Self { path: path.to_path_buf(), fd: Own::new(fd) })
     }
 
     fn has(&self, file: &str) -> bool {

@@ -16,6 +16,7 @@ use super::shared::Shared;
 use super::state::{Claim, ExecDefaults, Record, StateDir, start_of};
 use crate::cgroup::Cgroup;
 use crate::image::Report;
+use crate::sys::Own;
 use crate::sys::fork_lock::ForkLock;
 use crate::zygote::{self, Zygote};
 use crate::{Config, Error, Result, advice, sys};
@@ -50,15 +51,15 @@ pub fn create(image: &OsStr, config: &Config, report: Report<'_>) -> Result<Shar
     Ok(Shared {
         record,
         inode: ledger.get().copied(),
-        state: Some(state),
-        control: born.control,
-        birth: Some(born.channel),
+        state: Some(state.kept()),
+        control: Own::new(born.control),
+        birth: Some(born.channel.kept()),
         zygote: Some(zygote),
         pid: born.pid,
-        pidfd: born.pidfd,
+        pidfd: Own::new(born.pidfd),
         cgroup,
         made_from: Some((image.to_os_string(), config.clone())),
-        holder: std::process::id(),
+        holder: sys::process_id(),
         destroyed: AtomicBool::new(false),
         oom_kills: AtomicU64::new(0),
         made_with_limit: blueprint.config.memory.is_some(),
@@ -147,7 +148,7 @@ fn record(blueprint: &Blueprint, image: &OsStr) -> Result<Record> {
 /// This process's pid and when it started; asked once.
 fn this_process() -> Result<(u32, u64)> {
     static THIS: ForkLock<(u32, u64)> = ForkLock::new((0, 0));
-    let pid = std::process::id();
+    let pid = sys::process_id();
     let mut this = THIS.lock();
     if this.0 != pid {
         let start = start_of(pid as i32).map_err(|e| Error::io("look at", "this process", &e))?;

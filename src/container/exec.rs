@@ -17,6 +17,7 @@ use super::state::env_text;
 use super::user::User;
 use crate::init::wire::{EXEC, IN_START, IN_TABLE, MOST_CHILDREN, NONE, TERMINALS};
 use crate::plan::{Arg, Fd, Header, Plan, Slot, c_string, encode};
+use crate::sys::Own;
 use crate::sys::fork_lock::ForkLock;
 use crate::zygote::Channel;
 use crate::{Error, ErrorCode, ExecConfig, Result, Session, Stdio, Winsize, advice, sys};
@@ -122,11 +123,11 @@ pub fn exec(container: &Arc<Shared>, argv: &[&OsStr], config: &ExecConfig) -> Re
     }
     Ok(Process {
         container: Arc::clone(container),
-        channel,
-        pidfd: fds.remove(0),
+        channel: channel.kept(),
+        pidfd: Own::new(fds.remove(0)),
         pid: reply.pid,
-        streams: Mutex::new(ours),
-        pty: if handed_back { Some(fds.remove(0)) } else { pty },
+        streams: Mutex::new(ours.map(|stream| stream.map(Own::new))),
+        pty: if handed_back { Some(fds.remove(0)) } else { pty }.map(Own::new),
         exit: ForkLock::new(None),
         killed: Mutex::new(None),
         limit: config.time_limit.and_then(|limit| Instant::now().checked_add(limit)),

@@ -21,6 +21,7 @@ use crate::cgroup::Cgroup;
 use crate::image::ImageConfig;
 use crate::init::wire::{self, NONE, RUN};
 use crate::plan::{Fd, Header, Plan};
+use crate::sys::Own;
 use crate::zygote;
 use crate::{Error, ErrorCode, Preset, Result, advice, sys};
 
@@ -60,15 +61,15 @@ pub fn join(state: StateDir, name: &str) -> Result<Shared> {
     Ok(Shared {
         record,
         inode: Some(inode),
-        state: Some(state),
-        control,
+        state: Some(state.kept()),
+        control: Own::new(control),
         birth: None,
         zygote: None,
         pid,
-        pidfd,
+        pidfd: Own::new(pidfd),
         cgroup,
         made_from: None,
-        holder: std::process::id(),
+        holder: sys::process_id(),
         destroyed: AtomicBool::new(false),
         oom_kills: AtomicU64::new(oom_kills),
         made_with_limit: false,
@@ -206,14 +207,14 @@ pub fn join_pid(pid: i32, set: NamespaceSet) -> Result<Shared> {
         record: record(pid, has_root, has_many_ids(&pid.to_string())),
         inode: None,
         state: None,
-        control: born.control,
-        birth: Some(born.channel),
+        control: Own::new(born.control),
+        birth: Some(born.channel.kept()),
         zygote: Some(zygote),
         pid: born.pid,
-        pidfd: born.pidfd,
+        pidfd: Own::new(born.pidfd),
         cgroup: None,
         made_from: None,
-        holder: std::process::id(),
+        holder: sys::process_id(),
         destroyed: AtomicBool::new(false),
         oom_kills: AtomicU64::new(0),
         made_with_limit: false,
@@ -254,7 +255,7 @@ fn record(pid: i32, has_root: bool, many_ids: bool) -> Record {
         name: String::new(),
         image: format!("pid {pid}"),
         created: 0,
-        owner: std::process::id() as i32,
+        owner: sys::process_id() as i32,
         owner_start: 0,
         detached: false,
         cgroups: Vec::new(),

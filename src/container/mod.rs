@@ -48,7 +48,8 @@ use crate::image::{Difference, ExportOptions, Image, ImageConfig, MakeOptions, O
 use crate::{Config, Error, ErrorCode, ExecConfig, Result};
 
 /// A running container. Dropping the handle of a container that this process made (and did not detach) destroys it; a
-/// joined or detached one lives on. Any thread may call any method at any time.
+/// joined or detached one lives on. Any thread may call any method at any time. In a forked child nothing can be done with
+/// it, and dropping it ends nothing: the container is the parent's. The child may make and join its own.
 pub struct Container {
     shared: Arc<Shared>,
     /// Dropping this handle ends the container.
@@ -133,6 +134,11 @@ impl Container {
         &self.shared.record.store
     }
 
+    /// Refuses in a forked child.
+    pub(crate) fn check_holder(&self) -> Result<()> {
+        self.shared.check_holder()
+    }
+
     /// The name that [`Container::join`] takes; empty for a joined pid.
     pub fn name(&self) -> &str {
         &self.shared.record.name
@@ -191,6 +197,9 @@ impl Container {
         self.shared.check_running()?;
         if !self.shared.lives() {
             return Err(self.shared.gone());
+        }
+        if self.shared.cgroup.as_ref().is_some_and(|cgroup| !cgroup.is_ours()) {
+            return Err(self.shared.foreign());
         }
         Ok(self.shared.cgroup.as_ref())
     }
@@ -272,7 +281,7 @@ impl Container {
 
 impl Drop for Container {
     fn drop(&mut self) {
-        let ours = self.shared.holder == std::process::id();
+        let ours = self.shared.check_holder().is_ok();
         if self.ends && ours && !self.shared.destroyed.load(Ordering::Acquire) {
             // Nobody is there to be told; what could not be removed stays on record for the next sweep.
             _ = self.shared.destroy();

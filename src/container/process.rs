@@ -9,6 +9,7 @@ use nix::errno::Errno;
 
 use super::shared::Shared;
 use crate::init::wire::{EXITED, Reply};
+use crate::sys::Own;
 use crate::sys::fork_lock::ForkLock;
 use crate::zygote::{Answer, Channel, wait_readable};
 use crate::{Error, ErrorCode, Result, Winsize, sys};
@@ -17,11 +18,11 @@ use crate::{Error, ErrorCode, Result, Winsize, sys};
 pub struct Process {
     pub(super) container: Arc<Shared>,
     pub(super) channel: Channel,
-    pub(super) pidfd: OwnedFd,
+    pub(super) pidfd: Own,
     pub(super) pid: i32,
     /// Our ends of its streams: stdin, stdout, stderr.
-    pub(super) streams: Mutex<[Option<OwnedFd>; 3]>,
-    pub(super) pty: Option<OwnedFd>,
+    pub(super) streams: Mutex<[Option<Own>; 3]>,
+    pub(super) pty: Option<Own>,
     /// Held from reading the answer to keeping it.
     pub(super) exit: ForkLock<Option<Exit>>,
     /// When we sent it SIGKILL ourselves, so it wasn't the kernel for want of memory.
@@ -80,6 +81,11 @@ const GRACE: Duration = Duration::from_secs(1);
 const DYING: Duration = Duration::from_secs(30);
 
 impl Process {
+    /// Refuses in a forked child.
+    pub(crate) fn check_holder(&self) -> Result<()> {
+        self.container.check_holder()
+    }
+
     /// Its pid inside the container.
     pub fn pid(&self) -> i32 {
         self.pid
@@ -113,7 +119,14 @@ impl Process {
     /// it). A process that was killed through this handle and has not died within 30 seconds waits in the kernel, for a file
     /// system that does not answer for instance: that is the error [`ErrorCode::TimedOut`].
     pub fn wait(&self, timeout: Option<Duration>) -> Result<Option<Exit>> {
-        let fail = |e: std::io::Error| Error::io("wait for process", self.pid, &e);
+        let fail = |e: std::io::Error| match e.raw_os_error() {
+            Some(libc::EBADF) => self.container.foreign(),
+            _ => Error::io("wait for process", self.pid, &e),
+        };
+        self.container.check_holder()?;
+        if let Err(error) = self.channel.check() {
+            return self.exit.lock().map(Some).ok_or_else(|| fail(error));
+        }
         let end = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         // The end of the channel is no news any more.
         let mut hung_up = false;
@@ -239,7 +252,7 @@ impl Process {
     /// Sends it a signal; one that ended already is no error.
     pub fn kill(&self, signal: i32) -> Result<()> {
         self.note_kill(signal);
-        match sys::pidfd_send_signal(self.pidfd.as_fd(), signal, 0) {
+        match sys::pidfd_send_signal(self.own_pidfd()?, signal, 0) {
             Ok(()) | Err(Errno::ESRCH) => Ok(()),
             Err(errno) => Err(self.unsent(signal, errno)),
         }
@@ -261,7 +274,7 @@ impl Process {
     pub fn kill_group(&self, signal: i32) -> Result<()> {
         self.note_kill(signal);
         const PIDFD_SIGNAL_PROCESS_GROUP: u32 = 4;
-        match sys::pidfd_send_signal(self.pidfd.as_fd(), signal, PIDFD_SIGNAL_PROCESS_GROUP) {
+        match sys::pidfd_send_signal(self.own_pidfd()?, signal, PIDFD_SIGNAL_PROCESS_GROUP) {
             Ok(()) => Ok(()),
             // Before Linux 6.9, and where the leader is gone but the group is not: PID 1 sends it.
             Err(Errno::EINVAL | Errno::ESRCH) if is_signal(signal) => self.container.kill_group(self.pid, signal),
@@ -273,6 +286,12 @@ impl Process {
         if signal == libc::SIGKILL {
             self.killed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(Instant::now);
         }
+    }
+
+    /// Its pidfd, for somebody who may use it.
+    fn own_pidfd(&self) -> Result<BorrowedFd<'_>> {
+        self.container.check_holder()?;
+        self.pidfd.check().map_err(|_| self.container.foreign())
     }
 
     fn unsent(&self, signal: i32, errno: Errno) -> Error {
@@ -298,7 +317,7 @@ impl Process {
     }
 
     fn take(&self, stream: usize) -> Option<OwnedFd> {
-        self.streams.lock().unwrap_or_else(PoisonError::into_inner).get_mut(stream)?.take()
+        self.streams.lock().unwrap_or_else(PoisonError::into_inner).get_mut(stream)?.take()?.into_fd()
     }
 
     /// The master side of its terminal, where it has one.
@@ -308,7 +327,7 @@ impl Process {
 
     /// The master side of its terminal, once; whoever closes it hangs the terminal up, pty(7).
     pub fn take_pty(&mut self) -> Option<OwnedFd> {
-        self.pty.take()
+        self.pty.take()?.into_fd()
     }
 
     /// Sets the size of its terminal, and so sends it SIGWINCH.
@@ -322,7 +341,9 @@ impl Process {
                 "it was started without one, or that was taken",
             ));
         };
-        sys::set_winsize(pty.as_fd(), size.rows, size.cols)
+        self.container.check_holder()?;
+        let pty = pty.check().map_err(|_| self.container.foreign())?;
+        sys::set_winsize(pty, size.rows, size.cols)
             .map_err(|e| Error::io("resize the terminal of process", self.pid, &e))
     }
 }

@@ -14,6 +14,7 @@ use crate::cgroup::Cgroup;
 use crate::init::wire::{DONE, EXITED, FAILED, IN_LATE, IN_START, RUN, Reply};
 use crate::plan::{Header, Plan, encode};
 use crate::security::Walls;
+use crate::sys::Own;
 use crate::zygote::{Answer, Channel, NO_WALLS, Zygote, send, wait_readable};
 use crate::{Config, Error, ErrorCode, Result, advice, sys};
 
@@ -24,13 +25,13 @@ pub struct Shared {
     pub inode: Option<u64>,
     pub state: Option<StateDir>,
     /// Requests go to its PID 1 by this.
-    pub control: OwnedFd,
+    pub control: Own,
     /// The zygote's reports about its PID 1, where this process made it.
     pub birth: Option<Channel>,
     /// Held, so that the zygote doesn't take the end of its socket for the end of its use.
     pub zygote: Option<Arc<Zygote>>,
     pub pid: i32,
-    pub pidfd: OwnedFd,
+    pub pidfd: Own,
     pub cgroup: Option<Cgroup>,
     /// What it was made from and how, as the caller gave it; for `explain`.
     pub made_from: Option<(OsString, Config)>,
@@ -51,8 +52,30 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 const ENDING: Duration = Duration::from_secs(1);
 
 impl Shared {
+    /// Refuses in a forked child of the process that got this handle: what happens to the container is its parent's to decide.
+    pub fn check_holder(&self) -> Result<()> {
+        if self.is_held() {
+            return Ok(());
+        }
+        let why = format!("this handle is process {}'s, of which this one is a forked child", self.holder);
+        let error = Error::new(ErrorCode::Invalid, "use container", self.called(), libc::EINVAL, why);
+        Err(if self.record.name.is_empty() { error } else { error.mend("join the container by its name") })
+    }
+
+    fn is_held(&self) -> bool {
+        self.holder == sys::process_id()
+    }
+
+    /// The error of a descriptor that is not ours any more.
+    pub fn foreign(&self) -> Error {
+        let why = "this process has closed descriptors of ctr, or put others in their places";
+        let error = Error::new(ErrorCode::Invalid, "use container", self.called(), libc::EBADF, why);
+        error.mend("destroy containers before you close all descriptors; what their owner closes ends them")
+    }
+
     /// Refuses where it is over.
     pub fn check_running(&self) -> Result<()> {
+        self.check_holder()?;
         if self.destroyed.load(Ordering::Acquire) { Err(self.gone()) } else { Ok(()) }
     }
 
@@ -76,7 +99,7 @@ impl Shared {
     /// The last walls are put up when create has been answered already, where such have stood before. PID 1 ends where one of
     /// them can't be, and says so before: that is what is wrong.
     fn missing_wall(&self) -> Option<Error> {
-        let birth = self.birth.as_ref().filter(|_| self.holder == std::process::id())?;
+        let birth = self.birth.as_ref().filter(|_| self.is_held())?;
         // It stays where it is, so every later call is told the same.
         let Ok(Answer::Reply(reply, _)) = birth.peek() else { return None };
         let call = reply.call.checked_sub(IN_LATE).filter(|_| reply.tag == FAILED)?;
@@ -96,7 +119,8 @@ impl Shared {
     /// Sends PID 1 a message; a container that is over is told apart.
     pub fn send(&self, message: &[u8], fds: &[BorrowedFd<'_>]) -> Result<()> {
         self.check_running()?;
-        send(self.control.as_fd(), message, fds).map_err(|e| match e.raw_os_error() {
+        let control = self.control.check().map_err(|_| self.foreign())?;
+        send(control, message, fds).map_err(|e| match e.raw_os_error() {
             Some(libc::EPIPE | libc::ECONNRESET | libc::ENOTCONN) => self.gone(),
             Some(libc::ETIMEDOUT) => self.silent(),
             _ => Error::io("send a request to container", &self.record.name, &e),
@@ -196,12 +220,16 @@ impl Shared {
 
     /// Whether PID 1 lives.
     pub fn lives(&self) -> bool {
-        !wait_readable(&[self.pidfd.as_fd()], Some(Duration::ZERO)).unwrap_or(true)
+        self.pidfd.check().is_ok_and(|pidfd| !wait_readable(&[pidfd], Some(Duration::ZERO)).unwrap_or(true))
     }
 
     /// Ends it and removes all that was made for it.
     pub fn destroy(&self) -> Result<()> {
+        self.check_holder()?;
         self.destroyed.store(true, Ordering::Release);
+        if !self.pidfd.is_ours() {
+            return self.destroy_by_name();
+        }
         if !self.record.exec.own_pid {
             self.kill_the_rest()?;
         }
@@ -214,6 +242,18 @@ impl Shared {
         };
         self.wait_reaped(end);
         swept
+    }
+
+    /// Ends it without a descriptor of ours that is left, by what the state directory says of it.
+    fn destroy_by_name(&self) -> Result<()> {
+        let Some(state) = &self.state else { return Err(self.foreign()) };
+        let again = StateDir::open(Some(state.path())).and_then(|state| super::join::join(state, &self.record.name));
+        match again {
+            Ok(other) if other.inode == self.inode => other.destroy(),
+            Err(error) if error.code() != ErrorCode::NotFound => Err(error),
+            // The lifeline was among them, so it has ended.
+            _ => Ok(()),
+        }
     }
 
     /// Kills PID 1, and with it its PID namespace, and waits until all of it is dead.
@@ -234,7 +274,7 @@ impl Shared {
     /// Waits until the zygote has reaped PID 1, as it says; a dead zygote says nothing, and whoever reaps for it reaps its
     /// children too.
     fn wait_reaped(&self, end: Instant) {
-        let Some(birth) = self.birth.as_ref().filter(|_| self.holder == std::process::id()) else { return };
+        let Some(birth) = self.birth.as_ref().filter(|_| self.is_held()) else { return };
         // Answers that came before it do not matter any more.
         while let Ok(Answer::Reply(reply, _)) = birth.receive(Some(end.saturating_duration_since(Instant::now()))) {
             if reply.tag == EXITED {

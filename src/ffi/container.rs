@@ -315,10 +315,13 @@ pub unsafe extern "C" fn ctr_string_free(string: *mut c_char) {
 /// In any state. Other handles on it, also in other processes, answer CTR_ERR_DESTROYED from then on; waits for its
 /// processes answer CTR_REASON_DESTROYED. Calls with this handle that other threads are in come to an end.
 ///
-/// The handle is released, whatever the answer.
+/// The handle is released, whatever the answer. In a forked child that is all: the container is the parent's to end, so the
+/// destructor of a static object may call this.
+///
+/// Waits at most 30 seconds for the processes to be dead, and then answers CTR_ERR_SYSTEM with ETIMEDOUT.
 ///
 /// Return value: 0, also when it had ended before; CTR_ERR_INVALID for a handle that is none, so also for the second
-/// ctr_destroy() of the same handle; CTR_ERR_SYSTEM when something could not be removed, which the next call of any
+/// ctr_destroy() of the same handle, and in a forked child; CTR_ERR_SYSTEM when something could not be removed, which the next call of any
 /// process of this user tries again.
 #[unsafe(no_mangle)]
 pub extern "C" fn ctr_destroy(c: *mut ctr_container) -> c_int {
@@ -326,7 +329,7 @@ pub extern "C" fn ctr_destroy(c: *mut ctr_container) -> c_int {
 }
 
 /// Releases this handle only: a container that was joined or is detached lives on. One that this process made and that
-/// is not detached is destroyed, as by ctr_destroy().
+/// is not detached is destroyed, as by ctr_destroy(), but not in a forked child.
 ///
 /// Return value: 0, or CTR_ERR_INVALID for a handle that is none.
 #[unsafe(no_mangle)]
@@ -335,7 +338,9 @@ pub extern "C" fn ctr_close(c: *mut ctr_container) -> c_int {
 }
 
 pub(super) fn container(c: *const ctr_container) -> Result<Ref<'static, Handle>> {
-    CONTAINERS.get(c)
+    let handle = CONTAINERS.get(c)?;
+    handle.container.check_holder()?;
+    Ok(handle)
 }
 
 fn new_handle(container: Container) -> Result<*mut ctr_container> {

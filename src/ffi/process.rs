@@ -107,7 +107,8 @@ pub extern "C" fn ctr_process_wait_fd(p: *const ctr_process) -> c_int {
 }
 
 /// Takes the caller's end of the pipe to the process's standard input, where CTR_STDIO_PIPE asked for one. It is
-/// close-on-exec, and the caller's to close(2).
+/// close-on-exec, and the caller's to close(2). Writing to it when the process has closed its side raises SIGPIPE, as with any
+/// pipe: pipe(7).
 ///
 /// Return value: the descriptor; CTR_ERR_INVALID when there is none or it was taken before.
 #[unsafe(no_mangle)]
@@ -115,7 +116,8 @@ pub extern "C" fn ctr_process_stdin(p: *mut ctr_process) -> c_int {
     border(|| taken("stdin", process(p)?.take_stdin()))
 }
 
-/// Takes the caller's end of the pipe from the process's standard output; see ctr_process_stdin().
+/// Takes the caller's end of the pipe from the process's standard output; see ctr_process_stdin(). It is at its end when
+/// everybody inside who has the other one has closed it: the process's end may come before that, and after it.
 ///
 /// Return value: as ctr_process_stdin().
 #[unsafe(no_mangle)]
@@ -161,7 +163,9 @@ pub(super) fn new_process(process: Process) -> Result<*mut ctr_process> {
 }
 
 fn process(p: *const ctr_process) -> Result<Ref<'static, Process>> {
-    PROCESSES.get(p)
+    let process = PROCESSES.get(p)?;
+    process.check_holder()?;
+    Ok(process)
 }
 
 fn taken(stream: &str, fd: Option<OwnedFd>) -> Result<c_int> {

@@ -201,7 +201,7 @@ fn open(path: &Path) -> std::result::Result<(OwnedFd, Option<Unfinished>), Errno
 
 fn numbered<T>(make: impl Fn(&OsString) -> std::result::Result<T, Errno>) -> std::result::Result<(OsString, T), Errno> {
     for attempt in 0..1000 {
-        let name = OsString::from(format!(".ctr-{}-{attempt}", std::process::id()));
+        let name = OsString::from(format!(".ctr-{}-{attempt}", crate::sys::process_id()));
         match make(&name) {
             Err(Errno::EXIST) => {}
             answer => return answer.map(|made| (name, made)),

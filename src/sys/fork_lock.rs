@@ -28,7 +28,7 @@ impl<T> ForkLock<T> {
     /// Waits for the lock. What it guards must be whole at every moment, since a fork may come at any: the values here are
     /// replaced in one move.
     pub fn lock(&self) -> Guard<'_, T> {
-        let me = std::process::id();
+        let me = crate::sys::process_id();
         loop {
             match self.owner.compare_exchange(0, me, Ordering::Acquire, Ordering::Relaxed) {
                 Ok(_) => return Guard { lock: self },

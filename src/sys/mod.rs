@@ -7,6 +7,8 @@ pub mod file;
 pub mod fork_lock;
 pub mod landlock;
 pub mod mount;
+mod own;
+mod pid;
 pub mod raw;
 
 use std::ffi::CStr;
@@ -14,6 +16,8 @@ use std::io::{Error, Result};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 pub use fd::{open, openat, pipe, socket, socketpair};
+pub use own::Own;
+pub use pid::process_id;
 
 /// memfd_create(2) of an executable file that can be sealed. MFD_EXEC is Linux 6.3's; older kernels refuse the flag.
 pub fn memfd_create_exec(name: &CStr) -> Result<OwnedFd> {
@@ -37,6 +41,12 @@ pub fn tmpfs_has_user_xattrs() -> bool {
         // SAFETY: a name, and no bytes at all.
         unsafe { libc::fsetxattr(file.as_raw_fd(), c"user.ctr".as_ptr(), std::ptr::null(), 0, 0) == 0 }
     })
+}
+
+/// eventfd(2).
+pub fn eventfd() -> Result<OwnedFd> {
+    // SAFETY: plain numbers; the result is a new descriptor.
+    owned(unsafe { libc::eventfd(0, libc::EFD_CLOEXEC) })
 }
 
 /// pidfd_open(2).

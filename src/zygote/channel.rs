@@ -12,11 +12,11 @@ use nix::sys::socket::{
 };
 
 use crate::init::wire::{DONE, INLINE, LARGE, LARGEST, Reply, Request};
-use crate::sys;
+use crate::sys::{self, Own};
 
 /// Our end of the channel on which one request is answered.
 pub struct Channel {
-    socket: OwnedFd,
+    socket: Own,
     /// The pid that came with the answer that it is done; 0 if none did.
     named: AtomicI32,
 }
@@ -35,7 +35,7 @@ impl Channel {
     /// A new channel: our end, and the end to send with the request.
     pub fn new() -> Result<(Self, OwnedFd)> {
         let (ours, theirs) = pair()?;
-        Ok((Self { socket: ours, named: AtomicI32::new(0) }, theirs))
+        Ok((Self { socket: Own::brief(ours), named: AtomicI32::new(0) }, theirs))
     }
 
     /// The same for a request to start a process, whose pid comes with the answer.
@@ -43,6 +43,17 @@ impl Channel {
         let (channel, theirs) = Self::new()?;
         setsockopt(&channel.socket, sockopt::PassCred, &true)?;
         Ok((channel, theirs))
+    }
+
+    /// It lives longer than the call that made it.
+    pub fn kept(mut self) -> Self {
+        self.socket.keep();
+        self
+    }
+
+    /// Whether it is still ours: EBADF where not.
+    pub fn check(&self) -> Result<()> {
+        self.socket.check().map(drop)
     }
 
     /// The pid that came with the answer, as this process sees it. The kernel has translated it, and where whoever answered has
@@ -56,7 +67,7 @@ impl Channel {
         if timeout.is_some() && !wait_readable(&[self.socket.as_fd()], timeout)? {
             return Ok(Answer::TimedOut);
         }
-        let (answer, pid) = receive_with_pid(self.socket.as_fd(), MsgFlags::empty())?;
+        let (answer, pid) = receive_with_pid(self.socket.check()?, MsgFlags::empty())?;
         if let (Answer::Reply(reply, _), Some(pid)) = (&answer, pid)
             && reply.tag == DONE
         {
@@ -67,12 +78,12 @@ impl Channel {
 
     /// The next answer if there is one now; [`Answer::TimedOut`] if not.
     pub fn try_receive(&self) -> Result<Answer> {
-        receive(self.socket.as_fd(), MsgFlags::MSG_DONTWAIT)
+        receive(self.socket.check()?, MsgFlags::MSG_DONTWAIT)
     }
 
     /// As [`Channel::try_receive`], but the answer stays where it is, for whoever asks next.
     pub fn peek(&self) -> Result<Answer> {
-        receive(self.socket.as_fd(), MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_PEEK)
+        receive(self.socket.check()?, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_PEEK)
     }
 }
 

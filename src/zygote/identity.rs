@@ -26,7 +26,7 @@ impl Identity {
         let uid = getresuid().map_or([0; 3], |ids| [ids.real, ids.effective, ids.saved].map(|id| id.as_raw()));
         let gid = getresgid().map_or([0; 3], |ids| [ids.real, ids.effective, ids.saved].map(|id| id.as_raw()));
         Self {
-            pid: std::process::id(),
+            pid: crate::sys::process_id(),
             uids: uid,
             gids: gid,
             groups: crate::sys::getgroups(),

@@ -13,20 +13,19 @@ pub use channel::{Answer, Channel, pair, send, wait_readable};
 pub use identity::{Pieces, pieces};
 pub use start::TITLE;
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::init::wire;
+use crate::sys::Own;
 use crate::sys::fork_lock::ForkLock;
 use crate::{Error, Result};
 use identity::Identity;
 
 /// A running zygote.
 pub struct Zygote {
-    socket: OwnedFd,
-    /// What the socket is, so that a host that closed it, and opened something else under its number, is noticed.
-    socket_identity: (u64, u64),
+    socket: Own,
     identity: Identity,
     /// See [`Zygote::mapped`].
     mapped: Option<[Pieces; 2]>,
@@ -35,7 +34,7 @@ pub struct Zygote {
     /// What the last walls that stood in a container are told by.
     last_walls: AtomicU64,
     /// The file whose lock is its lifeline; see src/init/program/lifeline.rs.
-    _lifeline: OwnedFd,
+    _lifeline: Own,
 }
 
 /// What no walls are told by, as before the first container: [`Zygote::stands`].
@@ -110,12 +109,12 @@ impl Zygote {
     }
 
     fn is_ours(&self) -> bool {
-        crate::sys::identity(&self.socket) == self.socket_identity
+        self.socket.is_ours()
     }
 
     /// Tells it to end with its last container. Nobody but the process that started it may: a forked child forgets it.
     fn retire(&self) {
-        if self.identity.pid == std::process::id() && self.is_ours() {
+        if self.identity.pid == crate::sys::process_id() && self.is_ours() {
             let message = wire::Request::bare(wire::RETIRE);
             // One that is dead already has what we want.
             _ = self.send(message.as_bytes(), &[]);

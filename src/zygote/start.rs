@@ -21,7 +21,7 @@ use nix::unistd::Pid;
 use super::identity::Identity;
 use super::{NO_WALLS, Zygote, channel, failed};
 use crate::init::PROGRAM;
-use crate::sys::{self, raw};
+use crate::sys::{self, Own, raw};
 use crate::{ErrorCode, Result};
 
 /// The bytes that argv\[0\] has at least: PID 1 writes its container's name over it.
@@ -67,10 +67,10 @@ pub fn start(identity: Identity) -> Result<Zygote> {
             _ => error,
         }
     })?;
-    let socket_identity = sys::identity(&socket);
     let mapped = identity.mapped();
     let (last_shape, last_walls) = (AtomicU64::new(0), AtomicU64::new(NO_WALLS));
-    Ok(Zygote { socket, socket_identity, identity, mapped, last_shape, last_walls, _lifeline: lifeline })
+    let (socket, lifeline) = (Own::new(socket), Own::new(lifeline));
+    Ok(Zygote { socket, identity, mapped, last_shape, last_walls, _lifeline: lifeline })
 }
 
 /// The program in a memfd that nobody can write to any more, not even root in a container through /proc/1/exe.

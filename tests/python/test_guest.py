@@ -210,17 +210,25 @@ def test_leaving_a_block_in_a_forked_child_does_not_end_the_container() -> None:
     """)
 
 
-def test_a_handle_works_in_a_forked_child() -> None:
+def test_a_forked_child_joins_by_name_and_is_refused_its_parents_handle() -> None:
     program("""
         import ctr, os
         with ctr.Container() as c:
+            name = c.name
             for _ in range(3):
                 child = os.fork()
                 if not child:
                     status = 1
                     try:
-                        assert c.run(["echo", "child"], capture_output=True).stdout == b"child\\n"
-                        assert c.run(["sh", "-c", "exit 7"]).returncode == 7
+                        try:
+                            c.run(["true"])
+                        except ctr.Error as error:
+                            assert f"process {os.getppid()}'s" in str(error), error
+                        else:
+                            raise AssertionError("it is its parent's")
+                        with ctr.join(name) as again:
+                            assert again.run(["echo", "child"], capture_output=True).stdout == b"child\\n"
+                            assert again.run(["sh", "-c", "exit 7"]).returncode == 7
                         with ctr.Container() as own:
                             assert own.run(["true"]).returncode == 0
                         status = 0
@@ -239,22 +247,30 @@ def test_a_forked_child_that_asks_how_a_program_ended_leaves_the_answer_to_its_p
             p = c.popen(["sh", "-c", "exit 3"])
             child = os.fork()
             if not child:
-                os._exit(p.wait())
+                try:
+                    p.wait()
+                except ctr.Error:
+                    os._exit(3)
+                os._exit(0)
             assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 3
             assert (p.wait(), p.exit.reason) == (3, "exited")
     """)
 
 
-def test_destroy_in_a_forked_child_is_meant() -> None:
+def test_destroy_in_a_forked_child_ends_nothing() -> None:
     program("""
         import ctr, os
         c = ctr.Container()
         child = os.fork()
         if not child:
-            c.destroy()
-            os._exit(0)
+            try:
+                c.destroy()
+            except ctr.Error:
+                os._exit(0)
+            os._exit(1)
         assert os.waitpid(child, 0)[1] == 0
-        assert not c.running
+        assert c.running
+        c.destroy()
     """)
 
 

@@ -3,6 +3,8 @@
 //! It converts, releases the GIL in everything that waits, lets Ctrl-C through, and decides nothing: what people see is
 //! written in Python (`python/ctr`), what happens is written in the core (`src/`). Its stub is `python/ctr/_ctr.pyi`.
 
+#![deny(clippy::disallowed_methods)]
+
 mod container;
 mod convert;
 mod error;

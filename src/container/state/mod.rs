@@ -26,6 +26,7 @@ use nix::fcntl::{OFlag, RenameFlags, renameat2};
 use nix::sys::stat::{FileStat, Mode, fchmod, fstat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
+use crate::sys::Own;
 use crate::zygote::wait_readable;
 use crate::{Error, ErrorCode, Result, cgroup, sys};
 
@@ -49,7 +50,7 @@ pub struct ContainerInfo {
 /// The state directory of a user.
 pub struct StateDir {
     path: PathBuf,
-    fd: OwnedFd,
+    fd: Own,
 }
 
 /// A record that this process has made, or joined.
@@ -99,7 +100,13 @@ impl StateDir {
             )
             .mend("choose another with CTR_STATE_DIR or the configuration's state_dir"));
         }
-        Ok(Self { path, fd })
+        Ok(Self { path, fd: Own::brief(fd) })
+    }
+
+    /// It lives longer than the call that made it.
+    pub fn kept(mut self) -> Self {
+        self.fd.keep();
+        self
     }
 
     /// Its path.

@@ -27,7 +27,7 @@ pub fn random_name() -> String {
     let mut bytes = [0u8; 8];
     if !sys::random(&mut bytes) {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64);
-        bytes = (now ^ u64::from(std::process::id()) << 24).to_ne_bytes();
+        bytes = (now ^ u64::from(crate::sys::process_id()) << 24).to_ne_bytes();
     }
     format!("{:012x}", u64::from_ne_bytes(bytes) & 0xffff_ffff_ffff)
 }
