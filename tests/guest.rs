@@ -121,9 +121,9 @@ fn fork(child: impl FnOnce()) -> i32 {
     // SAFETY: tests only; the child does little and leaves by _exit.
     match unsafe { libc_fork() } {
         0 => {
-            child();
+            let failed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(child)).is_err();
             // SAFETY: ends the child.
-            unsafe { libc_exit(0) }
+            unsafe { libc_exit(i32::from(failed)) }
         }
         pid => pid,
     }

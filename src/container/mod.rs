@@ -154,9 +154,9 @@ impl Container {
         self.shared.pidfd.as_fd()
     }
 
-    /// Whether it runs: neither destroyed nor ended from outside.
+    /// Whether it runs: neither destroyed nor ended from outside. In a forked child false: there it is nobody's.
     pub fn is_running(&self) -> bool {
-        !self.shared.destroyed.load(Ordering::Acquire) && self.shared.lives()
+        self.check_holder().is_ok() && !self.shared.destroyed.load(Ordering::Acquire) && self.shared.lives()
     }
 
     /// Sets the memory limit, live; `None` lifts it. Below present use the kernel reclaims; what can't be reclaimed
