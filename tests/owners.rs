@@ -397,3 +397,45 @@ fn role_with_other_ranges() {
     std::fs::write(layers[0].with_file_name("owners"), "0 4242 1 1 200000 5000\n0 4242 1 1 200000 10\n").unwrap();
     store.resolve(tar.as_os_str()).unwrap();
 }
+
+#[test]
+fn files_of_ids_that_a_container_of_roots_has_no_number_for_are_exported() {
+    if !nix::unistd::geteuid().is_root() {
+        return common::skipped("an ordinary user's container has its files as root's");
+    }
+    let place = scratch("far-ids");
+    let mut tar = tar::Builder::new(Vec::new());
+    tar.append_dir_all(".", common::busybox()).unwrap();
+    add(&mut tar, "far", FILE, (70000, 0), 0o600, b"far\n");
+    add(&mut tar, "group", FILE, (0, 1_000_650_000), 0o640, b"group\n");
+    add(&mut tar, "closed", DIRECTORY, (70000, 70000), 0o700, b"");
+    add(&mut tar, "closed/deep", DIRECTORY, (0, 0), 0o755, b"");
+    add(&mut tar, "closed/deep/f", FILE, (70001, 5), 0o400, b"deep\n");
+    add(&mut tar, "closed/link", tar::EntryType::Symlink, (70000, 0), 0o777, b"deep/f");
+    let archive = place.join("image.tar");
+    std::fs::write(&archive, tar.into_inner().unwrap()).unwrap();
+    let config = Config { store_dir: Some(place.join("store")), ..Config::default() };
+    let c = Container::create(&archive, &config).unwrap();
+    // Nobody's inside.
+    assert_eq!(sh(&c, "stat -c %u /far; cat /far 2>&1 | grep -c denied"), "65534\n1");
+    sh(&c, "echo new > /new");
+    let out = place.join("export.tar");
+    c.export(Output::Path(&out), &ExportOptions::default(), &mut |_| true).unwrap();
+    let lines = listed(&out);
+    for line in [
+        "-rw------- 70000/0 far",
+        "-rw-r----- 0/1000650000 group",
+        "drwx------ 70000/70000 closed/",
+        "drwxr-xr-x 0/0 closed/deep/",
+        "-r-------- 70001/5 closed/deep/f",
+        "lrwxrwxrwx 70000/0 closed/link -> deep/f",
+        "-rw-r--r-- 0/0 new",
+    ] {
+        assert!(lines.iter().any(|found| found == line), "{line} is not in {lines:#?}");
+    }
+    let output =
+        std::process::Command::new("tar").arg("-xOf").arg(&out).args(["far", "closed/deep/f"]).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "deep\nfar\n");
+    c.commit(&MakeOptions { name: Some("committed".into()), ..MakeOptions::default() }, &mut |_| true).unwrap();
+    assert_eq!(c.diff().unwrap().len(), 1);
+}

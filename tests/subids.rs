@@ -112,11 +112,13 @@ fn role_that_closes_files() {
         // As apt-get leaves /var/cache/apt/archives/partial, and useradd a home.
         sh(&c, "chown 42 /root && echo y > /etc/theirs && chmod 0600 /etc/theirs && chown 42:42 /etc/theirs /data");
     }
-    let mut expected = vec!["/data", "/etc", "/etc/own", "/root", "/srv"];
+    let mut expected = vec!["/data", "/etc/own", "/root", "/srv"];
     if has_ranges {
-        expected.insert(3, "/etc/theirs");
+        expected.insert(2, "/etc/theirs");
     }
-    let changed: Vec<_> = c.diff().unwrap().into_iter().map(|line| line.path).collect();
+    // Whether the time of /etc is another one, the clock says.
+    let changed = c.diff().unwrap().into_iter().map(|line| line.path).filter(|path| path != Path::new("/etc"));
+    let changed: Vec<_> = changed.collect();
     assert_eq!(changed, expected.iter().map(Into::into).collect::<Vec<std::path::PathBuf>>());
     c.export(Output::Path(&place.join("x.tar")), &ExportOptions::default(), &mut |_| true).unwrap();
     let options = MakeOptions { name: Some("closed".into()), ..MakeOptions::default() };

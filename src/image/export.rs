@@ -181,11 +181,15 @@ impl Walk<'_, '_, '_> {
         };
         let (above, name) = split(path);
         let name = if name.is_empty() { b"." } else { name };
-        let parent = self.dirs.enter(above).map_err(|stop| stopped(path, stop))?;
+        let parent = match self.dirs.enter(above) {
+            Err(Stop::System(Errno::ACCESS)) => return self.entry_below(path, &shown),
+            answer => answer.map_err(|stop| stopped(path, stop))?,
+        };
         let stat = match look(self.special.opener.as_ref(), parent, name) {
             Ok(stat) => stat,
             // Gone since the directory was read, or never there: what was kept.
             Err(Errno::NOENT) => return self.kept_entry(path).map(|()| false),
+            Err(Errno::ACCESS) => return self.entry_below(path, &shown),
             Err(errno) => return Err(Fault::system("look at", path, errno)),
         };
         if is_whiteout(&stat) {
@@ -234,6 +238,7 @@ impl Walk<'_, '_, '_> {
             Ok(fd) => fd,
             // Gone, or something else, since it was looked at.
             Err(Errno::NOENT | Errno::LOOP) => return Ok(false),
+            Err(Errno::ACCESS) => return self.entry_below(path, &shown),
             Err(errno) => return Err(Fault::system("open", path, errno)),
         };
         // Between the look and the opening a running program may have put something else there.
@@ -269,6 +274,48 @@ impl Walk<'_, '_, '_> {
             self.put_header(&Entry::new(&mark, Kind::File, 0))?;
         }
         Ok(!self.options.one_file_system || stat.st_dev == self.device)
+    }
+
+    /// A file whose owner has no number in the container can be closed to everybody there, and by way of its root to us. So it is
+    /// as the image has it, where we may read it.
+    fn entry_below(&mut self, path: &[u8], shown: &[u8]) -> Outcome<bool> {
+        let refused = || Fault::system("open", path, Errno::ACCESS);
+        let lower = self.special.lower.ok_or_else(refused)?;
+        let found = lower.borrow_mut().find(path)?.ok_or_else(refused)?;
+        let stat = found.stat;
+        let Some(kind) = kind_of(&stat) else { return Ok(false) };
+        let mut entry = Entry::new(shown, kind, stat.st_mode & 0o7777);
+        entry.uid = self.rights.inside(Id::User(stat.st_uid));
+        entry.gid = self.rights.inside(Id::Group(stat.st_gid));
+        entry.mtime = (stat.st_mtime, stat.st_mtime_nsec as u32);
+        clamp(&mut entry, self.options.latest);
+        if kind != Kind::Directory
+            && let Some(first) = self.links.get(&(stat.st_dev, stat.st_ino))
+        {
+            entry.kind = Kind::HardLink;
+            entry.link = first.path.clone();
+            (entry.uid, entry.gid, entry.mode) = first.owner;
+            return self.put_header(&entry).map(|()| false);
+        }
+        match kind {
+            Kind::Symlink => entry.link = lower.borrow_mut().read_link(&found, path)?,
+            Kind::Char | Kind::Block => entry.device = (fs::major(stat.st_rdev), fs::minor(stat.st_rdev)),
+            _ => {}
+        }
+        let mut file = None;
+        if matches!(kind, Kind::File | Kind::Directory) {
+            let fd = lower.borrow_mut().open_found(&found, path)?;
+            attributes(fd.as_fd(), &mut entry, None, &|| true)?;
+            let rights = Arc::clone(&self.rights);
+            inside_attributes(&mut entry, &|id| Some(rights.inside(id)));
+            file = Some(fd);
+        }
+        self.restore(path, &mut entry);
+        self.first_of_links(&stat, &entry);
+        match file {
+            Some(file) if kind == Kind::File => self.file(&file, &stat, entry).map(|()| false),
+            _ => self.put_header(&entry).map(|()| kind == Kind::Directory),
+        }
     }
 
     fn first_of_links(&mut self, stat: &Stat, entry: &Entry) {
@@ -342,15 +389,26 @@ impl Walk<'_, '_, '_> {
     /// The names in a directory, and those of kept devices, sorted.
     fn children(&mut self, path: &[u8]) -> Outcome<BTreeSet<Vec<u8>>> {
         let failed = |errno| Fault::system("list", path, errno);
-        let directory = self.dirs.enter(path).map_err(|stop| stopped(path, stop))?;
         let mut names = BTreeSet::new();
         // The one that is entered is only a place (O_PATH).
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let directory = open(self.special.opener.as_ref(), directory, b".", flags).map_err(failed)?;
-        for entry in Dir::new(directory).map_err(failed)? {
-            let entry = entry.map_err(failed)?;
-            if !matches!(entry.file_name().to_bytes(), b"." | b"..") {
-                names.insert(entry.file_name().to_bytes().to_vec());
+        let opener = self.special.opener.as_ref();
+        let opened = match self.dirs.enter(path) {
+            Ok(directory) => open(opener, directory, b".", flags),
+            Err(Stop::System(errno)) => Err(errno),
+            Err(stop) => return Err(stopped(path, stop)),
+        };
+        match (opened, self.special.lower) {
+            // As for `entry_below`.
+            (Err(Errno::ACCESS), Some(lower)) => names.extend(lower.borrow_mut().names(path)?),
+            (Err(errno), _) => return Err(failed(errno)),
+            (Ok(directory), _) => {
+                for entry in Dir::new(directory).map_err(failed)? {
+                    let entry = entry.map_err(failed)?;
+                    if !matches!(entry.file_name().to_bytes(), b"." | b"..") {
+                        names.insert(entry.file_name().to_bytes().to_vec());
+                    }
+                }
             }
         }
         let below = if path.is_empty() { Vec::new() } else { [path, b"/"].concat() };
