@@ -97,7 +97,8 @@ def command(words: Sequence[str]) -> int:
     if words and words[0][:1] != "-" and words[0] not in parser.known:
         there = _COMMANDS_ELSEWHERE.get(words[0])
         close = "".join(f", is it {word}?" for word in difflib.get_close_matches(words[0], parser.known, 1))
-        parser.exit(_FAILED, f"ctr: there is no command {words[0]}{close} ({there or 'ctr --help lists them'})\n")
+        there = there or "ctr --help shows what there is"
+        parser.exit(_FAILED, f"ctr: there is no command {words[0]}{close} ({there})\n")
     options, rest = parser.parse_known_args(words)
     if "act" not in options:
         parser.print_help(sys.stderr)

@@ -126,7 +126,7 @@ class Container:
             read_only: Mount the root read-only.
             upper: Where changes go: a tmpfs that vanishes with the container, or a directory in the store. Before Linux
                 6.6 it is the directory always.
-            upper_size: Most bytes that changes in memory may take, "1G"; what does not fit meets ENOSPC. Half of the memory
+            upper_size: Most bytes that changes in memory may take, "1G"; beyond that it is ENOSPC. Half of the memory
                 limit by default, and half of the machine's memory without one.
             directory: How an image that is a directory is used: as a lower layer that is never written to, or directly.
             etc_files: Mount an /etc/hosts, /etc/hostname and /etc/resolv.conf of its own over the image's, as docker.

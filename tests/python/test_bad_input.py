@@ -14,6 +14,7 @@ import pytest
 
 import ctr
 from ctr import PIPE
+from lanes import LIMITS, ROOT_ONLY
 
 
 @pytest.fixture(autouse=True)
@@ -167,6 +168,7 @@ def test_a_memory_limit_below_what_can_be(memory: int) -> None:
     assert isinstance(error, ValueError)
 
 
+@LIMITS
 def test_a_live_memory_limit_below_what_can_be() -> None:
     with ctr.Container(memory="64M") as c:
         refused(errno.EINVAL, lambda: setattr(c, "memory_limit", 0))
@@ -174,6 +176,7 @@ def test_a_live_memory_limit_below_what_can_be() -> None:
         assert c.memory_limit == 64 << 20
 
 
+@LIMITS
 def test_a_live_memory_limit_below_what_is_in_use() -> None:
     with ctr.Container(memory="128M") as c:
         holder = c.popen(
@@ -210,6 +213,7 @@ def test_a_store_that_can_not_be_written(tmp_path: Path) -> None:
         ctr.Container(tarball(tmp_path), store_dir="/proc/no-store")
 
 
+@ROOT_ONLY
 def test_a_full_disk_under_the_store(tmp_path: Path) -> None:
     # In a mount namespace of its own the store lies on a tmpfs that is too small for the image.
     script = (

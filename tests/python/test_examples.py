@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import ctr
+from lanes import LIMITS
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted((ROOT / "examples" / "python").glob("*.py"))
@@ -23,7 +24,14 @@ SAYS = {
 }
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
+# With a memory limit.
+LIMITED = ("explain.py", "judge.py", "limits.py")
+
+
+@pytest.mark.parametrize(
+    "example",
+    [pytest.param(path, marks=LIMITS if path.name in LIMITED else (), id=path.name) for path in EXAMPLES],
+)
 def test_an_example_runs(example: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-W", "error", example], capture_output=True, text=True, timeout=120, check=False
