@@ -311,6 +311,13 @@ fn role_whose_import_fails() {
     std::fs::rename(layer.parent().unwrap(), &tmp).unwrap();
     store.prune().unwrap();
     assert_eq!(std::fs::read_dir(store.path().join("tmp")).unwrap().count(), 0);
+    // And by hand, as docs/images.md says.
+    store.import(Input::Path(&tar), &ImportOptions::default(), &mut |_| true).unwrap();
+    assert!(std::fs::remove_dir_all(store.path()).is_err());
+    let mut command = std::process::Command::new("unshare");
+    command.args(["--map-auto", "--map-root-user", "rm", "-rf"]).arg(store.path());
+    let output = command.output().unwrap();
+    assert!(output.status.success() && !store.path().exists(), "{output:?}");
 }
 
 /// Unpacks as a user without ranges does.
@@ -438,4 +445,64 @@ fn files_of_ids_that_a_container_of_roots_has_no_number_for_are_exported() {
     assert_eq!(String::from_utf8_lossy(&output.stdout), "deep\nfar\n");
     c.commit(&MakeOptions { name: Some("committed".into()), ..MakeOptions::default() }, &mut |_| true).unwrap();
     assert_eq!(c.diff().unwrap().len(), 1);
+}
+
+/// A Debian with redis and sudo, made once.
+fn debian() -> Option<PathBuf> {
+    let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join("redis-and-sudo.tar");
+    if !place.exists() {
+        let new = place.with_extension(format!("{}.tar", std::process::id()));
+        let arguments = ["--quiet", "--variant=apt", "--include=redis-server,sudo", "trixie"];
+        let output = std::process::Command::new("mmdebstrap").args(arguments).arg(&new).output();
+        if !output.as_ref().is_ok_and(|output| output.status.success()) {
+            common::skipped(&format!("mmdebstrap: {output:?}"));
+            let _ = std::fs::remove_file(&new);
+            return None;
+        }
+        std::fs::rename(&new, &place).unwrap();
+    }
+    Some(place)
+}
+
+#[test]
+fn redis_and_sudo_work_for_a_user_with_ranges() {
+    if !nix::unistd::geteuid().is_root() {
+        return common::skipped("root is needed to make a user in a private mount namespace");
+    }
+    let Some(debian) = debian() else { return };
+    play("role_with_redis_and_sudo", &["-s", RANGE, "-f", &format!("{}:debian.tar", debian.display())], &[]);
+}
+
+#[test]
+#[ignore = "a role"]
+fn role_with_redis_and_sudo() {
+    let place = scratch("debian");
+    let store = Store::open(Some(&place.join("store"))).unwrap();
+    let options = ImportOptions { name: Some("debian".into()), ..ImportOptions::default() };
+    store.import(Input::Path(Path::new("/mnt/debian.tar")), &options, &mut |_| true).unwrap();
+    let config = Config { store_dir: Some(store.path().into()), new_privileges: true, ..Config::default() };
+    let c = Container::create("debian", &config).unwrap();
+    // Its directory is redis's, closed to others, and there it saves.
+    let redis = "cd /var/lib/redis && redis-server --daemonize yes --dir /var/lib/redis --logfile /var/log/redis/log --save '' >/dev/null \
+        && for i in 1 2 3 4 5 6 7 8 9 10; do redis-cli ping 2>/dev/null | grep -q PONG && break; sleep 1; done \
+        && redis-cli set a b && redis-cli save && redis-cli shutdown nosave; stat -c %U:%a dump.rdb /var/lib/redis";
+    let (said, code) = as_user(&c, "redis", redis);
+    assert_eq!((said.as_str(), code), ("OK\nOK\nredis:644\nredis:750", 0));
+    sh(&c, "useradd -m me && echo 'me ALL=(ALL) NOPASSWD: ALL' > /etc/sudoers.d/me && chmod 0440 /etc/sudoers.d/me");
+    let (said, code) = as_user(&c, "me", "cd && touch mine && sudo -n id -u && sudo -n -u redis id -un");
+    assert_eq!(
+        (said.lines().filter(|line| !line.contains("resolve host")).collect::<Vec<_>>(), code),
+        (vec!["0", "redis"], 0)
+    );
+    // What has become others' is compared, committed, and there again.
+    assert!(c.diff().unwrap().iter().any(|line| line.path == Path::new("/var/lib/redis/dump.rdb")));
+    c.commit(&MakeOptions { name: Some("mine".into()), ..MakeOptions::default() }, &mut |_| true).unwrap();
+    drop(c);
+    let c = Container::create("mine", &config).unwrap();
+    assert_eq!(as_user(&c, "redis", "stat -c %U:%a /var/lib/redis/dump.rdb /home/me").0, "redis:644\nme:700");
+    drop(c);
+    store.remove("mine").unwrap();
+    store.remove("debian").unwrap();
+    store.prune().unwrap();
+    assert_eq!(std::fs::read_dir(store.path().join("layers")).unwrap().count(), 0);
 }
