@@ -486,7 +486,7 @@ static int as_it_is(ctr_config *c) { return c ? 0 : -1; }
 // The bounding set without those of docker's; CAP_SYS_ADMIN is dropped in both, for it changes other walls too.
 static int all_capabilities(ctr_config *c) { return ctr_config_set_capabilities(c, ~(UINT64_C(1) << 21)); }
 static int least_capabilities(ctr_config *c) {
-    return privileged(c) ? -1 : ctr_config_set_capabilities(c, UINT64_C(0xa80425fb));
+    return privileged(c) ? -1 : ctr_config_set_capabilities(c, UINT64_C(0xa80405fb));
 }
 static int least_seccomp(ctr_config *c) { return privileged(c) ? -1 : seccomp(c); }
 static int least_masks(ctr_config *c) { return privileged(c) ? -1 : masks(c); }

@@ -118,8 +118,8 @@ void walls_put_up(const char *empty) {
 
 static void drop_capabilities(void) {
     static const unsigned char kept[] = {CAP_CHOWN,  CAP_DAC_OVERRIDE, CAP_FSETID, CAP_FOWNER,           CAP_MKNOD,
-                                         CAP_NET_RAW, CAP_SETGID,      CAP_SETUID, CAP_SETFCAP,          CAP_SETPCAP,
-                                         CAP_KILL,   CAP_SYS_CHROOT,   CAP_AUDIT_WRITE, CAP_NET_BIND_SERVICE};
+                                         CAP_SETGID, CAP_SETUID,       CAP_SETFCAP, CAP_SETPCAP,         CAP_KILL,
+                                         CAP_SYS_CHROOT, CAP_AUDIT_WRITE, CAP_NET_BIND_SERVICE};
     unsigned long long mask = 0;
     for EACH (capability, kept) mask |= 1ULL << *capability;
     for (int capability = 0; capability <= CAP_LAST_CAP; capability++)

@@ -62,6 +62,10 @@ pub const PROCESSES: &str = "too many processes: ulimit -u, or the pids limit of
 /// fork, or execve(2) after it, fails inside.
 pub const CONTAINER_PROCESSES: &str = "the container's pids limit, or this user's (ulimit -u), is reached";
 
+/// devpts has no more.
+pub const TERMINALS: &str =
+    "256 terminals are open in the container, or all that the machine has (kernel.pty.max): close some";
+
 /// No descriptor is free.
 pub const DESCRIPTORS: &str = "close files, or raise the limit on them (ulimit -n, RLIMIT_NOFILE)";
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::security::{Device, DeviceList, Labels, Preset, Refusal, Rlimit, Seccomp};
 
 /// How a container is made. The default is the safe one: every namespace but time's new, a writable layer that vanishes
-/// with the container, docker's default capabilities, no network but loopback.
+/// with the container, docker's default capabilities less CAP_NET_RAW, no network but loopback.
 #[derive(Clone, Debug, Default)]
 pub struct Config {
     /// The name that [`crate::Container::join`] takes; a random one where there is none. At most 64 of
@@ -67,7 +67,7 @@ pub struct Config {
     /// Under which profiles and contexts of security modules it is.
     pub labels: Labels,
     /// Capabilities that processes inside may have, as a mask of capabilities(7) numbers; the preset's where there is
-    /// none, which is docker's default set.
+    /// none, which is docker's default set less CAP_NET_RAW.
     pub capabilities: Option<u64>,
     /// Capabilities besides those, by name: `NET_ADMIN` or `CAP_NET_ADMIN`; `ALL` stands for every one.
     pub cap_add: Vec<String>,

@@ -131,7 +131,7 @@ class Container:
             directory: How an image that is a directory is used: as a lower layer that is never written to, or directly.
             etc_files: Mount an /etc/hosts, /etc/hostname and /etc/resolv.conf of its own over the image's, as docker.
             detached: Outlive this process, until someone calls `destroy`.
-            capabilities: What root inside may do, by name; docker's default set by default.
+            capabilities: What root inside may do, by name; docker's default set less NET_RAW by default.
             cap_add: Capabilities besides those, by name; "ALL" stands for every one.
             cap_drop: Capabilities that are taken from those, as docker does it.
             new_privileges: Let setuid programs and file capabilities work.
@@ -537,6 +537,11 @@ class Container:
     def memory_peak(self) -> int:
         """The most bytes that ever were in use."""
         return self._native.memory_usage()[1]
+
+    @property
+    def oom_kills(self) -> int:
+        """How many of its processes, programs or their children, the kernel has killed for want of memory so far."""
+        return self._native.oom_kills()
 
     @property
     def pids_limit(self) -> int | None:

@@ -251,9 +251,9 @@ impl Layout {
             add("mkdir ", path.clone(), "the container's memory cgroup: what it uses is counted here");
         }
         if let (Some(path), Some(limit)) = (self.v1_memory.as_ref().or(self.v2.as_ref()), self.limits.memory) {
-            let [(bytes, file), (swap, swap_file)] = memory::first_files(self.v1_memory.is_none(), limit);
-            add(&format!("echo {bytes} > "), path.join(file), "the memory it may use");
-            add(&format!("echo {swap} > "), path.join(swap_file), "and what is above that is not swapped out instead");
+            for (value, file, why) in memory::first_files(self.v1_memory.is_none(), limit) {
+                add(&format!("echo {value} > "), path.join(file), why);
+            }
         }
         let v1_pids = self.v1_pids.as_ref().filter(|_| self.limits.pids.is_some());
         if let Some(limit) = self.limits.pids {

@@ -2,6 +2,9 @@
 //!
 //! The limit is of memory alone: what a container may not have it may not swap out either. v1 has `memory.memsw.*` for
 //! that (memory and swap together, never below the limit of memory), v2 `memory.swap.max`.
+//!
+//! v2 counts what sockets of the internet hold as any other memory. v1 counts it apart, in `memory.kmem.tcp.*` (UDP too,
+//! `mem_cgroup_charge_skmem` of mm/memcontrol.c), and only for sockets that are opened once a limit has been written there.
 
 use nix::errno::Errno;
 
@@ -10,6 +13,7 @@ use crate::{Error, ErrorCode, Result};
 
 pub(super) const V1_LIMIT: &str = "memory.limit_in_bytes";
 const V1_LIMIT_WITH_SWAP: &str = "memory.memsw.limit_in_bytes";
+const V1_LIMIT_OF_SOCKETS: &str = "memory.kmem.tcp.limit_in_bytes";
 /// v1 shows "no limit" as the largest multiple of the page size that a page counter holds; no machine has half of it.
 const V1_UNLIMITED: u64 = 1 << 62;
 
@@ -69,48 +73,68 @@ pub(super) fn check(limit: u64) -> Result<()> {
 /// Sets the limit of a cgroup that nothing is in yet. [`Errno::ENOENT`] means that the controller is off.
 pub(super) fn set_first(controller: Controller<'_>, limit: u64) -> nix::Result<()> {
     let text = limit.to_string();
-    let (directory, file, swap_file, swap) = match controller {
-        Controller::V1(directory) => (directory, V1_LIMIT, V1_LIMIT_WITH_SWAP, text.as_str()),
-        Controller::V2(directory) => (directory, "memory.max", "memory.swap.max", "0"),
-    };
-    control::write(&directory.fd, file, &text)?;
-    without_swap(control::write(&directory.fd, swap_file, swap))
+    match controller {
+        Controller::V1(directory) => {
+            control::write(&directory.fd, V1_LIMIT, &text)?;
+            where_there(control::write(&directory.fd, V1_LIMIT_WITH_SWAP, &text))?;
+            where_there(control::write(&directory.fd, V1_LIMIT_OF_SOCKETS, &text))
+        }
+        Controller::V2(directory) => {
+            control::write(&directory.fd, "memory.max", &text)?;
+            where_there(control::write(&directory.fd, "memory.swap.max", "0"))
+        }
+    }
 }
 
-/// The same commands for a person: (value, file).
-pub(super) fn first_files(v2: bool, limit: u64) -> [(String, &'static str); 2] {
+/// The same commands for a person: (value, file, what for).
+pub(super) fn first_files(v2: bool, limit: u64) -> Vec<(String, &'static str, &'static str)> {
+    const MEMORY: &str = "the memory it may use";
+    const SWAP: &str = "and what is above that is not swapped out instead";
+    const SOCKETS: &str = "and as much in its sockets, which are counted apart";
     match v2 {
-        false => [(limit.to_string(), V1_LIMIT), (limit.to_string(), V1_LIMIT_WITH_SWAP)],
-        true => [(limit.to_string(), "memory.max"), ("0".into(), "memory.swap.max")],
+        false => [(V1_LIMIT, MEMORY), (V1_LIMIT_WITH_SWAP, SWAP), (V1_LIMIT_OF_SOCKETS, SOCKETS)]
+            .map(|(file, why)| (limit.to_string(), file, why))
+            .to_vec(),
+        true => vec![(limit.to_string(), "memory.max", MEMORY), ("0".into(), "memory.swap.max", SWAP)],
     }
 }
 
 fn set_v1(directory: &Directory, limit: Option<u64>) -> Result<()> {
-    let text = limit.map_or_else(|| "-1".into(), |bytes| bytes.to_string());
-    let write = |file: &str| control::write(&directory.fd, file, &text);
+    let text = |limit: Option<u64>| limit.map_or_else(|| "-1".into(), |bytes| bytes.to_string());
+    let write = |file: &str| where_there(control::write(&directory.fd, file, &text(limit)));
     // The kernel refuses a limit of memory above the one of both with EINVAL, so the order depends on the direction; who
     // sets limits at the same time as we do may turn it round under us. A lock against that would have to hold between
     // processes and survive a fork(2) of its holder.
     for _ in 0..1000 {
         let old = directory.read_number(V1_LIMIT)?.unwrap_or(u64::MAX);
         let lower = limit.is_some_and(|bytes| bytes < old);
-        let (first, second) = if lower { (V1_LIMIT, V1_LIMIT_WITH_SWAP) } else { (V1_LIMIT_WITH_SWAP, V1_LIMIT) };
-        let outcome = without_swap(write(first)).and_then(|()| match without_swap(write(second)) {
-            Err(Errno::EBUSY) if lower => {
-                // Pages in swap count as well and don't fit.
-                let _ = control::write(&directory.fd, V1_LIMIT, &old.to_string());
-                Err(Errno::EBUSY)
+        // Of sockets nothing can be reclaimed, so that is tried before the reclaim and taken back where the rest fails.
+        let files = match lower {
+            true => [V1_LIMIT_OF_SOCKETS, V1_LIMIT, V1_LIMIT_WITH_SWAP],
+            false => [V1_LIMIT_WITH_SWAP, V1_LIMIT, V1_LIMIT_OF_SOCKETS],
+        };
+        let mut outcome = Ok(());
+        for (at, file) in files.into_iter().enumerate() {
+            let Err(errno) = write(file) else { continue };
+            let back = files.iter().take(at).rev().filter(|_| lower && errno == Errno::EBUSY);
+            for file in back {
+                // With swap: pages in it count as well and don't fit.
+                let _ = control::write(&directory.fd, file, &text(Some(old).filter(|old| *old < V1_UNLIMITED)));
             }
-            other => other,
-        });
+            outcome = Err((file, errno));
+            break;
+        }
         match outcome {
             Ok(()) => return Ok(()),
-            Err(Errno::EBUSY) => {
-                let now = directory.read_number("memory.usage_in_bytes")?.unwrap_or(0);
-                return Err(in_use(directory, limit, now));
+            Err((file, Errno::EBUSY)) => {
+                let used = match file {
+                    V1_LIMIT_OF_SOCKETS => "memory.kmem.tcp.usage_in_bytes",
+                    _ => "memory.usage_in_bytes",
+                };
+                return Err(in_use(directory, limit, directory.read_number(used)?.unwrap_or(0)));
             }
-            Err(Errno::EINVAL) => std::thread::yield_now(),
-            Err(errno) => return Err(directory.error("write", V1_LIMIT, errno)),
+            Err((_, Errno::EINVAL)) => std::thread::yield_now(),
+            Err((file, errno)) => return Err(directory.error("write", file, errno)),
         }
     }
     Err(directory.error("write", V1_LIMIT, Errno::EINVAL))
@@ -146,12 +170,12 @@ fn usage_v2(directory: &Directory) -> Result<u64> {
 }
 
 fn write_swap_max(directory: &Directory, value: &str) -> Result<()> {
-    without_swap(control::write(&directory.fd, "memory.swap.max", value))
+    where_there(control::write(&directory.fd, "memory.swap.max", value))
         .map_err(|errno| directory.error("write", "memory.swap.max", errno))
 }
 
-/// A kernel that doesn't account swap lacks the file.
-fn without_swap(outcome: nix::Result<()>) -> nix::Result<()> {
+/// A kernel that doesn't account swap, or has no internet, lacks the file.
+fn where_there(outcome: nix::Result<()>) -> nix::Result<()> {
     match outcome {
         Err(Errno::ENOENT) => Ok(()),
         other => other,

@@ -164,6 +164,7 @@ fn mend(error: Error) -> Error {
     match (error.step(), error.errno()) {
         ("change to the working directory", _) => error.with_code(ErrorCode::Exec),
         ("start", libc::EAGAIN) => error.mend(advice::CONTAINER_PROCESSES),
+        ("open", libc::ENOSPC) => error.mend(advice::TERMINALS),
         ("become user", libc::EINVAL) => error.mend("that id is not mapped in the container's user namespace"),
         _ => error,
     }

@@ -64,6 +64,8 @@ pub struct InspectedLimits {
     pub memory_used: Option<u64>,
     /// The most bytes that ever were in use.
     pub memory_peak: Option<u64>,
+    /// How many processes the OOM killer has ended.
+    pub oom_kills: Option<u64>,
     /// Processes and threads.
     pub pids: Option<u64>,
 }
@@ -146,7 +148,8 @@ pub fn inspect(container: &Shared) -> Result<Inspection> {
         Some(cgroup) => {
             let (used, peak) = cgroup.memory_usage()?;
             let [memory, pids] = [cgroup.memory()?, cgroup.pids()?];
-            InspectedLimits { memory, memory_used: Some(used), memory_peak: Some(peak), pids }
+            let oom_kills = Some(cgroup.oom_kills()?);
+            InspectedLimits { memory, memory_used: Some(used), memory_peak: Some(peak), oom_kills, pids }
         }
     };
     let own_user = facts.namespace("user").is_none_or(|namespace| !namespace.shared);

@@ -177,6 +177,12 @@ impl Container {
         self.cgroup()?.memory_usage()
     }
 
+    /// How many of its processes, main programs or their children, the kernel's OOM killer has ended so far. A program
+    /// whose child was killed may well exit with 0: whoever judges programs looks here too.
+    pub fn oom_kills(&self) -> Result<u64> {
+        self.cgroup()?.oom_kills()
+    }
+
     /// Sets the most processes and threads, live; `None` lifts it.
     pub fn set_pids_limit(&self, count: Option<u64>) -> Result<()> {
         self.cgroup()?.set_pids(count)

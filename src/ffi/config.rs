@@ -13,7 +13,7 @@ use crate::{CgroupPolicy, Config, DirectoryUse, Mount, Namespace, Namespaces, Re
 static CONFIGS: Table<Mutex<Config>> = Table::new("config", 1);
 
 /// A new configuration: the safe defaults. Every namespace but time's is new, the root is writable and forgotten with
-/// the container, docker's default capabilities, no network but loopback, no limits. What is set is checked by the
+/// the container, docker's default capabilities less CAP_NET_RAW, no network but loopback, no limits. What is set is checked by the
 /// function that uses it, not by the setters. One configuration may be used for any number of containers, and changed
 /// or freed as soon as ctr_create() has returned.
 ///
@@ -259,7 +259,7 @@ pub extern "C" fn ctr_config_set_detached(config: *mut ctr_config, detached: boo
 
 /// The capabilities that processes inside may have: bit n stands for the capability of number n in
 /// <linux/capability.h>, capabilities(7); 0 for none. They count inside the container's user namespace only. Default:
-/// the preset's, which are docker's.
+/// the preset's, which are docker's less CAP_NET_RAW.
 ///
 /// Return value: 0, or CTR_ERR_INVALID.
 #[unsafe(no_mangle)]

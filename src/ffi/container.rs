@@ -205,6 +205,21 @@ pub unsafe extern "C" fn ctr_mem_usage(c: *mut ctr_container, now: *mut u64, pea
     })
 }
 
+/// How many processes of the container the kernel has killed so far because its memory limit was reached (or, without one,
+/// because the machine had no memory left). A program whose child was killed may exit with 0, and the reason in its ctr_exit
+/// is then CTR_REASON_EXITED: compare this number before and after.
+///
+/// Return value: 0; CTR_ERR_UNSUPPORTED, CTR_ERR_DESTROYED, CTR_ERR_INVALID.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ctr_oom_kills(c: *mut ctr_container, count: *mut u64) -> c_int {
+    border(|| {
+        // SAFETY: the caller's promise.
+        let count = unsafe { out("count", count) }?;
+        *count = container(c)?.container.oom_kills()?;
+        Ok(0)
+    })
+}
+
 /// Sets the most processes and threads that may exist at one time in a running container; further fork(2) and clone(2)
 /// inside fail with EAGAIN. More than that may exist already.
 ///

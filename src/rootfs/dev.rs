@@ -64,12 +64,14 @@ pub fn dev(plan: &mut Plan<'_>, shape: &Shape<'_>) {
     plan.step(
         "make a devpts for",
         "/dev/pts",
-        "terminals of its own",
-        "mkdir $ROOT{} && mount -t devpts -o newinstance,ptmxmode=0666,mode=0620 devpts $ROOT{}",
+        "terminals of its own, and not all that the machine has",
+        "mkdir $ROOT{} && mount -t devpts -o newinstance,ptmxmode=0666,mode=0620,max=256 devpts $ROOT{}",
     );
     plan.mkdir(c"dev/pts", 0o755);
-    // Every mount of devpts is a new instance since Linux 4.7.
-    let options = if shape.has_tty { c"ptmxmode=0666,mode=0620,gid=5" } else { c"ptmxmode=0666,mode=0620" };
+    // Every mount of devpts is a new instance since Linux 4.7. The terminals of all instances are counted together against
+    // kernel.pty.max (4096, of which 1024 are kept for the first instance), so each has a `max` of its own.
+    let options =
+        if shape.has_tty { c"ptmxmode=0666,mode=0620,max=256,gid=5" } else { c"ptmxmode=0666,mode=0620,max=256" };
     plan.mount(c"devpts", c"dev/pts", libc::MS_NOSUID | libc::MS_NOEXEC, &shape.context.with(options));
     let pts = plan.keep_in(TERMINALS);
     let place = plan.string(c"dev/pts");

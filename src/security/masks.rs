@@ -43,7 +43,15 @@ const MASKED: [&str; 13] = [
 ];
 
 /// What changes the machine when it is written to.
-const READ_ONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
+const READ_ONLY: [&str; 6] = [
+    "/proc/bus",
+    "/proc/fs",
+    "/proc/irq",
+    // Not docker's: who writes there has the kernel watch the whole machine for it.
+    "/proc/pressure",
+    "/proc/sys",
+    "/proc/sysrq-trigger",
+];
 
 /// A place in /proc or /sys that this kernel has.
 #[derive(Clone, Debug, PartialEq, Eq)]

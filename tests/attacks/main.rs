@@ -5,6 +5,7 @@
 //! so that a defence that breaks harms nobody. Where it is safe, the same payload also runs without the defence and must then
 //! succeed, or a test that holds nothing off would pass.
 
+mod allocators;
 mod bombs;
 mod engine;
 mod escapes;

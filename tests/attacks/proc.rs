@@ -10,8 +10,7 @@ use crate::attack;
 use crate::fence::{defaults, inside, run, with};
 
 /// What root inside may open for writing, and why that harms nobody. A change here is a change of the walls.
-const WRITABLE: [(&str, &str); 19] = [
-    ("/proc/pressure/", "asks for a notice when the machine is busy; reading the same is harmless, too"),
+const WRITABLE: [(&str, &str); 18] = [
     ("/proc/SELF/attr/", "labels of the process itself, as its LSM allows"),
     ("/proc/SELF/autogroup", "its own scheduling"),
     ("/proc/SELF/clear_refs", "its own page table's bits"),

@@ -170,6 +170,12 @@ impl Container {
         py.detach(|| inner.memory_usage()).or_raise(py)
     }
 
+    /// How many of its processes the OOM killer has ended.
+    fn oom_kills(&self, py: Python<'_>) -> PyResult<u64> {
+        let inner = self.inner(py)?;
+        py.detach(|| inner.oom_kills()).or_raise(py)
+    }
+
     /// The most processes and threads.
     fn pids_limit(&self, py: Python<'_>) -> PyResult<Option<u64>> {
         let inner = self.inner(py)?;

@@ -279,7 +279,7 @@ fn limit_privileges(stem: &mut Plan<'_>, mask: u64, new_privileges: bool) -> Res
     stem.step(
         "drop capabilities from",
         "the bounding set",
-        "docker's default set at most, capabilities(7)",
+        "docker's default set less NET_RAW, unless another was asked for, capabilities(7)",
         Shell::From(setpriv, mask),
     );
     for capability in capabilities::bounding_drops(mask)? {

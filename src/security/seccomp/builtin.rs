@@ -3,9 +3,11 @@
 //!
 //! Where `default` is stricter than docker's:
 //! - x32 calls are refused as a whole (`compile`);
-//! - sockets of the families local, IPv4, IPv6, netlink and packet only. Nearly every other family is a module that the
-//!   kernel loads for whoever asks, seldom used and often the way in; of netlink only what programs without
-//!   CAP_NET_ADMIN have a use for, so no nf_tables;
+//! - sockets of the families local, IPv4, IPv6 and netlink only, and packet for who has CAP_NET_RAW. Nearly every other
+//!   family is a module that the kernel loads for whoever asks, seldom used and often the way in; of netlink only what programs
+//!   without CAP_NET_ADMIN have a use for, so no nf_tables; of IPv4 and IPv6 only TCP, UDP and ICMP, since the others (SCTP,
+//!   DCCP, SMC, L2TP, MPTCP, UDP-Lite) are such modules too. 32-bit programs make sockets by socketcall(2), whose arguments
+//!   a filter can't see;
 //! - no ioctl TIOCSTI, TIOCLINUX: both type into the terminal of whoever started the container (CVE-2017-5226);
 //! - not the calls of which nothing but the number is left (epoll_ctl_old, epoll_wait_old).
 
@@ -125,7 +127,8 @@ pub(crate) fn default() -> Document {
     let mut groups: Vec<Group> = lists.into_iter().map(allow).collect();
     groups.push(Group { when: When { kernel: Some((4, 8)), ..When::default() }, ..allow(TRACING) });
     groups.extend(clones(known(&["CAP_SYS_ADMIN"])));
-    groups.extend([sockets(), netlink(known(&["CAP_NET_ADMIN"]))]);
+    groups.extend([sockets(), netlink(known(&["CAP_NET_ADMIN"])), raw_sockets(known(&["CAP_NET_RAW"]))]);
+    groups.push(no_such_protocol());
     groups.push(terminal());
     groups.push(personalities(&[
         0,
@@ -147,7 +150,8 @@ pub(crate) fn default() -> Document {
 /// capabilities.
 pub(crate) fn strict() -> Document {
     let lists = [PATHS, XATTRS, FILES, EVENTS, MEMORY, PROCESSES, IDENTITY, SCHEDULING, SIGNALS, TIME, SOCKETS, IPC];
-    const NOT: &str = "mknod mknodat name_to_handle_at vmsplice fanotify_mark memfd_secret remap_file_pages statmount \
+    // sync waits for all disks of the machine; fsync and syncfs, for one's own, are there.
+    const NOT: &str = "sync mknod mknodat name_to_handle_at vmsplice fanotify_mark memfd_secret remap_file_pages statmount \
         listmount adjtimex clock_adjtime clock_adjtime64 set_thread_area get_thread_area socketcall ipc open openat \
         openat2 creat chmod fchmod fchmodat fchmodat2";
     let mut groups: Vec<Group> = lists.into_iter().map(allow).collect();
@@ -156,7 +160,7 @@ pub(crate) fn strict() -> Document {
     }
     groups.extend(plain_files());
     groups.extend(clones(0));
-    groups.push(sockets());
+    groups.extend([sockets(), no_such_protocol()]);
     groups.push(terminal());
     groups.push(personalities(&[0, 0xffff_ffff]));
     groups.push(allow("arch_prctl"));
@@ -196,18 +200,41 @@ fn plain_files() -> [Group; 5] {
     ]
 }
 
-/// The socket families that programs use, and of netlink what is of use without CAP_NET_ADMIN.
+/// IPv4 and IPv6, of which there is a choice of protocols.
+const INTERNET: [i32; 2] = [libc::AF_INET, libc::AF_INET6];
+
+/// The socket families and protocols that programs use, and of netlink what is of use without CAP_NET_ADMIN.
 fn sockets() -> Group {
-    let families = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_PACKET];
-    let protocols = [
+    let protocols = [0, libc::IPPROTO_ICMP, libc::IPPROTO_TCP, libc::IPPROTO_UDP, libc::IPPROTO_ICMPV6];
+    let netlink = [
         libc::NETLINK_ROUTE,
         libc::NETLINK_SOCK_DIAG,
         libc::NETLINK_AUDIT,
         libc::NETLINK_KOBJECT_UEVENT,
         libc::NETLINK_GENERIC,
     ];
-    let alternatives = vec![vec![one_of(0, &families)], vec![one_of(0, &[libc::AF_NETLINK]), one_of(2, &protocols)]];
+    // SOCK_STREAM, SOCK_DGRAM and SOCK_RAW; SOCK_SEQPACKET is SCTP's and SOCK_DCCP is DCCP's, without a protocol too.
+    let plain = Condition { argument: 1, test: Test::MaskedEq { mask: 0xc, value: 0 } };
+    let alternatives = vec![
+        vec![one_of(0, &[libc::AF_UNIX])],
+        vec![one_of(0, &INTERNET), plain, one_of(2, &protocols)],
+        vec![one_of(0, &[libc::AF_NETLINK]), one_of(2, &netlink)],
+    ];
     Group { alternatives, ..allow("socket") }
+}
+
+/// For who has `caps`: packet sockets, and raw ones of any protocol, which are no modules.
+fn raw_sockets(caps: u64) -> Group {
+    // The kernel takes SOCK_TYPE_MASK of the type for it; SOCK_NONBLOCK and SOCK_CLOEXEC lie above.
+    let raw = Condition { argument: 1, test: Test::MaskedEq { mask: 0xf, value: libc::SOCK_RAW as u64 } };
+    let alternatives = vec![vec![one_of(0, &[libc::AF_PACKET])], vec![one_of(0, &INTERNET), raw]];
+    Group { alternatives, when: having(caps), ..allow("socket") }
+}
+
+/// What the kernel says where it was built without a protocol: Go and others that try MPTCP first then do without.
+fn no_such_protocol() -> Group {
+    let action = Action::errno(libc::EPROTONOSUPPORT as u16);
+    Group { action, alternatives: vec![vec![one_of(0, &INTERNET)]], ..allow("socket") }
 }
 
 /// All of netlink for who has `caps`.
@@ -248,7 +275,7 @@ fn allow(names: &'static str) -> Group {
 }
 
 fn one_of(argument: u8, values: &[i32]) -> Condition {
-    Condition { argument, test: Test::In(values.iter().map(|value| *value as u32).collect()) }
+    Condition { argument, test: Test::IntIn(values.iter().map(|value| *value as u32).collect()) }
 }
 
 fn having(caps: u64) -> When {

@@ -233,6 +233,10 @@ impl Code {
                 let upper = self.jump(JEQ, 0, lower, fail);
                 self.then(LOAD, at_high, upper)
             }
+            Test::IntIn(values) => {
+                let lower = values.iter().rev().fold(fail, |next, value| self.jump(JEQ, *value, hold, next));
+                self.then(LOAD, at_low, lower)
+            }
             Test::MaskedEq { mask, value } => {
                 let lower = self.jump(JEQ, low(value & mask), hold, fail);
                 let lower = self.then(AND, low(*mask), lower);

@@ -69,6 +69,8 @@ impl Condition {
 pub(crate) enum Test {
     /// One of these.
     In(Vec<u32>),
+    /// One of these in the low 32 bits, which are all that the kernel takes of an int.
+    IntIn(Vec<u32>),
     /// Equal.
     Eq(u64),
     /// Not equal.
@@ -271,6 +273,7 @@ impl Test {
         let low = |value: &u64| value & 0xffff_ffff;
         match self {
             Self::In(values) => Self::In(values.clone()),
+            Self::IntIn(values) => Self::IntIn(values.clone()),
             Self::Eq(v) => Self::Eq(low(v)),
             Self::Ne(v) => Self::Ne(low(v)),
             Self::Lt(v) => Self::Lt(low(v)),

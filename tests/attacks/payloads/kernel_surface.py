@@ -60,6 +60,15 @@ for name, family, kind, protocol in (
     ("AF_KEY", 15, 3, 2),
     ("AF_BLUETOOTH", 31, 5, 0),
     ("AF_X25", 9, 5, 0),
+    ("AF_PACKET", 17, 3, 0),
+    ("raw", 2, 3, 255),
+    ("UDP-Lite", 2, 2, 136),
+    ("MPTCP", 2, 1, 262),
+    ("SMC", 2, 1, 256),
+    ("SCTP", 2, 5, 132),
+    ("SCTP without a protocol", 2, 5, 0),
+    ("DCCP", 2, 6, 33),
+    ("L2TP", 2, 2, 115),
 ):
     attempt("socket " + name, lambda: socket.socket(family, kind, protocol))
 done()
