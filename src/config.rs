@@ -30,6 +30,10 @@ pub struct Config {
     pub pids: Option<u64>,
     /// What happens where no cgroup can be had.
     pub cgroup: CgroupPolicy,
+    /// The cgroup that the container's is made in: absolute from the mount of the hierarchy on (`/batch/job1`), else from the
+    /// caller's own cgroup. It has to be there. Where there is none, `$CTR_CGROUP_PARENT`, else the caller's own, as far as
+    /// it can be; see docs/limits.md.
+    pub cgroup_parent: Option<PathBuf>,
     /// Which namespaces are new, shared or joined.
     pub namespaces: Namespaces,
     /// How far the clocks of its own time namespace are from the host's.

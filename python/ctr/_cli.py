@@ -236,6 +236,7 @@ def _about_the_container(parser: argparse.ArgumentParser) -> None:
         default="auto",
         help="where no cgroup can be had: refuse if a limit was asked for, always, never; off: make none",
     )
+    add("--cgroup-parent", metavar="CGROUP", help="the cgroup that its cgroup is made in; the caller's own by default")
     add(
         "--preset",
         choices=("default", "strict", "privileged"),
@@ -390,6 +391,7 @@ def _container_options(options: argparse.Namespace) -> dict[str, Any]:
         "etc_files": not options.no_etc_files,
         "directory": options.directory,
         "cgroup": options.cgroup,
+        "cgroup_parent": options.cgroup_parent,
         "capabilities": options.cap,
         "cap_add": options.cap_add,
         "cap_drop": options.cap_drop,

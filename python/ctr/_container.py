@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast, overload
 
@@ -76,6 +77,7 @@ class Container:
         pids: int | None = None,
         network: str | None = None,
         cgroup: Literal["auto", "required", "optional", "off"] = "auto",
+        cgroup_parent: Path | None = None,
         namespaces: Mapping[str, Namespace] | None = None,
         read_only: bool = False,
         upper: Literal["memory", "disk"] = "memory",
@@ -119,7 +121,9 @@ class Container:
             pids: Most processes and threads at one time; no limit by default.
             network: "none" (only loopback; the default), "host", "container:NAME", or a path of a namespace.
             cgroup: Where no cgroup can be had: "auto" refuses if a limit was asked for, "required" always, "optional"
-                never; "off" makes none.
+                never (a limit that can't be had is then a `UserWarning`); "off" makes none.
+            cgroup_parent: The cgroup that its cgroup is made in: "/batch/job1" from where the hierarchy is mounted on, or
+                relative to the caller's own, which is the default as far as it can be.
             namespaces: A choice for "mount", "pid", "user", "uts", "ipc", "cgroup", "net" or "time": "new", "host",
                 "container:NAME", a pid, a path, or a `Container`. To join takes rights in the user namespace that owns
                 it: join that as well, or, as root of the machine, make "user" "host".
@@ -173,6 +177,7 @@ class Container:
             pids=pids,
             network=network,
             cgroup=cgroup,
+            cgroup_parent=cgroup_parent,
             namespaces=namespaces,
             read_only=read_only,
             upper=upper,
@@ -202,6 +207,9 @@ class Container:
             store_dir=store_dir,
         )
         self._hold(_ctr.Container.create(image, options, _told(progress)), owned=not detached)
+        if cgroup == "optional":
+            for warning in self._native.warnings():
+                warnings.warn(warning, stacklevel=2)
 
     def _hold(self, native: _ctr.Container, *, owned: bool) -> None:
         self._native = native
@@ -610,7 +618,8 @@ class Container:
         """All that is known of it: what `ctr inspect` prints.
 
         Its "name", "pid", "image", "image_digest", "created" (seconds since the epoch), "owner", "detached", "preset",
-        "warning" (where it is privileged), "state_dir", "store_dir", "upper", "cgroups", "limits", "network",
+        "warning" (where it is privileged), "state_dir", "store_dir", "upper", "cgroups", "cgroup_place",
+        "warnings" (of limits that were dropped), "limits", "network",
         "namespaces", "uid_map", "capabilities", "mounts" and "walls". Later releases may add keys.
         """
         import json

@@ -80,6 +80,7 @@ class _MoreOfContainers(TypedDict, total=False):
     name: str | None
     hostname: str | None
     cgroup: Literal["auto", "required", "optional", "off"]
+    cgroup_parent: Path | None
     namespaces: Mapping[str, Namespace] | None
     read_only: bool
     upper: Literal["memory", "disk"]

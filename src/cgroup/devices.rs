@@ -17,12 +17,12 @@ use crate::sys::bpf::{Instruction, bpf_prog_attach_cgroup_device, bpf_prog_load_
 use crate::{CgroupPolicy, Error, Result, sys};
 
 /// Why this process can't have a list of devices, if it can't.
-pub(crate) fn unavailable(policy: CgroupPolicy) -> Option<Error> {
+pub(crate) fn unavailable(policy: CgroupPolicy, caller: hierarchies::Caller<'_>) -> Option<Error> {
     if policy == CgroupPolicy::Off {
         let why = "the cgroup policy is \"off\", and a list needs a cgroup";
         return Some(Error::invalid("list the devices of", "the container", why));
     }
-    match hierarchies::devices_home() {
+    match hierarchies::devices_home(caller) {
         hierarchies::Home::Missing(missing) => Some(missing.error("devices")),
         _ => None,
     }

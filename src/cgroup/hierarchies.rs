@@ -1,6 +1,11 @@
-//! Which controllers this machine has, in which version, and where this process may make cgroups.
+//! Which controllers this machine has, in which version, and where this process may make cgroups: below the caller's own
+//! cgroup, so that its limits hold for what it runs, or below a parent that it chooses.
+//!
+//! On v1 that is always so where the caller's cgroup may be written to. On v2 a cgroup with processes can't hand controllers
+//! on to those below it, cgroups(7), and the caller's own has at least the caller: there the nearest one above that can is
+//! the parent, and the container stands beside its caller. One that needs no controllers can be below it all the same.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use nix::errno::Errno;
@@ -19,22 +24,33 @@ const MOUNT: &str = "/sys/fs/cgroup";
 pub(crate) struct Hierarchies {
     pub(super) memory: Home,
     pub(super) pids: Home,
+    /// v2: the caller's own cgroup, or the chosen parent, where it can't hand controllers on but may be written to.
+    pub(super) plain: Option<PathBuf>,
+    /// The caller's own cgroup, of those that count memory.
+    pub(super) own: Option<PathBuf>,
+}
+
+/// Who asks: its cgroups, and the parent that it chose.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Caller<'a> {
+    /// The text of /proc/thread-self/cgroup, cgroups(7).
+    pub(crate) cgroups: &'a str,
+    /// Absolute: from the mount of the hierarchy on; else from the caller's own cgroup.
+    pub(crate) parent: Option<&'a Path>,
 }
 
 /// The place for lists of devices, looked up each time: few containers have one.
-pub(super) fn devices_home() -> Home {
-    let own = Own::read();
+pub(super) fn devices_home(caller: Caller<'_>) -> Home {
     let v1 = Path::new(MOUNT).join("devices");
     let listed = || crate::sys::file::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     let is_v1 = |path: &Path| statfs(path).is_ok_and(|found| found.filesystem_type() == CGROUP_SUPER_MAGIC);
     if let Some(mount) = Some(v1).filter(|path| is_v1(path)).or_else(|| mounted(&listed(), "cgroup", Some("devices"))) {
-        return v1_home(&mount, "devices", &own);
+        return v1_home(&mount, "devices", caller);
     }
     let Some(mount) = Mounts::find().v2 else { return Home::Missing(Missing::not_mounted()) };
     // It is no controller there, so nobody has to hand it on.
-    let candidates = [Some(mount.clone()), own.below(&mount, "")];
-    let usable = |path: &PathBuf| writable(path).is_ok() && writable(&path.join("cgroup.procs")).is_ok();
-    match candidates.into_iter().flatten().find(usable) {
+    let candidates = caller.places(&mount, "");
+    match candidates.into_iter().find(|path| may_hold(path)) {
         Some(path) => Home::V2(path),
         None => Home::Missing(Missing::not_writable(&mount, writable(&mount).err().unwrap_or(Errno::EACCES))),
     }
@@ -56,39 +72,61 @@ pub(super) struct Missing {
     mend: String,
 }
 
-/// Looked up once for each effective user id that this process has had: a program that drops its privileges after its
-/// first container gets what it may use now.
-pub(crate) fn hierarchies() -> Arc<Hierarchies> {
-    static KNOWN: Mutex<Option<(u32, Arc<Hierarchies>)>> = Mutex::new(None);
+/// Looked up once for each effective user id, cgroup and parent, one after another: a program that drops its privileges, or
+/// is moved, after its first container gets what it may use now.
+pub(crate) fn hierarchies(caller: Caller<'_>) -> Arc<Hierarchies> {
+    type Known = (u32, String, Option<PathBuf>, Arc<Hierarchies>);
+    static KNOWN: Mutex<Option<Known>> = Mutex::new(None);
     let user = geteuid().as_raw();
     // Never waits: in the child of a fork(2) the lock may be held by a thread that isn't there.
     if let Ok(known) = KNOWN.try_lock()
-        && let Some((of, hierarchies)) = &*known
+        && let Some((of, cgroups, parent, hierarchies)) = &*known
         && *of == user
+        && *cgroups == caller.cgroups
+        && parent.as_deref() == caller.parent
     {
         return Arc::clone(hierarchies);
     }
-    let found = Arc::new(Hierarchies::probe(user == 0));
+    let found = Arc::new(Hierarchies::probe(caller));
     if let Ok(mut known) = KNOWN.try_lock() {
-        *known = Some((user, Arc::clone(&found)));
+        *known = Some((user, caller.cgroups.into(), caller.parent.map(Into::into), Arc::clone(&found)));
     }
     found
 }
 
 impl Hierarchies {
-    fn probe(root: bool) -> Self {
+    fn probe(caller: Caller<'_>) -> Self {
         let mounts = Mounts::find();
-        let own = Own::read();
-        let memory = mounts.v1_memory.as_deref().map(|mount| v1_home(mount, "memory", &own));
-        let pids = mounts.v1_pids.as_deref().map(|mount| v1_home(mount, "pids", &own));
+        let first = |mount: &Path, controller| caller.places(mount, controller).into_iter().next();
+        let own = match (&mounts.v1_memory, &mounts.v2) {
+            (Some(mount), _) => first(mount, "memory"),
+            (None, Some(mount)) => first(mount, ""),
+            (None, None) => None,
+        };
+        let memory = mounts.v1_memory.as_deref().map(|mount| v1_home(mount, "memory", caller));
+        let pids = mounts.v1_pids.as_deref().map(|mount| v1_home(mount, "pids", caller));
         if let (Some(memory), Some(pids)) = (&memory, &pids) {
-            return Self { memory: memory.clone(), pids: pids.clone() };
+            return Self { memory: memory.clone(), pids: pids.clone(), plain: None, own };
         }
         let v2 = |controller| match &mounts.v2 {
-            Some(mount) => v2_home(mount, controller, root, &own),
+            Some(mount) => v2_home(mount, controller, caller),
             None => Home::Missing(Missing::not_mounted()),
         };
-        Self { memory: memory.unwrap_or_else(|| v2("memory")), pids: pids.unwrap_or_else(|| v2("pids")) }
+        let memory = memory.unwrap_or_else(|| v2("memory"));
+        let pids = pids.unwrap_or_else(|| v2("pids"));
+        let in_tree = mounts.v2.as_deref().and_then(|mount| first(mount, ""));
+        let is_home = |path: &PathBuf| [&memory, &pids].iter().any(|home| home.path() == Some(path.as_path()));
+        let plain = in_tree.filter(|path| !is_home(path) && may_hold(path));
+        Self { memory, pids, plain, own }
+    }
+}
+
+impl Home {
+    fn path(&self) -> Option<&Path> {
+        match self {
+            Self::V1(path) | Self::V2(path) => Some(path),
+            Self::Missing(_) => None,
+        }
     }
 }
 
@@ -148,18 +186,11 @@ fn mounted(mountinfo: &str, kind: &str, controller: Option<&str>) -> Option<Path
     lines.find_map(|(mount, filesystem)| mount.split(' ').nth(4).filter(|_| of_it(filesystem)).map(PathBuf::from))
 }
 
-/// The caller's own cgroups, /proc/self/cgroup of cgroups(7).
-struct Own(String);
-
-impl Own {
-    fn read() -> Self {
-        Self(crate::sys::file::read_to_string("/proc/self/cgroup").unwrap_or_default())
-    }
-
+impl Caller<'_> {
     /// Where it is below the mount point; the controller `""` is the tree of v2. One outside the cgroup namespace ("/..")
     /// is of no use.
     fn below(&self, mount: &Path, controller: &str) -> Option<PathBuf> {
-        let path = self.0.lines().find_map(|line| {
+        let path = self.cgroups.lines().find_map(|line| {
             let (controllers, path) = line.split_once(':')?.1.split_once(':')?;
             controllers.split(',').any(|found| found == controller).then_some(path)
         })?;
@@ -167,30 +198,48 @@ impl Own {
         own.extend(path.split('/').filter(|part| !part.is_empty()));
         (!path.split('/').any(|part| part == "..")).then_some(own)
     }
-}
 
-/// v1: the hierarchy's root, else the caller's own cgroup where it was given to this user.
-fn v1_home(mount: &Path, controller: &str, own: &Own) -> Home {
-    let first = match writable(mount) {
-        Ok(()) => return Home::V1(mount.into()),
-        Err(errno) => Missing::not_writable(mount, errno),
-    };
-    match own.below(mount, controller) {
-        Some(path) if writable(&path).is_ok() => Home::V1(path),
-        _ => Home::Missing(first),
+    /// Where a container may go below `mount`, best first: the chosen parent alone, or the caller's own cgroup, the ones
+    /// above it, and the mount itself, which may be the only one of them that is to be seen here.
+    fn places(&self, mount: &Path, controller: &str) -> Vec<PathBuf> {
+        let own = self.below(mount, controller);
+        if let Some(parent) = self.parent {
+            let from = if parent.is_absolute() { Some(mount) } else { own.as_deref() };
+            let mut chosen = from.unwrap_or(mount).to_path_buf();
+            chosen.extend(parent.components().filter(|part| matches!(part, Component::Normal(_))));
+            return vec![chosen];
+        }
+        let own = own.filter(|own| own.exists());
+        let above = own.iter().flat_map(|own| own.ancestors()).take_while(|path| path.starts_with(mount));
+        let mut places: Vec<_> = above.map(PathBuf::from).collect();
+        if places.is_empty() {
+            places.push(mount.into());
+        }
+        places
     }
 }
 
-/// v2: for root the tree's root; for others the nearest ancestor of the caller's own cgroup that was given to this user
-/// and can hand the controller on. The caller's own cgroup has processes and so mostly can't; under systemd it is a slice
-/// of user@UID.service.
-fn v2_home(mount: &Path, controller: &str, root: bool, own: &Own) -> Home {
-    let own = own.below(mount, "");
-    let ancestors = own.iter().flat_map(|own| own.ancestors()).take_while(|path| path.starts_with(mount));
+/// v1: the caller's own cgroup where this user may make cgroups there, else the hierarchy's root.
+fn v1_home(mount: &Path, controller: &str, caller: Caller<'_>) -> Home {
+    let places = caller.places(mount, controller);
+    let ends = places.first().into_iter().chain(places.last().filter(|_| places.len() > 1));
     let mut missing = None;
-    for candidate in root.then_some(mount).into_iter().chain(ancestors) {
-        match v2_usable(candidate, controller) {
-            Ok(()) => return Home::V2(candidate.into()),
+    for place in ends {
+        match writable(place) {
+            Ok(()) => return Home::V1(place.clone()),
+            Err(errno) => missing = Some(Missing::not_writable(place, errno)),
+        }
+    }
+    Home::Missing(missing.unwrap_or_else(Missing::not_mounted))
+}
+
+/// v2: the caller's own cgroup, or the nearest one above that is this user's and can hand the controller on. The caller's own
+/// has processes and so mostly can't; under systemd what can is a slice.
+fn v2_home(mount: &Path, controller: &str, caller: Caller<'_>) -> Home {
+    let mut missing = None;
+    for candidate in caller.places(mount, "") {
+        match v2_usable(&candidate, controller) {
+            Ok(()) => return Home::V2(candidate),
             // The first directory has processes; one that isn't ours ends the walk and is what is worth knowing.
             Err(why) => {
                 let foreign = why.errno == libc::EACCES;
@@ -204,6 +253,11 @@ fn v2_home(mount: &Path, controller: &str, root: bool, own: &Own) -> Home {
         }
     }
     Home::Missing(missing.unwrap_or_else(Missing::not_mounted))
+}
+
+/// Whether this user may make a cgroup there, and processes that are born in it.
+fn may_hold(path: &PathBuf) -> bool {
+    writable(path).is_ok() && writable(&path.join("cgroup.procs")).is_ok()
 }
 
 fn v2_usable(path: &Path, controller: &str) -> Result<(), Missing> {
@@ -257,17 +311,23 @@ impl Missing {
 
     fn not_writable(path: &Path, errno: Errno) -> Self {
         let mend = match errno {
+            Errno::ENOENT => format!("make it first, or choose another: mkdir {}", path.display()),
             Errno::EROFS => {
                 "it is mounted read-only; start the outer container with its cgroups writable, as by docker run \
                  --privileged --cgroupns=private"
+                    .into()
             }
             _ => {
                 "start the program in cgroups of its user's own: systemd-run --user --scope -p Delegate=yes PROGRAM; or \
                  do without by the cgroup policy \"optional\""
+                    .into()
             }
         };
-        let why = format!("this user may not make cgroups in {}", path.display());
-        Self { errno: errno as i32, why, mend: mend.into() }
+        let why = match errno {
+            Errno::ENOENT => format!("there is no cgroup {}", path.display()),
+            _ => format!("this user may not make cgroups in {}", path.display()),
+        };
+        Self { errno: errno as i32, why, mend }
     }
 
     pub(super) fn has_processes(path: &Path) -> Self {
@@ -282,6 +342,11 @@ impl Missing {
                 path.display()
             ),
         }
+    }
+
+    /// Why, and what to do about it.
+    pub(super) fn words(&self) -> String {
+        format!("{} ({})", self.why, self.mend)
     }
 
     /// What a caller that needs the controller is told.
@@ -311,11 +376,24 @@ mod tests {
 
     #[test]
     fn the_callers_own_cgroup_is_found_unless_it_is_outside_the_namespace() {
-        let own = Own("12:cpu,memory:/a b/c\n11:pids:/../x\n1:name=systemd:/s\n0::/\n".into());
-        let below = |controller| own.below(Path::new("/m"), controller);
+        let cgroups = "12:cpu,memory:/a b/c\n11:pids:/../x\n1:name=systemd:/s\n0::/\n";
+        let below = |controller| Caller { cgroups, parent: None }.below(Path::new("/m"), controller);
         assert_eq!(below("memory"), Some("/m/a b/c".into()));
         assert_eq!(below("pids"), None);
         assert_eq!(below(""), Some("/m".into()));
         assert_eq!(below("devices"), None);
+    }
+
+    #[test]
+    fn a_chosen_parent_is_from_the_mount_or_from_the_callers_own_and_no_way_out() {
+        let places = |parent: &str| {
+            let parent = Some(Path::new(parent));
+            let places = Caller { cgroups: "4:memory:/own\n", parent }.places(Path::new("/m"), "memory");
+            places.into_iter().map(|path| path.display().to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(places("/"), ["/m"]);
+        assert_eq!(places("/a/b/"), ["/m/a/b"]);
+        assert_eq!(places("jobs"), ["/m/own/jobs"]);
+        assert_eq!(places("."), ["/m/own"]);
     }
 }

@@ -4,7 +4,8 @@
 //! A container's directory stands right in the place that [`hierarchies`] found and is called ctr-NAME, without a
 //! directory of ours around it: that one would be left behind, or cost each container a second mkdir and rmdir.
 
-use std::path::{Path, PathBuf};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Component, Path, PathBuf};
 use std::sync::OnceLock;
 
 use nix::errno::Errno;
@@ -12,7 +13,7 @@ use nix::fcntl::AT_FDCWD;
 use nix::sys::stat::Mode;
 use nix::unistd::{UnlinkatFlags, mkdir, unlinkat};
 
-use super::hierarchies::{Home, Missing, devices_home};
+use super::hierarchies::{Caller, Home, Missing, devices_home};
 use super::{Cgroup, Controller, Directory, LateDirectory, Limits, control, devices, hierarchies, memory};
 use crate::plan::quote;
 use crate::{CgroupPolicy, Error, ErrorCode, Result};
@@ -32,6 +33,8 @@ pub(crate) struct Layout {
     /// The controllers that the directory of v2 is to have.
     on_v2: Controllers,
     limits: Limits,
+    /// Where it stands, in words.
+    place: String,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -40,53 +43,185 @@ struct Controllers {
     pids: bool,
 }
 
+/// What is decided about a container's cgroup.
+#[derive(Debug)]
+pub(crate) struct Planned {
+    /// None is a container without one.
+    pub(crate) layout: Option<Layout>,
+    /// Limits that were asked for and can't be had, in words, where the policy lets that pass.
+    pub(crate) dropped: Vec<String>,
+}
+
+/// Where it can go.
+pub(super) struct Homes<'a> {
+    pub(super) memory: &'a Home,
+    pub(super) pids: &'a Home,
+    pub(super) devices: Option<&'a Home>,
+    /// See [`super::hierarchies::Hierarchies`].
+    pub(super) plain: Option<&'a Path>,
+    /// The caller has chosen the parent.
+    pub(super) chosen: bool,
+}
+
 impl Cgroup {
-    /// Decides where the cgroup of the container `name` goes; `None` is a container without one. Nothing is made.
-    pub(crate) fn plan(name: &str, limits: &Limits, policy: CgroupPolicy) -> Result<Option<Layout>> {
-        let hierarchies = hierarchies();
-        let devices = limits.devices.as_ref().map(|_| devices_home());
-        decide(name, limits, policy, [&hierarchies.memory, &hierarchies.pids], devices.as_ref())
+    /// Decides where the cgroup of the container `name` goes. Nothing is made.
+    pub(crate) fn plan(name: &str, limits: &Limits, policy: CgroupPolicy, caller: Caller<'_>) -> Result<Planned> {
+        if let Some(parent) = caller.parent {
+            check_parent(parent, policy)?;
+        }
+        let hierarchies = hierarchies(caller);
+        let devices = limits.devices.as_ref().map(|_| devices_home(caller));
+        let homes = Homes {
+            memory: &hierarchies.memory,
+            pids: &hierarchies.pids,
+            devices: devices.as_ref(),
+            plain: hierarchies.plain.as_deref(),
+            chosen: caller.parent.is_some(),
+        };
+        let mut planned = decide(name, limits, policy, &homes)?;
+        if let Some(layout) = &mut planned.layout {
+            layout.place = place(layout, hierarchies.own.as_deref(), caller.parent.is_some());
+        }
+        Ok(planned)
     }
 }
 
-pub(super) fn decide(
-    name: &str,
-    limits: &Limits,
-    policy: CgroupPolicy,
-    [memory, pids]: [&Home; 2],
-    devices: Option<&Home>,
-) -> Result<Option<Layout>> {
+/// A parent is a path below the hierarchies' mounts: nothing that leads out.
+fn check_parent(parent: &Path, policy: CgroupPolicy) -> Result<()> {
+    let bad = |why: &str| Err(Error::invalid("use the cgroup parent", parent.display(), why));
+    if policy == CgroupPolicy::Off {
+        return bad("the cgroup policy is \"off\", so there is nothing to be below it");
+    }
+    if parent.as_os_str().is_empty() || parent.as_os_str().as_bytes().contains(&0) {
+        return bad("it is empty, or has a NUL in it").map_err(|error| error.mend("write it as /batch/job1"));
+    }
+    if parent.components().any(|part| part == Component::ParentDir) {
+        return bad("it has .. in it");
+    }
+    Ok(())
+}
+
+pub(super) fn decide(name: &str, limits: &Limits, policy: CgroupPolicy, homes: &Homes<'_>) -> Result<Planned> {
     limits.check()?;
     let mut limits = limits.clone();
+    let mut dropped = Vec::new();
     match policy {
-        CgroupPolicy::Off if limits == Limits::default() => return Ok(None),
+        CgroupPolicy::Off if limits == Limits::default() => return Ok(Planned { layout: None, dropped }),
         CgroupPolicy::Off => {
             let why = "the cgroup policy is \"off\", and a limit needs a cgroup";
             return Err(Error::invalid("limit the container", name, why));
         }
         CgroupPolicy::Auto | CgroupPolicy::Required | CgroupPolicy::Optional => {}
     }
-    if let Home::Missing(missing) = memory {
+    let mut drop_limit = |limit: &mut Option<u64>, what: &str, missing: &Missing| {
+        if let Some(limit) = limit.take() {
+            dropped.push(format!("there is no {what} limit, though {limit} was asked for: {}", missing.words()));
+        }
+    };
+    if let Home::Missing(missing) = homes.memory {
         match policy {
-            CgroupPolicy::Optional => limits.memory = None,
+            CgroupPolicy::Optional => drop_limit(&mut limits.memory, "memory", missing),
             CgroupPolicy::Auto if limits.memory.is_none() => {}
             _ => return Err(missing.error("memory")),
         }
     }
-    if let Home::Missing(missing) = pids {
+    if let Home::Missing(missing) = homes.pids {
         match policy {
-            CgroupPolicy::Optional => limits.pids = None,
+            CgroupPolicy::Optional => drop_limit(&mut limits.pids, "process", missing),
             _ if limits.pids.is_none() => {}
             _ => return Err(missing.error("pids")),
         }
     }
-    Ok(Layout::new(&format!("{PREFIX}{name}"), limits, [memory, pids], devices))
+    let directory = format!("{PREFIX}{name}");
+    // Without controllers of its own it can be where it can't have any, and the limits of that place hold for it.
+    let unlimited = limits.memory.is_none() && limits.pids.is_none() && policy != CgroupPolicy::Required;
+    let above = match homes.memory {
+        Home::V2(path) => Some(path.as_path()),
+        _ => None,
+    };
+    if let Some(plain) = homes.plain.filter(|plain| unlimited && (homes.chosen || has_limits(plain, above))) {
+        let here = Home::V2(plain.into());
+        let devices = homes.devices.map(|home| if matches!(home, Home::V1(_)) { home } else { &here });
+        return Ok(Planned { layout: Some(Layout::without_controllers(&directory, limits, plain, devices)), dropped });
+    }
+    let layout = Layout::new(&directory, limits, [homes.memory, homes.pids], homes.devices);
+    match homes.memory {
+        Home::Missing(missing) if homes.chosen && layout.is_none() => Err(missing.error("memory")),
+        _ => Ok(Planned { layout, dropped }),
+    }
+}
+
+/// Whether a cgroup of v2, or one above it below `end`, has a limit that somebody chose for it. `pids.max` is none of these:
+/// systemd sets it for every service.
+fn has_limits(path: &Path, end: Option<&Path>) -> bool {
+    const LIMITS: [(&str, &str); 5] = [
+        ("memory.max", "max"),
+        ("memory.high", "max"),
+        ("memory.swap.max", "max"),
+        ("cpu.max", "max 100000"),
+        ("cpuset.cpus", ""),
+    ];
+    let Some(end) = end else { return false };
+    let limited = |path: &Path| {
+        LIMITS.iter().any(|(file, none)| {
+            crate::sys::file::read_to_string(path.join(file)).is_ok_and(|text| text.trim() != *none)
+        })
+    };
+    path.ancestors().take_while(|path| *path != end && path.starts_with(end)).any(limited)
+}
+
+/// Where it stands, seen from the caller whose own cgroup is `own`, and what that means.
+fn place(layout: &Layout, own: Option<&Path>, chosen: bool) -> String {
+    let Some(parent) = layout.paths.first().and_then(|path| path.parent()) else { return String::new() };
+    let shown = parent.display();
+    let is_below = own.is_some_and(|own| own != parent && own.starts_with(parent));
+    match () {
+        () if chosen => format!("in {shown}, as chosen"),
+        () if layout.is_plain() => format!(
+            "in {shown}, the caller's own, without controllers, since that has processes: its limits hold, and the \
+             container can have none of its own"
+        ),
+        () if own == Some(parent) => format!("in {shown}, the caller's own: its limits hold"),
+        () if layout.v2.is_some() && is_below => format!(
+            "in {shown}, beside the caller's own, which has processes and so can't hand controllers on: limits of that one \
+             do not hold (systemd: Delegate=yes and DelegateSubgroup=; or choose a parent)"
+        ),
+        () => format!("in {shown}"),
+    }
 }
 
 impl Layout {
     /// Whether a process is cloned into it, and doesn't join it later: v2.
     pub(crate) fn is_born_in(&self) -> bool {
         self.v2.is_some()
+    }
+
+    /// Where it stands, in words.
+    pub(crate) fn place(&self) -> &str {
+        &self.place
+    }
+
+    /// Whether it is a directory of v2 that no controller counts.
+    fn is_plain(&self) -> bool {
+        self.v2.is_some() && !self.on_v2.memory && !self.on_v2.pids && self.v1_memory.is_none()
+    }
+
+    fn without_controllers(directory: &str, limits: Limits, parent: &Path, devices: Option<&Home>) -> Self {
+        let path = parent.join(directory);
+        let v1_devices = match devices {
+            Some(Home::V1(parent)) => Some(parent.join(directory)),
+            _ => None,
+        };
+        Self {
+            paths: std::iter::once(path.clone()).chain(v1_devices.clone()).collect(),
+            v2: Some(path),
+            v1_memory: None,
+            v1_devices,
+            v1_pids: None,
+            on_v2: Controllers::default(),
+            limits,
+            place: String::new(),
+        }
     }
 
     fn new(directory: &str, limits: Limits, [memory, pids]: [&Home; 2], devices: Option<&Home>) -> Option<Self> {
@@ -98,6 +233,7 @@ impl Layout {
             v1_pids: None,
             on_v2: Controllers::default(),
             limits,
+            place: String::new(),
         };
         match memory {
             Home::V1(parent) => layout.v1_memory = Some(parent.join(directory)),
@@ -244,11 +380,13 @@ impl Layout {
         };
         if let Some(path) = &self.v2 {
             let parent = path.parent().unwrap_or(path);
-            add("echo +memory +pids > ", parent.join("cgroup.subtree_control"), "v2 counts only what is handed on");
-            add("mkdir ", path.clone(), "the container's cgroup: what it uses is counted here");
+            if !self.is_plain() {
+                add("echo +memory +pids > ", parent.join("cgroup.subtree_control"), "v2 counts only what is handed on");
+            }
+            add("mkdir ", path.clone(), &format!("the container's cgroup, {}", self.place));
         }
         if let Some(path) = &self.v1_memory {
-            add("mkdir ", path.clone(), "the container's memory cgroup: what it uses is counted here");
+            add("mkdir ", path.clone(), &format!("the container's memory cgroup, {}", self.place));
         }
         if let (Some(path), Some(limit)) = (self.v1_memory.as_ref().or(self.v2.as_ref()), self.limits.memory) {
             for (value, file, why) in memory::first_files(self.v1_memory.is_none(), limit) {

@@ -32,8 +32,8 @@ use nix::sys::stat::Mode;
 use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, fstatfs};
 
 pub(crate) use devices::unavailable as devices_unavailable;
-pub(crate) use hierarchies::hierarchies;
-pub(crate) use layout::Layout;
+pub(crate) use hierarchies::{Caller, hierarchies};
+pub(crate) use layout::{Layout, Planned};
 pub(crate) use remove::remove;
 
 use crate::security::DeviceRule;
@@ -145,6 +145,11 @@ impl Cgroup {
         self.v2.as_ref().map(|directory| directory.fd.as_fd())
     }
 
+    /// The limits in bytes and in processes; none where no controller counts it.
+    pub(crate) fn limits(&self) -> Result<[Option<u64>; 2]> {
+        Ok([counted(self.memory())?.flatten(), counted(self.pids())?.flatten()])
+    }
+
     fn memory_controller(&self) -> Result<Controller<'_>> {
         match (&self.v1_memory, &self.v2) {
             (Some(v1), _) => Ok(Controller::V1(v1)),
@@ -182,6 +187,10 @@ impl Directory {
             let why = "the container is gone";
             return Error::new(ErrorCode::Destroyed, "find the cgroup", self.path.display(), libc::ENOENT, why);
         }
+        // A directory of v2 that no controller was handed on to.
+        if errno == Errno::ENOENT && (file.starts_with("memory.") || file.starts_with("pids.")) {
+            return without(file.split('.').next().unwrap_or(file));
+        }
         let path = if file.is_empty() { self.path.clone() } else { self.path.join(file) };
         Error::system(verb, path.display(), errno as i32)
     }
@@ -208,6 +217,14 @@ impl Limits {
     pub(crate) fn check(&self) -> Result<()> {
         self.memory.map_or(Ok(()), memory::check)?;
         self.pids.map_or(Ok(()), pids::check)
+    }
+}
+
+/// What a cgroup without the controller can't tell is nothing.
+pub(crate) fn counted<T>(outcome: Result<T>) -> Result<Option<T>> {
+    match outcome {
+        Err(error) if error.code() == ErrorCode::Unsupported => Ok(None),
+        other => other.map(Some),
     }
 }
 

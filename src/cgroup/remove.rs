@@ -41,11 +41,12 @@ pub(crate) fn remove(paths: &[PathBuf]) -> Result<()> {
 }
 
 fn is_visible(path: &Path) -> Result<()> {
-    let parent = path.parent().unwrap_or(path);
-    match statfs(parent).map(|found| found.filesystem_type()) {
-        Ok(CGROUP_SUPER_MAGIC | CGROUP2_SUPER_MAGIC) => Ok(()),
+    // A parent may be gone too, as a finished job's is; then the first one above that is there tells.
+    let above = path.ancestors().skip(1).map(|parent| statfs(parent).map(|found| found.filesystem_type()));
+    match above.into_iter().find(|found| *found != Err(Errno::ENOENT)) {
+        Some(Ok(CGROUP_SUPER_MAGIC | CGROUP2_SUPER_MAGIC)) => Ok(()),
         other => {
-            let errno = other.err().unwrap_or(Errno::ENOENT);
+            let errno = other.and_then(std::result::Result::err).unwrap_or(Errno::ENOENT);
             Err(Error::system("remove cgroup", path.display(), errno as i32)
                 .mend("no cgroups are mounted there in this mount namespace; a call from where they are removes it"))
         }

@@ -1,13 +1,15 @@
 //! The same tests run on cgroup v1 and v2, as root and as a user with cgroups of its own; `tests/vm` has the latter three.
 
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use super::hierarchies::Home;
+use super::hierarchies::{Caller, Home};
+use super::layout::Homes;
 use super::{Cgroup, Layout, Limits, MEMORY_MIN, PIDS_MAX, hierarchies, remove};
 use crate::{CgroupPolicy, ErrorCode, Result};
 
@@ -54,11 +56,22 @@ impl Made {
     }
 }
 
+fn own_cgroups() -> String {
+    std::fs::read_to_string("/proc/thread-self/cgroup").unwrap()
+}
+
+/// Whoever runs the tests, with a parent of the tests' own where there is one.
+fn caller(cgroups: &str) -> Caller<'_> {
+    static PARENT: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let parent = PARENT.get_or_init(|| std::env::var_os("CTR_CGROUP_PARENT").map(PathBuf::from));
+    Caller { cgroups, parent: parent.as_deref() }
+}
+
 fn plan(memory: Option<u64>, pids: Option<u64>) -> Option<Layout> {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let name = format!("test-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-    match Cgroup::plan(&name, &Limits { memory, pids, devices: None }, CgroupPolicy::Required) {
-        Ok(layout) => layout,
+    match Cgroup::plan(&name, &Limits { memory, pids, devices: None }, CgroupPolicy::Required, caller(&own_cgroups())) {
+        Ok(planned) => planned.layout,
         Err(error) => {
             skipped(error);
             None
@@ -192,11 +205,11 @@ fn threads_that_set_limits_at_once_never_fail() {
 fn limits_that_no_container_can_live_with_are_refused_by_name() {
     for bad in [0, 1, 4095, MEMORY_MIN - 1] {
         let limits = Limits { memory: Some(bad), pids: None, devices: None };
-        refused(Cgroup::plan("x", &limits, CgroupPolicy::Optional), ErrorCode::Invalid, "2 MiB");
+        refused(Cgroup::plan("x", &limits, CgroupPolicy::Optional, caller("")), ErrorCode::Invalid, "2 MiB");
     }
     for bad in [0, 1, PIDS_MAX + 1, u64::MAX] {
         let limits = Limits { memory: None, pids: Some(bad), devices: None };
-        refused(Cgroup::plan("x", &limits, CgroupPolicy::Optional), ErrorCode::Invalid, "at the least");
+        refused(Cgroup::plan("x", &limits, CgroupPolicy::Optional, caller("")), ErrorCode::Invalid, "at the least");
     }
     let Some(made) = Made::with(None, Some(PIDS_MAX)) else { return };
     refused(made.cgroup.set_memory(Some(0)), ErrorCode::Invalid, "2 MiB");
@@ -296,7 +309,8 @@ fn a_cgroup_that_can_not_be_seen_is_not_taken_for_removed() {
 fn where_a_controller_is_missing_the_policy_decides() {
     let parsed = |limits: Limits, policy| {
         let missing = Home::Missing(super::hierarchies::Missing::has_processes("/sys/fs/cgroup".as_ref()));
-        super::layout::decide("x", &limits, policy, [&missing, &missing], None)
+        let homes = Homes { memory: &missing, pids: &missing, devices: None, plain: None, chosen: false };
+        super::layout::decide("x", &limits, policy, &homes).map(|planned| planned.layout)
     };
     let limited = || Limits { memory: Some(64 * MIB), pids: None, devices: None };
     let pids = || Limits { memory: None, pids: Some(64), devices: None };
@@ -310,13 +324,49 @@ fn where_a_controller_is_missing_the_policy_decides() {
     assert!(parsed(Limits::default(), CgroupPolicy::Off).unwrap().is_none());
 }
 
+/// D8 of a limit that is let go: it is said.
+#[test]
+fn a_limit_that_is_dropped_is_told_with_its_reason() {
+    let missing = Home::Missing(super::hierarchies::Missing::has_processes("/sys/fs/cgroup/x".as_ref()));
+    let homes = Homes { memory: &missing, pids: &missing, devices: None, plain: None, chosen: false };
+    let limits = Limits { memory: Some(64 * MIB), pids: Some(9), devices: None };
+    let planned = super::layout::decide("x", &limits, CgroupPolicy::Optional, &homes).unwrap();
+    assert!(planned.layout.is_none());
+    let [memory, pids] = &planned.dropped[..] else { panic!("{:?}", planned.dropped) };
+    assert!(memory.contains("no memory limit, though 67108864") && memory.contains("/sys/fs/cgroup/x"), "{memory}");
+    assert!(pids.contains("no process limit, though 9"), "{pids}");
+    let planned = super::layout::decide("x", &Limits::default(), CgroupPolicy::Optional, &homes).unwrap();
+    assert!(planned.dropped.is_empty());
+}
+
+#[test]
+fn a_container_without_limits_goes_below_a_chosen_parent_that_can_hand_nothing_on() {
+    let missing = Home::Missing(super::hierarchies::Missing::has_processes("/v2/job".as_ref()));
+    let plain = Path::new("/v2/job");
+    let homes = Homes { memory: &missing, pids: &missing, devices: None, plain: Some(plain), chosen: true };
+    let layout = super::layout::decide("x", &Limits::default(), CgroupPolicy::Auto, &homes).unwrap().layout.unwrap();
+    assert_eq!((layout.paths(), layout.is_born_in()), (&[PathBuf::from("/v2/job/ctr-x")][..], true));
+    let limits = Limits { memory: Some(64 * MIB), ..Limits::default() };
+    let outcome = super::layout::decide("x", &limits, CgroupPolicy::Auto, &homes);
+    refused(outcome, ErrorCode::Unsupported, "/v2/job has processes");
+    // A parent that is not there at all is never passed over in silence.
+    let homes = Homes { plain: None, ..homes };
+    refused(
+        super::layout::decide("x", &Limits::default(), CgroupPolicy::Auto, &homes),
+        ErrorCode::Unsupported,
+        "/v2/job",
+    );
+}
+
 #[test]
 fn a_list_of_devices_stands_in_the_directory_of_v2_or_in_one_more_of_v1() {
     let [memory, pids, devices] = ["/v1/memory", "/v1/pids", "/v1/devices"].map(|path| Home::V1(path.into()));
     let v2 = Home::V2("/v2".into());
     let paths = |homes: [&Home; 2], devices, limit| {
         let limits = Limits { memory: None, pids: limit, devices: Some(Vec::new()) };
-        let layout = super::layout::decide("x", &limits, CgroupPolicy::Auto, homes, Some(devices)).unwrap().unwrap();
+        let [memory, pids] = homes;
+        let homes = Homes { memory, pids, devices: Some(devices), plain: None, chosen: false };
+        let layout = super::layout::decide("x", &limits, CgroupPolicy::Auto, &homes).unwrap().layout.unwrap();
         assert_eq!(layout.is_born_in(), layout.paths()[0].starts_with("/v2"));
         layout.paths().iter().map(|path| path.display().to_string()).collect::<Vec<_>>()
     };
@@ -333,12 +383,14 @@ fn a_list_of_devices_stands_in_the_directory_of_v2_or_in_one_more_of_v1() {
 
 #[test]
 fn a_user_without_cgroups_is_told_how_to_get_some() {
-    let Home::Missing(_) = &hierarchies().memory else { return skipped("this user has cgroups") };
+    let Home::Missing(_) = &hierarchies(caller(&own_cgroups())).memory else { return skipped("this user has cgroups") };
     let limits = Limits { memory: Some(64 * MIB), pids: None, devices: None };
-    let error = Cgroup::plan("x", &limits, CgroupPolicy::Auto).unwrap_err();
+    let error = Cgroup::plan("x", &limits, CgroupPolicy::Auto, caller(&own_cgroups())).unwrap_err();
     assert_eq!(error.code(), ErrorCode::Unsupported);
     assert!(error.advice().contains("systemd-run --user --scope"), "{error}");
-    assert!(Cgroup::plan("x", &Limits::default(), CgroupPolicy::Auto).unwrap().is_none());
+    assert!(
+        Cgroup::plan("x", &Limits::default(), CgroupPolicy::Auto, caller(&own_cgroups())).unwrap().layout.is_none()
+    );
 }
 
 #[test]
@@ -362,6 +414,6 @@ fn the_commands_of_explain_make_the_same_cgroup() {
 fn a_container_without_a_pids_limit_costs_v1_no_second_directory() {
     let Some(made) = Made::with(Some(64 * MIB), None) else { return };
     assert_eq!(made.paths.iter().filter(|path| path.exists()).count(), 1);
-    let Home::V1(_) = hierarchies().pids else { return };
+    let Home::V1(_) = hierarchies(caller(&own_cgroups())).pids else { return };
     assert_eq!(made.paths.len(), 2);
 }

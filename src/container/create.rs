@@ -123,6 +123,8 @@ fn record(blueprint: &Blueprint, image: &OsStr) -> Result<Record> {
         owner_start,
         detached: config.detached,
         cgroups: blueprint.cgroup.as_ref().map(|layout| layout.paths().to_vec()).unwrap_or_default(),
+        cgroup_place: blueprint.cgroup.as_ref().map(|layout| layout.place().to_string()).unwrap_or_default(),
+        warnings: blueprint.dropped.clone(),
         upper: blueprint.upper.clone(),
         exec: ExecDefaults {
             env: blueprint.env().into_iter().map(Into::into).collect(),

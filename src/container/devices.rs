@@ -6,6 +6,7 @@ use nix::sys::stat::fstat;
 use serde::{Deserialize, Serialize};
 
 use super::blueprint::open_path;
+use crate::cgroup::Caller;
 use crate::rootfs::Node;
 use crate::security::{Device, DeviceAccess, DeviceKind, DeviceList, DeviceRule, Walls, devices};
 use crate::{Config, Error, ErrorCode, Result};
@@ -34,7 +35,7 @@ pub enum Listed {
 
 impl Devices {
     /// `is_root`: the caller is root of the machine, whose lists the kernel takes.
-    pub fn of(config: &Config, walls: &Walls, is_root: bool) -> Result<Self> {
+    pub fn of(config: &Config, walls: &Walls, is_root: bool, caller: Caller<'_>) -> Result<Self> {
         let (mut nodes, mut rules) = (Vec::new(), Vec::new());
         for device in &config.devices {
             let Device::Node { source, target, access } = device else { continue };
@@ -47,7 +48,7 @@ impl Devices {
         let listed = match config.device_list {
             DeviceList::Off => Listed::NotWanted,
             DeviceList::Auto if !wanted => Listed::NotWanted,
-            policy => match unavailable(config, is_root) {
+            policy => match unavailable(config, is_root, caller) {
                 Some(error) if policy == DeviceList::Required => return Err(error),
                 Some(error) => Listed::Missing(error.to_string()),
                 None => {
@@ -69,9 +70,9 @@ impl Devices {
 }
 
 /// Why there can be no list. What anybody but root of the machine may do to one, the kernel decides: nothing.
-fn unavailable(config: &Config, is_root: bool) -> Option<Error> {
+fn unavailable(config: &Config, is_root: bool, caller: Caller<'_>) -> Option<Error> {
     if is_root {
-        return crate::cgroup::devices_unavailable(config.cgroup);
+        return crate::cgroup::devices_unavailable(config.cgroup, caller);
     }
     let why = "only root of the machine may";
     let error = Error::new(ErrorCode::Unsupported, "list the devices of", "the container", libc::EPERM, why);

@@ -6,6 +6,7 @@ use super::shared::Shared;
 use super::state::Root;
 use super::walls::{self, Facts, Subject, Wall};
 use crate::Result;
+use crate::cgroup::{Cgroup, counted};
 use crate::security::capabilities;
 
 /// What [`crate::Container::inspect`] answers. Later releases may add fields.
@@ -38,6 +39,10 @@ pub struct Inspection {
     pub upper: Option<String>,
     /// The directories of its cgroups.
     pub cgroups: Vec<String>,
+    /// Where these are, seen from the process that made it: "in …, the caller's own: its limits hold".
+    pub cgroup_place: String,
+    /// What was asked for and could not be had, where it was asked for only as far as it can be.
+    pub warnings: Vec<String>,
     /// What it may use, and uses.
     pub limits: InspectedLimits,
     /// "none" (loopback only), "host", or whose network namespace it has.
@@ -123,7 +128,7 @@ pub fn walls_of(container: &Shared) -> Result<Vec<Wall>> {
 
 fn walls_with(container: &Shared, facts: &Facts) -> Result<Vec<Wall>> {
     let record = &container.record;
-    let limits = container.cgroup.as_ref().map_or(Ok([None; 2]), |cgroup| Ok([cgroup.memory()?, cgroup.pids()?]))?;
+    let limits = container.cgroup.as_ref().map_or(Ok([None; 2]), Cgroup::limits)?;
     walls::walls(&Subject {
         asked: &record.asked,
         foreign: record.root == Root::Foreign,
@@ -132,6 +137,7 @@ fn walls_with(container: &Shared, facts: &Facts) -> Result<Vec<Wall>> {
         cgroup: container.cgroup.is_some(),
         listed: &record.devices,
         limits,
+        dropped: &record.warnings,
         binds: record.mounted.iter().map(|target| String::from_utf8_lossy(target.as_bytes()).into_owned()).collect(),
         facts: Some(facts),
     })
@@ -146,10 +152,9 @@ pub fn inspect(container: &Shared) -> Result<Inspection> {
     let limits = match &container.cgroup {
         None => InspectedLimits::default(),
         Some(cgroup) => {
-            let (used, peak) = cgroup.memory_usage()?;
-            let [memory, pids] = [cgroup.memory()?, cgroup.pids()?];
-            let oom_kills = Some(cgroup.oom_kills()?);
-            InspectedLimits { memory, memory_used: Some(used), memory_peak: Some(peak), oom_kills, pids }
+            let (memory_used, memory_peak) = counted(cgroup.memory_usage())?.unzip();
+            let [memory, pids] = cgroup.limits()?;
+            InspectedLimits { memory, memory_used, memory_peak, oom_kills: counted(cgroup.oom_kills())?, pids }
         }
     };
     let own_user = facts.namespace("user").is_none_or(|namespace| !namespace.shared);
@@ -178,6 +183,8 @@ pub fn inspect(container: &Shared) -> Result<Inspection> {
         store_dir: path(&record.store),
         upper: record.upper.as_deref().map(path),
         cgroups: record.cgroups.iter().map(|cgroup| path(cgroup)).collect(),
+        cgroup_place: record.cgroup_place.clone(),
+        warnings: record.warnings.clone(),
         limits,
         network,
         namespaces: facts

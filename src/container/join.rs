@@ -259,6 +259,8 @@ fn record(pid: i32, has_root: bool, many_ids: bool) -> Record {
         owner_start: 0,
         detached: false,
         cgroups: Vec::new(),
+        cgroup_place: String::new(),
+        warnings: Vec::new(),
         upper: None,
         exec: ExecDefaults {
             env: vec![

@@ -154,6 +154,12 @@ impl Container {
         self.shared.pidfd.as_fd()
     }
 
+    /// What was asked for and could not be had, where that was let pass (limits, with the cgroup policy "optional"): one
+    /// sentence each.
+    pub fn warnings(&self) -> &[String] {
+        &self.shared.record.warnings
+    }
+
     /// Whether it runs: neither destroyed nor ended from outside. In a forked child false: there it is nobody's.
     pub fn is_running(&self) -> bool {
         self.check_holder().is_ok() && !self.shared.destroyed.load(Ordering::Acquire) && self.shared.lives()

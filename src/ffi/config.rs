@@ -144,6 +144,22 @@ pub extern "C" fn ctr_config_set_cgroup(config: *mut ctr_config, policy: c_int) 
     checked(config, || one_of("policy", &POLICIES, policy), |config, value| config.cgroup = value)
 }
 
+/// The cgroup that the container's is made in, cgroups(7): an absolute path from where the hierarchy is mounted on, as
+/// "/batch/job1", or one from the caller's own cgroup on. It must be there; on v1 in each hierarchy that is used (memory, and
+/// pids and devices where there are such limits). Its limits hold for the container.
+///
+/// Default: $CTR_CGROUP_PARENT, else the cgroup of the calling thread, so that limits of the caller hold for what it runs. On
+/// v2 a cgroup that has processes can't hand controllers on; there the container's is in the nearest one above that can, beside
+/// the caller's. One for which no limits are asked is below the caller's all the same where that has limits, and can be given
+/// none later. "cgroup_place" of ctr_inspect() and ctr_explain() say where it is.
+///
+/// Return value: 0, or CTR_ERR_INVALID.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ctr_config_set_cgroup_parent(config: *mut ctr_config, path: *const c_char) -> c_int {
+    // SAFETY: the caller's promise.
+    checked(config, || unsafe { bytes("path", path) }, |config, path| config.cgroup_parent = Some(path.into()))
+}
+
 /// Makes a namespace new or the host's.
 ///
 /// kind     one of enum ctr_namespace (or CLONE_NEW*)

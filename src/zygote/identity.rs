@@ -19,6 +19,9 @@ pub struct Identity {
     /// The inodes of /proc/thread-self/ns/*: those a child is born into.
     namespaces: [u64; 8],
     root: (u64, u64),
+    /// The text of /proc/thread-self/cgroup, cgroups(7): a child is born into all of them, also of controllers that ctr makes
+    /// nothing of (cpu, cpuset, …).
+    pub cgroups: String,
 }
 
 impl Identity {
@@ -34,6 +37,7 @@ impl Identity {
             confined: [nix::sys::prctl::get_no_new_privs().map_or(-1, i32::from), crate::sys::seccomp_mode()],
             namespaces: namespaces(),
             root: fstatat(AT_FDCWD, "/", AtFlags::empty()).map_or((0, 0), |stat| (stat.st_dev, stat.st_ino)),
+            cgroups: read_small("/proc/thread-self/cgroup"),
         }
     }
 }
@@ -63,6 +67,23 @@ pub fn pieces(map: &str) -> Pieces {
         Some((numbers.next()??, numbers.nth(1)??))
     };
     map.lines().filter_map(piece).collect()
+}
+
+/// A file of /proc, in one read where it is short; "" where it can't be read.
+fn read_small(path: &str) -> String {
+    let Ok(file) = crate::sys::openat(AT_FDCWD, path, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()) else {
+        return String::new();
+    };
+    let mut text = Vec::new();
+    let mut piece = [0; 4096];
+    // A short read of such a file is its end.
+    while let Ok(count @ 1..) = nix::unistd::read(&file, &mut piece) {
+        text.extend_from_slice(&piece[..count]);
+        if count < piece.len() / 2 {
+            break;
+        }
+    }
+    String::from_utf8(text).unwrap_or_default()
 }
 
 /// Read as links, "mnt:[4026531841]": the kernel would have to make an inode for each to be looked at by stat(2).

@@ -108,6 +108,11 @@ impl Zygote {
         self.mapped.as_ref().is_some_and(|[uids, _]| uids.contains(&(0, u32::MAX.into())))
     }
 
+    /// In which cgroups the calling thread is, and so its children are born: see [`Identity::cgroups`].
+    pub fn cgroups(&self) -> &str {
+        &self.identity.cgroups
+    }
+
     fn is_ours(&self) -> bool {
         self.socket.is_ours()
     }

@@ -5,7 +5,9 @@
 //! work too nothing better can be measured than that; what the cgroup counted meanwhile has to fit it.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader};
+use std::sync::mpsc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use ctr::{CgroupPolicy, Config, ExecConfig, Preset, Stdio};
@@ -33,26 +35,31 @@ fn open(door: &str, config: &Config) -> Had {
     let script = payload("allocators");
     let argv = ["/usr/bin/python3", "-I", "-c", &script, door, &BOUND.to_string()];
     let process = container.exec(argv, &streams).unwrap();
-    let mut said = String::new();
-    let mut lines = BufReader::new(File::from(process.take_stdout().unwrap()));
-    let mut took = 0;
+    let (tell, told) = mpsc::channel();
+    let output = BufReader::new(File::from(process.take_stdout().unwrap()));
+    // Its children hold the pipe when it is killed, so the end of the pipe is no end of it.
+    let reader = thread::spawn(move || output.lines().map_while(Result::ok).try_for_each(|line| tell.send(line)));
+    let (mut said, mut took) = (String::new(), 0);
     let end = Instant::now() + Duration::from_secs(60);
     while Instant::now() < end {
-        let mut line = String::new();
-        if lines.read_line(&mut line).unwrap_or(0) == 0 {
-            break; // Killed at its limit, as it should be.
-        }
-        said += &line;
-        if let Some(number) = line.strip_prefix("took ") {
-            took = number.trim().parse().unwrap();
-            break;
+        match told.recv_timeout(Duration::from_millis(50)) {
+            Ok(line) => {
+                said = line;
+                if let Some(number) = said.strip_prefix("took ") {
+                    took = number.trim().parse().unwrap();
+                    break;
+                }
+            }
+            // Killed at its limit, as it should be.
+            Err(mpsc::RecvTimeoutError::Timeout) if process.wait(Some(Duration::ZERO)).unwrap().is_none() => {}
+            Err(_) => break,
         }
     }
     let (_, peak) = container.memory_usage().unwrap();
     let counted = peak + sockets(&container);
     drop(process.take_stdin());
     container.destroy().unwrap();
-    _ = lines.read_to_string(&mut said);
+    _ = reader.join().unwrap();
     Had { took, counted, said }
 }
 
@@ -81,8 +88,7 @@ fn each(doors: &str, preset: Preset) {
     let mut beyond = Vec::new();
     for door in doors.split_whitespace() {
         let had = open(door, &limited(preset));
-        let words = had.said.lines().next_back().unwrap_or("killed").chars().take(60).collect::<String>();
-        println!("{door:20} took {:4} MiB, counted {:4} MiB: {words}", had.took / MIB, had.counted / MIB);
+        println!("{door:20} took {:4} MiB, counted {:4} MiB; {}", had.took / MIB, had.counted / MIB, had.said);
         // Sockets may have the limit once more on v1, and what a payload says it took is an estimate. Names are forgotten when
         // the room is needed, so there is no end of them at the limit.
         let too_much = had.took > 2 * LIMIT + 16 * MIB && !RECLAIMED.contains(&door);

@@ -19,6 +19,9 @@ def own_state_and_store() -> Iterator[None]:
     """The tests see no container and no image of anyone else."""
     places = {name: tempfile.mkdtemp(prefix="ctr-test-") for name in ("CTR_STATE_DIR", "CTR_STORE_DIR")}
     os.environ.update(places)
+    # Cgroups at one place, and not below whatever has started the tests; test_limits.py has its own.
+    if Path("/sys/fs/cgroup/memory/memory.limit_in_bytes").exists():
+        os.environ.setdefault("CTR_CGROUP_PARENT", "/")
     # What the first container of a process opens once and for all is not counted against any test.
     ctr.Container().destroy()
     yield

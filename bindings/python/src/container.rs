@@ -188,6 +188,11 @@ impl Container {
         py.detach(|| inner.set_pids_limit(count)).or_raise(py)
     }
 
+    /// What was asked for and could not be had, a sentence each.
+    fn warnings(&self, py: Python<'_>) -> PyResult<Vec<String>> {
+        Ok(self.inner(py)?.warnings().to_vec())
+    }
+
     /// What was done to make it, as shell commands.
     fn explain(&self, py: Python<'_>) -> PyResult<String> {
         let inner = self.inner(py)?;

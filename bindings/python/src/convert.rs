@@ -61,6 +61,7 @@ pub fn config(options: &Bound<'_, PyDict>) -> PyResult<Config> {
             "memory" => config.memory = Some(value.extract()?),
             "pids" => config.pids = Some(value.extract()?),
             "cgroup" => config.cgroup = one_of("cgroup policy", &value, &CGROUP)?,
+            "cgroup_parent" => config.cgroup_parent = Some(value.extract::<Bytes>()?.path()),
             "namespaces" => namespaces(&mut config.namespaces, value.cast()?)?,
             "time_offsets" => config.time_offsets = time_offsets(value.cast()?)?,
             "devices" => config.devices = value.try_iter()?.map(|item| device(&item?)).collect::<PyResult<_>>()?,

@@ -19,7 +19,7 @@ use super::ids::Ids;
 use super::namespaces::{self, Joined};
 use super::state::{self, StateDir, env_text};
 use super::walls::{self, Asked, Subject};
-use crate::cgroup::{Cgroup, Layout};
+use crate::cgroup::{Caller, Cgroup, Layout, Planned};
 use crate::image::{ImageConfig, Report, Source, Store};
 use crate::network;
 use crate::plan::c_string;
@@ -43,6 +43,8 @@ pub struct Blueprint {
     pub joined: Joined,
     pub names: Names,
     pub cgroup: Option<Layout>,
+    /// Limits that were asked for and can't be had, in words.
+    pub dropped: Vec<String>,
     /// The directory of the changes on disk.
     pub upper: Option<PathBuf>,
     /// What an explanation has in the place of that directory, which nobody makes for it.
@@ -83,11 +85,14 @@ impl Blueprint {
         let (walls, config) = Walls::of(config)?;
         let store = Store::open(config.store_dir.as_deref())?;
         let image = store.resolve_with(image, report)?;
-        let devices = Devices::of(&config, &walls, zygote.maps_all_ids())?;
+        let parent = cgroup_parent(&config);
+        let caller = Caller { cgroups: zygote.cgroups(), parent: parent.as_deref() };
+        let devices = Devices::of(&config, &walls, zygote.maps_all_ids(), caller)?;
         let (memory, pids) = (config.memory, config.pids);
         let limits = crate::cgroup::Limits { memory, pids, devices: devices.list.clone() };
         // Names are one's own in one state directory only; the cgroup tree is everyone's.
-        let cgroup = Cgroup::plan(&format!("{name}.{}", &super::state::random_name()[..4]), &limits, config.cgroup)?;
+        let called = format!("{name}.{}", &super::state::random_name()[..4]);
+        let Planned { layout: cgroup, dropped } = Cgroup::plan(&called, &limits, config.cgroup, caller)?;
         let on_disk = config.upper == Upper::Disk || !crate::sys::tmpfs_has_user_xattrs();
         let upper = (on_disk && uses_overlay(&image, &config)).then(|| store.path().join("upper").join(&name));
         let binds = config.mounts.iter().filter_map(Bind::open).collect::<Result<_>>()?;
@@ -103,6 +108,7 @@ impl Blueprint {
             joined,
             names,
             cgroup,
+            dropped,
             upper,
             unmade: None,
             store: store.path().to_path_buf(),
@@ -250,6 +256,7 @@ impl Blueprint {
             cgroup: self.cgroup.is_some(),
             listed: &self.devices.listed,
             limits: [self.config.memory, self.config.pids],
+            dropped: &self.dropped,
             binds: mounts.collect(),
             facts: None,
         })
@@ -258,6 +265,16 @@ impl Blueprint {
 
 /// What a container makes for itself in that tmpfs fits into this: the kernel takes a size of 0 for no limit.
 const LEAST_OF_UPPER: u64 = 1 << 20;
+
+/// The cgroup that the container's goes into, where one was chosen.
+fn cgroup_parent(config: &Config) -> Option<PathBuf> {
+    let from_environment = || std::env::var_os("CTR_CGROUP_PARENT").filter(|parent| !parent.is_empty());
+    match (&config.cgroup_parent, config.cgroup) {
+        (Some(parent), _) => Some(parent.clone()),
+        (None, crate::CgroupPolicy::Off) => None,
+        (None, _) => from_environment().map(PathBuf::from),
+    }
+}
 
 /// __NEW_UTS_LEN of linux/utsname.h.
 const MOST_OF_HOSTNAME: usize = 64;

@@ -25,6 +25,12 @@ pub struct Record {
     pub detached: bool,
     /// Directories to remove.
     pub cgroups: Vec<PathBuf>,
+    /// Where they are, in words for people.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub cgroup_place: String,
+    /// What was asked for and could not be had, in words for people.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     /// The directory of its changes, where they are on disk.
     pub upper: Option<PathBuf>,
     /// How programs are started in it.

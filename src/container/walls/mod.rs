@@ -76,6 +76,8 @@ pub struct Subject<'a> {
     pub listed: &'a Listed,
     /// Limits in bytes and in processes.
     pub limits: [Option<u64>; 2],
+    /// Those that were asked for and can't be had, in words.
+    pub dropped: &'a [String],
     /// Where something is mounted that the caller, or its image, wanted.
     pub binds: Vec<String>,
     /// Of one that runs.
@@ -455,14 +457,19 @@ fn limit(of: &Subject<'_>, preset: &Walls, which: usize) -> Wall {
         0 => ("memory limit", "bytes", of.asked.memory, preset.memory),
         _ => ("process limit", "processes and threads", of.asked.pids, preset.pids),
     };
-    let says = of.limits[which].map_or_else(|| "no limit".into(), |limit| format!("{limit} {unit}"));
+    let lacks = of.dropped.iter().find(|words| words.contains(name));
+    let limit = of.limits[which].filter(|_| lacks.is_none() || of.facts.is_some());
+    let says = limit.map_or_else(|| "no limit".into(), |limit| format!("{limit} {unit}"));
     let why = match () {
+        () if limit.is_none() && lacks.is_some() => {
+            format!("the cgroup policy is \"optional\": {}", lacks.map_or("", |it| it))
+        }
         () if !of.cgroup && of.asked.no_cgroup => "asked for: no cgroup".into(),
         () if !of.cgroup && !of.foreign => "no cgroup can be had here: ctr doctor says what is missing".into(),
         () if of.limits[which] != preset && !asked => "changed since it was made".into(),
         () => of.because(asked.then(|| name.into())),
     };
-    Wall { name, state: WallState::on(of.limits[which].is_some()), says, why }
+    Wall { name, state: WallState::on(limit.is_some()), says, why }
 }
 
 fn processor() -> Wall {
@@ -534,6 +541,7 @@ mod tests {
             cgroup: true,
             listed: &Listed::NotWanted,
             limits: [config.memory, config.pids],
+            dropped: &[],
             binds: Vec::new(),
             facts,
         };
