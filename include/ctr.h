@@ -419,7 +419,7 @@ extern "C" {
 
 /**
  * A new configuration: the safe defaults. Every namespace but time's is new, the root is writable and forgotten with
- * the container, docker's default capabilities, no network but loopback, no limits. What is set is checked by the
+ * the container, docker's default capabilities less CAP_NET_RAW, no network but loopback, no limits. What is set is checked by the
  * function that uses it, not by the setters. One configuration may be used for any number of containers, and changed
  * or freed as soon as ctr_create() has returned.
  *
@@ -496,6 +496,20 @@ int ctr_config_set_pids(ctr_config *config, uint64_t count);
  * Return value: 0, or CTR_ERR_INVALID.
  */
 int ctr_config_set_cgroup(ctr_config *config, int policy);
+
+/**
+ * The cgroup that the container's is made in, cgroups(7): an absolute path from where the hierarchy is mounted on, as
+ * "/batch/job1", or one from the caller's own cgroup on. It must be there; on v1 in each hierarchy that is used (memory, and
+ * pids and devices where there are such limits). Its limits hold for the container.
+ *
+ * Default: $CTR_CGROUP_PARENT, else the cgroup of the calling thread, so that limits of the caller hold for what it runs. On
+ * v2 a cgroup that has processes can't hand controllers on; there the container's is in the nearest one above that can, beside
+ * the caller's. One for which no limits are asked is below the caller's all the same where that has limits, and can be given
+ * none later. "cgroup_place" of ctr_inspect() and ctr_explain() say where it is.
+ *
+ * Return value: 0, or CTR_ERR_INVALID.
+ */
+int ctr_config_set_cgroup_parent(ctr_config *config, const char *path);
 
 /**
  * Makes a namespace new or the host's.
@@ -583,7 +597,7 @@ int ctr_config_set_detached(ctr_config *config, bool detached);
 /**
  * The capabilities that processes inside may have: bit n stands for the capability of number n in
  * <linux/capability.h>, capabilities(7); 0 for none. They count inside the container's user namespace only. Default:
- * the preset's, which are docker's.
+ * the preset's, which are docker's less CAP_NET_RAW.
  *
  * Return value: 0, or CTR_ERR_INVALID.
  */
@@ -877,6 +891,15 @@ int ctr_mem_limit(ctr_container *c, uint64_t *bytes);
  * Return value: 0; CTR_ERR_UNSUPPORTED, CTR_ERR_DESTROYED, CTR_ERR_INVALID.
  */
 int ctr_mem_usage(ctr_container *c, uint64_t *now, uint64_t *peak);
+
+/**
+ * How many processes of the container the kernel has killed so far because its memory limit was reached (or, without one,
+ * because the machine had no memory left). A program whose child was killed may exit with 0, and the reason in its ctr_exit
+ * is then CTR_REASON_EXITED: compare this number before and after.
+ *
+ * Return value: 0; CTR_ERR_UNSUPPORTED, CTR_ERR_DESTROYED, CTR_ERR_INVALID.
+ */
+int ctr_oom_kills(ctr_container *c, uint64_t *count);
 
 /**
  * Sets the most processes and threads that may exist at one time in a running container; further fork(2) and clone(2)
@@ -1336,7 +1359,7 @@ void ctr_walls_free(ctr_walls *walls);
 
 /**
  * All that is known of a running container, as a JSON object: "name", "pid", "image", "image_digest", "created" (seconds
- * since the Epoch), "owner", "detached", "preset", "warning", "state_dir", "store_dir", "upper", "cgroups", "limits",
+ * since the Epoch), "owner", "detached", "preset", "warning", "state_dir", "store_dir", "upper", "cgroups", "cgroup_place", "warnings", "limits",
  * "network", "namespaces", "uid_map", "capabilities", "mounts", and "walls" with "name", "state" ("on", "partly", "off"),
  * "says" and "why" of each. Later releases may add members.
  *

@@ -37,6 +37,8 @@ pub(crate) struct Caller<'a> {
     pub(crate) cgroups: &'a str,
     /// Absolute: from the mount of the hierarchy on; else from the caller's own cgroup.
     pub(crate) parent: Option<&'a Path>,
+    /// It was chosen for this container, and not by the environment for all: without it there is no container.
+    pub(crate) insists: bool,
 }
 
 /// The place for lists of devices, looked up each time: few containers have one.
@@ -344,9 +346,9 @@ impl Missing {
         }
     }
 
-    /// Why, and what to do about it.
+    /// Why, and who knows what to do about it.
     pub(super) fn words(&self) -> String {
-        format!("{} ({})", self.why, self.mend)
+        format!("{} (ctr doctor says what to do)", self.why)
     }
 
     /// What a caller that needs the controller is told.
@@ -377,7 +379,7 @@ mod tests {
     #[test]
     fn the_callers_own_cgroup_is_found_unless_it_is_outside_the_namespace() {
         let cgroups = "12:cpu,memory:/a b/c\n11:pids:/../x\n1:name=systemd:/s\n0::/\n";
-        let below = |controller| Caller { cgroups, parent: None }.below(Path::new("/m"), controller);
+        let below = |controller| Caller { cgroups, parent: None, insists: false }.below(Path::new("/m"), controller);
         assert_eq!(below("memory"), Some("/m/a b/c".into()));
         assert_eq!(below("pids"), None);
         assert_eq!(below(""), Some("/m".into()));
@@ -388,7 +390,7 @@ mod tests {
     fn a_chosen_parent_is_from_the_mount_or_from_the_callers_own_and_no_way_out() {
         let places = |parent: &str| {
             let parent = Some(Path::new(parent));
-            let places = Caller { cgroups: "4:memory:/own\n", parent }.places(Path::new("/m"), "memory");
+            let places = Caller { cgroups: "4:memory:/own\n", parent, insists: true }.places(Path::new("/m"), "memory");
             places.into_iter().map(|path| path.display().to_string()).collect::<Vec<_>>()
         };
         assert_eq!(places("/"), ["/m"]);

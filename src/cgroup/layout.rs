@@ -76,7 +76,7 @@ impl Cgroup {
             pids: &hierarchies.pids,
             devices: devices.as_ref(),
             plain: hierarchies.plain.as_deref(),
-            chosen: caller.parent.is_some(),
+            chosen: caller.insists,
         };
         let mut planned = decide(name, limits, policy, &homes)?;
         if let Some(layout) = &mut planned.layout {
@@ -115,7 +115,7 @@ pub(super) fn decide(name: &str, limits: &Limits, policy: CgroupPolicy, homes: &
     }
     let mut drop_limit = |limit: &mut Option<u64>, what: &str, missing: &Missing| {
         if let Some(limit) = limit.take() {
-            dropped.push(format!("there is no {what} limit, though {limit} was asked for: {}", missing.words()));
+            dropped.push(format!("the {what} limit of {limit} can't be had: {}", missing.words()));
         }
     };
     if let Home::Missing(missing) = homes.memory {

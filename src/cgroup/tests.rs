@@ -64,7 +64,7 @@ fn own_cgroups() -> String {
 fn caller(cgroups: &str) -> Caller<'_> {
     static PARENT: OnceLock<Option<PathBuf>> = OnceLock::new();
     let parent = PARENT.get_or_init(|| std::env::var_os("CTR_CGROUP_PARENT").map(PathBuf::from));
-    Caller { cgroups, parent: parent.as_deref() }
+    Caller { cgroups, parent: parent.as_deref(), insists: false }
 }
 
 fn plan(memory: Option<u64>, pids: Option<u64>) -> Option<Layout> {
@@ -333,8 +333,11 @@ fn a_limit_that_is_dropped_is_told_with_its_reason() {
     let planned = super::layout::decide("x", &limits, CgroupPolicy::Optional, &homes).unwrap();
     assert!(planned.layout.is_none());
     let [memory, pids] = &planned.dropped[..] else { panic!("{:?}", planned.dropped) };
-    assert!(memory.contains("no memory limit, though 67108864") && memory.contains("/sys/fs/cgroup/x"), "{memory}");
-    assert!(pids.contains("no process limit, though 9"), "{pids}");
+    assert!(
+        memory.contains("the memory limit of 67108864 can't be had") && memory.contains("/sys/fs/cgroup/x"),
+        "{memory}"
+    );
+    assert!(pids.contains("the process limit of 9 can't be had"), "{pids}");
     let planned = super::layout::decide("x", &Limits::default(), CgroupPolicy::Optional, &homes).unwrap();
     assert!(planned.dropped.is_empty());
 }

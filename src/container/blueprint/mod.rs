@@ -86,7 +86,8 @@ impl Blueprint {
         let store = Store::open(config.store_dir.as_deref())?;
         let image = store.resolve_with(image, report)?;
         let parent = cgroup_parent(&config);
-        let caller = Caller { cgroups: zygote.cgroups(), parent: parent.as_deref() };
+        let insists = config.cgroup_parent.is_some();
+        let caller = Caller { cgroups: zygote.cgroups(), parent: parent.as_deref(), insists };
         let devices = Devices::of(&config, &walls, zygote.maps_all_ids(), caller)?;
         let (memory, pids) = (config.memory, config.pids);
         let limits = crate::cgroup::Limits { memory, pids, devices: devices.list.clone() };
