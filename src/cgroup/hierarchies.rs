@@ -258,7 +258,7 @@ fn v2_home(mount: &Path, controller: &str, caller: Caller<'_>) -> Home {
 }
 
 /// Whether this user may make a cgroup there, and processes that are born in it.
-fn may_hold(path: &PathBuf) -> bool {
+fn may_hold(path: &Path) -> bool {
     writable(path).is_ok() && writable(&path.join("cgroup.procs")).is_ok()
 }
 
