@@ -42,12 +42,23 @@
  * Units: bytes, milliseconds. Numbers of enums are passed as int, so that later releases may add some.
  * Threads: any thread may call any function at any time, also with a handle that another thread uses or releases: a
  *     call that is under way keeps it alive to its end. The last failure is kept for each thread of its own.
+ *     A thread that calls any has 128 KiB of stack or more.
  * Signals: no function may be called from a signal handler. No function installs one, blocks signals, or lets the
- *     caller's SIGCHLD or waitpid(2) see a process of ctr's.
+ *     caller's SIGCHLD or waitpid(2) see a process of ctr's. With one exception, which the kernel makes: where the caller
+ *     is PID 1 of its PID namespace, or a subreaper (PR_SET_CHILD_SUBREAPER of prctl(2)), orphans are its children, and
+ *     ctr's helper is an orphan. Its name is ctr-zygote; there is one from the first container on, and it ends with the
+ *     caller, or when the caller's credentials or namespaces change. So there wait(2) may answer its pid, once, and does
+ *     not say ECHILD before: wait for the pids that you know, or with WNOHANG. Below a PID 1 that reaps nobody it stays
+ *     as a zombie when its caller has ended, as every orphan does; a small init such as tini reaps it.
+ * Waiting: calls wait for disks, and while an image is imported for as long as that takes. For what is inside they wait
+ *     no longer than is written at the function, also where a container does all it can against it: ctr_create() a
+ *     minute until it has come up, ctr_destroy() half a minute until all of it is dead.
  * Fork: in a forked child every call with a handle of its parent's answers CTR_ERR_INVALID and does nothing. Those that
  *     release a handle release the child's copy, and end nothing: ctr_close(), ctr_process_free(), and ctr_destroy() too,
  *     so any of them may stand in a destructor that runs in the child's exit(3). The child may make containers of its own,
  *     and ctr_join() those of its parent by name. Descriptors of the parent's containers close when it calls execve(2).
+ * Linking: libctr.so and libctr.a are made for glibc; another C library can't link them. A static program takes libctr.a
+ *     and glibc's static libraries: pkg-config --static --libs ctr.
  * Stability: functions and numbers are added, never changed or removed; the only struct with a layout, ctr_exit, keeps
  *     its size. A program that was linked to this release runs with every later one of libctr.so.0.
  */
@@ -66,6 +77,12 @@
 #define CTR_VERSION_MAJOR 0
 #define CTR_VERSION_MINOR 1
 #define CTR_VERSION_PATCH 0
+
+/* bool is of C99; its size is that of char, and C89 with <stdbool.h> has it as an extension. */
+#if defined(__clang__) && !defined(__cplusplus) && !defined(__STDC_VERSION__)
+#pragma clang diagnostic push
+#pragma clang diagnostic ignored "-Wc99-extensions"
+#endif
 
 
 /** No limit, wherever a limit is taken or answered. */
@@ -99,7 +116,7 @@ typedef enum ctr_error {
     /** The call was interrupted on request. */
     CTR_ERR_INTERRUPTED = -10,
     /** A bug in ctr, caught before it reached the caller. Please report it with ctr_last_error(). */
-    CTR_ERR_INTERNAL = -11,
+    CTR_ERR_INTERNAL = -11
 } ctr_error;
 
 /** Why a process ended: the member reason of ctr_exit. Later releases may add some. */
@@ -118,7 +135,7 @@ typedef enum ctr_reason {
      * It has ended, but how can't be known any more: the container's PID 1 was kept from telling, and the kernel tells it no
      * longer. code and signal are those of SIGKILL.
      */
-    CTR_REASON_UNKNOWN = 5,
+    CTR_REASON_UNKNOWN = 5
 } ctr_reason;
 
 /** The kinds of namespaces, namespaces(7). The numbers are those of CLONE_NEW* in <sched.h>, so either may be used. */
@@ -138,7 +155,7 @@ typedef enum ctr_namespace {
     /** Process ids (CLONE_NEWPID), pid_namespaces(7). */
     CTR_NS_PID = 536870912,
     /** Network interfaces, addresses and ports (CLONE_NEWNET), network_namespaces(7). */
-    CTR_NS_NET = 1073741824,
+    CTR_NS_NET = 1073741824
 } ctr_namespace;
 
 /** Where a namespace comes from, for ctr_config_set_namespace(). */
@@ -146,7 +163,7 @@ typedef enum ctr_namespace_source {
     /** A new one: the default of every kind but CTR_NS_TIME. */
     CTR_NS_NEW = 0,
     /** The caller's own, so no wall at all of this kind. */
-    CTR_NS_HOST = 1,
+    CTR_NS_HOST = 1
 } ctr_namespace_source;
 
 /** What happens where no cgroup can be had, for ctr_config_set_cgroup(). */
@@ -158,7 +175,7 @@ typedef enum ctr_cgroup_policy {
     /** Do without, whatever limits were asked for. */
     CTR_CGROUP_OPTIONAL = 2,
     /** Make none. */
-    CTR_CGROUP_OFF = 3,
+    CTR_CGROUP_OFF = 3
 } ctr_cgroup_policy;
 
 /** Which walls stand, for ctr_config_set_preset(). */
@@ -175,7 +192,7 @@ typedef enum ctr_preset {
      * that you trust. In a user namespace of its own it still is not the host's root; without one it is. ctr_explain()
      * and ctr_inspect() say it first.
      */
-    CTR_PRESET_PRIVILEGED = 2,
+    CTR_PRESET_PRIVILEGED = 2
 } ctr_preset;
 
 /** Whether there is a list of devices, for ctr_config_set_device_list(). */
@@ -188,7 +205,7 @@ typedef enum ctr_device_list {
     /** Refuse to create without one. */
     CTR_DEVICE_LIST_REQUIRED = 1,
     /** None. */
-    CTR_DEVICE_LIST_OFF = 2,
+    CTR_DEVICE_LIST_OFF = 2
 } ctr_device_list;
 
 /** Whether a wall stands; see ctr_walls_state(). */
@@ -198,7 +215,7 @@ typedef enum ctr_wall_state {
     /** It stands, but lower than by default. */
     CTR_WALL_PARTLY = 1,
     /** It stands. */
-    CTR_WALL_ON = 2,
+    CTR_WALL_ON = 2
 } ctr_wall_state;
 
 /** Which system calls may be made, for ctr_config_set_seccomp(). */
@@ -208,7 +225,7 @@ typedef enum ctr_seccomp {
     /** Those of CTR_PRESET_STRICT. */
     CTR_SECCOMP_STRICT = 1,
     /** Every one: this opens nearly all of the kernel to whoever is inside. */
-    CTR_SECCOMP_UNCONFINED = 2,
+    CTR_SECCOMP_UNCONFINED = 2
 } ctr_seccomp;
 
 /** What a refused system call does, for ctr_config_set_seccomp_refusal(); seccomp(2). */
@@ -224,7 +241,7 @@ typedef enum ctr_refusal {
     /** A tracer inside decides, and is given a number; ENOSYS where there is none. */
     CTR_REFUSAL_TRACE = 4,
     /** Nothing: the call is made, and written to the kernel's log. */
-    CTR_REFUSAL_LOG = 5,
+    CTR_REFUSAL_LOG = 5
 } ctr_refusal;
 
 /** Where a container's changes to its file system go, for ctr_config_set_upper(). */
@@ -235,7 +252,7 @@ typedef enum ctr_upper {
      */
     CTR_UPPER_MEMORY = 0,
     /** A directory in the store, removed when the container is destroyed. */
-    CTR_UPPER_DISK = 1,
+    CTR_UPPER_DISK = 1
 } ctr_upper;
 
 /** How an image that is a directory is used, for ctr_config_set_directory(). */
@@ -243,7 +260,7 @@ typedef enum ctr_directory {
     /** As the lower layer of an overlay: it is never written to. The default. */
     CTR_DIRECTORY_LOWER = 0,
     /** Itself as the root: what the container writes is written there. */
-    CTR_DIRECTORY_DIRECT = 1,
+    CTR_DIRECTORY_DIRECT = 1
 } ctr_directory;
 
 /** Where a standard stream leads, for ctr_exec_config_set_stdio(). */
@@ -255,7 +272,7 @@ typedef enum ctr_stdio {
     /** A new pipe; ctr_process_stdin(), ctr_process_stdout() and ctr_process_stderr() give the caller's end. */
     CTR_STDIO_PIPE = 2,
     /** For stderr only: wherever stdout leads. */
-    CTR_STDIO_STDOUT = 3,
+    CTR_STDIO_STDOUT = 3
 } ctr_stdio;
 
 /** The session of a new process, for ctr_exec_config_set_session(). */
@@ -263,7 +280,7 @@ typedef enum ctr_session {
     /** A new session, setsid(2), and so a new process group. The default. */
     CTR_SESSION_NEW = 0,
     /** A new process group, setpgid(2), in the session of the container's PID 1. */
-    CTR_SESSION_GROUP = 1,
+    CTR_SESSION_GROUP = 1
 } ctr_session;
 
 /** How an archive is compressed, for ctr_image_options_set_compression(). */
@@ -273,7 +290,7 @@ typedef enum ctr_compression {
     /** gzip, RFC 1952. */
     CTR_COMPRESSION_GZIP = 1,
     /** Zstandard, RFC 8878. */
-    CTR_COMPRESSION_ZSTD = 2,
+    CTR_COMPRESSION_ZSTD = 2
 } ctr_compression;
 
 /** Which tools an archive of an image is for, for ctr_image_options_set_format(). */
@@ -281,7 +298,7 @@ typedef enum ctr_save_format {
     /** An OCI image layout, which docker loads as well. The default. */
     CTR_SAVE_OCI = 0,
     /** The form of `docker save` before version 25, for tools that know no other. */
-    CTR_SAVE_DOCKER = 1,
+    CTR_SAVE_DOCKER = 1
 } ctr_save_format;
 
 /** Bounds of what is imported, for ctr_image_options_set_limit(). The defaults let through every image that people build. */
@@ -301,7 +318,7 @@ typedef enum ctr_image_limit {
     /** How many times larger than its compressed form an archive may be, once past 1 GiB. */
     CTR_LIMIT_RATIO = 6,
     /** Layers of an image. */
-    CTR_LIMIT_LAYERS = 7,
+    CTR_LIMIT_LAYERS = 7
 } ctr_image_limit;
 
 /** What ctr_image_text() can be asked for. Later releases may add some. */
@@ -329,7 +346,7 @@ typedef enum ctr_image_text_kind {
     /** KEY=VALUE. */
     CTR_IMAGE_LABEL = 10,
     /** Go's name for the machine, as "amd64". */
-    CTR_IMAGE_ARCHITECTURE = 11,
+    CTR_IMAGE_ARCHITECTURE = 11
 } ctr_image_text_kind;
 
 /** What has happened to a file; see ctr_differences_change(). */
@@ -339,7 +356,7 @@ typedef enum ctr_change {
     /** The image has another content, owner, mode, time or kind under this name. */
     CTR_CHANGE_CHANGED = 1,
     /** Only the image has it; what was below a directory goes without saying. */
-    CTR_CHANGE_DELETED = 2,
+    CTR_CHANGE_DELETED = 2
 } ctr_change;
 
 /** How a container is made; see ctr_config_new(). */
@@ -415,7 +432,7 @@ typedef int (*ctr_progress)(void *data, uint64_t bytes, uint64_t total, uint64_t
 
 #ifdef __cplusplus
 extern "C" {
-#endif // __cplusplus
+#endif /* __cplusplus */
 
 /**
  * A new configuration: the safe defaults. Every namespace but time's is new, the root is writable and forgotten with
@@ -840,7 +857,8 @@ int ctr_join_pid_namespaces(int32_t pid, uint32_t namespaces, ctr_container **ou
 /**
  * Starts a program in a container.
  *
- * argv     the program and its arguments, ended by NULL, as execve(2) takes them. A program without a slash is searched
+ * argv     the program and its arguments, ended by NULL, as execve(2) takes them; in C that of main() is passed as
+ *          (const char *const *)argv. A program without a slash is searched
  *          for in the PATH of the container's environment, inside. An empty argv starts what the image says
  * config   see ctr_exec_config_new(); NULL for the defaults
  * out      gets the handle of the process
@@ -1928,7 +1946,11 @@ const char *ctr_error_name(int code);
 const char *ctr_version(void);
 
 #ifdef __cplusplus
-}  // extern "C"
-#endif  // __cplusplus
+} /* extern "C" */
+#endif /* __cplusplus */
 
 #endif  /* CTR_H */
+
+#if defined(__clang__) && !defined(__cplusplus) && !defined(__STDC_VERSION__)
+#pragma clang diagnostic pop
+#endif

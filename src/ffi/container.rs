@@ -112,7 +112,8 @@ pub unsafe extern "C" fn ctr_join_pid_namespaces(pid: i32, namespaces: u32, out:
 
 /// Starts a program in a container.
 ///
-/// argv     the program and its arguments, ended by NULL, as execve(2) takes them. A program without a slash is searched
+/// argv     the program and its arguments, ended by NULL, as execve(2) takes them; in C that of main() is passed as
+///          (const char *const *)argv. A program without a slash is searched
 ///          for in the PATH of the container's environment, inside. An empty argv starts what the image says
 /// config   see ctr_exec_config_new(); NULL for the defaults
 /// out      gets the handle of the process

@@ -7,6 +7,7 @@
 
 mod allocators;
 mod bombs;
+mod descriptors;
 mod engine;
 mod escapes;
 mod fence;

@@ -58,6 +58,17 @@ fn generate(root: &Path) -> Result<String, Box<dyn Error>> {
     Ok(short(&String::from_utf8(header)?))
 }
 
+/// A line as every C and C++ takes it: no comma at the end of an enumeration, no comment of C99. `closes`: the next
+/// line ends the braces.
+fn plain(line: &str, closes: bool) -> String {
+    let line = if line.starts_with("typedef") { line.to_owned() } else { line.replace("struct ctr_", "ctr_") };
+    match (line.strip_suffix(',').filter(|_| closes), line.split_once("// ")) {
+        (Some(last), _) => last.to_owned(),
+        (None, Some((code, comment))) if code.starts_with(['#', '}']) => format!("{} /* {comment} */", code.trim_end()),
+        _ => line,
+    }
+}
+
 /// Comments of one line on one line, and types of parameters without their keyword, as a person would write it.
 fn short(header: &str) -> String {
     let lines: Vec<&str> = header.lines().collect();
@@ -72,8 +83,7 @@ fn short(header: &str) -> String {
                 at += 3;
             }
             _ => {
-                let declares = lines[at].starts_with("typedef");
-                out += &if declares { lines[at].to_owned() } else { lines[at].replace("struct ctr_", "ctr_") };
+                out += &plain(lines[at], lines.get(at + 1).is_some_and(|next| next.starts_with("} ")));
                 out.push('\n');
                 at += 1;
             }
