@@ -42,7 +42,10 @@ fn refuse() -> (i32, Vec<String>) {
     let mut words = text.split(' ');
     let errno: i32 = words.next().unwrap().parse().unwrap();
     let names: Vec<String> = words.map(String::from).collect();
-    let number = |name: &String| CALLS.iter().find(|call| call.0 == name).unwrap().1 as u32;
+    let number = |name: &String| match CALLS.iter().find(|call| call.0 == name) {
+        Some(call) => call.1 as u32,
+        None => libc::SYS_clone as u32,
+    };
     // Classic BPF, seccomp(2): load the number; for each call, if it is this one, go to the refusal behind; allow.
     let statement = |code: u16, k: u32| libc::sock_filter { code, jt: 0, jf: 0, k };
     let [load, if_equal, give_back] = [0x20, 0x15, 0x06];
@@ -152,6 +155,23 @@ fn a_call_that_is_needed_is_named_with_the_mend() {
         }
         play("role_that_is_told", errno, &CALLS.map(|call| call.0));
     }
+}
+
+#[test]
+fn a_zygote_that_can_not_be_cloned_is_not_blamed_on_memory_files() {
+    for errno in [libc::ENOSYS, libc::EPERM] {
+        play("role_without_clone", errno, &["clone"]);
+    }
+}
+
+#[test]
+#[ignore = "a role"]
+fn role_without_clone() {
+    let (errno, _) = refuse();
+    let error = Container::create("host", &Config::default()).err().unwrap();
+    let text = error.to_string();
+    assert_eq!((error.code(), error.errno()), (ErrorCode::Unsupported, errno), "{text}");
+    assert!(text.contains("clone(2) is refused here") && !text.contains("memfd"), "{text}");
 }
 
 #[test]

@@ -38,6 +38,8 @@ struct Launch {
     socket: i32,
     lifeline: i32,
     argv: [*const libc::c_char; 2],
+    /// Both were cloned.
+    cloned: bool,
     /// The errno of what failed, for us to read.
     failure: i32,
 }
@@ -58,12 +60,20 @@ pub fn start(identity: Identity) -> Result<Zygote> {
         socket: theirs.as_raw_fd(),
         lifeline: lifeline.as_raw_fd(),
         argv: [title.as_ptr(), ptr::null()],
+        cloned: false,
         failure: 0,
     };
     run(&mut launch).map_err(|e| {
         let error = failed("start a process", &e);
         match e.raw_os_error() {
-            Some(libc::EACCES | libc::EPERM) => error.with_code(ErrorCode::Unsupported).mend(crate::advice::MEMFD),
+            Some(libc::EACCES | libc::EPERM) if launch.cloned => {
+                error.with_code(ErrorCode::Unsupported).mend(crate::advice::MEMFD)
+            }
+            Some(errno @ (libc::EACCES | libc::EPERM | libc::ENOSYS)) if !launch.cloned => {
+                let why = "the system call clone(2) is refused here";
+                crate::Error::new(ErrorCode::Unsupported, "start a process", "for ctr's zygote", errno, why)
+                    .mend(crate::advice::refused_call("clone"))
+            }
             _ => error,
         }
     })?;
@@ -169,6 +179,7 @@ extern "C" fn second_child(launch: *mut Launch) -> ! {
     // SAFETY: raw calls; the descriptor table is a copy, so what is moved and closed here is the child's own.
     unsafe {
         let launch = &mut *launch;
+        launch.cloned = true;
         let nowhere: *const *const libc::c_char = [ptr::null()].as_ptr();
         raw::syscall(libc::SYS_setsid, 0, 0, 0, 0, 0);
         // The zygote wants its socket at 0, its lifeline at 1, its program at 2; each may stand in another's way.
