@@ -318,7 +318,15 @@ typedef enum ctr_image_limit {
     /** How many times larger than its compressed form an archive may be, once past 1 GiB. */
     CTR_LIMIT_RATIO = 6,
     /** Layers of an image. */
-    CTR_LIMIT_LAYERS = 7
+    CTR_LIMIT_LAYERS = 7,
+    /** Documents of JSON that are read to find an image. */
+    CTR_LIMIT_DOCUMENTS = 8,
+    /** Bytes of an image's configuration: variables, labels, volumes, commands, as JSON. */
+    CTR_LIMIT_CONFIG = 9,
+    /** Volumes of an image. */
+    CTR_LIMIT_VOLUMES = 10,
+    /** Bytes of a decoder's window, which is memory: of `xz -9` 64 MiB, of `zstd --long` 128 MiB. */
+    CTR_LIMIT_WINDOW = 11
 } ctr_image_limit;
 
 /** What ctr_image_text() can be asked for. Later releases may add some. */

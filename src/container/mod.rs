@@ -270,7 +270,12 @@ impl Container {
     /// What it has changed of its image, as `docker diff`, by path: files that were added, changed (content, owner, mode, time
     /// or kind) or deleted. What is in volumes is data and not told of.
     pub fn diff(&self) -> Result<Vec<Difference>> {
-        export::running(&self.shared)?.diff()
+        self.diff_with(&mut |_| true)
+    }
+
+    /// As [`Container::diff`]; `report` is asked some ten times a second, and stops it by answering false.
+    pub fn diff_with(&self, report: Report<'_>) -> Result<Vec<Difference>> {
+        export::running(&self.shared)?.diff(report)
     }
 
     /// Makes a new image of its files, as `docker commit`: the layers of its image, and one more of what [`Container::diff`]

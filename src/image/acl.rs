@@ -1,6 +1,8 @@
 //! POSIX ACLs: archives hold them as text, the kernel takes them as an xattr of fixed entries. acl(5);
 //! include/uapi/linux/posix_acl_xattr.h.
 
+use std::collections::HashMap;
+
 use super::entry::{Entry, Kind};
 use super::number;
 use super::pax::Pax;
@@ -101,23 +103,36 @@ pub fn speaks_of_others(value: &[u8]) -> bool {
 }
 
 /// Who is who in an image: its /etc/passwd and /etc/group.
-pub struct Names {
-    pub users: Vec<u8>,
-    pub groups: Vec<u8>,
+pub struct Names<'n> {
+    users: HashMap<&'n [u8], u32>,
+    groups: HashMap<&'n [u8], u32>,
 }
 
-impl Names {
-    /// The xattr of an ACL's text. Users whom the image does not know are left out: there they are nobody.
-    pub fn acl(&self, text: &[u8]) -> Option<Vec<u8>> {
-        parse(text, &mut |tag, name| self.id(if tag == USER { &self.users } else { &self.groups }, name)).ok().flatten()
+impl<'n> Names<'n> {
+    pub fn new(users: &'n [u8], groups: &'n [u8]) -> Self {
+        Self { users: ids(users), groups: ids(groups) }
     }
 
-    fn id(&self, file: &[u8], name: &[u8]) -> Option<u32> {
-        file.split(|&byte| byte == b'\n').find_map(|line| {
-            let mut fields = line.split(|&byte| byte == b':');
-            (fields.next() == Some(name)).then(|| u32::try_from(number::decimal(fields.nth(1)?)?).ok()).flatten()
-        })
+    /// The xattr of an ACL's text. Users whom the image does not know are left out: there they are nobody.
+    pub fn acl(&self, text: &[u8]) -> Option<Vec<u8>> {
+        parse(text, &mut |tag, name| if tag == USER { &self.users } else { &self.groups }.get(name).copied())
+            .ok()
+            .flatten()
     }
+}
+
+/// The names in a file like /etc/passwd, the first of each.
+fn ids(file: &[u8]) -> HashMap<&[u8], u32> {
+    let mut ids = HashMap::new();
+    for line in file.split(|&byte| byte == b'\n') {
+        let mut fields = line.split(|&byte| byte == b':');
+        if let (Some(name), Some(id)) = (fields.next(), fields.nth(1).and_then(number::decimal))
+            && let Ok(id) = u32::try_from(id)
+        {
+            ids.entry(name).or_insert(id);
+        }
+    }
+    ids
 }
 
 /// The id of someone of this tag and name.
@@ -237,13 +252,13 @@ mod tests {
         assert_eq!(text(&backwards).unwrap(), list);
     }
 
-    fn nobody() -> Names {
-        Names { users: Vec::new(), groups: Vec::new() }
+    fn nobody() -> Names<'static> {
+        Names::new(b"", b"")
     }
 
     #[test]
     fn an_acl_by_name_is_for_those_whom_the_image_knows() {
-        let names = Names { users: b"root:x:0:0::/:\njoe:x:1000:7:J:/:\nbad:x\n".into(), groups: b"joe:x:7:\n".into() };
+        let names = Names::new(b"root:x:0:0::/:\njoe:x:1000:7:J:/:\nbad:x\n", b"joe:x:7:\n");
         let list = b"user::rw-,user:joe:r--,user:bad:r--,user:ann:r--,group::r--,group:joe:rw-,mask::rw-,other::r--";
         let expected = b"user::rw-,user:1000:r--,group::r--,group:7:rw-,mask::rw-,other::r--";
         assert_eq!(text(&names.acl(list).unwrap()).unwrap(), expected);

@@ -17,6 +17,12 @@ use super::split::Recorder;
 
 const BLOCK: usize = 512;
 
+/// Bytes of what global extended headers say together. git's has 52, a comment.
+const GLOBAL_MOST: usize = 64 << 10;
+
+/// Bytes of the names of all attributes of a file.
+const XATTR_LIST_MOST: usize = 64 << 10;
+
 /// The largest size that the eleven octal digits of a ustar header hold.
 const OCTAL_MOST: u64 = 0o777_7777_7777;
 
@@ -85,7 +91,9 @@ impl<'a, R: BufRead> Archive<'a, R> {
         }
     }
 
-    /// Whether the archive had its end marker; where nothing else vouches for its length, one without was cut off.
+    /// Whether the archive had its end marker. One without, which ends between two entries, is taken all the same, as others
+    /// take it: there are writers that forget it.
+    #[cfg(any(test, fuzzing))]
     pub fn has_end(&self) -> bool {
         self.ended
     }
@@ -133,6 +141,12 @@ impl<'a, R: BufRead> Archive<'a, R> {
                     let bytes = self.extended_header(size)?;
                     if typeflag == b'g' {
                         self.global.read(&bytes, true)?;
+                        // Each entry gets a copy.
+                        let size = self.global.size();
+                        if size > GLOBAL_MOST {
+                            let why = format!("global extended headers of {size} bytes, the most is {GLOBAL_MOST}");
+                            return Err(Fault::bad(b"", why));
+                        }
                     } else {
                         extended.add(typeflag, bytes, &self.global)?;
                     }
@@ -305,14 +319,16 @@ impl<'a, R: BufRead> Archive<'a, R> {
         let stated = number::field(&old.size).and_then(|size| u64::try_from(size).ok());
         let stated = stated.ok_or_else(|| bad("a size that is no number"))?;
         let tape = match pax.size {
-            // A reader that overlooks the record would take the file's content for headers.
+            // POSIX has the record win, but a reader that overlooks it would take the file's content for headers.
             Some(size) if size != stated && size <= OCTAL_MOST => return Err(bad("two different sizes")),
             Some(size) => size,
             None => stated,
         };
-        // A hard link's size is that of the file it names, without data. A GNU incremental directory has a listing as data.
+        // A hard link's size is that of the file it names, without data, and some writers give directories, links and fifos
+        // the size that stat(2) has for them: no reader takes that for data. A GNU incremental directory has a listing as data.
         let tape = match kind {
             Kind::HardLink => 0,
+            _ if matches!(old.linkflag[0], b'2'..=b'6') && pax.size.is_none() => 0,
             Kind::File => tape,
             Kind::Directory if old.linkflag[0] == b'D' => tape,
             _ if tape == 0 => 0,
@@ -349,7 +365,12 @@ impl<'a, R: BufRead> Archive<'a, R> {
         if matches!(kind, Kind::Char | Kind::Block) {
             entry.device = device(header).ok_or_else(|| bad("a device number that is none"))?;
         }
-        entry.xattrs = std::mem::take(&mut pax.xattrs);
+        entry.xattrs = std::mem::take(&mut pax.xattrs).into_iter().collect();
+        // listxattr(2) tells no more, so no file can have more: XATTR_LIST_MAX of linux/limits.h.
+        let listed = entry.xattrs.iter().map(|(name, _)| name.len() + 1).sum::<usize>();
+        if listed > XATTR_LIST_MOST {
+            return Err(bad(&format!("attributes whose names take {listed} bytes, the most is {XATTR_LIST_MOST}")));
+        }
         acl::take(&mut pax, &mut entry).map_err(|why| bad(&why))?;
 
         if kind == Kind::File {
@@ -541,10 +562,14 @@ fn claimed_size(header: &tar::Header) -> Outcome<u64> {
 
 fn ustar_name(header: &tar::Header) -> Vec<u8> {
     let name = until_nul(&header.as_old().name);
-    let Some(ustar) = header.as_ustar() else { return name.into() };
+    let bytes = header.as_bytes();
+    // Whatever the version is: some writers leave it blank or zero. GNU's own format ("ustar  ") has no prefix.
+    if &bytes[257..263] != b"ustar\0" {
+        return name.into();
+    }
     // star keeps two times in the last bytes of the prefix.
-    let is_star = &header.as_bytes()[508..] == b"tar\0";
-    let prefix = until_nul(if is_star { &ustar.prefix[..131] } else { &ustar.prefix });
+    let is_star = &bytes[508..] == b"tar\0";
+    let prefix = until_nul(&bytes[345..if is_star { 345 + 131 } else { 500 }]);
     if prefix.is_empty() { name.into() } else { [prefix, b"/", name].concat() }
 }
 

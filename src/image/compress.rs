@@ -2,6 +2,8 @@
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 
+use super::fault::Fault;
+
 /// How an archive is compressed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Compression {
@@ -20,10 +22,8 @@ pub enum Compression {
     Lz4,
 }
 
-/// What zstd(1) itself accepts without `--long`: a window of 128 MiB. Most archives ask for 8 MiB or less.
-const ZSTD_WINDOW_LOG_MOST: u32 = 27;
-/// What `xz -9` needs.
-const XZ_MEMORY_MOST: u64 = 96 << 20;
+/// What xz needs besides its window.
+const XZ_BESIDES: u64 = 4 << 20;
 
 impl Compression {
     /// The one whose mark `start` begins with.
@@ -38,31 +38,63 @@ impl Compression {
             _ => Self::None,
         }
     }
-
-    /// Whether the format itself tells an archive that was cut off.
-    pub fn vouches_for_length(self) -> bool {
-        self != Self::None
-    }
 }
 
-/// The decompressed stream of `input`.
-pub fn reader<'r>(compression: Compression, input: impl BufRead + Send + 'r) -> io::Result<Box<dyn Read + Send + 'r>> {
+/// The decompressed stream of `input`, by a decoder whose window is no larger than `window`.
+pub fn reader<'r>(
+    compression: Compression,
+    input: impl BufRead + Send + 'r,
+    window: u64,
+) -> io::Result<Box<dyn Read + Send + 'r>> {
     Ok(match compression {
         Compression::None => Box::new(input),
-        Compression::Gzip => Box::new(Gzip::Between(input)),
+        Compression::Gzip => Box::new(Gzip::Start(input)),
         Compression::Zstd => {
             let mut decoder = zstd::Decoder::with_buffer(input)?;
-            decoder.window_log_max(ZSTD_WINDOW_LOG_MOST)?;
-            Box::new(decoder)
+            // ZSTD_WINDOWLOG_MIN and _MAX of zstd.h.
+            decoder.window_log_max(window.max(1).ilog2().clamp(10, 31))?;
+            Box::new(Windowed { decoder, window, is_too_large: is_too_large_for_zstd })
         }
         Compression::Xz => {
             let flags = liblzma::stream::CONCATENATED;
-            let stream = liblzma::stream::Stream::new_stream_decoder(XZ_MEMORY_MOST, flags)?;
-            Box::new(liblzma::bufread::XzDecoder::new_stream(input, stream))
+            let stream = liblzma::stream::Stream::new_stream_decoder(window.saturating_add(XZ_BESIDES), flags)?;
+            let decoder = liblzma::bufread::XzDecoder::new_stream(input, stream);
+            Box::new(Windowed { decoder, window, is_too_large: is_too_large_for_xz })
         }
         Compression::Bzip2 => Box::new(bzip2::bufread::MultiBzDecoder::new(input)),
         Compression::Lz4 => Box::new(Lz4(lz4_flex::frame::FrameDecoder::new(input))),
     })
+}
+
+/// A decoder that may refuse a window, which says nothing of the data.
+struct Windowed<D> {
+    decoder: D,
+    window: u64,
+    is_too_large: fn(&io::Error) -> bool,
+}
+
+impl<D: Read> Read for Windowed<D> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.decoder.read(buffer).map_err(|error| match (self.is_too_large)(&error) {
+            true => {
+                let why = format!("it was compressed with a window of more than {} MiB", self.window >> 20);
+                io::Error::other(Fault::over(b"", "window", why))
+            }
+            false => error,
+        })
+    }
+}
+
+/// The zstd crate hands on a code's name only.
+fn is_too_large_for_zstd(error: &io::Error) -> bool {
+    // ZSTD_error_frameParameter_windowTooLarge of zstd_errors.h, as a function returns it.
+    const TOO_LARGE: usize = 16usize.wrapping_neg();
+    error.to_string() == zstd::zstd_safe::get_error_name(TOO_LARGE)
+}
+
+fn is_too_large_for_xz(error: &io::Error) -> bool {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+    matches!(inner, Some(liblzma::stream::Error::MemLimit))
 }
 
 /// What compresses an archive on its way out.
@@ -112,9 +144,11 @@ impl<W: Write> Write for Encoder<W> {
     }
 }
 
-/// gzip members one after another, until the input's end or the zeros that tapes and some mirrors pad with. The frame
-/// around deflate is ours, since the decoder's own checksum would take a tenth of the time. RFC 1952.
+/// gzip members one after another. What follows the last one and is none is passed over, as gzip(1) and so GNU tar do: the
+/// zeros that tapes and some mirrors pad with, and any other rubbish. The frame around deflate is ours, since the decoder's own
+/// checksum would take a tenth of the time. RFC 1952.
 enum Gzip<R> {
+    Start(R),
     Between(R),
     Member { deflate: flate2::bufread::DeflateDecoder<R>, checksum: crc32fast::Hasher, length: u32 },
     End,
@@ -129,6 +163,9 @@ impl<R: BufRead> Read for Gzip<R> {
                     if ends(&mut input)? {
                         return Ok(0);
                     }
+                    Self::Start(input)
+                }
+                Self::Start(mut input) => {
                     gzip_header(&mut input)?;
                     let deflate = flate2::bufread::DeflateDecoder::new(input);
                     Self::Member { deflate, checksum: crc32fast::Hasher::new(), length: 0 }
@@ -214,21 +251,17 @@ impl<R: BufRead> Read for Lz4<R> {
     }
 }
 
-/// Whether nothing but zeros is left.
+/// Whether what is left is no member; then it is read to its end, which belongs to the blob's digest.
 fn ends(input: &mut impl BufRead) -> io::Result<bool> {
+    if input.fill_buf()?.first() == Some(&0x1f) {
+        return Ok(false);
+    }
     loop {
-        let bytes = input.fill_buf()?;
-        if bytes.is_empty() {
+        let length = input.fill_buf()?.len();
+        if length == 0 {
             return Ok(true);
         }
-        if bytes[0] != 0 {
-            return Ok(false);
-        }
-        let zeros = bytes.iter().position(|&byte| byte != 0).unwrap_or(bytes.len());
-        if zeros < bytes.len() {
-            return Err(damaged("garbage between two gzip members"));
-        }
-        input.consume(zeros);
+        input.consume(length);
     }
 }
 

@@ -5,6 +5,8 @@ use std::ffi::{OsStr, OsString};
 
 use serde::{Deserialize, Serialize};
 
+use super::fault::{Fault, Outcome};
+use super::limits::Limits;
 use crate::{Error, Result};
 
 /// The configuration of an image, as the OCI image specification has it ("config.md", property `config`); empty for a
@@ -60,6 +62,32 @@ impl ImageConfig {
             Some(old) => *old = entry,
             None => self.env.push(entry),
         }
+    }
+
+    /// Refuses what no container could be run with, or what would only take our memory. It is counted as it is written down.
+    pub(super) fn bounded(&self, limits: &Limits) -> Outcome<()> {
+        let bytes = serde_json::to_vec(self).map_or(usize::MAX, |text| text.len());
+        if bytes > limits.config {
+            return Err(Fault::over(b"", "config", format!("a configuration of {bytes} bytes")));
+        }
+        if self.volumes.len() > limits.volumes {
+            return Err(Fault::over(b"", "volumes", format!("an image of {} volumes", self.volumes.len())));
+        }
+        let places = self.volumes.iter().map(|volume| ("volume", volume)).chain([("WorkingDir", &self.working_dir)]);
+        for (what, place) in places {
+            // The NUL included.
+            if place.len() >= libc::PATH_MAX as usize {
+                let why = format!("a {what} of {} bytes, PATH_MAX is {}", place.len(), libc::PATH_MAX);
+                return Err(Fault::bad(place.as_bytes(), why));
+            }
+            if place.split('/').any(|name| name.len() > 255) {
+                return Err(Fault::bad(
+                    place.as_bytes(),
+                    format!("a {what} with a name longer than 255 bytes (NAME_MAX)"),
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// As the property `config` of the OCI image specification's config.md, in JSON.

@@ -6,21 +6,20 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::OsStr;
-use std::fs::File;
-use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-use rustix::fs::{self, Dir, FileType, OFlags, Stat};
+use rustix::fs::{self, Dir, FileType, OFlags, SeekFrom, Stat};
 use rustix::io::Errno;
 
 use super::dirs::{Dirs, Stop, open};
 use super::entry::{Entry, Kind};
-use super::export::{Id, attributes, look, read_link};
+use super::export::{Id, attributes, leased, look, read_link};
 use super::fault::{Fault, Outcome};
 use super::lower::{Found, Lower};
 use super::owner::{inside_attributes, kind_of};
+use super::walk::{Remembered, Walk};
 use super::whiteout::is_whiteout;
 
 /// What has happened to a file.
@@ -48,13 +47,32 @@ pub struct Difference {
 #[derive(Default)]
 pub(super) struct Differences {
     pub changes: BTreeMap<Vec<u8>, Change>,
-    /// Names of the upper directory that belong in the layer.
-    pub wanted: BTreeSet<Vec<u8>>,
+    /// Names of the upper directory that belong in the layer as well.
+    also: BTreeSet<Vec<u8>>,
     /// Directories that hide something below them.
     pub opaque: BTreeSet<Vec<u8>>,
 }
 
 impl Differences {
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty() && self.also.is_empty() && self.opaque.is_empty()
+    }
+
+    /// Whether a name of the upper directory belongs in the layer: it differs, or leads to what does.
+    pub fn is_wanted(&self, path: &[u8]) -> bool {
+        let below = [path, b"/"].concat();
+        let leads = |next: Option<&Vec<u8>>| next.is_some_and(|next| next.starts_with(&below));
+        path.is_empty()
+            || self.is_named(path)
+            || leads(self.changes.range(below.clone()..).next().map(|(path, _)| path))
+            || leads(self.also.range(below.clone()..).next())
+            || leads(self.opaque.range(below.clone()..).next())
+    }
+
+    fn is_named(&self, path: &[u8]) -> bool {
+        self.changes.contains_key(path) || self.also.contains(path) || self.opaque.contains(path)
+    }
+
     pub fn list(&self) -> Vec<Difference> {
         let line = |(path, change): (&Vec<u8>, &Change)| {
             let path = PathBuf::from(OsStr::from_bytes(&[b"/", path.as_slice()].concat()));
@@ -74,22 +92,32 @@ pub(super) struct Compare<'c> {
     pub furniture: &'c BTreeSet<Vec<u8>>,
     /// Volumes: what is in them is data and not the image's.
     pub left_out: &'c BTreeSet<Vec<u8>>,
+    /// Asked now and then; false stops it.
+    pub go_on: &'c RefCell<dyn FnMut() -> bool + 'c>,
 }
 
 impl Compare<'_> {
     pub fn run(mut self) -> Outcome<Differences> {
         let mut all = Differences::default();
         let mut links = HashMap::<(u64, u64), Vec<Vec<u8>>>::new();
-        // Each with whether nothing of what is below is seen in it.
-        let mut todo = vec![(Vec::new(), false)];
-        while let Some((path, is_covered)) = todo.pop() {
+        let mut remembered = Remembered::default();
+        let mut walk = Walk::new(Vec::new());
+        // Whether nothing of what is below is seen in the directories on the way.
+        let mut covered = vec![false];
+        while walk.go()? {
+            let path = walk.path().to_vec();
+            covered.truncate(walk.depth() + 1);
+            let is_covered = covered[walk.depth()];
+            let mut directories = BTreeSet::new();
             let directory = self.open_directory(&path)?;
             let is_opaque = self.is_opaque(&directory, &path)? || is_covered;
             let names = names(&directory, &path)?;
             let below = self.lower.borrow_mut().names(&path)?;
             if is_opaque && !below.is_empty() {
                 for name in below.iter().filter(|name| !names.contains(*name)) {
-                    all.changes.insert(join(&path, name), Change::Deleted);
+                    let gone = join(&path, name);
+                    remembered.add(&gone)?;
+                    all.changes.insert(gone, Change::Deleted);
                 }
                 if !is_covered {
                     all.opaque.insert(path.clone());
@@ -101,6 +129,7 @@ impl Compare<'_> {
                 if self.left_out.contains(&below_it) {
                     continue;
                 }
+                self.check()?;
                 let stat = look(self.upper.opener().as_ref(), directory.as_fd(), &name);
                 let stat = match stat {
                     Ok(stat) => stat,
@@ -117,33 +146,38 @@ impl Compare<'_> {
                         is_other.then_some(Change::Changed)
                     }
                 };
+                if change.is_some() || hides {
+                    remembered.add(&below_it)?;
+                }
                 if let Some(change) = change {
                     all.changes.insert(below_it.clone(), change);
                 } else if hides {
                     // As below, but not seen from below.
-                    all.wanted.insert(below_it.clone());
+                    all.also.insert(below_it.clone());
                 }
                 match FileType::from_raw_mode(stat.st_mode) {
-                    FileType::Directory => todo.push((below_it, hides)),
-                    _ if stat.st_nlink > 1 => links.entry((stat.st_dev, stat.st_ino)).or_default().push(below_it),
+                    FileType::Directory => _ = directories.insert(name),
+                    _ if stat.st_nlink > 1 => {
+                        remembered.add(&below_it)?;
+                        links.entry((stat.st_dev, stat.st_ino)).or_default().push(below_it);
+                    }
                     _ => {}
                 }
             }
+            covered.push(hides);
+            walk.down(directories);
         }
         self.without_furniture(&mut all);
-        all.wanted.extend(all.changes.keys().cloned());
-        all.wanted.extend(all.opaque.iter().cloned());
         for names in links.into_values() {
-            if names.iter().any(|name| all.wanted.contains(name)) {
-                all.wanted.extend(names);
+            if names.iter().any(|name| all.is_named(name)) {
+                all.also.extend(names);
             }
         }
-        // And the way to it.
-        for path in all.wanted.clone() {
-            let slashes = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
-            all.wanted.extend(slashes.map(|at| path[..at].to_vec()));
-        }
         Ok(all)
+    }
+
+    fn check(&self) -> Outcome<()> {
+        if (self.go_on.borrow_mut())() { Ok(()) } else { Err(Fault::Cancelled) }
     }
 
     fn without_furniture(&self, all: &mut Differences) {
@@ -193,7 +227,10 @@ impl Compare<'_> {
         below.gid = rights.inside(Id::Group(found.stat.st_gid));
         let mut files = None;
         if has_content {
-            let up = open(opener.as_ref(), parent, name, flags).map_err(failed)?;
+            let up = open(opener.as_ref(), parent, name, flags).map_err(|errno| match errno {
+                Errno::AGAIN => leased(path),
+                errno => failed(errno),
+            })?;
             let down = self.lower.borrow_mut().open_found(found, path)?;
             attributes(up.as_fd(), &mut above, opener.as_ref(), &|| self.believes)?;
             attributes(down.as_fd(), &mut below, rights.opener().as_ref(), &|| self.believes)?;
@@ -214,14 +251,59 @@ impl Compare<'_> {
             return Ok(true);
         }
         match files {
-            Some((up, down)) if kind == Kind::File => {
-                let same = is_same_content(File::from(up), File::from(down));
-                same.map(|same| !same)
-                    .map_err(|error| Fault::system("read", path, Errno::from_io_error(&error).unwrap_or(Errno::IO)))
-            }
+            Some((up, down)) if kind == Kind::File => Ok(!self.is_same_content(&up, &down, above.size, path)?),
             _ => Ok(false),
         }
     }
+}
+
+impl Compare<'_> {
+    /// Whether two files of this size have the same in them. What is a hole in both is not read: it may be of any size.
+    fn is_same_content(&self, one: &OwnedFd, other: &OwnedFd, size: u64, path: &[u8]) -> Outcome<bool> {
+        const PIECE: usize = 256 << 10;
+        let failed = |errno| Fault::system("read", path, errno);
+        let next = |fd: &OwnedFd, at| match fs::seek(fd, SeekFrom::Data(at)) {
+            Ok(data) => Ok(data),
+            Err(Errno::NXIO) => Ok(u64::MAX),
+            Err(errno) => Err(failed(errno)),
+        };
+        let (mut here, mut there) = (vec![0; PIECE], vec![0; PIECE]);
+        let (mut at, mut data) = (0, [0; 2]);
+        while at < size {
+            for (data, fd) in data.iter_mut().zip([one, other]) {
+                if *data <= at {
+                    *data = next(fd, at)?;
+                }
+            }
+            at = at.max(data[0].min(data[1]));
+            if at >= size {
+                break;
+            }
+            self.check()?;
+            let most = usize::try_from(size - at).unwrap_or(PIECE).min(PIECE);
+            let length = fill(one, &mut here[..most], at).map_err(failed)?;
+            if length != fill(other, &mut there[..most], at).map_err(failed)? || here[..length] != there[..length] {
+                return Ok(false);
+            }
+            if length == 0 {
+                break;
+            }
+            at += length as u64;
+        }
+        Ok(true)
+    }
+}
+
+/// Reads what there is from `at` on, as much as there is room for.
+fn fill(fd: &OwnedFd, buffer: &mut [u8], at: u64) -> Result<usize, Errno> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match rustix::io::retry_on_intr(|| rustix::io::pread(fd, &mut buffer[filled..], at + filled as u64))? {
+            0 => break,
+            length => filled += length,
+        }
+    }
+    Ok(filled)
 }
 
 fn entry(path: &[u8], kind: Kind, stat: &Stat) -> Entry {
@@ -252,21 +334,4 @@ fn names(directory: &OwnedFd, path: &[u8]) -> Outcome<BTreeSet<Vec<u8>>> {
 
 fn join(path: &[u8], name: &[u8]) -> Vec<u8> {
     if path.is_empty() { name.to_vec() } else { [path, b"/", name].concat() }
-}
-
-fn is_same_content(one: File, other: File) -> std::io::Result<bool> {
-    const PIECE: u64 = 256 << 10;
-    let (mut here, mut there) = (Vec::new(), Vec::new());
-    loop {
-        here.clear();
-        there.clear();
-        (&one).take(PIECE).read_to_end(&mut here)?;
-        (&other).take(PIECE).read_to_end(&mut there)?;
-        if here != there {
-            return Ok(false);
-        }
-        if here.is_empty() {
-            return Ok(true);
-        }
-    }
 }

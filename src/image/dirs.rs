@@ -171,13 +171,22 @@ pub fn open(opener: Option<&Opener>, parent: BorrowedFd<'_>, name: &[u8], flags:
 
 /// fgetxattr(2); what may not be read, `opener` is asked for.
 pub fn attribute(opener: Option<&Opener>, file: BorrowedFd<'_>, name: &[u8]) -> Result<Vec<u8>, Errno> {
-    let mut value = vec![0; 64 << 10];
-    match (rustix::fs::fgetxattr(file, name, &mut value[..]), opener) {
-        (Ok(length), _) => {
-            value.truncate(length);
-            Ok(value)
-        }
+    match (own_attribute(file, name), opener) {
         (Err(Errno::ACCESS), Some(opener)) => opener.attribute(file, name),
-        (Err(errno), _) => Err(errno),
+        (answer, _) => answer,
+    }
+}
+
+/// fgetxattr(2), in no more memory than the value takes. It may grow between the two looks.
+fn own_attribute(file: BorrowedFd<'_>, name: &[u8]) -> Result<Vec<u8>, Errno> {
+    loop {
+        let mut value = vec![0; rustix::fs::fgetxattr_query(file, name)?];
+        match rustix::fs::fgetxattr(file, name, &mut value[..]) {
+            Err(Errno::RANGE) => {}
+            answer => {
+                value.truncate(answer?);
+                return Ok(value);
+            }
+        }
     }
 }

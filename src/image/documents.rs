@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use super::config::ImageConfig;
 use super::digest::Digest;
@@ -32,6 +32,14 @@ pub struct Platform {
     pub architecture: String,
     pub os: String,
     pub variant: String,
+}
+
+/// "linux/arm/v7".
+impl std::fmt::Display for Platform {
+    fn fmt(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(to, "{}/{}", self.os, self.architecture)?;
+        if self.variant.is_empty() { Ok(()) } else { write!(to, "/{}", self.variant) }
+    }
 }
 
 /// What a descriptor can point at on the way to an image.
@@ -63,8 +71,11 @@ pub fn document(bytes: &[u8], expected: &str) -> Outcome<Document> {
         #[serde(default)]
         schema_version: u64,
         media_type: Option<String>,
+        // Go writes a list of nothing as null.
+        #[serde(default, deserialize_with = "nullable")]
         manifests: Option<Vec<Descriptor>>,
         config: Option<Descriptor>,
+        #[serde(default, deserialize_with = "nullable")]
         layers: Option<Vec<Descriptor>>,
         fs_layers: Option<serde::de::IgnoredAny>,
     }
@@ -89,6 +100,28 @@ pub fn document(bytes: &[u8], expected: &str) -> Outcome<Document> {
     }
 }
 
+/// A list that is there, null for one of nothing.
+fn nullable<'d, D: Deserializer<'d>>(value: D) -> std::result::Result<Option<Vec<Descriptor>>, D::Error> {
+    Option::deserialize(value).map(|list| Some(list.unwrap_or_default()))
+}
+
+/// A command: a list of words, or one word, as docker reads it (strslice.StrSlice).
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Words {
+    List(Vec<String>),
+    One(String),
+}
+
+impl From<Words> for Vec<String> {
+    fn from(words: Words) -> Self {
+        match words {
+            Words::List(words) => words,
+            Words::One(word) => vec![word],
+        }
+    }
+}
+
 /// The image's own description.
 pub struct Description {
     pub config: ImageConfig,
@@ -109,8 +142,8 @@ pub fn description(bytes: &[u8]) -> Outcome<Description> {
     #[serde(default, rename_all = "PascalCase")]
     struct Run {
         env: Option<Vec<String>>,
-        entrypoint: Option<Vec<String>>,
-        cmd: Option<Vec<String>>,
+        entrypoint: Option<Words>,
+        cmd: Option<Words>,
         working_dir: Option<String>,
         user: Option<String>,
         stop_signal: Option<String>,
@@ -134,8 +167,8 @@ pub fn description(bytes: &[u8]) -> Outcome<Description> {
         .collect::<Outcome<_>>()?;
     let config = ImageConfig {
         env: run.env.unwrap_or_default(),
-        entrypoint: run.entrypoint.unwrap_or_default(),
-        cmd: run.cmd.unwrap_or_default(),
+        entrypoint: run.entrypoint.map(Into::into).unwrap_or_default(),
+        cmd: run.cmd.map(Into::into).unwrap_or_default(),
         working_dir: run.working_dir.unwrap_or_default(),
         user: run.user.unwrap_or_default(),
         stop_signal: run.stop_signal.unwrap_or_default(),

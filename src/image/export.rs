@@ -5,7 +5,7 @@
 //! noted, and here it comes back.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fs::File;
 use std::io::{BufReader, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -23,6 +23,7 @@ use super::lower::Lower;
 use super::owner::{inside_attributes, kind_of};
 use super::rights::Rights;
 use super::unpack::{OWNER_XATTR, narrowed};
+use super::walk::{Remembered, Walk as Names};
 use super::whiteout::{OPAQUE_XATTR, is_whiteout};
 use super::write;
 use crate::{Error, Result};
@@ -91,6 +92,7 @@ impl Export<'_> {
             kept,
             device,
             links: HashMap::new(),
+            remembered: Remembered::default(),
             out,
             header: Vec::new(),
             buffer: vec![0; BUFFER],
@@ -138,6 +140,7 @@ struct Walk<'w, 'e, 's> {
     device: u64,
     /// The first name of files that have several.
     links: HashMap<(u64, u64), First>,
+    remembered: Remembered,
     out: &'w mut dyn Write,
     header: Vec<u8>,
     /// What is on its way out. Files are read right into it.
@@ -154,12 +157,11 @@ struct First {
 impl Walk<'_, '_, '_> {
     /// Depth first, each directory before what is in it; without recursion, since a tree may be deeper than a stack.
     fn tree(&mut self) -> Outcome<()> {
-        let mut todo = vec![std::mem::take(&mut self.special.start)];
-        while let Some(path) = todo.pop() {
-            if self.entry(&path)? {
-                for name in self.children(&path)?.into_iter().rev() {
-                    todo.push(if path.is_empty() { name } else { [&path[..], b"/", &name].concat() });
-                }
+        let mut names = Names::new(std::mem::take(&mut self.special.start));
+        while names.go()? {
+            if self.entry(names.path())? {
+                let children = self.children(names.path())?;
+                names.down(children);
             }
             if let Some(go_on) = &mut self.options.go_on
                 && !go_on(self.written)
@@ -228,7 +230,7 @@ impl Walk<'_, '_, '_> {
         }
         if !matches!(kind, Kind::File | Kind::Directory) {
             self.restore(path, &mut entry);
-            self.first_of_links(&stat, &entry);
+            self.first_of_links(&stat, &entry)?;
             self.put_header(&entry)?;
             return Ok(false);
         }
@@ -239,6 +241,7 @@ impl Walk<'_, '_, '_> {
             // Gone, or something else, since it was looked at.
             Err(Errno::NOENT | Errno::LOOP) => return Ok(false),
             Err(Errno::ACCESS) => return self.entry_below(path, &shown),
+            Err(Errno::AGAIN) => return Err(leased(path)),
             Err(errno) => return Err(Fault::system("open", path, errno)),
         };
         // Between the look and the opening a running program may have put something else there.
@@ -257,7 +260,7 @@ impl Walk<'_, '_, '_> {
         }
         self.restore(path, &mut entry);
         if kind == Kind::File {
-            self.first_of_links(&opened, &entry);
+            self.first_of_links(&opened, &entry)?;
             self.file(&fd, &opened, entry)?;
             return Ok(false);
         }
@@ -311,24 +314,33 @@ impl Walk<'_, '_, '_> {
             file = Some(fd);
         }
         self.restore(path, &mut entry);
-        self.first_of_links(&stat, &entry);
+        self.first_of_links(&stat, &entry)?;
         match file {
             Some(file) if kind == Kind::File => self.file(&file, &stat, entry).map(|()| false),
             _ => self.put_header(&entry).map(|()| kind == Kind::Directory),
         }
     }
 
-    fn first_of_links(&mut self, stat: &Stat, entry: &Entry) {
+    fn first_of_links(&mut self, stat: &Stat, entry: &Entry) -> Outcome<()> {
         if stat.st_nlink > 1 {
+            self.remembered.add(&entry.path)?;
             let first = First { path: entry.path.clone(), owner: (entry.uid, entry.gid, entry.mode) };
             self.links.insert((stat.st_dev, stat.st_ino), first);
         }
+        Ok(())
     }
 
     fn file(&mut self, fd: &OwnedFd, stat: &Stat, mut entry: Entry) -> Outcome<()> {
         entry.size = u64::try_from(stat.st_size).unwrap_or(0);
         if (stat.st_blocks as u64) * 512 < entry.size {
-            entry.sparse = extents(fd.as_fd(), entry.size).ok();
+            // Never dense: a file that is all holes may be of any size.
+            let map = extents(fd.as_fd(), entry.size, Limits::default().header)
+                .map_err(|errno| Fault::system("find the data of", &entry.path, errno))?;
+            let Some(map) = map else {
+                let why = "it has more holes than an import takes".to_owned();
+                return Err(Fault::over(&entry.path, "header", why));
+            };
+            entry.sparse = Some(map);
         }
         self.put_header(&entry)?;
         let whole = [Extent { offset: 0, length: entry.size }];
@@ -378,11 +390,10 @@ impl Walk<'_, '_, '_> {
             if entry.kind != Kind::Symlink {
                 entry.mode = kept.mode;
             }
-            for (name, value) in kept.xattrs.iter().filter(|(name, _)| !name.starts_with(b"user.ctr.")) {
-                if !entry.xattrs.iter().any(|(known, _)| known == name) {
-                    entry.xattrs.push((name.clone(), value.clone()));
-                }
-            }
+            let known: HashSet<Vec<u8>> = entry.xattrs.iter().map(|(name, _)| name.clone()).collect();
+            let others =
+                kept.xattrs.iter().filter(|(name, _)| !name.starts_with(b"user.ctr.") && !known.contains(name));
+            entry.xattrs.extend(others.cloned());
         }
     }
 
@@ -412,10 +423,19 @@ impl Walk<'_, '_, '_> {
             }
         }
         let below = if path.is_empty() { Vec::new() } else { [path, b"/"].concat() };
-        for (kept, entry) in self.kept.range(below.clone()..).take_while(|(kept, _)| kept.starts_with(&below)) {
-            if matches!(entry.kind, Kind::Char | Kind::Block) && split(kept).0 == path {
-                names.insert(split(kept).1.to_vec());
-            }
+        let mut next = below.clone();
+        while let Some((kept, entry)) = self.kept.range(next..).next().filter(|(kept, _)| kept.starts_with(&below)) {
+            let name = &kept[below.len()..];
+            next = match name.iter().position(|&byte| byte == b'/') {
+                None => {
+                    if matches!(entry.kind, Kind::Char | Kind::Block) && !name.is_empty() {
+                        names.insert(name.to_vec());
+                    }
+                    [kept, &b"\0"[..]].concat()
+                }
+                // On with what is behind all of that directory: the byte after `/`.
+                Some(slash) => [&below, &name[..slash], b"0"].concat(),
+            };
         }
         Ok(names)
     }
@@ -556,6 +576,8 @@ pub(super) fn attributes(
         match fs::flistxattr(fd, &mut list[..]) {
             Ok(length) => break list.truncate(length),
             Err(Errno::RANGE) => {}
+            // More names than the kernel lists (XATTR_LIST_MAX), which no image can have: those that are known by name.
+            Err(Errno::TOOBIG) => break list = KNOWN.join(&0),
             Err(errno) => return Err(failed(errno)),
         }
     }
@@ -589,6 +611,22 @@ pub(super) fn attributes(
     Ok(is_opaque)
 }
 
+/// A file that can't be opened without waiting for whoever has a lease on it.
+pub(super) fn leased(path: &[u8]) -> Fault {
+    let why = "a program has a lease on it (fcntl(2) F_SETLEASE); end it, or try again when the kernel has taken the lease \
+               away (/proc/sys/fs/lease-break-time)";
+    Fault::bad(path, why)
+}
+
+/// Attributes that say what a file is.
+const KNOWN: [&[u8]; 5] = [
+    OWNER_XATTR.as_bytes(),
+    OPAQUE_XATTR.as_bytes(),
+    b"security.capability",
+    b"system.posix_acl_access",
+    b"system.posix_acl_default",
+];
+
 /// [`OWNER_XATTR`]'s value.
 pub(super) fn owner(value: &[u8]) -> Option<(u32, u32, u32)> {
     let text = std::str::from_utf8(value).ok()?;
@@ -597,8 +635,9 @@ pub(super) fn owner(value: &[u8]) -> Option<(u32, u32, u32)> {
     (parts.next().is_none() && owner.2 <= 0o7777).then_some(owner)
 }
 
-/// Where a file has data, lseek(2) SEEK_DATA and SEEK_HOLE.
-fn extents(fd: BorrowedFd, size: u64) -> std::result::Result<Vec<Extent>, Errno> {
+/// Where a file has data, lseek(2) SEEK_DATA and SEEK_HOLE; `None` where that takes more than `most` bytes to say. The file
+/// may change meanwhile, also in size: ENXIO says that there is nothing behind this place, and so the data ends there.
+fn extents(fd: BorrowedFd, size: u64, most: u64) -> std::result::Result<Option<Vec<Extent>>, Errno> {
     let mut map = Vec::new();
     let mut at = 0;
     while at < size {
@@ -608,16 +647,23 @@ fn extents(fd: BorrowedFd, size: u64) -> std::result::Result<Vec<Extent>, Errno>
             Err(Errno::NXIO) => break,
             Err(errno) => return Err(errno),
         };
-        at = fs::seek(fd, SeekFrom::Hole(offset))?.min(size);
+        at = match fs::seek(fd, SeekFrom::Hole(offset)) {
+            Ok(hole) => hole.min(size),
+            Err(Errno::NXIO) => break,
+            Err(errno) => return Err(errno),
+        };
         if offset < at {
             map.push(Extent { offset, length: at - offset });
+        }
+        if (map.len() + 1) as u64 * size_of::<Extent>() as u64 > most {
+            return Ok(None);
         }
     }
     // GNU tar takes the end of the last part for the end of the file.
     if map.last().is_none_or(|last| last.offset + last.length < size) {
         map.push(Extent { offset: size, length: 0 });
     }
-    Ok(map)
+    Ok(Some(map))
 }
 
 fn read_kept(file: File, kept: &mut BTreeMap<Vec<u8>, Entry>) -> Outcome<()> {

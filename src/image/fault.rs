@@ -72,10 +72,14 @@ impl Fault {
             }
             Self::System { step, object, errno } if object.is_empty() => Error::system(step, what, errno),
             Self::System { step, object, errno } => Error::system(step, format!("{what}, entry {object}"), errno),
+            Self::Over { entry, why, field } => {
+                let object = if entry.is_empty() { what.into() } else { format!("{what}, entry {entry}") };
+                Error::new(ErrorCode::BadImage, "pack", object, libc::E2BIG, why)
+                    .mend(format!("no import would take it, by the limit \"{field}\"; remove it, or leave it out"))
+            }
             Self::Cancelled => {
                 Error::new(ErrorCode::Interrupted, "pack", what, libc::EINTR, "cancelled; nothing of it is left")
             }
-            fault => fault.into_error(what),
         }
     }
 

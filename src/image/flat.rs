@@ -3,7 +3,7 @@
 //! Every layer costs each container mounts of its own, and mount(2) takes no more names of layers than fit in a page. A
 //! link costs an entry in a directory, and the files are shared with the layers as before.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::BufReader;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
@@ -22,6 +22,7 @@ use super::remove;
 use super::rights::Rights;
 use super::spool::Spool;
 use super::store::Store;
+use super::walk::{Remembered, Walk};
 use super::whiteout::{OPAQUE_XATTR, is_whiteout};
 use crate::sys::file;
 
@@ -44,6 +45,7 @@ pub fn make(store: &Store, layers: &[String], place: BorrowedFd, rights: &Arc<Ri
         target: Dirs::new(root),
         directories: BTreeMap::new(),
         kept: BTreeMap::new(),
+        remembered: Remembered::default(),
         rights: Arc::clone(rights),
         opener: rights.opener(),
     };
@@ -55,6 +57,7 @@ pub fn make(store: &Store, layers: &[String], place: BorrowedFd, rights: &Arc<Ri
         if let Ok(kept) = crate::sys::file::open(path.with_file_name("kept")) {
             let mut archive = Archive::new(BufReader::new(kept), &store.limits);
             while let Some(entry) = archive.next()? {
+                flat.remembered.add(&entry.path)?;
                 flat.kept.insert(entry.path.clone(), entry);
             }
         }
@@ -82,17 +85,21 @@ struct Flat {
     /// The layer that each directory has its owner, mode and times from: the uppermost that has it.
     directories: BTreeMap<Vec<u8>, String>,
     kept: BTreeMap<Vec<u8>, Entry>,
+    remembered: Remembered,
     rights: Arc<Rights>,
     opener: Option<Opener>,
 }
 
 impl Flat {
     fn layer(&mut self, mut source: Dirs, layer: &str) -> Outcome<()> {
-        let mut todo = vec![Vec::new()];
-        while let Some(path) = todo.pop() {
+        let mut walk = Walk::new(Vec::new());
+        while walk.go()? {
+            let path = walk.path().to_vec();
+            let mut directories = BTreeSet::new();
             let failed = |errno| Fault::system("link", &path, errno);
             let directory = source.enter(&path).map_err(|stop| stopped(&path, stop))?;
             let directory = open(self.opener.as_ref(), directory, b".", DIRECTORY).map_err(failed)?;
+            self.remembered.add(&path)?;
             self.directories.insert(path.clone(), layer.into());
             // Not opened anew, which we may not be allowed to.
             for entry in fs::Dir::new(directory.try_clone().map_err(Fault::read)?).map_err(failed)? {
@@ -111,11 +118,12 @@ impl Flat {
                 };
                 if kind == FileType::Directory {
                     self.directory(&directory, name, &below)?;
-                    todo.push(below);
+                    directories.insert(name.to_vec());
                 } else {
                     self.link(&directory, name, &below)?;
                 }
             }
+            walk.down(directories);
         }
         Ok(())
     }
@@ -169,10 +177,8 @@ impl Flat {
             answer => answer,
         }
         .map_err(|errno| Fault::system("replace", path, errno))?;
-        let below = [path, b"/"].concat();
-        let is_gone = |known: &[u8]| known == path || known.starts_with(&below);
-        self.directories.retain(|known, _| !is_gone(known));
-        self.kept.retain(|known, _| !is_gone(known));
+        forget(&mut self.directories, path);
+        forget(&mut self.kept, path);
         Ok(())
     }
 
@@ -189,6 +195,17 @@ impl Flat {
             metadata(&source, &target, &self.rights).map_err(failed)?;
         }
         Ok(())
+    }
+}
+
+/// Forgets `path` and all below it.
+fn forget<T>(map: &mut BTreeMap<Vec<u8>, T>, path: &[u8]) {
+    let below = [path, b"/"].concat();
+    let known = map.range(below.clone()..).map(|(known, _)| known);
+    let gone: Vec<_> = known.take_while(|known| known.starts_with(&below)).cloned().collect();
+    map.remove(path);
+    for known in gone {
+        map.remove(&known);
     }
 }
 

@@ -89,7 +89,7 @@ fn unpack_archive(work: &Path, bytes: &[u8]) -> Option<OwnedFd> {
         is_replaced |= !names.insert(entry.path);
     }
     archive.finish().ok()?;
-    unpack.finish().ok()?;
+    unpack.finish(&mut || Ok(())).ok()?;
     let mut again = Vec::new();
     let record = std::fs::File::open(work.join(split::NAME)).expect("the record");
     split::rebuild(record, root(), &mut again, &mut |_| ()).expect("it can be read");

@@ -15,10 +15,10 @@ use super::digest::Digest;
 use super::fault::{Fault, Outcome};
 use super::flat;
 use super::give;
-use super::layout::{self, Platform};
-use super::pipeline::{self, Counters, Report, Stream};
+use super::layout::{self, Platform, Wanted};
+use super::pipeline::{self, Counters, Course, Report, Stream};
 use super::rights::Rights;
-use super::source::{Known, Record, is_same, settled};
+use super::source::{Known, RECORD_MOST, Record, is_same, settled};
 use super::split::Recorder;
 use super::store::{Lock, Store, Workspace};
 use super::unpack::Unpack;
@@ -61,7 +61,7 @@ pub(super) fn directory(store: &Store, path: &Path, select: Select<'_>, report: 
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let index = file::openat(&directory, "index.json", flags, Mode::empty()).map_err(open)?;
     once(store, &index, select, &name, report, |_, report| {
-        Importing::run(store, |importing| layout(importing, directory.as_fd(), &name, select, report))
+        Importing::run(store, |importing| layout(importing, directory.as_fd(), &name, select, &mut Course::new(report)))
     })
 }
 
@@ -137,23 +137,27 @@ fn archive_of_any_kind(
 ) -> Result<Known> {
     let store = importing.store;
     let fault = |fault: Fault| fault.into_error(archive);
-    let unpacked = pipeline::run(source, &store.limits, report, |stream, counters, own_umask| {
-        layer(importing, "layer", Taking { strip: select.strip, splits: false }, stream, counters, own_umask)
+    let course = &mut Course::new(report);
+    let unpacked = pipeline::run(source, &store.limits, &mut |at| course.say(at), |stream, counters, own_umask| {
+        let taking = Taking { strip: select.strip, may_be_layout: true, ..Taking::default() };
+        layer(importing, "layer", taking, stream, counters, own_umask)
     })
     .map_err(fault)?;
     let tally = unpacked.value;
     if tally.entries == 0 {
         return Err(bad(archive, "the archive is empty"));
     }
-    if !tally.has_end && !unpacked.compression.vouches_for_length() {
-        return Err(Fault::cut_off(b"").into_error(archive));
-    }
     if select.strip > 0 && tally.named == 0 {
         return Err(bad(archive, &format!("no name in it has more components than the {} to strip", select.strip)));
     }
     if layout::is_layout(tally.tree.as_fd()) {
-        return layout(importing, tally.tree.as_fd(), archive, select, report);
+        return layout(importing, tally.tree.as_fd(), archive, select, course);
     }
+    if layout::is_before_manifests(tally.tree.as_fd()) {
+        let why = "it was saved by a docker before 1.10, and has no manifest.json";
+        return Err(bad(archive, why).mend("load it into a newer docker and save it again"));
+    }
+    course.complete();
     if let Some(reference) = select.reference {
         return Err(bad(archive, &format!("it is one root file system, so there is no image {reference} in it")));
     }
@@ -177,24 +181,40 @@ fn layout(
     directory: BorrowedFd,
     archive: &str,
     select: Select<'_>,
-    report: Report<'_>,
+    course: &mut Course<'_>,
 ) -> Result<Known> {
     let store = importing.store;
     let fault = |fault: Fault| fault.into_error(archive);
-    let found = layout::find(directory, select.reference, select.platform).map_err(fault)?;
+    let wanted = Wanted { reference: select.reference, platform: select.platform };
+    let found = layout::find(directory, wanted, &store.limits, &mut || course.ask()).map_err(fault)?;
     if found.layers.len() > store.limits.layers {
         let why = format!("an image of {} layers", found.layers.len());
         return Err(Fault::over(b"", "layers", why).into_error(archive));
     }
+    let files: Vec<File> = found
+        .layers
+        .iter()
+        .map(|layer| layer.open(directory).map(File::from))
+        .collect::<Outcome<_>>()
+        .map_err(fault)?;
+    let length = |file: &File| file.metadata().map_or(0, |metadata| metadata.len());
+    course.begin(files.iter().map(length).sum());
     let mut layers = Vec::new();
-    for (number, (layer, &diff_id)) in found.layers.iter().zip(&found.description.diff_ids).enumerate() {
+    for (number, ((layer, file), &diff_id)) in
+        found.layers.iter().zip(files).zip(&found.description.diff_ids).enumerate()
+    {
         let hex = diff_id.hex();
         let lock = format!("tmp/lock-{hex}");
-        let _lock = store.lock(&lock, false, &mut || report(pipeline::Progress::default()))?;
+        let _lock = store.lock(&lock, false, &mut || course.ask())?;
+        let total = length(&file);
         if !store.has_layer(&hex)? {
-            blob(importing, number, layer, diff_id, directory, report).map_err(fault)?;
+            blob(importing, number, layer, diff_id, file, course).map_err(fault)?;
         }
+        course.done(total);
         layers.push(hex);
+    }
+    if !course.complete() {
+        return Err(fault(Fault::Cancelled));
     }
     compose(importing, archive, found.digest, layers, found.description.config, found.document)
 }
@@ -255,16 +275,17 @@ fn blob(
     number: usize,
     layer: &layout::Layer,
     diff_id: Digest,
-    directory: BorrowedFd,
-    report: Report<'_>,
+    file: File,
+    course: &mut Course<'_>,
 ) -> Outcome<()> {
-    let file = File::from(layer.open(directory)?);
     let total = file.metadata().map_err(Fault::read)?.len();
     let source = pipeline::Source { input: Box::new(file), total, hash_blob: layer.blob.is_some() };
     let name = format!("layer-{number}");
-    let unpacked = pipeline::run(source, &importing.store.limits, report, |stream, counters, own_umask| {
-        self::layer(importing, &name, Taking { strip: 0, splits: true }, stream, counters, own_umask)
-    })?;
+    let unpacked =
+        pipeline::run(source, &importing.store.limits, &mut |at| course.layer(at), |stream, counters, own_umask| {
+            let taking = Taking { splits: true, ..Taking::default() };
+            self::layer(importing, &name, taking, stream, counters, own_umask)
+        })?;
     if let (Some((stated, size)), Some(real)) = (layer.blob, unpacked.blob_digest)
         && (stated != Digest::from_bytes(real) || size != total)
     {
@@ -280,7 +301,6 @@ fn blob(
 pub(super) struct Tally {
     entries: u64,
     named: u64,
-    has_end: bool,
     tree: OwnedFd,
 }
 
@@ -291,6 +311,8 @@ pub(super) struct Taking {
     pub strip: usize,
     /// Others know it by its digest, so it must be possible to write it again: see `split`.
     pub splits: bool,
+    /// It may be an archive of images, whose layers are another piece of work.
+    pub may_be_layout: bool,
 }
 
 /// Unpacks one archive into `name` in the workspace.
@@ -317,18 +339,21 @@ pub(super) fn layer(
     let recorder = taking.splits.then(|| Recorder::create(layer.as_fd())).transpose()?;
     let mut archive = Archive::new(stream, limits).stripped(taking.strip).recorded(recorder);
     while let Some(entry) = archive.next()? {
+        if taking.may_be_layout && archive.entries() == 1 && layout::looks_like_layout(&entry.path) {
+            counters.half();
+        }
         unpack.entry(&entry, &mut archive)?;
         counters.entry();
     }
     archive.finish()?;
-    unpack.finish()?;
+    unpack.finish(&mut || counters.check().map_err(Fault::read))?;
     let size = archive.content();
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
     file::openat(&layer, "size", flags, Mode::RUSR | Mode::WUSR)
         .map_err(std::io::Error::from)
         .and_then(|fd| File::from(fd).write_all(size.to_string().as_bytes()))
         .map_err(|error| Fault::system("write to", b"", Errno::from_io_error(&error).unwrap_or(Errno::IO)))?;
-    Ok(Tally { entries: archive.entries(), named: archive.named(), has_end: archive.has_end(), tree })
+    Ok(Tally { entries: archive.entries(), named: archive.named(), tree })
 }
 
 /// Gives the files of a finished layer to their owners and moves it to its place; one that is there already is the same.
@@ -358,6 +383,10 @@ fn publish_image(importing: &Importing<'_>, digest: Digest, record: &Record) -> 
     let workspace = importing.workspace.fd();
     let failed = |errno| store.failed("write an image to", errno);
     let text = serde_json::to_vec(record).map_err(|_| failed(Errno::INVAL))?;
+    if text.len() > RECORD_MOST {
+        // It could not be read back.
+        return Err(store.failed("write an image to", Errno::FBIG));
+    }
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
     let fd = file::openat(workspace, "image", flags, Mode::RUSR | Mode::WUSR).map_err(failed)?;
     File::from(fd).write_all(&text).map_err(|error| failed(Errno::from_io_error(&error).unwrap_or(Errno::IO)))?;

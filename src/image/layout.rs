@@ -4,6 +4,7 @@
 //! Names in it are opened below its descriptor only (openat2(2) RESOLVE_IN_ROOT: docker's old form has relative symbolic
 //! links), and every blob is checked against its digest while it is read. OCI image specification, image-layout.md.
 
+use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::fmt;
 use std::fs::File;
 use std::io::Read;
@@ -13,8 +14,9 @@ use rustix::fs::{self, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 use super::digest::Digest;
-use super::documents::{self, DOCUMENT_MOST, Descriptor, Document};
+use super::documents::{self, DOCUMENT_MOST, Descriptor, Document, Saved};
 use super::fault::{Fault, Outcome, show};
+use super::limits::Limits;
 use crate::sys::file;
 
 /// How far indexes may point at indexes.
@@ -54,14 +56,108 @@ pub fn is_layout(directory: BorrowedFd) -> bool {
         || read(directory, "manifest.json").and_then(|bytes| documents::saved(&bytes)).is_ok()
 }
 
-/// The one image of the layout, or the one that is called `reference`; for this machine, or for the platform that was asked
-/// for.
-pub fn find(layout: BorrowedFd, reference: Option<&str>, asked: Option<Platform<'_>>) -> Outcome<Found> {
-    match read(layout, "index.json") {
-        Ok(bytes) => find_oci(layout, &bytes, reference, asked),
-        Err(Fault::System { errno: libc::ENOENT, .. }) => find_saved(layout, reference, asked),
-        Err(fault) => Err(fault),
+/// Whether the first entry of an archive is called so as layouts have it.
+pub fn looks_like_layout(path: &[u8]) -> bool {
+    let first = path.split(|&byte| byte == b'/').next().unwrap_or_default();
+    matches!(first, b"blobs" | b"oci-layout" | b"index.json" | b"manifest.json" | b"repositories")
+        || std::str::from_utf8(first).is_ok_and(|first| {
+            Digest::from_hex(first.strip_suffix(".json").or(first.strip_suffix(".tar")).unwrap_or(first)).is_some()
+        })
+}
+
+/// Whether the directory is what docker saved before 1.10: a directory for each layer, called by its id, and no manifest.
+pub fn is_before_manifests(directory: BorrowedFd) -> bool {
+    let Ok(entries) = fs::Dir::read_from(directory) else { return false };
+    let mut found = false;
+    for entry in entries.flatten() {
+        let name = entry.file_name().to_bytes();
+        if matches!(name, b"." | b".." | b"repositories") {
+            continue;
+        }
+        let Ok(name) = std::str::from_utf8(name) else { return false };
+        let has =
+            |what: &str| fs::accessat(directory, format!("{name}/{what}"), fs::Access::EXISTS, fs::AtFlags::empty());
+        if Digest::from_hex(name).is_none() || has("layer.tar").is_err() || has("json").is_err() {
+            return false;
+        }
+        found = true;
     }
+    found
+}
+
+/// The one image of the layout, or the one that is called `reference`; for this machine, or for the platform that was asked
+/// for. `go_on` is asked before each document that is read.
+pub fn find(
+    layout: BorrowedFd,
+    wanted: Wanted<'_>,
+    limits: &Limits,
+    go_on: &mut dyn FnMut() -> bool,
+) -> Outcome<Found> {
+    let mut documents = Documents { layout, limits, read: 0, go_on };
+    let index = match documents.read("index.json") {
+        Ok(bytes) => find_oci(&mut documents, &bytes, wanted)?,
+        Err(Fault::System { errno: libc::ENOENT, .. }) => return find_saved(&mut documents, wanted)?,
+        Err(fault) => return Err(fault),
+    };
+    // Since docker 25 an archive has both; an image without a name is in docker's list only.
+    match index {
+        Ok(found) if wanted.reference.is_some() => Ok(found),
+        Ok(found) => match listed(&mut documents)? {
+            Some(list)
+                if list.iter().any(|image| image.tags().next().is_none() && image.id() != Some(found.digest)) =>
+            {
+                Err(several(list.iter().flat_map(Saved::names)))
+            }
+            _ => Ok(found),
+        },
+        Err(fault) => match listed(&mut documents)? {
+            Some(list) if !list.is_empty() => find_among(&mut documents, &list, wanted)?,
+            _ => Err(fault),
+        },
+    }
+}
+
+/// What is looked for.
+#[derive(Clone, Copy, Default)]
+pub struct Wanted<'w> {
+    pub reference: Option<&'w str>,
+    pub platform: Option<Platform<'w>>,
+}
+
+/// The documents of a layout, of which no more are read than the limits allow.
+struct Documents<'d> {
+    layout: BorrowedFd<'d>,
+    limits: &'d Limits,
+    read: usize,
+    go_on: &'d mut dyn FnMut() -> bool,
+}
+
+impl Documents<'_> {
+    fn read(&mut self, path: &str) -> Outcome<Vec<u8>> {
+        if !(self.go_on)() {
+            return Err(Fault::Cancelled);
+        }
+        self.read += 1;
+        if self.read > self.limits.documents {
+            return Err(too_many(self.limits));
+        }
+        read(self.layout, path)
+    }
+
+    /// A document among the blobs, checked.
+    fn blob(&mut self, descriptor: &Descriptor) -> Outcome<Vec<u8>> {
+        let digest = descriptor.digest()?;
+        let path = blob_path(digest);
+        let bytes = self.read(&path)?;
+        if bytes.len() as u64 != descriptor.size || Digest::of(&bytes) != digest {
+            return Err(Fault::bad(path.as_bytes(), "its content has another digest or size than its descriptor"));
+        }
+        Ok(bytes)
+    }
+}
+
+fn too_many(limits: &Limits) -> Fault {
+    Fault::over(b"", "documents", format!("more than {} indexes and manifests", limits.documents))
 }
 
 /// What an image can be for: an architecture of Linux, by the name that Go has for it, and perhaps a variant.
@@ -108,32 +204,32 @@ impl fmt::Display for Platform<'_> {
     }
 }
 
-fn find_oci(layout: BorrowedFd, index: &[u8], reference: Option<&str>, asked: Option<Platform<'_>>) -> Outcome<Found> {
-    let platform = asked.unwrap_or_else(Platform::own);
+/// An image that was found, or why there is none that is meant.
+type Search = std::result::Result<Found, Fault>;
+
+fn find_oci(documents: &mut Documents<'_>, index: &[u8], wanted: Wanted<'_>) -> Outcome<Search> {
+    let platform = wanted.platform.unwrap_or_else(Platform::own);
     let Document::Index(listed) = documents::document(index, "")? else {
         return Err(bad("an index.json that is no index"));
     };
-    let candidates: Vec<&Descriptor> = match reference {
-        None => listed.iter().collect(),
-        Some(reference) => listed
-            .iter()
-            .filter(|image| image.digest == reference || image.references().any(|name| is_called(name, reference)))
-            .collect(),
+    let names = || listed.iter().flat_map(Descriptor::references);
+    let is_meant = |image: &&Descriptor| {
+        let Some(reference) = wanted.reference else { return true };
+        is_digest(&image.digest, reference) || image.references().any(|name| is_called(name, reference))
     };
+    let candidates: Vec<Descriptor> = listed.iter().filter(is_meant).cloned().collect();
     if candidates.is_empty() {
-        return Err(none_called(reference, listed.iter().flat_map(Descriptor::references)));
+        return Ok(Err(none_called(wanted.reference, names().map(String::from))));
     }
-    let mut manifests = Vec::new();
-    for candidate in candidates {
-        manifests_of(layout, candidate, platform, NESTING_MOST, &mut manifests)?;
-    }
-    // The same image under two names is one.
-    manifests.sort_by_key(|manifest| manifest.digest);
-    manifests.dedup_by_key(|manifest| manifest.digest);
-    let Manifest { config, layers, is_listed_for_it, .. } = match manifests.len() {
-        0 => return Err(bad(format!("no image for {platform}"))),
-        1 => manifests.remove(0),
-        _ => return Err(several(listed.iter().flat_map(Descriptor::references))),
+    let (manifest, others) = manifests(documents, candidates, platform)?;
+    let Manifest { config, layers, is_listed_for_it } = match manifest {
+        Some(Ok(manifest)) => manifest,
+        Some(Err(Several)) => return Ok(Err(several(names().map(String::from)))),
+        None if others.is_empty() => return Ok(Err(bad(format!("no image for {platform}")))),
+        None => {
+            let others: Vec<_> = others.iter().take(20).map(String::as_str).collect();
+            return Ok(Err(bad(format!("no image for {platform}, only for {}", others.join(", ")))));
+        }
     };
 
     let digest = config.digest()?;
@@ -143,81 +239,138 @@ fn find_oci(layout: BorrowedFd, index: &[u8], reference: Option<&str>, asked: Op
     ) {
         return Err(bad(format!("it is no image but {}", show(config.media_type.as_bytes()))));
     }
-    let document = blob(layout, &config)?;
+    let document = documents.blob(&config)?;
     let layers = layers
         .iter()
         .map(|layer| Ok(Layer { path: blob_path(layer.digest()?), blob: Some((layer.digest()?, layer.size)) }))
         .collect::<Outcome<Vec<_>>>()?;
-    found(digest, document, layers, asked.filter(|_| !is_listed_for_it))
+    found(digest, document, layers, wanted.platform.filter(|_| !is_listed_for_it), documents.limits).map(Ok)
 }
 
 struct Manifest {
-    digest: Digest,
     config: Descriptor,
     layers: Vec<Descriptor>,
     /// Its descriptor names the platform, and not only its configuration.
     is_listed_for_it: bool,
 }
 
-/// The manifests for a platform below one descriptor.
-fn manifests_of(
-    layout: BorrowedFd,
-    descriptor: &Descriptor,
+/// There is more than one.
+struct Several;
+
+type OneOf = std::result::Result<Manifest, Several>;
+
+/// The manifest for a platform below some descriptors, each document being read once, and the platforms for which there are
+/// others. The same image under two names is one.
+fn manifests(
+    documents: &mut Documents<'_>,
+    candidates: Vec<Descriptor>,
     platform: Platform<'_>,
-    nesting: usize,
-    manifests: &mut Vec<Manifest>,
-) -> Outcome<()> {
-    // Signatures and attestations stand beside images under a platform that is none.
-    if descriptor.platform.as_ref().is_some_and(|listed| !platform.has(listed)) {
-        return Ok(());
-    }
-    match documents::document(&blob(layout, descriptor)?, &descriptor.media_type)? {
-        Document::Manifest { config, layers } => manifests.push(Manifest {
-            digest: descriptor.digest()?,
-            config,
-            layers,
-            is_listed_for_it: descriptor.platform.is_some(),
-        }),
-        Document::Index(_) if nesting == 0 => return Err(bad("indexes that point at indexes, too deep")),
-        Document::Index(listed) => {
-            if listed.len() > 1000 {
-                return Err(bad("an index of more than 1000 images"));
+) -> Outcome<(Option<OneOf>, BTreeSet<String>)> {
+    let mut todo = VecDeque::new();
+    let mut known = HashSet::new();
+    let (mut manifest, mut others) = (None, BTreeSet::new());
+    let (mut listed, mut nesting) = (candidates, NESTING_MOST);
+    loop {
+        for descriptor in listed {
+            // Signatures and attestations stand beside images under a platform that is none.
+            if let Some(other) = descriptor.platform.as_ref().filter(|other| !platform.has(other)) {
+                if other.os == "linux" && others.len() < 100 {
+                    others.insert(show(other.to_string().as_bytes()));
+                }
+                continue;
             }
-            for descriptor in &listed {
-                manifests_of(layout, descriptor, platform, nesting - 1, manifests)?;
+            let digest = descriptor.digest()?;
+            if known.insert(digest) {
+                if known.len() > documents.limits.documents {
+                    return Err(too_many(documents.limits));
+                }
+                todo.push_back((descriptor, nesting));
             }
         }
+        let Some((descriptor, at)) = todo.pop_front() else { break };
+        (listed, nesting) = (Vec::new(), at.saturating_sub(1));
+        match documents::document(&documents.blob(&descriptor)?, &descriptor.media_type)? {
+            Document::Manifest { config, layers } => {
+                let is_listed_for_it = descriptor.platform.is_some();
+                let manifest = manifest.replace(Manifest { config, layers, is_listed_for_it });
+                if manifest.is_some() {
+                    return Ok((Some(Err(Several)), others));
+                }
+            }
+            Document::Index(_) if at == 0 => {
+                return Err(bad(format!("more than {NESTING_MOST} indexes that point at one another")));
+            }
+            Document::Index(below) => listed = below,
+        }
     }
-    Ok(())
+    Ok((manifest.map(Ok), others))
 }
 
-fn find_saved(layout: BorrowedFd, reference: Option<&str>, asked: Option<Platform<'_>>) -> Outcome<Found> {
-    let listed = documents::saved(&read(layout, "manifest.json")?)?;
-    let names = || listed.iter().flat_map(|image| image.repo_tags.iter().flatten()).map(String::as_str);
-    let mut candidates = listed.iter().filter(|image| match reference {
-        None => true,
-        Some(reference) => image.repo_tags.iter().flatten().any(|name| is_called(name, reference)),
-    });
-    let Some(image) = candidates.next() else { return Err(none_called(reference, names())) };
-    if candidates.any(|other| other.config != image.config) {
-        return Err(several(names()));
+impl Saved {
+    fn tags(&self) -> impl Iterator<Item = &str> {
+        self.repo_tags.iter().flatten().map(String::as_str)
     }
-    let bytes = read(layout, &image.config)?;
+
+    /// Its id, where its configuration is called so: HEX.json or blobs/sha256/HEX.
+    fn id(&self) -> Option<Digest> {
+        let stem = self.config.rsplit('/').next().unwrap_or_default();
+        Digest::from_hex(stem.strip_suffix(".json").unwrap_or(stem))
+    }
+
+    /// What it can be chosen by: its names, or its id where it has none.
+    fn names(&self) -> Vec<String> {
+        let names: Vec<_> = self.tags().map(String::from).collect();
+        if names.is_empty() { self.id().map(|id| id.hex()[..12].into()).into_iter().collect() } else { names }
+    }
+
+    fn is_called(&self, reference: &str) -> bool {
+        self.tags().any(|name| is_called(name, reference))
+            || self.id().is_some_and(|id| is_digest(&id.to_string(), reference))
+    }
+}
+
+/// docker's list, where there is one.
+fn listed(documents: &mut Documents<'_>) -> Outcome<Option<Vec<Saved>>> {
+    match documents.read("manifest.json") {
+        Ok(bytes) => documents::saved(&bytes).map(Some),
+        Err(Fault::System { errno: libc::ENOENT, .. }) => Ok(None),
+        Err(fault) => Err(fault),
+    }
+}
+
+fn find_saved(documents: &mut Documents<'_>, wanted: Wanted<'_>) -> Outcome<Search> {
+    let list = documents::saved(&documents.read("manifest.json")?)?;
+    find_among(documents, &list, wanted)
+}
+
+fn find_among(documents: &mut Documents<'_>, list: &[Saved], wanted: Wanted<'_>) -> Outcome<Search> {
+    let names = || list.iter().flat_map(Saved::names);
+    let mut candidates =
+        list.iter().filter(|image| wanted.reference.is_none_or(|reference| image.is_called(reference)));
+    let Some(image) = candidates.next() else { return Ok(Err(none_called(wanted.reference, names()))) };
+    if candidates.any(|other| other.config != image.config) {
+        return Ok(Err(several(names())));
+    }
+    let bytes = documents.read(&image.config)?;
     let digest = Digest::of(&bytes);
-    // Docker names it by its digest, as HEX.json or blobs/sha256/HEX.
-    let stem = image.config.rsplit('/').next().unwrap_or_default();
-    if let Some(stated) = Digest::from_hex(stem.strip_suffix(".json").unwrap_or(stem))
-        && stated != digest
-    {
+    // Docker names it by its digest.
+    if image.id().is_some_and(|stated| stated != digest) {
         return Err(Fault::bad(image.config.as_bytes(), "its content has another digest than its name"));
     }
     let layers = image.layers.iter().map(|path| Layer { path: path.clone(), blob: None }).collect();
-    found(digest, bytes, layers, asked)
+    found(digest, bytes, layers, wanted.platform, documents.limits).map(Ok)
 }
 
 /// The image, if its configuration says that it is for the platform that was asked for, or says nothing of one.
-fn found(digest: Digest, document: Vec<u8>, layers: Vec<Layer>, asked: Option<Platform<'_>>) -> Outcome<Found> {
+fn found(
+    digest: Digest,
+    document: Vec<u8>,
+    layers: Vec<Layer>,
+    asked: Option<Platform<'_>>,
+    limits: &Limits,
+) -> Outcome<Found> {
     let description = documents::description(&document)?;
+    description.config.bounded(limits)?;
     let document = String::from_utf8(document).map_err(|_| bad("a configuration that is not UTF-8"))?;
     if description.diff_ids.len() != layers.len() {
         return Err(bad(format!(
@@ -242,19 +395,17 @@ fn is_called(name: &str, reference: &str) -> bool {
         || name.strip_suffix(&reference).is_some_and(|before| before.ends_with('/') || before.ends_with(':'))
 }
 
-fn blob_path(digest: Digest) -> String {
-    format!("blobs/sha256/{}", digest.hex())
+/// Whether `reference` is this digest (`sha256:HEX`), its hexadecimal digits, or the first twelve or more of them.
+fn is_digest(digest: &str, reference: &str) -> bool {
+    let hex = |text: &str| text.strip_prefix("sha256:").unwrap_or(text).to_owned();
+    let (digest, reference) = (hex(digest), hex(reference));
+    reference.len() >= 12
+        && reference.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+        && digest.starts_with(&reference)
 }
 
-/// A document among the blobs, checked.
-fn blob(layout: BorrowedFd, descriptor: &Descriptor) -> Outcome<Vec<u8>> {
-    let digest = descriptor.digest()?;
-    let path = blob_path(digest);
-    let bytes = read(layout, &path)?;
-    if bytes.len() as u64 != descriptor.size || Digest::of(&bytes) != digest {
-        return Err(Fault::bad(path.as_bytes(), "its content has another digest or size than its descriptor"));
-    }
-    Ok(bytes)
+fn blob_path(digest: Digest) -> String {
+    format!("blobs/sha256/{}", digest.hex())
 }
 
 fn read(layout: BorrowedFd, path: &str) -> Outcome<Vec<u8>> {
@@ -308,18 +459,18 @@ pub fn architecture() -> &'static str {
     }
 }
 
-fn none_called<'n>(reference: Option<&str>, names: impl Iterator<Item = &'n str>) -> Fault {
+fn none_called(reference: Option<&str>, names: impl Iterator<Item = String>) -> Fault {
     match reference {
         None => bad("there is no image in it"),
         Some(reference) => bad(format!("there is no image {} in it, only {}", show(reference.as_bytes()), list(names))),
     }
 }
 
-fn several<'n>(names: impl Iterator<Item = &'n str>) -> Fault {
+fn several(names: impl Iterator<Item = String>) -> Fault {
     bad(format!("there are several images in it; say which one: {}", list(names)))
 }
 
-fn list<'n>(names: impl Iterator<Item = &'n str>) -> String {
+fn list(names: impl Iterator<Item = String>) -> String {
     let names: Vec<String> = names.take(20).map(|name| show(name.as_bytes())).collect();
     if names.is_empty() { "ones without a name".into() } else { names.join(", ") }
 }

@@ -19,6 +19,15 @@ pub struct Limits {
     pub ratio: u64,
     /// Most layers of an image.
     pub layers: usize,
+    /// Documents of JSON that are read to find an image: indexes, manifests and its configuration.
+    pub documents: usize,
+    /// Bytes of what an image says about how it is run, as JSON: variables, labels, volumes, commands and the rest. Images
+    /// of buildpacks have labels of some hundred KiB.
+    pub config: usize,
+    /// Most volumes of an image.
+    pub volumes: usize,
+    /// Bytes of a decoder's window, which is memory: of `xz -9` 64 MiB, of `zstd --long` 128 MiB.
+    pub window: u64,
 }
 
 impl Default for Limits {
@@ -32,6 +41,10 @@ impl Default for Limits {
             depth: 2048,
             ratio: 400,
             layers: 500,
+            documents: 1000,
+            config: 1 << 20,
+            volumes: 500,
+            window: 128 << 20,
         }
     }
 }

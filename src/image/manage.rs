@@ -30,7 +30,7 @@ pub struct Image {
     pub names: Vec<String>,
     /// What it says about how to run it.
     pub config: ImageConfig,
-    /// The trees that are mounted, lowest first: one for each layer, or one made of many.
+    /// The trees of its layers, lowest first. Where they are many, it is one tree made of them that is mounted.
     pub layers: Vec<PathBuf>,
     /// Bytes of its files, layer by layer, holes included.
     pub size: u64,
@@ -212,8 +212,8 @@ impl Store {
         Image {
             digest: format!("sha256:{digest}"),
             names: names.get(digest).cloned().unwrap_or_default(),
+            layers: record.real_layers().iter().map(|layer| self.layer_path(layer)).collect(),
             config: record.config,
-            layers: record.layers.iter().map(|layer| self.layer_path(layer)).collect(),
             size: record.size,
             created: UNIX_EPOCH + Duration::from_secs(record.created),
         }

@@ -47,6 +47,7 @@ mod split;
 mod spool;
 mod store;
 mod unpack;
+mod walk;
 mod whiteout;
 mod write;
 

@@ -80,7 +80,7 @@ mod tests {
     fn acls_and_capabilities_have_the_ids_that_they_have_inside() {
         let text = b"user::rw-,user:1073742824:r--,group::r--,group:1073741831:r--,mask::r--,other::---";
         let mut entry = Entry::new(b"x", Kind::File, 0);
-        let nobody = acl::Names { users: Vec::new(), groups: Vec::new() };
+        let nobody = acl::Names::new(b"", b"");
         let v3 = [1, 0, 0, 3, 0, 32, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x40];
         entry.xattrs = vec![
             (b"system.posix_acl_access".into(), nobody.acl(text).unwrap()),

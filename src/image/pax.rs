@@ -1,6 +1,8 @@
 //! PAX extended headers: records "LENGTH KEYWORD=VALUE\n" that add to or replace what the ustar header says.
 //! POSIX.1-2024, pax, "pax Extended Header"; tar(5) for SCHILY, LIBARCHIVE and GNU.sparse.
 
+use std::collections::BTreeMap;
+
 use super::entry::Extent;
 use super::fault::{Fault, Outcome};
 use super::number;
@@ -14,7 +16,7 @@ pub struct Pax {
     pub uid: Option<u64>,
     pub gid: Option<u64>,
     pub mtime: Option<(i64, u32)>,
-    pub xattrs: Vec<(Vec<u8>, Vec<u8>)>,
+    pub xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
     pub acl_access: Option<Vec<u8>>,
     pub acl_default: Option<Vec<u8>>,
     pub sparse: SparseRecords,
@@ -76,19 +78,21 @@ impl Pax {
             b"SCHILY.acl.default" => self.acl_default = filled.map(Into::into),
             _ => {
                 if let Some(keyword) = key.strip_prefix(b"SCHILY.xattr.") {
-                    self.xattr(xattr_name(keyword), value.into());
+                    self.xattrs.insert(xattr_name(keyword), value.into());
                 } else if let Some(name) = key.strip_prefix(b"LIBARCHIVE.xattr.") {
                     let name = percent_decode(name).ok_or_else(|| bad_value(key))?;
-                    self.xattr(name, base64_decode(value).ok_or_else(|| bad_value(key))?);
+                    self.xattrs.insert(name, base64_decode(value).ok_or_else(|| bad_value(key))?);
                 }
             }
         }
         Ok(())
     }
 
-    fn xattr(&mut self, name: Vec<u8>, value: Vec<u8>) {
-        self.xattrs.retain(|(known, _)| *known != name);
-        self.xattrs.push((name, value));
+    /// Bytes of what it holds, roughly.
+    pub fn size(&self) -> usize {
+        let texts = [&self.path, &self.link, &self.acl_access, &self.acl_default, &self.sparse.name];
+        let texts = texts.into_iter().flatten().map(Vec::len).sum::<usize>();
+        texts + self.xattrs.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>()
     }
 
     fn sparse_record(&mut self, key: &[u8], value: &[u8]) -> Outcome<()> {
@@ -240,7 +244,8 @@ mod tests {
         let mut pax = Pax::default();
         pax.read(b"26 SCHILY.xattr.user.a=b=\n", false).unwrap();
         pax.read(b"35 LIBARCHIVE.xattr.user.%3Dc=aGk=\n", false).unwrap();
-        assert_eq!(pax.xattrs, [(b"user.a".to_vec(), b"b=".to_vec()), (b"user.=c".to_vec(), b"hi".to_vec())]);
+        let expected = [(b"user.a".to_vec(), b"b=".to_vec()), (b"user.=c".to_vec(), b"hi".to_vec())];
+        assert_eq!(pax.xattrs, expected.into());
     }
 
     #[test]

@@ -17,7 +17,7 @@ use nix::sys::signal::{SigSet, SigmaskHow};
 use nix::sys::stat::Mode;
 use sha2::{Digest, Sha256};
 
-use super::compress::{self, Compression};
+use super::compress;
 use super::fault::{Fault, Outcome};
 use super::limits::Limits;
 
@@ -27,7 +27,7 @@ const PIECE: usize = 1 << 20;
 const PIECES: usize = 4;
 
 /// How often the caller hears of progress.
-const REPORT_EVERY: Duration = Duration::from_millis(100);
+pub const REPORT_EVERY: Duration = Duration::from_millis(100);
 
 /// How far an import is, or an export.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -47,6 +47,7 @@ pub type Report<'r> = &'r mut dyn FnMut(Progress) -> bool;
 /// What the threads tell the caller.
 pub struct Counters {
     total: u64,
+    half: AtomicBool,
     read: AtomicU64,
     entries: AtomicU64,
     stop: AtomicBool,
@@ -54,7 +55,13 @@ pub struct Counters {
 
 impl Counters {
     pub fn new(total: u64) -> Self {
-        Self { total, read: AtomicU64::new(0), entries: AtomicU64::new(0), stop: AtomicBool::new(false) }
+        Self {
+            total,
+            half: AtomicBool::new(false),
+            read: AtomicU64::new(0),
+            entries: AtomicU64::new(0),
+            stop: AtomicBool::new(false),
+        }
     }
 
     /// More bytes.
@@ -82,9 +89,87 @@ impl Counters {
         self.entries.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// As much again will follow.
+    pub fn half(&self) {
+        self.half.store(true, Ordering::Relaxed);
+    }
+
     fn progress(&self) -> Progress {
         let (bytes, entries) = (self.read.load(Ordering::Relaxed), self.entries.load(Ordering::Relaxed));
-        Progress { bytes, total: self.total, entries }
+        let total = if self.half.load(Ordering::Relaxed) { self.total.saturating_mul(2) } else { self.total };
+        Progress { bytes, total, entries }
+    }
+}
+
+/// The way of one import through its archive and then through its layers: what the caller hears never goes back, and has one
+/// total.
+pub struct Course<'r> {
+    report: Report<'r>,
+    /// What was said last.
+    last: Progress,
+    /// What had been said when the layers began, their bytes, and those of them that are done.
+    before: Progress,
+    layers: u64,
+    finished: u64,
+    entries: u64,
+}
+
+impl<'r> Course<'r> {
+    pub fn new(report: Report<'r>) -> Self {
+        let none = Progress::default();
+        Self { report, last: none, before: none, layers: 0, finished: 0, entries: 0 }
+    }
+
+    pub fn say(&mut self, at: Progress) -> bool {
+        self.last = at;
+        (self.report)(at)
+    }
+
+    /// Asks whether to go on, where there is nothing new to say.
+    pub fn ask(&mut self) -> bool {
+        (self.report)(self.last)
+    }
+
+    /// The layers begin, all of them of so many bytes.
+    pub fn begin(&mut self, layers: u64) {
+        if self.last == Progress::default() {
+            // A directory: there is no archive around them.
+            self.last.total = layers;
+        }
+        (self.before, self.layers) = (self.last, layers);
+    }
+
+    /// How far one of the layers is.
+    pub fn layer(&mut self, at: Progress) -> bool {
+        let entries = self.before.entries + self.entries + at.entries;
+        self.last.entries = self.last.entries.max(entries);
+        self.last.bytes = self.last.bytes.max(self.at(self.finished.saturating_add(at.bytes)));
+        self.ask()
+    }
+
+    /// A layer of so many bytes is done.
+    pub fn done(&mut self, bytes: u64) {
+        self.entries = self.last.entries - self.before.entries;
+        self.finished = self.finished.saturating_add(bytes);
+        self.last.bytes = self.last.bytes.max(self.at(self.finished));
+    }
+
+    /// The last report, complete.
+    pub fn complete(&mut self) -> bool {
+        if self.last.bytes < self.last.total {
+            self.last.bytes = self.last.total;
+        }
+        self.ask()
+    }
+
+    /// What `layers` bytes of the layers are of the total, which may be another one than theirs.
+    fn at(&self, layers: u64) -> u64 {
+        if self.before.total == 0 {
+            return self.before.bytes.saturating_add(layers);
+        }
+        let room = self.before.total.saturating_sub(self.before.bytes);
+        let part = u128::from(room) * u128::from(layers.min(self.layers)) / u128::from(self.layers.max(1));
+        self.before.bytes + part as u64
     }
 }
 
@@ -95,7 +180,6 @@ pub struct Passed<T> {
     pub digest: [u8; 32],
     /// SHA-256 of all bytes as they were; only where it was asked for.
     pub blob_digest: Option<[u8; 32]>,
-    pub compression: Compression,
 }
 
 pub struct Source<'s> {
@@ -131,14 +215,14 @@ pub fn run<T: Send>(
         })?;
         report_until(&finished, &counters, report);
         let worker = join(worker);
-        let (blob_digest, compression) = join(reader)?;
+        let blob_digest = join(reader)?;
         let digest = join(hasher);
         let value = worker?;
         // The last report, complete.
         if !report(counters.progress()) {
             return Err(Fault::Cancelled);
         }
-        Ok(Passed { value, digest, blob_digest, compression })
+        Ok(Passed { value, digest, blob_digest })
     })
 }
 
@@ -204,19 +288,12 @@ struct Ways {
     recycled: Receiver<Vec<u8>>,
 }
 
-fn read(
-    source: Source<'_>,
-    limits: &Limits,
-    counters: &Counters,
-    ways: Ways,
-) -> Outcome<(Option<[u8; 32]>, Compression)> {
+fn read(source: Source<'_>, limits: &Limits, counters: &Counters, ways: Ways) -> Outcome<Option<[u8; 32]>> {
     let mut hasher = source.hash_blob.then(Sha256::new);
-    let mut compression = Compression::None;
     let tap = Tap { input: source.input, hasher: hasher.as_mut(), counters };
     let answer = (|| -> io::Result<()> {
         let (kind, input) = compress::sniff(tap)?;
-        compression = kind;
-        let mut reader = compress::reader(kind, input)?;
+        let mut reader = compress::reader(kind, input, limits.window)?;
         let mut out = 0u64;
         loop {
             let mut piece = ways.recycled.try_recv().unwrap_or_else(|_| Vec::with_capacity(PIECE));
@@ -246,7 +323,7 @@ fn read(
     if let Err(error) = answer {
         let _ = ways.pieces.send(Err(error));
     }
-    Ok((hasher.map(|hasher| hasher.finalize().into()), compression))
+    Ok(hasher.map(|hasher| hasher.finalize().into()))
 }
 
 /// Reads until `buffer` is full or the input ends, well or badly. The bytes before damage are worth having: the archive's

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::time::Instant;
 
 use super::diff::{Compare, Difference, Differences};
 use super::dirs::{Dirs, Opener};
@@ -14,7 +15,7 @@ use super::lower::Lower;
 use super::make::{self, Base, MakeOptions};
 use super::manage::Image;
 use super::output::{self, ExportOptions, Output, Packing};
-use super::pipeline::Report;
+use super::pipeline::{Progress, REPORT_EVERY, Report};
 use super::store::Store;
 use super::write;
 use crate::{Error, ErrorCode, Result};
@@ -101,7 +102,7 @@ impl Running {
             };
             let mut count = |_| {
                 packing.counters.entry();
-                true
+                packing.counters.check().is_ok()
             };
             let export = Export {
                 kept,
@@ -117,9 +118,9 @@ impl Running {
     }
 
     /// What differs from what is below.
-    pub fn diff(&self) -> Result<Vec<Difference>> {
+    pub fn diff(&self, report: Report<'_>) -> Result<Vec<Difference>> {
         let layers = self.layers_below("compare with its image")?;
-        let compared = Lower::open(&layers).and_then(|lower| self.differences(&RefCell::new(lower)));
+        let compared = Lower::open(&layers).and_then(|lower| self.differences(&RefCell::new(lower), report));
         compared.map(|all| all.list()).map_err(|fault| fault.into_packing_error(&self.name, ""))
     }
 
@@ -134,11 +135,11 @@ impl Running {
         let base = Base { layers: real, config: record.config, document: record.document };
         let failed = |fault: Fault| fault.into_packing_error(&self.name, "");
         let lower = RefCell::new(Lower::open(&layers).map_err(failed)?);
-        let all = self.differences(&lower).map_err(failed)?;
+        let all = self.differences(&lower, report).map_err(failed)?;
         let lower = lower.into_inner();
-        let work = (!all.wanted.is_empty()).then_some(move |packing: Packing<'_>| {
+        let work = (!all.is_empty()).then_some(move |packing: Packing<'_>| {
             let lower = RefCell::new(lower);
-            let names = |path: &[u8]| Ok((path.is_empty() || all.wanted.contains(path)).then(|| path.to_vec()));
+            let names = |path: &[u8]| Ok(all.is_wanted(path).then(|| path.to_vec()));
             let is_opaque = |path: &[u8]| all.opaque.contains(path);
             let root = |path: &[u8]| if path.is_empty() { lower.borrow_mut().directory(b"") } else { Ok(None) };
             let special = Special {
@@ -187,8 +188,17 @@ impl Running {
         self.below.layers()
     }
 
-    fn differences(&self, lower: &RefCell<Lower>) -> Outcome<Differences> {
+    /// `report` is asked some ten times a second, and hears nothing: how much there is to compare is not known.
+    fn differences(&self, lower: &RefCell<Lower>, report: Report<'_>) -> Outcome<Differences> {
         let Some(upper) = self.changes()? else { return Ok(Differences::default()) };
+        let mut last = Instant::now();
+        let go_on = RefCell::new(|| {
+            if last.elapsed() < REPORT_EVERY {
+                return true;
+            }
+            last = Instant::now();
+            report(Progress::default())
+        });
         let compare = Compare {
             upper,
             lower,
@@ -196,6 +206,7 @@ impl Running {
             believes: !self.has_users,
             furniture: &self.furniture,
             left_out: &self.volumes,
+            go_on: &go_on,
         };
         compare.run()
     }

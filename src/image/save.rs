@@ -328,6 +328,9 @@ fn write_oci(
     let mut listed = describe("application/vnd.oci.image.manifest.v1+json", manifest_digest, manifest.len() as u64);
     if let Some(name) = name {
         listed["annotations"] = json!({"org.opencontainers.image.ref.name": name, "io.containerd.image.name": name});
+    } else {
+        // umoci finds an image by this only.
+        listed["annotations"] = json!({"org.opencontainers.image.ref.name": config_digest.hex()[..12]});
     }
     let index =
         json!({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": [listed]})

@@ -64,7 +64,7 @@ pub(super) struct Record {
 }
 
 /// More than any record has; one of that size was written by someone else.
-const RECORD_MOST: usize = 16 << 20;
+pub(super) const RECORD_MOST: usize = 16 << 20;
 
 impl Record {
     pub fn new(layers: Vec<String>, config: ImageConfig, size: u64) -> Self {

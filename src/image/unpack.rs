@@ -32,6 +32,9 @@ pub(super) const OWED_XATTR: &[u8] = b"user.ctr.owed";
 const TO_READ: OFlags =
     OFlags::RDONLY.union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
 
+/// As many links as path_resolution(7) follows.
+const LINKS_MOST: usize = 40;
+
 /// Rounds over the hard links whose target came later; more than links to links ever need.
 const LINK_ROUNDS: usize = 16;
 
@@ -53,6 +56,8 @@ pub struct Unpack<'a> {
     owed: Option<Spool>,
     /// How many entries are in that.
     owing: u64,
+    /// Directories that no entry names.
+    made: u64,
     identity: Identity,
 }
 
@@ -110,6 +115,7 @@ impl<'a> Unpack<'a> {
             kept: None,
             owed: None,
             owing: 0,
+            made: 0,
             identity: Identity { uid, gid, is_root: uid == 0, gives: gives && uid != 0, exact_modes },
         };
         // The root itself, for archives that say nothing of it.
@@ -119,6 +125,66 @@ impl<'a> Unpack<'a> {
 
     /// Makes what `entry` says, its data coming from `archive`.
     pub fn entry<R: BufRead>(&mut self, entry: &Entry, archive: &mut Archive<R>) -> Outcome<()> {
+        // A name may lead through a symbolic link of the same archive, as of packages for a system whose /lib is usr/lib.
+        match self.through_links(entry.split().0)? {
+            None => self.real_entry(entry, archive),
+            Some(above) => {
+                let name = entry.split().1;
+                let path = if above.is_empty() { name.to_vec() } else { [&above, &b"/"[..], name].concat() };
+                self.real_entry(&Entry { path, ..entry.clone() }, archive)
+            }
+        }
+    }
+
+    /// `path`, a directory, without the symbolic links that are on the way; `None` where there are none. Each is read, never
+    /// followed, and what it says is looked up from the image's root on, so it leads nowhere else: `..` of the root is the root.
+    fn through_links(&mut self, path: &[u8]) -> Outcome<Option<Vec<u8>>> {
+        if !matches!(self.targets.enter(path), Err(Stop::NotDirectory(_))) {
+            return Ok(None);
+        }
+        let parts = |path: &[u8]| -> Vec<Vec<u8>> {
+            let parts = path.rsplit(|&byte| byte == b'/').filter(|part| !matches!(*part, b"" | b"."));
+            parts.map(<[u8]>::to_vec).collect()
+        };
+        let (mut todo, mut real, mut links) = (parts(path), Vec::new(), 0);
+        while let Some(name) = todo.pop() {
+            if name == b".." {
+                real.truncate(super::entry::split(&real).0.len());
+                continue;
+            }
+            let link = match self.targets.enter(&real) {
+                Ok(parent) => fs::readlinkat(parent, name.as_slice(), Vec::new()).ok(),
+                Err(_) => None,
+            };
+            let Some(link) = link else {
+                if !real.is_empty() {
+                    real.push(b'/');
+                }
+                real.extend_from_slice(&name);
+                continue;
+            };
+            links += 1;
+            if links > LINKS_MOST {
+                return Err(Fault::bad(path, format!("a name through more than {LINKS_MOST} symbolic links")));
+            }
+            if link.to_bytes().starts_with(b"/") {
+                real.clear();
+            }
+            todo.extend(parts(link.to_bytes()));
+        }
+        let depth = real.split(|&byte| byte == b'/').count();
+        if real.len() > self.limits.name || depth > self.limits.depth {
+            let field = if depth > self.limits.depth { "depth" } else { "name" };
+            return Err(Fault::over(
+                path,
+                field,
+                format!("a name that links make {depth} levels, {} bytes", real.len()),
+            ));
+        }
+        Ok(Some(real))
+    }
+
+    fn real_entry<R: BufRead>(&mut self, entry: &Entry, archive: &mut Archive<R>) -> Outcome<()> {
         if entry.path.is_empty() {
             return match entry.kind {
                 Kind::Directory => self.put_by(entry),
@@ -151,16 +217,24 @@ impl<'a> Unpack<'a> {
     }
 
     /// Does what had to wait. The file "kept" is left in the work directory when it says something.
-    pub fn finish(mut self) -> Outcome<()> {
+    /// `check` fails where the caller wants no more of it.
+    pub fn finish(mut self, check: &mut dyn FnMut() -> Outcome<()>) -> Outcome<()> {
         if let Some(links) = self.links.take() {
-            self.waiting_links(links.replay(self.limits)?)?;
+            self.waiting_links(links.replay(self.limits)?, check)?;
         }
         if let Some(directories) = self.directories.take() {
-            directories.replay(self.limits)?.each(|entry| self.directory_metadata(&entry))?;
+            directories.replay(self.limits)?.each(|entry| {
+                check()?;
+                self.directory_metadata(&entry)
+            })?;
         }
         if let Some(acls) = self.acls.take() {
-            let names = Names { users: self.text(b"passwd")?, groups: self.text(b"group")? };
-            acls.replay(self.limits)?.each(|entry| self.named_acls(&entry, &names))?;
+            let (users, groups) = (self.text(b"passwd")?, self.text(b"group")?);
+            let names = Names::new(&users, &groups);
+            acls.replay(self.limits)?.each(|entry| {
+                check()?;
+                self.named_acls(&entry, &names)
+            })?;
         }
         for spool in [self.kept, self.owed].into_iter().flatten() {
             spool.finish()?;
@@ -168,10 +242,11 @@ impl<'a> Unpack<'a> {
         Ok(())
     }
 
-    fn waiting_links(&mut self, mut links: Replay) -> Outcome<()> {
+    fn waiting_links(&mut self, mut links: Replay, check: &mut dyn FnMut() -> Outcome<()>) -> Outcome<()> {
         for _ in 0..LINK_ROUNDS {
             let mut is_done = true;
             links.each(|entry| {
+                check()?;
                 // A later entry may have taken the name since; then the link has lost it.
                 is_done &= self.exists(&entry)? || self.hard_link(&entry)?;
                 Ok(())
@@ -190,7 +265,7 @@ impl<'a> Unpack<'a> {
     }
 
     /// Gives a file its ACLs, if it still is the one that they are for.
-    fn named_acls(&mut self, entry: &Entry, names: &Names) -> Outcome<()> {
+    fn named_acls(&mut self, entry: &Entry, names: &Names<'_>) -> Outcome<()> {
         let (above, name) = entry.split();
         let name = if name.is_empty() { b"." } else { name };
         let Ok(parent) = self.dirs.enter(above) else { return Ok(()) };
@@ -308,6 +383,8 @@ impl<'a> Unpack<'a> {
     /// False when the target is not there (yet).
     fn hard_link(&mut self, entry: &Entry) -> Outcome<bool> {
         let (above, target) = super::entry::split(&entry.link);
+        let real = self.through_links(above)?;
+        let above = real.as_deref().unwrap_or(above);
         if target.is_empty() {
             return Err(Fault::bad(&entry.path, "a hard link to the image's root"));
         }
@@ -328,7 +405,7 @@ impl<'a> Unpack<'a> {
         if FileType::from_raw_mode(source.st_mode) == FileType::Directory {
             return Err(Fault::bad(&entry.path, "a hard link to a directory"));
         }
-        if entry.link == entry.path {
+        if entry.split() == (real.as_deref().unwrap_or(super::entry::split(&entry.link).0), target) {
             return Ok(true);
         }
         self.make(entry, "link", |parent, name| {
@@ -519,6 +596,14 @@ impl<'a> Unpack<'a> {
                 fs::mkdirat(parent, name, Mode::RWXU).map(|()| true)
             };
             let stop = self.dirs.enter_or_make(above, &mut make).err();
+            self.made += made.len() as u64;
+            if self.made > self.limits.entries {
+                return Err(Fault::over(
+                    &entry.path,
+                    "entries",
+                    format!("more than {} directories", self.limits.entries),
+                ));
+            }
             for end in made {
                 let mut directory = Entry::new(&above[..end], Kind::Directory, 0o755);
                 directory.mtime = entry.mtime;

@@ -216,7 +216,7 @@ mod tests {
 
     #[test]
     fn an_entry_survives_the_circle() {
-        let nobody = acl::Names { users: Vec::new(), groups: Vec::new() };
+        let nobody = acl::Names::new(b"", b"");
         let mut entry = Entry::new(b"usr/bin/true", Kind::File, 0o4755);
         entry.size = 1000;
         assert_eq!(circle(&entry), entry);

@@ -288,6 +288,11 @@ impl<'a> Plan<'a> {
         hasher.finish()
     }
 
+    /// Whether it has become larger than a message may be, so that it can't be sent.
+    pub fn is_too_large(&self) -> bool {
+        self.data.len() + self.calls.len() * size_of::<wire::Call>() > wire::LARGEST
+    }
+
     /// How many calls there are so far.
     pub fn len(&self) -> usize {
         self.calls.len()

@@ -13,7 +13,7 @@ use crate::sys::mount::{
     AT_EMPTY_PATH, AT_RECURSIVE, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, MOVE_MOUNT_F_EMPTY_PATH,
     MOVE_MOUNT_T_EMPTY_PATH, OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS,
 };
-use crate::{Error, Mount, Result};
+use crate::{Error, ErrorCode, Mount, Result};
 
 /// Mounts them below `root`. `sources` are the bind mounts' sources, in order.
 pub fn user_mounts(
@@ -80,7 +80,17 @@ pub fn image_places(plan: &mut Plan<'_>, root: Slot, cwd: &Path, volumes: &[Stri
         let opened = open_at(plan, root, &names, true);
         plan.close(opened);
     }
+    let refuse = |plan: &Plan<'_>, what: &str, place: &str| {
+        if !plan.is_too_large() {
+            return Ok(());
+        }
+        let why = "E2BIG, with it the places that the image asks for take more than 8 MiB of instructions";
+        Err(Error::new(ErrorCode::BadImage, format!("make the {what}"), place, libc::E2BIG, why)
+            .mend("an image of fewer volumes, or of shorter paths, works"))
+    };
+    refuse(plan, "working directory", &cwd.to_string_lossy())?;
     for volume in volumes {
+        refuse(plan, "volume", volume)?;
         let why = "a place of the image's for data that stays writable";
         let bind = if read_only { " && mount --bind $ROOT{} $ROOT{}" } else { "" };
         plan.step("make the volume", volume.clone(), why, command() + bind);

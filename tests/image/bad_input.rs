@@ -59,8 +59,8 @@ fn an_archive_cut_off_anywhere_is_refused_and_leaves_nothing() {
     }
     let tar = tar.end();
     let whole = tar.len();
-    // From where the second block of the end mark starts, nothing is missing that anyone would miss.
-    for length in (1..whole - 1024).step_by(509).chain([512, 1024, whole - 1024]) {
+    // Where an entry ends nothing is missing that anyone would miss: there are writers that forget the end mark.
+    for length in (1..whole - 1024).step_by(509).chain([1024, whole - 1025]) {
         let sentence = refusal(&scratch, &tar[..length]);
         assert!(sentence.contains("cut off") || length < 512, "{length}: {sentence}");
     }

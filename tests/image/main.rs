@@ -12,6 +12,7 @@ mod docker;
 mod export;
 mod large;
 mod layers;
+mod others;
 mod resolve;
 mod round_trips;
 mod run;

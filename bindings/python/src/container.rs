@@ -229,7 +229,9 @@ impl Container {
     /// What it has changed of its image: paths, each with 0 (added), 1 (changed) or 2 (deleted).
     fn diff(&self, py: Python<'_>) -> PyResult<Vec<(OsString, i32)>> {
         let inner = self.inner(py)?;
-        let found = py.detach(|| inner.diff()).or_raise(py)?;
+        let mut listener = Listener::new(None);
+        let answer = py.detach(|| inner.diff_with(&mut |done| listener.hear(done)));
+        let found = listener.answer(answer.or_raise(py))?;
         Ok(found.into_iter().map(|line| (line.path.into_os_string(), line.change as i32)).collect())
     }
 

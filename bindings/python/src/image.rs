@@ -195,6 +195,10 @@ fn limit(limits: &mut Limits, name: &str, most: &Bound<'_, PyAny>) -> PyResult<(
         "depth" => limits.depth = most.extract()?,
         "ratio" => limits.ratio = most.extract()?,
         "layers" => limits.layers = most.extract()?,
+        "documents" => limits.documents = most.extract()?,
+        "config" => limits.config = most.extract()?,
+        "volumes" => limits.volumes = most.extract()?,
+        "window" => limits.window = most.extract()?,
         other => return Err(unknown("limit", other)),
     }
     Ok(())

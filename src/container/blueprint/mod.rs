@@ -8,6 +8,8 @@ mod stem;
 pub use rest::{Acquired, Rest, put_up_last};
 pub use stem::Stem;
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::ffi::{CString, OsStr};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
@@ -195,8 +197,22 @@ impl Blueprint {
         }
         let image = self.image_config().map(|config| config.env.as_slice()).unwrap_or_default();
         let own = self.config.env.iter().map(|(name, value)| env_text(name, value));
+        // By a table, where there are more than a few: an image may have any number.
+        let mut places = (image.len() > 50).then(HashMap::new);
+        if let Some(places) = &mut places {
+            places.extend(env.iter().enumerate().map(|(at, entry)| (name_of(entry).to_vec(), at)));
+        }
         for entry in image.iter().map(|entry| entry.as_bytes().to_vec()).chain(own) {
-            super::exec::set_env(&mut env, entry);
+            match &mut places {
+                None => super::exec::set_env(&mut env, entry),
+                Some(places) => match places.entry(name_of(&entry).to_vec()) {
+                    Entry::Occupied(place) => env[*place.get()] = entry,
+                    Entry::Vacant(place) => {
+                        place.insert(env.len());
+                        env.push(entry);
+                    }
+                },
+            }
         }
         env
     }
@@ -275,6 +291,11 @@ fn cgroup_parent(config: &Config) -> Option<PathBuf> {
         (None, crate::CgroupPolicy::Off) => None,
         (None, _) => from_environment().map(PathBuf::from),
     }
+}
+
+/// NAME= of NAME=VALUE.
+fn name_of(entry: &[u8]) -> &[u8] {
+    entry.iter().position(|&byte| byte == b'=').map_or(entry, |equals| &entry[..=equals])
 }
 
 /// __NEW_UTS_LEN of linux/utsname.h.

@@ -119,6 +119,14 @@ impl StateDir {
         let file_name = format!("{}.json", record.name);
         let fail = |errno: Errno| Error::system("write the record", self.path.join(&file_name).display(), errno as i32);
         let flags = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_RDWR | OFlag::O_CLOEXEC;
+        let text =
+            serde_json::to_vec(record).map_err(|e| Error::invalid("write the record", &file_name, e.to_string()))?;
+        if text.len() as u64 > LARGEST {
+            // Nobody could read it, so nobody could join, end or sweep it.
+            let why = format!("E2BIG, it has {} bytes, the most is {LARGEST}", text.len());
+            return Err(Error::new(ErrorCode::Invalid, "write the record", &file_name, libc::E2BIG, why)
+                .mend("its variables, mounts and the image's configuration are in it: ask for less"));
+        }
         loop {
             let fd = match sys::openat(&self.fd, file_name.as_str(), flags, Mode::from_bits_truncate(0o600)) {
                 Ok(fd) => fd,
@@ -154,8 +162,6 @@ impl StateDir {
                 fchmod(&fd, Mode::from_bits_truncate(0o600)).map_err(fail)?;
             }
             let mut file = File::from(fd);
-            let text = serde_json::to_vec(record)
-                .map_err(|e| Error::invalid("write the record", &file_name, e.to_string()))?;
             if let Err(e) = file.write_all(&text) {
                 _ = unlinkat(&self.fd, file_name.as_str(), UnlinkatFlags::NoRemoveDir);
                 return Err(Error::io("write the record", self.path.join(&file_name).display(), &e));
