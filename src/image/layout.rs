@@ -67,7 +67,7 @@ pub fn looks_like_layout(path: &[u8]) -> bool {
 
 /// Whether the directory is what docker saved before 1.10: a directory for each layer, called by its id, and no manifest.
 pub fn is_before_manifests(directory: BorrowedFd) -> bool {
-    let Ok(entries) = fs::Dir::read_from(directory) else { return false };
+    let Ok(entries) = file::read_dir(directory) else { return false };
     let mut found = false;
     for entry in entries.flatten() {
         let name = entry.file_name().to_bytes();
