@@ -344,7 +344,7 @@ attack!(own_tree_bomb_differences, {
     for (depth, length, limit) in [(20_000, 200, "name"), (20_000, 1, "depth")] {
         let container = deep(depth, length, &Config::default());
         let words = [
-            container.diff().err().expect("a name is too long").to_string(),
+            container.diff().expect_err("a name is too long").to_string(),
             export(&container, 512 << 20).expect_err("a name is too long").to_string(),
             container.commit(&MakeOptions::default(), &mut |_| true).expect_err("a name is too long").to_string(),
         ];
