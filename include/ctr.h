@@ -819,6 +819,10 @@ int ctr_config_set_device_list(ctr_config *config, int list);
  *
  * The container ends when the process that made it ends, unless ctr_config_set_detached() says otherwise.
  *
+ * It takes milliseconds, and an import's time where there is one. Where the machine is stuck it is given up after a minute
+ * (CTR_ERR_TIMED_OUT). A process has 1,000 containers and joined pids at a time; the next one is refused by name (EAGAIN).
+ * Some 64 handles can be joined to one container.
+ *
  * Return value: 0 and the handle in *out, which ctr_destroy() or ctr_close() releases. Else *out is NULL, nothing is left
  * behind, and the number says: CTR_ERR_NOT_FOUND no such image, CTR_ERR_BAD_IMAGE it is not something that can be run,
  * CTR_ERR_NAME_IN_USE, CTR_ERR_UNSUPPORTED the machine can't give what the configuration asks for, CTR_ERR_INVALID the
@@ -871,11 +875,18 @@ int ctr_join_pid_namespaces(int32_t pid, uint32_t namespaces, ctr_container **ou
  * config   see ctr_exec_config_new(); NULL for the defaults
  * out      gets the handle of the process
  *
- * Processes that the program leaves behind stay until they end or the container is destroyed; PID 1 reaps them.
+ * Processes that the program leaves behind stay until they end, their time limit passes, or the container is destroyed; PID 1
+ * reaps them. A container runs 1,000 programs at a time, not counting what they start themselves; the next one is refused by
+ * name (EAGAIN).
+ *
+ * It blocks until the program has run execve(2): a millisecond or so. Programs inside can make it longer, up to the start
+ * time-out (10 seconds; see ctr_exec_config_set_start_timeout()), and where many ask at once others come first: 30 seconds at
+ * the most, with a time limit or a start time-out a second more than that.
  *
  * Return value: 0 and the handle in *out, which ctr_process_free() frees. Else *out is NULL and nothing runs:
  * CTR_ERR_EXEC or CTR_ERR_NOT_FOUND the program, its #! interpreter or its ELF loader can't be started (ENOENT, EACCES,
- * ENOEXEC, E2BIG and so on; ctr_last_error() names which), CTR_ERR_DESTROYED the container is gone, CTR_ERR_INVALID.
+ * ENOEXEC, E2BIG and so on; ctr_last_error() names which), CTR_ERR_TIMED_OUT it did not start in time, CTR_ERR_DESTROYED the
+ * container is gone, CTR_ERR_INVALID.
  */
 int ctr_exec(ctr_container *c, const char *const *argv, const ctr_exec_config *config, ctr_process **out);
 
@@ -1006,9 +1017,23 @@ int ctr_explain_container(const ctr_container *c, char **text);
 void ctr_string_free(char *string);
 
 /**
+ * Sends a signal, signal(7), to every program of a container and to all that they have started, whatever their session or
+ * group; the container lives on, and programs can be started in it as before. SIGKILL ends them all, however they fork
+ * meanwhile: they are dead, or just dying, when the call returns. 0 sends nothing.
+ *
+ * In the namespaces of ctr_join_pid(), and in a container whose PID namespace is shared, those are the programs that
+ * ctr_exec() has started, and their descendants.
+ *
+ * Return value: 0, also when there was none; CTR_ERR_INVALID for what is no signal; CTR_ERR_DESTROYED; CTR_ERR_TIMED_OUT
+ * when the container's PID 1 did not answer within 30 seconds; CTR_ERR_SYSTEM.
+ */
+int ctr_kill_all(ctr_container *c, int signal);
+
+/**
  * Ends a container: kills every process, reaps them and removes all that was made for it (mounts, cgroups, directories).
  * In any state. Other handles on it, also in other processes, answer CTR_ERR_DESTROYED from then on; waits for its
- * processes answer CTR_REASON_DESTROYED. Calls with this handle that other threads are in come to an end.
+ * processes answer CTR_REASON_DESTROYED. Calls with this handle that other threads are in come to an end. Nothing inside can
+ * hold it up; where the kernel takes more than 30 seconds to end the processes, it is given up (CTR_ERR_SYSTEM, ETIMEDOUT).
  *
  * The handle is released, whatever the answer. In a forked child that is all: the container is the parent's to end, so the
  * destructor of a static object may call this.
@@ -1148,19 +1173,43 @@ int ctr_exec_config_set_session(ctr_exec_config *config, int session);
 int ctr_exec_config_set_process_group(ctr_exec_config *config, int32_t pgid);
 
 /**
- * Kills the program (SIGKILL) when it has run for so many milliseconds; its ctr_exit then has CTR_REASON_TIMED_OUT. A
- * negative number is no limit. Default: none.
+ * Kills the program (SIGKILL) when it has run for so many milliseconds, and with it all that it has started: children in
+ * whatever group or session, daemons, those that are stopped or ignore signals. Its ctr_exit then has CTR_REASON_TIMED_OUT. The
+ * container and its other programs live on. Where the program ends in time, what it has left behind runs until the
+ * limit, and is killed then. A negative number is no limit. Default: none.
+ *
+ * The container's PID 1 keeps the limit, whoever waits; where it can't, ctr_process_wait() kills the program itself a second
+ * later. What was started is known by a mark in two resource limits that have no effect (RLIMIT_LOCKS, RLIMIT_RTTIME), which
+ * children inherit and can't raise. Where the caller, or the container's configuration, has set one of these already, as in a
+ * container inside a program with a limit, only the program and its process group are killed (there, by the outer limit, all).
  *
  * Return value: 0, or CTR_ERR_INVALID.
  */
 int ctr_exec_config_set_time_limit(ctr_exec_config *config, int64_t ms);
 
 /**
+ * How long the start of the program may take, in milliseconds: ctr_exec() answers CTR_ERR_TIMED_OUT when it has not run
+ * execve(2) by then, and the program is not started. A start takes a millisecond or so, but programs inside can hold it up:
+ * by stopping every process, by a lease on the file, by a file system that does not answer. A negative number, and whatever is
+ * longer, is 10 seconds, the default. A time limit, where there is one, bounds it too.
+ *
+ * Return value: 0, or CTR_ERR_INVALID.
+ */
+int ctr_exec_config_set_start_timeout(ctr_exec_config *config, int64_t ms);
+
+/**
  * Waits until a process has ended. Any number of threads may wait, and once it has ended every call answers the same. No
  * waitpid(2) of the caller takes the answer away.
  *
- * timeout_ms   the longest wait in milliseconds; 0 only looks, a negative number waits for ever
+ * timeout_ms   the longest wait in milliseconds; 0 only looks, a negative number waits until the process ends
  * out          gets how it ended; may be NULL
+ *
+ * It returns when the process ends, whatever the container does: where its PID 1 was kept from telling, some three seconds
+ * later and with what the kernel says of it. A process that was killed through this handle and has not died after 30 seconds
+ * waits in the kernel, for a file system that does not answer for instance: CTR_ERR_TIMED_OUT, also without a time-out.
+ *
+ * The end of file of a pipe from the program is not its end, nor the other way round: what it has started may hold the
+ * pipe, and go on, when it has ended itself. A time limit, ctr_process_kill_group() and ctr_kill_all() end those too.
  *
  * Return value: 0 when it has ended; CTR_ERR_TIMED_OUT when it still runs; CTR_ERR_INVALID, CTR_ERR_SYSTEM.
  */
@@ -1175,7 +1224,7 @@ int ctr_process_wait(ctr_process *p, int timeout_ms, ctr_exit *out);
 int ctr_process_kill(ctr_process *p, int signal);
 
 /**
- * Sends a signal to every process of the process's group, killpg(3).
+ * Sends a signal to every process of the process's group, killpg(3), also when the process itself has ended.
  *
  * Return value: as ctr_process_kill().
  */

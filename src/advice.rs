@@ -69,7 +69,7 @@ pub const TERMINALS: &str =
 /// No descriptor is free.
 pub const DESCRIPTORS: &str = "close files, or raise the limit on them (ulimit -n, RLIMIT_NOFILE)";
 
-/// A program of 17 KB is too large a file.
+/// A program of 21 KB is too large a file.
 pub const FILE_SIZE: &str = "raise the limit on the size of files (ulimit -f, RLIMIT_FSIZE)";
 
 /// Landlock or seccomp was refused to a container that was made in hope of it.

@@ -204,3 +204,39 @@ while True: time.sleep(1)";
     end_of(&p);
     assert_eq!(end_of(&c.exec(["/tmp/leased"], &quiet()).unwrap()).code, 0);
 }
+
+#[test]
+fn all_programs_can_be_killed_and_the_container_lives_on() {
+    let c = host();
+    let all: Vec<_> = (0..3).map(|_| c.exec(["sh", "-c", &family(666, "sleep 666")], &quiet()).unwrap()).collect();
+    eventually("they are there", || count(&c, "sleep 666") >= 15);
+    c.kill_all(0).unwrap();
+    assert_eq!(all[0].wait(Some(Duration::ZERO)).unwrap(), None);
+    c.kill_all(libc::SIGKILL).unwrap();
+    for p in &all {
+        assert_eq!((end_of(p).signal, end_of(p).reason), (libc::SIGKILL, ExitReason::Signaled));
+    }
+    eventually("all are gone", || count(&c, "sleep 666") == 0);
+    assert_eq!(c.kill_all(1000).unwrap_err().code(), ErrorCode::Invalid);
+    assert_eq!(sh(&c, "echo well"), "well");
+    c.destroy().unwrap();
+    assert_eq!(c.kill_all(libc::SIGKILL).unwrap_err().code(), ErrorCode::Destroyed);
+}
+
+#[test]
+fn in_a_shared_pid_namespace_all_are_those_of_the_container() {
+    let shared = ctr::Namespaces { pid: ctr::Namespace::Host, ..ctr::Namespaces::default() };
+    let Ok(c) = Container::create("host", &Config { namespaces: shared, ..Config::default() }) else {
+        return common::skipped("the host's PID namespace can't be shared here");
+    };
+    let mut other = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+    let p = c.exec(["sh", "-c", "setsid sleep 1000 & (setsid sleep 1000 &); sleep 1000"], &quiet()).unwrap();
+    c.kill_all(libc::SIGKILL).unwrap();
+    assert_eq!(end_of(&p).signal, libc::SIGKILL);
+    let limited = c.exec(["sh", "-c", "setsid sleep 1000 & sleep 1000"], &limited(500)).unwrap();
+    assert_eq!(end_of(&limited).reason, ExitReason::TimedOut);
+    assert_eq!(other.try_wait().unwrap(), None);
+    assert_eq!(end_of(&c.exec(["true"], &quiet()).unwrap()).code, 0);
+    other.kill().unwrap();
+    other.wait().unwrap();
+}

@@ -65,7 +65,6 @@ _COMMANDS_ELSEWHERE = {
     "ls": "ctr ps",
     "list": "ctr ps",
     "stop": "ctr rm NAME",
-    "kill": "ctr rm NAME",
     "start": "ctr run -d IMAGE",
     "create": "ctr run -d IMAGE",
     "attach": "ctr exec NAME",
@@ -197,6 +196,10 @@ def _parser() -> _Parser:
     remove = command("rm", _rm, "destroy containers, whatever runs in them")
     remove.add_argument("names", metavar="NAME", nargs="+", help="the name of a container")
 
+    killed = command("kill", _kill, "send a signal to every program of containers, which live on")
+    killed.add_argument("-s", "--signal", metavar="SIGNAL", type=_signal_number, default="KILL", help="KILL by default")
+    killed.add_argument("names", metavar="NAME", nargs="+", help="the name of a container")
+
     command("doctor", _doctor, "what this machine allows, what it does not, and what to do")
 
     add_commands(command)
@@ -277,7 +280,7 @@ def _about_the_program(parser: argparse.ArgumentParser) -> None:
     add("-t", "--tty", action="store_true", default=None, dest="tty", help="give it a terminal")
     add("-T", "--no-tty", action="store_false", dest="tty", help="give it none; the default unless ours is one")
     add("-i", "--interactive", action="store_true", help="as docker's; its stdin is ours anyway")
-    add("--timeout", type=float, metavar="SECONDS", help="kill it when it has run for so long")
+    add("--timeout", type=float, metavar="SECONDS", help="kill it and all that it has started after so long")
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -354,6 +357,29 @@ def _rm(options: argparse.Namespace) -> int:
             print(f"ctr: {error}", file=sys.stderr)
             status = _FAILED
     return status
+
+
+def _kill(options: argparse.Namespace) -> int:
+    status = 0
+    for name in options.names:
+        try:
+            with join(name) as container:
+                container.kill_all(options.signal)
+        except Error as error:
+            print(f"ctr: {error}", file=sys.stderr)
+            status = _FAILED
+    return status
+
+
+def _signal_number(text: str) -> int:
+    """`9`, `KILL`, `SIGKILL`, as kill(1) takes them."""
+    if text.isdecimal():
+        return int(text)
+    name = text.upper()
+    try:
+        return int(signal.Signals[name if name.startswith("SIG") else "SIG" + name])
+    except KeyError:
+        raise argparse.ArgumentTypeError(f"there is no signal {text!r}") from None
 
 
 def _doctor(options: argparse.Namespace) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal as _signal
 import warnings
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast, overload
@@ -348,6 +349,7 @@ class Container:
         extra_env: Environment | None = None,
         pty: Pty = False,
         time_limit: float | None = None,
+        start_timeout: float | None = None,
     ) -> CompletedProcess[Any]:
         """Run a program inside and wait for it: `subprocess.run`, with its keywords and results.
 
@@ -471,6 +473,7 @@ class Container:
         extra_env: Environment | None = None,
         pty: Pty = False,
         time_limit: float | None = None,
+        start_timeout: float | None = None,
     ) -> Popen[Any]:
         """Start a program inside: `subprocess.Popen`, with its keywords and methods. See `ctr.Popen`.
 
@@ -588,6 +591,14 @@ class Container:
         from ._image import Difference
 
         return [Difference(path, _CHANGES[change]) for path, change in self._native.diff()]
+
+    def kill_all(self, signal: int = _signal.SIGKILL) -> None:
+        """Send a signal to every program inside and to all that they have started; the container lives on.
+
+        SIGKILL ends them all, however they fork meanwhile. In the namespaces of a joined pid, and in a PID namespace
+        that is shared, those are the programs that `run` and `popen` have started, and their descendants.
+        """
+        self._native.kill_all(signal)
 
     def commit(
         self, name: str | None = None, *, config: Config | None = None, progress: OnProgress | None = None

@@ -75,6 +75,7 @@ class Popen(Generic[AnyStr]):
         extra_env: Environment | None = None,
         pty: Pty = False,
         time_limit: float | None = None,
+        start_timeout: float | None = None,
     ) -> None:
         """Start a program. Use `Container.popen`.
 
@@ -108,7 +109,11 @@ class Popen(Generic[AnyStr]):
             process_group: 0 for a new process group in the session of PID 1, or the pid inside of an existing one.
             extra_env: Variables over that environment.
             pty: A terminal of its own as stdin, stdout and stderr: (rows, columns), or True for the size of ours.
-            time_limit: Have it killed after so many seconds, whatever we do; the reason is then "timed out".
+            time_limit: Have it killed after so many seconds, whatever we do; the reason is then "timed out". All that
+                it has started is killed with it, in whatever session; what it has left behind when it ends in time,
+                at the limit.
+            start_timeout: How long its start may take, 10 seconds at most and by default: `TimeoutError` after that. It
+                takes a millisecond, where programs inside don't hold it up.
         """
         self.text_mode = wants_text(text, universal_newlines, encoding, errors)
         self.encoding, self.errors, self.pipesize = encoding, errors, pipesize
@@ -136,6 +141,7 @@ class Popen(Generic[AnyStr]):
             process_group=process_group,
             pty=pty,
             time_limit=time_limit,
+            start_timeout=start_timeout,
         )
         self._starter = os.getpid()
         self._container = container

@@ -224,7 +224,14 @@ def _conversation(
     process: Popen[Any] = Popen.__new__(Popen)
     try:
         # Within, so that whatever comes between, as Ctrl-C, leaves nothing running.
-        process.__init__(container, args, **options)  # type: ignore[misc]
+        if timeout is not None:
+            options["start_timeout"] = min(options.get("start_timeout") or 10.0, max(timeout, 0.0))
+        try:
+            process.__init__(container, args, **options)  # type: ignore[misc]
+        except TimeoutError:
+            if timeout is None:
+                raise
+            raise TimeoutExpired(args, timeout) from None
         if relayed:
             from ._terminal import relay
 

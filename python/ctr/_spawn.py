@@ -77,6 +77,7 @@ def exec_options(
     process_group: int | None = None,
     pty: Pty = False,
     time_limit: float | None = None,
+    start_timeout: float | None = None,
 ) -> dict[str, Any]:
     """The options that were given."""
     options: dict[str, Any] = {}
@@ -116,6 +117,10 @@ def exec_options(
         if not time_limit >= 0:
             raise ValueError(f"time_limit must be a number of seconds, 0 or more, not {time_limit!r}")
         options["time_limit"] = time_limit
+    if start_timeout is not None:
+        if not start_timeout >= 0:
+            raise ValueError(f"start_timeout must be a number of seconds, 0 or more, not {start_timeout!r}")
+        options["start_timeout"] = start_timeout
     if pty:
         options["pty"] = terminal_size(pty)
     return options

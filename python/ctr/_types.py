@@ -137,6 +137,7 @@ class PopenOptions(TypedDict, total=False):
     extra_env: Environment | None
     pty: Pty
     time_limit: float | None
+    start_timeout: float | None
 
 
 class ContainerOptions(_MoreOfContainers, total=False):

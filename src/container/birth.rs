@@ -8,7 +8,7 @@ use super::blueprint::{Rest, Stem};
 use crate::helper::refused_by;
 use crate::init::wire::{
     DONE, EXITED, FAILED, IN_ASIDE, IN_CLONE, IN_HANDOVER, IN_MAP, IN_MESSAGE, IN_NEWGIDMAP, IN_NEWUIDMAP, IN_RANGE,
-    IN_SETNS, IN_TABLE, PREPARE, RUN, Reply,
+    IN_SETNS, IN_TABLE, MOST_CHILDREN, PREPARE, RUN, Reply,
 };
 use crate::plan::{Header, Plan, encode, encode_spawn};
 use crate::zygote::{self, Answer, Channel, Zygote, pair, send};
@@ -220,7 +220,12 @@ fn explain_failure(stem: &Stem<'_>, reply: &Reply, fds: Vec<OwnedFd>) -> Error {
         IN_NEWGIDMAP => refused_by("newgidmap", reply.errno, fds),
         IN_SETNS => system("enter", "the namespaces to be born in"),
         IN_HANDOVER => system("hand over to", "PID 1"),
-        IN_TABLE => system("make", "one more container in this process"),
+        IN_TABLE => {
+            let why =
+                format!("this process has {MOST_CHILDREN} containers and joined pids, which is as many as it can");
+            let error = Error::new(ErrorCode::System, "make", "one more container", reply.errno, why);
+            error.mend("end some, or have another process make the others")
+        }
         call if call >= IN_ASIDE => stem.aside.error(call - IN_ASIDE, reply.errno),
         call => stem.plan.error(call, reply.errno),
     };

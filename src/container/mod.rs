@@ -165,6 +165,13 @@ impl Container {
         self.check_holder().is_ok() && !self.shared.destroyed.load(Ordering::Acquire) && self.shared.lives()
     }
 
+    /// Sends a signal to every program of the container, with all that they have started; the container lives on. SIGKILL ends
+    /// them all, however they fork meanwhile. In a joined pid's namespaces, and in a PID namespace that is shared, those are the
+    /// programs that were started by [`Container::exec`], and their descendants.
+    pub fn kill_all(&self, signal: i32) -> Result<()> {
+        self.shared.kill_all(signal)
+    }
+
     /// Sets the memory limit, live; `None` lifts it. Below present use the kernel reclaims; what can't be reclaimed
     /// makes the call fail with EBUSY and the old limit stays.
     pub fn set_memory_limit(&self, bytes: Option<u64>) -> Result<()> {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 
-use super::shared::Shared;
+use super::shared::{Shared, is_signal};
 use crate::init::wire::{EXITED, Reply};
 use crate::sys::Own;
 use crate::sys::fork_lock::ForkLock;
@@ -270,7 +270,7 @@ impl Process {
         exit.ok_or_else(|| Error::system("wait for process", self.pid, libc::ECHILD))
     }
 
-    /// Sends a signal to its process group.
+    /// Sends a signal to its process group, also where the process itself has ended.
     pub fn kill_group(&self, signal: i32) -> Result<()> {
         self.note_kill(signal);
         const PIDFD_SIGNAL_PROCESS_GROUP: u32 = 4;
@@ -346,11 +346,6 @@ impl Process {
         sys::set_winsize(pty, size.rows, size.cols)
             .map_err(|e| Error::io("resize the terminal of process", self.pid, &e))
     }
-}
-
-/// Whether kill(2) takes it; 0 is for looking only.
-fn is_signal(number: i32) -> bool {
-    (0..=libc::SIGRTMAX()).contains(&number)
 }
 
 /// The status of a process that has ended and is not reaped, as wait4(2) has it: the last field of /proc/PID/stat, proc(5). The

@@ -11,7 +11,7 @@ use nix::errno::Errno;
 use super::blueprint::put_up_last;
 use super::state::{Record, StateDir};
 use crate::cgroup::Cgroup;
-use crate::init::wire::{DONE, EXITED, FAILED, IN_LATE, IN_START, RUN, Reply};
+use crate::init::wire::{DONE, EXITED, FAILED, IN_LATE, IN_START, MOST_SOCKETS, RUN, Reply};
 use crate::plan::{Header, Plan, encode};
 use crate::security::Walls;
 use crate::sys::Own;
@@ -121,7 +121,7 @@ impl Shared {
         self.check_running()?;
         let control = self.control.check().map_err(|_| self.foreign())?;
         send(control, message, fds).map_err(|e| match e.raw_os_error() {
-            Some(libc::EPIPE | libc::ECONNRESET | libc::ENOTCONN) => self.gone(),
+            Some(libc::EPIPE | libc::ECONNRESET | libc::ENOTCONN) => self.hung_up(),
             Some(libc::ETIMEDOUT) => self.silent(),
             _ => Error::io("send a request to container", &self.record.name, &e),
         })
@@ -167,6 +167,16 @@ impl Shared {
             .mend("end some of its programs, or raise the limit on descriptors (nofile) before it is made")),
             _ => Err(self.gone()),
         }
+    }
+
+    /// PID 1 has closed its end of our socket: it has ended, or has no room for another joiner.
+    fn hung_up(&self) -> Error {
+        if self.birth.is_some() || wait_readable(&[self.pidfd.as_fd()], Some(ENDING)).unwrap_or(true) {
+            return self.gone();
+        }
+        let why = format!("its PID 1 hears {MOST_SOCKETS} joined handles at a time, which is as many as it can");
+        let error = Error::new(ErrorCode::System, "use container", self.called(), libc::EAGAIN, why);
+        error.mend("close some of the handles on it, in whichever processes")
     }
 
     fn silent(&self) -> Error {
@@ -290,20 +300,48 @@ impl Shared {
             // Our own server is in it too; it is to go anyway.
             return cgroup.kill();
         }
+        self.signal_descendants(libc::SIGKILL)
+    }
+
+    /// Sends a signal to every process but PID 1. SIGKILL leaves none of those that are there when it is called, nor what they
+    /// start meanwhile.
+    pub fn kill_all(&self, signal: i32) -> Result<()> {
+        if !is_signal(signal) {
+            return Err(Error::invalid("send the signal", signal, "there is no signal of this number"));
+        }
+        self.check_running()?;
+        if !self.record.exec.own_pid {
+            return if self.lives() { self.signal_descendants(signal) } else { Err(self.gone()) };
+        }
+        // From PID 1, and at once for all: kill_something_info of kernel/signal.c, which no fork gets past.
+        let mut plan = Plan::new();
+        plan.step("signal all processes of container", self.called().to_string(), "", "");
+        plan.call(libc::SYS_kill, [(-1).into(), signal.into()]).ok(libc::ESRCH);
+        self.run(&Header::new(RUN), &plan).map(drop)
+    }
+
+    /// One round for a signal; for SIGKILL as many as it takes until nobody is left.
+    fn signal_descendants(&self, signal: i32) -> Result<()> {
         for _ in 0..1000 {
-            let children = descendants(self.pid);
-            if children.is_empty() {
-                return Ok(());
+            // A descriptor first, then a look whether it is of one of them still, and not of another that got its number.
+            let opened = descendants(self.pid).into_iter().filter_map(|pid| Some((pid, sys::process_open(pid).ok()?)));
+            let opened: Vec<_> = opened.collect();
+            let still = descendants(self.pid);
+            for (_, pidfd) in opened.iter().filter(|(pid, _)| still.contains(pid)) {
+                _ = sys::pidfd_send_signal(pidfd.as_fd(), signal, 0);
             }
-            for pid in children {
-                if let Ok(pidfd) = sys::process_open(pid) {
-                    _ = sys::pidfd_send_signal(pidfd.as_fd(), libc::SIGKILL, 0);
-                }
+            if signal != libc::SIGKILL || still.is_empty() {
+                return Ok(());
             }
             std::thread::sleep(Duration::from_millis(1));
         }
-        Err(Error::system("kill the processes of container", &self.record.name, libc::EBUSY))
+        Err(Error::system("kill the processes of container", self.called(), libc::EBUSY))
     }
+}
+
+/// Whether kill(2) takes it; 0 is for looking only.
+pub fn is_signal(number: i32) -> bool {
+    (0..=libc::SIGRTMAX()).contains(&number)
 }
 
 /// A hostile PID 1 may say what is no errno; callers rely on one.

@@ -32,6 +32,10 @@ pub(super) struct Handle {
 ///
 /// The container ends when the process that made it ends, unless ctr_config_set_detached() says otherwise.
 ///
+/// It takes milliseconds, and an import's time where there is one. Where the machine is stuck it is given up after a minute
+/// (CTR_ERR_TIMED_OUT). A process has 1,000 containers and joined pids at a time; the next one is refused by name (EAGAIN).
+/// Some 64 handles can be joined to one container.
+///
 /// Return value: 0 and the handle in *out, which ctr_destroy() or ctr_close() releases. Else *out is NULL, nothing is left
 /// behind, and the number says: CTR_ERR_NOT_FOUND no such image, CTR_ERR_BAD_IMAGE it is not something that can be run,
 /// CTR_ERR_NAME_IN_USE, CTR_ERR_UNSUPPORTED the machine can't give what the configuration asks for, CTR_ERR_INVALID the
@@ -118,11 +122,18 @@ pub unsafe extern "C" fn ctr_join_pid_namespaces(pid: i32, namespaces: u32, out:
 /// config   see ctr_exec_config_new(); NULL for the defaults
 /// out      gets the handle of the process
 ///
-/// Processes that the program leaves behind stay until they end or the container is destroyed; PID 1 reaps them.
+/// Processes that the program leaves behind stay until they end, their time limit passes, or the container is destroyed; PID 1
+/// reaps them. A container runs 1,000 programs at a time, not counting what they start themselves; the next one is refused by
+/// name (EAGAIN).
+///
+/// It blocks until the program has run execve(2): a millisecond or so. Programs inside can make it longer, up to the start
+/// time-out (10 seconds; see ctr_exec_config_set_start_timeout()), and where many ask at once others come first: 30 seconds at
+/// the most, with a time limit or a start time-out a second more than that.
 ///
 /// Return value: 0 and the handle in *out, which ctr_process_free() frees. Else *out is NULL and nothing runs:
 /// CTR_ERR_EXEC or CTR_ERR_NOT_FOUND the program, its #! interpreter or its ELF loader can't be started (ENOENT, EACCES,
-/// ENOEXEC, E2BIG and so on; ctr_last_error() names which), CTR_ERR_DESTROYED the container is gone, CTR_ERR_INVALID.
+/// ENOEXEC, E2BIG and so on; ctr_last_error() names which), CTR_ERR_TIMED_OUT it did not start in time, CTR_ERR_DESTROYED the
+/// container is gone, CTR_ERR_INVALID.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ctr_exec(
     c: *mut ctr_container,
@@ -327,9 +338,24 @@ pub unsafe extern "C" fn ctr_string_free(string: *mut c_char) {
     unsafe { libc::free(string.cast()) }
 }
 
+/// Sends a signal, signal(7), to every program of a container and to all that they have started, whatever their session or
+/// group; the container lives on, and programs can be started in it as before. SIGKILL ends them all, however they fork
+/// meanwhile: they are dead, or just dying, when the call returns. 0 sends nothing.
+///
+/// In the namespaces of ctr_join_pid(), and in a container whose PID namespace is shared, those are the programs that
+/// ctr_exec() has started, and their descendants.
+///
+/// Return value: 0, also when there was none; CTR_ERR_INVALID for what is no signal; CTR_ERR_DESTROYED; CTR_ERR_TIMED_OUT
+/// when the container's PID 1 did not answer within 30 seconds; CTR_ERR_SYSTEM.
+#[unsafe(no_mangle)]
+pub extern "C" fn ctr_kill_all(c: *mut ctr_container, signal: c_int) -> c_int {
+    border(|| container(c)?.container.kill_all(signal).map(|()| 0))
+}
+
 /// Ends a container: kills every process, reaps them and removes all that was made for it (mounts, cgroups, directories).
 /// In any state. Other handles on it, also in other processes, answer CTR_ERR_DESTROYED from then on; waits for its
-/// processes answer CTR_REASON_DESTROYED. Calls with this handle that other threads are in come to an end.
+/// processes answer CTR_REASON_DESTROYED. Calls with this handle that other threads are in come to an end. Nothing inside can
+/// hold it up; where the kernel takes more than 30 seconds to end the processes, it is given up (CTR_ERR_SYSTEM, ETIMEDOUT).
 ///
 /// The handle is released, whatever the answer. In a forked child that is all: the container is the parent's to end, so the
 /// destructor of a static object may call this.

@@ -167,13 +167,31 @@ pub extern "C" fn ctr_exec_config_set_process_group(config: *mut ctr_exec_config
     set(config, |config| config.session = Session::Join(pgid))
 }
 
-/// Kills the program (SIGKILL) when it has run for so many milliseconds; its ctr_exit then has CTR_REASON_TIMED_OUT. A
-/// negative number is no limit. Default: none.
+/// Kills the program (SIGKILL) when it has run for so many milliseconds, and with it all that it has started: children in
+/// whatever group or session, daemons, those that are stopped or ignore signals. Its ctr_exit then has CTR_REASON_TIMED_OUT. The
+/// container and its other programs live on. Where the program ends in time, what it has left behind runs until the
+/// limit, and is killed then. A negative number is no limit. Default: none.
+///
+/// The container's PID 1 keeps the limit, whoever waits; where it can't, ctr_process_wait() kills the program itself a second
+/// later. What was started is known by a mark in two resource limits that have no effect (RLIMIT_LOCKS, RLIMIT_RTTIME), which
+/// children inherit and can't raise. Where the caller, or the container's configuration, has set one of these already, as in a
+/// container inside a program with a limit, only the program and its process group are killed (there, by the outer limit, all).
 ///
 /// Return value: 0, or CTR_ERR_INVALID.
 #[unsafe(no_mangle)]
 pub extern "C" fn ctr_exec_config_set_time_limit(config: *mut ctr_exec_config, ms: i64) -> c_int {
     set(config, |config| config.time_limit = u64::try_from(ms).ok().map(Duration::from_millis))
+}
+
+/// How long the start of the program may take, in milliseconds: ctr_exec() answers CTR_ERR_TIMED_OUT when it has not run
+/// execve(2) by then, and the program is not started. A start takes a millisecond or so, but programs inside can hold it up:
+/// by stopping every process, by a lease on the file, by a file system that does not answer. A negative number, and whatever is
+/// longer, is 10 seconds, the default. A time limit, where there is one, bounds it too.
+///
+/// Return value: 0, or CTR_ERR_INVALID.
+#[unsafe(no_mangle)]
+pub extern "C" fn ctr_exec_config_set_start_timeout(config: *mut ctr_exec_config, ms: i64) -> c_int {
+    set(config, |config| config.start_timeout = u64::try_from(ms).ok().map(Duration::from_millis))
 }
 
 /// A copy of what a configuration says now; the defaults for NULL.

@@ -15,8 +15,15 @@ static PROCESSES: Table<Process> = Table::new("process", 4);
 /// Waits until a process has ended. Any number of threads may wait, and once it has ended every call answers the same. No
 /// waitpid(2) of the caller takes the answer away.
 ///
-/// timeout_ms   the longest wait in milliseconds; 0 only looks, a negative number waits for ever
+/// timeout_ms   the longest wait in milliseconds; 0 only looks, a negative number waits until the process ends
 /// out          gets how it ended; may be NULL
+///
+/// It returns when the process ends, whatever the container does: where its PID 1 was kept from telling, some three seconds
+/// later and with what the kernel says of it. A process that was killed through this handle and has not died after 30 seconds
+/// waits in the kernel, for a file system that does not answer for instance: CTR_ERR_TIMED_OUT, also without a time-out.
+///
+/// The end of file of a pipe from the program is not its end, nor the other way round: what it has started may hold the
+/// pipe, and go on, when it has ended itself. A time limit, ctr_process_kill_group() and ctr_kill_all() end those too.
 ///
 /// Return value: 0 when it has ended; CTR_ERR_TIMED_OUT when it still runs; CTR_ERR_INVALID, CTR_ERR_SYSTEM.
 #[unsafe(no_mangle)]
@@ -40,7 +47,7 @@ pub extern "C" fn ctr_process_kill(p: *mut ctr_process, signal: c_int) -> c_int 
     border(|| process(p)?.kill(signal).map(|()| 0))
 }
 
-/// Sends a signal to every process of the process's group, killpg(3).
+/// Sends a signal to every process of the process's group, killpg(3), also when the process itself has ended.
 ///
 /// Return value: as ctr_process_kill().
 #[unsafe(no_mangle)]

@@ -1,6 +1,6 @@
 //! The freestanding program that is the zygote and every container's PID 1, and what we say to it.
 //!
-//! `program/` is compiled by build.rs into one static file of some 17 KB, which the library embeds; `wire` is the language
+//! `program/` is compiled by build.rs into one static file of some 21 KB, which the library embeds; `wire` is the language
 //! that both sides speak, compiled into both.
 
 #[allow(dead_code, reason = "each side uses its part of the language")]

@@ -131,6 +131,9 @@ impl Walls {
         if let Some(choice) = &config.seccomp {
             walls.seccomp = choice.profile()?;
         }
+        if config.namespaces.pid != Namespace::New {
+            walls.seccomp = walls.seccomp.map(Profile::among_others);
+        }
         if let (Some(profile), Some(refusal)) = (&walls.seccomp, config.seccomp_refusal) {
             walls.seccomp = Some(profile.clone().refuse_with(refusal.action()?));
         }

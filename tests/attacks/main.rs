@@ -19,4 +19,5 @@ mod others;
 mod pid1;
 mod privileges;
 mod proc;
+mod stall;
 mod taken_over;

@@ -189,6 +189,63 @@ TEST(a_time_limit_kills_and_says_so)
 	OK(ctr_destroy(c));
 }
 
+TEST(a_time_limit_ends_what_was_left_behind)
+{
+	const char *argv[] = {"/bin/sh", "-c", "setsid sleep 600 & (setsid sleep 600 &); echo ready", NULL};
+	ctr_exec_config *config = ctr_exec_config_new();
+	ctr_container *c = new_container();
+	ctr_process *p;
+	ctr_exit end;
+	char text[16];
+	size_t all = 0;
+	ssize_t got;
+	int out;
+
+	OK(ctr_exec_config_set_stdio(config, 1, CTR_STDIO_PIPE));
+	OK(ctr_exec_config_set_time_limit(config, 1000));
+	OK(ctr_exec_config_set_start_timeout(config, 9000));
+	OK(ctr_exec(c, argv, config, &p));
+	out = ctr_process_stdout(p);
+	CHECK(out >= 0);
+	/* They hold the pipe, which comes to its end at the limit. */
+	while ((got = read(out, text + all, sizeof text - all)) > 0)
+		all += (size_t)got;
+	CHECK(got == 0 && all == 6);
+	OK(ctr_process_wait(p, 60000, &end));
+	CHECK(end.reason == CTR_REASON_EXITED && end.code == 0);
+	close(out);
+	ctr_process_free(p);
+	ctr_exec_config_free(config);
+	CHECK(sh(c, "exit 3").code == 3);
+	OK(ctr_destroy(c));
+}
+
+TEST(all_programs_are_killed_and_the_container_lives_on)
+{
+	const char *argv[] = {"/bin/sh", "-c", "setsid sleep 600 & sleep 600", NULL};
+	ctr_container *c = new_container();
+	ctr_process *p[3];
+	ctr_exit end;
+	int i;
+
+	OK(ctr_kill_all(c, SIGKILL));
+	for (i = 0; i < 3; i++)
+		OK(ctr_exec(c, argv, NULL, &p[i]));
+	OK(ctr_kill_all(c, 0));
+	CHECK(ctr_process_wait(p[0], 0, NULL) == CTR_ERR_TIMED_OUT);
+	OK(ctr_kill_all(c, SIGKILL));
+	for (i = 0; i < 3; i++) {
+		OK(ctr_process_wait(p[i], 60000, &end));
+		CHECK(end.signal == SIGKILL && end.reason == CTR_REASON_SIGNALED);
+		ctr_process_free(p[i]);
+	}
+	CHECK(sh(c, "! grep -q '^sleep.600' /proc/[0-9]*/cmdline").code == 0);
+	CHECK(ctr_kill_all(c, 1000) == CTR_ERR_INVALID);
+	CHECK(ctr_is_running(c) == 1);
+	OK(ctr_destroy(c));
+	CHECK(ctr_kill_all(c, SIGKILL) == CTR_ERR_INVALID);
+}
+
 TEST(a_group_is_killed_as_one)
 {
 	const char *argv[] = {"/bin/sh", "-c", "sleep 600 & sleep 600 & echo ready; wait", NULL};
@@ -251,6 +308,8 @@ int main(void)
 	RUN(program_groups_and_umask_are_as_set);
 	RUN(a_pty_is_a_terminal_with_a_size);
 	RUN(a_time_limit_kills_and_says_so);
+	RUN(a_time_limit_ends_what_was_left_behind);
+	RUN(all_programs_are_killed_and_the_container_lives_on);
 	RUN(a_group_is_killed_as_one);
 	RUN(pidfds_tell_the_end_to_poll);
 	return done();

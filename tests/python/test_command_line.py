@@ -253,3 +253,18 @@ def test_ps_tells_of_a_container_whose_program_has_ended() -> None:
         assert "output and exit status of the program are not kept" in about
     finally:
         command("rm", name)
+
+
+def test_kill_signals_every_program_of_a_container() -> None:
+    with ctr.Container("host") as c:
+        p = c.popen(["sleep", "1000"])
+        q = c.popen(["sh", "-c", "trap 'exit 5' USR1; echo ready; while :; do sleep 0.01; done"], stdout=ctr.PIPE)
+        assert q.stdout is not None
+        q.stdout.readline()
+        assert command("kill", "-s", "usr1", c.name).returncode == 0
+        assert (p.wait(), q.wait()) == (-signal.SIGUSR1, 5)
+        r = c.popen(["sleep", "1000"])
+        assert command("kill", c.name).returncode == 0
+        assert r.wait() == -signal.SIGKILL
+        assert "no signal" in command("kill", "-s", "nothing", c.name).stderr
+    assert command("kill", "no-such-container").returncode != 0

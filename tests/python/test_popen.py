@@ -76,6 +76,46 @@ def test_a_time_limit_ends_it_whatever_we_do(c: ctr.Container) -> None:
         c.popen(["true"], time_limit=-1)
 
 
+def test_a_time_limit_ends_what_a_program_left_behind(c: ctr.Container) -> None:
+    script = "setsid sleep 1234 & (setsid sleep 1234 &); echo ready"
+    done = c.run(["sh", "-c", script], time_limit=1, capture_output=True, text=True)
+    assert (done.stdout, done.exit.reason) == ("ready\n", "exited")
+    assert c.run("! grep -q '^sleep.1234' /proc/[0-9]*/cmdline", shell=True).returncode == 0
+
+
+def test_a_start_that_takes_too_long_is_a_time_out(c: ctr.Container) -> None:
+    assert c.run(["true"], start_timeout=5).returncode == 0
+    with pytest.raises(ValueError, match="start_timeout"):
+        c.run(["true"], start_timeout=-1)
+    lease = (
+        "import fcntl, os, signal, time; signal.signal(signal.SIGIO, signal.SIG_IGN); "
+        "fd = os.open('/tmp/leased', os.O_RDWR); fcntl.fcntl(fd, 1024, fcntl.F_WRLCK); "
+        "os.write(1, b'held'); time.sleep(1000)"
+    )
+    c.run("cp /bin/true /tmp/leased", shell=True, check=True)
+    holder = c.popen(["python3", "-c", lease], stdout=ctr.PIPE)
+    assert holder.stdout is not None
+    assert holder.stdout.read(4) == b"held"
+    with pytest.raises(TimeoutError, match="lease"):
+        c.popen(["/tmp/leased"], start_timeout=0.5)
+    for capture in (False, True):
+        with pytest.raises(ctr.TimeoutExpired):
+            c.run(["/tmp/leased"], timeout=0.5, capture_output=capture)
+    holder.kill()
+    holder.wait()
+
+
+def test_kill_all_ends_every_program_and_not_the_container(c: ctr.Container) -> None:
+    programs = [c.popen(["sh", "-c", "setsid sleep 4321 & sleep 4321"]) for _ in range(3)]
+    c.kill_all(0)
+    assert [p.poll() for p in programs] == [None] * 3
+    c.kill_all()
+    assert [p.wait() for p in programs] == [-signal.SIGKILL] * 3
+    assert c.run("! grep -q '^sleep.4321' /proc/[0-9]*/cmdline", shell=True).returncode == 0
+    with pytest.raises(ValueError, match="signal"):
+        c.kill_all(1000)
+
+
 def test_send_signal_reaches_a_handler(c: ctr.Container) -> None:
     script = "trap 'echo caught; exit 9' USR1; echo ready; while :; do sleep 0.01; done"
     with c.popen(["sh", "-c", script], stdout=PIPE) as p:

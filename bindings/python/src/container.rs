@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use ctr::image::{Output, Report};
 use ctr::{Error, ErrorCode, NamespaceSet};
@@ -93,7 +93,17 @@ impl Container {
         timeout: Option<f64>,
     ) -> PyResult<Option<ExitParts>> {
         let deadline = deadline(timeout)?;
-        let started = self.start(py, argv, options)?;
+        let (inner, mut config) = (self.inner(py)?, exec_config(options)?);
+        // A start that takes longer is a time-out, too.
+        if let Some(end) = deadline {
+            let left = end.saturating_duration_since(Instant::now());
+            config.start_timeout = Some(config.start_timeout.map_or(left, |own| own.min(left)));
+        }
+        let started = py.detach(|| inner.exec(argv.iter().map(|word| &word.0), &config));
+        let started = match started {
+            Err(error) if error.code() == ErrorCode::TimedOut && deadline.is_some_and(is_over) => return Ok(None),
+            other => other.or_raise(py)?,
+        };
         let ended = wait(py, &started, deadline);
         if !matches!(ended, Ok(Some(_))) {
             let interrupted = ended.as_ref().is_err_and(|error| error.is_instance_of::<PyKeyboardInterrupt>(py));
@@ -248,6 +258,12 @@ impl Container {
         Ok(self.inner(py)?.store_dir().as_os_str().to_owned())
     }
 
+    /// Sends a signal to every program inside.
+    fn kill_all(&self, py: Python<'_>, signal: i32) -> PyResult<()> {
+        let inner = self.inner(py)?;
+        py.detach(|| inner.kill_all(signal)).or_raise(py)
+    }
+
     /// Kills, reaps and removes all; a second time, or of a closed handle, does nothing.
     fn destroy(&self, py: Python<'_>) -> PyResult<()> {
         let Ok(inner) = self.inner(py) else { return Ok(()) };
@@ -258,6 +274,11 @@ impl Container {
     fn close(&self, py: Python<'_>) {
         self.release(py);
     }
+}
+
+/// PID 1 counts whole milliseconds.
+fn is_over(end: Instant) -> bool {
+    end <= Instant::now() + Duration::from_millis(50)
 }
 
 impl Container {

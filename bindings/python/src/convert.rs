@@ -118,6 +118,9 @@ pub fn exec_config(options: Option<&Bound<'_, PyDict>>) -> PyResult<ExecConfig> 
                 config.pty = Some(Winsize { rows, cols });
             }
             "process_group" => config.session = session(value.extract()?),
+            "start_timeout" => {
+                config.start_timeout = Some(Duration::try_from_secs_f64(value.extract()?).map_err(out_of_range)?)
+            }
             "time_limit" => {
                 config.time_limit = Some(Duration::try_from_secs_f64(value.extract()?).map_err(out_of_range)?)
             }

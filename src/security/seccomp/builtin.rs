@@ -9,6 +9,8 @@
 //!   DCCP, SMC, L2TP, MPTCP, UDP-Lite) are such modules too. 32-bit programs make sockets by socketcall(2), whose arguments
 //!   a filter can't see;
 //! - no ioctl TIOCSTI, TIOCLINUX: both type into the terminal of whoever started the container (CVE-2017-5226);
+//! - no limits for PID 1, prlimit(2): it has the ids of root inside; and where the PID namespace is shared, neither limits
+//!   nor scheduling for any other process, since those of the caller's user are among them;
 //! - not the calls of which nothing but the number is left (epoll_ctl_old, epoll_wait_old).
 
 use std::borrow::Cow;
@@ -58,12 +60,14 @@ const PROCESSES: &str = "fork vfork execve execveat exit exit_group wait4 waitid
 const IDENTITY: &str = "getuid getuid32 geteuid geteuid32 getgid getgid32 getegid getegid32 getresuid getresuid32 \
     getresgid getresgid32 getgroups getgroups32 setuid setuid32 setgid setgid32 setreuid setreuid32 setregid \
     setregid32 setresuid setresuid32 setresgid setresgid32 setfsuid setfsuid32 setfsgid setfsgid32 setgroups \
-    setgroups32 capget capset getrlimit ugetrlimit setrlimit prlimit64 getrusage times";
+    setgroups32 capget capset getrlimit ugetrlimit setrlimit getrusage times";
 
 /// Priorities and processors.
-const SCHEDULING: &str = "sched_yield sched_getaffinity sched_setaffinity sched_getparam sched_setparam \
-    sched_getscheduler sched_setscheduler sched_getattr sched_setattr sched_get_priority_max sched_get_priority_min \
-    sched_rr_get_interval sched_rr_get_interval_time64 getpriority setpriority ioprio_get ioprio_set";
+const SCHEDULING: &str = "sched_yield sched_getaffinity sched_getparam sched_getscheduler sched_getattr \
+    sched_get_priority_max sched_get_priority_min sched_rr_get_interval sched_rr_get_interval_time64 getpriority ioprio_get";
+
+/// The same of a process by its pid, the first argument.
+const SCHEDULING_OF: &str = "sched_setaffinity sched_setparam sched_setscheduler sched_setattr";
 
 /// Signals and locks.
 const SIGNALS: &str = "kill tkill tgkill pause alarm sigaltstack sigprocmask sigreturn rt_sigaction rt_sigprocmask \
@@ -120,8 +124,8 @@ const TIOCLINUX: u64 = 0x541c;
 /// Of sys/personality.h.
 const ADDR_NO_RANDOMIZE: u32 = 0x4_0000;
 
-/// The profile of every container that asks for no other.
-pub(crate) fn default() -> Document {
+/// The profile of every container that asks for no other; `shared` is its PID namespace.
+pub(crate) fn default(shared: bool) -> Document {
     let lists =
         [PATHS, XATTRS, FILES, EVENTS, AIO, MEMORY, PROCESSES, IDENTITY, SCHEDULING, SIGNALS, TIME, SOCKETS, IPC];
     let mut groups: Vec<Group> = lists.into_iter().map(allow).collect();
@@ -130,6 +134,7 @@ pub(crate) fn default() -> Document {
     groups.extend([sockets(), netlink(known(&["CAP_NET_ADMIN"])), raw_sockets(known(&["CAP_NET_RAW"]))]);
     groups.push(no_such_protocol());
     groups.push(terminal());
+    groups.extend(others(shared));
     groups.push(personalities(&[
         0,
         0x8,
@@ -148,7 +153,7 @@ pub(crate) fn default() -> Document {
 /// The profile of the preset `strict`: one program, its threads and children, files and sockets. No tracing, no
 /// namespaces, no mounts, no device nodes, no setuid files, no other personality, no 32-bit programs, whatever the
 /// capabilities.
-pub(crate) fn strict() -> Document {
+pub(crate) fn strict(shared: bool) -> Document {
     let lists = [PATHS, XATTRS, FILES, EVENTS, MEMORY, PROCESSES, IDENTITY, SCHEDULING, SIGNALS, TIME, SOCKETS, IPC];
     // sync waits for all disks of the machine; fsync and syncfs, for one's own, are there.
     const NOT: &str = "sync mknod mknodat name_to_handle_at vmsplice fanotify_mark memfd_secret remap_file_pages statmount \
@@ -162,6 +167,7 @@ pub(crate) fn strict() -> Document {
     groups.extend(clones(0));
     groups.extend([sockets(), no_such_protocol()]);
     groups.push(terminal());
+    groups.extend(others(shared));
     groups.push(personalities(&[0, 0xffff_ffff]));
     groups.push(allow("arch_prctl"));
     Document { default: Action::errno(libc::EPERM as u16), i386: false, flags: 0, groups }
@@ -240,6 +246,26 @@ fn no_such_protocol() -> Group {
 /// All of netlink for who has `caps`.
 fn netlink(caps: u64) -> Group {
     Group { alternatives: vec![vec![one_of(0, &[libc::AF_NETLINK])]], when: having(caps), ..allow("socket") }
+}
+
+/// Changing limits and scheduling: of everybody but PID 1, or, among processes of others, of oneself only. Reading is free.
+fn others(shared: bool) -> Vec<Group> {
+    const PID: u64 = 0xffff_ffff;
+    let only = |argument, value| Condition { argument, test: Test::MaskedEq { mask: PID, value } };
+    let reads = vec![Condition { argument: 2, test: Test::Eq(0) }];
+    if !shared {
+        let not_init = Condition { argument: 0, test: Test::MaskedNe { mask: PID, value: 1 } };
+        let limits = Group { alternatives: vec![vec![not_init], reads], ..allow("prlimit64") };
+        return vec![limits, allow(SCHEDULING_OF), allow("setpriority ioprio_set")];
+    }
+    // 0 is oneself, or one's own group; but of PRIO_USER and IOPRIO_WHO_USER it is all that the user has.
+    let own = |kinds: &[i32]| vec![vec![one_of(0, kinds), only(1, 0)]];
+    vec![
+        Group { alternatives: vec![vec![only(0, 0)], reads], ..allow("prlimit64") },
+        Group { alternatives: vec![vec![only(0, 0)]], ..allow(SCHEDULING_OF) },
+        Group { alternatives: own(&[libc::PRIO_PROCESS as i32, libc::PRIO_PGRP as i32]), ..allow("setpriority") },
+        Group { alternatives: own(&[1, 2]), ..allow("ioprio_set") },
+    ]
 }
 
 /// Every ioctl but those that type into a terminal. The kernel looks at 32 bits of the request.

@@ -41,6 +41,10 @@ struct Rules {
     compiled: Mutex<Compiled>,
 }
 
+/// Our own two, each for a PID namespace of its own and for a shared one.
+static DEFAULT: [OnceLock<Arc<Rules>>; 2] = [const { OnceLock::new() }; 2];
+static STRICT: [OnceLock<Arc<Rules>>; 2] = [const { OnceLock::new() }; 2];
+
 /// The instructions for `profile` in a container that has the capabilities `caps`.
 pub(crate) fn filter(profile: &Profile, caps: u64) -> Result<Arc<[sock_filter]>> {
     let rules = &profile.rules;
@@ -58,14 +62,24 @@ pub(crate) fn filter(profile: &Profile, caps: u64) -> Result<Arc<[sock_filter]>>
 impl Profile {
     /// The profile of every container that asks for no other.
     pub(crate) fn default_profile() -> Self {
-        static RULES: OnceLock<Arc<Rules>> = OnceLock::new();
-        Self::of(RULES.get_or_init(|| Rules::of(builtin::default())).clone())
+        Self::of(DEFAULT[0].get_or_init(|| Rules::of(builtin::default(false))).clone())
     }
 
     /// The profile for programs of strangers.
     pub(crate) fn strict() -> Self {
-        static RULES: OnceLock<Arc<Rules>> = OnceLock::new();
-        Self::of(RULES.get_or_init(|| Rules::of(builtin::strict())).clone())
+        Self::of(STRICT[0].get_or_init(|| Rules::of(builtin::strict(false))).clone())
+    }
+
+    /// The same profile for a container in the PID namespace of others: ours let it change nothing of those then.
+    #[must_use]
+    pub(crate) fn among_others(mut self) -> Self {
+        for (rules, document) in [(&DEFAULT, builtin::default as fn(bool) -> Document), (&STRICT, builtin::strict)] {
+            if rules[0].get().is_some_and(|own| Arc::ptr_eq(own, &self.rules)) {
+                self.rules = rules[1].get_or_init(|| Rules::of(document(true))).clone();
+                break;
+            }
+        }
+        self
     }
 
     /// A profile in docker's JSON format; `origin` is what an error calls it.

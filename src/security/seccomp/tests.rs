@@ -222,7 +222,7 @@ fn load(path: &Path) -> Document {
 
 #[test]
 fn a_filter_says_what_its_rules_say() {
-    let documents = [builtin::default(), builtin::strict(), awkward()].into_iter();
+    let documents = [builtin::default(false), builtin::strict(false), awkward()].into_iter();
     for document in documents.chain(profiles().iter().map(|path| load(path))) {
         for native in [Arch::X86_64, Arch::Aarch64] {
             for caps in [0, capabilities::DEFAULT, (1 << 41) - 1] {
@@ -337,7 +337,7 @@ fn the_default_is_dockers_less_what_no_container_needs() {
         return;
     };
     let dockers = load(Path::new(&path));
-    let ours = builtin::default();
+    let ours = builtin::default(false);
     let mut stricter = BTreeSet::new();
     for native in [Arch::X86_64, Arch::Aarch64] {
         for caps in capability_sets() {
@@ -356,13 +356,13 @@ fn the_default_is_dockers_less_what_no_container_needs() {
             }
         }
     }
-    assert_eq!(Vec::from_iter(stricter), ["epoll_ctl_old", "epoll_wait_old", "ioctl", "socket"]);
+    assert_eq!(Vec::from_iter(stricter), ["epoll_ctl_old", "epoll_wait_old", "ioctl", "prlimit64", "socket"]);
 }
 
 #[test]
 fn what_strict_allows_default_allows() {
     for caps in capability_sets() {
-        let (strict, default) = (builtin::strict(), builtin::default());
+        let (strict, default) = (builtin::strict(false), builtin::default(false));
         let (strict_program, default_program) = (compiled(&strict, &setting(caps)), compiled(&default, &setting(caps)));
         for call in calls(&strict, Arch::X86_64).into_iter().chain(calls(&default, Arch::X86_64)) {
             if run(&strict_program, &call).0 == Action::ALLOW {
@@ -380,7 +380,7 @@ fn answer(document: &Document, caps: u64, name: &str, args: [u64; 6]) -> Action 
 
 #[test]
 fn a_terminal_is_never_typed_into_whatever_the_upper_half_of_the_request() {
-    for document in [builtin::default(), builtin::strict()] {
+    for document in [builtin::default(false), builtin::strict(false)] {
         for request in [0x5412, 0x541c] {
             for upper in [0, 1 << 32, 1 << 63, 0xffff_ffff_0000_0000] {
                 assert_eq!(answer(&document, u64::MAX, "ioctl", [0, request | upper, 0, 0, 0, 0]), EPERM);
@@ -392,7 +392,7 @@ fn a_terminal_is_never_typed_into_whatever_the_upper_half_of_the_request() {
 
 #[test]
 fn sockets_are_of_the_common_families_and_netfilter_is_for_admins() {
-    let document = builtin::default();
+    let document = builtin::default(false);
     let netfilter = [16, 3, 12, 0, 0, 0];
     assert_eq!(answer(&document, capabilities::DEFAULT, "socket", netfilter), EPERM);
     assert_eq!(answer(&document, known(&["CAP_NET_ADMIN"]), "socket", netfilter), Action::ALLOW);
@@ -410,7 +410,7 @@ fn sockets_are_of_the_common_families_and_netfilter_is_for_admins() {
 fn sockets_are_of_the_common_protocols_and_others_are_not_there() {
     let absent = Action::errno(libc::EPROTONOSUPPORT as u16);
     let flags = (libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK) as u64;
-    for (document, raw) in [(builtin::default(), true), (builtin::strict(), false)] {
+    for (document, raw) in [(builtin::default(false), true), (builtin::strict(false), false)] {
         let ask = |caps, family, kind, protocol| answer(&document, caps, "socket", [family, kind, protocol, 0, 0, 0]);
         for family in [2, 10] {
             for kind in [1, 2, 1 | flags, 2 | flags] {
@@ -435,7 +435,7 @@ fn sockets_are_of_the_common_protocols_and_others_are_not_there() {
 
 #[test]
 fn strict_makes_no_namespaces_even_with_every_capability() {
-    let document = builtin::strict();
+    let document = builtin::strict(false);
     for flag in [0x2_0000, 0x200_0000, 0x400_0000, 0x800_0000, 0x1000_0000, 0x2000_0000, 0x4000_0000] {
         assert_eq!(answer(&document, u64::MAX, "clone", [flag, 0, 0, 0, 0, 0]), EPERM);
     }
@@ -454,7 +454,7 @@ fn strict_makes_no_namespaces_even_with_every_capability() {
 
 #[test]
 fn a_foreign_calling_convention_is_fatal_and_x32_does_not_exist() {
-    for (document, i386) in [(builtin::default(), true), (builtin::strict(), false)] {
+    for (document, i386) in [(builtin::default(false), true), (builtin::strict(false), false)] {
         let program = compiled(&document, &setting(u64::MAX));
         let ask = |arch: u32, number: u32| run(&program, &Call { number, arch, args: [0; 6] }).0;
         for number in [0, 1, 59, 322, 512, 520, 0x1fff_ffff] {
@@ -472,7 +472,7 @@ fn a_foreign_calling_convention_is_fatal_and_x32_does_not_exist() {
 
 #[test]
 fn calls_newer_than_the_profile_do_not_exist_but_are_not_let_through_either() {
-    let program = compiled(&builtin::default(), &setting(u64::MAX));
+    let program = compiled(&builtin::default(false), &setting(u64::MAX));
     for arch in [Arch::X86_64, Arch::I386] {
         for number in [480, 600, 100_000, 0x3fff_ffff] {
             assert_eq!(run(&program, &Call { number, arch: arch.audit(), args: [0; 6] }).0, ENOSYS);
@@ -528,7 +528,7 @@ fn the_same_question_is_compiled_once() {
 fn the_answer_to_what_is_refused_can_be_chosen() {
     let call = Call { number: Arch::X86_64.number("mount").unwrap(), arch: Arch::X86_64.audit(), args: [0; 6] };
     for action in [Action::KILL_PROCESS, Action::LOG, Action::errno(5), Action::trace(3), Action::TRAP] {
-        let program = compile(&builtin::default().tables(&setting(0), Some(action))).unwrap();
+        let program = compile(&builtin::default(false).tables(&setting(0), Some(action))).unwrap();
         assert_eq!(run(&program, &call).0, action);
     }
 }
