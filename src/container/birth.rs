@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::blueprint::{Rest, Stem};
+use super::inherit::{self, Inherited};
 use crate::helper::refused_by;
 use crate::init::wire::{
     DONE, EXITED, FAILED, IN_ASIDE, IN_CLONE, IN_HANDOVER, IN_MAP, IN_MESSAGE, IN_NEWGIDMAP, IN_NEWUIDMAP, IN_RANGE,
     IN_SETNS, IN_TABLE, MOST_CHILDREN, PREPARE, RUN, Reply,
 };
 use crate::plan::{Header, Plan, encode, encode_spawn};
-use crate::zygote::{self, Answer, Channel, Zygote, pair, send};
+use crate::zygote::{self, Answer, Channel, Scheduling, Zygote, pair, send};
 use crate::{Error, ErrorCode, Result, advice, sys};
 
 /// A server process that is ready.
@@ -22,6 +23,8 @@ pub struct Born {
     pub channel: Channel,
     pub pid: i32,
     pub pidfd: OwnedFd,
+    /// What it has of the thread for which it was born.
+    pub inherited: Inherited,
 }
 
 enum Failure {
@@ -71,12 +74,32 @@ pub fn give_birth<'a>(
     if stem.stockable && matches!(born, Err(Failure::Newborn(_))) {
         born = birth.again(&rest, zygote);
     }
-    born.map_err(|failure| match failure {
+    let mut born = born.map_err(|failure| match failure {
         Failure::Zygote => {
             Error::new(ErrorCode::System, "make", name, libc::EPIPE, "ctr's zygote ended while it worked on it")
         }
         Failure::Newborn(error) | Failure::Error(error) => error,
-    })
+    })?;
+    born.inherit(zygote)?;
+    Ok(born)
+}
+
+impl Born {
+    /// Gives it the scheduling of the calling thread in the place of the zygote's, from which it has the rest.
+    fn inherit(&mut self, zygote: &Zygote) -> Result<()> {
+        let scheduling = Scheduling::of(0);
+        match inherit::give(&scheduling, self.pid, zygote.scheduling()) {
+            // It has ended already, which whoever asks for something next is told.
+            Err(error) if error.errno() != libc::ESRCH => {
+                _ = sys::pidfd_send_signal(self.pidfd.as_fd(), libc::SIGKILL, 0);
+                return Err(error);
+            }
+            _ => {}
+        }
+        let (rlimits, oom_score_adj) = (*zygote.rlimits(), zygote.oom_score_adj());
+        self.inherited = Inherited { scheduling, rlimits, oom_score_adj };
+        Ok(())
+    }
 }
 
 /// What is the same for every try.
@@ -145,7 +168,7 @@ impl Birth<'_, '_> {
                     // Not before: a clone with namespaces and a newborn's mounting wait for each other in the kernel.
                     zygote.stock(&self.spawn);
                 }
-                Ok(Born { control, channel, pid, pidfd })
+                Ok(Born { control, channel, pid, pidfd, inherited: Inherited::default() })
             }
             Err(failure) => {
                 abandon(&channel);

@@ -4,8 +4,8 @@
 use std::cell::OnceCell;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::{Arc, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, bind};
@@ -64,6 +64,9 @@ pub fn create(image: &OsStr, config: &Config, report: Report<'_>) -> Result<Shar
         oom_kills: AtomicU64::new(0),
         made_with_limit: blueprint.config.memory.is_some(),
         may_have_killed: AtomicBool::new(false),
+        inherited: OnceLock::from(born.inherited),
+        lent: ForkLock::new(()),
+        is_lent: AtomicBool::new(false),
     })
 }
 

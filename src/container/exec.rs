@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use nix::sys::statfs::FsType;
 
 use super::attempt::Attempt;
+use super::inherit::Inherited;
 use super::process::Process;
 use super::shared::{PATIENCE, Shared};
 use super::state::env_text;
@@ -79,6 +80,8 @@ pub fn exec(container: &Arc<Shared>, argv: &[&OsStr], config: &ExecConfig) -> Re
         plan.step("set", "the umask", "", "");
         plan.call(libc::SYS_umask, [mask.into()]);
     }
+    let (now, before) = (Inherited::of(0), container.inherited.get_or_init(|| Inherited::of(container.pid)));
+    now.put(&mut plan, before, container);
     become_user(&mut plan, container, user.as_ref());
     let cwd = config.cwd.as_deref().or(container.record.exec.cwd.as_deref());
     if let Some(cwd) = cwd {
@@ -94,19 +97,23 @@ pub fn exec(container: &Arc<Shared>, argv: &[&OsStr], config: &ExecConfig) -> Re
 
     let oom_kills = container.oom_kills_before();
     let (channel, theirs) = Channel::of_process().map_err(|e| Error::io("make a channel", "", &e))?;
-    let mut fds = vec![theirs.as_fd()];
-    fds.extend(plan.fds());
-    container.send(&encode(&header, &plan), &fds).map_err(|error| match error.errno() {
-        // More than a message holds is more than execve(2) takes.
-        libc::E2BIG => attempt.explain(container, libc::E2BIG, &env),
-        _ => error,
-    })?;
-    drop(fds);
-    drop(theirs);
     // Others may be before us, but whoever has set a time does not wait for them.
     let bounded = config.time_limit.is_some() || config.start_timeout.is_some();
     let within = if bounded { patience + Duration::from_secs(1) } else { PATIENCE };
-    let (reply, mut fds) = match container.answer_or_failure(&channel, within)? {
+    let started = now.lend(before, container, || {
+        let theirs = theirs;
+        let mut fds = vec![theirs.as_fd()];
+        fds.extend(plan.fds());
+        container.send(&encode(&header, &plan), &fds).map_err(|error| match error.errno() {
+            // More than a message holds is more than execve(2) takes.
+            libc::E2BIG => attempt.explain(container, libc::E2BIG, &env),
+            _ => error,
+        })?;
+        drop(fds);
+        drop(theirs);
+        container.answer_or_failure(&channel, within)
+    });
+    let (reply, mut fds) = match started? {
         Ok(answer) => answer,
         Err(failure) if failure.call == IN_TABLE => return Err(full(&attempt)),
         Err(failure) if failure.call == IN_START => {
@@ -121,7 +128,7 @@ pub fn exec(container: &Arc<Shared>, argv: &[&OsStr], config: &ExecConfig) -> Re
     if fds.is_empty() || (handed_back && fds.len() < 2) {
         return Err(Error::new(ErrorCode::System, "start", attempt.name(), libc::EPROTO, "PID 1 sent no pidfd"));
     }
-    Ok(Process {
+    let process = Process {
         container: Arc::clone(container),
         channel: channel.kept(),
         pidfd: Own::new(fds.remove(0)),
@@ -133,7 +140,16 @@ pub fn exec(container: &Arc<Shared>, argv: &[&OsStr], config: &ExecConfig) -> Re
         limit: config.time_limit.and_then(|limit| Instant::now().checked_add(limit)),
         timed_out: AtomicBool::new(false),
         oom_kills,
-    })
+    };
+    if let Some(value) = now.oom_score_adj.filter(|_| now.oom_score_adj != before.oom_score_adj) {
+        // Nobody inside may write it for PID 1's child. Who has no right to lower it, or has lost the process, has what there is.
+        let file = process.host_pid().map(|pid| format!("/proc/{pid}/oom_score_adj"));
+        _ = file.map(|file| {
+            sys::file::open_with(std::fs::File::options().write(true), file)
+                .map(|mut file| std::io::Write::write_all(&mut file, value.to_string().as_bytes()))
+        });
+    }
+    Ok(process)
 }
 
 /// How long the start of a program may take, where nobody has said it: PID 1's own bound.

@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
@@ -22,6 +23,7 @@ use crate::image::ImageConfig;
 use crate::init::wire::{self, NONE, RUN};
 use crate::plan::{Fd, Header, Plan};
 use crate::sys::Own;
+use crate::sys::fork_lock::ForkLock;
 use crate::zygote;
 use crate::{Error, ErrorCode, Preset, Result, advice, sys};
 
@@ -74,6 +76,9 @@ pub fn join(state: StateDir, name: &str) -> Result<Shared> {
         oom_kills: AtomicU64::new(oom_kills),
         made_with_limit: false,
         may_have_killed: AtomicBool::new(true),
+        inherited: OnceLock::new(),
+        lent: ForkLock::new(()),
+        is_lent: AtomicBool::new(false),
     })
 }
 
@@ -219,6 +224,9 @@ pub fn join_pid(pid: i32, set: NamespaceSet) -> Result<Shared> {
         oom_kills: AtomicU64::new(0),
         made_with_limit: false,
         may_have_killed: AtomicBool::new(false),
+        inherited: OnceLock::from(born.inherited),
+        lent: ForkLock::new(()),
+        is_lent: AtomicBool::new(false),
     })
 }
 

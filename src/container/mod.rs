@@ -16,6 +16,7 @@ mod exec;
 mod explain;
 mod export;
 mod ids;
+mod inherit;
 mod inspect;
 mod join;
 mod namespaces;

@@ -2,19 +2,21 @@
 
 use std::ffi::OsString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 
 use super::blueprint::put_up_last;
+use super::inherit::Inherited;
 use super::state::{Record, StateDir};
 use crate::cgroup::Cgroup;
 use crate::init::wire::{DONE, EXITED, FAILED, IN_LATE, IN_START, MOST_SOCKETS, RUN, Reply};
 use crate::plan::{Header, Plan, encode};
 use crate::security::Walls;
 use crate::sys::Own;
+use crate::sys::fork_lock::ForkLock;
 use crate::zygote::{Answer, Channel, NO_WALLS, Zygote, send, wait_readable};
 use crate::{Config, Error, ErrorCode, Result, advice, sys};
 
@@ -44,6 +46,11 @@ pub struct Shared {
     pub made_with_limit: bool,
     /// There may have been such kills: there is a limit, and programs have run.
     pub may_have_killed: AtomicBool,
+    /// What its PID 1 has of whoever made it; looked up at the first need where another process did.
+    pub inherited: OnceLock<Inherited>,
+    /// Held while PID 1 has another scheduling, see [`Inherited::lend`].
+    pub lent: ForkLock<()>,
+    pub is_lent: AtomicBool,
 }
 
 /// How long PID 1 may take for a request: it gives up a start after 10 seconds, and there may be others before ours.

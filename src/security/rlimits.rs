@@ -99,6 +99,11 @@ impl Rlimit {
     }
 }
 
+/// What the resource of this number is called.
+pub(crate) fn name(resource: u32) -> &'static str {
+    NAMES.iter().find(|(_, known)| *known as u32 == resource).map_or("", |(name, _)| name)
+}
+
 /// As docker writes it: `nofile=1024:4096`.
 impl fmt::Display for Rlimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -10,6 +10,7 @@ pub mod mount;
 mod own;
 mod pid;
 pub mod raw;
+pub mod sched;
 
 use std::ffi::CStr;
 use std::io::{Error, Result};

@@ -22,6 +22,19 @@ pub struct Identity {
     /// The text of /proc/thread-self/cgroup, cgroups(7): a child is born into all of them, also of controllers that ctr makes
     /// nothing of (cpu, cpuset, …).
     pub cgroups: String,
+    /// The limits of resources, getrlimit(2), by their numbers.
+    pub rlimits: [Option<[u64; 2]>; RLIMITS],
+    /// The place in line when memory runs out, proc_pid_oom_score_adj(5).
+    pub oom_score_adj: Option<i32>,
+}
+
+/// RLIM_NLIMITS.
+pub const RLIMITS: usize = 16;
+
+/// Of the calling process (0), or of another.
+pub fn oom_score_adj(pid: i32) -> Option<i32> {
+    let path = if pid == 0 { "/proc/self/oom_score_adj".into() } else { format!("/proc/{pid}/oom_score_adj") };
+    read_small(&path).trim().parse().ok()
 }
 
 impl Identity {
@@ -38,6 +51,8 @@ impl Identity {
             namespaces: namespaces(),
             root: fstatat(AT_FDCWD, "/", AtFlags::empty()).map_or((0, 0), |stat| (stat.st_dev, stat.st_ino)),
             cgroups: read_small("/proc/thread-self/cgroup"),
+            rlimits: std::array::from_fn(|resource| crate::sys::sched::prlimit(0, resource as u32, None).ok()),
+            oom_score_adj: oom_score_adj(0),
         }
     }
 }

@@ -7,10 +7,12 @@
 
 mod channel;
 mod identity;
+mod scheduling;
 mod start;
 
 pub use channel::{Answer, Channel, pair, send, wait_readable};
-pub use identity::{Pieces, pieces};
+pub use identity::{Pieces, RLIMITS, oom_score_adj, pieces};
+pub use scheduling::{Scheduling, has_nice_apart};
 pub use start::TITLE;
 
 use std::os::fd::AsFd;
@@ -27,6 +29,8 @@ use identity::Identity;
 pub struct Zygote {
     socket: Own,
     identity: Identity,
+    /// What its children have of the thread that started it.
+    scheduling: Scheduling,
     /// See [`Zygote::mapped`].
     mapped: Option<[Pieces; 2]>,
     /// What the shape that was asked for last is told by.
@@ -48,6 +52,7 @@ pub fn current() -> Result<Arc<Zygote>> {
     let mut current = CURRENT.lock();
     if let Some(zygote) = current.as_ref()
         && zygote.identity == identity
+        && !Scheduling::of(0).is_above(&zygote.scheduling)
         && zygote.is_ours()
     {
         return Ok(Arc::clone(zygote));
@@ -106,6 +111,21 @@ impl Zygote {
     /// rights to give them away.
     pub fn maps_all_ids(&self) -> bool {
         self.mapped.as_ref().is_some_and(|[uids, _]| uids.contains(&(0, u32::MAX.into())))
+    }
+
+    /// What its children have: whoever wants another scheduling for one gives it, [`Scheduling::give`].
+    pub fn scheduling(&self) -> &Scheduling {
+        &self.scheduling
+    }
+
+    /// The limits of resources that its children have, getrlimit(2), by their numbers.
+    pub fn rlimits(&self) -> &[Option<[u64; 2]>; RLIMITS] {
+        &self.identity.rlimits
+    }
+
+    /// Its children's place in line when memory runs out.
+    pub fn oom_score_adj(&self) -> Option<i32> {
+        self.identity.oom_score_adj
     }
 
     /// In which cgroups the calling thread is, and so its children are born: see [`Identity::cgroups`].

@@ -19,7 +19,7 @@ use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
 
 use super::identity::Identity;
-use super::{NO_WALLS, Zygote, channel, failed};
+use super::{NO_WALLS, Scheduling, Zygote, channel, failed};
 use crate::init::PROGRAM;
 use crate::sys::{self, Own, raw};
 use crate::{ErrorCode, Result};
@@ -80,7 +80,8 @@ pub fn start(identity: Identity) -> Result<Zygote> {
     let mapped = identity.mapped();
     let (last_shape, last_walls) = (AtomicU64::new(0), AtomicU64::new(NO_WALLS));
     let (socket, lifeline) = (Own::new(socket), Own::new(lifeline));
-    Ok(Zygote { socket, identity, mapped, last_shape, last_walls, _lifeline: lifeline })
+    let scheduling = Scheduling::of(0);
+    Ok(Zygote { socket, identity, scheduling, mapped, last_shape, last_walls, _lifeline: lifeline })
 }
 
 /// The program in a memfd that nobody can write to any more, not even root in a container through /proc/1/exe.

@@ -1,0 +1,128 @@
+//! What a program has of the thread that starts it, at that moment, as after fork(2) and execve(2): scheduling, limits of
+//! resources, its place in line when memory runs out. What PID 1 has is known; what differs is set by the program's own
+//! process before it becomes the program, or, where that takes rights that nobody inside has, by PID 1's having it meanwhile.
+
+use std::sync::atomic::Ordering;
+
+use super::shared::Shared;
+use super::state::{Record, Root};
+use crate::plan::Plan;
+use crate::security::rlimits;
+use crate::sys::sched::{CpuSet, IOPRIO_WHO_PROCESS, SchedAttr, prlimit};
+use crate::zygote::{RLIMITS, Scheduling, has_nice_apart, oom_score_adj};
+use crate::{Error, Preset, Result};
+
+/// Of a thread, or of PID 1.
+#[derive(Clone, Debug, Default)]
+pub struct Inherited {
+    pub scheduling: Scheduling,
+    /// RLIMIT_*, by their numbers: soft and hard; nothing where it isn't known.
+    pub rlimits: [Option<[u64; 2]>; RLIMITS],
+    pub oom_score_adj: Option<i32>,
+}
+
+impl Inherited {
+    /// Of the calling thread (0), or of the process `pid`.
+    pub fn of(pid: i32) -> Self {
+        let rlimits = std::array::from_fn(|resource| prlimit(pid, resource as u32, None).ok());
+        Self { scheduling: Scheduling::of(pid), rlimits, oom_score_adj: oom_score_adj(pid) }
+    }
+
+    /// The steps by which the process that walks them, a child of PID 1 with what `old` says, gets what it can get by itself.
+    pub fn put(&self, plan: &mut Plan<'_>, old: &Self, container: &Shared) {
+        for (resource, limit) in self.limits(old, &container.record) {
+            let limit = reachable(resource, limit, old, container);
+            plan.step("limit", rlimits::name(resource).to_string(), "", "");
+            let record = plan.data(limit.map(u64::to_ne_bytes).as_flattened(), 8);
+            plan.call(libc::SYS_prlimit64, [0.into(), resource.into(), record, 0.into()]);
+        }
+        if self.scheduling == old.scheduling || self.scheduling.is_above(&old.scheduling) {
+            return;
+        }
+        // A profile of the caller's own may refuse these calls; then the program has what PID 1 has.
+        let ours = ["default", "strict", "unconfined"];
+        let foreign = container.record.asked.seccomp.as_deref().is_some_and(|profile| !ours.contains(&profile));
+        let refused = if foreign { libc::EPERM } else { 0 };
+        plan.step("schedule", "the program as its caller", "", "");
+        let Scheduling { attr, cpus, ioprio } = self.scheduling;
+        if let Some(attr) = attr.filter(|_| attr != old.scheduling.attr) {
+            if has_nice_apart(&attr) {
+                plan.call(libc::SYS_setpriority, [0.into(), 0.into(), attr.nice.into()]).ok(refused);
+            }
+            let record = plan.data(&bytes_of(&attr), 8);
+            plan.call(libc::SYS_sched_setattr, [0.into(), record, 0.into()]).ok(refused);
+        }
+        if let Some(cpus) = cpus.filter(|_| cpus != old.scheduling.cpus) {
+            let set = plan.data(cpus.map(u64::to_ne_bytes).as_flattened(), 8);
+            plan.call(libc::SYS_sched_setaffinity, [0.into(), size_of::<CpuSet>().into(), set]).ok(refused);
+        }
+        if let Some(value) = ioprio.filter(|_| ioprio != old.scheduling.ioprio) {
+            plan.call(libc::SYS_ioprio_set, [IOPRIO_WHO_PROCESS.into(), 0.into(), value.into()]).ok(refused);
+        }
+    }
+
+    /// Does `start`, with PID 1 scheduled as this meanwhile where its children could not get that by themselves.
+    pub fn lend<T>(&self, old: &Self, container: &Shared, start: impl FnOnce() -> Result<T>) -> Result<T> {
+        if !self.scheduling.is_above(&old.scheduling) {
+            // Another thread's scheduling is not for this program.
+            if container.is_lent.load(Ordering::Acquire) {
+                drop(container.lent.lock());
+            }
+            return start();
+        }
+        let _lent = container.lent.lock();
+        container.is_lent.store(true, Ordering::Release);
+        let outcome = give(&self.scheduling, container.pid, &old.scheduling).and_then(|()| start());
+        let back = give(&old.scheduling, container.pid, &self.scheduling);
+        container.is_lent.store(false, Ordering::Release);
+        outcome.and_then(|it| back.map(|()| it))
+    }
+
+    /// The limits that differ, and that the container's configuration says nothing of.
+    fn limits(&self, old: &Self, record: &Record) -> Vec<(u32, [u64; 2])> {
+        let differs = |resource: usize| match (self.rlimits[resource], old.rlimits[resource]) {
+            (Some(limit), Some(before)) if limit != before => Some((resource as u32, limit)),
+            _ => None,
+        };
+        (0..RLIMITS).filter_map(differs).filter(|(resource, _)| !is_chosen(*resource, record)).collect()
+    }
+}
+
+/// Gives a process a scheduling in the place of another, or says what it lacks.
+pub fn give(scheduling: &Scheduling, pid: i32, old: &Scheduling) -> Result<()> {
+    scheduling.give(pid, old).map_err(|errno| {
+        let error = Error::system("schedule as its caller", format!("process {pid}"), errno as i32);
+        match errno {
+            nix::errno::Errno::EINVAL => error.mend("none of the caller's processors is in the container's cpuset"),
+            _ => error,
+        }
+    })
+}
+
+/// A hard limit that is above PID 1's: it is raised there first, which takes root of the machine. Else it stays at that.
+fn reachable(resource: u32, [soft, hard]: [u64; 2], old: &Inherited, container: &Shared) -> [u64; 2] {
+    let [its, most] = old.rlimits[resource as usize].unwrap_or([soft, hard]);
+    if hard <= most || prlimit(container.pid, resource, Some([its, hard])).is_ok() {
+        return [soft, hard];
+    }
+    [soft.min(most), most]
+}
+
+/// Whether the container's configuration says what this limit is.
+fn is_chosen(resource: u32, record: &Record) -> bool {
+    let name = rlimits::name(resource);
+    let asked = record.asked.rlimits.iter().any(|limit| limit.split('=').next() == Some(name));
+    let preset = name == "core" && record.asked.preset != Preset::Privileged && record.root != Root::Foreign;
+    asked || preset
+}
+
+fn bytes_of(attr: &SchedAttr) -> Vec<u8> {
+    let SchedAttr { size, policy, flags, nice, priority, runtime, deadline, period } = *attr;
+    let mut bytes = Vec::with_capacity(size_of::<SchedAttr>());
+    bytes.extend([size, policy].map(u32::to_ne_bytes).as_flattened());
+    bytes.extend(flags.to_ne_bytes());
+    bytes.extend(nice.to_ne_bytes());
+    bytes.extend(priority.to_ne_bytes());
+    bytes.extend([runtime, deadline, period].map(u64::to_ne_bytes).as_flattened());
+    bytes
+}
