@@ -45,9 +45,19 @@ pub const MASKED: &str = "parts of /proc or /sys are hidden here (an outer conta
      --security-opt systempaths=unconfined (unmask=ALL); or a PID namespace was joined without the user namespace that owns \
      it";
 
-/// A file system that can't be id-mapped.
-pub const IDMAP: &str = "the file system it lies on can't be id-mapped; put the image on ext4, xfs, btrfs or tmpfs (Linux 6.3 or \
-     later)";
+/// A file system with an image that can't be id-mapped.
+pub const IDMAP: &str = "the file system it lies on can't be id-mapped, as overlay (in a docker container), FUSE and NFS can't: have images \
+     on ext4, xfs, btrfs or a tmpfs (Linux 6.3 or later), with CTR_STORE_DIR or store_dir; or give the container the host's user \
+     namespace, where root inside is root outside";
+
+/// A store on an overlay.
+pub const STORE: &str = "is the store on an overlay, as in a docker container? set CTR_STORE_DIR to a directory on ext4, xfs, btrfs or a \
+     tmpfs (Linux 6.3 or later)";
+
+/// The same of what is bound.
+pub const IDMAP_BIND: &str = "the file system it lies on can't be id-mapped, as overlay (in a docker container), FUSE, NFS and /proc can't: \
+     bind it read-only, which does without where everybody may read it; or from ext4, xfs, btrfs or a tmpfs (Linux 6.3 or later); or give \
+     the container the host's user namespace, where root inside is root outside";
 
 /// An overlay over an overlay.
 pub const OVERLAY: &str =

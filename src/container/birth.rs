@@ -275,6 +275,7 @@ fn mend(error: Error) -> Error {
                 .into()
         }
         ("id-map", libc::EINVAL) => advice::IDMAP.into(),
+        ("id-map for a bind", libc::EINVAL) => advice::IDMAP_BIND.into(),
         ("run programs under", errno) if !advice::refused_label(errno).is_empty() => {
             advice::refused_label(errno).into()
         }

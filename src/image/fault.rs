@@ -102,6 +102,8 @@ impl Fault {
             Self::System { step, object, errno } => {
                 let error = Error::system(step, place(object), errno);
                 match errno {
+                    // An overlay takes what hides files for its own.
+                    libc::EPERM if step == "hide what lies below" => error.mend(crate::advice::STORE),
                     libc::ENOSPC | libc::EDQUOT => {
                         error.mend("free space on the store's file system, or set CTR_STORE_DIR to one with room")
                     }

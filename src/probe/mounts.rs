@@ -12,7 +12,7 @@ use crate::helper::SubIds;
 use crate::image::Store;
 use crate::init::wire::RESULTS;
 use crate::plan::{Fd, Plan, Slot};
-use crate::rootfs::idmap;
+use crate::rootfs::{Mapped, idmap};
 use crate::sys::mount::{
     FSCONFIG_CMD_CREATE, FSMOUNT_CLOEXEC, FSOPEN_CLOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY,
     MOVE_MOUNT_F_EMPTY_PATH, OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE,
@@ -131,7 +131,7 @@ fn id_map(place: PathBuf) -> Result<()> {
     let mut trial = Trial::new(MOUNTING);
     let sent = trial.stem.send(Fd::Owned(directory));
     let (aside, handed) = &mut trial.aside;
-    idmap(aside, &place, sent, Slot(RESULTS as u8), false);
+    idmap(aside, &place, sent, Slot(RESULTS as u8), Mapped::Image);
     *handed = 1;
     trial.go()
 }

@@ -16,7 +16,7 @@ mod nodes;
 mod root;
 
 pub use etc::{EtcFiles, etc_files};
-pub use root::{FIRST_FURNITURE, Layers, Root, Source, furnish, idmap, make, pivot};
+pub use root::{FIRST_FURNITURE, Layers, Mapped, Root, Source, furnish, idmap, make, pivot};
 
 use std::borrow::Cow;
 use std::ffi::{CStr, CString};

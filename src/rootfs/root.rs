@@ -102,9 +102,11 @@ fn open_without_links(plan: &mut Plan<'_>, path: &Path) -> Result<Slot> {
 
 /// The zygote's part of handing over a directory: a copy of its mount in which the newborn's root owns what the host's
 /// root owns. `sent` is the directory's descriptor, `handed` the slot from which it is handed over.
-pub fn idmap(aside: &mut Plan<'_>, path: &Path, sent: Slot, handed: Slot, recursive: bool) {
+pub fn idmap(aside: &mut Plan<'_>, path: &Path, sent: Slot, handed: Slot, what: Mapped) {
+    let recursive = what != Mapped::Image;
+    let step = if recursive { "id-map for a bind" } else { "id-map" };
     aside.step(
-        "id-map",
+        step,
         path.to_string_lossy().into_owned(),
         "files of root belong to the container's root, without copying or changing them",
         Shell::From(idmapped, u64::from(handed.0) << 1 | u64::from(recursive)),
@@ -118,7 +120,22 @@ pub fn idmap(aside: &mut Plan<'_>, path: &Path, sent: Slot, handed: Slot, recurs
     let namespace = u64::from(crate::init::wire::USER_NAMESPACE as u8);
     aside.call(i64::from(PATCH), [Arg::Data(at + 24), namespace.into()]);
     let flags = AT_EMPTY_PATH | recursive;
-    aside.call(libc::SYS_mount_setattr, [handed.into(), empty, flags.into(), attr, 32.into()]);
+    let map = aside.call(libc::SYS_mount_setattr, [handed.into(), empty, flags.into(), attr, 32.into()]);
+    if what == Mapped::BindIfPossible {
+        // Overlays, most FUSE, NFS, /proc and cgroupfs refuse it. All or nothing: a part that is mapped is none.
+        map.ok(libc::EINVAL).ok(libc::EPERM);
+    }
+}
+
+/// What is id-mapped, and how much depends on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mapped {
+    /// An image, whose files have to have owners.
+    Image,
+    /// A file or directory that is bound, with what is mounted below it; without the map nothing of root's could be written.
+    Bind,
+    /// One that everybody may read and nobody write: where it can't be mapped its owners are nobody inside.
+    BindIfPossible,
 }
 
 fn idmapped(slot_and_recursive: u64) -> String {

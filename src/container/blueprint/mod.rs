@@ -25,7 +25,7 @@ use crate::cgroup::{Caller, Cgroup, Layout, Planned};
 use crate::image::{ImageConfig, Report, Source, Store};
 use crate::network;
 use crate::plan::c_string;
-use crate::rootfs::EtcFiles;
+use crate::rootfs::{EtcFiles, Mapped};
 use crate::security::{Walls, landlock};
 use crate::zygote::Zygote;
 use crate::{Config, DirectoryUse, Error, ErrorCode, Mount, Namespace, Result, Upper};
@@ -64,6 +64,7 @@ struct Bind {
     path: PathBuf,
     fd: OwnedFd,
     directory: bool,
+    mapped: Mapped,
 }
 
 impl Blueprint {
@@ -304,11 +305,11 @@ const MOST_OF_HOSTNAME: usize = 64;
 impl Bind {
     /// Opens the source of a bind mount; `None` for other mounts.
     fn open(mount: &Mount) -> Option<Result<Self>> {
-        let Mount::Bind { source, .. } = mount else { return None };
-        Some(Self::open_source(source))
+        let Mount::Bind { source, read_only, .. } = mount else { return None };
+        Some(Self::open_source(source, *read_only))
     }
 
-    fn open_source(source: &Path) -> Result<Self> {
+    fn open_source(source: &Path, read_only: bool) -> Result<Self> {
         let fail = |e: std::io::Error| match Error::io("bind", source.display(), &e) {
             error if e.kind() == std::io::ErrorKind::NotFound => error.mend("what is bound has to exist on the host"),
             error => error,
@@ -317,7 +318,10 @@ impl Bind {
         let path = std::fs::canonicalize(source).map_err(fail)?;
         let fd = open_path(&path)?;
         let stat = nix::sys::stat::fstat(&fd).map_err(|errno| Error::system("bind", path.display(), errno as i32))?;
-        Ok(Self { path, fd, directory: stat.st_mode & libc::S_IFMT == libc::S_IFDIR })
+        let directory = stat.st_mode & libc::S_IFMT == libc::S_IFDIR;
+        let open = if directory { 0o005 } else { 0o004 };
+        let mapped = if read_only && stat.st_mode & open == open { Mapped::BindIfPossible } else { Mapped::Bind };
+        Ok(Self { path, fd, directory, mapped })
     }
 }
 

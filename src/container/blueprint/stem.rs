@@ -9,7 +9,7 @@ use crate::container::{clocks, namespaces};
 use crate::image::Source;
 use crate::init::wire::{self, RESULTS};
 use crate::plan::{Fd, Header, Plan, Shell, Slot};
-use crate::rootfs::{self, Layers, Root};
+use crate::rootfs::{self, Layers, Mapped, Root};
 use crate::security::{Profile, capabilities, labels, masks, rlimits, steps, sysctl};
 use crate::{DirectoryUse, Error, Namespace, Result};
 
@@ -161,7 +161,7 @@ impl Blueprint {
             rootfs::make_nodes(&mut aside, &self.devices.nodes, slot, self.context());
             nodes = Some(slot);
         }
-        let mut source = |stem: &mut Plan<'a>, path: &Path, fd: Option<&'a OwnedFd>, recursive: bool| -> Result<_> {
+        let mut source = |stem: &mut Plan<'a>, path: &Path, fd: Option<&'a OwnedFd>, what: Mapped| -> Result<_> {
             if !self.ids.can_map() || handed == MOST_HANDED {
                 // Links on the way to the store are the user's own business; from here on none is followed.
                 let path = match std::fs::canonicalize(path) {
@@ -177,33 +177,34 @@ impl Blueprint {
             let sent = stem.send(fd);
             let slot = Slot((RESULTS + handed) as u8);
             handed += 1;
-            rootfs::idmap(&mut aside, path, sent, slot, recursive);
+            rootfs::idmap(&mut aside, path, sent, slot, what);
             Ok(rootfs::Source::Handed(slot, path.to_path_buf()))
         };
         let root = match &self.image {
             _ if !self.own_root() => Root::Host,
             Source::Host => Root::Host,
             Source::Directory(path) if self.config.directory == DirectoryUse::Direct => {
-                Root::Direct(source(stem, path, None, true)?)
+                Root::Direct(source(stem, path, None, Mapped::Bind)?)
             }
             Source::Directory(path) => {
-                Root::Overlay(Layers { base: source(stem, path, None, false)?, names: Vec::new(), upper: None })
+                Root::Overlay(Layers { base: source(stem, path, None, Mapped::Image)?, names: Vec::new(), upper: None })
             }
             Source::Layers { layers, .. } => {
                 let (base, names) = split_layers(layers);
-                Root::Overlay(Layers { base: source(stem, &base, None, false)?, names, upper: None })
+                Root::Overlay(Layers { base: source(stem, &base, None, Mapped::Image)?, names, upper: None })
             }
         };
         let root = match (root, &self.upper) {
-            (Root::Overlay(layers), Some(upper)) => {
-                Root::Overlay(Layers { upper: Some(source(stem, upper, self.unmade.as_ref(), false)?), ..layers })
-            }
+            (Root::Overlay(layers), Some(upper)) => Root::Overlay(Layers {
+                upper: Some(source(stem, upper, self.unmade.as_ref(), Mapped::Image)?),
+                ..layers
+            }),
             (root, _) => root,
         };
         let sources = self
             .binds
             .iter()
-            .map(|bind| Ok((source(stem, &bind.path, Some(&bind.fd), true)?, bind.directory)))
+            .map(|bind| Ok((source(stem, &bind.path, Some(&bind.fd), bind.mapped)?, bind.directory)))
             .collect::<Result<_>>()?;
         Ok(HandedOver { aside, handed, root, nodes, sources })
     }
