@@ -52,6 +52,8 @@ def check_bufsize(bufsize: int | None) -> int:
 
 def argument_list(args: Argv, shell: bool = False, executable: Path | None = None) -> list[Path]:
     """`args` as subprocess reads them: one word is a program without arguments; a shell gets it as its script."""
+    if shell and isinstance(args, os.PathLike):
+        raise TypeError("path-like args is not allowed when shell is true")
     words: list[Any] = [args] if isinstance(args, (str, bytes, os.PathLike)) else list(args)
     if not words and executable is not None and not shell:
         # execve(2) makes this of no arguments since Linux 5.18.
@@ -134,6 +136,8 @@ def _identity(what: str, value: str | int) -> str:
         return value
     if not isinstance(value, int):
         raise TypeError(f"{what} must be a str or an int, not {type(value).__name__}")
+    if value >= 1 << 32:
+        raise OverflowError(f"{what} ID {value} is greater than there are")
     return str(int(value))
 
 

@@ -158,6 +158,8 @@ def test_it_is_shown_as_subprocess_shows_it(c: ctr.Container) -> None:
         ({"user": 1.0}, TypeError),
         ({"user": b"nobody"}, TypeError),
         ({"user": -1}, ValueError),
+        ({"user": 2**64}, OverflowError),
+        ({"group": 2**64}, OverflowError),
         ({"user": ""}, KeyError),
         ({"user": "no-such-user"}, KeyError),
         ({"group": 1.0}, TypeError),
@@ -199,6 +201,31 @@ def test_an_executable_needs_no_arguments(c: ctr.Container) -> None:
     assert c.run([], executable="/bin/true").returncode == 0
     with pytest.raises(ValueError, match="argv is empty"):
         c.run([])
+
+
+def test_a_path_is_no_script(c: ctr.Container) -> None:
+    with pytest.raises(TypeError, match="path-like args is not allowed when shell is true"):
+        c.run(Path("/bin/true"), shell=True)
+
+
+def test_other_greenlets_run_while_one_waits() -> None:
+    pytest.importorskip("gevent", reason="gevent is not installed")
+    script = (
+        "from gevent import monkey; monkey.patch_all()\n"
+        "import ctr, gevent, time\n"
+        "order = []\n"
+        "def one(c, how):\n"
+        "    how(c); order.append('ran')\n"
+        "def beside():\n"
+        "    gevent.sleep(0.2); order.append('beside')\n"
+        "with ctr.Container() as c:\n"
+        "    for how in (lambda c: c.run(['sleep', '2']), lambda c: c.popen(['sleep', '2']).wait(),\n"
+        "                lambda c: c.run(['sleep', '2'], capture_output=True)):\n"
+        "        gevent.joinall([gevent.spawn(one, c, how), gevent.spawn(beside)], raise_error=True)\n"
+        "print(*order)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
+    assert done.stdout.split() == ["beside", "ran"] * 3, done.stderr
 
 
 def test_input_has_to_be_of_the_kind_of_the_pipes(c: ctr.Container) -> None:
