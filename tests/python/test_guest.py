@@ -329,6 +329,7 @@ def test_handles_are_shared_by_threads(c: ctr.Container) -> None:
     assert sorted(results) == sorted(f"{number}.{turn}".encode() for number in range(8) for turn in range(20))
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="root is needed, who has rights to drop")
 def test_a_host_that_drops_its_rights_gets_a_container_with_those_that_are_left() -> None:
     program("""
         import ctr, os, tempfile
