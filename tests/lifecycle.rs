@@ -7,8 +7,8 @@ use common::{
     read_all, run, run_with, sh, skipped,
 };
 use ctr::{
-    Config, Container, DirectoryUse, ErrorCode, ExecConfig, ExitReason, Mount, Namespace, Namespaces, Stdio, Upper,
-    Winsize,
+    Config, Container, DirectoryUse, ErrorCode, ExecConfig, ExitReason, Mount, Namespace, NamespaceSet, Namespaces,
+    Stdio, Upper, Winsize,
 };
 use std::io::{Read, Write};
 use std::os::fd::AsRawFd;
@@ -569,4 +569,47 @@ fn explain_prints_what_a_person_would_type() {
         place("unshare --user") < place("pivot_root . .") && place("pivot_root . .") < place("setpriv --seccomp"),
         "{text}"
     );
+}
+
+/// Every combination of closed streams, each as the first use of a process.
+#[test]
+fn own_stdio_a_closed_stream_stays_closed_and_is_nothing_of_ours() {
+    for closed in 1..8 {
+        let status = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "role_with_closed_streams", "--ignored", "--test-threads=1"])
+            .env("CLOSED", closed.to_string())
+            .stdout(std::process::Stdio::null())
+            .status()
+            .unwrap();
+        assert!(status.success(), "with the streams of mask {closed} closed");
+    }
+}
+
+#[test]
+#[ignore = "a role"]
+fn role_with_closed_streams() {
+    let closed: i32 = std::env::var("CLOSED").unwrap().parse().unwrap();
+    let is_open = |fd: &i32| std::fs::symlink_metadata(format!("/proc/self/fd/{fd}")).is_ok();
+    for fd in (0..3).filter(|fd| closed >> fd & 1 == 1) {
+        // SAFETY: the streams of a process of our own.
+        assert_eq!(unsafe { libc::close(fd) }, 0);
+    }
+    let script = "for fd in 0 1 2; do
+        if test \"$(readlink /proc/$$/fd/$fd)\" = /dev/null; then n=$((n + (1 << fd))); fi
+    done; exit $((64 + n))";
+    let runs = |c: &Container| {
+        let code = end_of(&c.exec(["/bin/sh", "-c", script], &ExecConfig::default()).unwrap()).code;
+        // What is closed is /dev/null inside; what is open may be that, too.
+        assert_eq!((code & 64, code & closed), (64, closed));
+        assert!((0..3).filter(|fd| closed >> fd & 1 == 1).all(|fd| !is_open(&fd)), "{closed}");
+    };
+    for _ in 0..2 {
+        let c = host();
+        runs(&c);
+        runs(&Container::join(c.name()).unwrap());
+        runs(&Container::join_pid(std::process::id() as i32, NamespaceSet::ALL).unwrap_or_else(|_| host()));
+        let p = c.exec(["cat"], &captured()).unwrap();
+        assert!(p.take_stdout().is_some_and(|fd| fd.as_raw_fd() > 2) && p.pidfd().as_raw_fd() > 2);
+        c.destroy().unwrap();
+    }
 }

@@ -268,3 +268,19 @@ def test_kill_signals_every_program_of_a_container() -> None:
         assert r.wait() == -signal.SIGKILL
         assert "no signal" in command("kill", "-s", "nothing", c.name).stderr
     assert command("kill", "no-such-container").returncode != 0
+
+
+def test_own_stdio_a_closed_stream_is_null_inside_and_nothing_of_ours() -> None:
+    inside = (
+        "n=0; for fd in 0 1 2; do"
+        " if test \"$(readlink /proc/$$/fd/$fd)\" = /dev/null; then n=$((n + (1 << fd))); fi;"
+        " done; exit $((64 + n))"
+    )
+    closings = ["<&-", ">&-", "2>&-"]
+    for mask in range(1, 8):
+        closed = " ".join(closings[fd] for fd in range(3) if mask >> fd & 1)
+        shell = f'exec "$0" -m ctr run host -- sh -c "$1" {closed}'
+        done = subprocess.run(
+            ["sh", "-c", shell, sys.executable, inside], input=b"", capture_output=True, timeout=100, check=False
+        )
+        assert done.returncode == 64 + mask, (mask, done)
