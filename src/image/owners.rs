@@ -31,7 +31,7 @@ impl Store {
     /// Makes an image ready to be run: files that could not be given to their owners before are, where this user has ids for
     /// them now. `lock` says that the image is in use, by us.
     pub(super) fn give_owners(&self, record: &Record, lock: &OwnedFd) -> Result<()> {
-        if rustix::process::geteuid().is_root() {
+        if self.is_roots() {
             return Ok(());
         }
         if self.are_given(&record.layers)? {

@@ -17,6 +17,7 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rustix::fs::{self, AtFlags, FileType, FlockOperation, Mode, OFlags};
@@ -33,6 +34,8 @@ use crate::{Error, ErrorCode, Result};
 pub struct Store {
     place: PathBuf,
     root: OnceLock<OwnedFd>,
+    /// It belongs to root, and so to this process's user.
+    is_roots: AtomicBool,
     pub(super) limits: Limits,
 }
 
@@ -51,7 +54,7 @@ impl Store {
         };
         let place =
             std::path::absolute(&place).map_err(|error| Error::io("find the store", place.display(), &error))?;
-        Ok(Self { place, root: OnceLock::new(), limits: Limits::default() })
+        Ok(Self { place, root: OnceLock::new(), is_roots: AtomicBool::new(false), limits: Limits::default() })
     }
 
     /// The same store with other bounds for what is imported.
@@ -64,6 +67,11 @@ impl Store {
     /// Its directory.
     pub fn path(&self) -> &Path {
         &self.place
+    }
+
+    /// Whether it belongs to root, who needs nobody to give files away; known once it was used.
+    pub(super) fn is_roots(&self) -> bool {
+        self.is_roots.load(Ordering::Relaxed)
     }
 
     /// What errors call it.
@@ -159,6 +167,7 @@ impl Store {
             }
             fs::fchmod(&root, Mode::RWXU).map_err(|errno| self.failed("chmod", errno))?;
         }
+        self.is_roots.store(stat.st_uid == 0, Ordering::Relaxed);
         Ok(self.root.get_or_init(|| root).as_fd())
     }
 
