@@ -262,7 +262,8 @@ fn role_with_many_layers() {
         image = name.into();
     }
     let store = Store::open(config.store_dir.as_deref()).unwrap();
-    assert_eq!(store.inspect("l5").unwrap().layers.len(), 1);
+    let Source::Layers { layers, .. } = store.resolve("l5".as_ref()).unwrap() else { panic!("it is an image") };
+    assert_eq!(layers.len(), 1);
     let c = Container::create("l5", &config).unwrap();
     assert_eq!(
         sh(&c, "stat -c %u:%g:%a /data /data/4 /data/4/f /data/5/f"),
