@@ -64,6 +64,7 @@ pub fn create(image: &OsStr, config: &Config, report: Report<'_>) -> Result<Shar
         oom_kills: AtomicU64::new(0),
         made_with_limit: blueprint.config.memory.is_some(),
         may_have_killed: AtomicBool::new(false),
+        hangs_up: AtomicBool::new(false),
         inherited: OnceLock::from(born.inherited),
         lent: ForkLock::new(()),
         is_lent: AtomicBool::new(false),

@@ -167,7 +167,7 @@ impl Process {
                 // Nothing else is to come here; away with it.
                 Answer::Reply(..) => _ = self.channel.try_receive().map_err(fail)?,
                 // A PID 1 that ends closes it a moment before it is dead.
-                Answer::End if wait_readable(&[self.container.pidfd.as_fd()], Some(LOOK)).map_err(fail)? => {
+                Answer::End if self.container.is_ending() => {
                     *exit = Some(DESTROYED);
                 }
                 Answer::End => hung_up = true,

@@ -46,6 +46,8 @@ pub struct Shared {
     pub made_with_limit: bool,
     /// There may have been such kills: there is a limit, and programs have run.
     pub may_have_killed: AtomicBool,
+    /// Its PID 1 has closed a channel and lived on.
+    pub hangs_up: AtomicBool,
     /// What its PID 1 has of whoever made it; looked up at the first need where another process did.
     pub inherited: OnceLock<Inherited>,
     /// Held while PID 1 has another scheduling, see [`Inherited::lend`].
@@ -164,7 +166,7 @@ impl Shared {
             Answer::Reply(reply, _) if reply.tag == FAILED => Ok(Err(Reply { errno: sound(reply.errno), ..reply })),
             Answer::TimedOut => Err(self.silent()),
             // It lives and has dropped our request with the channel that came along.
-            Answer::End if !wait_readable(&[self.pidfd.as_fd()], Some(ENDING)).unwrap_or(true) => Err(Error::new(
+            Answer::End if !self.is_ending() => Err(Error::new(
                 ErrorCode::System,
                 "hear from container",
                 self.called(),
@@ -178,12 +180,21 @@ impl Shared {
 
     /// PID 1 has closed its end of our socket: it has ended, or has no room for another joiner.
     fn hung_up(&self) -> Error {
-        if self.birth.is_some() || wait_readable(&[self.pidfd.as_fd()], Some(ENDING)).unwrap_or(true) {
+        if self.birth.is_some() || self.is_ending() {
             return self.gone();
         }
         let why = format!("its PID 1 hears {MOST_SOCKETS} joined handles at a time, which is as many as it can");
         let error = Error::new(ErrorCode::System, "use container", self.called(), libc::EAGAIN, why);
         error.mend("close some of the handles on it, in whichever processes")
+    }
+
+    /// Whether PID 1, which has closed its end of a channel, is ending: it closes them a moment before it is dead. One that has
+    /// not ended is not given so long again, or a hostile one would cost a second each time.
+    pub fn is_ending(&self) -> bool {
+        let patience = if self.hangs_up.load(Ordering::Relaxed) { Duration::from_millis(5) } else { ENDING };
+        let ended = wait_readable(&[self.pidfd.as_fd()], Some(patience)).unwrap_or(true);
+        self.hangs_up.fetch_or(!ended, Ordering::Relaxed);
+        ended
     }
 
     fn silent(&self) -> Error {

@@ -11,8 +11,9 @@ use ctr::{Config, Container, ExecConfig, ExitReason, Preset, Stdio};
 use crate::attack;
 use crate::fence::{defaults, is_well, payload, with};
 
-/// The longest that any call may take here: PID 1 gives a start up after ten seconds, the host a request after thirty.
-const BOUND: Duration = Duration::from_secs(80);
+/// The longest that any call may take here: PID 1 gives a start up after ten seconds, the host a request after thirty, and some
+/// calls make several.
+const BOUND: Duration = Duration::from_secs(300);
 
 /// Does it in a thread, since it may never end.
 fn within<T: Send + 'static>(what: &str, act: impl FnOnce() -> T + Send + 'static) -> T {
