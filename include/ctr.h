@@ -653,9 +653,9 @@ int ctr_config_drop_capability(ctr_config *config, const char *name);
 int ctr_config_set_new_privileges(ctr_config *config, bool allowed);
 
 /**
- * The directory in which running containers are written down. Default: $CTR_STATE_DIR, else /run/ctr for root and
- * /run/user/UID/ctr for others; where that is no tmpfs(5), /dev/shm/ctr-UID or /tmp/ctr-UID. ctr_join_in() and
- * ctr_list_in() look into another.
+ * The directory in which running containers are written down. Default: $CTR_STATE_DIR, else the first of these that is, or
+ * can be made, this user's own: /run/ctr (root), $XDG_RUNTIME_DIR/ctr, /run/user/UID/ctr, /dev/shm/ctr-UID, /tmp/ctr-UID,
+ * $HOME/.local/state/ctr. A setuid program doesn't look at the variables. ctr_join_in() and ctr_list_in() look into another.
  *
  * Return value: 0, or CTR_ERR_INVALID.
  */
@@ -1318,7 +1318,9 @@ int ctr_process_resize(ctr_process *p, uint16_t rows, uint16_t cols);
 void ctr_process_free(ctr_process *p);
 
 /**
- * The running containers of this user, oldest first, as they are now. What dead owners left is removed on the way.
+ * The running containers of this user, oldest first, as they are now. What dead owners left is removed on the way; a host
+ * need not call this for that: the first ctr_create() of a process, and one now and then after it, removes it as well, at a
+ * bounded cost.
  *
  * Return value: 0 and the list in *out, which ctr_list_free() frees; CTR_ERR_SYSTEM when the state directory can't be
  * read, CTR_ERR_INVALID. *out is NULL then.

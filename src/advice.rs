@@ -82,6 +82,10 @@ pub const DESCRIPTORS: &str = "close files, or raise the limit on them (ulimit -
 /// A program of 21 KB is too large a file.
 pub const FILE_SIZE: &str = "raise the limit on the size of files (ulimit -f, RLIMIT_FSIZE)";
 
+/// A record that names what is not its container's.
+pub const FORGED_RECORD: &str = "somebody has written to its record, or moved it to another cgroup: kill its PID 1, which the record's \
+     control socket belongs to, and ctr ps removes what it left";
+
 /// Landlock or seccomp was refused to a container that was made in hope of it.
 pub const LATE_WALL: &str = "make it again: that is waited for now, and fails at once where it can't be; python -m ctr doctor says \
      what this machine lacks";

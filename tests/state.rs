@@ -262,13 +262,179 @@ fn sweepers_and_creators_of_one_name_get_on_with_each_other() {
     eventually("nothing is left", || state.listed().is_empty() && state.files().is_empty());
 }
 
+/// A process of its own that has made a container, from [`role_owner`].
+struct Owner {
+    process: std::process::Child,
+    pid_1: i32,
+}
+
+impl Owner {
+    fn start(state: &State, name: &str, then: &str) -> Self {
+        use std::io::BufRead;
+        let mut process = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "role_owner", "--ignored", "--nocapture", "--test-threads=1"])
+            .env("CTR_STATE_DIR", &state.0)
+            .env("CTR_TEST_NAME", name)
+            .env("CTR_TEST_THEN", then)
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = std::io::BufReader::new(process.stdout.take().unwrap()).lines();
+        let pid_1 = lines.map_while(Result::ok).find_map(|line| line.split_once("PID1=")?.1.parse().ok());
+        Self { process, pid_1: pid_1.expect("it has made its container") }
+    }
+
+    fn wait_for_the_end_of_pid_1(&self) {
+        eventually("PID 1 is gone", || fs::metadata(format!("/proc/{}", self.pid_1)).is_err());
+    }
+}
+
+#[test]
+#[ignore = "a role"]
+fn role_owner() {
+    use std::io::Read;
+    let then = std::env::var("CTR_TEST_THEN").unwrap();
+    let config = Config {
+        name: std::env::var("CTR_TEST_NAME").ok(),
+        memory: common::memory_if_possible(64 << 20),
+        detached: then == "detach",
+        ..Config::default()
+    };
+    let container = Container::create("host", &config).unwrap();
+    println!("PID1={}", container.pid());
+    match then.as_str() {
+        "exec" => {
+            let error = std::os::unix::process::CommandExt::exec(std::process::Command::new("sleep").arg("1000"));
+            panic!("{error}");
+        }
+        "detach" => drop(container),
+        _ => _ = std::io::stdin().read(&mut [0]).unwrap(),
+    }
+}
+
+#[test]
+fn what_killed_owners_left_goes_with_the_next_create() {
+    let state = State::new("killed");
+    let name = |i: usize| format!("killed-{}-{i}", std::process::id());
+    let mut owners: Vec<_> =
+        (0..20).map(|i| Owner::start(&state, &name(i), if i < 17 { "wait" } else { "exec" })).collect();
+    // Nobody waits for them: below a PID 1 that never reaps they would stay zombies, and dead all the same.
+    owners.iter_mut().take(17).for_each(|owner| owner.process.kill().unwrap());
+    owners.iter().for_each(Owner::wait_for_the_end_of_pid_1);
+    // The first create of another process.
+    let mut next = Owner::start(&state, "next", "wait");
+    assert_eq!(state.files(), ["next.json", "next.sock"]);
+    assert_eq!(common::leftovers::cgroups(&format!("killed-{}-", std::process::id())), Vec::<PathBuf>::new());
+    next.process.stdin.take();
+    next.process.wait().unwrap();
+    for owner in &mut owners {
+        owner.process.kill().unwrap();
+        owner.process.wait().unwrap();
+    }
+}
+
+#[test]
+fn a_host_that_never_lists_sweeps_now_and_then() {
+    let state = State::new("now-and-then");
+    state.create("first").destroy().unwrap();
+    let mut owner = Owner::start(&state, "left", "wait");
+    owner.process.kill().unwrap();
+    owner.process.wait().unwrap();
+    owner.wait_for_the_end_of_pid_1();
+    let swept = (0..200).any(|_| {
+        state.create("again").destroy().unwrap();
+        state.files().is_empty()
+    });
+    assert!(swept, "{:?}", state.files());
+}
+
+// T3 of own-record: the ids of a range are nobody else's, whatever a file of ranges says, as long as somebody has them.
+#[test]
+fn own_record_two_state_directories_never_give_the_same_ids() {
+    if !nix::unistd::geteuid().is_root() {
+        return common::skipped("root's containers have ranges");
+    }
+    let (ours, theirs) = (State::new("ranges-ours"), State::new("ranges-theirs"));
+    let container = ours.create("ours");
+    let map = fs::read_to_string(format!("/proc/{}/uid_map", container.pid())).unwrap();
+    let numbers: Vec<u64> = map.split_whitespace().map(|number| number.parse().unwrap()).collect();
+    if numbers.get(2) != Some(&65536) {
+        return common::skipped("root has no ranges here");
+    }
+    // In their file every byte but that one is taken.
+    let n = (numbers[1] - 0x4000_0000) / 65536;
+    let file = fs::File::create(theirs.0.join("ids")).unwrap();
+    for (start, len) in [(0, n), (n + 1, 0)].into_iter().filter(|&(start, len)| start != 0 || len != 0) {
+        let lock = libc::flock {
+            l_type: libc::F_WRLCK as i16,
+            l_whence: libc::SEEK_SET as i16,
+            l_start: start as i64,
+            l_len: len as i64,
+            l_pid: 0,
+        };
+        nix::fcntl::fcntl(&file, nix::fcntl::FcntlArg::F_OFD_SETLK(&lock)).unwrap();
+    }
+    // Another process's zygote knows nothing of ours.
+    let other = |state: &State| {
+        std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "role_owner", "--ignored", "--nocapture", "--test-threads=1"])
+            .env("CTR_STATE_DIR", &state.0)
+            .env("CTR_TEST_NAME", "theirs")
+            .env("CTR_TEST_THEN", "wait")
+            .stdin(std::process::Stdio::null())
+            .output()
+            .unwrap()
+    };
+    let refused = other(&theirs);
+    let said = format!("{}{}", String::from_utf8_lossy(&refused.stdout), String::from_utf8_lossy(&refused.stderr));
+    assert!(!refused.status.success() && said.contains("a range of user ids"), "{said}");
+    container.destroy().unwrap();
+    eventually("the range is free again", || other(&theirs).status.success());
+}
+
+// The lock of a detached container's range outlives its maker: the zygote keeps it, and goes with its last container.
+#[test]
+fn own_record_a_detached_container_keeps_its_ids() {
+    if !nix::unistd::geteuid().is_root() {
+        return common::skipped("root's containers have ranges");
+    }
+    let state = State::new("detached-ids");
+    let mut owner = Owner::start(&state, "kept", "detach");
+    owner.process.wait().unwrap();
+    let container = Container::join_in(&state.0, "kept").unwrap();
+    assert_eq!(container.pid(), owner.pid_1);
+    assert_eq!(sh(&container, "echo here"), "here");
+    let parent = || {
+        let status = fs::read_to_string(format!("/proc/{}/status", owner.pid_1)).unwrap();
+        status.lines().find_map(|line| line.strip_prefix("PPid:")).unwrap().trim().parse::<i32>().unwrap()
+    };
+    let zygote = parent();
+    let comm = fs::read_to_string(format!("/proc/{zygote}/comm")).unwrap();
+    assert_eq!(comm.trim(), "ctr-zygote");
+    let fds = |pid: i32| {
+        let entries = fs::read_dir(format!("/proc/{pid}/fd")).unwrap().flatten();
+        entries.filter_map(|entry| fs::read_link(entry.path()).ok()).collect::<Vec<_>>()
+    };
+    eventually("it keeps the lock", || fds(zygote).contains(&state.0.join("ids")));
+    assert!(!fds(owner.pid_1).contains(&state.0.join("ids")), "PID 1 could give it up");
+    assert_eq!(fs::read_link(format!("/proc/{zygote}/cwd")).unwrap(), Path::new("/"));
+    container.destroy().unwrap();
+    eventually("the zygote is gone", || fs::metadata(format!("/proc/{zygote}")).is_err());
+    assert_eq!(state.files(), Vec::<String>::new());
+}
+
 #[test]
 fn many_processes_sweep_what_many_dead_owners_left() {
     let state = State::new("many");
     let mut record = state.dead_record("name");
+    let cgroups = record["cgroups"].as_array().unwrap().clone();
     for i in 0..200 {
         let name = format!("dead-{i}");
         record["name"] = name.clone().into();
+        for (cgroup, of_the_first) in record["cgroups"].as_array_mut().unwrap().iter_mut().zip(&cgroups) {
+            *cgroup = of_the_first.as_str().unwrap().replace("ctr-name.", &format!("ctr-{name}.")).into();
+        }
         fs::write(state.record(&name), record.to_string()).unwrap();
     }
     let sweepers: Vec<_> = (0..4)

@@ -21,6 +21,7 @@ mod pids;
 mod remove;
 #[cfg(test)]
 mod tests;
+mod verify;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -35,6 +36,7 @@ pub(crate) use devices::unavailable as devices_unavailable;
 pub(crate) use hierarchies::{Caller, hierarchies};
 pub(crate) use layout::{Layout, Planned};
 pub(crate) use remove::remove;
+pub(crate) use verify::{check_names, verify};
 
 use crate::security::DeviceRule;
 use crate::sys::Own;

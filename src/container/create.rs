@@ -38,8 +38,12 @@ pub fn create(image: &OsStr, config: &Config, report: Report<'_>) -> Result<Shar
     let state = StateDir::open(config.state_dir.as_deref())?;
     // Asked for first: while it starts, if it has to, we decide the rest.
     let zygote = zygote::current()?;
+    let (owner, creates) = this_process()?;
+    if creates.is_multiple_of(SWEEP_EVERY) {
+        state.sweep_some();
+    }
     let blueprint = Blueprint::new(image, config, report, &state, &zygote)?;
-    let record = record(&blueprint, image)?;
+    let record = record(&blueprint, image, owner);
     let ledger = OnceCell::new();
     let raised = raise(&blueprint, &record, &state, &ledger, zygote).inspect_err(|_| {
         // What can't be removed now stays on record, and the next sweep tries again.
@@ -111,14 +115,17 @@ fn raise(
     Ok((born, cgroup, zygote))
 }
 
-fn record(blueprint: &Blueprint, image: &OsStr) -> Result<Record> {
+/// Every so many creates of a process, from the first on, what dead owners left is swept: hosts that never list, and are killed
+/// again and again, must fill nothing.
+const SWEEP_EVERY: u32 = 64;
+
+fn record(blueprint: &Blueprint, image: &OsStr, (owner, owner_start): (u32, u64)) -> Record {
     let config = &blueprint.config;
-    let (owner, owner_start) = this_process()?;
     // What the image says about how it is run; empty is nothing.
     let said = |what: fn(&crate::image::ImageConfig) -> &String| {
         blueprint.image_config().map(what).filter(|text| !text.is_empty()).cloned()
     };
-    Ok(Record {
+    Record {
         version: 1,
         name: blueprint.name.clone(),
         image: image.to_string_lossy().into_owned(),
@@ -148,18 +155,21 @@ fn record(blueprint: &Blueprint, image: &OsStr) -> Result<Record> {
         mounted: config.mounts.iter().map(|mount| mount.target().as_os_str().as_bytes().to_vec().into()).collect(),
         etc_files: blueprint.has_etc_files(),
         run: blueprint.image_config().cloned().unwrap_or_default(),
-    })
+    }
 }
 
-/// This process's pid and when it started; asked once.
-fn this_process() -> Result<(u32, u64)> {
-    static THIS: ForkLock<(u32, u64)> = ForkLock::new((0, 0));
+/// This process's pid and when it started, which is asked once; and how often this was called before.
+fn this_process() -> Result<((u32, u64), u32)> {
+    static THIS: ForkLock<((u32, u64), u32)> = ForkLock::new(((0, 0), 0));
     let pid = sys::process_id();
     let mut this = THIS.lock();
-    if this.0 != pid {
+    let (known, creates) = *this;
+    *this = if known.0 == pid {
+        (known, creates.wrapping_add(1))
+    } else {
         let start = start_of(pid as i32).map_err(|e| Error::io("look at", "this process", &e))?;
-        *this = (pid, start.unwrap_or(0));
-    }
+        ((pid, start.unwrap_or(0)), 0)
+    };
     Ok(*this)
 }
 

@@ -20,7 +20,7 @@ use crate::init::wire::{EXEC, IN_START, IN_TABLE, MOST_CHILDREN, NONE, TERMINALS
 use crate::plan::{Arg, Fd, Header, Plan, Slot, c_string, encode};
 use crate::sys::Own;
 use crate::sys::fork_lock::ForkLock;
-use crate::zygote::Channel;
+use crate::zygote::{Channel, wait_readable};
 use crate::{Error, ErrorCode, ExecConfig, Result, Session, Stdio, Winsize, advice, sys};
 
 /// Starts `argv` in the container.
@@ -128,13 +128,21 @@ pub fn exec(container: &Arc<Shared>, argv: &[&OsStr], config: &ExecConfig) -> Re
     if fds.is_empty() || (handed_back && fds.len() < 2) {
         return Err(Error::new(ErrorCode::System, "start", attempt.name(), libc::EPROTO, "PID 1 sent no pidfd"));
     }
+    let pidfd = fds.remove(0);
+    let given = handed_back.then(|| fds.remove(0));
+    // Signals go to whatever PID 1 says that it has started, and bytes to what it says is its terminal: both may be a lie of
+    // whoever has taken it over, who has a pidfd of this very process at hand.
+    if !is_child(container, &pidfd) || given.as_ref().is_some_and(|given| !is_terminal_of_its_own(given)) {
+        let why = "what its PID 1 has sent is no process and terminal of the container's: has somebody taken it over?";
+        return Err(Error::new(ErrorCode::System, "start", attempt.name(), libc::EPROTO, why));
+    }
     let process = Process {
         container: Arc::clone(container),
         channel: channel.kept(),
-        pidfd: Own::new(fds.remove(0)),
+        pidfd: Own::new(pidfd),
         pid: reply.pid,
         streams: Mutex::new(ours.map(|stream| stream.map(Own::new))),
-        pty: if handed_back { Some(fds.remove(0)) } else { pty }.map(Own::new),
+        pty: given.or(pty).map(Own::new),
         exit: ForkLock::new(None),
         killed: Mutex::new(None),
         limit: config.time_limit.and_then(|limit| Instant::now().checked_add(limit)),
@@ -176,6 +184,33 @@ fn mark(plan: &mut Plan<'_>, header: &mut Header) {
     set(plan, libc::RLIMIT_LOCKS, limits);
 }
 
+/// Whether a process is a child of this PID 1, and so in its PID namespace; also where that namespace is shared, or is a
+/// joined process's. One that is dead is as good: nothing can be done to it.
+fn is_child(container: &Shared, pidfd: &OwnedFd) -> bool {
+    match sys::pidfd_parent(pidfd.as_fd()) {
+        // The zygote may see its pid from another PID namespace than we, after unshare(2).
+        Ok(parent) => {
+            parent == container.pid
+                || sys::pidfd_pid(container.pidfd.as_fd()) == Some(parent)
+                || wait_readable(&[pidfd.as_fd()], Some(std::time::Duration::ZERO)).unwrap_or(false)
+        }
+        // Where /proc hides the processes of others, one that is hidden is not this user's own.
+        Err(nix::errno::Errno::EACCES) => sys::pidfd_pid(pidfd.as_fd()).is_some(),
+        Err(errno) => errno == nix::errno::Errno::ESRCH,
+    }
+}
+
+/// Whether it is the master of a terminal of another devpts than this process's.
+fn is_terminal_of_its_own(fd: &OwnedFd) -> bool {
+    let is_devpts = nix::sys::statfs::fstatfs(fd).is_ok_and(|fs| fs.filesystem_type() == DEVPTS_SUPER_MAGIC);
+    let ours = nix::sys::stat::stat("/dev/pts").ok().map(|stat| stat.st_dev);
+    let theirs = nix::sys::stat::fstat(fd).ok().map(|stat| stat.st_dev);
+    is_devpts && sys::pty_number(fd.as_fd()).is_some() && theirs.is_some() && theirs != ours
+}
+
+/// linux/magic.h.
+const DEVPTS_SUPER_MAGIC: nix::sys::statfs::FsType = nix::sys::statfs::FsType(0x1cd1);
+
 fn mend(error: Error) -> Error {
     match (error.step(), error.errno()) {
         ("change to the working directory", _) => error.with_code(ErrorCode::Exec),
@@ -197,7 +232,7 @@ fn environment(container: &Shared, config: &ExecConfig, user: Option<&User>) -> 
         set_env(&mut env, [b"HOME=", home].concat());
     }
     if config.pty.is_some() && !config.clear_env {
-        let term = std::env::var_os("TERM").filter(|term| !term.is_empty());
+        let term = sys::var_os("TERM");
         set_env(&mut env, env_text(OsStr::new("TERM"), term.as_deref().unwrap_or(OsStr::new("xterm"))));
     }
     for (name, value) in &config.env {

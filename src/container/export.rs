@@ -5,6 +5,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use nix::sys::stat::fstat;
+use nix::sys::statfs::{FsType, OVERLAYFS_SUPER_MAGIC, TMPFS_MAGIC, fstatfs};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
@@ -21,16 +23,16 @@ pub fn running(container: &Arc<Shared>) -> Result<Running> {
     container.check_running()?;
     let record = &container.record;
     let store = || Store::open(Some(&record.store).filter(|path| !path.as_os_str().is_empty()).map(PathBuf::as_path));
+    let changes = || match &record.upper {
+        Some(upper) => held(container, UPPER, &Is::Directory(upper.join("upper"))),
+        None => held(container, UPPER, &Is::On(TMPFS_MAGIC)),
+    };
+    let overlay = || held(container, ROOT, &Is::On(OVERLAYFS_SUPER_MAGIC));
     let (root, upper, below) = match &record.root {
         Root::Foreign => (open_root(container)?, None, Below::Nothing),
-        Root::Host | Root::Direct => (held(container, ROOT)?, None, Below::Nothing),
-        Root::Directory(path) => {
-            (held(container, ROOT)?, Some(held(container, UPPER)?), Below::Directory(path.clone()))
-        }
-        Root::Image(digest) => {
-            let below = Below::Image(store()?, digest.clone());
-            (held(container, ROOT)?, Some(held(container, UPPER)?), below)
-        }
+        Root::Host | Root::Direct => (held(container, ROOT, &Is::OfFiles)?, None, Below::Nothing),
+        Root::Directory(path) => (overlay()?, Some(changes()?), Below::Directory(path.clone())),
+        Root::Image(digest) => (overlay()?, Some(changes()?), Below::Image(store()?, digest.clone())),
     };
     let ids = Inside::of(container.pid)?;
     if !container.lives() {
@@ -80,10 +82,53 @@ fn relative(path: &[u8]) -> Vec<u8> {
     names.collect::<Vec<_>>().join(&b'/')
 }
 
+/// What a directory that PID 1 hands over has to be. We read it with our own rights: someone who has taken PID 1 over may send
+/// another that it has, as that of its /proc, in which root of the host reads more than root of the container.
+enum Is {
+    /// On a file system of this kind.
+    On(FsType),
+    /// This one.
+    Directory(PathBuf),
+    /// On one for files, and not one that the kernel makes up.
+    OfFiles,
+    /// Any: it is a process of the host that we ask.
+    Any,
+}
+
+impl Is {
+    fn met_by(&self, fd: &OwnedFd) -> bool {
+        let kind = || fstatfs(fd).ok().map(|fs| fs.filesystem_type());
+        let Ok(stat) = fstat(fd) else { return false };
+        let met = match self {
+            Self::On(wanted) => kind() == Some(*wanted),
+            Self::Directory(path) => nix::sys::stat::lstat(path).map_or_else(
+                |_| kind().is_some_and(|kind| !MADE_UP.contains(&kind)),
+                |wanted| (stat.st_dev, stat.st_ino) == (wanted.st_dev, wanted.st_ino),
+            ),
+            Self::OfFiles => kind().is_some_and(|kind| !MADE_UP.contains(&kind)),
+            Self::Any => true,
+        };
+        met && stat.st_mode & libc::S_IFMT == libc::S_IFDIR
+    }
+}
+
+/// File systems of the kernel's own words, which a container has or may have: linux/magic.h.
+const MADE_UP: [FsType; 9] = [
+    nix::sys::statfs::PROC_SUPER_MAGIC,
+    nix::sys::statfs::SYSFS_MAGIC,
+    nix::sys::statfs::CGROUP_SUPER_MAGIC,
+    nix::sys::statfs::CGROUP2_SUPER_MAGIC,
+    FsType(0x1cd1),      // devpts
+    FsType(0x1980_0202), // mqueue
+    FsType(0x6462_6720), // debugfs
+    FsType(0x7472_6163), // tracefs
+    FsType(0x7363_6673), // securityfs
+];
+
 /// What PID 1 holds in this slot: a directory.
-fn held(container: &Shared, slot: usize) -> Result<OwnedFd> {
+fn held(container: &Shared, slot: usize, is: &Is) -> Result<OwnedFd> {
     let slot = Slot(slot as u8);
-    hand_over(container, |plan, into| {
+    hand_over(container, is, |plan, into| {
         plan.call(libc::SYS_fcntl, [slot.into(), libc::F_DUPFD_CLOEXEC.into(), 0.into()]).out(into);
     })
     .map_err(|error| match error.errno() {
@@ -99,14 +144,14 @@ fn held(container: &Shared, slot: usize) -> Result<OwnedFd> {
 }
 
 fn open_root(container: &Shared) -> Result<OwnedFd> {
-    hand_over(container, |plan, into| {
+    hand_over(container, &Is::Any, |plan, into| {
         let path = plan.string(c"/");
         let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC;
         plan.call(libc::SYS_openat, [libc::AT_FDCWD.into(), path, flags.into()]).out(into);
     })
 }
 
-fn hand_over(container: &Shared, calls: impl FnOnce(&mut Plan<'_>, Slot)) -> Result<OwnedFd> {
+fn hand_over(container: &Shared, is: &Is, calls: impl FnOnce(&mut Plan<'_>, Slot)) -> Result<OwnedFd> {
     let name = &container.record.name;
     let mut plan = Plan::new();
     plan.step("look into the root of container", name.clone(), "", "");
@@ -115,9 +160,7 @@ fn hand_over(container: &Shared, calls: impl FnOnce(&mut Plan<'_>, Slot)) -> Res
     let mut header = Header::new(RUN);
     header.give = [slot.0, NONE, NONE, NONE];
     let fd = container.run(&header, &plan)?.pop();
-    // Whatever someone who has taken PID 1 over sends: only a directory will do.
-    fd.filter(|fd| nix::sys::stat::fstat(fd).is_ok_and(|stat| stat.st_mode & libc::S_IFMT == libc::S_IFDIR))
-        .ok_or_else(|| Error::system("look into the root of container", name, libc::EPROTO))
+    fd.filter(|fd| is.met_by(fd)).ok_or_else(|| Error::system("look into the root of container", name, libc::EPROTO))
 }
 
 /// Has PID 1 open one name in a directory of its own.

@@ -24,7 +24,7 @@ use crate::init::wire::{self, NONE, RUN};
 use crate::plan::{Fd, Header, Plan};
 use crate::sys::Own;
 use crate::sys::fork_lock::ForkLock;
-use crate::zygote;
+use crate::zygote::{self, wait_readable};
 use crate::{Error, ErrorCode, Preset, Result, advice, sys};
 
 /// Which namespaces [`crate::Container::join_pid`] enters: a mask of CLONE_NEW* flags of namespaces(7).
@@ -38,7 +38,7 @@ impl NamespaceSet {
 
 /// A handle on a running container by its name.
 pub fn join(state: StateDir, name: &str) -> Result<Shared> {
-    let (record, inode) = state.find(name)?;
+    let (mut record, inode) = state.find(name)?;
     let fail = |errno: nix::errno::Errno| Error::system("join container", name, errno as i32);
     let control = sys::socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::empty()).map_err(fail)?;
     let address = UnixAddr::new(&state.socket_path(name)).map_err(fail)?;
@@ -58,7 +58,22 @@ pub fn join(state: StateDir, name: &str) -> Result<Shared> {
             Some(libc::ESRCH) => ending(&state, name, libc::ESRCH),
             _ => Error::io("join container", name, &e),
         })?;
-    let cgroup = if record.cgroups.is_empty() { None } else { Some(Cgroup::open(&record.cgroups)?) };
+    // What the record says of its processes is believed where the kernel says the same, for more than a look is taken at them.
+    if let Some(is_init) = sys::pidfd_is_init(pidfd.as_fd()) {
+        record.exec.own_pid = is_init;
+    }
+    let cgroup = match &record.cgroups[..] {
+        [] => None,
+        cgroups => {
+            match crate::cgroup::verify(name, pid, cgroups) {
+                Err(_) if wait_readable(&[pidfd.as_fd()], Some(Duration::ZERO)).unwrap_or(false) => {
+                    return Err(ending(&state, name, libc::ESRCH));
+                }
+                verified => verified.map_err(|error| error.mend(advice::FORGED_RECORD))?,
+            }
+            Some(Cgroup::open(cgroups)?)
+        }
+    };
     let oom_kills = cgroup.as_ref().and_then(|cgroup| cgroup.oom_kills().ok()).unwrap_or(0);
     Ok(Shared {
         record,
@@ -120,8 +135,11 @@ fn open_by_itself(container: &Shared, kind: &'static str) -> Result<OwnedFd> {
     header.give = [slot.0, NONE, NONE, NONE];
     let fd = container.run(&header, &plan)?.pop();
     let fd = fd.ok_or_else(|| Error::system("open the namespace of container", name, libc::EPROTO))?;
-    // Whatever the container has put in that place: only a namespace will do.
-    if nix::sys::statfs::fstatfs(&fd).is_ok_and(|fs| fs.filesystem_type() == nix::sys::statfs::NSFS_MAGIC) {
+    // Whatever its PID 1 has sent: only a namespace of that kind will do.
+    let is_namespace =
+        nix::sys::statfs::fstatfs(&fd).is_ok_and(|fs| fs.filesystem_type() == nix::sys::statfs::NSFS_MAGIC);
+    let flag = KINDS.iter().find(|known| known.name == kind).map(|known| known.flag);
+    if is_namespace && sys::namespace_kind(fd.as_fd()).is_none_or(|found| Some(found) == flag) {
         return Ok(fd);
     }
     Err(Error::system("open the namespace of container", name, libc::EPROTO))

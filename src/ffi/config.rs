@@ -312,9 +312,9 @@ pub extern "C" fn ctr_config_set_new_privileges(config: *mut ctr_config, allowed
     set(config, |config| config.new_privileges = allowed)
 }
 
-/// The directory in which running containers are written down. Default: $CTR_STATE_DIR, else /run/ctr for root and
-/// /run/user/UID/ctr for others; where that is no tmpfs(5), /dev/shm/ctr-UID or /tmp/ctr-UID. ctr_join_in() and
-/// ctr_list_in() look into another.
+/// The directory in which running containers are written down. Default: $CTR_STATE_DIR, else the first of these that is, or
+/// can be made, this user's own: /run/ctr (root), $XDG_RUNTIME_DIR/ctr, /run/user/UID/ctr, /dev/shm/ctr-UID, /tmp/ctr-UID,
+/// $HOME/.local/state/ctr. A setuid program doesn't look at the variables. ctr_join_in() and ctr_list_in() look into another.
 ///
 /// Return value: 0, or CTR_ERR_INVALID.
 #[unsafe(no_mangle)]

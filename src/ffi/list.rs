@@ -17,7 +17,9 @@ struct Line {
     info: ContainerInfo,
 }
 
-/// The running containers of this user, oldest first, as they are now. What dead owners left is removed on the way.
+/// The running containers of this user, oldest first, as they are now. What dead owners left is removed on the way; a host
+/// need not call this for that: the first ctr_create() of a process, and one now and then after it, removes it as well, at a
+/// bounded cost.
 ///
 /// Return value: 0 and the list in *out, which ctr_list_free() frees; CTR_ERR_SYSTEM when the state directory can't be
 /// read, CTR_ERR_INVALID. *out is NULL then.

@@ -193,7 +193,7 @@ fn this_user() -> Result<[u32; 2], Missing> {
 /// The first program of that name in PATH. It must be able to raise its rights: setuid root, or with file capabilities, on a
 /// file system where that has an effect.
 fn find(name: &str) -> Result<PathBuf, Missing> {
-    let path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into());
+    let path = crate::sys::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into());
     let runs = |path: &PathBuf| fs::metadata(path).is_ok_and(|it| it.is_file() && it.permissions().mode() & 0o111 != 0);
     let found = std::env::split_paths(&path).filter(|dir| dir.is_absolute()).map(|dir| dir.join(name)).find(runs);
     let Some(found) = found else {

@@ -41,7 +41,7 @@ pub struct ExportOptions {
 
 /// What reproducible builds agree on: <https://reproducible-builds.org/specs/source-date-epoch/>.
 pub(super) fn epoch(given: Option<i64>) -> Result<Option<i64>> {
-    let Some(text) = std::env::var_os("SOURCE_DATE_EPOCH").filter(|text| given.is_none() && !text.is_empty()) else {
+    let Some(text) = crate::sys::var_os("SOURCE_DATE_EPOCH").filter(|_| given.is_none()) else {
         return Ok(given);
     };
     let seconds = text.to_str().and_then(|text| text.parse().ok());

@@ -328,7 +328,7 @@ fn is_empty(dir: impl AsFd) -> std::result::Result<bool, Errno> {
 }
 
 fn default_place() -> Result<PathBuf> {
-    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let variable = |name| crate::sys::var_os(name).map(PathBuf::from);
     if let Some(place) = variable("CTR_STORE_DIR") {
         return Ok(place);
     }

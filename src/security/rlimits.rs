@@ -18,7 +18,8 @@ pub struct Rlimit {
     hard: u64,
 }
 
-/// No core files: a core of a container's process would be written, or piped to a program, by rules of the host.
+/// No core files: a core of a container's process would be written by rules of the host. One that those rules pipe to a program
+/// is piped all the same, core(5).
 pub(crate) const NO_CORE: Rlimit = Rlimit { resource: Resource::RLIMIT_CORE, soft: 0, hard: 0 };
 
 const NAMES: [(&str, Resource); 16] = [

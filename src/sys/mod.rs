@@ -94,9 +94,19 @@ pub fn pidfd_send_signal(pidfd: BorrowedFd<'_>, signal: i32, flags: u32) -> nix:
 }
 
 /// Takes a write lock on the whole file for this process: F_SETLK, or F_OFD_SETLK for this open file description; see
-/// fcntl(2). `Ok(false)` where somebody else has one.
+/// fcntl(2). `Ok(false)` where somebody else has a lock.
 pub fn fcntl_setlk(fd: BorrowedFd<'_>, description: bool) -> Result<bool> {
-    let mut lock = whole_file(libc::F_WRLCK);
+    set_lock(fd, libc::F_WRLCK, description)
+}
+
+/// Takes a read lock on the whole file for this open file description, F_OFD_SETLK of fcntl(2): one that is open for reading
+/// only can have no other. `Ok(false)` where somebody else has a write lock.
+pub fn fcntl_set_read_lock(fd: BorrowedFd<'_>) -> Result<bool> {
+    set_lock(fd, libc::F_RDLCK, true)
+}
+
+fn set_lock(fd: BorrowedFd<'_>, kind: i32, description: bool) -> Result<bool> {
+    let mut lock = whole_file(kind);
     let command = if description { libc::F_OFD_SETLK } else { libc::F_SETLK };
     // SAFETY: the record outlives the call.
     if unsafe { libc::fcntl(fd.as_raw_fd(), command, &raw mut lock) } == 0 {
@@ -330,6 +340,80 @@ pub fn pidfd_is_of_our_namespace(pidfd: BorrowedFd<'_>) -> bool {
 fn pidfd_line(pidfd: BorrowedFd<'_>, name: &str) -> Option<String> {
     let info = file::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd())).ok()?;
     Some(info.lines().find_map(|line| line.strip_prefix(name))?.trim().to_string())
+}
+
+/// Whether a pidfd's process is the first one of a PID namespace below ours: the last number of NSpid in its fdinfo
+/// (Linux 5.5). `None` where that is not told.
+pub fn pidfd_is_init(pidfd: BorrowedFd<'_>) -> Option<bool> {
+    let info = file::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd())).ok()?;
+    let mut pids = info.lines().find_map(|line| line.strip_prefix("NSpid:"))?.split_ascii_whitespace();
+    // 0 is one that /proc's PID namespace doesn't have.
+    pids.next().filter(|&outer| outer != "0")?;
+    Some(pids.next_back() == Some("1"))
+}
+
+/// The pid of the parent of a pidfd's process, in our PID namespace: PIDFD_GET_INFO of pidfd_open(2) (Linux 6.13), before that
+/// from /proc. ESRCH where the process is gone; EACCES where it is not to be seen.
+pub fn pidfd_parent(pidfd: BorrowedFd<'_>) -> nix::Result<i32> {
+    use nix::errno::Errno;
+    /// struct pidfd_info of linux/pidfd.h, its first version.
+    #[repr(C)]
+    #[derive(Default)]
+    struct Info {
+        mask: u64,
+        cgroup: u64,
+        pid: u32,
+        tgid: u32,
+        ppid: u32,
+        ids: [u32; 9],
+    }
+    const PIDFD_GET_INFO: u64 = 0xc040_ff0b;
+    let mut info = Info { mask: 1, ..Info::default() };
+    // SAFETY: the kernel writes as many bytes as the number of the call says, 64.
+    match Errno::result(unsafe { libc::ioctl(pidfd.as_raw_fd(), PIDFD_GET_INFO, &raw mut info) }) {
+        Ok(_) => return Ok(info.ppid as i32),
+        Err(Errno::ESRCH) => return Err(Errno::ESRCH),
+        Err(_) => {}
+    }
+    let pid = match pidfd_pid(pidfd) {
+        None => return Err(Errno::EACCES),
+        Some(0) => return Ok(0),
+        Some(pid) if pid < 0 => return Err(Errno::ESRCH),
+        Some(pid) => pid,
+    };
+    let stat = file::read(format!("/proc/{pid}/stat")).map_err(|_| Errno::EACCES)?;
+    // It may be another's by now, if this one is gone.
+    if pidfd_pid(pidfd) != Some(pid) {
+        return Err(Errno::ESRCH);
+    }
+    let fields = stat.rsplit(|&byte| byte == b')').next().and_then(|rest| std::str::from_utf8(rest).ok());
+    fields.and_then(|rest| rest.split_ascii_whitespace().nth(1)?.parse().ok()).ok_or(Errno::EACCES)
+}
+
+/// The CLONE_NEW* flag of a namespace's kind, NS_GET_NSTYPE of ioctl_ns(2) (Linux 4.11).
+pub fn namespace_kind(fd: BorrowedFd<'_>) -> Option<i32> {
+    const NS_GET_NSTYPE: u64 = 0xb703;
+    // SAFETY: asks only.
+    let kind = unsafe { libc::ioctl(fd.as_raw_fd(), NS_GET_NSTYPE) };
+    (kind > 0).then_some(kind)
+}
+
+/// The number of a terminal by its master, TIOCGPTN of ioctl_tty(2); `None` of what is no master.
+pub fn pty_number(fd: BorrowedFd<'_>) -> Option<u32> {
+    let mut number = 0u32;
+    // SAFETY: the kernel writes an int.
+    (unsafe { libc::ioctl(fd.as_raw_fd(), libc::TIOCGPTN, &raw mut number) } == 0).then_some(number)
+}
+
+/// A variable of the environment; none for a program that has more rights than whoever started it, a setuid one, as
+/// secure_getenv(3) has it: its caller has chosen them.
+pub fn var_os(name: &str) -> Option<std::ffi::OsString> {
+    // SAFETY: asks only.
+    if unsafe { libc::getauxval(libc::AT_SECURE) } != 0 {
+        return None;
+    }
+    #[allow(clippy::disallowed_methods, reason = "this is the place")]
+    std::env::var_os(name).filter(|value| !value.is_empty())
 }
 
 /// getgroups(2). nix's asks /proc first how many there may be.

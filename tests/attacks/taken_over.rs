@@ -112,12 +112,24 @@ impl Drop for Over<'_> {
     }
 }
 
+/// pidfd_open(2).
+fn pidfd_of(pid: u32) -> OwnedFd {
+    // SAFETY: plain numbers; the result is a new descriptor.
+    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) } as i32;
+    assert!(fd >= 0, "pidfd_open: {}", std::io::Error::last_os_error());
+    // SAFETY: as above.
+    unsafe { OwnedFd::from_raw_fd(fd) }
+}
+
 /// Answers whatever is asked with hostile messages until it is over.
 fn lie(mut taken: TakenOver, seed: u64, over: &AtomicBool, told: &AtomicUsize) {
     let mut random = Random(seed);
     let (read, write) = nix::unistd::pipe().unwrap();
     let file = |path: &str| OwnedFd::from(fs::File::open(path).unwrap());
-    let gifts = [file("/dev/null"), file("/etc/passwd"), file("/proc/self/status"), file("/usr"), read, write];
+    // Among them what PID 1 has at hand: a pidfd of the host's process, by SO_PEERPIDFD of its own control socket.
+    let host = pidfd_of(std::process::id());
+    let files = [file("/dev/null"), file("/etc/passwd"), file("/proc/self/status"), file("/usr"), read, write];
+    let gifts: Vec<OwnedFd> = [host].into_iter().chain(files).collect();
     let mut kept = Vec::new();
     while !over.load(Ordering::Relaxed) {
         let fds = taken.sockets.iter().chain(&taken.listener);
@@ -178,6 +190,12 @@ fn lie(mut taken: TakenOver, seed: u64, over: &AtomicBool, told: &AtomicUsize) {
     }
 }
 
+/// The pid that a pidfd is of, from its fdinfo.
+fn pid_behind(pidfd: std::os::fd::BorrowedFd<'_>) -> Option<u32> {
+    let info = fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd())).unwrap();
+    info.lines().find_map(|line| line.strip_prefix("Pid:"))?.trim().parse().ok()
+}
+
 fn descriptors(pid: i32) -> usize {
     fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count()
 }
@@ -232,6 +250,8 @@ attack!(a_pid_1_that_was_taken_over_gains_nothing_on_the_host, {
                 match handle.exec(["nothing", "at all"], &config) {
                     Ok(process) => {
                         answered += 1;
+                        assert_ne!(pid_behind(process.pidfd()), Some(std::process::id()), "the host's own process");
+                        assert!(process.pty().is_none(), "it had no terminal to give");
                         _ = process.wait(Some(Duration::from_millis(1)));
                         _ = process.host_pid();
                         _ = process.kill_group(0);
@@ -252,7 +272,8 @@ attack!(a_pid_1_that_was_taken_over_gains_nothing_on_the_host, {
         });
         assert!(gone, "it lives on");
     }
-    assert!(answered > 50, "only {answered} were told that a program runs");
+    // Nothing that it has to give is a program of the container's: see own_pidfd for what is believed.
+    assert_eq!(answered, 0, "strangers are taken for programs");
     assert_eq!(parent_of(bystander.pid()), zygote, "the zygote is another one");
     is_well(&bystander);
     let after = defaults();
@@ -266,6 +287,179 @@ attack!(a_pid_1_that_was_taken_over_gains_nothing_on_the_host, {
         now().0 <= before.0 && now().1 <= before.1 + 2
     });
     assert!(closed, "descriptors of the host and of the zygote: {:?}, before {before:?}", now());
+});
+
+/// Answers one request that comes on the control sockets with `gifts`, as a success.
+fn answer_with(taken: &TakenOver, gifts: &[OwnedFd]) {
+    loop {
+        for socket in &taken.sockets {
+            let mut bytes = vec![0; 64 << 10];
+            let mut control = nix::cmsg_space!([i32; 32]);
+            let mut iov = [std::io::IoSliceMut::new(&mut bytes)];
+            let flags = MsgFlags::MSG_DONTWAIT;
+            let Ok(message) = recvmsg::<UnixAddr>(socket.as_raw_fd(), &mut iov, Some(&mut control), flags) else {
+                continue;
+            };
+            for control in message.cmsgs().into_iter().flatten() {
+                let ControlMessageOwned::ScmRights(fds) = control else { continue };
+                // SAFETY: the kernel has just installed them for us.
+                let fds: Vec<_> = fds.into_iter().map(|fd| unsafe { OwnedFd::from_raw_fd(fd) }).collect();
+                let mut reply = vec![0; REPLY];
+                reply[..4].copy_from_slice(&DONE.to_ne_bytes());
+                let gifts: Vec<_> = gifts.iter().map(AsRawFd::as_raw_fd).collect();
+                let rights = [ControlMessage::ScmRights(&gifts)];
+                let to = fds[0].as_raw_fd();
+                sendmsg::<UnixAddr>(to, &[IoSlice::new(&reply)], &rights, MsgFlags::MSG_NOSIGNAL, None).unwrap();
+                return;
+            }
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+// own-pidfd: a pidfd or a terminal that PID 1 returns is of its container, or it is none.
+attack!(own_pidfd, {
+    let container = defaults();
+    is_well(&container);
+    let sleeper = container.exec(["/bin/sleep", "1000"], &quiet()).unwrap();
+    let other = defaults();
+    let others = other.exec(["/bin/sleep", "1000"], &quiet()).unwrap();
+    let child = || sleeper.pidfd().try_clone_to_owned().unwrap();
+    let null = || OwnedFd::from(fs::File::open("/dev/null").unwrap());
+    let host_terminal = || nix::pty::openpty(None, None).unwrap();
+    let pty = ExecConfig { pty: Some(ctr::Winsize { rows: 1, cols: 1 }), ..ExecConfig::default() };
+    let zygote = parent_of(container.pid()) as u32;
+    let taken = take_over(&container);
+    let joined = Container::join(container.name()).unwrap();
+    let asked = |handle: &Container, config: &ExecConfig, gifts: &[OwnedFd]| {
+        std::thread::scope(|scope| {
+            let mut again = TakenOver { sockets: Vec::new(), listener: None };
+            again.sockets.extend(taken.sockets.iter().map(|fd| fd.try_clone().unwrap()));
+            let gifts: Vec<_> = gifts.iter().map(|fd| fd.try_clone().unwrap()).collect();
+            scope.spawn(move || answer_with(&again, &gifts));
+            handle.exec(["/bin/true"], config).map(|process| (pid_behind(process.pidfd()), process.pty().is_some()))
+        })
+    };
+    // What it has started itself is believed, or the rest would say nothing.
+    assert_eq!(asked(&container, &quiet(), &[child()]).unwrap(), (pid_behind(sleeper.pidfd()), false));
+    for stranger in
+        [pidfd_of(std::process::id()), pidfd_of(zygote), others.pidfd().try_clone_to_owned().unwrap(), null()]
+    {
+        let error = asked(&container, &quiet(), &[stranger]).expect_err("it is none of the container's");
+        assert_eq!(error.errno(), libc::EPROTO, "{error}");
+        assert!(error.to_string().contains("taken it over"), "{error}");
+    }
+    for terminal in [null(), host_terminal().master, host_terminal().slave, child()] {
+        let error = asked(&container, &pty, &[child(), terminal]).expect_err("it is no terminal of the container's");
+        assert_eq!(error.errno(), libc::EPROTO, "{error}");
+    }
+    drop((taken, joined));
+    // The owner of what was sent lives.
+    is_well(&other);
+    container.destroy().unwrap();
+});
+
+// own-record: PID 1 can write neither its record nor the id ranges; and what is written there all the same has nobody of
+// the host's killed, limited or removed.
+attack!(own_record, {
+    let container = with(&Config { name: Some("recorded".into()), memory: Some(64 << 20), ..Config::default() });
+    is_well(&container);
+    let pid = container.pid();
+    let record = scratch().join("state/recorded.json");
+    let mut found = 0;
+    for entry in fs::read_dir(format!("/proc/{pid}/fd")).unwrap().flatten() {
+        let target = fs::read_link(entry.path()).unwrap();
+        assert!(!target.ends_with("ids"), "PID 1 has the file of the ranges");
+        if target != record {
+            continue;
+        }
+        found += 1;
+        let number = entry.file_name().into_string().unwrap();
+        // SAFETY: plain numbers; the result is a new descriptor.
+        let fd = unsafe {
+            libc::syscall(libc::SYS_pidfd_getfd, container.pidfd().as_raw_fd(), number.parse::<i32>().unwrap(), 0)
+        };
+        // SAFETY: as above.
+        let fd = unsafe { OwnedFd::from_raw_fd(fd as i32) };
+        assert_eq!(nix::unistd::write(&fd, b"{}").err(), Some(nix::errno::Errno::EBADF));
+        assert!(nix::unistd::ftruncate(&fd, 0).is_err());
+        // Nor can it be opened again by root inside, whose file it is not.
+        let map = fs::read_to_string(format!("/proc/{pid}/uid_map")).unwrap();
+        let root: u32 = map.split_whitespace().nth(1).unwrap().parse().unwrap();
+        let again = std::process::Command::new("setpriv")
+            .args([&format!("--reuid={root}"), "--clear-groups", "sh", "-c", "exec 3>>/proc/self/fd/0"])
+            .stdin(fd)
+            .stderr(std::process::Stdio::null())
+            .status()
+            .unwrap();
+        assert!(!again.success(), "root inside opens its record for writing");
+    }
+    assert_eq!(found, 1, "the record is PID 1's life sign");
+
+    // As if it had been written to. The victim is a process of the host, in a cgroup of its own.
+    let text = fs::read(&record).unwrap();
+    let plain: serde_json::Value = serde_json::from_slice(&text).unwrap();
+    let own = plain["cgroups"][0].as_str().unwrap().to_string();
+    let above = std::path::Path::new(&own).parent().unwrap();
+    let names = [
+        format!("t{}-victim", std::process::id()),
+        format!("ctr-other.{}", std::process::id()),
+        "ctr-recorded.fake".into(),
+    ];
+    let forge = |change: &dyn Fn(&mut serde_json::Value)| {
+        let mut forged = plain.clone();
+        change(&mut forged);
+        fs::write(&record, forged.to_string()).unwrap();
+    };
+    for name in names {
+        let cgroup = above.join(name);
+        fs::create_dir(&cgroup).unwrap();
+        let mut victim = std::process::Command::new("/bin/sleep").arg("1000").spawn().unwrap();
+        fs::write(cgroup.join("cgroup.procs"), victim.id().to_string()).unwrap();
+        forge(&|record| {
+            record["cgroups"] = serde_json::json!([cgroup]);
+            record["exec"]["own_pid"] = false.into();
+        });
+        let before = fs::read_to_string(cgroup.join("memory.limit_in_bytes")).ok();
+        let error = Container::join("recorded").err().expect("the cgroup is another's");
+        assert_eq!(error.code(), ctr::ErrorCode::Invalid, "{error}");
+        assert_eq!(before, fs::read_to_string(cgroup.join("memory.limit_in_bytes")).ok());
+        assert!(victim.try_wait().unwrap().is_none(), "a process of the host was killed");
+        victim.kill().unwrap();
+        victim.wait().unwrap();
+        fs::remove_dir(&cgroup).unwrap();
+    }
+    // The root of the hierarchy, and a place that is no cgroup's.
+    let elsewhere = scratch().join("ctr-recorded.made");
+    for path in [above.to_path_buf(), elsewhere.clone()] {
+        forge(&|record| record["cgroups"] = serde_json::json!([path]));
+        assert!(Container::join("recorded").is_err(), "{}", path.display());
+    }
+    assert!(!elsewhere.exists());
+    // The kernel says whose first process it is.
+    forge(&|record| record["exec"]["own_pid"] = false.into());
+    is_well(&Container::join("recorded").unwrap());
+    fs::write(&record, &text).unwrap();
+    container.destroy().unwrap();
+
+    // What lies elsewhere and has the container's name is not removed: another store, a link on the way to it.
+    let precious = scratch().join("precious");
+    let shared = scratch().join("shared");
+    fs::create_dir_all(precious.join("recorded")).unwrap();
+    fs::create_dir(&shared).unwrap();
+    std::os::unix::fs::symlink("../precious", shared.join("upper")).unwrap();
+    for (store, upper) in
+        [(&shared, shared.join("upper/recorded")), (&scratch().join("store"), precious.join("recorded"))]
+    {
+        forge(&|record| {
+            record["cgroups"] = serde_json::json!([]);
+            record["store"] = store.to_str().unwrap().into();
+            record["upper"] = upper.to_str().unwrap().into();
+        });
+        _ = Container::list().unwrap();
+        assert!(precious.join("recorded").exists(), "{} was removed", upper.display());
+        _ = fs::remove_file(&record);
+    }
 });
 
 // A PID 1 that does nothing at all any more is ended like any other.

@@ -38,6 +38,33 @@ TEST(a_script_without_its_interpreter_names_the_interpreter)
 	OK(ctr_destroy(c));
 }
 
+/* The attack ledger's own-escapes. */
+TEST(an_error_is_one_short_line_whatever_the_name)
+{
+	static char huge[1 << 20];
+	const char *hostile = "x\033]0;pwned\a\r\nforged: ok";
+	const char *argv[] = {"/tmp/script", NULL}, *program[] = {hostile, NULL};
+	ctr_container *c = new_container(), *other;
+	ctr_process *p;
+	int i;
+
+	CHECK(sh(c, "printf '#!/no/\\033]0;pwned\\a\\n' >/tmp/script && chmod +x /tmp/script").code == 0);
+	memset(huge, 'x', sizeof huge - 1);
+	for (i = 0; i < 4; i++) {
+		const char *at;
+
+		CHECK((i == 0   ? ctr_exec(c, argv, NULL, &p)
+		       : i == 1 ? ctr_exec(c, program, NULL, &p)
+		       : i == 2 ? ctr_join(hostile, &other)
+				: ctr_join(huge, &other)) < 0);
+		CHECK(strlen(ctr_last_error()) < 4096);
+		CHECK(i == 3 || strstr(ctr_last_error(), "\\x1b]0;pwned\\x07"));
+		for (at = ctr_last_error(); *at; at++)
+			CHECK((unsigned char)*at >= ' ' && *at != 0x7f);
+	}
+	OK(ctr_destroy(c));
+}
+
 TEST(an_argument_that_is_too_long_is_refused)
 {
 	static char huge[4 << 20];
@@ -224,6 +251,7 @@ int main(void)
 {
 	RUN(an_argv_that_names_nothing_is_refused);
 	RUN(a_script_without_its_interpreter_names_the_interpreter);
+	RUN(an_error_is_one_short_line_whatever_the_name);
 	RUN(an_argument_that_is_too_long_is_refused);
 	RUN(a_missing_working_directory_and_user_are_named);
 	RUN(a_signal_that_is_none_is_refused);

@@ -286,7 +286,7 @@ const LEAST_OF_UPPER: u64 = 1 << 20;
 
 /// The cgroup that the container's goes into, where one was chosen.
 fn cgroup_parent(config: &Config) -> Option<PathBuf> {
-    let from_environment = || std::env::var_os("CTR_CGROUP_PARENT").filter(|parent| !parent.is_empty());
+    let from_environment = || crate::sys::var_os("CTR_CGROUP_PARENT");
     match (&config.cgroup_parent, config.cgroup) {
         (Some(parent), _) => Some(parent.clone()),
         (None, crate::CgroupPolicy::Off) => None,

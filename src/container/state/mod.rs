@@ -1,9 +1,13 @@
 //! The state directory: what runs, on record. A record is the container's ledger: it names all that outlives a system call, and
 //! is written before any of it exists.
 //!
-//! `NAME.json` is the record, `NAME.sock` the control socket. A container's PID 1 holds a lock on its record (an open file
+//! `NAME.json` is the record, `NAME.sock` the control socket. A container's PID 1 holds a read lock on its record (an open file
 //! description lock, fcntl(2), which the kernel releases when the process is gone, however it went), so a record that can be
-//! locked is a dead one, and whoever locks it sweeps what it names. No pid is ever guessed from.
+//! locked for writing is a dead one, and whoever locks it sweeps what it names. No pid is ever guessed from.
+//!
+//! PID 1 has its record open for reading only: whoever takes it over can't write what we would believe. All that it can do is
+//! to let go of the lock, and be swept. And what stands in a record is checked when it is used, not when it was written: a
+//! cgroup is one of this container's name with this PID 1 in it, the changes on disk lie in the store that it was made with.
 
 mod name;
 mod place;
@@ -12,7 +16,7 @@ mod record;
 pub use name::{check_name, random_name};
 pub use record::{ExecDefaults, Record, Root, Text, env_text, start_of};
 
-use place::{default_path, make_directories, remove_tree};
+use place::{make_directories, remove_tree};
 use record::{Content, LARGEST};
 
 use std::fs::File;
@@ -27,6 +31,7 @@ use nix::sys::stat::{FileStat, Mode, fchmod, fstat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use crate::sys::Own;
+use crate::sys::fork_lock::ForkLock;
 use crate::zygote::wait_readable;
 use crate::{Error, ErrorCode, Result, cgroup, sys};
 
@@ -68,22 +73,56 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How long it is waited before something else than the lock is asked.
 const FORKED: Duration = Duration::from_millis(20);
 
+/// As many records a sweep on the way of a create looks at.
+const MOST_LOOKS: usize = 256;
+/// As many it sweeps.
+const MOST_SWEPT: usize = 64;
+
 impl StateDir {
-    /// Opens the state directory, which is made where it is missing.
+    /// Opens the state directory, which is made where it is missing: the chosen one, or that of CTR_STATE_DIR, or the best that
+    /// this user can have.
     pub fn open(chosen: Option<&Path>) -> Result<Self> {
-        let path = match chosen {
-            Some(path) => path.to_path_buf(),
-            None => default_path(),
-        };
+        if let Some(path) = chosen {
+            return Self::open_at(path.to_path_buf());
+        }
+        if let Some(path) = sys::var_os("CTR_STATE_DIR") {
+            return Self::open_at(path.into());
+        }
+        // Looked for once for a user: it is some system calls on the way of every create.
+        static LAST: ForkLock<Option<(u32, PathBuf)>> = ForkLock::new(None);
+        let uid = nix::unistd::geteuid().as_raw();
+        let last = LAST.lock().as_ref().filter(|(of, _)| *of == uid).map(|(_, path)| path.clone());
+        if let Some(path) = last {
+            return Self::open_at(path);
+        }
+        let mut first = None;
+        for place in place::default_places() {
+            match Self::open_at(place) {
+                Ok(state) => {
+                    *LAST.lock() = Some((uid, state.path.clone()));
+                    return Ok(state);
+                }
+                Err(error) => _ = first.get_or_insert(error),
+            }
+        }
+        Err(first.unwrap_or_else(|| Error::system("use the state directory", "", libc::ENOENT)))
+    }
+
+    fn open_at(path: PathBuf) -> Result<Self> {
         let fail = |errno: Errno| {
-            Error::system("use the state directory", path.display(), errno as i32)
-                .mend("choose another with CTR_STATE_DIR or the configuration's state_dir")
+            let error = Error::system("use the state directory", path.display(), errno as i32);
+            match mend(error) {
+                error if error.advice().is_empty() => {
+                    error.mend("choose another with CTR_STATE_DIR or the configuration's state_dir")
+                }
+                error => error,
+            }
         };
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
-        let fd = match crate::sys::open(&path, flags, Mode::empty()) {
+        let fd = match sys::open(&path, flags, Mode::empty()) {
             Err(Errno::ENOENT) => {
                 make_directories(&path).map_err(fail)?;
-                crate::sys::open(&path, flags, Mode::empty())
+                sys::open(&path, flags, Mode::empty())
             }
             other => other,
         }
@@ -117,8 +156,9 @@ impl StateDir {
     /// Takes `record`'s name and writes it down, before anything it names exists.
     pub fn claim(&self, record: &Record) -> Result<Claim> {
         let file_name = format!("{}.json", record.name);
-        let fail = |errno: Errno| Error::system("write the record", self.path.join(&file_name).display(), errno as i32);
-        let flags = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_RDWR | OFlag::O_CLOEXEC;
+        let fail =
+            |errno: Errno| mend(Error::system("write the record", self.path.join(&file_name).display(), errno as i32));
+        let flags = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_RDONLY | OFlag::O_CLOEXEC;
         let text =
             serde_json::to_vec(record).map_err(|e| Error::invalid("write the record", &file_name, e.to_string()))?;
         if text.len() as u64 > LARGEST {
@@ -151,7 +191,7 @@ impl StateDir {
             };
             // A sweeper may have come between; it has taken an empty record for a dead one, and removes it.
             let locked =
-                sys::fcntl_setlk(fd.as_fd(), true).map_err(|e| Error::io("lock the record", &file_name, &e))?;
+                sys::fcntl_set_read_lock(fd.as_fd()).map_err(|e| Error::io("lock the record", &file_name, &e))?;
             let stat = fstat(&fd).map_err(fail)?;
             if !locked || stat.st_nlink == 0 {
                 continue;
@@ -161,12 +201,14 @@ impl StateDir {
             if odd_umask {
                 fchmod(&fd, Mode::from_bits_truncate(0o600)).map_err(fail)?;
             }
-            let mut file = File::from(fd);
-            if let Err(e) = file.write_all(&text) {
+            // What PID 1 gets is open for reading only, so it is written by another description.
+            let flags = OFlag::O_WRONLY | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
+            let writing = sys::openat(&self.fd, file_name.as_str(), flags, Mode::empty()).map_err(std::io::Error::from);
+            if let Err(e) = writing.and_then(|writing| File::from(writing).write_all(&text)) {
                 _ = unlinkat(&self.fd, file_name.as_str(), UnlinkatFlags::NoRemoveDir);
-                return Err(Error::io("write the record", self.path.join(&file_name).display(), &e));
+                return Err(mend(Error::io("write the record", self.path.join(&file_name).display(), &e)));
             }
-            return Ok(Claim { file: file.into(), inode: stat.st_ino, odd_umask });
+            return Ok(Claim { file: fd, inode: stat.st_ino, odd_umask });
         }
     }
 
@@ -192,7 +234,8 @@ impl StateDir {
                 Err(gone().mend(format!("its record was damaged and is put aside as {}", aside.display())))
             }
             Some((_, _, false)) => {
-                self.sweep(name)?;
+                // What can't be swept stays on record, and is no container all the same.
+                _ = self.sweep(name);
                 Err(gone())
             }
             Some((Content::Nothing, ..)) | None => Err(gone()),
@@ -203,7 +246,7 @@ impl StateDir {
     fn read(&self, name: &str) -> Result<Option<(Content, u64, bool)>> {
         let file_name = format!("{name}.json");
         let fail = |errno: Errno| Error::system("read the record", self.path.join(&file_name).display(), errno as i32);
-        let flags = OFlag::O_RDWR | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
+        let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
         let fd = match sys::openat(&self.fd, file_name.as_str(), flags, Mode::empty()) {
             Ok(fd) => fd,
             Err(Errno::ENOENT) => return Ok(None),
@@ -276,6 +319,7 @@ impl StateDir {
         };
         let mut left = None;
         if let Some(record) = record {
+            cgroup::check_names(&record.name, &record.cgroups)?;
             cgroup::remove(&record.cgroups)?;
             if let Some(upper) = &record.upper
                 && let Err(error) = remove_tree(upper)
@@ -299,6 +343,7 @@ impl StateDir {
     /// cgroups are still there; their names come never again, as that of a directory of changes may.
     fn sweep_without_record(&self, inode: Option<u64>, known: Option<&Record>) -> Result<bool> {
         if let Some(record) = known {
+            cgroup::check_names(&record.name, &record.cgroups)?;
             cgroup::remove(&record.cgroups)?;
         }
         Ok(inode.is_none())
@@ -390,6 +435,43 @@ impl StateDir {
         Ok(Some((*record, inode)))
     }
 
+    /// Sweeps some of what dead owners left, on the way of a create. It costs one listing and three calls for each container
+    /// that lives, and has a bound; what fails is left to the next.
+    pub fn sweep_some(&self) {
+        let Ok(mut names) = sys::file::names(&self.path) else { return };
+        // Not always the same ones, where there are more than are looked at.
+        let first = sys::process_id() as usize % names.len().max(1);
+        names.rotate_left(first);
+        let records = names.iter().filter_map(|file| file.to_str()?.strip_suffix(".json"));
+        let (mut swept, mut trees) = (0, 0);
+        for name in records.take(MOST_LOOKS) {
+            if !self.is_dead(name) {
+                continue;
+            }
+            // A tree of changes on disk may be large.
+            if let Ok(Some((Content::Record(record), ..))) = self.read(name)
+                && record.upper.is_some()
+            {
+                trees += 1;
+                if trees > 1 {
+                    continue;
+                }
+            }
+            _ = self.sweep(name);
+            swept += 1;
+            if swept == MOST_SWEPT {
+                return;
+            }
+        }
+    }
+
+    /// Whether a record's container is dead, as far as that can be told without waiting.
+    fn is_dead(&self, name: &str) -> bool {
+        let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
+        let fd = sys::openat(&self.fd, format!("{name}.json").as_str(), flags, Mode::empty());
+        fd.is_ok_and(|fd| sys::fcntl_is_locked(fd.as_fd()).is_ok_and(|locked| !locked))
+    }
+
     /// A path to `name`'s control socket that fits into a sockaddr_un, however deep the directory lies.
     pub fn socket_path(&self, name: &str) -> PathBuf {
         PathBuf::from(format!("/proc/self/fd/{}/{name}.sock", self.fd.as_raw_fd()))
@@ -399,6 +481,20 @@ impl StateDir {
 impl AsFd for StateDir {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
+    }
+}
+
+/// What can be done about a state directory that nothing can be written to.
+fn mend(error: Error) -> Error {
+    match error.errno() {
+        libc::ENOSPC | libc::EDQUOT => {
+            error.mend("free space on the file system of the state directory, or choose another with CTR_STATE_DIR")
+        }
+        libc::EROFS => error.mend(
+            "the file system of the state directory is read-only: choose another directory with CTR_STATE_DIR or the \
+             configuration's state_dir",
+        ),
+        _ => error,
     }
 }
 

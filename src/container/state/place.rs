@@ -3,46 +3,58 @@
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, RenameFlags, renameat2};
-use nix::sys::stat::{FchmodatFlags, Mode, fchmodat};
+use nix::sys::stat::{FchmodatFlags, Mode, fchmodat, fstat};
 
-use crate::sys::fork_lock::ForkLock;
-use crate::{Error, Result, image};
+use crate::{Error, ErrorCode, Result, image, sys};
 
-/// Where a user's containers are written down: on a tmpfs, since all of it is gone after a reboot.
-pub(super) fn default_path() -> PathBuf {
-    if let Some(path) = std::env::var_os("CTR_STATE_DIR").filter(|path| !path.is_empty()) {
-        return path.into();
-    }
-    // Looked up once for a user: it is two system calls on the way of every create.
-    static LAST: ForkLock<Option<(u32, PathBuf)>> = ForkLock::new(None);
+/// Where a user's containers may be written down, the best place first: all of it is gone after a reboot, so it is to be a
+/// tmpfs. One that is somebody else's is passed over: in /dev/shm and /tmp anybody can make a directory of any name.
+pub(super) fn default_places() -> Vec<PathBuf> {
     let uid = nix::unistd::geteuid().as_raw();
-    let mut last = LAST.lock();
-    match &*last {
-        Some((of, path)) if *of == uid => path.clone(),
-        _ => {
-            let path = default_path_of(uid);
-            *last = Some((uid, path.clone()));
-            path
+    // In a user namespace root is somebody else outside, and must not take real root's names.
+    let outside = outside(uid);
+    let shared = format!("/dev/shm/ctr-{outside}");
+    let mut places: Vec<PathBuf> = Vec::new();
+    if uid == 0 {
+        // What earlier versions have chosen, while there is something in it.
+        if !is_tmpfs("/run") && is_private(Path::new(&shared)) {
+            places.push(shared.clone().into());
         }
+        places.push("/run/ctr".into());
     }
+    let runtime = sys::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_absolute());
+    let own = [runtime, Some(format!("/run/user/{outside}").into())];
+    let is_ours = |path: &PathBuf| path.metadata().is_ok_and(|found| found.is_dir() && found.uid() == uid);
+    places.extend(own.into_iter().flatten().filter(is_ours).map(|path| path.join("ctr")));
+    places.extend([shared.into(), format!("/tmp/ctr-{outside}").into()]);
+    // The last resort is nobody else's, and stays after a reboot: what is dead is swept as ever.
+    let home = sys::var_os("HOME").map(PathBuf::from).filter(|home| home.is_absolute());
+    places.extend(home.filter(is_ours).map(|home| home.join(".local/state/ctr")));
+    places
 }
 
-fn default_path_of(uid: u32) -> PathBuf {
-    let candidates = if uid == 0 {
-        ["/run".to_string(), "/dev/shm".into()]
-    } else {
-        [format!("/run/user/{uid}"), "/dev/shm".into()]
-    };
-    let [own, shared] = candidates;
-    if is_tmpfs(&own) {
-        return PathBuf::from(own).join("ctr");
-    }
-    let base = if is_tmpfs(&shared) { shared } else { "/tmp".to_string() };
-    PathBuf::from(format!("{base}/ctr-{uid}"))
+/// What this user is in the user namespace above, as far as that can be told: user_namespaces(7).
+fn outside(uid: u32) -> u32 {
+    let map = sys::file::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    let mut lines =
+        map.lines().map(|line| line.split_ascii_whitespace().map_while(|number| number.parse::<u32>().ok()));
+    let found = lines.find_map(|mut line| {
+        let (inside, outside, count) = (line.next()?, line.next()?, line.next()?);
+        let offset = uid.checked_sub(inside)?;
+        (offset < count).then(|| outside.wrapping_add(offset))
+    });
+    found.unwrap_or(uid)
+}
+
+/// Whether a directory is this user's and closed to all others.
+fn is_private(path: &Path) -> bool {
+    let uid = nix::unistd::geteuid().as_raw();
+    path.symlink_metadata().is_ok_and(|found| found.is_dir() && found.uid() == uid && found.mode() & 0o077 == 0)
 }
 
 fn is_tmpfs(path: &str) -> bool {
@@ -66,6 +78,9 @@ pub(super) fn make_directories(path: &Path) -> nix::Result<()> {
 
 /// Removes the directory of a container's changes. What is in it is the container's: it is walked without following links.
 /// What can't be removed is put aside, so that it is in nobody's way, and the error says where.
+///
+/// The directory above it has to be one of this user's store: no link, and nothing that others can write to. Else whoever
+/// writes a record could have anything removed that has the container's name.
 pub(super) fn remove_tree(path: &Path) -> Result<()> {
     let fail = |errno: Errno| Error::system("remove", path.display(), errno as i32);
     let (Some(above), Some(name)) = (path.parent(), path.file_name()) else { return Err(fail(Errno::EINVAL)) };
@@ -74,6 +89,11 @@ pub(super) fn remove_tree(path: &Path) -> Result<()> {
         Err(Errno::ENOENT) => return Ok(()),
         above => above.map_err(fail)?,
     };
+    let stat = fstat(&above).map_err(fail)?;
+    if stat.st_uid != nix::unistd::geteuid().as_raw() || stat.st_mode & 0o022 != 0 {
+        let why = "EPERM, the directory above it is not this user's, or others can write to it";
+        return Err(Error::new(ErrorCode::Invalid, "remove", path.display(), libc::EPERM, why));
+    }
     let error = match image::remove_tree(above.as_fd(), name.as_bytes()).map_err(|errno| errno.raw_os_error()) {
         Ok(()) => return Ok(()),
         Err(libc::EACCES) if !nix::unistd::geteuid().is_root() => fail(Errno::EACCES).mend(

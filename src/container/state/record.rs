@@ -1,7 +1,7 @@
 //! A record: what is written down about one container, and what may stand in its file instead.
 
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -81,14 +81,19 @@ pub enum Root {
 }
 
 impl Record {
-    /// Whether it is this container's, and names nothing for removal that ctr doesn't make.
+    /// Whether it is this container's, and names nothing that ctr doesn't make: for removal, or as what is below its root.
     pub(super) fn is_sound(&self, name: &str) -> bool {
         let ours = |upper: &Path| {
-            upper.file_name() == Some(name.as_ref())
-                && upper.parent().and_then(Path::file_name) == Some("upper".as_ref())
-                && !upper.components().any(|part| part == std::path::Component::ParentDir)
+            upper == self.store.join("upper").join(name) && !upper.components().any(|part| part == Component::ParentDir)
         };
-        self.version == 1 && self.name == name && self.upper.as_deref().is_none_or(ours)
+        let root = match &self.root {
+            Root::Foreign | Root::Host | Root::Direct => true,
+            Root::Directory(path) => path.is_absolute(),
+            Root::Image(digest) => digest.strip_prefix("sha256:").is_some_and(|hex| {
+                hex.len() == 64 && hex.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+            }),
+        };
+        self.version == 1 && self.name == name && self.upper.as_deref().is_none_or(ours) && root
     }
 
     /// Whether the process that made it still lives.

@@ -24,13 +24,15 @@ pub struct Newborn {
     pub birth: i32,
     /// The first host id of its range, 0 if it has none.
     pub range: u32,
+    /// The claim on it, or -1: see [`claim_range`].
+    pub claim: i32,
 }
 
 /// What clone returned to.
 pub enum Born {
     Parent(Newborn),
-    /// We are the newborn: its end of the birth socket, and its claim on its range, or -1.
-    Child(i32, i32),
+    /// We are the newborn: its end of the birth socket.
+    Child(i32),
 }
 
 /// Clones a newborn and maps its ids. `slots` are the request's: slot 2 may be the cgroup.
@@ -62,15 +64,15 @@ pub fn give_birth(request: &Request, slots: &mut Slots) -> Result<Born, Failure>
     };
     if pid == 0 {
         close(ours);
-        return Ok(Born::Child(theirs, claim));
+        return Ok(Born::Child(theirs));
     }
     close(theirs);
-    close(claim);
     if pid < 0 {
         close(ours);
+        close(claim);
         return Err(fail(IN_CLONE, -pid as i32));
     }
-    let newborn = Newborn { pid: pid as i32, pidfd, birth: ours, range };
+    let newborn = Newborn { pid: pid as i32, pidfd, birth: ours, range, claim };
     let mapped = if request.flags & MAP_BY_PROGRAM == 0 {
         let error = write_maps(request, &newborn);
         if error == 0 { Ok(()) } else { Err(fail(IN_MAP, error)) }
@@ -104,15 +106,16 @@ pub fn kill(newborn: &Newborn) {
     unsafe { syscall3(nr::KILL, newborn.pid as usize, SIGKILL as usize, 0) };
     close(newborn.birth);
     close(newborn.pidfd);
+    close(newborn.claim);
 }
 
 /// The newborn's half: forgets what it holds of the zygote's, walks its calls, waits for its control socket. Ends the
 /// process where that fails.
-pub fn grow_up(birth: i32, claim: i32, calls: &[Call], slots: &mut Slots, fds: usize) -> Handover {
+pub fn grow_up(birth: i32, calls: &[Call], slots: &mut Slots, fds: usize) -> Handover {
     let mut keep = [0i32; SLOTS];
     let mut kept = 0;
     let stem = slots.iter().take(fds).skip(2).copied();
-    for (to, fd) in keep.iter_mut().zip([birth, claim, SIGNALS].into_iter().chain(stem).filter(|&fd| fd >= 0)) {
+    for (to, fd) in keep.iter_mut().zip([birth, SIGNALS].into_iter().chain(stem).filter(|&fd| fd >= 0)) {
         *to = fd;
         kept += 1;
     }
@@ -207,13 +210,16 @@ fn enter(user: u8, namespaces: [u8; 4], slots: &Slots) -> Result<(), i32> {
     Ok(())
 }
 
-/// Claims a range that no living container has: a lock on its byte of the file at `path`, F_OFD_SETLK of fcntl(2). It lives
-/// as long as somebody has the file open as we opened it here: as long as the newborn. (descriptor, first id) or
-/// (-errno, 0).
+/// Claims a range that no living container has: a lock on its byte of the file at `path`, F_OFD_SETLK of fcntl(2). The zygote
+/// keeps the descriptor until it has reaped the container, whose PID 1 has none: whoever takes that over can claim nothing, and
+/// give nothing up. The file is one state directory's and the ids are the machine's, so a range is also left alone while a
+/// process has its first id as its real uid, as every PID 1 has: getpriority(2) of a user who has none fails with ESRCH.
+/// (descriptor, first id) or (-errno, 0).
 fn claim_range(path: u64) -> (i32, u32) {
     const AT_FDCWD: usize = -100isize as usize;
     const O_RDWR_CREAT_CLOEXEC: usize = 2 | 0o100 | 0o2_000_000;
     const F_OFD_SETLK: usize = 37;
+    const PRIO_USER: usize = 2;
     // SAFETY: the path is a string in the message; the record outlives the call.
     unsafe {
         let fd = syscall(nr::OPENAT, AT_FDCWD, path as usize, O_RDWR_CREAT_CLOEXEC, 0o600, 0, 0) as i32;
@@ -225,8 +231,11 @@ fn claim_range(path: u64) -> (i32, u32) {
         for i in 0..u64::from(RANGES) {
             let n = (start + i) % u64::from(RANGES);
             let lock = Flock::write(n, 1);
-            if syscall3(nr::FCNTL, fd as usize, F_OFD_SETLK, &raw const lock as usize) == 0 {
-                return (fd, RANGE_FIRST + n as u32 * RANGE);
+            let first = RANGE_FIRST + n as u32 * RANGE;
+            if syscall3(nr::FCNTL, fd as usize, F_OFD_SETLK, &raw const lock as usize) == 0
+                && syscall3(nr::GETPRIORITY, PRIO_USER, first as usize, 0) < 0
+            {
+                return (fd, first);
             }
         }
         close(fd);

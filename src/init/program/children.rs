@@ -18,14 +18,16 @@ pub struct Child {
     /// The zygote's end of a newborn's birth socket, else -1.
     birth: i32,
     timed_out: bool,
-    /// It outlives this process.
+    /// It outlives the host.
     detached: bool,
+    /// The claim on its range of ids, or -1.
+    claim: i32,
     /// When to kill it, in milliseconds of CLOCK_MONOTONIC; 0 is never.
     deadline: u64,
 }
 
 impl Child {
-    pub const NONE: Self = Self { pid: 0, status: 0, birth: 0, timed_out: false, detached: false, deadline: 0 };
+    pub const NONE: Self = Self { pid: 0, status: 0, birth: 0, timed_out: false, detached: false, claim: 0, deadline: 0 };
 }
 
 /// How a child ended, as wait4(2) has it: the status, and of the usage what is reported.
@@ -69,14 +71,14 @@ impl Children {
     }
 
     /// Remembers a child. Only when not full. `deadline` in milliseconds of CLOCK_MONOTONIC; 0 is never.
-    pub fn add(&mut self, pid: i32, status: i32, birth: i32, deadline: u64, detached: bool) {
+    pub fn add(&mut self, pid: i32, status: i32, birth: i32, deadline: u64, detached: bool, claim: i32) {
         if self.is_full() {
             return;
         }
         self.count += 1;
         self.deadlines += usize::from(deadline != 0);
         if let Some(last) = self.table().last_mut() {
-            *last = Child { pid, status, birth, timed_out: false, detached, deadline };
+            *last = Child { pid, status, birth, timed_out: false, detached, claim, deadline };
         }
     }
 
@@ -86,7 +88,7 @@ impl Children {
         if self.is_full() {
             bury(newborn.pid);
         } else {
-            self.add(newborn.pid, -1, -1, 0, false);
+            self.add(newborn.pid, -1, -1, 0, false, -1);
         }
     }
 
@@ -146,14 +148,11 @@ impl Children {
         (next != u64::MAX).then(|| next.saturating_sub(now))
     }
 
-    /// Kills all that are not detached and waits until they are reaped.
+    /// Kills every child that is not detached.
     pub fn end_all(&mut self) {
         for child in self.table().iter().filter(|child| !child.detached) {
             // SAFETY: our own child, not reaped yet.
             unsafe { syscall3(nr::KILL, child.pid as usize, SIGKILL as usize, 0) };
-        }
-        for child in self.table().iter().filter(|child| !child.detached) {
-            bury(child.pid);
         }
     }
 
@@ -174,6 +173,7 @@ impl Children {
             if let Some(embryo) = embryo.as_deref_mut().filter(|embryo| embryo.pid == pid) {
                 close(embryo.birth);
                 close(embryo.pidfd);
+                close(embryo.claim);
                 embryo.pid = 0;
             }
             let [user_s, user_us, system_s, system_us, max_rss, ..] = usage;
@@ -222,6 +222,7 @@ impl Children {
         };
         reply(child.status, &exited, &[]);
         close(child.status);
+        close(child.claim);
         if child.deadline != 0 {
             self.deadlines -= 1;
             // What it has left behind has its limit still.

@@ -30,9 +30,11 @@ pub mod nr {
     pub const WAIT4: usize = 61;
     pub const KILL: usize = 62;
     pub const FCNTL: usize = 72;
+    pub const CHDIR: usize = 80;
     pub const SETRESUID: usize = 117;
     pub const CAPGET: usize = 125;
     pub const CAPSET: usize = 126;
+    pub const GETPRIORITY: usize = 140;
     pub const PRCTL: usize = 157;
     pub const FUTEX: usize = 202;
     pub const GETDENTS64: usize = 217;

@@ -42,9 +42,9 @@ extern "C" fn wait(_: usize) -> ! {
     }
 }
 
-/// Whether the host is gone.
+/// Whether the host is gone; once.
 pub fn is_cut() -> bool {
-    cut().load(Ordering::Acquire)
+    cut().swap(false, Ordering::Acquire)
 }
 
 fn cut() -> &'static AtomicBool {

@@ -67,7 +67,7 @@ pub fn serve(title: usize) -> ! {
         news: None,
         serving: 0,
         title,
-        embryo: Newborn { pid: 0, pidfd: -1, birth: -1, range: 0 },
+        embryo: Newborn { pid: 0, pidfd: -1, birth: -1, range: 0, claim: -1 },
         embryo_shape: 0,
     };
     server.hear(0);
@@ -95,14 +95,20 @@ impl Server {
         unsafe { core::slice::from_raw_parts_mut((&raw mut MEMORY.sockets).cast(), self.sockets) }
     }
 
-    /// The host is gone. What it made and did not detach goes too, and is reaped, so that nobody else has to.
+    /// The host is gone. What it made and did not detach goes too, and is reaped by the loop, so that nobody else has to. Where
+    /// something is left, its ids have to stay its own, so the zygote waits for its end, in no directory of the host's.
     fn end_all(&mut self) {
         if self.embryo.pid != 0 {
             birth::kill(&self.embryo);
             children::bury(self.embryo.pid);
+            self.embryo.pid = 0;
         }
         self.children.end_all();
-        exit(0);
+        // Whatever the host has asked for last is not made any more.
+        self.sockets = 0;
+        self.retired = true;
+        // SAFETY: a string. Where it fails, the directory that the host was in stays in use.
+        unsafe { syscall3(nr::CHDIR, c"/".as_ptr() as usize, 0, 0) };
     }
 
     /// Hears one more socket.
@@ -370,7 +376,7 @@ impl Server {
             }
             return close(status);
         }
-        self.children.add(pid, status, -1, deadline, false);
+        self.children.add(pid, status, -1, deadline, false, -1);
         if let Some(end) = early {
             self.children.report(pid, &end);
         }
@@ -392,7 +398,7 @@ impl Server {
         }
         let newborn = match give_birth(request, &mut self.slots) {
             Ok(Born::Parent(newborn)) => newborn,
-            Ok(Born::Child(birth, claim)) => return self.become_init(birth, claim, request, calls, fds),
+            Ok(Born::Child(birth)) => return self.become_init(birth, request, calls, fds),
             Err(failure) => return self.fail(failure),
         };
         match self.hand_over(request, &newborn) {
@@ -406,11 +412,11 @@ impl Server {
         }
     }
 
-    fn is_born(&mut self, request: &Request, Newborn { pid, pidfd, birth, .. }: Newborn) {
+    fn is_born(&mut self, request: &Request, Newborn { pid, pidfd, birth, claim, .. }: Newborn) {
         // It tells the host itself, once it is ready: the host is woken once, not twice.
         let status = self.keep_status();
         close(pidfd);
-        self.children.add(pid, status, birth, 0, request.flags & DETACHED != 0);
+        self.children.add(pid, status, birth, 0, request.flags & DETACHED != 0, claim);
     }
 
     /// STOCK: puts a newborn of this shape on the shelf. One of another shape has to go.
@@ -427,7 +433,7 @@ impl Server {
                 self.embryo = newborn;
                 self.embryo_shape = shape;
             }
-            Ok(Born::Child(birth, claim)) => self.become_init(birth, claim, request, calls, 0),
+            Ok(Born::Child(birth)) => self.become_init(birth, request, calls, 0),
             Err(_) => {} // Whoever asks for one next meets the same failure and is told.
         }
     }
@@ -468,8 +474,8 @@ impl Server {
     }
 
     /// We are the newborn. Returns when it has grown up, into the loop, as a server of its own.
-    fn become_init(&mut self, birth: i32, claim: i32, request: &Request, calls: &[Call], fds: usize) {
-        self.news = Some(grow_up(birth, claim, calls, &mut self.slots, fds));
+    fn become_init(&mut self, birth: i32, request: &Request, calls: &[Call], fds: usize) {
+        self.news = Some(grow_up(birth, calls, &mut self.slots, fds));
         self.role = if request.flags & DETACHED == 0 { Role::Init } else { Role::Detached };
         self.children.clear();
         self.embryo.pid = 0;
