@@ -154,9 +154,9 @@ fn mapped(handed: Slot) -> String {
 }
 
 /// Makes the root; the slot of its directory.
-pub fn make(plan: &mut Plan<'_>, root: &Root, context: Context<'_>) -> Result<Slot> {
+pub fn make(plan: &mut Plan<'_>, root: &Root, context: Context<'_>, new_privileges: bool) -> Result<Slot> {
     match root {
-        Root::Overlay(layers) => overlay(plan, layers, context)?,
+        Root::Overlay(layers) => overlay(plan, layers, context, new_privileges)?,
         Root::Direct(source) => {
             let path = source.path().to_string_lossy().into_owned();
             let command = format!("mount --rbind {} $ROOT", source.typed());
@@ -175,7 +175,7 @@ pub fn make(plan: &mut Plan<'_>, root: &Root, context: Context<'_>) -> Result<Sl
     Ok(root)
 }
 
-fn overlay(plan: &mut Plan<'_>, layers: &Layers, context: Context<'_>) -> Result<()> {
+fn overlay(plan: &mut Plan<'_>, layers: &Layers, context: Context<'_>, new_privileges: bool) -> Result<()> {
     let base = layers.base.path();
     let options = overlay_options(layers)?;
     let typed = layers.base.typed();
@@ -205,7 +205,10 @@ fn overlay(plan: &mut Plan<'_>, layers: &Layers, context: Context<'_>) -> Result
         attach(plan, slot, libc::AT_FDCWD.into(), at);
         plan.close(slot);
     }
-    plan.mount(c"overlay", ROOT, 0, &context.with(&options));
+    // Where nobody gains privileges, a file's capabilities are passed over: execve(2) would answer EPERM for one that the container
+    // lacks, as for Debian's ping with cap_net_raw.
+    let flags = if new_privileges { 0 } else { libc::MS_NOSUID };
+    plan.mount(c"overlay", ROOT, flags, &context.with(&options));
     keep_hold(plan);
     let changes = plan.keep_in(wire::UPPER);
     let [upper, on_disk] = [UPPER.to_bytes().to_vec(), [UPPER.to_bytes(), b"/", UPPER.to_bytes()].concat()];

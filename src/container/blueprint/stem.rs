@@ -108,7 +108,7 @@ impl Blueprint {
 
     fn make_root(&self, plan: &mut Plan<'_>, over: &HandedOver<'_>) -> Result<()> {
         let read_only = self.config.read_only;
-        let slot = rootfs::make(plan, &over.root, self.context())?;
+        let slot = rootfs::make(plan, &over.root, self.context(), self.walls.new_privileges)?;
         rootfs::furnish(plan, slot, read_only, self.context());
         if self.has_etc_files() {
             rootfs::etc_files(plan, slot, &self.etc_files(), read_only);
