@@ -51,8 +51,20 @@ pub fn running(container: &Arc<Shared>) -> Result<Running> {
         is_whole: !matches!(record.root, Root::Foreign | Root::Host),
         store: store()?,
         furniture: furniture(record),
+        placeholders: placeholders(record),
         volumes: record.run.volumes.iter().map(|volume| relative(volume.as_bytes())).collect(),
     })
+}
+
+/// What is mounted in /etc.
+const ETC_FILES: [&[u8]; 3] = [b"etc/hosts", b"etc/hostname", b"etc/resolv.conf"];
+
+/// Those of them that are empty where they are the container's own: without an overlay what is there is the root's for good.
+fn placeholders(record: &Record) -> Vec<Vec<u8>> {
+    match record.root {
+        Root::Directory(_) | Root::Image(_) if record.etc_files => ETC_FILES.map(<[u8]>::to_vec).into(),
+        _ => Vec::new(),
+    }
 }
 
 /// What we made in the root to mount upon, and what the image asked for, with the directories above.
@@ -60,7 +72,8 @@ fn furniture(record: &Record) -> BTreeSet<Vec<u8>> {
     let usual = ["proc", "sys", "dev", "tmp"].map(|name| name.as_bytes().to_vec());
     let mut furniture: BTreeSet<_> = usual.into();
     if record.etc_files {
-        furniture.extend(["etc", "etc/hosts", "etc/hostname", "etc/resolv.conf"].map(|name| name.as_bytes().to_vec()));
+        furniture.insert(b"etc".to_vec());
+        furniture.extend(ETC_FILES.map(<[u8]>::to_vec));
     }
     let asked = record.run.volumes.iter().chain([&record.run.working_dir]).map(|path| path.as_bytes());
     for path in record.mounted.iter().map(Text::as_bytes).chain(asked) {

@@ -69,6 +69,14 @@ impl Differences {
             || leads(self.opaque.range(below.clone()..).next())
     }
 
+    /// Whether a directory is as the image has it, and no name in it has come or gone.
+    pub fn is_only_on_the_way(&self, path: &[u8]) -> bool {
+        let below = [path, b"/"].concat();
+        let mut inside = self.changes.range(below.clone()..).take_while(|(next, _)| next.starts_with(&below));
+        !self.is_named(path)
+            && inside.all(|(next, change)| *change == Change::Changed || next[below.len()..].contains(&b'/'))
+    }
+
     fn is_named(&self, path: &[u8]) -> bool {
         self.changes.contains_key(path) || self.also.contains(path) || self.opaque.contains(path)
     }

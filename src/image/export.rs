@@ -127,6 +127,8 @@ pub(super) struct Special<'s> {
     pub opener: Option<Opener>,
     /// What may have been made with the container: its time says only when that was, so that of the image's root counts.
     pub furniture: Option<&'s BTreeSet<Vec<u8>>>,
+    /// Empty files that were made with it where the image has none: they only hold the place of a mount.
+    pub placeholders: &'s [Vec<u8>],
     /// Our own attributes are not believed: someone who is not the image's root may have written them.
     pub doubts_owners: bool,
 }
@@ -181,6 +183,7 @@ impl Walk<'_, '_, '_> {
             },
             None => path.to_vec(),
         };
+        let time = self.time_below(path)?;
         let (above, name) = split(path);
         let name = if name.is_empty() { b"." } else { name };
         let parent = match self.dirs.enter(above) {
@@ -194,6 +197,9 @@ impl Walk<'_, '_, '_> {
             Err(Errno::ACCESS) => return self.entry_below(path, &shown),
             Err(errno) => return Err(Fault::system("look at", path, errno)),
         };
+        if is_placeholder(&self.special, path, &stat)? {
+            return Ok(false);
+        }
         if is_whiteout(&stat) {
             if self.options.is_layer {
                 self.put_header(&Entry::new(&whiteout(&shown), Kind::File, 0))?;
@@ -207,7 +213,7 @@ impl Walk<'_, '_, '_> {
         let mut entry = Entry::new(&shown, kind, stat.st_mode & 0o7777);
         (entry.uid, entry.gid) = owners(&self.options, &self.special, &self.rights, self.device, path, &stat)?;
         entry.mtime = (stat.st_mtime, stat.st_mtime_nsec as u32);
-        if let Some(time) = time_below(&self.special, path)? {
+        if let Some(time) = time {
             entry.mtime = time;
         }
         clamp(&mut entry, self.options.latest);
@@ -319,6 +325,27 @@ impl Walk<'_, '_, '_> {
             Some(file) if kind == Kind::File => self.file(&file, &stat, entry).map(|()| false),
             _ => self.put_header(&entry).map(|()| kind == Kind::Directory),
         }
+    }
+
+    /// The time of the root, which on an overlay is that of its upper directory, and of what was made in it with the container. A
+    /// directory in which something was made has the time that the image says, unless other names have come or gone.
+    fn time_below(&mut self, path: &[u8]) -> Outcome<Option<(i64, u32)>> {
+        let (Some(furniture), Some(lower)) = (self.special.furniture, self.special.lower) else { return Ok(None) };
+        let time = |stat: &Stat| (stat.st_mtime, stat.st_mtime_nsec as u32);
+        if path.is_empty() || !furniture.contains(path) {
+            let root = if path.is_empty() { lower.borrow_mut().find(b"")? } else { None };
+            return Ok(root.map(|root| time(&root.stat)));
+        }
+        let Some(below) = lower.borrow_mut().find(path)? else {
+            return Ok(lower.borrow_mut().find(b"")?.map(|root| time(&root.stat)));
+        };
+        let names_below = lower.borrow_mut().names(path)?;
+        // Where it is no directory, or can't be listed, that shows soon enough.
+        let (true, Ok(now)) = (below.is_directory(), self.children(path)) else { return Ok(None) };
+        let is_ours = |name: &Vec<u8>| furniture.contains(&[path, b"/", name].concat());
+        let is_same = names_below.iter().all(|name| now.contains(name))
+            && now.iter().all(|name| names_below.contains(name) || is_ours(name));
+        Ok(is_same.then(|| time(&below.stat)))
     }
 
     fn first_of_links(&mut self, stat: &Stat, entry: &Entry) -> Outcome<()> {
@@ -508,14 +535,12 @@ fn owners(
     Err(Fault::bad(path, format!("its owner {outside} is not one of the image's")))
 }
 
-/// The time of the root, which on an overlay is that of its upper directory, and of what was made in it with the container.
-fn time_below(special: &Special<'_>, path: &[u8]) -> Outcome<Option<(i64, u32)>> {
-    let (Some(furniture), Some(lower)) = (special.furniture, special.lower) else { return Ok(None) };
-    let mut lower = lower.borrow_mut();
-    if !path.is_empty() && (!furniture.contains(path) || lower.find(path)?.is_some()) {
-        return Ok(None);
-    }
-    Ok(lower.find(b"")?.map(|root| (root.stat.st_mtime, root.stat.st_mtime_nsec as u32)))
+/// Whether it is a file that only holds the place of a mount, made with the container.
+fn is_placeholder(special: &Special<'_>, path: &[u8], stat: &Stat) -> Outcome<bool> {
+    let Some(lower) = special.lower else { return Ok(false) };
+    let is_empty = kind_of(stat) == Some(Kind::File) && stat.st_size == 0 && stat.st_nlink == 1;
+    let is_named = is_empty && special.placeholders.iter().any(|place| place == path);
+    Ok(is_named && lower.borrow_mut().find(path)?.is_none())
 }
 
 /// fstatat(2); `opener` gets at what is in a directory that we may not search.

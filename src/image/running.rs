@@ -40,6 +40,8 @@ pub(crate) struct Running {
     pub store: Store,
     /// What was made for it to mount upon, and the directories above.
     pub furniture: BTreeSet<Vec<u8>>,
+    /// Empty files among it, where the image has none.
+    pub placeholders: Vec<Vec<u8>>,
     /// Its image's volumes.
     pub volumes: BTreeSet<Vec<u8>>,
     /// It has more users than one, who may have written attributes that only look like ours.
@@ -95,6 +97,7 @@ impl Running {
             let special = Special {
                 lower: Some(&lower),
                 furniture: Some(&self.furniture),
+                placeholders: &self.placeholders,
                 changed: changed.as_ref(),
                 opener: self.opener.clone(),
                 doubts_owners: self.has_users,
@@ -141,7 +144,10 @@ impl Running {
             let lower = RefCell::new(lower);
             let names = |path: &[u8]| Ok(all.is_wanted(path).then(|| path.to_vec()));
             let is_opaque = |path: &[u8]| all.opaque.contains(path);
-            let root = |path: &[u8]| if path.is_empty() { lower.borrow_mut().directory(b"") } else { Ok(None) };
+            // What was made with the container has changed the time of the directory it is in, and nothing else.
+            let as_below =
+                |path: &[u8]| path.is_empty() || self.furniture.contains(path) && all.is_only_on_the_way(path);
+            let root = |path: &[u8]| if as_below(path) { lower.borrow_mut().directory(path) } else { Ok(None) };
             let special = Special {
                 names: Some(&names),
                 is_opaque: Some(&is_opaque),
@@ -169,6 +175,8 @@ impl Running {
             let lower = RefCell::new(Lower::open(&layers)?);
             let special = Special {
                 lower: Some(&lower),
+                furniture: Some(&self.furniture),
+                placeholders: &self.placeholders,
                 opener: self.opener.clone(),
                 doubts_owners: self.has_users,
                 ..Special::default()

@@ -4,7 +4,7 @@ use std::io::Read;
 use std::os::fd::AsFd;
 use std::path::Path;
 
-use ctr::image::{Compression, ExportOptions, Output};
+use ctr::image::{Compression, ExportOptions, MakeOptions, Output};
 use ctr::{Config, Container, DirectoryUse, ErrorCode, Mount, Upper};
 use serde_json::json;
 
@@ -372,4 +372,54 @@ fn a_container_that_swaps_directories_for_links_gets_no_file_of_the_host_into_it
     // Afterwards all is well again.
     exported(&c);
     c.diff().unwrap();
+}
+
+#[test]
+fn names_that_are_mounted_in_etc_leave_no_trace() {
+    let scratch = Scratch::new();
+    // One of them is the image's own, though empty.
+    let files = || busybox().directory("etc", 0o755).file("etc/hostname", b"").file("etc/some", b"").end();
+    let image = scratch.write("a.tar", &docker_archive(&[files()], &json!({})));
+    let directory = scratch.path("directory");
+    std::fs::create_dir(&directory).unwrap();
+    let archive = scratch.write("files.tar", &files());
+    run("tar", &["-xpf".as_ref(), archive.as_os_str(), "-C".as_ref(), directory.as_os_str()]);
+    let etc = |lines: &[String]| lines.iter().filter(|line| line.starts_with("etc")).cloned().collect::<Vec<_>>();
+    let names = |lines: &[String]| -> Vec<String> {
+        lines.iter().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect()
+    };
+    let own = etc(&lines(&directory));
+    assert_eq!(names(&own), ["etc", "etc/hostname", "etc/passwd", "etc/some"]);
+    for (word, from, upper) in
+        [("memory", &image, Upper::Memory), ("disk", &image, Upper::Disk), ("directory", &directory, Upper::Memory)]
+    {
+        let c = container(&scratch, from, Config { upper, ..Config::default() });
+        assert!(sh(&c, "cat /etc/hosts /etc/hostname").contains("localhost"), "{word}");
+        let place = scratch.path(&format!("{word}.tar"));
+        export_to(&c, &place);
+        assert_eq!(etc(&unpacked(&scratch, &format!("{word}-first"), &place)), own, "{word}");
+        if word == "directory" {
+            assert_eq!(c.diff().unwrap(), []);
+        }
+        // What is changed in place is told, and the directory keeps its time; a new name changes that.
+        sh(&c, "echo x >>/etc/hosts; echo x >/etc/some");
+        let made = c.commit(&MakeOptions { name: Some(word.into()), ..MakeOptions::default() }, &mut |_| true).unwrap();
+        assert_eq!(made.layers.len(), if word == "directory" { 1 } else { 2 });
+        let again = container(&scratch, Path::new(word), Config { etc_files: Some(false), ..Config::default() });
+        assert_eq!(
+            sh(&again, "ls /etc; cat /etc/some; stat -c %Y /etc"),
+            format!("hostname\npasswd\nsome\nx\n{}", time_of(&directory))
+        );
+        sh(&c, "echo x >/etc/new");
+        export_to(&c, &place);
+        let lines = etc(&unpacked(&scratch, &format!("{word}-new"), &place));
+        assert_eq!(names(&lines), ["etc", "etc/hostname", "etc/new", "etc/passwd", "etc/some"]);
+        assert_ne!(lines[0], own[0]);
+    }
+}
+
+/// The seconds of a tree's /etc.
+fn time_of(directory: &Path) -> u64 {
+    let changed = std::fs::metadata(directory.join("etc")).unwrap().modified().unwrap();
+    changed.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
 }
