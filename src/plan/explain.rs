@@ -79,8 +79,11 @@ mod tests {
             let quoted = quote(text);
             assert!(!quoted.chars().any(char::is_control), "{quoted:?}");
             let script = format!("printf %s {quoted}");
-            let said =
-                std::process::Command::new("bash").env("LC_ALL", "C.UTF-8").args(["-c", &script]).output().unwrap();
+            let mut bash = std::process::Command::new("bash");
+            let Ok(said) = bash.env("LC_ALL", "C.UTF-8").args(["-c", &script]).output() else {
+                println!("SKIPPED a_word_is_quoted_so_that_bash_reads_it: there is no bash");
+                return;
+            };
             assert_eq!(String::from_utf8_lossy(&said.stdout), text, "{quoted}");
         }
     }
