@@ -18,7 +18,12 @@ struct Identity {
 
 impl Identity {
     fn of(fd: BorrowedFd<'_>) -> Option<Self> {
-        let stat = nix::sys::stat::fstat(fd).ok()?;
+        // What is only in want of memory for a moment is still ours: asked again, or it would be forgotten open.
+        let stat = nix::sys::stat::fstat(fd).or_else(|errno| match errno {
+            nix::errno::Errno::EBADF => Err(errno),
+            _ => nix::sys::stat::fstat(fd),
+        });
+        let stat = stat.ok()?;
         let (device, inode) = (stat.st_dev, stat.st_ino);
         let is_no_file = stat.st_mode & libc::S_IFMT == 0;
         let pid = if is_no_file && (device, inode) == anonymous() { super::pidfd_pid(fd).unwrap_or(0) } else { 0 };
