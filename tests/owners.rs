@@ -507,3 +507,61 @@ fn role_with_redis_and_sudo() {
     store.prune().unwrap();
     assert_eq!(std::fs::read_dir(store.path().join("layers")).unwrap().count(), 0);
 }
+
+#[test]
+fn the_root_has_the_owner_and_mode_of_the_image() {
+    roots(true);
+    play("role_with_roots", &["-s", RANGE], &[]);
+    play("role_with_roots_and_one_id", &[], &[]);
+}
+
+#[test]
+#[ignore = "a role"]
+fn role_with_roots() {
+    roots(true);
+}
+
+#[test]
+#[ignore = "a role"]
+fn role_with_roots_and_one_id() {
+    roots(false);
+}
+
+fn roots(has_ids: bool) {
+    // Whose owner there isn't inside is root's there, and has its owner outside.
+    let inside =
+        |all: &'static str| if has_ids { all.to_owned() } else { format!("0:0:{}", all.rsplit(':').next().unwrap()) };
+    let place = scratch("roots");
+    let mut tar = tar::Builder::new(Vec::new());
+    tar.append_dir_all(".", common::busybox()).unwrap();
+    add(&mut tar, ".", DIRECTORY, (7, 8), 0o555, b"");
+    let archive = place.join("image.tar");
+    std::fs::write(&archive, tar.into_inner().unwrap()).unwrap();
+    let config = Config { store_dir: Some(place.join("store")), ..Config::default() };
+    let c = Container::create(&archive, &config).unwrap();
+    assert_eq!(sh(&c, "stat -c %u:%g:%a /"), inside("7:8:555"));
+    let out = place.join("export.tar");
+    let root = |c: &Container| {
+        c.export(Output::Path(&out), &ExportOptions::default(), &mut |_| true).unwrap();
+        listed(&out)[0].clone()
+    };
+    assert_eq!(root(&c), "dr-xr-xr-x 7/8 ./");
+    assert_eq!(c.diff().unwrap(), []);
+    let (change, changed) = match has_ids {
+        true => ("chmod 0750 / && chown 0:9 /", "0:9:750"),
+        false => ("chmod 0750 /", "0:0:750"),
+    };
+    // A layer that says nothing of it leaves it as it is below, one that changes it doesn't.
+    for (script, name, expected) in [("echo x > /x", "one", "7:8:555"), (change, "two", changed)] {
+        let c = Container::create(&archive, &config).unwrap();
+        sh(&c, script);
+        let is_changed = c.diff().unwrap().iter().any(|line| line.path == Path::new("/"));
+        assert_eq!(is_changed, name == "two");
+        c.commit(&MakeOptions { name: Some(name.into()), ..MakeOptions::default() }, &mut |_| true).unwrap();
+        let again = Container::create(name, &config).unwrap();
+        assert_eq!(sh(&again, "stat -c %u:%g:%a /"), inside(expected));
+        assert_eq!(again.diff().unwrap(), []);
+        let disk = Config { upper: ctr::Upper::Disk, ..config.clone() };
+        assert_eq!(sh(&Container::create(name, &disk).unwrap(), "stat -c %u:%g:%a /"), inside(expected));
+    }
+}

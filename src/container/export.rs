@@ -34,7 +34,8 @@ pub fn running(container: &Arc<Shared>) -> Result<Running> {
         Root::Directory(path) => (overlay()?, Some(changes()?), Below::Directory(path.clone())),
         Root::Image(digest) => (overlay()?, Some(changes()?), Below::Image(store()?, digest.clone())),
     };
-    let ids = Inside::of(container.pid)?;
+    let ids = Arc::new(Inside::of(container.pid)?);
+    let again = Arc::clone(&ids);
     if !container.lives() {
         // The maps may be those of another process that has its pid now.
         return Err(container.gone());
@@ -45,6 +46,7 @@ pub fn running(container: &Arc<Shared>) -> Result<Running> {
         upper,
         below,
         inside: Box::new(move |id| ids.map(id)),
+        has_id: Box::new(move |id| again.has(id)),
         // Host's root may read everything; anyone else may less than the container's root, who is he.
         opener: (!nix::unistd::geteuid().is_root()).then(|| opener(container)),
         has_users: record.exec.many_ids,

@@ -206,6 +206,15 @@ impl Inside {
         Ok(Self { users: read("uid_map")?, groups: read("gid_map")? })
     }
 
+    /// Whether there is this id inside.
+    pub fn has(&self, id: Id) -> bool {
+        let (id, ranges) = match id {
+            Id::User(id) => (id, &self.users),
+            Id::Group(id) => (id, &self.groups),
+        };
+        ranges.iter().any(|&[inside, _, count]| id.checked_sub(inside).is_some_and(|offset| offset < count))
+    }
+
     /// The id inside; `None` where the namespace has none for it.
     pub fn map(&self, id: Id) -> Option<u32> {
         let (id, ranges) = match id {

@@ -121,6 +121,8 @@ pub(super) struct Special<'s> {
     pub directories: Option<&'s OfPath<'s, Outcome<Option<Entry>>>>,
     /// Where to start: a name in the tree, empty for all of it.
     pub start: Vec<u8>,
+    /// Owner, group and mode of the root, where the tree's own don't count.
+    pub root: Option<(u32, u32, u32)>,
     /// The container's own files: what was kept for the image's says nothing of them.
     pub changed: Option<&'s RefCell<Dirs>>,
     /// Opens what we may not.
@@ -265,6 +267,9 @@ impl Walk<'_, '_, '_> {
             inside_attributes(&mut entry, inside);
         }
         self.restore(path, &mut entry);
+        if let Some(root) = self.special.root.filter(|_| path.is_empty()) {
+            (entry.uid, entry.gid, entry.mode) = root;
+        }
         if kind == Kind::File {
             self.first_of_links(&opened, &entry)?;
             self.file(&fd, &opened, entry)?;

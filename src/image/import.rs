@@ -171,7 +171,9 @@ fn archive_of_any_kind(
         }
     };
     publish_layer(importing, "layer", digest).map_err(fault)?;
-    let record = Record::new(vec![digest.hex()], ImageConfig::default(), store.layer_size(&digest.hex()));
+    let layers = vec![digest.hex()];
+    let root = store.root_of(&layers);
+    let record = Record { root, ..Record::new(layers, ImageConfig::default(), store.layer_size(&digest.hex())) };
     publish_image(importing, digest, &record)
 }
 
@@ -243,7 +245,8 @@ pub(super) fn compose(
     if layers.is_empty() {
         return Err(bad(archive, "an image without layers"));
     }
-    let mut record = Record { document: Some(document), ..Record::new(layers, config, size) };
+    let root = store.root_of(&layers);
+    let mut record = Record { document: Some(document), root, ..Record::new(layers, config, size) };
     store.give_known(&record.layers, &importing.rights)?;
     if record.layers.len() > flat::LAYERS_MOST {
         match flatten(importing, &record.layers) {
@@ -297,6 +300,9 @@ fn blob(
     publish_layer(importing, &name, diff_id)
 }
 
+/// What a layer says of the root itself, where it says anything.
+pub(super) const ROOT: &str = "root";
+
 /// What the end of a layer's archive tells.
 pub(super) struct Tally {
     entries: u64,
@@ -346,6 +352,9 @@ pub(super) fn layer(
         counters.entry();
     }
     archive.finish()?;
+    if let Some((uid, gid, mode)) = unpack.root() {
+        give::write(layer.as_fd(), ROOT, format!("{uid}:{gid}:{mode:o}").as_bytes())?;
+    }
     unpack.finish(&mut || counters.check().map_err(Fault::read))?;
     let size = archive.content();
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;

@@ -7,8 +7,9 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use super::diff::{Compare, Difference, Differences};
+use super::diff::{Change, Compare, Difference, Differences};
 use super::dirs::{Dirs, Opener};
+use super::entry::Entry;
 use super::export::{Export, Id, Special};
 use super::fault::{Fault, Outcome};
 use super::lower::Lower;
@@ -16,7 +17,7 @@ use super::make::{self, Base, MakeOptions};
 use super::manage::Image;
 use super::output::{self, ExportOptions, Output, Packing};
 use super::pipeline::{Progress, REPORT_EVERY, Report};
-use super::store::Store;
+use super::store::{DEFAULT_ROOT, Store};
 use super::write;
 use crate::{Error, ErrorCode, Result};
 
@@ -32,6 +33,8 @@ pub(crate) struct Running {
     pub below: Below,
     /// A host's id as it is inside.
     pub inside: Box<dyn Fn(Id) -> Option<u32> + Sync>,
+    /// Whether it has this id inside.
+    pub has_id: Box<dyn Fn(Id) -> bool + Sync>,
     /// Opens what its root may open and we may not.
     pub opener: Option<Opener>,
     /// All of its files are its own, so that it can be an image; not so on "host".
@@ -72,6 +75,17 @@ impl Below {
         }
     }
 
+    /// Owner, group and mode of the image's root, where it isn't root's with mode 0755.
+    fn root(&self) -> Option<(u32, u32, u32)> {
+        match self {
+            Self::Image(store, digest) => {
+                let hex = digest.strip_prefix("sha256:").unwrap_or_default();
+                store.known_digest(hex, digest).ok()?.record.root
+            }
+            _ => None,
+        }
+    }
+
     /// What is kept beside them of what they can't hold.
     fn kept(&self) -> Result<Vec<File>> {
         match self {
@@ -98,6 +112,7 @@ impl Running {
                 lower: Some(&lower),
                 furniture: Some(&self.furniture),
                 placeholders: &self.placeholders,
+                root: self.below.root().map(|root| self.root_changed().unwrap_or(root)),
                 changed: changed.as_ref(),
                 opener: self.opener.clone(),
                 doubts_owners: self.has_users,
@@ -145,9 +160,13 @@ impl Running {
             let names = |path: &[u8]| Ok(all.is_wanted(path).then(|| path.to_vec()));
             let is_opaque = |path: &[u8]| all.opaque.contains(path);
             // What was made with the container has changed the time of the directory it is in, and nothing else.
-            let as_below =
-                |path: &[u8]| path.is_empty() || self.furniture.contains(path) && all.is_only_on_the_way(path);
-            let root = |path: &[u8]| if as_below(path) { lower.borrow_mut().directory(path) } else { Ok(None) };
+            let root = |path: &[u8]| match path {
+                b"" => Ok(lower.borrow_mut().directory(b"")?.map(|entry| self.with_root(entry))),
+                _ if self.furniture.contains(path) && all.is_only_on_the_way(path) => {
+                    lower.borrow_mut().directory(path)
+                }
+                _ => Ok(None),
+            };
             let special = Special {
                 names: Some(&names),
                 is_opaque: Some(&is_opaque),
@@ -216,7 +235,37 @@ impl Running {
             left_out: &self.volumes,
             go_on: &go_on,
         };
-        compare.run()
+        let mut all = compare.run()?;
+        if self.root_changed().is_some() {
+            all.changes.insert(Vec::new(), Change::Changed);
+        }
+        Ok(all)
+    }
+
+    /// Owner, group and mode of the root as they are now: the directory of the changes is the one that counts.
+    fn root_now(&self) -> Option<(u32, u32, u32)> {
+        let stat = rustix::fs::fstat(self.upper.as_ref()?).ok()?;
+        let (uid, gid) = ((self.inside)(Id::User(stat.st_uid))?, (self.inside)(Id::Group(stat.st_gid))?);
+        Some((uid, gid, stat.st_mode & 0o7777))
+    }
+
+    /// As the container got it: an owner that it has no number for could not be given.
+    fn root_given(&self) -> (u32, u32, u32) {
+        let (uid, gid, mode) = self.below.root().unwrap_or(DEFAULT_ROOT);
+        let can_be = (self.has_id)(Id::User(uid)) && (self.has_id)(Id::Group(gid));
+        if can_be { (uid, gid, mode) } else { (0, 0, mode) }
+    }
+
+    /// As it is now, where that is something else than what it got.
+    fn root_changed(&self) -> Option<(u32, u32, u32)> {
+        self.root_now().filter(|now| *now != self.root_given())
+    }
+
+    /// The root as the image's, or as it is now where that is something else.
+    fn with_root(&self, entry: Entry) -> Entry {
+        let (uid, gid, mode) =
+            self.root_changed().or_else(|| self.below.root()).unwrap_or((entry.uid, entry.gid, entry.mode));
+        Entry { uid, gid, mode, ..entry }
     }
 
     /// The directory of the changes.

@@ -39,6 +39,8 @@ pub enum Source {
         config: ImageConfig,
         /// `sha256:HEX`.
         digest: String,
+        /// Owner, group and mode of the root, where it isn't root's with mode 0755.
+        root: Option<(u32, u32, u32)>,
         /// A shared flock(2): as long as it, or a duplicate, is open anywhere, the image can't be removed.
         lock: OwnedFd,
     },
@@ -57,6 +59,9 @@ pub(super) struct Record {
     /// The document that `config` was read from, which the image is known by and which says more; a tarball has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub document: Option<String>,
+    /// Owner, group and mode of the root, where it isn't root's with mode 0755.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub root: Option<(u32, u32, u32)>,
     /// Bytes of all layers' files.
     pub size: u64,
     /// Seconds since 1970.
@@ -69,7 +74,7 @@ pub(super) const RECORD_MOST: usize = 16 << 20;
 impl Record {
     pub fn new(layers: Vec<String>, config: ImageConfig, size: u64) -> Self {
         let created = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| age.as_secs());
-        Self { layers, parts: Vec::new(), config, document: None, size, created }
+        Self { layers, parts: Vec::new(), config, document: None, root: None, size, created }
     }
 }
 
@@ -190,6 +195,7 @@ impl Store {
         Ok(Source::Layers {
             layers: loaded.record.layers.iter().map(|layer| self.layer_path(layer)).collect(),
             config: loaded.record.config,
+            root: loaded.record.root,
             digest: format!("sha256:{digest}"),
             lock: loaded.lock,
         })

@@ -5,6 +5,8 @@
 //! STORE/                 0700, of the user
 //!   layers/HEX/fs/       a tree of files; HEX is the SHA-256 of the layer's uncompressed tar (OCI: DiffID)
 //!   layers/HEX/kept      what such a tree can't hold (devices, foreign owners): a tar of headers; often missing
+//!   layers/HEX/root      owner, group and mode of the root, where the layer says any
+//!   layers/HEX/owners    by which maps the files were given to their owners; an ordinary user's only
 //!   layers/HEX/split     what of the layer's archive is not in its tree, where it came in an archive of an image
 //!   images/HEX           an image's layers and configuration, JSON; a shared flock(2) on it says that it is in use
 //!   names/NAME           symbolic link whose text is an image's HEX
@@ -38,6 +40,9 @@ pub struct Store {
     is_roots: AtomicBool,
     pub(super) limits: Limits,
 }
+
+/// What a root is of which nothing is said.
+pub(super) const DEFAULT_ROOT: (u32, u32, u32) = (0, 0, 0o755);
 
 const DIRECTORIES: [&str; 5] = ["layers", "images", "names", "seen", "tmp"];
 
@@ -93,6 +98,15 @@ impl Store {
     pub(super) fn layer_size(&self, layer: &str) -> u64 {
         let path = self.place.join("layers").join(layer).join("size");
         crate::sys::file::read_to_string(path).ok().and_then(|text| text.parse().ok()).unwrap_or(0)
+    }
+
+    /// Owner, group and mode of the root of these layers, lowest first, where it isn't root's with mode 0755.
+    pub(super) fn root_of(&self, layers: &[String]) -> Option<(u32, u32, u32)> {
+        let says = |layer: &String| {
+            let path = self.place.join("layers").join(layer).join(super::import::ROOT);
+            super::export::owner(&crate::sys::file::read(path).ok()?)
+        };
+        layers.iter().rev().find_map(says).filter(|root| *root != DEFAULT_ROOT)
     }
 
     /// Whether a layer hides all that lies below it.

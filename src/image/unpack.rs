@@ -58,6 +58,8 @@ pub struct Unpack<'a> {
     owing: u64,
     /// Directories that no entry names.
     made: u64,
+    /// Owner, group and mode of the root, where the archive says any.
+    root: Option<(u32, u32, u32)>,
     identity: Identity,
 }
 
@@ -116,6 +118,7 @@ impl<'a> Unpack<'a> {
             owed: None,
             owing: 0,
             made: 0,
+            root: None,
             identity: Identity { uid, gid, is_root: uid == 0, gives: gives && uid != 0, exact_modes },
         };
         // The root itself, for archives that say nothing of it.
@@ -187,7 +190,10 @@ impl<'a> Unpack<'a> {
     fn real_entry<R: BufRead>(&mut self, entry: &Entry, archive: &mut Archive<R>) -> Outcome<()> {
         if entry.path.is_empty() {
             return match entry.kind {
-                Kind::Directory => self.put_by(entry),
+                Kind::Directory => {
+                    self.root = Some((entry.uid, entry.gid, entry.mode));
+                    self.put_by(entry)
+                }
                 _ => Err(Fault::bad(b".", "it would replace the image's root by something that is no directory")),
             };
         }
@@ -214,6 +220,11 @@ impl<'a> Unpack<'a> {
                 self.keep(entry)
             }
         }
+    }
+
+    /// What the archive says of the root: owner, group and mode.
+    pub fn root(&self) -> Option<(u32, u32, u32)> {
+        self.root
     }
 
     /// Does what had to wait. The file "kept" is left in the work directory when it says something.

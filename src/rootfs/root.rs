@@ -31,6 +31,8 @@ pub struct Layers {
     pub names: Vec<PathBuf>,
     /// A directory on disk with `u` and `w` for the changes, where they are not to go to the private tmpfs.
     pub upper: Option<Source>,
+    /// Owner, group and mode of the root, where it isn't root's with mode 0755.
+    pub root: Option<(u32, u32, u32)>,
 }
 
 /// A directory of the host, as the newborn gets at it.
@@ -186,12 +188,15 @@ fn overlay(plan: &mut Plan<'_>, layers: &Layers, context: Context<'_>, new_privi
         layers.names.iter().map(full).collect::<Vec<_>>().join(":")
     };
     let changes = layers.upper.as_ref().map_or("$SCRATCH".into(), Source::typed);
+    let root = layers.root.map_or_else(String::new, |(uid, gid, mode)| {
+        format!(" && chown {uid}:{gid} {changes}/upper && chmod {mode:o} {changes}/upper")
+    });
     plan.step(
         "mount the overlay of",
         base.to_string_lossy().into_owned(),
         "the image below, read-only and shared; the container's changes above",
         format!(
-            "mkdir {changes}/upper {changes}/work && mount -t overlay -o \
+            "mkdir {changes}/upper {changes}/work{root} && mount -t overlay -o \
              lowerdir={lower},upperdir={changes}/upper,workdir={changes}/work,userxattr overlay $ROOT"
         ),
     );
@@ -205,14 +210,20 @@ fn overlay(plan: &mut Plan<'_>, layers: &Layers, context: Context<'_>, new_privi
         attach(plan, slot, libc::AT_FDCWD.into(), at);
         plan.close(slot);
     }
+    let [upper, on_disk] = [UPPER.to_bytes().to_vec(), [UPPER.to_bytes(), b"/", UPPER.to_bytes()].concat()];
+    let name = plan.bytes(if layers.upper.is_some() { on_disk } else { upper });
+    if let Some((uid, gid, mode)) = layers.root {
+        // The uppermost directory is the one that counts. An id that there isn't inside stays root's.
+        let owner = [libc::AT_FDCWD.into(), name, uid.into(), gid.into(), 0.into()];
+        plan.call(libc::SYS_fchownat, owner).ok(libc::EINVAL).ok(libc::EPERM);
+        plan.call(libc::SYS_fchmodat, [libc::AT_FDCWD.into(), name, mode.into()]);
+    }
     // Where nobody gains privileges, a file's capabilities are passed over: execve(2) would answer EPERM for one that the container
     // lacks, as for Debian's ping with cap_net_raw.
     let flags = if new_privileges { 0 } else { libc::MS_NOSUID };
     plan.mount(c"overlay", ROOT, flags, &context.with(&options));
     keep_hold(plan);
     let changes = plan.keep_in(wire::UPPER);
-    let [upper, on_disk] = [UPPER.to_bytes().to_vec(), [UPPER.to_bytes(), b"/", UPPER.to_bytes()].concat()];
-    let name = plan.bytes(if layers.upper.is_some() { on_disk } else { upper });
     let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC;
     plan.call(libc::SYS_openat, [libc::AT_FDCWD.into(), name, flags.into()]).out(changes);
     Ok(())

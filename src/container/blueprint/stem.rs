@@ -186,12 +186,20 @@ impl Blueprint {
             Source::Directory(path) if self.config.directory == DirectoryUse::Direct => {
                 Root::Direct(source(stem, path, None, Mapped::Bind)?)
             }
-            Source::Directory(path) => {
-                Root::Overlay(Layers { base: source(stem, path, None, Mapped::Image)?, names: Vec::new(), upper: None })
-            }
-            Source::Layers { layers, .. } => {
+            Source::Directory(path) => Root::Overlay(Layers {
+                base: source(stem, path, None, Mapped::Image)?,
+                names: Vec::new(),
+                upper: None,
+                root: None,
+            }),
+            Source::Layers { layers, root, .. } => {
                 let (base, names) = split_layers(layers);
-                Root::Overlay(Layers { base: source(stem, &base, None, Mapped::Image)?, names, upper: None })
+                Root::Overlay(Layers {
+                    base: source(stem, &base, None, Mapped::Image)?,
+                    names,
+                    upper: None,
+                    root: *root,
+                })
             }
         };
         let root = match (root, &self.upper) {
