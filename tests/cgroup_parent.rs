@@ -158,9 +158,11 @@ fn own_parent_holds_although_the_container_has_a_larger_limit() {
 #[test]
 fn own_parent_may_be_chosen() {
     let scope = Scope::new("chosen");
+    let chosen = PathBuf::from(format!("/ctr-parent-{}", scope.prefix()));
+    let config = Config { cgroup_parent: Some(chosen), memory: Some(512 * MIB), ..scope.config() };
+    // Refused while it isn't there, and no longer when it has been made as the error says.
+    assert!(Container::create("host", &config).is_err());
     let Some(parent) = Parent::new(&scope) else { return };
-    let chosen = Path::new("/").join(parent.path.file_name().unwrap());
-    let config = Config { cgroup_parent: Some(chosen.clone()), memory: Some(512 * MIB), ..scope.config() };
     let container = Container::create("host", &config).unwrap();
     let told = container.inspect().unwrap();
     assert!(told.cgroups[0].starts_with(&format!("{}/ctr-", parent.shown())), "{told:?}");

@@ -90,7 +90,9 @@ pub(crate) fn hierarchies(caller: Caller<'_>) -> Arc<Hierarchies> {
         return Arc::clone(hierarchies);
     }
     let found = Arc::new(Hierarchies::probe(caller));
-    if let Ok(mut known) = KNOWN.try_lock() {
+    // A parent that is not there may be made, as the error says, and is then found.
+    let to_be_made = caller.parent.is_some() && [&found.memory, &found.pids].iter().any(|home| home.is_not_there());
+    if !to_be_made && let Ok(mut known) = KNOWN.try_lock() {
         *known = Some((user, caller.cgroups.into(), caller.parent.map(Into::into), Arc::clone(&found)));
     }
     found
@@ -129,6 +131,10 @@ impl Home {
             Self::V1(path) | Self::V2(path) => Some(path),
             Self::Missing(_) => None,
         }
+    }
+
+    fn is_not_there(&self) -> bool {
+        matches!(self, Self::Missing(missing) if missing.errno == libc::ENOENT)
     }
 }
 
