@@ -68,6 +68,35 @@ fn we_are_a_guest_in_the_callers_process() {
 }
 
 #[test]
+fn wait_of_a_pid_1_answers_nothing_of_ours() {
+    if !nix::unistd::geteuid().is_root() {
+        println!("SKIPPED wait_of_a_pid_1_answers_nothing_of_ours: root is needed");
+        return;
+    }
+    let scratch = Scratch::new("pid-1");
+    let Some(program) = build("cc", "tests/c/guest.c", &scratch, C_FLAGS) else { return };
+    let mut command = Command::new("unshare");
+    let sentence = "a_host_whose_children_orphans_are_has_one_more_child_that_does_not_end";
+    // Not in a child of the program's: the host itself is PID 1.
+    command.args(["--pid", "--fork", "--mount-proc"]).arg(program).env("NO_FORK", "1").env("ONLY", sentence);
+    let output = scratch.run(&mut command);
+    assert!(output.success && output.text.contains(&format!("ok {sentence}")), "{}", output.text);
+    scratch.nothing_is_left();
+}
+
+#[test]
+fn a_destructor_in_a_forked_child_ends_nothing_of_its_parents() {
+    for compiler in ["c++", "clang++"] {
+        let scratch = Scratch::new("destructor");
+        let Some(program) = build(compiler, "tests/c/destructor.cpp", &scratch, &[]) else { continue };
+        let output = scratch.run(&mut Command::new(program));
+        assert!(output.success, "{compiler}: {}", output.text);
+        assert_eq!(output.text.trim(), "child: CTR_ERR_INVALID\nmaker: CTR_OK", "{compiler}");
+        scratch.nothing_is_left();
+    }
+}
+
+#[test]
 fn own_stdio_own_foreign_fd_descriptors_are_each_side_s_own() {
     passes("descriptors");
 }

@@ -20,6 +20,7 @@ static void every_config_function_refuses(ctr_config *bad)
 	ANSWERS(CTR_ERR_INVALID, ctr_config_set_memory(bad, MIB));
 	ANSWERS(CTR_ERR_INVALID, ctr_config_set_pids(bad, 1));
 	ANSWERS(CTR_ERR_INVALID, ctr_config_set_cgroup(bad, CTR_CGROUP_OFF));
+	ANSWERS(CTR_ERR_INVALID, ctr_config_set_cgroup_parent(bad, "/"));
 	ANSWERS(CTR_ERR_INVALID, ctr_config_set_namespace(bad, CTR_NS_NET, CTR_NS_HOST));
 	ANSWERS(CTR_ERR_INVALID, ctr_config_set_namespace_pid(bad, CTR_NS_NET, 1));
 	ANSWERS(CTR_ERR_INVALID, ctr_config_set_namespace_path(bad, CTR_NS_NET, "/proc/self/ns/net"));
@@ -92,6 +93,7 @@ static void every_container_function_refuses(ctr_container *bad)
 	ANSWERS(CTR_ERR_INVALID, ctr_mem_limit(bad, &number));
 	CHECK(number == 0);
 	ANSWERS(CTR_ERR_INVALID, ctr_mem_usage(bad, &number, &other));
+	ANSWERS(CTR_ERR_INVALID, ctr_oom_kills(bad, &number));
 	CHECK(other == 0);
 	ANSWERS(CTR_ERR_INVALID, ctr_set_pids_limit(bad, 1));
 	ANSWERS(CTR_ERR_INVALID, ctr_pids_limit(bad, &number));
@@ -249,6 +251,7 @@ TEST(null_arguments_are_answered)
 	FAILS(CTR_ERR_INVALID, "out", ctr_exec(good, argv, NULL, NULL));
 	FAILS(CTR_ERR_INVALID, "bytes", ctr_mem_limit(good, NULL));
 	FAILS(CTR_ERR_INVALID, "now", ctr_mem_usage(good, NULL, NULL));
+	FAILS(CTR_ERR_INVALID, "count", ctr_oom_kills(good, NULL));
 	OK(ctr_mem_usage(good, &now, NULL));
 	FAILS(CTR_ERR_INVALID, "count", ctr_pids_limit(good, NULL));
 	FAILS(CTR_ERR_INVALID, "image", ctr_explain(NULL, NULL, &text));

@@ -91,7 +91,7 @@ TEST(memory_limits_are_set_read_and_enforced)
 	ctr_container *c;
 	ctr_process *p;
 	ctr_exit end;
-	uint64_t limit, now, peak;
+	uint64_t limit, now, peak, kills;
 
 	OK(ctr_exec_config_set_stdio(quiet, 2, CTR_STDIO_NULL));
 	OK(ctr_config_set_memory(config, 64 * MIB));
@@ -100,10 +100,18 @@ TEST(memory_limits_are_set_read_and_enforced)
 	ctr_config_free(config);
 	OK(ctr_mem_limit(c, &limit));
 	CHECK(limit == 64 * MIB);
+	OK(ctr_oom_kills(c, &kills));
+	CHECK(kills == 0);
 	OK(ctr_exec(c, hog, quiet, &p));
 	OK(ctr_process_wait(p, 60000, &end));
 	CHECK(end.reason == CTR_REASON_OUT_OF_MEMORY && end.signal == SIGKILL);
 	ctr_process_free(p);
+	OK(ctr_oom_kills(c, &kills));
+	CHECK(kills == 1);
+	/* Where the program is not the one that is killed, the number alone tells. */
+	CHECK(sh(c, "dd if=/dev/zero of=/dev/null bs=200M count=1 2>/dev/null; exit 0").code == 0);
+	OK(ctr_oom_kills(c, &kills));
+	CHECK(kills == 2);
 	OK(ctr_mem_usage(c, &now, &peak));
 	CHECK(now <= peak && peak <= 64 * MIB && peak > 32 * MIB);
 	OK(ctr_set_mem_limit(c, 512 * MIB));
@@ -116,6 +124,60 @@ TEST(memory_limits_are_set_read_and_enforced)
 	CHECK(limit == CTR_UNLIMITED);
 	ctr_exec_config_free(quiet);
 	OK(ctr_destroy(c));
+}
+
+/* Where the memory controller is mounted: its hierarchy on v1, the only one on v2. */
+static const char *memory_cgroups(void)
+{
+	if (access("/sys/fs/cgroup/memory/memory.limit_in_bytes", F_OK) == 0)
+		return "/sys/fs/cgroup/memory";
+	return access("/sys/fs/cgroup/cgroup.controllers", F_OK) == 0 ? "/sys/fs/cgroup" : NULL;
+}
+
+TEST(a_containers_cgroup_is_below_the_one_that_was_chosen)
+{
+	ctr_config *config = named();
+	ctr_container *c = NULL;
+	char parent[64], path[256];
+	char *facts;
+
+	if (geteuid() != 0 || !memory_cgroups())
+		skip("only root makes cgroups wherever it likes, and memory has to be mounted");
+	snprintf(parent, sizeof parent, "/ctr-capi-%d", (int)getpid());
+	snprintf(path, sizeof path, "%s%s", memory_cgroups(), parent);
+	OK(ctr_config_set_memory(config, 64 * MIB));
+	OK(ctr_config_set_cgroup_parent(config, parent));
+	FAILS(CTR_ERR_UNSUPPORTED, parent, ctr_create("host", config, &c));
+	CHECK(c == NULL);
+	if (mkdir(path, 0755))
+		skip("no cgroup can be made here");
+	/* Made, as the error has said, it is found. */
+	if (ctr_create("host", config, &c) != 0)
+		rmdir(path);
+	CHECK(c != NULL);
+	ctr_config_free(config);
+	CHECK(rmdir(path) != 0); /* the container's is in it */
+	OK(ctr_inspect(c, &facts));
+	CHECK(strstr(facts, parent) && strstr(facts, "as chosen"));
+	ctr_string_free(facts);
+	OK(ctr_destroy(c));
+	CHECK(rmdir(path) == 0);
+}
+
+TEST(files_of_etc_are_the_containers_own_or_those_of_the_image)
+{
+	const char *script = "grep -cE ' /etc/(hosts|hostname|resolv.conf) ' /proc/self/mounts";
+
+	for (int wanted = 0; wanted < 2; wanted++) {
+		ctr_config *config = named();
+		ctr_container *c;
+
+		OK(ctr_config_set_etc_files(config, wanted));
+		OK(ctr_create("host", config, &c));
+		ctr_config_free(config);
+		CHECK((strcmp(output(c, script, NULL), "0") == 0) == !wanted);
+		OK(ctr_destroy(c));
+	}
 }
 
 TEST(a_fork_bomb_stops_at_the_pids_limit)
@@ -505,6 +567,8 @@ int main(void)
 	RUN(a_namespace_is_shared_with_the_host_on_its_own);
 	RUN(a_namespace_is_joined_from_a_container_and_from_a_path);
 	RUN(memory_limits_are_set_read_and_enforced);
+	RUN(a_containers_cgroup_is_below_the_one_that_was_chosen);
+	RUN(files_of_etc_are_the_containers_own_or_those_of_the_image);
 	RUN(a_fork_bomb_stops_at_the_pids_limit);
 	RUN(a_running_container_is_listed_with_its_facts);
 	RUN(every_wall_is_told_with_its_reason);

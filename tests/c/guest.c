@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 
 static atomic_bool stop;
@@ -386,6 +387,30 @@ TEST(what_the_container_does_to_all_processes_stays_inside)
 	OK(ctr_destroy(c));
 }
 
+/* For PID 1 of a PID namespace it is so by itself; tests/capi.rs runs this there, too. */
+TEST(a_host_whose_children_orphans_are_has_one_more_child_that_does_not_end)
+{
+	pid_t child;
+	int status;
+
+	if (getpid() != 1)
+		CHECK(prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0);
+	for (int i = 0; i < 5; i++) {
+		ctr_container *c = new_container();
+
+		CHECK(sh(c, "exit 18").code == 18);
+		/* Neither the container nor its program is one that waits for whatever ends could take. */
+		CHECK(waitpid(-1, NULL, WNOHANG) == 0);
+		OK(ctr_destroy(c));
+		CHECK(waitpid(-1, NULL, WNOHANG) == 0);
+	}
+	/* Nor do they come between the host and a child of its own. */
+	child = fork();
+	if (child == 0)
+		_exit(19);
+	CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 19);
+}
+
 int main(void)
 {
 	RUN(a_host_that_reaps_everything_sees_nothing_of_us_and_takes_nothing);
@@ -404,5 +429,6 @@ int main(void)
 	RUN(a_thread_that_forks_all_the_time_disturbs_nothing);
 	RUN(a_container_ends_with_its_maker_while_forked_children_live);
 	RUN(what_the_container_does_to_all_processes_stays_inside);
+	RUN(a_host_whose_children_orphans_are_has_one_more_child_that_does_not_end);
 	return done();
 }
