@@ -55,8 +55,9 @@ class Container:
     At the end of a `with` block everything in it is killed and all that was made for it is removed. A container also
     ends with the process that made it, however that ends, unless it is `detached`.
 
-    Any thread may call any method at any time. In a forked child nothing can be done with the object (`ctr.Error`), the end
-    of a `with` block ends nothing, and the child's end is not the container's: `ctr.join(name)` gives it one of its own.
+    Any thread may call any method at any time. In a forked child nothing can be done with the object (`ctr.Error`), the
+    end of a `with` block ends nothing, and the child's end is not the container's: `ctr.join(name)` gives it one of
+    its own.
     """
 
     # So that a limit under a name that there is not is an error.
@@ -123,8 +124,8 @@ class Container:
             network: "none" (only loopback; the default), "host", "container:NAME", or a path of a namespace.
             cgroup: Where no cgroup can be had: "auto" refuses if a limit was asked for, "required" always, "optional"
                 never (a limit that can't be had is then a `UserWarning`); "off" makes none.
-            cgroup_parent: The cgroup that its cgroup is made in: "/batch/job1" from where the hierarchy is mounted on, or
-                relative to the caller's own, which is the default as far as it can be.
+            cgroup_parent: The cgroup that its cgroup is made in: "/batch/job1" from where the hierarchy is mounted on,
+                or relative to the caller's own, which is the default as far as it can be.
             namespaces: A choice for "mount", "pid", "user", "uts", "ipc", "cgroup", "net" or "time": "new", "host",
                 "container:NAME", a pid, a path, or a `Container`. To join takes rights in the user namespace that owns
                 it: join that as well, or, as root of the machine, make "user" "host".

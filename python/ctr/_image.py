@@ -80,8 +80,8 @@ class Image:
     config: ImageConfig
     """What it says about how it is run."""
     layers: tuple[str, ...]
-    """Directories of the store, one for each layer, lowest first. They are shared: look, don't touch. More than four are
-    not mounted over one another but as one tree made of them."""
+    """Directories of the store, one for each layer, lowest first. They are shared: look, don't touch. More than four
+    are not mounted over one another but as one tree made of them."""
     store_dir: str | None
     """The store it is in; None is the user's own."""
 
@@ -203,9 +203,9 @@ def import_image(
         strip: How many leading components every name loses: 1 for a tarball whose content is wrapped in one directory.
         progress: Called with a `Progress` some ten times a second, on this thread. What it raises ends the import.
         limits: Bounds of what the archive may take, over the defaults: "bytes" (after decompression), "entries", "file"
-            and "header" (bytes of one), "name" (bytes), "depth", "ratio" (of decompression), "layers", "documents" (read
-            to find an image), "config" (bytes of its configuration), "volumes", "window" (bytes of
-            memory for xz and zstd).
+            and "header" (bytes of one), "name" (bytes), "depth", "ratio" (of decompression), "layers", "documents"
+            (read to find an image), "config" (bytes of its configuration), "volumes", "window" (bytes of memory for
+            xz and zstd).
         store_dir: Where images are kept; by default CTR_STORE_DIR, or else the user's own place.
 
     Raises:

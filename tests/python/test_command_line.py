@@ -273,7 +273,7 @@ def test_kill_signals_every_program_of_a_container() -> None:
 def test_own_stdio_a_closed_stream_is_null_inside_and_nothing_of_ours() -> None:
     inside = (
         "n=0; for fd in 0 1 2; do"
-        " if test \"$(readlink /proc/$$/fd/$fd)\" = /dev/null; then n=$((n + (1 << fd))); fi;"
+        ' if test "$(readlink /proc/$$/fd/$fd)" = /dev/null; then n=$((n + (1 << fd))); fi;'
         " done; exit $((64 + n))"
     )
     closings = ["<&-", ">&-", "2>&-"]
