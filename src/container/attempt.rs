@@ -15,6 +15,9 @@ use crate::{Error, ErrorCode, ExecConfig, Result, advice};
 /// The bytes of one argument or variable with its NUL, execve(2): 32 pages.
 const MAX_ARG_STRLEN: usize = 128 << 10;
 
+/// Directories of a PATH that are looked into, one by one, for what was wrong; an image may have it name a million.
+const MOST_LOOKED_INTO: usize = 64;
+
 /// A program and where it may be.
 pub struct Attempt {
     program: Vec<u8>,
@@ -104,7 +107,9 @@ impl Attempt {
             }
             _ => {}
         }
-        let found = self.candidates(env).iter().find_map(|path| Some((path.clone(), self.open(container, path)?)));
+        let candidates = self.candidates(env);
+        let mut looked_into = candidates.iter().take(MOST_LOOKED_INTO);
+        let found = looked_into.find_map(|path| Some((path.clone(), self.open(container, path)?)));
         let Some((path, file)) = found else {
             if errno != libc::ENOENT && errno != libc::ENOTDIR {
                 return Error::system("start", &name, errno).with_code(ErrorCode::Exec);
