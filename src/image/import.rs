@@ -348,6 +348,8 @@ pub(super) fn layer(
         if taking.may_be_layout && archive.entries() == 1 && layout::looks_like_layout(&entry.path) {
             counters.half();
         }
+        // A piece of an archive may have thousands of entries, and each may take its time.
+        counters.check().map_err(Fault::read)?;
         unpack.entry(&entry, &mut archive)?;
         counters.entry();
     }
