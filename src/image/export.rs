@@ -611,10 +611,16 @@ pub(super) fn attributes(
             Err(errno) => return Err(failed(errno)),
         }
     }
-    let mut found = Vec::new();
+    let (mut found, most, mut size) = (Vec::new(), Limits::default().header, 0);
     for name in list.split(|&byte| byte == 0).filter(|name| !name.is_empty()) {
         match attribute(opener, fd, name) {
-            Ok(value) => found.push((name.to_vec(), value)),
+            Ok(value) => {
+                size += value.len() as u64;
+                if size > most {
+                    return Err(Fault::over(&entry.path, "header", format!("attributes of more than {most} bytes")));
+                }
+                found.push((name.to_vec(), value));
+            }
             Err(Errno::NODATA | Errno::OPNOTSUPP | Errno::PERM) => {}
             Err(errno) => return Err(failed(errno)),
         }
