@@ -101,7 +101,8 @@ fn file(container: &Shared, path: &[u8]) -> Vec<u8> {
 }
 
 fn lines(file: &[u8]) -> impl Iterator<Item = Vec<&[u8]>> {
-    file.split(|&byte| byte == b'\n').map(|line| line.split(|&byte| byte == b':').collect())
+    // No more fields than there are: a line may be all of a file.
+    file.split(|&byte| byte == b'\n').map(|line| line.splitn(7, |&byte| byte == b':').collect())
 }
 
 fn passwd_entry(fields: Vec<&[u8]>) -> Option<Passwd<'_>> {
