@@ -19,6 +19,9 @@ fn as_user(user: &str, config: ExecConfig) -> ExecConfig {
 
 #[test]
 fn low_ports_are_open_to_every_user_in_a_network_of_its_own() {
+    if !common::has_python() {
+        return;
+    }
     let listen = "import socket; s = socket.socket(); s.bind(('127.0.0.1', 80)); s.listen(); print('listens')";
     let c = host();
     for user in users(&c) {
@@ -33,6 +36,9 @@ const PING: &str = "import socket; s = socket.socket(socket.AF_INET, socket.SOCK
 
 #[test]
 fn echo_requests_are_sent_by_every_user_in_a_network_of_its_own() {
+    if !common::has_python() {
+        return;
+    }
     for preset in [Preset::Default, Preset::Strict] {
         let c = host_with(&Config { preset, cgroup: ctr::CgroupPolicy::Optional, ..Config::default() });
         for user in users(&c) {
@@ -82,6 +88,9 @@ fn a_value_that_a_sysctl_can_not_have_is_refused_with_the_reason() {
 
 #[test]
 fn a_debugger_may_switch_the_randomizing_of_addresses_off() {
+    if !common::has_python() {
+        return;
+    }
     let switch = "import ctypes; print(ctypes.CDLL(None, use_errno=True).personality(0x40000))";
     let (said, _) = run_with(&host(), &["python3", "-c", switch], &captured());
     assert_eq!(said, "0\n");
@@ -167,6 +176,9 @@ fn streams_open_by_name_whoever_runs() {
 
 #[test]
 fn streams_open_by_name_after_a_change_of_user() {
+    if !common::has_python() {
+        return;
+    }
     let c = host();
     if !has_ids(&c, 65536) {
         return skipped("there is one user only");
@@ -259,6 +271,9 @@ fn every_container_has_its_names() {
             let writes = sh(&c, "(echo x >> /etc/hosts) 2>/dev/null && echo yes || echo no");
             assert_eq!(writes, if read_only { "no" } else { "yes" }, "{image:?}");
         }
+    }
+    if !common::has_python() {
+        return;
     }
     let lookup = "import socket; print(socket.gethostbyname(socket.gethostname()), socket.getfqdn())";
     let c = host_with(&Config { hostname: Some("db.example".into()), ..Config::default() });

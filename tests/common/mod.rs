@@ -97,6 +97,15 @@ pub fn kernel_is_at_least(major: u32, minor: u32) -> bool {
     (numbers.next(), numbers.next()) >= (Some(major), Some(minor))
 }
 
+/// Whether the image "host" has Python; says so where it doesn't.
+pub fn has_python() -> bool {
+    let has = ["/usr/bin/python3", "/usr/local/bin/python3"].iter().any(|path| Path::new(path).exists());
+    if !has {
+        skipped("there is no python3");
+    }
+    has
+}
+
 /// Says that this test, or a part of it, is not run, and why.
 pub fn skipped(why: &str) {
     // In one write, so that tests which run beside don't get between.

@@ -8,7 +8,8 @@
 //!   without CAP_NET_ADMIN have a use for, so no nf_tables; of IPv4 and IPv6 only TCP, UDP and ICMP, since the others (SCTP,
 //!   DCCP, SMC, L2TP, MPTCP, UDP-Lite) are such modules too. 32-bit programs make sockets by socketcall(2), whose arguments
 //!   a filter can't see;
-//! - no ioctl TIOCSTI, TIOCLINUX: both type into the terminal of whoever started the container (CVE-2017-5226);
+//! - no ioctl TIOCSTI, TIOCLINUX: both type into the terminal of whoever started the container (CVE-2017-5226); no TIOCSETD,
+//!   which leaves that terminal unusable and has the kernel load modules;
 //! - no limits for PID 1, prlimit(2): it has the ids of root inside; and where the PID namespace is shared, neither limits
 //!   nor scheduling for any other process, since those of the caller's user are among them;
 //! - not the calls of which nothing but the number is left (epoll_ctl_old, epoll_wait_old).
@@ -120,6 +121,7 @@ const CLONE_NEW: u64 = 0x7e02_0000;
 
 const TIOCSTI: u64 = 0x5412;
 const TIOCLINUX: u64 = 0x541c;
+const TIOCSETD: u64 = 0x5423;
 
 /// Of sys/personality.h.
 const ADDR_NO_RANDOMIZE: u32 = 0x4_0000;
@@ -268,10 +270,11 @@ fn others(shared: bool) -> Vec<Group> {
     ]
 }
 
-/// Every ioctl but those that type into a terminal. The kernel looks at 32 bits of the request.
+/// Every ioctl but those that type into a terminal or give it another line discipline, which stays when its program is gone:
+/// the terminal may be the caller's. The kernel looks at 32 bits of the request.
 fn terminal() -> Group {
     let not = |request| Condition { argument: 1, test: Test::MaskedNe { mask: 0xffff_ffff, value: request } };
-    Group { alternatives: vec![vec![not(TIOCSTI), not(TIOCLINUX)]], ..allow("ioctl") }
+    Group { alternatives: vec![vec![not(TIOCSTI), not(TIOCLINUX), not(TIOCSETD)]], ..allow("ioctl") }
 }
 
 fn personalities(values: &[u32]) -> Group {
