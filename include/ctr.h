@@ -184,7 +184,7 @@ typedef enum ctr_preset {
     CTR_PRESET_DEFAULT = 0,
     /**
      * For programs of strangers: no network but loopback, no namespaces of their own, no tracing, no setuid files, a
-     * root that can't be written to, and limits on memory and processes.
+     * root that can't be written to, no fifos, and limits on memory (512 MiB) and processes (128).
      */
     CTR_PRESET_STRICT = 1,
     /**
@@ -416,11 +416,14 @@ typedef struct ctr_exit {
     int32_t reason;
     /** 0. */
     int32_t reserved_int;
-    /** CPU time in user mode, in microseconds; getrusage(2). */
+    /**
+     * CPU time in user mode, in microseconds, of the program and of the children that it waited for, as wait4(2)
+     * counts them; what it left behind is not in it.
+     */
     uint64_t user_us;
-    /** CPU time in the kernel, in microseconds. */
+    /** CPU time in the kernel, in microseconds, of the same. */
     uint64_t system_us;
-    /** The largest resident set, in bytes. */
+    /** The largest resident set of any one of them, in bytes. */
     uint64_t max_rss;
     /** 0. */
     uint64_t reserved[11];
@@ -472,7 +475,7 @@ int ctr_config_set_hostname(ctr_config *config, const char *hostname);
 
 /**
  * Adds an environment variable, environ(7), for every process of the container. The same name again replaces the
- * value. Default: PATH and HOME only, nothing of the caller's environment.
+ * value. Default: PATH, HOME and HOSTNAME only, nothing of the caller's environment.
  *
  * Return value: 0, or CTR_ERR_INVALID.
  */
@@ -501,7 +504,7 @@ int ctr_config_add_tmpfs(ctr_config *config, const char *target, uint64_t size, 
 
 /**
  * The memory limit in bytes, swap not included, cgroups(7). ctr_set_mem_limit() changes it later. Default:
- * CTR_UNLIMITED.
+ * CTR_UNLIMITED; 512 MiB in CTR_PRESET_STRICT.
  *
  * Return value: 0, or CTR_ERR_INVALID.
  */
@@ -509,7 +512,7 @@ int ctr_config_set_memory(ctr_config *config, uint64_t bytes);
 
 /**
  * The most processes and threads at one time, the pids controller of cgroups(7). ctr_set_pids_limit() changes it later.
- * Default: CTR_UNLIMITED.
+ * Default: CTR_UNLIMITED; 128 in CTR_PRESET_STRICT.
  *
  * Return value: 0, or CTR_ERR_INVALID.
  */
@@ -725,7 +728,7 @@ int ctr_config_set_seccomp_json(ctr_config *config, const char *json);
 int ctr_config_set_seccomp_refusal(ctr_config *config, int refusal, uint16_t number);
 
 /**
- * Adds a limit of each process, setrlimit(2). The others are those that the caller had at its first ctr_create().
+ * Adds a limit of each process, setrlimit(2). The others are those of the thread that calls ctr_exec(), at that moment.
  *
  * name         "nofile" (32 at the least), "nproc", "stack": RLIMIT_* in small letters
  * soft, hard   as in struct rlimit; CTR_UNLIMITED for RLIM_INFINITY
@@ -1037,8 +1040,6 @@ int ctr_kill_all(ctr_container *c, int signal);
  *
  * The handle is released, whatever the answer. In a forked child that is all: the container is the parent's to end, so the
  * destructor of a static object may call this.
- *
- * Waits at most 30 seconds for the processes to be dead, and then answers CTR_ERR_SYSTEM with ETIMEDOUT.
  *
  * Return value: 0, also when it had ended before; CTR_ERR_INVALID for a handle that is none, so also for the second
  * ctr_destroy() of the same handle, and in a forked child; CTR_ERR_SYSTEM when something could not be removed, which the next call of any

@@ -119,8 +119,8 @@ class Container:
             hostname: The hostname inside; the name by default.
             env: Environment of every process, over the defaults (PATH, HOME, HOSTNAME).
             mounts: `Bind`, `Tmpfs`, (source, target), (source, target, "ro") or "source:target:ro", in order.
-            memory: Memory limit, "256M" or bytes; no limit by default.
-            pids: Most processes and threads at one time; no limit by default.
+            memory: Memory limit, "256M" or bytes; no limit by default, 512 MiB in the preset "strict".
+            pids: Most processes and threads at one time; no limit by default, 128 in the preset "strict".
             network: "none" (only loopback; the default), "host", "container:NAME", or a path of a namespace.
             cgroup: Where no cgroup can be had: "auto" refuses if a limit was asked for, "required" always, "optional"
                 never (a limit that can't be had is then a `UserWarning`); "off" makes none.
@@ -150,7 +150,7 @@ class Container:
                 path or a dict.
             seccomp_refusal: What a refused system call gets: an errno, "kill-process", "kill-thread", "trap", "log".
             rlimits: Limits of each process by name, as {"nofile": 1024} or {"nofile": (soft, hard)}; None is no limit.
-                The others are those that this process had when it made its first container.
+                The others are those of the thread that starts a program, at that moment.
             sysctls: Kernel parameters of the container's own namespaces.
             time_offsets: Seconds by which the clocks "monotonic" and "boottime" are set off in a time namespace of the
                 container's own, as namespaces={"time": "new"}, time_offsets={"boottime": 86400.0}.

@@ -24,11 +24,11 @@ class Exit(NamedTuple):
     reason: str
     """Why it ended: "exited", "signaled", "out of memory", "timed out", "destroyed" or "unknown"."""
     user_time: float
-    """Seconds of CPU time in user mode."""
+    """Seconds of CPU time in user mode, of the program and of the children that it waited for."""
     system_time: float
-    """Seconds of CPU time in the kernel."""
+    """Seconds of CPU time in the kernel, of the same."""
     max_rss: int
-    """Largest resident set, in bytes."""
+    """Largest resident set of any one of them, in bytes."""
 
     @property
     def returncode(self) -> int:

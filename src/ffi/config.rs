@@ -53,7 +53,7 @@ pub unsafe extern "C" fn ctr_config_set_hostname(config: *mut ctr_config, hostna
 }
 
 /// Adds an environment variable, environ(7), for every process of the container. The same name again replaces the
-/// value. Default: PATH and HOME only, nothing of the caller's environment.
+/// value. Default: PATH, HOME and HOSTNAME only, nothing of the caller's environment.
 ///
 /// Return value: 0, or CTR_ERR_INVALID.
 #[unsafe(no_mangle)]
@@ -113,7 +113,7 @@ pub unsafe extern "C" fn ctr_config_add_tmpfs(
 }
 
 /// The memory limit in bytes, swap not included, cgroups(7). ctr_set_mem_limit() changes it later. Default:
-/// CTR_UNLIMITED.
+/// CTR_UNLIMITED; 512 MiB in CTR_PRESET_STRICT.
 ///
 /// Return value: 0, or CTR_ERR_INVALID.
 #[unsafe(no_mangle)]
@@ -122,7 +122,7 @@ pub extern "C" fn ctr_config_set_memory(config: *mut ctr_config, bytes: u64) -> 
 }
 
 /// The most processes and threads at one time, the pids controller of cgroups(7). ctr_set_pids_limit() changes it later.
-/// Default: CTR_UNLIMITED.
+/// Default: CTR_UNLIMITED; 128 in CTR_PRESET_STRICT.
 ///
 /// Return value: 0, or CTR_ERR_INVALID.
 #[unsafe(no_mangle)]

@@ -360,8 +360,6 @@ pub extern "C" fn ctr_kill_all(c: *mut ctr_container, signal: c_int) -> c_int {
 /// The handle is released, whatever the answer. In a forked child that is all: the container is the parent's to end, so the
 /// destructor of a static object may call this.
 ///
-/// Waits at most 30 seconds for the processes to be dead, and then answers CTR_ERR_SYSTEM with ETIMEDOUT.
-///
 /// Return value: 0, also when it had ended before; CTR_ERR_INVALID for a handle that is none, so also for the second
 /// ctr_destroy() of the same handle, and in a forked child; CTR_ERR_SYSTEM when something could not be removed, which the next call of any
 /// process of this user tries again.

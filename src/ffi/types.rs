@@ -174,7 +174,7 @@ pub enum ctr_preset {
     /// What docker's containers may, less what no container needs.
     CTR_PRESET_DEFAULT = 0,
     /// For programs of strangers: no network but loopback, no namespaces of their own, no tracing, no setuid files, a
-    /// root that can't be written to, and limits on memory and processes.
+    /// root that can't be written to, no fifos, and limits on memory (512 MiB) and processes (128).
     CTR_PRESET_STRICT = 1,
     /// NO WALLS BUT THE NAMESPACES: every capability over them, every system call, nothing masked, setuid works. For programs
     /// that you trust. In a user namespace of its own it still is not the host's root; without one it is. ctr_explain()
@@ -375,11 +375,12 @@ pub struct ctr_exit {
     pub reason: i32,
     /// 0.
     pub reserved_int: i32,
-    /// CPU time in user mode, in microseconds; getrusage(2).
+    /// CPU time in user mode, in microseconds, of the program and of the children that it waited for, as wait4(2)
+    /// counts them; what it left behind is not in it.
     pub user_us: u64,
-    /// CPU time in the kernel, in microseconds.
+    /// CPU time in the kernel, in microseconds, of the same.
     pub system_us: u64,
-    /// The largest resident set, in bytes.
+    /// The largest resident set of any one of them, in bytes.
     pub max_rss: u64,
     /// 0.
     pub reserved: [u64; 11],

@@ -94,7 +94,7 @@ pub extern "C" fn ctr_config_set_seccomp_refusal(config: *mut ctr_config, refusa
     )
 }
 
-/// Adds a limit of each process, setrlimit(2). The others are those that the caller had at its first ctr_create().
+/// Adds a limit of each process, setrlimit(2). The others are those of the thread that calls ctr_exec(), at that moment.
 ///
 /// name         "nofile" (32 at the least), "nproc", "stack": RLIMIT_* in small letters
 /// soft, hard   as in struct rlimit; CTR_UNLIMITED for RLIM_INFINITY
