@@ -17,7 +17,7 @@ static const struct wall {
 	{"the users", "echo uid $(id -u), which is host uid $(awk '{print $2; exit}' /proc/self/uid_map)"},
 	{"the hostname", "hostname"},
 	{"the file system", "echo $(wc -l </proc/self/mountinfo) mounts, root on $(awk '$5 == \"/\" {print $9}' /proc/self/mountinfo)"},
-	{"the network", "echo $(grep -c : /proc/net/dev) network interfaces"},
+	{"the network", "echo network interfaces: $(grep -c : /proc/net/dev)"},
 	{"the capabilities", "grep CapBnd /proc/self/status | cut -f 2"},
 	{"the descriptors", "echo $(ls /proc/self/fd | wc -l) open, one of them for this ls"},
 };

@@ -53,9 +53,9 @@ _ELSEWHERE = {
     "--net": "--network",
     "--env-file": "-e NAME=VALUE",
     "--mount": "-v SRC:DST[:ro]",
-    "--cpus": "nothing: there is no limit on CPU time yet",
-    "-p": "nothing: no port is published; --network host has the host's",
-    "--publish": "nothing: no port is published; --network host has the host's",
+    "--cpus": "there is no limit on CPU time yet",
+    "-p": "no port is published; --network host has the host's",
+    "--publish": "no port is published; --network host has the host's",
     "--security-opt": "--seccomp, --apparmor or --selinux",
 }
 _COMMANDS_ELSEWHERE = {
@@ -64,7 +64,7 @@ _COMMANDS_ELSEWHERE = {
     "load": "ctr import FILE",
     "ls": "ctr ps",
     "list": "ctr ps",
-    "stop": "ctr rm NAME",
+    "stop": "ctr kill -s TERM NAME, then ctr rm NAME, which asks nobody",
     "start": "ctr run -d IMAGE",
     "create": "ctr run -d IMAGE",
     "attach": "ctr exec NAME",
@@ -128,7 +128,7 @@ def _too_much(rest: list[str]) -> str:
     there = _ELSEWHERE.get(option)
     if there and there.endswith("="):
         there += value if equals else "host"
-    return f"there is no option {option}" + (f": here it is {there}" if there else "")
+    return f"there is no option {option}" + (f": {'here it is ' * (there[0] == '-')}{there}" if there else "")
 
 
 def _with_late_words(options: argparse.Namespace, rest: list[str]) -> list[str]:

@@ -23,7 +23,7 @@ impl Blueprint {
         };
         text += &walls::table(&self.told_walls()?);
         text += &format!("# Container {}: what ctr does, as a person would type it.\n", quote(&self.name));
-        text += "# (Into bash, with a recent util-linux: mount can id-map since 2.39, setpriv takes the last walls later.)\n";
+        text += "# (Type it into bash. It takes a recent util-linux: id-mapped mounts came with 2.39, Landlock and seccomp of setpriv later.)\n";
         text += "export ROOT=$(mktemp -d) SCRATCH=$(mktemp -d)\n";
         // Cgroups come first: once the root is the image, a person has none to write to.
         let cgroup = self.cgroup.iter().flat_map(Layout::commands);

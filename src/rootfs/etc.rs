@@ -32,7 +32,7 @@ pub fn etc_files(plan: &mut Plan<'_>, root: Slot, files: &EtcFiles, read_only: b
     if files.iter().all(|text| text.is_none()) {
         return;
     }
-    plan.step("open", "/etc", "", "mkdir -p $ROOT/etc 2>/dev/null || true");
+    plan.step("open", "/etc", "where files of its own names go", "mkdir -p $ROOT/etc 2>/dev/null || true");
     let etc = open_etc(plan, root);
     for (name, text) in NAMES.into_iter().zip(files) {
         let Some(text) = text else { continue };
