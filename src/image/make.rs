@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::thread;
+use std::time::Instant;
 
 use rustix::fs::{Mode, OFlags};
 use sha2::{Digest as _, Sha256};
@@ -20,7 +21,7 @@ use super::import::{self, Importing};
 use super::manage::Image;
 use super::output::Packing;
 use super::pipe;
-use super::pipeline::{self, Counters, Report};
+use super::pipeline::{self, Counters, Progress, REPORT_EVERY, Report};
 use super::store::Store;
 use super::{save, write};
 use crate::sys::file;
@@ -107,13 +108,18 @@ fn layer(
 ) -> Outcome<Digest> {
     let (mut out, input) = pipe::pipe();
     let unread = Counters::new(0);
+    let mut last = Progress::default();
+    let mut heard = |progress| {
+        last = progress;
+        report(progress)
+    };
     thread::scope(|scope| {
         let packer = pipeline::spawn(scope, "ctr-pack", move || {
             work(Packing { out: &mut out, counters: &unread })?;
             out.write_all(&write::END).and_then(|()| out.finish()).map_err(Fault::write)
         })?;
         let source = pipeline::Source { input: Box::new(input), total: 0, hash_blob: false };
-        let unpacked = pipeline::run(source, &importing.store.limits, report, |stream, counters, own_umask| {
+        let unpacked = pipeline::run(source, &importing.store.limits, &mut heard, |stream, counters, own_umask| {
             import::layer(importing, "made", import::Taking::default(), stream, counters, own_umask)
         });
         pipe::both(pipeline::join(packer), unpacked)
@@ -129,7 +135,17 @@ fn layer(
     let kept =
         ["kept", give::OWED].into_iter().filter_map(|name| file::openat(&place, name, flags, Mode::empty()).ok());
     let mut sum = Sum(Sha256::new());
-    let export = Export { is_layer: true, kept: kept.map(File::from).collect(), ..Export::default() };
+    // The files are read once more, which may take as long again.
+    let mut asked = Instant::now();
+    let mut go_on = |_| {
+        if asked.elapsed() < REPORT_EVERY {
+            return true;
+        }
+        asked = Instant::now();
+        report(last)
+    };
+    let kept = kept.map(File::from).collect();
+    let export = Export { is_layer: true, kept, go_on: Some(&mut go_on), ..Export::default() };
     export.write(tree, &mut sum)?;
     let digest = Digest::from_bytes(sum.0.finalize().into());
     import::publish_layer(importing, "made", digest)?;

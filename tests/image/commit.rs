@@ -309,3 +309,20 @@ fn an_ordinary_user_commits_and_owners_of_the_image_are_kept() {
     assert!(line.starts_with("foreign 100711 7:8") || line.starts_with("foreign 104711 7:8"), "{line}");
     assert!(lines.iter().any(|line| line.starts_with("closed/x 100000 0:0")), "{lines:#?}");
 }
+
+#[test]
+fn a_commit_tells_each_entry_and_can_be_stopped() {
+    let scratch = Scratch::new();
+    let image = scratch.write("a.tar", &docker_archive(&[base().end()], &json!({})));
+    let c = container(&scratch, &image, Config::default());
+    sh(&c, "mkdir /many; i=0; while [ $i -lt 500 ]; do : >/many/$i; i=$((i+1)); done");
+    let mut most = 0;
+    c.commit(&MakeOptions::default(), &mut |progress| {
+        most = most.max(progress.entries);
+        true
+    })
+    .unwrap();
+    assert!(most >= 501, "{most}");
+    let stopped = c.commit(&MakeOptions::default(), &mut |progress| progress.entries == 0).err().unwrap();
+    assert_eq!(stopped.code(), ctr::ErrorCode::Interrupted, "{stopped}");
+}
