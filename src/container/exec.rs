@@ -20,7 +20,7 @@ use crate::init::wire::{EXEC, IN_START, IN_TABLE, MOST_CHILDREN, NONE, TERMINALS
 use crate::plan::{Arg, Fd, Header, Plan, Slot, c_string, encode};
 use crate::sys::Own;
 use crate::sys::fork_lock::ForkLock;
-use crate::zygote::{Channel, wait_readable};
+use crate::zygote::{self, Channel, wait_readable};
 use crate::{Error, ErrorCode, ExecConfig, Result, Session, Stdio, Winsize, advice, sys};
 
 /// Starts `argv` in the container.
@@ -80,7 +80,7 @@ pub fn exec(container: &Arc<Shared>, argv: &[&OsStr], config: &ExecConfig) -> Re
         plan.step("set", "the umask", "", "");
         plan.call(libc::SYS_umask, [mask.into()]);
     }
-    let (now, before) = (Inherited::of(0), container.inherited.get_or_init(|| Inherited::of(container.pid)));
+    let (now, before) = (Inherited::of_caller(), container.inherited.get_or_init(|| Inherited::of(container.pid)));
     now.put(&mut plan, before, container);
     become_user(&mut plan, container, user.as_ref());
     let cwd = config.cwd.as_deref().or(container.record.exec.cwd.as_deref());
@@ -100,6 +100,7 @@ pub fn exec(container: &Arc<Shared>, argv: &[&OsStr], config: &ExecConfig) -> Re
     // Others may be before us, but whoever has set a time does not wait for them.
     let bounded = config.time_limit.is_some() || config.start_timeout.is_some();
     let within = if bounded { patience + Duration::from_secs(1) } else { PATIENCE };
+    let mut oom_score_adj = None;
     let started = now.lend(before, container, || {
         let theirs = theirs;
         let mut fds = vec![theirs.as_fd()];
@@ -111,6 +112,8 @@ pub fn exec(container: &Arc<Shared>, argv: &[&OsStr], config: &ExecConfig) -> Re
         })?;
         drop(fds);
         drop(theirs);
+        // It is needed last, so it is read while PID 1 is at work.
+        oom_score_adj = zygote::oom_score_adj(0);
         container.answer_or_failure(&channel, within)
     });
     let (reply, mut fds) = match started? {
@@ -149,7 +152,7 @@ pub fn exec(container: &Arc<Shared>, argv: &[&OsStr], config: &ExecConfig) -> Re
         timed_out: AtomicBool::new(false),
         oom_kills,
     };
-    if let Some(value) = now.oom_score_adj.filter(|_| now.oom_score_adj != before.oom_score_adj) {
+    if let Some(value) = oom_score_adj.filter(|_| oom_score_adj != before.oom_score_adj) {
         // Nobody inside may write it for PID 1's child. Who has no right to lower it, or has lost the process, has what there is.
         let file = process.host_pid().map(|pid| format!("/proc/{pid}/oom_score_adj"));
         _ = file.map(|file| {

@@ -22,10 +22,19 @@ pub struct Inherited {
 }
 
 impl Inherited {
-    /// Of the calling thread (0), or of the process `pid`.
+    /// Of the process `pid`.
     pub fn of(pid: i32) -> Self {
+        Self { oom_score_adj: oom_score_adj(pid), ..Self::without_oom_score_adj(pid) }
+    }
+
+    /// What the steps of a plan are made from, of the calling thread: all but its place in line, which is no step's.
+    pub fn of_caller() -> Self {
+        Self::without_oom_score_adj(0)
+    }
+
+    fn without_oom_score_adj(pid: i32) -> Self {
         let rlimits = std::array::from_fn(|resource| prlimit(pid, resource as u32, None).ok());
-        Self { scheduling: Scheduling::of(pid), rlimits, oom_score_adj: oom_score_adj(pid) }
+        Self { scheduling: Scheduling::of(pid), rlimits, oom_score_adj: None }
     }
 
     /// The steps by which the process that walks them, a child of PID 1 with what `old` says, gets what it can get by itself.
