@@ -471,6 +471,7 @@ static int masks(ctr_config *c) { return ctr_config_set_masked_paths(c, true); }
 static int no_no_new_privs(ctr_config *c) { return ctr_config_set_new_privileges(c, true); }
 static int no_memory(ctr_config *c) { return ctr_config_set_memory(c, CTR_UNLIMITED); }
 static int pids(ctr_config *c) { return ctr_config_set_pids(c, 128); }
+static int no_etc_files(ctr_config *c) { return ctr_config_set_etc_files(c, false); }
 static int read_only(ctr_config *c) { return ctr_config_set_read_only(c, true); }
 static int privileged(ctr_config *c) { return ctr_config_set_preset(c, CTR_PRESET_PRIVILEGED); }
 static int strict(ctr_config *c) { return ctr_config_set_preset(c, CTR_PRESET_STRICT); }
@@ -512,6 +513,7 @@ static const struct {
     {"wall_time", new_time, as_it_is},
     {"wall_pids", pids, as_it_is},
     {"wall_read_only", read_only, as_it_is},
+    {"etc_files", as_it_is, no_etc_files},
     {"least_seccomp", least_seccomp, privileged},
     {"least_masks", least_masks, privileged},
     {"least_capabilities", least_capabilities, privileged},

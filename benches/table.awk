@@ -56,6 +56,7 @@ BEGIN {
     target("wall_time", "  with a time namespace", "the default, without", "ms", "price", 0)
     target("wall_pids", "  with a pids limit", "the default, without", "ms", "price", 0)
     target("wall_read_only", "  with a read-only root", "the default, without", "ms", "price", 0)
+    target("etc_files", "  with /etc/hosts and its like of its own", "the image's, without", "ms", "price", 0)
     target("least_seccomp", "  privileged, but with seccomp", "privileged", "ms", "price", 0)
     target("least_masks", "  privileged, but with masked paths", "privileged", "ms", "price", 0)
     target("least_capabilities", "  privileged, but with 13 capabilities", "privileged", "ms", "price", 0)
