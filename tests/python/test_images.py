@@ -20,6 +20,7 @@ import pytest
 
 import archives
 import ctr
+from lanes import FURTHER_IDS
 from test_guest import program
 
 pytestmark = pytest.mark.skipif(archives.BUSYBOX is None, reason="no busybox is installed")
@@ -167,6 +168,7 @@ def test_what_the_image_says_is_read(box: ctr.Image) -> None:
     assert copy.copy(box) == box
 
 
+@FURTHER_IDS
 def test_run_is_docker_run(box: ctr.Image) -> None:
     def say(*args: object, **options: object) -> str:
         return out(ctr.run(box, *args, capture_output=True, text=True, **options))  # type: ignore[call-overload]
@@ -194,6 +196,7 @@ def test_without_an_entrypoint_the_arguments_are_all_there_is(tarball: Path) -> 
         ctr.run("host")
 
 
+@FURTHER_IDS
 def test_a_running_container_runs_what_it_is_told_or_what_its_image_says(box: ctr.Image) -> None:
     with ctr.Container(box) as c:
         assert out(c.run(capture_output=True, text=True)) == "says hello world"
@@ -208,6 +211,7 @@ def test_a_running_container_runs_what_it_is_told_or_what_its_image_says(box: ct
         assert c.image_digest is None
 
 
+@FURTHER_IDS
 def test_stop_sends_what_the_image_says_and_kills_what_does_not_heed_it(box: ctr.Image) -> None:
     with ctr.Container(box) as c:
         script = "trap 'exit 3' USR1; echo up; while :; do sleep 0.01; done"

@@ -1,0 +1,112 @@
+"""What a container may use: of memory, in which cgroup, and what is said where a limit can't be had."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import archives
+import ctr
+from lanes import CAN_LIMIT, LIMITS, ROOT_ONLY
+
+V1 = Path("/sys/fs/cgroup/memory/memory.limit_in_bytes")
+V2 = Path("/sys/fs/cgroup/cgroup.controllers")
+
+
+@pytest.fixture
+def parent() -> Iterator[str]:
+    """A cgroup of this test's own, as `cgroup_parent=` takes it."""
+    if not V1.exists() and not V2.exists():
+        pytest.skip("no memory cgroups are mounted here")
+    name = f"ctr-python-{uuid.uuid4().hex[:8]}"
+    place = (V1 if V1.exists() else V2).parent / name
+    place.mkdir()
+    yield f"/{name}"
+    # Nothing is left in it, or it would not go.
+    place.rmdir()
+
+
+@LIMITS
+def test_what_the_kernel_has_killed_is_counted() -> None:
+    with ctr.Container(memory="64M") as c:
+        assert c.oom_kills == 0
+        # The shell outlives what it has started, and its own end says nothing of that.
+        done = c.run(["sh", "-c", "dd if=/dev/zero of=/dev/null bs=200M count=1 2>/dev/null; exit 0"])
+        assert done.exit.reason == "exited"
+        assert c.oom_kills == 1
+
+
+@ROOT_ONLY
+def test_a_container_is_in_the_cgroup_that_was_chosen(parent: str) -> None:
+    with ctr.Container(memory="64M", cgroup_parent=parent) as c:
+        told = c.inspect()
+        assert any(f"{parent}/ctr-" in path for path in told["cgroups"])
+        assert "as chosen" in told["cgroup_place"]
+        assert parent in c.explain()
+    with pytest.raises(ctr.Error, match="ctr-nowhere"):
+        ctr.Container(memory="64M", cgroup_parent="/ctr-nowhere")
+
+
+@ROOT_ONLY
+def test_the_command_line_and_the_environment_choose_a_cgroup_too(parent: str) -> None:
+    run = [sys.executable, "-m", "ctr", "run", "-m", "64M"]
+    show = ["host", "--", "cat", "/proc/self/cgroup"]
+    explain = [sys.executable, "-m", "ctr", "explain", "-m", "64M"]
+    for options, environment in (["--cgroup-parent", parent], {}), ([], {"CTR_CGROUP_PARENT": parent}):
+        environment = {**os.environ, **environment}
+        told = subprocess.check_output([*explain, *options, "host"], text=True, env=environment)
+        assert parent in told
+        subprocess.run([*run, *options, *show], check=True, env=environment, stdout=subprocess.DEVNULL)
+
+
+def test_a_limit_that_is_let_go_is_a_warning() -> None:
+    if CAN_LIMIT and os.geteuid() != 0:
+        pytest.skip("this user can have limits")
+    script = """
+import warnings, ctr
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    with ctr.Container(memory="64M", cgroup="optional") as c:
+        listed = c.inspect()["warnings"]
+        assert c.run(["true"]).returncode == 0
+(warning,) = [it for it in caught if it.category is UserWarning]
+assert warning.filename == "<string>", warning
+assert "memory" in str(warning.message), warning
+assert listed == [str(warning.message)], listed
+"""
+    command = [sys.executable, "-c", script]
+    if CAN_LIMIT:
+        # Where no cgroup is mounted.
+        mount = 'mount -t tmpfs ctr-test /sys/fs/cgroup && exec "$0" "$@"'
+        command = ["unshare", "--mount", "sh", "-c", mount, *command]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_files_of_etc_are_the_images_on_request() -> None:
+    script = "cut -d' ' -f2 /proc/self/mounts"
+    files = {"/etc/hosts", "/etc/hostname", "/etc/resolv.conf"}
+    with ctr.Container() as c:
+        assert files & set(c.run(["sh", "-c", script], capture_output=True, text=True).stdout.split())
+    with ctr.Container(etc_files=False) as c:
+        assert not files & set(c.run(["sh", "-c", script], capture_output=True, text=True).stdout.split())
+    line = [sys.executable, "-m", "ctr", "run", "--no-etc-files", "host", "--", "sh", "-c", script]
+    assert not files & set(subprocess.check_output(line, text=True).split())
+
+
+def test_a_bound_of_changes_is_one_of_those_in_memory(tmp_path: Path) -> None:
+    image = tmp_path / "busybox.tar"
+    image.write_bytes(archives.rootfs())
+    with pytest.raises(ValueError, match="they go to disk"):
+        ctr.Container(image, upper="disk", upper_size="16M")
+    script = "head -c 4000000 /dev/zero 2>/dev/null > /x || echo full"
+    line = [sys.executable, "-m", "ctr", "run", "--upper-size", "2M", str(image), "--", "sh", "-c", script]
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
+    # Before Linux 6.6 the changes of an ordinary user's containers are on disk always.
+    assert done.stdout == "full\n" or "Linux 6.6" in done.stderr, done
