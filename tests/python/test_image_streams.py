@@ -132,11 +132,13 @@ def test_progress_is_told_on_the_calling_thread(small: Path) -> None:
 
 
 def test_a_container_tells_of_its_image_once(small: Path) -> None:
-    told: list[ctr.Progress] = []
-    for _ in range(2):
+    told: list[list[ctr.Progress]] = [[], []]
+    for hears in told:
         with pytest.raises(ctr.Error, match="nothing-here"):
-            ctr.run(small, ["/nothing-here"], progress=told.append)
-    assert [progress.total for progress in told] == [len(SMALL)]
+            ctr.run(small, ["/nothing-here"], progress=hears.append)
+    # How often depends on how long it takes; the second time it is there.
+    assert {progress.total for progress in told[0]} == {len(SMALL)}
+    assert told[1] == []
 
 
 @pytest.mark.parametrize("kind", ["path", "file", "endless", "container"])
