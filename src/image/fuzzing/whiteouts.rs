@@ -9,6 +9,7 @@ use super::super::entry::{Entry, Kind, split};
 use super::super::fault::Outcome;
 use super::super::flat;
 use super::super::lower::Lower;
+use super::super::rights::Rights;
 use super::super::store::Store;
 use super::super::write;
 use super::{scratch, unpack_archive};
@@ -71,7 +72,8 @@ pub fn whiteouts(bytes: &[u8]) {
         assert_eq!(seen, expected, "look-ups of {bytes:?}");
         let flat = place.join("store/flat");
         std::fs::create_dir(&flat).expect("a directory");
-        flat::make(&store, &layers, std::fs::File::open(&flat).expect("it").as_fd()).expect("a flat tree");
+        let place = std::fs::File::open(&flat).expect("it");
+        flat::make(&store, &layers, place.as_fd(), &Rights::of_this_user()).expect("a flat tree");
         let mut found = BTreeMap::new();
         walk(&flat.join("fs"), b"", &mut found);
         assert_eq!(found, expected, "the flat tree of {bytes:?}");
