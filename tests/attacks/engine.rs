@@ -43,11 +43,15 @@ attack!(cve_2019_5736, {
     let mut text = String::new();
     output.read_line(&mut text).unwrap();
     assert_eq!(text, "watching\n");
-    // The program is PID 1's own: what the kernel calls /proc/self/exe in the process that is about to become it. On a socket it
-    // waits for requests, so the watcher has all the time it wants.
+    // The program is PID 1's own: what the kernel calls /proc/self/exe in the process that is about to become it. It waits for
+    // requests on a socket, as long as somebody else has a lock on what its descriptor 1 is: the watcher has all the time it wants.
+    let lifeline = fs::File::create(std::env::temp_dir().join("lifeline")).unwrap();
+    let lock = libc::flock { l_type: libc::F_WRLCK as i16, l_whence: 0, l_start: 0, l_len: 0, l_pid: 0 };
+    nix::fcntl::fcntl(&lifeline, nix::fcntl::FcntlArg::F_SETLK(&lock)).unwrap();
     let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC).unwrap();
-    let config = ExecConfig { stdin: Stdio::Fd(theirs.as_raw_fd()), stdout: Stdio::Null, ..ExecConfig::default() };
-    let engine = container.exec(["/proc/self/exe"], &config).unwrap();
+    let [stdin, stdout] = [theirs.as_raw_fd(), lifeline.as_raw_fd()].map(Stdio::Fd);
+    let engine_config = ExecConfig { stdin, stdout, ..ExecConfig::default() };
+    let engine = container.exec(["/proc/self/exe"], &engine_config).unwrap();
     drop(theirs);
     for _ in 0..20 {
         _ = try_run(&container, &["/proc/self/exe"], &ExecConfig::default());
