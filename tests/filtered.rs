@@ -28,6 +28,8 @@ fn play(role: &str, errno: i32, names: &[&str]) {
     let output = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", role, "--ignored", "--nocapture", "--test-threads=1"])
         .env("CTR_STATE_DIR", &state)
+        // No other's: who can't gain the rights of newuidmap(1) can't use what is of its user's further ids there.
+        .env("CTR_STORE_DIR", state.join("store"))
         .env("CTR_REFUSE", format!("{errno} {}", names.join(" ")))
         .output()
         .unwrap();

@@ -51,6 +51,10 @@ root=$work/root
 mkdir -p "$root"/{bin,sbin,usr/bin,usr/sbin,etc,proc,sys,dev,tmp,run,root,home,var/lib,lib64,lane}
 cp "$(command -v busybox)" "$root/bin/busybox"
 install -m 755 "$here/init" "$root/init"
+# What every system has.
+echo '127.0.0.1 localhost' >"$root/etc/hosts"
+echo ctr-vm >"$root/etc/hostname"
+: >"$root/etc/resolv.conf"
 
 # The modules with what they depend on, which modules.dep lists behind the colon.
 for module in "${modules[@]}"; do
