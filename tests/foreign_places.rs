@@ -82,7 +82,9 @@ fn images_on_an_overlay_say_what_to_do_and_it_works() {
 #[ignore = "a role"]
 fn role_images() {
     if !common::kernel_is_at_least(6, 6) {
-        return common::skipped("before Linux 6.6 changes are in the store, and an overlay takes none on another overlay");
+        return common::skipped(
+            "before Linux 6.6 changes are in the store, and an overlay takes none on another overlay",
+        );
     }
     let store = overlay().join("store");
     let tree = overlay().join("tree");
