@@ -1,4 +1,4 @@
-//! The network of a container: for now the loopback device of its own namespace, see netdevice(7), and who may do what there.
+//! The network of a container: the loopback device of its own namespace, see netdevice(7), and who may do what there.
 
 mod names;
 
