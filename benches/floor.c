@@ -1,6 +1,6 @@
 // See floor.h. The child shares our memory and stops us until its exec, as vfork(2) does, so the size of the caller
 // never counts; it maps its own ids and joins its cgroup by itself, which are the cheapest ways: writing "0" into
-// `tasks` of cgroup v1 spares the wait for an RCU grace period that `cgroup.procs` takes, and in v2 the child is born
+// `tasks` of cgroup v1 spares the wait for an RCU grace period that `cgroup.procs` takes, and in v2 the child is cloned
 // inside.
 #define _GNU_SOURCE
 #include "floor.h"

@@ -426,11 +426,11 @@ static void mode_processor(void) {
 // Whole commands of other engines, given as LABEL<TAB>COMMAND lines on stdin, each run once a round between lifecycles
 // of ours and of the floor. A command is split at blanks; there is no shell.
 static void mode_commands(void) {
-    enum { MOST = 16, WORDS = 64 };
-    static char lines[MOST][4096], *words[MOST][WORDS];
-    char *labels[MOST];
-    int commands = 0, failed[MOST] = {0}, rounds = rest[0] ? atoi(rest[0]) : 20;
-    while (commands < MOST && fgets(lines[commands], sizeof lines[0], stdin)) {
+    enum { MAX = 16, WORDS = 64 };
+    static char lines[MAX][4096], *words[MAX][WORDS];
+    char *labels[MAX];
+    int commands = 0, failed[MAX] = {0}, rounds = rest[0] ? atoi(rest[0]) : 20;
+    while (commands < MAX && fgets(lines[commands], sizeof lines[0], stdin)) {
         int count = 0;
         labels[commands] = strtok(lines[commands], "\t");
         for (char *word; count < WORDS - 1 && (word = strtok(NULL, " \n"));) words[commands][count++] = word;

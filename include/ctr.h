@@ -1487,7 +1487,7 @@ const char *ctr_report_says(const ctr_report *report, int index);
  *
  * Return value: as ctr_report_name().
  */
-const char *ctr_report_mend(const ctr_report *report, int index);
+const char *ctr_report_hint(const ctr_report *report, int index);
 
 /** Frees a report and its strings. NULL is allowed. */
 void ctr_report_free(ctr_report *report);
@@ -1989,7 +1989,7 @@ const char *ctr_last_object(void);
  *
  * Return value: as ctr_last_error(); "" when nothing is known.
  */
-const char *ctr_last_mend(void);
+const char *ctr_last_hint(void);
 
 /**
  * The name of a number of enum ctr_error, as "CTR_ERR_NOT_FOUND".

@@ -43,7 +43,7 @@ pub enum ErrorCode {
     Internal = -11,
 }
 
-/// A failure: which step, on what, why, and the mend.
+/// A failure: which step, on what, why, and the hint.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}", self.sentence())]
 pub struct Error {
@@ -52,7 +52,7 @@ pub struct Error {
     object: String,
     errno: i32,
     why: String,
-    mend: String,
+    hint: String,
 }
 
 impl Error {
@@ -83,9 +83,9 @@ impl Error {
         why: impl Into<String>,
     ) -> Self {
         // Whatever was being done, this is what helps.
-        let mend = if errno == libc::EMFILE { crate::advice::DESCRIPTORS } else { "" };
-        let (step, object) = (line(step.into(), MOST), line(object.to_string(), MOST));
-        Self { code, step, object, errno, why: line(why.into(), MOST), mend: mend.into() }
+        let hint = if errno == libc::EMFILE { crate::hints::DESCRIPTORS } else { "" };
+        let (step, object) = (line(step.into(), MAX), line(object.to_string(), MAX));
+        Self { code, step, object, errno, why: line(why.into(), MAX), hint: hint.into() }
     }
 
     /// The same error with another stable code.
@@ -97,9 +97,9 @@ impl Error {
 
     /// The same error with what the user can do about it.
     #[must_use]
-    pub fn mend(mut self, mend: impl Into<String>) -> Self {
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
         if self.errno != libc::EMFILE {
-            self.mend = line(mend.into(), 2 * MOST);
+            self.hint = line(hint.into(), 2 * MAX);
         }
         self
     }
@@ -108,7 +108,7 @@ impl Error {
     #[must_use]
     pub(crate) fn so(mut self, consequence: &str) -> Self {
         let why = if self.why.is_empty() { describe(self.errno) } else { self.why };
-        self.why = line(format!("{why}; {consequence}"), 2 * MOST);
+        self.why = line(format!("{why}; {consequence}"), 2 * MAX);
         self
     }
 
@@ -133,8 +133,8 @@ impl Error {
     }
 
     /// What the user can do about it; empty when nothing is known.
-    pub fn advice(&self) -> &str {
-        &self.mend
+    pub fn hint(&self) -> &str {
+        &self.hint
     }
 
     fn sentence(&self) -> String {
@@ -149,9 +149,9 @@ impl Error {
         } else {
             text.push_str(&self.why);
         }
-        if !self.mend.is_empty() {
+        if !self.hint.is_empty() {
             text.push_str(" (");
-            text.push_str(&self.mend);
+            text.push_str(&self.hint);
             text.push(')');
         }
         text
@@ -159,7 +159,7 @@ impl Error {
 }
 
 /// The most bytes of a part of the sentence. Paths that people have fit, and so does a name in an archive of such a path.
-const MOST: usize = 600;
+const MAX: usize = 600;
 
 /// `text` as a part of one line of a terminal or a log: control characters are escaped as in Rust and C, and what is
 /// longer than `most` bytes is cut, with a word on how long it was.
@@ -209,13 +209,14 @@ mod tests {
     #[test]
     fn an_error_is_one_short_line_whatever_stands_in_it() {
         let hostile = "a\x1b]0;pwned\x07\r\nforged: ok \u{9b}31m \u{202e}txt.exe\0\x7f";
-        let error = Error::new(ErrorCode::NotFound, hostile, hostile, libc::ENOENT, hostile).mend(hostile).so(hostile);
+        let error =
+            Error::new(ErrorCode::NotFound, hostile, hostile, libc::ENOENT, hostile).with_hint(hostile).so(hostile);
         let shown = r"a\x1b]0;pwned\x07\r\nforged: ok \u{9b}31m \u{202e}txt.exe\x00\x7f";
         assert_eq!(error.to_string(), format!("{shown} {shown}: {shown}; {shown} ({shown})"));
-        assert_eq!([error.step(), error.object(), error.advice()], [shown; 3]);
+        assert_eq!([error.step(), error.object(), error.hint()], [shown; 3]);
         let long = "é\n".repeat(1 << 20);
-        let error = Error::invalid(long.clone(), &long, long.clone()).mend(long.clone()).so(&long);
-        assert!(error.to_string().len() < 8 * MOST, "{}", error.to_string().len());
+        let error = Error::invalid(long.clone(), &long, long.clone()).with_hint(long.clone()).so(&long);
+        assert!(error.to_string().len() < 8 * MAX, "{}", error.to_string().len());
         assert!(error.object().ends_with("…(3145728 bytes)"), "{error}");
         // What people have stays as it is.
         let plain = format!("/home/Jürgen/日本 'x' \\{}", "/directory".repeat(50));

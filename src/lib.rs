@@ -14,13 +14,13 @@
 
 #![cfg_attr(not(any(test, fuzzing)), deny(clippy::disallowed_methods))]
 
-mod advice;
 mod cgroup;
 mod config;
 mod container;
 mod error;
 pub mod ffi;
 mod helper;
+mod hints;
 pub mod image;
 mod init;
 mod network;

@@ -80,14 +80,14 @@ fn offsets_that_cannot_be_are_refused_by_name() {
         shared.namespaces.time = time;
         let error = refused(&shared);
         assert_eq!(error.code(), ErrorCode::Invalid, "{error}");
-        assert!(error.to_string().contains("boottime") && error.advice().contains("new"), "{error}");
+        assert!(error.to_string().contains("boottime") && error.hint().contains("new"), "{error}");
     }
     for offset in [TimeOffset { secs: 0, nanosecs: 1_000_000_000 }, secs(i64::MAX), secs(i64::MIN)] {
         assert_eq!(refused(&with(offset, secs(0))).code(), ErrorCode::Invalid);
     }
     let error = refused(&with(secs(0), secs(-(uptime() as i64) - 3600)));
     assert_eq!((error.code(), error.errno()), (ErrorCode::Invalid, libc::ERANGE), "{error}");
-    assert!(error.to_string().contains("boottime") && error.advice().contains("boot"), "{error}");
+    assert!(error.to_string().contains("boottime") && error.hint().contains("boot"), "{error}");
 }
 
 #[test]

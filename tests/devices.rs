@@ -21,7 +21,7 @@ fn can_list() -> bool {
         Ok(_) => true,
         Err(error) => {
             assert_eq!(error.code(), ErrorCode::Unsupported, "{error}");
-            assert!(!error.advice().is_empty(), "{error}");
+            assert!(!error.hint().is_empty(), "{error}");
             skipped(&error.to_string());
             false
         }
@@ -202,7 +202,7 @@ fn what_cannot_be_given_is_refused_by_name() {
     let one = |text: &str| Config { devices: vec![device(text)], ..Config::default() };
     let error = refused(&one("/etc/passwd"));
     assert_eq!(error.code(), ErrorCode::Invalid);
-    assert!(error.to_string().contains("/etc/passwd") && error.advice().contains("mounts"), "{error}");
+    assert!(error.to_string().contains("/etc/passwd") && error.hint().contains("mounts"), "{error}");
     assert_eq!(refused(&one("/dev/no-such-device")).errno(), libc::ENOENT);
     assert_eq!(refused(&one("/dev/null:/proc/x")).code(), ErrorCode::Invalid);
     // Without a list a node can be read and written.

@@ -150,7 +150,7 @@ fn role_that_does_without() {
 }
 
 #[test]
-fn a_call_that_is_needed_is_named_with_the_mend() {
+fn a_call_that_is_needed_is_named_with_the_hint() {
     for errno in [libc::ENOSYS, libc::EPERM] {
         for (name, ..) in CALLS.iter().filter(|call| !call.2) {
             play("role_that_is_told", errno, &[name]);
@@ -185,12 +185,12 @@ fn role_that_is_told() {
         let text = error.to_string();
         assert_eq!((error.code(), error.errno()), (ErrorCode::Unsupported, errno), "{text}");
         assert!(names.iter().any(|name| text.contains(&format!("{name}(2) is refused here"))), "{names:?}: {text}");
-        assert!(error.advice().contains("seccomp filter"), "{text}");
+        assert!(error.hint().contains("seccomp filter"), "{text}");
     }
     assert_eq!(Container::list().unwrap(), []);
     let checks = ctr::probe();
     let mounts = checks.iter().find(|check| check.name == "mounts").unwrap();
-    assert!(!mounts.ok && mounts.mend.contains("seccomp filter"), "{mounts:?}");
+    assert!(!mounts.ok && mounts.hint.contains("seccomp filter"), "{mounts:?}");
     for check in checks.iter().filter(|check| names.iter().any(|name| name == check.name)) {
         assert!(!check.ok, "{check:?}");
     }

@@ -44,7 +44,7 @@ fn a_label_without_its_module_is_an_error_unless_it_is_optional() {
         }
         let error = Container::create("host", &config).err().expect("it is refused");
         assert_eq!((error.code(), error.errno()), (ErrorCode::Unsupported, libc::EOPNOTSUPP), "{error}");
-        assert!(error.to_string().contains(module) && error.advice().contains("lsm="), "{error}");
+        assert!(error.to_string().contains(module) && error.hint().contains("lsm="), "{error}");
         let optional = Config { labels: Labels { optional: true, ..config.labels }, ..Config::default() };
         assert_eq!(sh(&Container::create("host", &optional).unwrap(), "echo made"), "made");
     }
@@ -85,7 +85,7 @@ fn a_profile_that_is_not_loaded_is_named() {
     }
     let error = Container::create("host", &apparmor("ctr-no-such-profile")).err().expect("it is refused");
     assert!(error.to_string().contains("ctr-no-such-profile"), "{error}");
-    assert!(error.advice().contains("apparmor_parser") || error.errno() != libc::ENOENT, "{error}");
+    assert!(error.hint().contains("apparmor_parser") || error.errno() != libc::ENOENT, "{error}");
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn programs_run_in_the_selinux_context() {
     assert_ne!(sh(&common::host(), own), context);
     let error = Container::create("host", &selinux("no_such_u:no_such_r:no_such_t:s0")).err().expect("it is refused");
     assert_eq!(error.errno(), libc::EINVAL, "{error}");
-    assert!(error.to_string().contains("no_such_t") && error.advice().contains("policy"), "{error}");
+    assert!(error.to_string().contains("no_such_t") && error.hint().contains("policy"), "{error}");
 
     // Every file system of its own has the context of files, whatever else is there.
     let files = "ctr_u:object_r:ctr_file_t:s0:c0";

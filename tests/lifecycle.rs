@@ -229,7 +229,7 @@ fn a_terminal_is_there_where_the_container_has_no_dev_of_its_own() {
     }
     with_our_mounts.destroy().unwrap();
     let error = joined.exec(["true"], &quiet()).err().unwrap();
-    assert!(error.errno() == libc::ENOMEM && error.advice().contains("PID namespace"), "{error}");
+    assert!(error.errno() == libc::ENOMEM && error.hint().contains("PID namespace"), "{error}");
 }
 
 #[test]
@@ -438,7 +438,7 @@ fn a_namespace_of_ours_that_is_joined_is_shared() {
     let error = Container::create("host", &Config { namespaces, ..Config::default() }).err().unwrap();
     assert_eq!((error.code(), error.errno()), (ErrorCode::Unsupported, libc::EPERM), "{error}");
     let filtered = error.to_string().contains("is refused here");
-    assert!(filtered || error.advice().contains("user namespace that owns it"), "{error}");
+    assert!(filtered || error.hint().contains("user namespace that owns it"), "{error}");
 }
 
 #[test]

@@ -17,7 +17,7 @@ fn every_part_is_checked_and_what_fails_says_why() {
     let checks = ctr::probe();
     for check in &checks {
         println!("{check:?}");
-        assert!(check.ok && check.mend.is_empty() || !check.says.is_empty(), "{check:?}");
+        assert!(check.ok && check.hint.is_empty() || !check.says.is_empty(), "{check:?}");
     }
     let names: BTreeSet<_> = checks.iter().map(|check| check.name).collect();
     assert_eq!(names.len(), checks.len(), "no name twice");
@@ -44,7 +44,7 @@ fn what_is_said_agrees_with_create() {
         Ok(_) => assert!(check(&checks, "memory limit").ok && check(&checks, "a container").ok, "{checks:#?}"),
         Err(error) => {
             let check = check(&checks, "memory limit");
-            assert!(!check.ok && error.to_string().contains(&check.mend), "{check:?} and {error}");
+            assert!(!check.ok && error.to_string().contains(&check.hint), "{check:?} and {error}");
         }
     }
 }
@@ -92,9 +92,9 @@ fn both_say(name: &str, words: &[&str]) {
     assert!(!check.ok && !checks.last().unwrap().ok, "{checks:#?}");
     let error = Container::create("host", &Config::default()).err().unwrap();
     for word in words {
-        assert!(check.mend.contains(word) && error.to_string().contains(word), "{word}: {check:?} and {error}");
+        assert!(check.hint.contains(word) && error.to_string().contains(word), "{word}: {check:?} and {error}");
     }
-    assert_eq!(check.mend, error.advice());
+    assert_eq!(check.hint, error.hint());
 }
 
 #[test]

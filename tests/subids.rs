@@ -28,7 +28,7 @@ fn role_with_a_range() {
     assert_eq!(id("65535").trim().split(' ').next(), Some("uid=65535"));
     sh(&c, "echo x > /tmp/x && chown 33:44 /tmp/x && test $(stat -c %u:%g /tmp/x) = 33:44");
     assert_eq!(sh(&c, "cat /proc/self/setgroups"), "allow");
-    // Others of a shape come from the shelf, and are no different.
+    // Others of a shape come from the pool, and are no different.
     for _ in 0..3 {
         assert_eq!(maps(&host()), maps(&c));
     }

@@ -383,13 +383,13 @@ def _signal_number(text: str) -> int:
 
 
 def _doctor(options: argparse.Namespace) -> int:
-    """A line for each check, `ok` or `no`, and a `mend` below it. Fails where no container can be made."""
+    """A line for each check, `ok` or `no`, and a `hint` below it. Fails where no container can be made."""
     checks = probe()
     width = max(len(check.name) for check in checks)
     for check in checks:
         print(f"{'ok' if check.ok else 'no':4}  {check.name:{width}}  {check.says}".rstrip())
-        if check.mend:
-            print(f"mend  {'':{width}}  {check.mend}")
+        if check.hint:
+            print(f"hint  {'':{width}}  {check.hint}")
     return 0 if checks[-1].ok else 1
 
 

@@ -552,7 +552,7 @@ class Container:
 
     @property
     def oom_kills(self) -> int:
-        """How many of its processes, programs or their children, the kernel has killed for want of memory so far."""
+        """How many of its processes, programs or their children, the kernel has OOM killed so far."""
         return self._native.oom_kills()
 
     @property

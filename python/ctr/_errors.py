@@ -20,23 +20,23 @@ class Error(OSError):
     """The step that failed, as "mount proc"."""
     object: str
     """What it failed on: a path, a name, a pid."""
-    mend: str
+    hint: str
     """What can be done about it; empty when nothing is known."""
     code: int
     """The stable number that C sees (`enum ctr_error` in ctr.h)."""
 
     def __init__(
-        self, errno: int, sentence: str, step: str = "", object: str = "", mend: str = "", code: int = -1
+        self, errno: int, sentence: str, step: str = "", object: str = "", hint: str = "", code: int = -1
     ) -> None:
         super().__init__(errno, sentence)
-        self.step, self.object, self.mend, self.code = step, object, mend, code
+        self.step, self.object, self.hint, self.code = step, object, hint, code
         self.filename = object or None
 
     def __str__(self) -> str:
         return str(self.strerror)
 
     def __reduce__(self) -> tuple[type[Error], tuple[builtins.object, ...]]:
-        return type(self), (self.errno, self.strerror, self.step, self.object, self.mend, self.code)
+        return type(self), (self.errno, self.strerror, self.step, self.object, self.hint, self.code)
 
 
 def _is_also(base: type[Exception], error: type[Error] = Error) -> type[Error]:
@@ -53,16 +53,16 @@ SUBCLASSES: dict[str, type[Error]] = {base.__name__: _is_also(base) for base in 
 SUBCLASSES["KeyError"] = _is_also(builtins.KeyError, SUBCLASSES["FileNotFoundError"])
 
 
-def from_native(code: int, errno: int, sentence: str, step: str, object: str, mend: str) -> Error:
+def from_native(code: int, errno: int, sentence: str, step: str, object: str, hint: str) -> Error:
     """The exception for an error of the core."""
     base: type[Exception] = builtins.ValueError if code == _INVALID else type(OSError(errno, ""))
     if code == _NOT_FOUND and step in ("find the user", "find the group"):
         # As subprocess, which asks pwd and grp.
         base = builtins.KeyError
-    return SUBCLASSES.get(base.__name__, Error)(errno, sentence, step, object, mend, code)
+    return SUBCLASSES.get(base.__name__, Error)(errno, sentence, step, object, hint, code)
 
 
-def invalid(step: str, object: str, why: str, mend: str = "") -> Error:
+def invalid(step: str, object: str, why: str, hint: str = "") -> Error:
     """An argument that is not acceptable, in the core's words."""
-    advice = f" ({mend})" if mend else ""
-    return from_native(_INVALID, _errno.EINVAL, f"{step} {object}: {why}{advice}", step, object, mend)
+    hint = f" ({hint})" if hint else ""
+    return from_native(_INVALID, _errno.EINVAL, f"{step} {object}: {why}{hint}", step, object, hint)

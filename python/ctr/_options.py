@@ -75,7 +75,7 @@ def container_options(
     time_offsets: Mapping[str, float] | None = None,
     **rest: object,
 ) -> dict[str, object]:
-    """The options that were given. What is None stays at the core's default."""
+    """The options that were given. An option that is None stays at the core's default."""
     options = {key: value for key, value in rest.items() if value is not None}
     if env:
         options["env"] = list(mapping(env, "env").items())

@@ -16,7 +16,7 @@ class Check(NamedTuple):
     """Whether it is allowed."""
     says: str
     """What was found; where it is not allowed, why, and what is lost."""
-    mend: str
+    hint: str
     """What to do about it; empty where there is nothing to do, or nothing known."""
 
 

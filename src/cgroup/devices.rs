@@ -38,7 +38,7 @@ pub(super) fn allow_v1(directory: &Directory, rules: &[DeviceRule]) -> Result<()
             let error = Error::system(format!("allow the devices {text} in"), directory.path.display(), errno as i32);
             match errno {
                 Errno::EPERM => {
-                    error.mend("the cgroup that we are in does not allow them itself, see its devices.list")
+                    error.with_hint("the cgroup that we are in does not allow them itself, see its devices.list")
                 }
                 _ => error,
             }
@@ -52,7 +52,7 @@ pub(super) fn allow_v2(directory: &Directory, rules: &[DeviceRule]) -> Result<()
     let fail = |step: &str, e: &std::io::Error| {
         let error = Error::io(step, directory.path.display(), e);
         match e.raw_os_error() {
-            Some(libc::EPERM) => error.mend(
+            Some(libc::EPERM) => error.with_hint(
                 "it takes CAP_BPF and CAP_NET_ADMIN in the machine's own user namespace, or who attached one above allows no other",
             ),
             _ => error,

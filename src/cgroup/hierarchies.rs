@@ -71,7 +71,7 @@ pub(super) enum Home {
 pub(super) struct Missing {
     errno: i32,
     why: String,
-    mend: String,
+    hint: String,
 }
 
 /// Looked up once for each effective user id, cgroup and parent, one after another: a program that drops its privileges, or
@@ -263,7 +263,7 @@ fn v2_home(mount: &Path, controller: &str, caller: Caller<'_>) -> Home {
     Home::Missing(missing.unwrap_or_else(Missing::not_mounted))
 }
 
-/// Whether this user may make a cgroup there, and processes that are born in it.
+/// Whether this user may make a cgroup there, and processes that are cloned into it.
 fn may_hold(path: &Path) -> bool {
     writable(path).is_ok() && writable(&path.join("cgroup.procs")).is_ok()
 }
@@ -300,7 +300,7 @@ impl Missing {
         Self {
             errno: libc::ENOENT,
             why: "no cgroup file system is mounted".into(),
-            mend: format!(
+            hint: format!(
                 "mount -t cgroup2 none {MOUNT}; in a container, start the outer one with its cgroups mounted"
             ),
         }
@@ -310,7 +310,7 @@ impl Missing {
         Self {
             errno: libc::ENOENT,
             why: format!("{} does not have the {controller} controller", path.display()),
-            mend: format!(
+            hint: format!(
                 "start the kernel without cgroup_disable={controller} (on some boards: with cgroup_enable={controller}); \
                  under systemd: systemd-run --user --scope -p Delegate=yes PROGRAM"
             ),
@@ -318,7 +318,7 @@ impl Missing {
     }
 
     fn not_writable(path: &Path, errno: Errno) -> Self {
-        let mend = match errno {
+        let hint = match errno {
             Errno::ENOENT => format!("make it first, or choose another: mkdir {}", path.display()),
             Errno::EROFS => {
                 "it is mounted read-only; start the outer container with its cgroups writable, as by docker run \
@@ -335,7 +335,7 @@ impl Missing {
             Errno::ENOENT => format!("there is no cgroup {}", path.display()),
             _ => format!("this user may not make cgroups in {}", path.display()),
         };
-        Self { errno: errno as i32, why, mend }
+        Self { errno: errno as i32, why, hint }
     }
 
     pub(super) fn has_processes(path: &Path) -> Self {
@@ -345,7 +345,7 @@ impl Missing {
                 "{} has processes of its own and so can't hand controllers on (cgroups(7), \"no internal processes\")",
                 path.display()
             ),
-            mend: format!(
+            hint: format!(
                 "move them into a leaf: mkdir {0}/host; for p in $(cat {0}/cgroup.procs); do echo $p > {0}/host/cgroup.procs; done",
                 path.display()
             ),
@@ -360,7 +360,7 @@ impl Missing {
     /// What a caller that needs the controller is told.
     pub(super) fn error(&self, controller: &str) -> Error {
         Error::new(ErrorCode::Unsupported, format!("make a {controller} cgroup"), "", self.errno, self.why.clone())
-            .mend(self.mend.clone())
+            .with_hint(self.hint.clone())
     }
 }
 

@@ -93,7 +93,7 @@ fn check_parent(parent: &Path, policy: CgroupPolicy) -> Result<()> {
         return bad("the cgroup policy is \"off\", so there is nothing to be below it");
     }
     if parent.as_os_str().is_empty() || parent.as_os_str().as_bytes().contains(&0) {
-        return bad("it is empty, or has a NUL in it").map_err(|error| error.mend("write it as /batch/job1"));
+        return bad("it is empty, or has a NUL in it").map_err(|error| error.with_hint("write it as /batch/job1"));
     }
     if parent.components().any(|part| part == Component::ParentDir) {
         return bad("it has .. in it");
@@ -192,7 +192,7 @@ fn place(layout: &Layout, own: Option<&Path>, chosen: bool) -> String {
 
 impl Layout {
     /// Whether a process is cloned into it, and doesn't join it later: v2.
-    pub(crate) fn is_born_in(&self) -> bool {
+    pub(crate) fn clones_in(&self) -> bool {
         self.v2.is_some()
     }
 
@@ -432,7 +432,7 @@ impl Layout {
         for file in
             inside.chain(self.v1_memory.iter().chain(&self.v1_devices).chain(v1_pids).map(|path| path.join("tasks")))
         {
-            add("echo $$ > ", file, "PID 1 goes in, and all its children are born there");
+            add("echo $$ > ", file, "PID 1 goes in, and all its children are cloned there");
         }
         commands
     }
@@ -451,7 +451,7 @@ pub(super) fn make_directory(path: &Path) -> Result<Directory> {
     mkdir(path, Mode::from_bits_truncate(0o755)).map_err(|errno| {
         let error = Error::system("make cgroup", path.display(), errno as i32);
         match errno {
-            Errno::EEXIST => error.with_code(ErrorCode::NameInUse).mend(format!(
+            Errno::EEXIST => error.with_code(ErrorCode::NameInUse).with_hint(format!(
                 "a container of that name runs in another state directory, or was left by one that is lost; if nothing \
                  runs in it: rmdir {}",
                 path.display()

@@ -67,7 +67,7 @@ pub(super) fn check(limit: u64) -> Result<()> {
         return Ok(());
     }
     Err(Error::invalid("set the memory limit to", limit, format!("the smallest is {MEMORY_MIN} bytes (2 MiB)"))
-        .mend("for no limit leave it out, or give CTR_UNLIMITED or None"))
+        .with_hint("for no limit leave it out, or give CTR_UNLIMITED or None"))
 }
 
 /// Sets the limit of a cgroup that nothing is in yet. [`Errno::ENOENT`] means that the controller is off.
@@ -190,5 +190,5 @@ fn in_use(directory: &Directory, limit: Option<u64>, now: u64) -> Error {
         libc::EBUSY,
         format!("EBUSY, {now} bytes are in use and can't be reclaimed; the limit stays as it was"),
     )
-    .mend("end programs inside first, or choose a larger limit")
+    .with_hint("end programs inside first, or choose a larger limit")
 }

@@ -238,5 +238,5 @@ fn without(controller: &str) -> Error {
         libc::EOPNOTSUPP,
         format!("the container was made without a {controller} cgroup"),
     )
-    .mend("create it with the cgroup policy \"required\" to learn what is missing")
+    .with_hint("create it with the cgroup policy \"required\" to learn what is missing")
 }

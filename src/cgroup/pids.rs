@@ -90,7 +90,7 @@ pub(super) fn check(limit: u64) -> Result<()> {
     }
     let why = format!("it is {PIDS_MIN} (the container's PID 1 and one program) at the least, {PIDS_MAX} at the most");
     Err(Error::invalid("set the pids limit to", limit, why)
-        .mend("for no limit leave it out, or give CTR_UNLIMITED or None"))
+        .with_hint("for no limit leave it out, or give CTR_UNLIMITED or None"))
 }
 
 fn move_all(from: &Directory, to: &Directory) -> Result<()> {
@@ -115,5 +115,5 @@ fn move_all(from: &Directory, to: &Directory) -> Result<()> {
     }
     let why = "its processes multiply faster than they can be moved";
     Err(Error::new(ErrorCode::System, "limit the pids of", from.path.display(), libc::EBUSY, why)
-        .mend("set a pids limit when the container is created"))
+        .with_hint("set a pids limit when the container is created"))
 }

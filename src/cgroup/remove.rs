@@ -47,8 +47,9 @@ fn is_visible(path: &Path) -> Result<()> {
         Some(Ok(CGROUP_SUPER_MAGIC | CGROUP2_SUPER_MAGIC)) => Ok(()),
         other => {
             let errno = other.and_then(std::result::Result::err).unwrap_or(Errno::ENOENT);
-            Err(Error::system("remove cgroup", path.display(), errno as i32)
-                .mend("no cgroups are mounted there in this mount namespace; a call from where they are removes it"))
+            Err(Error::system("remove cgroup", path.display(), errno as i32).with_hint(
+                "no cgroups are mounted there in this mount namespace; a call from where they are removes it",
+            ))
         }
     }
 }
@@ -64,7 +65,7 @@ fn remove_one(path: &Path, deadline: Instant) -> Result<bool> {
             Err(errno) => {
                 let error = Error::system("remove cgroup", path.display(), errno as i32);
                 return Err(match errno {
-                    Errno::EBUSY => error.mend(format!(
+                    Errno::EBUSY => error.with_hint(format!(
                         "processes still run in it, see {}; it is removed by the next call after they end",
                         path.join("cgroup.procs").display()
                     )),

@@ -348,7 +348,7 @@ fn a_container_without_limits_goes_below_a_chosen_parent_that_can_hand_nothing_o
     let plain = Path::new("/v2/job");
     let homes = Homes { memory: &missing, pids: &missing, devices: None, plain: Some(plain), chosen: true };
     let layout = super::layout::decide("x", &Limits::default(), CgroupPolicy::Auto, &homes).unwrap().layout.unwrap();
-    assert_eq!((layout.paths(), layout.is_born_in()), (&[PathBuf::from("/v2/job/ctr-x")][..], true));
+    assert_eq!((layout.paths(), layout.clones_in()), (&[PathBuf::from("/v2/job/ctr-x")][..], true));
     let limits = Limits { memory: Some(64 * MIB), ..Limits::default() };
     let outcome = super::layout::decide("x", &limits, CgroupPolicy::Auto, &homes);
     refused(outcome, ErrorCode::Unsupported, "/v2/job has processes");
@@ -370,7 +370,7 @@ fn a_list_of_devices_stands_in_the_directory_of_v2_or_in_one_more_of_v1() {
         let [memory, pids] = homes;
         let homes = Homes { memory, pids, devices: Some(devices), plain: None, chosen: false };
         let layout = super::layout::decide("x", &limits, CgroupPolicy::Auto, &homes).unwrap().layout.unwrap();
-        assert_eq!(layout.is_born_in(), layout.paths()[0].starts_with("/v2"));
+        assert_eq!(layout.clones_in(), layout.paths()[0].starts_with("/v2"));
         layout.paths().iter().map(|path| path.display().to_string()).collect::<Vec<_>>()
     };
     let missing = Home::Missing(super::hierarchies::Missing::has_processes("/sys/fs/cgroup".as_ref()));
@@ -390,7 +390,7 @@ fn a_user_without_cgroups_is_told_how_to_get_some() {
     let limits = Limits { memory: Some(64 * MIB), pids: None, devices: None };
     let error = Cgroup::plan("x", &limits, CgroupPolicy::Auto, caller(&own_cgroups())).unwrap_err();
     assert_eq!(error.code(), ErrorCode::Unsupported);
-    assert!(error.advice().contains("systemd-run --user --scope"), "{error}");
+    assert!(error.hint().contains("systemd-run --user --scope"), "{error}");
     assert!(
         Cgroup::plan("x", &Limits::default(), CgroupPolicy::Auto, caller(&own_cgroups())).unwrap().layout.is_none()
     );

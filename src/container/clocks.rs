@@ -21,7 +21,7 @@ pub fn check(config: &Config) -> Result<()> {
     for (clock, offset) in config.time_offsets.named() {
         let bad = |why: &str| Error::invalid("set off", format!("the clock {clock}"), why);
         if offset != TimeOffset::default() && config.namespaces.time != Some(Namespace::New) {
-            return Err(bad("the time namespace is not the container's own").mend("make the time namespace new"));
+            return Err(bad("the time namespace is not the container's own").with_hint("make the time namespace new"));
         }
         if offset.nanosecs >= 1_000_000_000 {
             return Err(bad("a second has 1000000000 nanoseconds, so there are fewer beside the seconds"));
@@ -33,8 +33,8 @@ pub fn check(config: &Config) -> Result<()> {
     Ok(())
 }
 
-/// A time namespace of its own, which the newborn itself enters: before Linux 6.3 no process can start programs by vfork(2) in
-/// another one than its own. The /proc is the host's; it comes before anything that closes it to the newborn.
+/// A time namespace of its own, which the child itself enters: before Linux 6.3 no process can start programs by vfork(2) in
+/// another one than its own. The /proc is the host's; it comes before anything that closes it to the child.
 pub fn own(plan: &mut Plan<'_>, offsets: &TimeOffsets) {
     const CLONE_NEWTIME: i32 = 0x80;
     let set = offsets.named().into_iter().filter(|(_, offset)| *offset != TimeOffset::default());

@@ -10,16 +10,16 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, bind};
 
-use super::birth::{Born, give_birth};
 use super::blueprint::{Acquired, Blueprint};
 use super::shared::Shared;
+use super::spawn::{Spawned, spawn};
 use super::state::{Claim, ExecDefaults, Record, StateDir, start_of};
 use crate::cgroup::Cgroup;
 use crate::image::Report;
 use crate::sys::Own;
 use crate::sys::fork_lock::ForkLock;
 use crate::zygote::{self, Zygote};
-use crate::{Config, Error, Result, advice, sys};
+use crate::{Config, Error, Result, hints, sys};
 
 /// The plan for `image` and `config`: every wall, on or off, and why, then the shell commands a person would type to get the
 /// same, each with a line that says what it is for. Nothing is made, but the image is unpacked into the store.
@@ -51,16 +51,16 @@ pub fn create(image: &OsStr, config: &Config, report: Report<'_>) -> Result<Shar
             _ = state.sweep_known(&record.name, *inode, &record);
         }
     });
-    let (born, cgroup, zygote) = raised.map_err(mend)?;
+    let (spawned, cgroup, zygote) = raised.map_err(add_hint)?;
     Ok(Shared {
         record,
         inode: ledger.get().copied(),
         state: Some(state.kept()),
-        control: Own::new(born.control),
-        birth: Some(born.channel.kept()),
+        control: Own::new(spawned.control),
+        spawn_channel: Some(spawned.channel.kept()),
         zygote: Some(zygote),
-        pid: born.pid,
-        pidfd: Own::new(born.pidfd),
+        pid: spawned.pid,
+        pidfd: Own::new(spawned.pidfd),
         cgroup,
         made_from: Some((image.to_os_string(), config.clone())),
         holder: sys::process_id(),
@@ -69,19 +69,21 @@ pub fn create(image: &OsStr, config: &Config, report: Report<'_>) -> Result<Shar
         made_with_limit: blueprint.config.memory.is_some(),
         may_have_killed: AtomicBool::new(false),
         hangs_up: AtomicBool::new(false),
-        inherited: OnceLock::from(born.inherited),
+        inherited: OnceLock::from(spawned.inherited),
         lent: ForkLock::new(()),
         is_lent: AtomicBool::new(false),
     })
 }
 
-fn mend(error: Error) -> Error {
+fn add_hint(error: Error) -> Error {
     match (error.step(), error.errno()) {
         ("bind into the container", libc::EINVAL | libc::ENOTDIR) => {
-            error.mend("a directory goes onto a directory, a file onto a file")
+            error.with_hint("a directory goes onto a directory, a file onto a file")
         }
-        ("map the ids of", libc::EACCES) => error.mend("do real and effective user differ? set both, setresuid(2)"),
-        ("map the ids of", libc::EPERM) => error.mend(advice::map_refused()),
+        ("map the ids of", libc::EACCES) => {
+            error.with_hint("do real and effective user differ? set both, setresuid(2)")
+        }
+        ("map the ids of", libc::EPERM) => error.with_hint(hints::map_refused()),
         _ => error,
     }
 }
@@ -93,7 +95,7 @@ fn raise(
     state: &StateDir,
     ledger: &OnceCell<u64>,
     mut zygote: Arc<Zygote>,
-) -> Result<(Born, Option<Cgroup>, Arc<Zygote>)> {
+) -> Result<(Spawned, Option<Cgroup>, Arc<Zygote>)> {
     let held = OnceCell::new();
     let acquire = || -> Result<&(Acquired, Option<Cgroup>)> {
         let claim = state.claim(record)?;
@@ -105,14 +107,14 @@ fn raise(
         let acquired = acquire(state, &blueprint.name, claim, cgroup.as_ref())?;
         Ok(held.get_or_init(|| (acquired, cgroup)))
     };
-    // Where it can be, the newborn is on its way while we acquire the rest.
+    // Where it can be, the child is on its way while we acquire the rest.
     let ahead = if blueprint.acquires_first() { Some(acquire()?) } else { None };
-    let stem = blueprint.stem(ahead.and_then(|(_, cgroup)| cgroup.as_ref()?.clone_into()))?;
-    let rest = || blueprint.rest(&stem, &ahead.map_or_else(acquire, Ok)?.0);
-    let born = give_birth(&stem, &blueprint.name, &mut zygote, rest)?;
-    drop(stem);
+    let setup = blueprint.setup(ahead.and_then(|(_, cgroup)| cgroup.as_ref()?.clone_into()))?;
+    let finish = || blueprint.finish(&setup, &ahead.map_or_else(acquire, Ok)?.0);
+    let spawned = spawn(&setup, &blueprint.name, &mut zygote, finish)?;
+    drop(setup);
     let cgroup = held.into_inner().and_then(|(_, cgroup)| cgroup);
-    Ok((born, cgroup, zygote))
+    Ok((spawned, cgroup, zygote))
 }
 
 /// Every so many creates of a process, from the first on, what dead owners left is swept: hosts that never list, and are killed

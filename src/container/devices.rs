@@ -60,10 +60,10 @@ impl Devices {
         };
         let narrow = rules.iter().zip(&nodes).find(|(rule, _)| !rule.access.read || !rule.access.write);
         if let (None, Some((_, node))) = (&list, narrow) {
-            let why = "less than reading and writing takes a list of devices in its cgroup, which it has not";
+            let why = "less than reading and writing takes a list of devices in its cgroup, and there is none";
             let (step, path) = ("give the device", node.path.display());
             return Err(Error::new(ErrorCode::Unsupported, step, path, libc::EOPNOTSUPP, why)
-                .mend("ask for rw, or for the list (\"required\") to learn what is missing"));
+                .with_hint("ask for rw, or for the list (\"required\") to learn what is missing"));
         }
         Ok(Self { list, listed, nodes })
     }
@@ -76,7 +76,7 @@ fn unavailable(config: &Config, is_root: bool, caller: Caller<'_>) -> Option<Err
     }
     let why = "only root of the machine may";
     let error = Error::new(ErrorCode::Unsupported, "list the devices of", "the container", libc::EPERM, why);
-    Some(error.mend("run it as root, outside of user namespaces, or leave the list to \"auto\""))
+    Some(error.with_hint("run it as root, outside of user namespaces, or leave the list to \"auto\""))
 }
 
 fn node(source: &Path, target: &Path, access: DeviceAccess) -> Result<(Node, DeviceRule)> {
@@ -88,7 +88,7 @@ fn node(source: &Path, target: &Path, access: DeviceAccess) -> Result<(Node, Dev
         libc::S_IFBLK => DeviceKind::Block,
         _ => {
             return Err(Error::invalid("give the device", path.display(), "it is no device node")
-                .mend("files and directories are given as mounts"));
+                .with_hint("files and directories are given as mounts"));
         }
     };
     let (major, minor) = (libc::major(stat.st_rdev), libc::minor(stat.st_rdev));

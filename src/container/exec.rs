@@ -10,22 +10,22 @@ use std::time::{Duration, Instant};
 
 use nix::sys::statfs::FsType;
 
-use super::attempt::Attempt;
 use super::inherit::Inherited;
+use super::lookup::Lookup;
 use super::process::Process;
 use super::shared::{PATIENCE, Shared};
 use super::state::env_text;
 use super::user::User;
-use crate::init::wire::{EXEC, IN_START, IN_TABLE, MOST_CHILDREN, NONE, TERMINALS};
+use crate::init::wire::{EXEC, IN_START, IN_TABLE, MAX_CHILDREN, NONE, TERMINALS};
 use crate::plan::{Arg, Fd, Header, Plan, Slot, c_string, encode};
 use crate::sys::Own;
 use crate::sys::fork_lock::ForkLock;
 use crate::zygote::{self, Channel, wait_readable};
-use crate::{Error, ErrorCode, ExecConfig, Result, Session, Stdio, Winsize, advice, sys};
+use crate::{Error, ErrorCode, ExecConfig, Result, Session, Stdio, Winsize, hints, sys};
 
 /// Starts `argv` in the container.
 pub fn exec(container: &Arc<Shared>, argv: &[&OsStr], config: &ExecConfig) -> Result<Process> {
-    let attempt = Attempt::new(container, argv, config)?;
+    let lookup = Lookup::new(container, argv, config)?;
     let wanted = config.user.as_deref().or(container.record.exec.user.as_deref());
     let user = User::resolve(container, wanted, config.groups.as_deref())?;
     let env = environment(container, config, user.as_ref())?;
@@ -93,7 +93,7 @@ pub fn exec(container: &Arc<Shared>, argv: &[&OsStr], config: &ExecConfig) -> Re
         plan.call(libc::SYS_chdir, [path]);
     }
     let exec_step = plan.len() as u32;
-    attempt.put(&mut plan, argv, &env);
+    lookup.put(&mut plan, argv, &env);
 
     let oom_kills = container.oom_kills_before();
     let (channel, theirs) = Channel::of_process().map_err(|e| Error::io("make a channel", "", &e))?;
@@ -107,7 +107,7 @@ pub fn exec(container: &Arc<Shared>, argv: &[&OsStr], config: &ExecConfig) -> Re
         fds.extend(plan.fds());
         container.send(&encode(&header, &plan), &fds).map_err(|error| match error.errno() {
             // More than a message holds is more than execve(2) takes.
-            libc::E2BIG => attempt.explain(container, libc::E2BIG, &env),
+            libc::E2BIG => lookup.explain(container, libc::E2BIG, &env),
             _ => error,
         })?;
         drop(fds);
@@ -118,18 +118,18 @@ pub fn exec(container: &Arc<Shared>, argv: &[&OsStr], config: &ExecConfig) -> Re
     });
     let (reply, mut fds) = match started? {
         Ok(answer) => answer,
-        Err(failure) if failure.call == IN_TABLE => return Err(full(&attempt)),
+        Err(failure) if failure.call == IN_TABLE => return Err(full(&lookup)),
         Err(failure) if failure.call == IN_START => {
-            return Err(container.not_started("start", attempt.name(), failure.errno));
+            return Err(container.not_started("start", lookup.name(), failure.errno));
         }
         Err(failure) if failure.call >= exec_step => {
-            return Err(attempt.explain(container, failure.errno, &env));
+            return Err(lookup.explain(container, failure.errno, &env));
         }
-        Err(failure) => return Err(mend(plan.error(failure.call, failure.errno))),
+        Err(failure) => return Err(add_hint(plan.error(failure.call, failure.errno))),
     };
     let handed_back = config.pty.is_some() && pty.is_none();
     if fds.is_empty() || (handed_back && fds.len() < 2) {
-        return Err(Error::new(ErrorCode::System, "start", attempt.name(), libc::EPROTO, "PID 1 sent no pidfd"));
+        return Err(Error::new(ErrorCode::System, "start", lookup.name(), libc::EPROTO, "PID 1 sent no pidfd"));
     }
     let pidfd = fds.remove(0);
     let given = handed_back.then(|| fds.remove(0));
@@ -137,7 +137,7 @@ pub fn exec(container: &Arc<Shared>, argv: &[&OsStr], config: &ExecConfig) -> Re
     // whoever has taken it over, who has a pidfd of this very process at hand.
     if !is_child(container, &pidfd) || given.as_ref().is_some_and(|given| !is_terminal_of_its_own(given)) {
         let why = "what its PID 1 has sent is no process and terminal of the container's: has somebody taken it over?";
-        return Err(Error::new(ErrorCode::System, "start", attempt.name(), libc::EPROTO, why));
+        return Err(Error::new(ErrorCode::System, "start", lookup.name(), libc::EPROTO, why));
     }
     let process = Process {
         container: Arc::clone(container),
@@ -166,10 +166,10 @@ pub fn exec(container: &Arc<Shared>, argv: &[&OsStr], config: &ExecConfig) -> Re
 /// How long the start of a program may take, where nobody has said it: PID 1's own bound.
 const START: Duration = Duration::from_secs(10);
 
-fn full(attempt: &Attempt) -> Error {
-    let why = format!("this handle's container runs {MOST_CHILDREN} programs, which is as many as it can");
-    let error = Error::new(ErrorCode::System, "start", attempt.name(), libc::EAGAIN, why);
-    error.mend("end some, or have one program start the others: what programs start themselves is not counted")
+fn full(lookup: &Lookup) -> Error {
+    let why = format!("this handle's container runs {MAX_CHILDREN} programs, which is as many as it can");
+    let error = Error::new(ErrorCode::System, "start", lookup.name(), libc::EAGAIN, why);
+    error.with_hint("end some, or have one program start the others: what programs start themselves is not counted")
 }
 
 /// Room for the mark of the deadline, which PID 1 writes, and the calls that put it on: src/init/program/sweep.rs. Where there
@@ -214,12 +214,12 @@ fn is_terminal_of_its_own(fd: &OwnedFd) -> bool {
 /// linux/magic.h.
 const DEVPTS_SUPER_MAGIC: nix::sys::statfs::FsType = nix::sys::statfs::FsType(0x1cd1);
 
-fn mend(error: Error) -> Error {
+fn add_hint(error: Error) -> Error {
     match (error.step(), error.errno()) {
         ("change to the working directory", _) => error.with_code(ErrorCode::Exec),
-        ("start", libc::EAGAIN) => error.mend(advice::CONTAINER_PROCESSES),
-        ("open", libc::ENOSPC) => error.mend(advice::TERMINALS),
-        ("become user", libc::EINVAL) => error.mend("that id is not mapped in the container's user namespace"),
+        ("start", libc::EAGAIN) => error.with_hint(hints::CONTAINER_PROCESSES),
+        ("open", libc::ENOSPC) => error.with_hint(hints::TERMINALS),
+        ("become user", libc::EINVAL) => error.with_hint("that id is not mapped in the container's user namespace"),
         _ => error,
     }
 }
@@ -324,10 +324,10 @@ fn send_null(plan: &mut Plan<'_>, null: &mut Option<Slot>) -> Result<Slot> {
 }
 
 /// How many further descriptors one program can be given.
-const MOST_EXTRA: usize = 12;
+const MAX_EXTRA: usize = 12;
 
 fn extra_fds(config: &ExecConfig) -> Result<Vec<(std::os::fd::BorrowedFd<'static>, i32)>> {
-    if config.fds.len() > MOST_EXTRA {
+    if config.fds.len() > MAX_EXTRA {
         return Err(Error::invalid("pass descriptors", config.fds.len(), "at most 12 besides the standard streams"));
     }
     let mut seen = Vec::new();

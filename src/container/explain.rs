@@ -15,8 +15,8 @@ impl Blueprint {
     pub fn explain(mut self) -> Result<String> {
         self.unmade = self.upper.as_ref().map(|_| open_path(&self.store)).transpose()?;
         let acquired = Acquired::default();
-        let stem = self.stem(None)?;
-        let rest = self.rest(&stem, &acquired)?;
+        let setup = self.setup(None)?;
+        let finish = self.finish(&setup, &acquired)?;
         let mut text = match walls::warning(self.config.preset, self.asked.namespace("user").is_none()) {
             Some(warning) => format!("# {warning}\n"),
             None => String::new(),
@@ -30,18 +30,19 @@ impl Blueprint {
         let cgroup = cgroup.map(|(command, why)| explained(&why, &command)).collect();
         // We make what goes into the root before the root itself, and move it there. A person has the root first. And where we
         // give up rights for all that PID 1 will start, a person gives them up by starting it: behind everything else.
-        let (last, stem_commands): (Vec<_>, Vec<_>) =
-            stem.plan.commands().into_iter().partition(|command| gives_up(command));
+        let (last, setup_commands): (Vec<_>, Vec<_>) =
+            setup.plan.commands().into_iter().partition(|command| gives_up(command));
         let (furniture, first): (Vec<_>, Vec<_>) =
-            stem_commands.into_iter().partition(|command| command.contains("$ROOT"));
-        let mut root = stem.root.commands();
+            setup_commands.into_iter().partition(|command| command.contains("$ROOT"));
+        let mut root = setup.root.commands();
         let furnished = root.iter().position(|command| command.contains(rootfs::FIRST_FURNITURE));
         let after = root.split_off(furnished.unwrap_or(root.len()));
         let (pivot, after): (Vec<_>, Vec<_>) = after.into_iter().partition(|command| command.contains("pivot_root"));
         let (behind, settle): (Vec<_>, Vec<_>) =
-            rest.plan.commands().into_iter().partition(|command| gives_up(command));
-        let before = self.before(stem.handed > 0);
-        let parts = [cgroup, before, stem.aside.commands(), first, root, furniture, after, settle, pivot, last, behind];
+            finish.plan.commands().into_iter().partition(|command| gives_up(command));
+        let before = self.before(setup.handed > 0);
+        let parts =
+            [cgroup, before, setup.parent.commands(), first, root, furniture, after, settle, pivot, last, behind];
         text.extend(parts.into_iter().flatten());
         Ok(text)
     }

@@ -80,9 +80,9 @@ impl Ids {
     /// The groups inside that sysctl net.ipv4.ping_group_range can be opened to: 0 and the last one. Both have to exist, and the
     /// kernel wants them in the same order outside.
     pub fn ping_groups(&self) -> u64 {
-        const MOST: u64 = i32::MAX as u64;
+        const MAX: u64 = i32::MAX as u64;
         let last = match self {
-            Self::Host => MOST,
+            Self::Host => MAX,
             Self::Joined { many: true } | Self::Range => u64::from(RANGE) - 1,
             Self::Joined { many: false } | Self::Single { .. } => 0,
             Self::Same([_, gids]) => {
@@ -91,7 +91,7 @@ impl Ids {
             }
             Self::Sub(ids) => ids.last_group_above_own(),
         };
-        last.min(MOST)
+        last.min(MAX)
     }
 
     /// The namespace is new.
@@ -105,29 +105,29 @@ impl Ids {
     }
 
     /// Puts the maps into a SPAWN.
-    pub fn put(&self, header: &mut Header, stem: &mut Plan<'_>, ranges: CString) {
+    pub fn put(&self, header: &mut Header, setup: &mut Plan<'_>, ranges: CString) {
         match self {
             Self::Host | Self::Joined { .. } => {}
             Self::Range => {
                 header.flags |= ID_RANGE;
-                header.ranges = Some(stem.string(&ranges));
+                header.ranges = Some(setup.string(&ranges));
             }
             Self::Same(maps) => {
                 header.maps = maps.each_ref().map(|pieces| {
-                    let lines = pieces.iter().take(MOST_PIECES);
+                    let lines = pieces.iter().take(MAX_PIECES);
                     let map: String = lines.map(|(first, count)| format!("{first} {first} {count}\n")).collect();
-                    Some((stem.bytes(&map), map.len()))
+                    Some((setup.bytes(&map), map.len()))
                 });
             }
             Self::Sub(ids) => {
                 header.flags |= MAP_BY_PROGRAM;
-                header.maps = ids.vectors().map(|words| Some((stem.strings(&words), words.len())));
+                header.maps = ids.vectors().map(|words| Some((setup.strings(&words), words.len())));
             }
             Self::Single { uid, gid, .. } => {
                 header.flags |= DENY_SETGROUPS;
                 header.maps = [uid, gid].map(|id| {
                     let map = format!("0 {id} 1\n");
-                    Some((stem.bytes(&map), map.len()))
+                    Some((setup.bytes(&map), map.len()))
                 });
             }
         }
@@ -141,7 +141,7 @@ impl Ids {
             Self::Range => "for map in uid_map gid_map; do echo 0 $RANGE 65536 > /proc/$PID/$map; done".into(),
             Self::Same(maps) => {
                 let [uids, gids] = maps.each_ref().map(|pieces| {
-                    let lines = pieces.iter().take(MOST_PIECES);
+                    let lines = pieces.iter().take(MAX_PIECES);
                     lines.map(|(first, count)| format!("{first} {first} {count}\\n")).collect::<String>()
                 });
                 format!("printf '{gids}' > /proc/$PID/gid_map; printf '{uids}' > /proc/$PID/uid_map")
@@ -166,9 +166,9 @@ impl Ids {
     }
 
     /// Why there is no other id than root's, where a person may look.
-    pub fn explain_map(&self, stem: &mut Plan<'_>) {
+    pub fn explain_map(&self, setup: &mut Plan<'_>) {
         if let Self::Single { .. } = self {
-            stem.step(
+            setup.step(
                 "map the ids of",
                 "the user namespace",
                 self.words(),
@@ -179,7 +179,7 @@ impl Ids {
 }
 
 /// So many lines surely fit into a page, which is all that can be written to uid_map.
-const MOST_PIECES: usize = 100;
+const MAX_PIECES: usize = 100;
 
 /// Whether more than one id is mapped in the user namespace of process `pid`; where there is one, setgroups(2) is refused
 /// too.

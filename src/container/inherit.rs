@@ -102,7 +102,9 @@ pub fn give(scheduling: &Scheduling, pid: i32, old: &Scheduling) -> Result<()> {
     scheduling.give(pid, old).map_err(|errno| {
         let error = Error::system("schedule as its caller", format!("process {pid}"), errno as i32);
         match errno {
-            nix::errno::Errno::EINVAL => error.mend("none of the caller's processors is in the container's cpuset"),
+            nix::errno::Errno::EINVAL => {
+                error.with_hint("none of the caller's processors is in the container's cpuset")
+            }
             _ => error,
         }
     })

@@ -10,12 +10,12 @@ use nix::fcntl::OFlag;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, getsockopt, sockopt};
 use nix::sys::stat::Mode;
 
-use super::birth::give_birth;
-use super::blueprint::{Rest, Stem};
+use super::blueprint::{Finish, Setup};
 use super::devices::Listed;
 use super::ids::has_many_ids;
 use super::namespaces::{KINDS, Kind};
 use super::shared::Shared;
+use super::spawn::spawn;
 use super::state::{ExecDefaults, Record, Root, StateDir};
 use super::walls::Asked;
 use crate::cgroup::Cgroup;
@@ -25,7 +25,7 @@ use crate::plan::{Fd, Header, Plan};
 use crate::sys::Own;
 use crate::sys::fork_lock::ForkLock;
 use crate::zygote::{self, wait_readable};
-use crate::{Error, ErrorCode, Preset, Result, advice, sys};
+use crate::{Error, ErrorCode, Preset, Result, hints, sys};
 
 /// Which namespaces [`crate::Container::join_pid`] enters: a mask of CLONE_NEW* flags of namespaces(7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +53,7 @@ pub fn join(state: StateDir, name: &str) -> Result<Shared> {
             Some(errno @ (libc::ENOSYS | libc::EPERM)) => {
                 let why = "the system call pidfd_open(2) is refused here, and the kernel is older than 6.5";
                 let error = Error::new(ErrorCode::Unsupported, "join container", name, errno, why);
-                error.mend(advice::refused_call("pidfd_open"))
+                error.with_hint(hints::refused_call("pidfd_open"))
             }
             Some(libc::ESRCH) => ending(&state, name, libc::ESRCH),
             _ => Error::io("join container", name, &e),
@@ -69,7 +69,7 @@ pub fn join(state: StateDir, name: &str) -> Result<Shared> {
                 Err(_) if wait_readable(&[pidfd.as_fd()], Some(Duration::ZERO)).unwrap_or(false) => {
                     return Err(ending(&state, name, libc::ESRCH));
                 }
-                verified => verified.map_err(|error| error.mend(advice::FORGED_RECORD))?,
+                verified => verified.map_err(|error| error.with_hint(hints::FORGED_RECORD))?,
             }
             Some(Cgroup::open(cgroups)?)
         }
@@ -80,7 +80,7 @@ pub fn join(state: StateDir, name: &str) -> Result<Shared> {
         inode: Some(inode),
         state: Some(state.kept()),
         control: Own::new(control),
-        birth: None,
+        spawn_channel: None,
         zygote: None,
         pid,
         pidfd: Own::new(pidfd),
@@ -98,13 +98,13 @@ pub fn join(state: StateDir, name: &str) -> Result<Shared> {
     })
 }
 
-/// It is on record, but nobody hears. Where it is ending, its end is waited for, so that who is told that there is no such
+/// It is on record, but nobody answers. Where it is ending, its end is waited for, so that who is told that there is no such
 /// container finds nothing of it.
 fn ending(state: &StateDir, name: &str, errno: i32) -> Error {
     _ = state.look_after(name);
     Error::system("join container", name, errno)
         .with_code(ErrorCode::NotFound)
-        .mend("it is just being made, or just ending")
+        .with_hint("it is just being made, or just ending")
 }
 
 /// The container whose PID 1 is `pid`, where that is closed to us: prctl(2), PR_SET_DUMPABLE. Its user can reach it by name.
@@ -171,8 +171,8 @@ pub fn join_pid(pid: i32, set: NamespaceSet) -> Result<Shared> {
         Some(_) => known,
         None => differing(pid)?,
     };
-    let mut stem = Plan::new();
-    stem.reserve_sent(1);
+    let mut setup = Plan::new();
+    setup.reserve_sent(1);
     // Where it is no pidfd but /proc/PID, which setns(2) doesn't take, the namespaces one by one.
     let single = |kind: &Kind| {
         let path = format!("ns/{}", kind.name);
@@ -184,58 +184,58 @@ pub fn join_pid(pid: i32, set: NamespaceSet) -> Result<Shared> {
         for kind in KINDS.iter().filter(|kind| flags & kind.flag as u32 != 0) {
             let namespace = open_by_itself(container, kind.name)?;
             if set != NamespaceSet::ALL || !kind.is_ours(&namespace) {
-                entered.push((stem.send(Fd::Owned(namespace)), kind.flag as u32));
+                entered.push((setup.send(Fd::Owned(namespace)), kind.flag as u32));
             }
         }
     } else if sys::pidfd_pid(target.as_fd()).is_some() {
-        entered.push((stem.send(Fd::Borrowed(target.as_fd())), flags));
+        entered.push((setup.send(Fd::Borrowed(target.as_fd())), flags));
     } else {
         for kind in KINDS.iter().filter(|kind| flags & kind.flag as u32 != 0) {
-            entered.push((stem.send(Fd::Owned(single(kind)?)), kind.flag as u32));
+            entered.push((setup.send(Fd::Owned(single(kind)?)), kind.flag as u32));
         }
     }
     let flags = if closed.is_some() { entered.iter().fold(0, |flags, (_, kind)| flags | kind) } else { flags };
     // The host's, before its namespaces are left: the programs that are started here are seen there.
-    stem.step("open", "/proc", "", "");
-    let (kept, path) = (stem.keep_in(wire::PROC), stem.string(c"/proc"));
+    setup.step("open", "/proc", "", "");
+    let (kept, path) = (setup.keep_in(wire::PROC), setup.string(c"/proc"));
     let open = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC;
-    stem.call(libc::SYS_openat, [libc::AT_FDCWD.into(), path, open.into()]).out(kept).ok(libc::ENOENT);
-    stem.step("enter the namespaces of process", pid.to_string(), "", "nsenter --target {} --all");
+    setup.call(libc::SYS_openat, [libc::AT_FDCWD.into(), path, open.into()]).out(kept).ok(libc::ENOENT);
+    setup.step("enter the namespaces of process", pid.to_string(), "", "nsenter --target {} --all");
     for (slot, flags) in entered.into_iter().filter(|&(_, flags)| flags != 0) {
-        stem.call(libc::SYS_setns, [slot.into(), flags.into()]);
+        setup.call(libc::SYS_setns, [slot.into(), flags.into()]);
     }
     let has_root = flags & libc::CLONE_NEWUSER as u32 != 0;
     if has_root {
-        stem.step("become root in the user namespace of process", pid.to_string(), "", "");
-        stem.call(libc::SYS_setgroups, [0.into(), 0.into()]).ok(libc::EPERM);
-        stem.call(libc::SYS_setresgid, [0.into(), 0.into(), 0.into()]).ok(libc::EINVAL);
-        stem.call(libc::SYS_setresuid, [0.into(), 0.into(), 0.into()]).ok(libc::EINVAL);
+        setup.step("become root in the user namespace of process", pid.to_string(), "", "");
+        setup.call(libc::SYS_setgroups, [0.into(), 0.into()]).ok(libc::EPERM);
+        setup.call(libc::SYS_setresgid, [0.into(), 0.into(), 0.into()]).ok(libc::EINVAL);
+        setup.call(libc::SYS_setresuid, [0.into(), 0.into(), 0.into()]).ok(libc::EINVAL);
     }
-    stem.step("settle in", pid.to_string(), "", "");
-    stem.call(libc::SYS_prctl, [libc::PR_SET_DUMPABLE.into(), 0.into()]);
-    stem.call(libc::SYS_prctl, [libc::PR_SET_CHILD_SUBREAPER.into(), 1.into()]);
-    stem.call(libc::SYS_prctl, [libc::PR_SET_PDEATHSIG.into(), libc::SIGKILL.into()]);
-    let name = stem.string(c"ctr-join");
-    stem.call(libc::SYS_prctl, [libc::PR_SET_NAME.into(), name]);
+    setup.step("settle in", pid.to_string(), "", "");
+    setup.call(libc::SYS_prctl, [libc::PR_SET_DUMPABLE.into(), 0.into()]);
+    setup.call(libc::SYS_prctl, [libc::PR_SET_CHILD_SUBREAPER.into(), 1.into()]);
+    setup.call(libc::SYS_prctl, [libc::PR_SET_PDEATHSIG.into(), libc::SIGKILL.into()]);
+    let name = setup.string(c"ctr-join");
+    setup.call(libc::SYS_prctl, [libc::PR_SET_NAME.into(), name]);
 
     let mut zygote = zygote::current()?;
     let what = format!("a server in the namespaces of process {pid}");
-    let rest = || Ok(Rest { plan: Plan::new(), header: Header::new(RUN) });
-    let born = give_birth(&Stem::bare(stem), &what, &mut zygote, rest);
-    let born = born.map_err(|error| match error.errno() {
-        libc::EPERM if has_root => error.mend("it takes the rights of its user namespace: the same user, or root"),
-        libc::EPERM => error.mend("it takes rights over them: enter the user namespace too, or be root"),
+    let finish = || Ok(Finish { plan: Plan::new(), header: Header::new(RUN) });
+    let spawned = spawn(&Setup::bare(setup), &what, &mut zygote, finish);
+    let spawned = spawned.map_err(|error| match error.errno() {
+        libc::EPERM if has_root => error.with_hint("it takes the rights of its user namespace: the same user, or root"),
+        libc::EPERM => error.with_hint("it takes rights over them: enter the user namespace too, or be root"),
         _ => error,
     })?;
     Ok(Shared {
         record: record(pid, has_root, has_many_ids(&pid.to_string())),
         inode: None,
         state: None,
-        control: Own::new(born.control),
-        birth: Some(born.channel.kept()),
+        control: Own::new(spawned.control),
+        spawn_channel: Some(spawned.channel.kept()),
         zygote: Some(zygote),
-        pid: born.pid,
-        pidfd: Own::new(born.pidfd),
+        pid: spawned.pid,
+        pidfd: Own::new(spawned.pidfd),
         cgroup: None,
         made_from: None,
         holder: sys::process_id(),
@@ -244,7 +244,7 @@ pub fn join_pid(pid: i32, set: NamespaceSet) -> Result<Shared> {
         made_with_limit: false,
         may_have_killed: AtomicBool::new(false),
         hangs_up: AtomicBool::new(false),
-        inherited: OnceLock::from(born.inherited),
+        inherited: OnceLock::from(spawned.inherited),
         lent: ForkLock::new(()),
         is_lent: AtomicBool::new(false),
     })
@@ -269,7 +269,7 @@ fn differing(pid: i32) -> Result<u32> {
             (Ok(theirs), Ok(ours)) if theirs != ours => flags |= kind.flag as u32,
             (Err(e), _) if e.kind() != std::io::ErrorKind::NotFound => {
                 return Err(Error::io("look at the namespaces of process", pid, &e)
-                    .mend("the same user may, or root; a container of ctr is joined by its name"));
+                    .with_hint("the same user may, or root; a container of ctr is joined by its name"));
             }
             _ => {}
         }

@@ -1,13 +1,11 @@
 //! A container's whole story: create, exec, join, limits, destroy. The only room that knows every other one.
 //!
-//! `blueprint` decides and plans, `create` and `birth` carry out, `exec` and `attempt` start programs, `join` enters what others made,
+//! `blueprint` decides and plans, `create` and `spawn` carry out, `exec` and `lookup` start programs, `join` enters what others made,
 //! `shared` is what the handles of a container have in common, `process` is what `exec` answers, `state` is the ledger.
 //! `walls` tells of every wall whether it stands and why, `inspect` all that is known of a running container.
 //! `ids` decides whose ids a container has, `clocks` sets its clocks off, `devices` decides which devices it has,
 //! `trial` tries a few steps out in a process that leaves nothing.
 
-mod attempt;
-mod birth;
 mod blueprint;
 mod clocks;
 mod create;
@@ -19,9 +17,11 @@ mod ids;
 mod inherit;
 mod inspect;
 mod join;
+mod lookup;
 mod namespaces;
 mod process;
 mod shared;
+mod spawn;
 mod state;
 mod trial;
 mod user;
@@ -233,7 +233,7 @@ impl Container {
                 return refused("limits are those of containers, and this is another process's namespaces");
             }
             refused("it has no cgroup: none can be had here, or it was made without one")
-                .mend("make it with the cgroup policy \"required\" to learn what is missing")
+                .with_hint("make it with the cgroup policy \"required\" to learn what is missing")
         })
     }
 
@@ -251,7 +251,7 @@ impl Container {
                 libc::EOPNOTSUPP,
                 "only the process that made it knows how",
             )
-            .mend("ctr_walls_of(), Container.walls() and ctr inspect show what stands")),
+            .with_hint("ctr_walls_of(), Container.walls() and ctr inspect show what stands")),
         }
     }
 

@@ -19,7 +19,7 @@ pub struct Kind {
     pub name: &'static str,
     /// The option of unshare(1).
     pub option: &'static str,
-    /// Not made at birth: a cgroup namespace's root is the cgroup one is in by then, a time namespace is for the children of
+    /// Not made by clone(2): a cgroup namespace's root is the cgroup one is in by then, a time namespace is for the children of
     /// the process that makes it, which enters it itself (`clocks`).
     pub late: bool,
 }
@@ -37,7 +37,7 @@ pub const KINDS: [Kind; 8] = [
 ];
 
 impl Kind {
-    /// One is born in it: it takes rights that a newborn of a new user namespace has no more, or it can't be entered at all.
+    /// A process is cloned into it: it takes rights that a child of a new user namespace has no more, or it can't be entered at all.
     fn early(&self) -> bool {
         matches!(self.name, "user" | "pid" | "net" | "uts" | "ipc")
     }
@@ -73,7 +73,7 @@ impl Kind {
         }
     }
 
-    /// Whether a namespace is the one that children of this thread are born into.
+    /// Whether a namespace is the one that children of this thread are cloned into.
     pub fn is_ours(&self, namespace: &OwnedFd) -> bool {
         let name = match self.name {
             "pid" => "pid_for_children",
@@ -121,15 +121,15 @@ impl Joined {
     }
 
     /// Sends them along.
-    pub fn send<'a>(&'a self, stem: &mut Plan<'a>) -> Vec<Slot> {
-        self.0.iter().map(|(_, fd)| stem.send(Fd::Borrowed(fd.as_fd()))).collect()
+    pub fn send<'a>(&'a self, setup: &mut Plan<'a>) -> Vec<Slot> {
+        self.0.iter().map(|(_, fd)| setup.send(Fd::Borrowed(fd.as_fd()))).collect()
     }
 
-    /// Those that the newborn is born in. To be explained before its birth.
-    pub fn born_in(&self, spawn: &mut Header, stem: &mut Plan<'_>, slots: &[Slot]) {
+    /// Those that the child is cloned into. To be explained before that.
+    pub fn clone_in(&self, spawn: &mut Header, setup: &mut Plan<'_>, slots: &[Slot]) {
         let mut others = spawn.give.iter_mut();
         for ((kind, _), slot) in self.0.iter().zip(slots).filter(|((kind, _), _)| kind.early()) {
-            stem.step("enter the namespace", kind.name, "joined, not made", kind.typed());
+            setup.step("enter the namespace", kind.name, "joined, not made", kind.typed());
             let to = if kind.name == "user" { Some(&mut spawn.user) } else { others.next() };
             if let Some(to) = to {
                 *to = slot.0;
@@ -137,18 +137,18 @@ impl Joined {
         }
     }
 
-    /// Enters those it was not born in.
-    pub fn enter(&self, stem: &mut Plan<'_>, slots: &[Slot]) {
+    /// Enters those that it was not cloned into.
+    pub fn enter(&self, setup: &mut Plan<'_>, slots: &[Slot]) {
         if self.has("user") {
-            stem.step("become root in", "the joined user namespace", "", "");
+            setup.step("become root in", "the joined user namespace", "", "");
             // Whoever enters has all rights there, but no id yet; what it makes would belong to nobody.
-            stem.call(libc::SYS_setgroups, [0.into(), 0.into()]).ok(libc::EPERM);
-            stem.call(libc::SYS_setresgid, [0.into(), 0.into(), 0.into()]);
-            stem.call(libc::SYS_setresuid, [0.into(), 0.into(), 0.into()]);
+            setup.call(libc::SYS_setgroups, [0.into(), 0.into()]).ok(libc::EPERM);
+            setup.call(libc::SYS_setresgid, [0.into(), 0.into(), 0.into()]);
+            setup.call(libc::SYS_setresuid, [0.into(), 0.into(), 0.into()]);
         }
         for ((kind, _), slot) in self.0.iter().zip(slots).filter(|((kind, _), _)| !kind.early()) {
-            stem.step("enter the namespace", kind.name, "joined, not made", kind.typed());
-            stem.call(libc::SYS_setns, [(*slot).into(), kind.flag.into()]);
+            setup.step("enter the namespace", kind.name, "joined, not made", kind.typed());
+            setup.call(libc::SYS_setns, [(*slot).into(), kind.flag.into()]);
         }
     }
 }
@@ -186,9 +186,10 @@ fn open_namespace(path: &Path, kind: &Kind) -> Result<OwnedFd> {
     let opened = sys::open(path, flags, Mode::empty()).map_err(|errno| {
         let error = Error::system("open the namespace", path.display(), errno as i32);
         match errno {
-            Errno::ENOENT => error.mend("has that process ended?"),
-            Errno::EACCES | Errno::EPERM => error
-                .mend("that process is another user's, or closed to its own; a container of ctr is joined by its name"),
+            Errno::ENOENT => error.with_hint("has that process ended?"),
+            Errno::EACCES | Errno::EPERM => error.with_hint(
+                "that process is another user's, or closed to its own; a container of ctr is joined by its name",
+            ),
             _ => error,
         }
     })?;

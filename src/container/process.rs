@@ -25,13 +25,13 @@ pub struct Process {
     pub(super) pty: Option<Own>,
     /// Held from reading the answer to keeping it.
     pub(super) exit: ForkLock<Option<Exit>>,
-    /// When we sent it SIGKILL ourselves, so it wasn't the kernel for want of memory.
+    /// When we sent it SIGKILL ourselves, so it was no OOM kill.
     pub(super) killed: Mutex<Option<Instant>>,
     /// When its time is up, if ever.
     pub(super) limit: Option<Instant>,
     /// We have killed it ourselves since its time was up.
     pub(super) timed_out: AtomicBool,
-    /// How many processes the kernel had killed for want of memory when it was started.
+    /// How many processes the kernel had OOM killed when it was started.
     pub(super) oom_kills: u64,
 }
 
@@ -155,7 +155,7 @@ impl Process {
                     return Ok(Some(*exit.get_or_insert_with(|| self.unreported())));
                 }
             }
-            // One thread at a time, since a kill for want of memory is told of once.
+            // One thread at a time, since a OOM kill is told of once.
             let mut exit = self.exit.lock();
             if exit.is_some() {
                 return Ok(*exit);
@@ -203,7 +203,7 @@ impl Process {
         }
         let why = "it was killed, but does not end: it waits in the kernel, as for a file system that does not answer";
         Err(Error::new(ErrorCode::TimedOut, "wait for process", self.pid, libc::ETIMEDOUT, why)
-            .mend("destroy the container"))
+            .with_hint("destroy the container"))
     }
 
     /// How it ended, where it is dead and PID 1 has not said so: what the kernel says.

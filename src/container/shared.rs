@@ -12,13 +12,13 @@ use super::blueprint::put_up_last;
 use super::inherit::Inherited;
 use super::state::{Record, StateDir};
 use crate::cgroup::Cgroup;
-use crate::init::wire::{DONE, EXITED, FAILED, IN_LATE, IN_START, MOST_SOCKETS, RUN, Reply};
+use crate::init::wire::{DONE, EXITED, FAILED, IN_LATE, IN_START, MAX_SOCKETS, RUN, Reply};
 use crate::plan::{Header, Plan, encode};
 use crate::security::Walls;
 use crate::sys::Own;
 use crate::sys::fork_lock::ForkLock;
 use crate::zygote::{Answer, Channel, NO_WALLS, Zygote, send, wait_readable};
-use crate::{Config, Error, ErrorCode, Result, advice, sys};
+use crate::{Config, Error, ErrorCode, Result, hints, sys};
 
 /// A container that this process made or joined.
 pub struct Shared {
@@ -29,7 +29,7 @@ pub struct Shared {
     /// Requests go to its PID 1 by this.
     pub control: Own,
     /// The zygote's reports about its PID 1, where this process made it.
-    pub birth: Option<Channel>,
+    pub spawn_channel: Option<Channel>,
     /// Held, so that the zygote doesn't take the end of its socket for the end of its use.
     pub zygote: Option<Arc<Zygote>>,
     pub pid: i32,
@@ -40,7 +40,7 @@ pub struct Shared {
     /// The process that made this handle: a forked child of it must not end what it inherits.
     pub holder: u32,
     pub destroyed: AtomicBool,
-    /// Kills for want of memory that have been told of.
+    /// OOM kills that have been told of.
     pub oom_kills: AtomicU64,
     /// It was made here with a memory limit, its own or its preset's.
     pub made_with_limit: bool,
@@ -68,7 +68,7 @@ impl Shared {
         }
         let why = format!("this handle is process {}'s, of which this one is a forked child", self.holder);
         let error = Error::new(ErrorCode::Invalid, "use container", self.called(), libc::EINVAL, why);
-        Err(if self.record.name.is_empty() { error } else { error.mend("join the container by its name") })
+        Err(if self.record.name.is_empty() { error } else { error.with_hint("join the container by its name") })
     }
 
     fn is_held(&self) -> bool {
@@ -79,7 +79,7 @@ impl Shared {
     pub fn foreign(&self) -> Error {
         let why = "this process has closed descriptors of ctr, or put others in their places";
         let error = Error::new(ErrorCode::Invalid, "use container", self.called(), libc::EBADF, why);
-        error.mend("destroy containers before you close all descriptors; what their owner closes ends them")
+        error.with_hint("destroy containers before you close all descriptors; what their owner closes ends them")
     }
 
     /// Refuses where it is over.
@@ -108,9 +108,9 @@ impl Shared {
     /// The last walls are put up when create has been answered already, where such have stood before. PID 1 ends where one of
     /// them can't be, and says so before: that is what is wrong.
     fn missing_wall(&self) -> Option<Error> {
-        let birth = self.birth.as_ref().filter(|_| self.is_held())?;
+        let channel = self.spawn_channel.as_ref().filter(|_| self.is_held())?;
         // It stays where it is, so every later call is told the same.
-        let Ok(Answer::Reply(reply, _)) = birth.peek() else { return None };
+        let Ok(Answer::Reply(reply, _)) = channel.peek() else { return None };
         let call = reply.call.checked_sub(IN_LATE).filter(|_| reply.tag == FAILED)?;
         let (_, config) = self.made_from.as_ref()?;
         let (walls, _) = Walls::of(config).ok()?;
@@ -122,7 +122,7 @@ impl Shared {
         }
         let error = plan.error(call, sound(reply.errno)).with_code(ErrorCode::Destroyed);
         let error = error.so("the container has ended, since nothing may run in it without its walls");
-        Some(if error.advice().is_empty() { error.mend(advice::LATE_WALL) } else { error })
+        Some(if error.hint().is_empty() { error.with_hint(hints::LATE_WALL) } else { error })
     }
 
     /// Sends PID 1 a message; a container that is over is told apart.
@@ -173,19 +173,19 @@ impl Shared {
                 libc::EMFILE,
                 "its PID 1 can't take descriptors: it holds as many as it may, or its limit was lowered from inside",
             )
-            .mend("end some of its programs, or raise the limit on descriptors (nofile) before it is made")),
+            .with_hint("end some of its programs, or raise the limit on descriptors (nofile) before it is made")),
             _ => Err(self.gone()),
         }
     }
 
     /// PID 1 has closed its end of our socket: it has ended, or has no room for another joiner.
     fn hung_up(&self) -> Error {
-        if self.birth.is_some() || self.is_ending() {
+        if self.spawn_channel.is_some() || self.is_ending() {
             return self.gone();
         }
-        let why = format!("its PID 1 hears {MOST_SOCKETS} joined handles at a time, which is as many as it can");
+        let why = format!("its PID 1 hears {MAX_SOCKETS} joined handles at a time, which is as many as it can");
         let error = Error::new(ErrorCode::System, "use container", self.called(), libc::EAGAIN, why);
-        error.mend("close some of the handles on it, in whichever processes")
+        error.with_hint("close some of the handles on it, in whichever processes")
     }
 
     /// Whether PID 1, which has closed its end of a channel, is ending: it closes them a moment before it is dead. One that has
@@ -206,7 +206,7 @@ impl Shared {
     pub fn not_started(&self, step: &str, object: impl std::fmt::Display, errno: i32) -> Error {
         if errno == libc::EBUSY {
             let why = "too many processes of the container that were killed can't end";
-            return Error::new(ErrorCode::System, step, object, errno, why).mend("destroy the container");
+            return Error::new(ErrorCode::System, step, object, errno, why).with_hint("destroy the container");
         }
         let why = "it took too long and was given up: programs inside had it stopped, or hold a lease on a file that it needs, or \
                    that file is on a file system that does not answer";
@@ -225,7 +225,7 @@ impl Shared {
         }
     }
 
-    /// Whether the kernel has killed a process of this container for want of memory that nobody was told of, since there were
+    /// Whether the kernel has OOM killed a process of this container that nobody was told of, since there were
     /// `before` such kills.
     pub fn was_out_of_memory(&self, before: u64) -> bool {
         let Some(kills) = self.oom_kills_so_far() else { return false };
@@ -290,7 +290,7 @@ impl Shared {
         match sys::pidfd_send_signal(self.pidfd.as_fd(), libc::SIGKILL, 0) {
             Ok(()) | Err(Errno::ESRCH) => {}
             Err(Errno::EPERM) => {
-                return Err(fail(libc::EPERM).mend("this process has given up the rights that it was made with"));
+                return Err(fail(libc::EPERM).with_hint("this process has given up the rights that it was made with"));
             }
             Err(errno) => return Err(fail(errno as i32)),
         }
@@ -302,9 +302,9 @@ impl Shared {
     /// Waits until the zygote has reaped PID 1, as it says; a dead zygote says nothing, and whoever reaps for it reaps its
     /// children too.
     fn wait_reaped(&self, end: Instant) {
-        let Some(birth) = self.birth.as_ref().filter(|_| self.is_held()) else { return };
+        let Some(channel) = self.spawn_channel.as_ref().filter(|_| self.is_held()) else { return };
         // Answers that came before it do not matter any more.
-        while let Ok(Answer::Reply(reply, _)) = birth.receive(Some(end.saturating_duration_since(Instant::now()))) {
+        while let Ok(Answer::Reply(reply, _)) = channel.receive(Some(end.saturating_duration_since(Instant::now()))) {
             if reply.tag == EXITED {
                 return;
             }

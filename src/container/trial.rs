@@ -1,4 +1,4 @@
-//! A trial: a newborn in namespaces of its own walks a few steps and ends. This is how `probe` finds out what a machine allows:
+//! A trial: a child in namespaces of its own walks a few steps and ends. This is how `probe` finds out what a machine allows:
 //! by doing it, in a process that the host never sees and of which nothing is left. What fails is explained as it is when a
 //! container can't be made.
 
@@ -7,9 +7,9 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::birth::give_birth;
-use super::blueprint::{Rest, Stem};
+use super::blueprint::{Finish, Setup};
 use super::ids::Ids;
+use super::spawn::spawn;
 use crate::helper::SubIds;
 use crate::init::wire::{EXITED, RUN, SPAWN};
 use crate::plan::{Header, Plan};
@@ -21,15 +21,15 @@ pub(crate) struct Trial<'a> {
     /// CLONE_NEW* flags.
     namespaces: i32,
     ids: Ids,
-    /// What the newborn does.
-    pub(crate) stem: Plan<'a>,
+    /// What the child does.
+    pub(crate) setup: Plan<'a>,
     /// What the zygote does for it, with as many results to hand over.
-    pub(crate) aside: (Plan<'a>, usize),
-    /// What the newborn does when all that is done.
-    rest: Plan<'a>,
+    pub(crate) parent: (Plan<'a>, usize),
+    /// What the child does when all that is done.
+    finish: Plan<'a>,
 }
 
-/// How long a dead newborn may take to be reaped.
+/// How long a dead child may take to be reaped.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 impl Trial<'_> {
@@ -45,9 +45,9 @@ impl Trial<'_> {
     }
 
     fn with(namespaces: i32, ids: Ids) -> Self {
-        let mut stem = Plan::new();
-        stem.reserve_sent(1);
-        Self { namespaces, ids, stem, aside: (Plan::new(), 0), rest: Plan::new() }
+        let mut setup = Plan::new();
+        setup.reserve_sent(1);
+        Self { namespaces, ids, setup, parent: (Plan::new(), 0), finish: Plan::new() }
     }
 
     /// Does it, and waits until nothing of it is there any more.
@@ -55,15 +55,15 @@ impl Trial<'_> {
         let mut zygote = zygote::current()?;
         let mut header = Header::new(SPAWN);
         header.namespaces = self.namespaces as u64;
-        self.ids.put(&mut header, &mut self.stem, CString::default());
-        let (aside, handed) = self.aside;
-        let mut stem = Stem::bare(self.stem);
-        (stem.aside, stem.handed, stem.header) = (aside, handed, header);
-        let rest = || Ok(Rest { plan: self.rest, header: Header::new(RUN) });
-        let born = give_birth(&stem, "a process to try things", &mut zygote, rest)?;
+        self.ids.put(&mut header, &mut self.setup, CString::default());
+        let (parent, handed) = self.parent;
+        let mut setup = Setup::bare(self.setup);
+        (setup.parent, setup.handed, setup.header) = (parent, handed, header);
+        let finish = || Ok(Finish { plan: self.finish, header: Header::new(RUN) });
+        let spawned = spawn(&setup, "a process to try things", &mut zygote, finish)?;
         // It may have been killed already; what counts is that the zygote has reaped it.
-        _ = sys::pidfd_send_signal(born.pidfd.as_fd(), libc::SIGKILL, 0);
-        while let Ok(Answer::Reply(reply, _)) = born.channel.receive(Some(PATIENCE)) {
+        _ = sys::pidfd_send_signal(spawned.pidfd.as_fd(), libc::SIGKILL, 0);
+        while let Ok(Answer::Reply(reply, _)) = spawned.channel.receive(Some(PATIENCE)) {
             if reply.tag == EXITED {
                 break;
             }

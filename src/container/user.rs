@@ -1,7 +1,7 @@
 //! Users by name, from the image's own /etc/passwd and /etc/group: read by us, in our own parser, never by a library that would
 //! load what the container offers (nsswitch.conf(5), CVE-2019-14271). See passwd(5), group(5).
 
-use super::attempt::read_file;
+use super::lookup::read_file;
 use super::shared::Shared;
 use crate::{Error, ErrorCode, Result};
 
@@ -60,7 +60,7 @@ impl User {
                 libc::EINVAL,
                 "this container has the single id 0, since the user who made it has no further ids to give",
             )
-            .mend(crate::advice::SINGLE_ID));
+            .with_hint(crate::hints::SINGLE_ID));
         }
         // Groups that are named for the user count only if no group was asked for, as in docker.
         let member = |members: &[u8]| {
@@ -72,7 +72,7 @@ impl User {
             Vec::new()
         } else {
             let of = lines(&groups).filter_map(group_entry).filter(|(.., members)| member(members));
-            of.map(|(_, gid, _)| gid).take(MOST_GROUPS).collect()
+            of.map(|(_, gid, _)| gid).take(MAX_GROUPS).collect()
         };
         let home = Some(entry.map_or(b"/".to_vec(), |entry| entry.home.to_vec()));
         Ok(Some(Self { name: wanted.to_string(), uid, gid, groups: supplementary, home }))
@@ -80,7 +80,7 @@ impl User {
 }
 
 /// NGROUPS_MAX of limits.h.
-const MOST_GROUPS: usize = 65536;
+const MAX_GROUPS: usize = 65536;
 
 fn missing(what: &str, name: &str, place: &str) -> Error {
     if name.parse::<i128>().is_ok() {
@@ -93,7 +93,7 @@ fn missing(what: &str, name: &str, place: &str) -> Error {
         libc::ENOENT,
         format!("the container's {place} has no such {what}"),
     )
-    .mend("a number works without an entry")
+    .with_hint("a number works without an entry")
 }
 
 fn file(container: &Shared, path: &[u8]) -> Vec<u8> {

@@ -62,7 +62,7 @@ pub(super) fn border<A: Answer>(body: impl FnOnce() -> Result<A>) -> A {
 fn caught(panic: &(dyn std::any::Any + Send)) -> Error {
     let words = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     Error::new(ErrorCode::Internal, "ctr", "", libc::EFAULT, words.unwrap_or("a panic without words"))
-        .mend("this is a bug in ctr, please report it")
+        .with_hint("this is a bug in ctr, please report it")
 }
 
 /// Bytes of C: a path, a value, an argument.

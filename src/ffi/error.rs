@@ -46,8 +46,8 @@ pub extern "C" fn ctr_last_object() -> *const c_char {
 ///
 /// Return value: as ctr_last_error(); "" when nothing is known.
 #[unsafe(no_mangle)]
-pub extern "C" fn ctr_last_mend() -> *const c_char {
-    last(|last| last.mend.as_ptr())
+pub extern "C" fn ctr_last_hint() -> *const c_char {
+    last(|last| last.hint.as_ptr())
 }
 
 /// The name of a number of enum ctr_error, as "CTR_ERR_NOT_FOUND".
@@ -90,7 +90,7 @@ pub(super) fn remember(error: Error) {
         sentence: string(&error.to_string()),
         step: string(error.step()),
         object: string(error.object()),
-        mend: string(error.advice()),
+        hint: string(error.hint()),
         errno: error.errno(),
     };
     // A thread that is past its own destructors can't remember; the code it gets must do.
@@ -102,7 +102,7 @@ struct Last {
     sentence: CString,
     step: CString,
     object: CString,
-    mend: CString,
+    hint: CString,
     errno: c_int,
 }
 

@@ -13,7 +13,7 @@ struct Line {
     ok: bool,
     name: CString,
     says: CString,
-    mend: CString,
+    hint: CString,
 }
 
 /// Checks what this machine allows this user, what it does not, and what to do about it: namespaces, mounts, ids, limits,
@@ -67,8 +67,8 @@ pub extern "C" fn ctr_report_says(report: *const ctr_report, index: c_int) -> *c
 ///
 /// Return value: as ctr_report_name().
 #[unsafe(no_mangle)]
-pub extern "C" fn ctr_report_mend(report: *const ctr_report, index: c_int) -> *const c_char {
-    border(|| at(&lines(report)?, index).map(|line| line.mend.as_ptr()))
+pub extern "C" fn ctr_report_hint(report: *const ctr_report, index: c_int) -> *const c_char {
+    border(|| at(&lines(report)?, index).map(|line| line.hint.as_ptr()))
 }
 
 /// Frees a report and its strings. NULL is allowed.
@@ -90,5 +90,5 @@ fn at(lines: &[Line], index: c_int) -> Result<&Line> {
 
 fn line(check: Check) -> Line {
     let text = |text: &str| CString::new(text.replace('\0', "")).unwrap_or_default();
-    Line { ok: check.ok, name: text(check.name), says: text(&check.says), mend: text(&check.mend) }
+    Line { ok: check.ok, name: text(check.name), says: text(&check.says), hint: text(&check.hint) }
 }

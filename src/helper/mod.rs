@@ -19,7 +19,7 @@ use crate::init::wire::{
 };
 use crate::plan::{Header, Plan, Slot, encode, encode_spawn};
 use crate::zygote::{self, Answer, Channel, Zygote, pair, send};
-use crate::{Error, ErrorCode, Result, advice, sys};
+use crate::{Error, ErrorCode, Result, hints, sys};
 
 /// A running helper.
 pub struct Helper {
@@ -87,7 +87,7 @@ impl Helper {
                 let (pidfd, holder) = (fds.remove(0), std::process::id());
                 Ok(Self { control, channel, pidfd, _zygote: Arc::clone(zygote), holder })
             }
-            Answer::Reply(reply, fds) if reply.tag == FAILED => Err(unborn(&reply, fds)),
+            Answer::Reply(reply, fds) if reply.tag == FAILED => Err(not_started(&reply, fds)),
             Answer::TimedOut => Err(Error::system("start", NAME, libc::ETIMEDOUT)),
             _ => Err(gone()),
         }
@@ -135,11 +135,11 @@ fn gone() -> Error {
 }
 
 /// Why there is none.
-fn unborn(reply: &Reply, fds: Vec<OwnedFd>) -> Error {
+fn not_started(reply: &Reply, fds: Vec<OwnedFd>) -> Error {
     match reply.call {
         IN_NEWUIDMAP => refused_by("newuidmap", reply.errno, fds),
         IN_NEWGIDMAP => refused_by("newgidmap", reply.errno, fds),
-        IN_CLONE => Error::system("clone into", "a user namespace", reply.errno).mend(advice::user_namespaces()),
+        IN_CLONE => Error::system("clone into", "a user namespace", reply.errno).with_hint(hints::user_namespaces()),
         _ => Error::system("start", NAME, reply.errno),
     }
 }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use crate::sys::fork_lock::ForkLock;
 use crate::zygote::pieces;
-use crate::{Error, ErrorCode, advice};
+use crate::{Error, ErrorCode, hints};
 use nix::sys::statvfs::{FsFlags, statvfs};
 
 const FILES: [&str; 2] = ["/etc/subuid", "/etc/subgid"];
@@ -23,7 +23,7 @@ const PROGRAMS: [&str; 2] = ["newuidmap", "newgidmap"];
 const IDS: u32 = 65536;
 
 /// UID_GID_MAP_MAX_EXTENTS of the kernel is 340; a command line is not to get out of hand either.
-const MOST_EXTENTS: usize = 200;
+const MAX_EXTENTS: usize = 200;
 
 /// One line of a map: so many ids from `inside` on are those from `outside` on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -197,7 +197,7 @@ fn find(name: &str) -> Result<PathBuf, Missing> {
     let runs = |path: &PathBuf| fs::metadata(path).is_ok_and(|it| it.is_file() && it.permissions().mode() & 0o111 != 0);
     let found = std::env::split_paths(&path).filter(|dir| dir.is_absolute()).map(|dir| dir.join(name)).find(runs);
     let Some(found) = found else {
-        return Err(Missing(format!("{name} is not in PATH ({})", advice::UIDMAP)));
+        return Err(Missing(format!("{name} is not in PATH ({})", hints::UIDMAP)));
     };
     let root = fs::metadata(&found).is_ok_and(|it| it.uid() == 0 && it.permissions().mode() & 0o4000 != 0);
     if !root && !has_capabilities(&found) {
@@ -247,7 +247,7 @@ fn extents(ranges: Vec<(u32, u32)>, own: u32, outer: &[(u64, u64)]) -> Vec<Exten
             let from = u64::from(it.outside);
             from < end && start < from + u64::from(it.count)
         };
-        if count == 0 || map.len() == MOST_EXTENTS || !outer.iter().any(within) || map.iter().any(meets) {
+        if count == 0 || map.len() == MAX_EXTENTS || !outer.iter().any(within) || map.iter().any(meets) {
             continue;
         }
         map.push(Extent { inside, outside: first, count });
@@ -273,7 +273,7 @@ pub fn refused_by(program: &str, errno: i32, fds: Vec<OwnedFd>) -> Error {
         None => error,
     };
     let code = if errno == libc::ETIMEDOUT { ErrorCode::TimedOut } else { ErrorCode::Unsupported };
-    error.with_code(code).mend(advice::NEWUIDMAP)
+    error.with_code(code).with_hint(hints::NEWUIDMAP)
 }
 
 /// As much of what a program says as is passed on.

@@ -18,13 +18,13 @@ use super::split::Recorder;
 const BLOCK: usize = 512;
 
 /// Bytes of what global extended headers say together. git's has 52, a comment.
-const GLOBAL_MOST: usize = 64 << 10;
+const MAX_GLOBAL: usize = 64 << 10;
 
 /// Bytes of the names of all attributes of a file.
-const XATTR_LIST_MOST: usize = 64 << 10;
+const MAX_XATTR_LIST: usize = 64 << 10;
 
 /// The largest size that the eleven octal digits of a ustar header hold.
-const OCTAL_MOST: u64 = 0o777_7777_7777;
+const MAX_OCTAL: u64 = 0o777_7777_7777;
 
 pub struct Archive<'a, R> {
     input: R,
@@ -143,8 +143,8 @@ impl<'a, R: BufRead> Archive<'a, R> {
                         self.global.read(&bytes, true)?;
                         // Each entry gets a copy.
                         let size = self.global.size();
-                        if size > GLOBAL_MOST {
-                            let why = format!("global extended headers of {size} bytes, the most is {GLOBAL_MOST}");
+                        if size > MAX_GLOBAL {
+                            let why = format!("global extended headers of {size} bytes, the most is {MAX_GLOBAL}");
                             return Err(Fault::bad(b"", why));
                         }
                     } else {
@@ -320,7 +320,7 @@ impl<'a, R: BufRead> Archive<'a, R> {
         let stated = stated.ok_or_else(|| bad("a size that is no number"))?;
         let tape = match pax.size {
             // POSIX has the record win, but a reader that overlooks it would take the file's content for headers.
-            Some(size) if size != stated && size <= OCTAL_MOST => return Err(bad("two different sizes")),
+            Some(size) if size != stated && size <= MAX_OCTAL => return Err(bad("two different sizes")),
             Some(size) => size,
             None => stated,
         };
@@ -368,8 +368,8 @@ impl<'a, R: BufRead> Archive<'a, R> {
         entry.xattrs = std::mem::take(&mut pax.xattrs).into_iter().collect();
         // listxattr(2) tells no more, so no file can have more: XATTR_LIST_MAX of linux/limits.h.
         let listed = entry.xattrs.iter().map(|(name, _)| name.len() + 1).sum::<usize>();
-        if listed > XATTR_LIST_MOST {
-            return Err(bad(&format!("attributes whose names take {listed} bytes, the most is {XATTR_LIST_MOST}")));
+        if listed > MAX_XATTR_LIST {
+            return Err(bad(&format!("attributes whose names take {listed} bytes, the most is {MAX_XATTR_LIST}")));
         }
         acl::take(&mut pax, &mut entry).map_err(|why| bad(&why))?;
 

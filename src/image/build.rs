@@ -61,7 +61,9 @@ impl Store {
                 }
                 _ => {
                     let why = "only an image can be built upon";
-                    return Err(Error::invalid("build upon", base.display(), why).mend("give a directory as files"));
+                    return Err(
+                        Error::invalid("build upon", base.display(), why).with_hint("give a directory as files")
+                    );
                 }
             },
         };

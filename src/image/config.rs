@@ -49,7 +49,7 @@ impl ImageConfig {
         }
         if command.is_empty() {
             let why = "argv is empty, and the image names no program to run (it has neither Entrypoint nor Cmd)";
-            return Err(Error::invalid("start", "a program", why).mend("say what to run"));
+            return Err(Error::invalid("start", "a program", why).with_hint("say what to run"));
         }
         Ok(command)
     }

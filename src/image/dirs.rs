@@ -12,7 +12,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 /// The deepest directories that are kept open; the host's descriptors are few (RLIMIT_NOFILE), trees may be deep.
-const OPEN_MOST: usize = 16;
+const MAX_OPEN: usize = 16;
 
 const PATH_FLAGS: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
@@ -39,7 +39,7 @@ pub struct Dirs {
 
 struct Level {
     name: Vec<u8>,
-    /// `None` where it was closed to stay below [`OPEN_MOST`].
+    /// `None` where it was closed to stay below [`MAX_OPEN`].
     fd: Option<OwnedFd>,
 }
 
@@ -125,7 +125,7 @@ impl Dirs {
             errno => Stop::System(errno),
         })?;
         self.levels.push(Level { name: name.into(), fd: Some(fd) });
-        if let Some(far) = self.levels.len().checked_sub(OPEN_MOST + 1) {
+        if let Some(far) = self.levels.len().checked_sub(MAX_OPEN + 1) {
             self.levels[far].fd = None;
         }
         Ok(())

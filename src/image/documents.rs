@@ -10,7 +10,7 @@ use super::digest::Digest;
 use super::fault::{Fault, Outcome};
 
 /// No document that anyone writes is larger.
-pub const DOCUMENT_MOST: u64 = 4 << 20;
+pub const MAX_DOCUMENT: u64 = 4 << 20;
 
 /// Points at a blob.
 #[derive(Clone, Debug, Deserialize)]

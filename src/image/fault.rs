@@ -68,14 +68,14 @@ impl Fault {
             }
             Self::System { step: "write", object, errno } if object.is_empty() => {
                 let error = Error::system("write", place, errno);
-                if matches!(errno, libc::ENOSPC | libc::EDQUOT) { error.mend("free space there") } else { error }
+                if matches!(errno, libc::ENOSPC | libc::EDQUOT) { error.with_hint("free space there") } else { error }
             }
             Self::System { step, object, errno } if object.is_empty() => Error::system(step, what, errno),
             Self::System { step, object, errno } => Error::system(step, format!("{what}, entry {object}"), errno),
             Self::Over { entry, why, field } => {
                 let object = if entry.is_empty() { what.into() } else { format!("{what}, entry {entry}") };
                 Error::new(ErrorCode::BadImage, "pack", object, libc::E2BIG, why)
-                    .mend(format!("no import would take it, by the limit \"{field}\"; remove it, or leave it out"))
+                    .with_hint(format!("no import would take it, by the limit \"{field}\"; remove it, or leave it out"))
             }
             Self::Cancelled => {
                 Error::new(ErrorCode::Interrupted, "pack", what, libc::EINTR, "cancelled; nothing of it is left")
@@ -92,20 +92,20 @@ impl Fault {
         let place = |entry: String| if entry.is_empty() { archive.into() } else { format!("{archive}, entry {entry}") };
         match self {
             Self::Bad { entry, why } => {
-                let mend = mend_of(&why);
-                Error::new(ErrorCode::BadImage, "unpack", place(entry), libc::EINVAL, why).mend(mend)
+                let hint = hint_for(&why);
+                Error::new(ErrorCode::BadImage, "unpack", place(entry), libc::EINVAL, why).with_hint(hint)
             }
             Self::Over { entry, why, field } => {
                 Error::new(ErrorCode::BadImage, "unpack", place(entry), libc::E2BIG, why)
-                    .mend(format!("raise the import's limit \"{field}\" if you trust the archive"))
+                    .with_hint(format!("raise the import's limit \"{field}\" if you trust the archive"))
             }
             Self::System { step, object, errno } => {
                 let error = Error::system(step, place(object), errno);
                 match errno {
                     // An overlay takes what hides files for its own.
-                    libc::EPERM if step == "hide what lies below" => error.mend(crate::advice::STORE),
+                    libc::EPERM if step == "hide what lies below" => error.with_hint(crate::hints::STORE),
                     libc::ENOSPC | libc::EDQUOT => {
-                        error.mend("free space on the store's file system, or set CTR_STORE_DIR to one with room")
+                        error.with_hint("free space on the store's file system, or set CTR_STORE_DIR to one with room")
                     }
                     _ => error,
                 }
@@ -121,7 +121,7 @@ const CUT_OFF: &str = "the archive is cut off in the middle";
 /// Why a file that holds anything else is refused.
 pub(crate) const NO_TAR: &str = "it is not a tar archive";
 
-fn mend_of(why: &str) -> &'static str {
+fn hint_for(why: &str) -> &'static str {
     match why {
         CUT_OFF => "fetch or copy it again: its end is missing",
         NO_TAR => "an image is a tar archive, plain or compressed by gzip, zstd, xz, bzip2 or lz4, or a directory",
@@ -139,9 +139,9 @@ impl std::error::Error for Fault {}
 
 /// A name from an archive as a person can read it: printable, and of a length that fits in a sentence.
 pub(crate) fn show(name: &[u8]) -> String {
-    const MOST: usize = 200;
-    if name.len() > MOST {
-        return format!("{}…({} bytes)", name[..MOST].escape_ascii(), name.len());
+    const MAX: usize = 200;
+    if name.len() > MAX {
+        return format!("{}…({} bytes)", name[..MAX].escape_ascii(), name.len());
     }
     match std::str::from_utf8(name) {
         Ok(text) if !text.chars().any(char::is_control) => text.into(),

@@ -27,7 +27,7 @@ use super::whiteout::{OPAQUE_XATTR, is_whiteout};
 use crate::sys::file;
 
 /// Images of more layers than this are made flat.
-pub const LAYERS_MOST: usize = 4;
+pub const MAX_LAYERS: usize = 4;
 
 const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 

@@ -18,7 +18,7 @@ use super::give;
 use super::layout::{self, Platform, Wanted};
 use super::pipeline::{self, Counters, Course, Report, Stream};
 use super::rights::Rights;
-use super::source::{Known, RECORD_MOST, Record, is_same, settled};
+use super::source::{Known, MAX_RECORD, Record, is_same, settled};
 use super::split::Recorder;
 use super::store::{Lock, Store, Workspace};
 use super::unpack::Unpack;
@@ -40,7 +40,7 @@ pub(super) fn file(store: &Store, path: &Path, select: Select<'_>, report: Repor
     let look = |errno: Errno| Error::system("look at", &archive, errno.raw_os_error());
     let stat = fs::fstat(&fd).map_err(look)?;
     if stat.st_size == 0 {
-        return Err(bad(&archive, "the file is empty").mend("was it written to its end?"));
+        return Err(bad(&archive, "the file is empty").with_hint("was it written to its end?"));
     }
     once(store, &fd, select, &archive, report, |before, report| {
         let source = pipeline::Source {
@@ -155,7 +155,7 @@ fn archive_of_any_kind(
     }
     if layout::is_before_manifests(tally.tree.as_fd()) {
         let why = "it was saved by a docker before 1.10, and has no manifest.json";
-        return Err(bad(archive, why).mend("load it into a newer docker and save it again"));
+        return Err(bad(archive, why).with_hint("load it into a newer docker and save it again"));
     }
     course.complete();
     if let Some(reference) = select.reference {
@@ -248,7 +248,7 @@ pub(super) fn compose(
     let root = store.root_of(&layers);
     let mut record = Record { document: Some(document), root, ..Record::new(layers, config, size) };
     store.give_known(&record.layers, &importing.rights)?;
-    if record.layers.len() > flat::LAYERS_MOST {
+    if record.layers.len() > flat::MAX_LAYERS {
         match flatten(importing, &record.layers) {
             Ok(tree) => record.parts = std::mem::replace(&mut record.layers, vec![tree]),
             Err(fault) if flat::is_only_links(&fault) => {}
@@ -394,7 +394,7 @@ fn publish_image(importing: &Importing<'_>, digest: Digest, record: &Record) -> 
     let workspace = importing.workspace.fd();
     let failed = |errno| store.failed("write an image to", errno);
     let text = serde_json::to_vec(record).map_err(|_| failed(Errno::INVAL))?;
-    if text.len() > RECORD_MOST {
+    if text.len() > MAX_RECORD {
         // It could not be read back.
         return Err(store.failed("write an image to", Errno::FBIG));
     }

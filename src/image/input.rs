@@ -81,7 +81,7 @@ impl Store {
                 };
                 self.path_known(path, &stat, select, report)?.ok_or_else(|| {
                     Error::invalid("import", path.display(), "it is a directory, but no OCI image layout")
-                        .mend("pack it with tar, or use it as an image as it is")
+                        .with_hint("pack it with tar, or use it as an image as it is")
                 })
             }
             Input::Fd(fd) => {

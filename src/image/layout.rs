@@ -14,13 +14,13 @@ use rustix::fs::{self, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 use super::digest::Digest;
-use super::documents::{self, DOCUMENT_MOST, Descriptor, Document, Saved};
+use super::documents::{self, Descriptor, Document, MAX_DOCUMENT, Saved};
 use super::fault::{Fault, Outcome, show};
 use super::limits::Limits;
 use crate::sys::file;
 
 /// How far indexes may point at indexes.
-const NESTING_MOST: usize = 4;
+const MAX_NESTING: usize = 4;
 
 /// An image that was found, its description read and checked.
 pub struct Found {
@@ -269,7 +269,7 @@ fn manifests(
     let mut todo = VecDeque::new();
     let mut known = HashSet::new();
     let (mut manifest, mut others) = (None, BTreeSet::new());
-    let (mut listed, mut nesting) = (candidates, NESTING_MOST);
+    let (mut listed, mut nesting) = (candidates, MAX_NESTING);
     loop {
         for descriptor in listed {
             // Signatures and attestations stand beside images under a platform that is none.
@@ -298,7 +298,7 @@ fn manifests(
                 }
             }
             Document::Index(_) if at == 0 => {
-                return Err(bad(format!("more than {NESTING_MOST} indexes that point at one another")));
+                return Err(bad(format!("more than {MAX_NESTING} indexes that point at one another")));
             }
             Document::Index(below) => listed = below,
         }
@@ -313,8 +313,8 @@ impl Saved {
 
     /// Its id, where its configuration is called so: HEX.json or blobs/sha256/HEX.
     fn id(&self) -> Option<Digest> {
-        let stem = self.config.rsplit('/').next().unwrap_or_default();
-        Digest::from_hex(stem.strip_suffix(".json").unwrap_or(stem))
+        let setup = self.config.rsplit('/').next().unwrap_or_default();
+        Digest::from_hex(setup.strip_suffix(".json").unwrap_or(setup))
     }
 
     /// What it can be chosen by: its names, or its id where it has none.
@@ -411,9 +411,9 @@ fn blob_path(digest: Digest) -> String {
 fn read(layout: BorrowedFd, path: &str) -> Outcome<Vec<u8>> {
     let file = File::from(open(layout, path)?);
     let mut bytes = Vec::new();
-    file.take(DOCUMENT_MOST + 1).read_to_end(&mut bytes).map_err(Fault::read)?;
-    if bytes.len() as u64 > DOCUMENT_MOST {
-        return Err(Fault::bad(path.as_bytes(), format!("a document of more than {DOCUMENT_MOST} bytes")));
+    file.take(MAX_DOCUMENT + 1).read_to_end(&mut bytes).map_err(Fault::read)?;
+    if bytes.len() as u64 > MAX_DOCUMENT {
+        return Err(Fault::bad(path.as_bytes(), format!("a document of more than {MAX_DOCUMENT} bytes")));
     }
     Ok(bytes)
 }

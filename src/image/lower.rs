@@ -19,7 +19,7 @@ use super::whiteout::{OPAQUE_XATTR, is_whiteout};
 use crate::sys::file;
 
 /// As many links as path_resolution(7) follows.
-const LINKS_MOST: usize = 40;
+const MAX_LINKS: usize = 40;
 
 const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
@@ -222,7 +222,7 @@ impl Lower {
                 }
             };
             links += 1;
-            if links > LINKS_MOST {
+            if links > MAX_LINKS {
                 return Err(Fault::system("follow the links of", path, Errno::LOOP));
             }
             if link.starts_with(b"/") {

@@ -275,7 +275,7 @@ impl Store {
                 libc::EBUSY,
                 "a container uses it, or it is being imported",
             )
-            .mend("destroy the container first"));
+            .with_hint("destroy the container first"));
         }
         match fs::unlinkat(root, place, AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
@@ -314,7 +314,7 @@ impl Store {
 
 fn not_here(name: &str) -> Error {
     Error::new(ErrorCode::NotFound, "find the image", name, libc::ENOENT, "there is no such image in the store")
-        .mend("ctr images, ctr.images() and ctr_image_list() show what is there")
+        .with_hint("ctr images, ctr.images() and ctr_image_list() show what is there")
 }
 
 /// Where a name is kept.

@@ -96,7 +96,8 @@ impl Store {
         let why = format!("its files belong to the ids of the map \"{uids}\", which this user hasn't now: {why}");
         let error =
             Error::new(ErrorCode::Unsupported, "use the layer", self.layer_path(layer).display(), libc::EACCES, why);
-        Err(error.mend("give the user these ranges again, or choose another store (CTR_STORE_DIR) and import anew"))
+        Err(error
+            .with_hint("give the user these ranges again, or choose another store (CTR_STORE_DIR) and import anew"))
     }
 
     /// No container but ours uses any of the record's layers.
@@ -160,7 +161,7 @@ impl Store {
 
 /// The maps by which files of the layer in `place` were given away.
 fn maps(place: BorrowedFd) -> std::result::Result<Option<String>, Errno> {
-    const MAPS_MOST: u64 = 64 << 10;
+    const MAX_MAPS: u64 = 64 << 10;
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = match file::openat(place, give::OWNERS, flags, Mode::empty()) {
         Ok(file) => File::from(file),
@@ -168,8 +169,6 @@ fn maps(place: BorrowedFd) -> std::result::Result<Option<String>, Errno> {
         Err(errno) => return Err(errno),
     };
     let mut text = String::new();
-    file.take(MAPS_MOST)
-        .read_to_string(&mut text)
-        .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
+    file.take(MAX_MAPS).read_to_string(&mut text).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
     Ok(Some(text))
 }

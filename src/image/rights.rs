@@ -34,7 +34,7 @@ enum Ids {
 pub const BATCH: usize = 24;
 
 /// XATTR_SIZE_MAX of include/uapi/linux/limits.h.
-const VALUE_MOST: usize = 64 << 10;
+const MAX_VALUE: usize = 64 << 10;
 
 impl Rights {
     pub fn of_this_user() -> Arc<Self> {
@@ -164,13 +164,13 @@ impl Opens for Rights {
         plan.step("read an attribute of", "a file", "", "");
         let name = string(&mut plan, name)?;
         // How long it is, the helper can't say; read over zeros and over ones, it is what is the same in both.
-        for (byte, at) in [(0u8, 0usize), (0xff, VALUE_MOST)] {
-            let buffer = plan.data(&vec![byte; VALUE_MOST], 8);
-            plan.call(libc::SYS_fgetxattr, [file.into(), name, buffer, VALUE_MOST.into()]);
-            plan.call(libc::SYS_pwrite64, [out.into(), buffer, VALUE_MOST.into(), at.into()]);
+        for (byte, at) in [(0u8, 0usize), (0xff, MAX_VALUE)] {
+            let buffer = plan.data(&vec![byte; MAX_VALUE], 8);
+            plan.call(libc::SYS_fgetxattr, [file.into(), name, buffer, MAX_VALUE.into()]);
+            plan.call(libc::SYS_pwrite64, [out.into(), buffer, MAX_VALUE.into(), at.into()]);
         }
         self.run(&plan)?;
-        let mut both = vec![0; 2 * VALUE_MOST];
+        let mut both = vec![0; 2 * MAX_VALUE];
         let mut filled = 0;
         while filled < both.len() {
             match rustix::io::pread(&into, &mut both[filled..], filled as u64)? {
@@ -178,8 +178,8 @@ impl Opens for Rights {
                 length => filled += length,
             }
         }
-        let (mut value, ones) = (both[..VALUE_MOST].to_vec(), &both[VALUE_MOST..]);
-        value.truncate(value.iter().zip(ones).position(|(zero, one)| zero != one).unwrap_or(VALUE_MOST));
+        let (mut value, ones) = (both[..MAX_VALUE].to_vec(), &both[MAX_VALUE..]);
+        value.truncate(value.iter().zip(ones).position(|(zero, one)| zero != one).unwrap_or(MAX_VALUE));
         Ok(value)
     }
 }

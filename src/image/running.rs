@@ -187,7 +187,7 @@ impl Running {
         if !self.is_whole {
             let why = "its files are the machine's own, or another process's";
             let error = Error::new(ErrorCode::Unsupported, "commit container", &self.name, libc::EOPNOTSUPP, why);
-            return Err(error.mend("export it, or make it from a tarball or a directory"));
+            return Err(error.with_hint("export it, or make it from a tarball or a directory"));
         }
         let layers = self.below.layers()?;
         let work = Some(|packing: Packing<'_>| {
@@ -210,7 +210,7 @@ impl Running {
         if matches!(self.below, Below::Nothing) {
             let why = "there is no image below its root";
             return Err(Error::new(ErrorCode::Unsupported, step, &self.name, libc::EOPNOTSUPP, why)
-                .mend("make it from a tarball or a directory as the lower layer"));
+                .with_hint("make it from a tarball or a directory as the lower layer"));
         }
         self.below.layers()
     }

@@ -69,7 +69,7 @@ pub(super) struct Record {
 }
 
 /// More than any record has; one of that size was written by someone else.
-pub(super) const RECORD_MOST: usize = 16 << 20;
+pub(super) const MAX_RECORD: usize = 16 << 20;
 
 impl Record {
     pub fn new(layers: Vec<String>, config: ImageConfig, size: u64) -> Self {
@@ -138,8 +138,9 @@ impl Store {
         }
         let why =
             format!("no image in {} has this name, and there is no file or directory of it", self.path().display());
-        Error::new(ErrorCode::NotFound, "find the image", path.display(), errno.raw_os_error(), why)
-            .mend("nothing is downloaded: import a tarball under this name, or give its path, a directory, or \"host\"")
+        Error::new(ErrorCode::NotFound, "find the image", path.display(), errno.raw_os_error(), why).with_hint(
+            "nothing is downloaded: import a tarball under this name, or give its path, a directory, or \"host\"",
+        )
     }
 
     fn path_source(&self, path: &Path, stat: &Stat, select: Select<'_>, report: Report<'_>) -> Result<Source> {
@@ -151,7 +152,7 @@ impl Store {
                 let place = self.path().display();
                 let why = format!("no image in {place} has this name, and the directory {} has none", path.display());
                 let error = Error::new(ErrorCode::NotFound, "find the image", image, libc::ENOENT, why);
-                Err(error.mend("only archives and OCI layouts have images of several names"))
+                Err(error.with_hint("only archives and OCI layouts have images of several names"))
             }
             (None, None) => std::fs::canonicalize(path)
                 .map(Source::Directory)
@@ -186,7 +187,7 @@ impl Store {
                 libc::EINVAL,
                 "it is neither a file nor a directory",
             )
-            .mend("import a pipe by its descriptor")),
+            .with_hint("import a pipe by its descriptor")),
         }
     }
 
@@ -261,12 +262,12 @@ impl Store {
         if stat.st_nlink == 0 {
             return Ok(None);
         }
-        let mut text = vec![0; usize::try_from(stat.st_size).unwrap_or(0).min(RECORD_MOST)];
+        let mut text = vec![0; usize::try_from(stat.st_size).unwrap_or(0).min(MAX_RECORD)];
         let length = rustix::io::read(fd, &mut text[..]).map_err(|errno| self.failed("read an image in", errno))?;
         serde_json::from_slice(&text[..length]).map(Some).map_err(|error| {
             let place = self.path().join("images").join(digest);
             Error::new(ErrorCode::BadImage, "read", place.display(), libc::EINVAL, format!("it is damaged: {error}"))
-                .mend("remove it and import the image again")
+                .with_hint("remove it and import the image again")
         })
     }
 }

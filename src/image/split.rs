@@ -24,9 +24,9 @@ pub const NAME: &str = "split";
 const RAW: u8 = b'R';
 const CONTENT: u8 = b'C';
 /// Most bytes of a raw record.
-const RAW_MOST: usize = 64 << 10;
+const MAX_RAW: usize = 64 << 10;
 /// More than a name or a sparse map ever has; a record of that size was written by someone else.
-const RECORD_MOST: usize = 16 << 20;
+const MAX_RECORD: usize = 16 << 20;
 
 pub struct Recorder {
     out: zstd::Encoder<'static, File>,
@@ -39,16 +39,16 @@ impl Recorder {
         let fd = file::openat(dir, NAME, flags, Mode::RUSR | Mode::WUSR)
             .map_err(|errno| Fault::system("create", NAME.as_bytes(), errno))?;
         let out = zstd::Encoder::new(File::from(fd), 1).map_err(Fault::write)?;
-        Ok(Self { out, raw: Vec::with_capacity(RAW_MOST) })
+        Ok(Self { out, raw: Vec::with_capacity(MAX_RAW) })
     }
 
     /// Bytes that are no file's content.
     pub fn raw(&mut self, mut bytes: &[u8]) -> Outcome<()> {
         while !bytes.is_empty() {
-            let (now, rest) = bytes.split_at(bytes.len().min(RAW_MOST - self.raw.len()));
+            let (now, rest) = bytes.split_at(bytes.len().min(MAX_RAW - self.raw.len()));
             self.raw.extend_from_slice(now);
             bytes = rest;
-            if self.raw.len() == RAW_MOST {
+            if self.raw.len() == MAX_RAW {
                 self.flush()?;
             }
         }
@@ -181,7 +181,7 @@ fn bytes<const N: usize>(records: &mut impl Read) -> Option<[u8; N]> {
 
 fn sized(records: &mut impl Read) -> Option<Vec<u8>> {
     let length = u32::from_le_bytes(bytes(records)?) as usize;
-    let mut text = vec![0; Some(length).filter(|&length| length <= RECORD_MOST)?];
+    let mut text = vec![0; Some(length).filter(|&length| length <= MAX_RECORD)?];
     records.read_exact(&mut text).ok().map(|()| text)
 }
 

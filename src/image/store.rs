@@ -136,7 +136,7 @@ impl Store {
                 Err(Errno::EXIST) => continue,
                 made => made.and_then(|()| fs::chmodat(fs::CWD, place, Mode::RWXU, AtFlags::empty())),
             };
-            made.map_err(|errno| Error::system("create", place.display(), errno.raw_os_error()).mend(PLACE_MEND))?;
+            made.map_err(|errno| Error::system("create", place.display(), errno.raw_os_error()).with_hint(PLACE_HINT))?;
         }
         Ok(())
     }
@@ -169,7 +169,7 @@ impl Store {
         let stat = fs::fstat(&root).map_err(|errno| self.failed("look at", errno))?;
         let refuse = |why: String| {
             Err(Error::new(ErrorCode::Invalid, "use the store", self.place.display(), libc::EPERM, why)
-                .mend(PLACE_MEND))
+                .with_hint(PLACE_HINT))
         };
         if stat.st_uid != rustix::process::geteuid().as_raw() {
             return refuse(format!("it belongs to user {}", stat.st_uid));
@@ -188,7 +188,7 @@ impl Store {
     pub(super) fn failed(&self, step: &str, errno: Errno) -> Error {
         let error = Error::system(step, self.place.display(), errno.raw_os_error());
         match errno {
-            Errno::ACCESS | Errno::PERM | Errno::ROFS | Errno::NOSPC | Errno::DQUOT => error.mend(PLACE_MEND),
+            Errno::ACCESS | Errno::PERM | Errno::ROFS | Errno::NOSPC | Errno::DQUOT => error.with_hint(PLACE_HINT),
             _ => error,
         }
     }
@@ -273,7 +273,7 @@ impl Store {
     }
 }
 
-const PLACE_MEND: &str = "set CTR_STORE_DIR to a directory of your own, mode 0700, with room";
+const PLACE_HINT: &str = "set CTR_STORE_DIR to a directory of your own, mode 0700, with room";
 
 /// A lock file in the store. One in tmp/ is removed when it is let go.
 pub(super) struct Lock<'s> {
@@ -366,6 +366,6 @@ fn default_place() -> Result<PathBuf> {
             libc::ENOENT,
             "HOME is not set, and /etc/passwd knows no home of this user",
         )
-        .mend("set CTR_STORE_DIR or HOME")),
+        .with_hint("set CTR_STORE_DIR or HOME")),
     }
 }

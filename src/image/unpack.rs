@@ -33,7 +33,7 @@ const TO_READ: OFlags =
     OFlags::RDONLY.union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
 
 /// As many links as path_resolution(7) follows.
-const LINKS_MOST: usize = 40;
+const MAX_LINKS: usize = 40;
 
 /// Rounds over the hard links whose target came later; more than links to links ever need.
 const LINK_ROUNDS: usize = 16;
@@ -167,8 +167,8 @@ impl<'a> Unpack<'a> {
                 continue;
             };
             links += 1;
-            if links > LINKS_MOST {
-                return Err(Fault::bad(path, format!("a name through more than {LINKS_MOST} symbolic links")));
+            if links > MAX_LINKS {
+                return Err(Fault::bad(path, format!("a name through more than {MAX_LINKS} symbolic links")));
             }
             if link.to_bytes().starts_with(b"/") {
                 real.clear();

@@ -71,7 +71,7 @@ fn bounded(limits: &Limits, path: &[u8], depth: usize) -> Outcome<()> {
 }
 
 /// Bytes of names that are remembered of one tree.
-const NAMES_MOST: usize = 128 << 20;
+const MAX_NAMES: usize = 128 << 20;
 
 /// Counts the names that have to be remembered.
 #[derive(Default)]
@@ -82,8 +82,8 @@ impl Remembered {
         // What a map needs besides.
         const BESIDES: usize = 64;
         self.0 += path.len() + BESIDES;
-        if self.0 > NAMES_MOST {
-            let why = format!("more than {} MiB of names that differ, or of files of several names", NAMES_MOST >> 20);
+        if self.0 > MAX_NAMES {
+            let why = format!("more than {} MiB of names that differ, or of files of several names", MAX_NAMES >> 20);
             return Err(Fault::over(path, "name", why));
         }
         Ok(())

@@ -42,7 +42,7 @@ fn bytes_of<T: Copy>(record: &T) -> &[u8] {
 }
 
 const _: () =
-    assert!(size_of::<wire::Request>() == 120 && size_of::<wire::Call>() == 56 && size_of::<wire::Aside>() == 8);
+    assert!(size_of::<wire::Request>() == 120 && size_of::<wire::Call>() == 56 && size_of::<wire::ParentPlan>() == 8);
 const _: () = assert!(size_of::<wire::Reply>() == 48);
 
 impl wire::Request {
@@ -93,7 +93,7 @@ impl wire::Call {
     }
 }
 
-impl wire::Aside {
+impl wire::ParentPlan {
     /// As it travels.
     pub fn as_bytes(&self) -> &[u8] {
         bytes_of(self)

@@ -13,19 +13,19 @@ pub const INLINE: usize = 64 << 10;
 /// The largest message at all: execve(2) takes 6 MiB of strings at the very most.
 pub const LARGEST: usize = 8 << 20;
 /// The most descriptors with one message; the kernel's SCM_MAX_FD is 253.
-pub const MOST_FDS: usize = 32;
+pub const MAX_FDS: usize = 32;
 
 /// Descriptors are named by slots. A request's descriptors arrive in slots 0, 1, … and all slots below [`KEPT`] are
 /// closed when the request is done.
 pub const SLOTS: usize = 64;
 /// Slots from here on live as long as the process.
 pub const KEPT: usize = 32;
-/// The first slot of what the zygote hands over to a newborn: its control socket, then its own pidfd, which it passes on to
+/// The first slot of what the zygote hands over to a child: its control socket, then its own pidfd, which it passes on to
 /// the host with its first reply, then the results of the zygote's own calls.
 pub const HANDED: usize = KEPT;
-/// The first of those results, in the zygote and in the newborn.
+/// The first of those results, in the zygote and in the child.
 pub const RESULTS: usize = HANDED + 2;
-/// Where the zygote finds the user namespace of the newborn while it walks its own calls.
+/// Where the zygote finds the user namespace of the child while it walks its own calls.
 pub const USER_NAMESPACE: usize = SLOTS - 1;
 /// Where PID 1 has its devpts, by which terminals are opened. Always there, so that a joiner knows it.
 pub const TERMINALS: usize = SLOTS - 2;
@@ -51,15 +51,15 @@ pub const EXEC: u32 = 3;
 /// Request kind, to the zygote: end when the last child has ended.
 pub const RETIRE: u32 = 4;
 
-/// Request kind, to the zygote: a SPAWN of this shape will come; have a newborn ready for it. Nothing is answered.
-pub const STOCK: u32 = 5;
+/// Request kind, to the zygote: a SPAWN of this shape will come; have a child ready for it. Nothing is answered.
+pub const SPARE: u32 = 5;
 
-/// Request kind, to a newborn: walk these calls, as for a RUN, which will follow. Where they go well, nothing is answered.
+/// Request kind, to a child: walk these calls, as for a RUN, which will follow. Where they go well, nothing is answered.
 pub const PREPARE: u32 = 6;
 
 /// Request flag: the whole message is in the memfd that comes as the first descriptor.
 pub const LARGE: u32 = 1;
-/// Request flag of [`SPAWN`]: born for this request, not before. All that it does is to be part of the shape.
+/// Request flag of [`SPAWN`]: cloned for this request, not before. All that it does is to be part of the shape.
 pub const FRESH: u32 = 2;
 /// Request flag of [`SPAWN`]: it outlives the zygote.
 pub const DETACHED: u32 = 4;
@@ -68,7 +68,7 @@ pub const ID_RANGE: u32 = 8;
 /// Request flag of [`SPAWN`]: write "deny" to /proc/PID/setgroups before the maps, as user_namespaces(7) demands of
 /// the unprivileged.
 pub const DENY_SETGROUPS: u32 = 16;
-/// Request flag of [`SPAWN`]: slot 2 is a cgroup2 directory in which it is born.
+/// Request flag of [`SPAWN`]: slot 2 is a cgroup2 directory into which it is cloned.
 pub const INTO_CGROUP: u32 = 32;
 
 /// Request flag of [`SPAWN`]: the maps are no texts but the argument vectors of newuidmap(1) and newgidmap(1), null-terminated
@@ -80,9 +80,9 @@ pub const MAP_BY_PROGRAM: u32 = 64;
 pub const BY_CHILD: u32 = 128;
 
 /// The most children of a server: programs of a container, or containers and joins of a process.
-pub const MOST_CHILDREN: usize = 1000;
+pub const MAX_CHILDREN: usize = 1000;
 /// The most joiners that a server hears at a time, beside whoever made it.
-pub const MOST_SOCKETS: usize = 64;
+pub const MAX_SOCKETS: usize = 64;
 
 /// First host id of the ranges that are claimed, and how many ranges there are. They lie in the part that systemd sets
 /// aside for containers (0x00080000 to 0x6fffffff).
@@ -105,7 +105,7 @@ pub struct Request {
     pub flags: u32,
     /// Bytes in all, this record included.
     pub len: u32,
-    /// Bytes that tell the shape of a SPAWN: two with the same bytes up to here make the same newborn.
+    /// Bytes that tell the shape of a SPAWN: two with the same bytes up to here make the same child.
     pub shape: u32,
     /// How many calls follow this record.
     pub calls: u32,
@@ -129,27 +129,27 @@ pub struct Request {
     /// RUN: what ps(1) shows from now on, address and length; 0 is no change.
     pub title: [u64; 2],
     /// Slots whose descriptors go back with the reply to RUN or EXEC. SPAWN: slots of namespaces (pid, net, uts, ipc) to be
-    /// born in.
+    /// cloned into.
     pub give: [u8; 4],
     /// RUN: the slot of a listening socket to serve from now on, or NONE.
     pub listener: u8,
-    /// SPAWN: the slot of the user namespace to be born in, or NONE.
+    /// SPAWN: the slot of the user namespace to be cloned into, or NONE.
     pub user: u8,
     /// Room.
     pub _room: [u8; 2],
 }
 
-/// Behind the shape of a SPAWN: calls that the zygote walks itself once the newborn's ids are mapped.
+/// Behind the shape of a SPAWN: calls that the zygote walks itself once the child's ids are mapped.
 #[repr(C)]
 #[derive(Clone, Copy)]
-pub struct Aside {
+pub struct ParentPlan {
     /// How many calls follow this record.
     pub calls: u32,
-    /// How many slots from [`RESULTS`] on are handed over to the newborn.
+    /// How many slots from [`RESULTS`] on are handed over to the child.
     pub handed: u32,
 }
 
-/// What the zygote tells a newborn about itself, with the descriptors that it hands over.
+/// What the zygote tells a child about itself, with the descriptors that it hands over.
 #[repr(C)]
 #[derive(Clone, Copy, Default)]
 pub struct Handover {
@@ -208,7 +208,7 @@ pub struct Reply {
     /// EXITED: the status as wait4(2) has it.
     pub status: i32,
     /// EXITED: 1 if the time limit passed. PID 1's first reply: the first host id of its range. FAILED: the kind of the request;
-    /// 0 where they are the last words of a newborn.
+    /// 0 where they are the last words of a child.
     pub note: u32,
     /// EXITED: microseconds in user mode.
     pub user_us: u64,
@@ -233,14 +233,14 @@ pub const IN_CLONE: u32 = 0x1000_0001;
 pub const IN_RANGE: u32 = 0x1000_0002;
 /// … uid_map, gid_map or setgroups.
 pub const IN_MAP: u32 = 0x1000_0003;
-/// … setns(2) into a namespace to be born in.
+/// … setns(2) into a namespace to be cloned into.
 pub const IN_SETNS: u32 = 0x1000_0004;
 /// … newuidmap(1), with [`MAP_BY_PROGRAM`]. What it said goes with the reply, a pipe.
 pub const IN_NEWUIDMAP: u32 = 0x1000_0007;
 /// … newgidmap(1), likewise.
 pub const IN_NEWGIDMAP: u32 = 0x1000_0008;
-/// Added to the index of a call that the zygote walked itself (the Aside's).
-pub const IN_ASIDE: u32 = 0x2000_0000;
+/// Added to the index of a call that the zygote walked itself (the ParentPlan's).
+pub const IN_PARENT: u32 = 0x2000_0000;
 /// Added to the index of a call behind [`Request::before`], counted from there: the last words of a server that then ends.
 pub const IN_LATE: u32 = 0x3000_0000;
 /// The child that walks the calls did not come to their end: ETIMEDOUT where it was given up, EBUSY where too many that were
@@ -248,5 +248,5 @@ pub const IN_LATE: u32 = 0x3000_0000;
 pub const IN_START: u32 = 0x1000_0009;
 /// The table of children is full.
 pub const IN_TABLE: u32 = 0x1000_0005;
-/// … what the zygote tells the newborn.
+/// … what the zygote tells the child.
 pub const IN_HANDOVER: u32 = 0x1000_0006;

@@ -7,23 +7,23 @@ pub use names::{Net, hosts, is_name, resolv_conf};
 use crate::plan::Plan;
 
 /// Brings the loopback device up, as every program expects it.
-pub fn loopback(stem: &mut Plan<'_>) {
-    stem.step("bring up", "lo", "localhost works; nothing else is there", "ip link set {} up");
-    let socket = stem.slot();
+pub fn loopback(setup: &mut Plan<'_>) {
+    setup.step("bring up", "lo", "localhost works; nothing else is there", "ip link set {} up");
+    let socket = setup.slot();
     let kind = libc::SOCK_DGRAM | libc::SOCK_CLOEXEC;
-    stem.call(libc::SYS_socket, [libc::AF_INET.into(), kind.into(), 0.into()]).out(socket);
+    setup.call(libc::SYS_socket, [libc::AF_INET.into(), kind.into(), 0.into()]).out(socket);
     // struct ifreq: the name in 16 bytes, then the flags.
     let mut request = [0u8; 40];
     request[..2].copy_from_slice(b"lo");
     request[16..18].copy_from_slice(&((libc::IFF_UP | libc::IFF_RUNNING) as u16).to_ne_bytes());
-    let request = stem.data(&request, 8);
-    stem.call(libc::SYS_ioctl, [socket.into(), libc::SIOCSIFFLAGS.into(), request]);
-    stem.close(socket);
+    let request = setup.data(&request, 8);
+    setup.call(libc::SYS_ioctl, [socket.into(), libc::SIOCSIFFLAGS.into(), request]);
+    setup.close(socket);
 }
 
 /// In a network namespace of its own nobody is harmed by who listens on a low port or sends an echo request: every user may, as
 /// in docker; see ip(7), icmp(7). `last_group` is the last one that may be named. Kernels without one of the two do without.
-pub fn open_to_users(stem: &mut Plan<'_>, last_group: u64, own_root: bool) {
+pub fn open_to_users(setup: &mut Plan<'_>, last_group: u64, own_root: bool) {
     let opened = [
         ("ip_unprivileged_port_start", "0".to_string(), "every user inside may listen on port 80"),
         ("ping_group_range", format!("0 {last_group}"), "every user inside may send an echo request, as ping does"),
@@ -32,14 +32,14 @@ pub fn open_to_users(stem: &mut Plan<'_>, last_group: u64, own_root: bool) {
         let object = format!("net.ipv4.{name}");
         let proc = if own_root { "$ROOT/proc" } else { "/proc" };
         let command = format!("echo {value} > {proc}/sys/net/ipv4/{name}");
-        stem.step("set the sysctl", object, why, command);
+        setup.step("set the sysctl", object, why, command);
         // A procfs that was made a moment ago in the working directory, or the caller's own: nothing of an image is in the path.
         let proc = if own_root { "proc" } else { "/proc" };
-        let path = stem.bytes(format!("{proc}/sys/net/ipv4/{name}"));
-        let (file, text) = (stem.slot(), stem.bytes(&value));
+        let path = setup.bytes(format!("{proc}/sys/net/ipv4/{name}"));
+        let (file, text) = (setup.slot(), setup.bytes(&value));
         let flags = libc::O_WRONLY | libc::O_CLOEXEC;
-        stem.call(libc::SYS_openat, [libc::AT_FDCWD.into(), path, flags.into()]).out(file).optional();
-        stem.call(libc::SYS_write, [file.into(), text, value.len().into()]).optional();
-        stem.close(file);
+        setup.call(libc::SYS_openat, [libc::AT_FDCWD.into(), path, flags.into()]).out(file).optional();
+        setup.call(libc::SYS_write, [file.into(), text, value.len().into()]).optional();
+        setup.close(file);
     }
 }

@@ -56,12 +56,12 @@ pub fn resolv_conf(net: Net) -> String {
 }
 
 /// As much as is taken over; a list of half the Internet is not what anybody means.
-const MOST: u64 = 32 << 10;
+const MAX: u64 = 32 << 10;
 
 fn read(path: &str) -> Option<String> {
     let mut bytes = Vec::new();
-    crate::sys::file::open(path).ok()?.take(MOST).read_to_end(&mut bytes).ok()?;
-    if bytes.len() as u64 == MOST {
+    crate::sys::file::open(path).ok()?.take(MAX).read_to_end(&mut bytes).ok()?;
+    if bytes.len() as u64 == MAX {
         let end = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
         bytes.truncate(end);
         bytes.extend_from_slice(b"# The host's file is longer, and ends here.\n");

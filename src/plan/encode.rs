@@ -2,7 +2,7 @@
 //! there.
 
 use super::{Arg, Plan};
-use crate::init::wire::{self, Aside, BASE, Request};
+use crate::init::wire::{self, BASE, ParentPlan, Request};
 
 /// What a message says besides its calls.
 #[derive(Clone, Copy)]
@@ -29,7 +29,7 @@ pub struct Header {
     pub ranges: Option<Arg>,
     /// RUN: what ps shows from now on.
     pub title: Option<(Arg, usize)>,
-    /// Slots that go back with the reply; SPAWN: slots of namespaces to be born in.
+    /// Slots that go back with the reply; SPAWN: slots of namespaces to be cloned into.
     pub give: [u8; 4],
     /// SPAWN: slot of the user namespace to be born in.
     pub user: u8,
@@ -66,15 +66,16 @@ pub fn encode(header: &Header, plan: &Plan<'_>) -> Vec<u8> {
     finish(message, 0)
 }
 
-/// The message of a SPAWN: `plan` for the newborn, `aside` for the zygote, the first `handed` of whose results, from
-/// slot RESULTS on, go to the newborn.
-pub fn encode_spawn(header: &Header, plan: &Plan<'_>, aside: &Plan<'_>, handed: usize) -> Vec<u8> {
-    let mut message = Vec::with_capacity(room(plan) + room(aside) + size_of::<Request>() + size_of::<Aside>() + 8);
+/// The message of a SPAWN: `plan` for the child, `parent` for the zygote, the first `handed` of whose results, from
+/// slot RESULTS on, go to the child.
+pub fn encode_spawn(header: &Header, plan: &Plan<'_>, parent: &Plan<'_>, handed: usize) -> Vec<u8> {
+    let mut message =
+        Vec::with_capacity(room(plan) + room(parent) + size_of::<Request>() + size_of::<ParentPlan>() + 8);
     put_request(&mut message, header, plan);
     message.resize(message.len().next_multiple_of(8), 0);
     let shape = message.len();
-    message.extend_from_slice(Aside { calls: aside.calls.len() as u32, handed: handed as u32 }.as_bytes());
-    put_plan(&mut message, aside);
+    message.extend_from_slice(ParentPlan { calls: parent.calls.len() as u32, handed: handed as u32 }.as_bytes());
+    put_plan(&mut message, parent);
     finish(message, shape)
 }
 

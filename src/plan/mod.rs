@@ -20,7 +20,7 @@ use std::hash::{Hash, Hasher};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use crate::init::wire;
-use crate::{Error, ErrorCode, advice, sys};
+use crate::{Error, ErrorCode, hints, sys};
 
 /// An ordered list of steps, and what they need.
 #[derive(Default)]
@@ -233,7 +233,7 @@ impl<'a> Plan<'a> {
 
     /// A slot for a result that lives until the request is done, or until [`Plan::close`].
     pub fn slot(&mut self) -> Slot {
-        self.take_slot(wire::MOST_FDS / 2, wire::KEPT)
+        self.take_slot(wire::MAX_FDS / 2, wire::KEPT)
     }
 
     /// A slot for a result that lives as long as the process, or until [`Plan::close`].
@@ -311,7 +311,8 @@ impl<'a> Plan<'a> {
             Some(call) if errno == libc::ENOSYS || filtered => {
                 let how = if filtered { "EPERM, the system call" } else { "ENOSYS, the system call" };
                 let why = format!("{how} {call}(2) is refused here");
-                Error::new(ErrorCode::Unsupported, step.what, &step.object, errno, why).mend(advice::refused_call(call))
+                Error::new(ErrorCode::Unsupported, step.what, &step.object, errno, why)
+                    .with_hint(hints::refused_call(call))
             }
             _ => Error::system(step.what, &step.object, errno),
         }

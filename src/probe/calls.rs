@@ -21,7 +21,7 @@ const TRIED: [Tried; 4] = [
         nr: libc::SYS_clone3,
         args: [0, 0, 0],
         there: libc::EINVAL,
-        lost: "containers enter their cgroup of v2 after birth, which is slower",
+        lost: "containers enter their cgroup of v2 after the clone, which is slower",
     },
     Tried {
         name: "close_range",
@@ -50,8 +50,8 @@ const TRIED: [Tried; 4] = [
 pub fn checks() -> Vec<Check> {
     let check = |tried: &Tried| {
         let mut trial = Trial::new(0);
-        trial.stem.step("call", tried.name, "", "");
-        trial.stem.call(tried.nr, tried.args.map(Arg::from)).ok(tried.there);
+        trial.setup.step("call", tried.name, "", "");
+        trial.setup.call(tried.nr, tried.args.map(Arg::from)).ok(tried.there);
         Check::of(tried.name, trial.go(), "").lost(tried.lost)
     };
     TRIED.iter().map(check).collect()
@@ -61,17 +61,17 @@ pub fn checks() -> Vec<Check> {
 pub fn seccomp() -> Result<()> {
     const RET_ALLOW: [u8; 8] = [0x06, 0, 0, 0, 0, 0, 0xff, 0x7f];
     let mut trial = Trial::new(libc::CLONE_NEWUSER);
-    let stem = &mut trial.stem;
-    stem.step("load", "a seccomp filter", "", "");
-    stem.call(libc::SYS_prctl, [libc::PR_SET_NO_NEW_PRIVS.into(), 1.into(), 0.into(), 0.into(), 0.into()]);
-    let program = stem.data(&RET_ALLOW, 8);
-    let record = stem.words(&[Arg::Number(1), program]);
-    stem.call(libc::SYS_seccomp, [libc::SECCOMP_SET_MODE_FILTER.into(), 0.into(), record]);
+    let setup = &mut trial.setup;
+    setup.step("load", "a seccomp filter", "", "");
+    setup.call(libc::SYS_prctl, [libc::PR_SET_NO_NEW_PRIVS.into(), 1.into(), 0.into(), 0.into(), 0.into()]);
+    let program = setup.data(&RET_ALLOW, 8);
+    let record = setup.words(&[Arg::Number(1), program]);
+    setup.call(libc::SYS_seccomp, [libc::SECCOMP_SET_MODE_FILTER.into(), 0.into(), record]);
     trial.go()
 }
 
 /// Asks for the ABI of Landlock.
-pub fn landlock(stem: &mut Plan<'_>) {
-    stem.step("ask for", "the ABI of Landlock", "", "");
-    stem.call(libc::SYS_landlock_create_ruleset, [0.into(), 0.into(), CREATE_RULESET_VERSION.into()]);
+pub fn landlock(setup: &mut Plan<'_>) {
+    setup.step("ask for", "the ABI of Landlock", "", "");
+    setup.call(libc::SYS_landlock_create_ruleset, [0.into(), 0.into(), CREATE_RULESET_VERSION.into()]);
 }

@@ -2,7 +2,7 @@
 //!
 //! Nothing is told from a version: each check does what a container would need, in a process of ctr's own that ends at
 //! once (`container::Trial`), or makes a container and destroys it. What goes wrong is explained by the errors that a
-//! create would give, from the same texts (`advice`).
+//! create would give, from the same texts (`hint`).
 
 mod calls;
 mod mounts;
@@ -18,7 +18,7 @@ use crate::helper::SubIds;
 use crate::image::Store;
 use crate::security::landlock;
 use crate::sys::landlock::landlock_abi;
-use crate::{CgroupPolicy, Config, Container, DeviceList, Error, Result, advice, sys, zygote};
+use crate::{CgroupPolicy, Config, Container, DeviceList, Error, Result, hints, sys, zygote};
 
 /// One thing that a machine allows or not.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub struct Check {
     /// What was found; where it is not allowed, why, and what is lost.
     pub says: String,
     /// What to do about it; empty where there is nothing to do, or nothing known.
-    pub mend: String,
+    pub hint: String,
 }
 
 /// Checks everything that containers need or can use, in the order in which a container needs it. Takes some tens of
@@ -67,16 +67,16 @@ pub fn probe() -> Vec<Check> {
 impl Check {
     fn of(name: &'static str, result: Result<()>, says: impl Into<String>) -> Self {
         match result {
-            Ok(()) => Self { name, ok: true, says: says.into(), mend: String::new() },
+            Ok(()) => Self { name, ok: true, says: says.into(), hint: String::new() },
             Err(error) => Self::failed(name, &error),
         }
     }
 
     fn failed(name: &'static str, error: &Error) -> Self {
-        let mend = error.advice().to_string();
+        let hint = error.hint().to_string();
         let says = error.to_string();
-        let says = says.strip_suffix(&format!(" ({mend})")).unwrap_or(&says).to_string();
-        Self { name, ok: false, says, mend }
+        let says = says.strip_suffix(&format!(" ({hint})")).unwrap_or(&says).to_string();
+        Self { name, ok: false, says, hint }
     }
 
     /// A check that failed, but of what ctr can do without.
@@ -101,7 +101,8 @@ fn store() -> Check {
     let usable = found.and_then(|path| {
         // It is made with the first image; what is there of it has to take it.
         let there = path.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
-        writable(there, "use the store").map_err(|error| error.mend("choose another with CTR_STORE_DIR, or store_dir"))
+        writable(there, "use the store")
+            .map_err(|error| error.with_hint("choose another with CTR_STORE_DIR, or store_dir"))
     });
     Check::of("store", usable, path)
 }
@@ -125,12 +126,12 @@ fn further_ids() -> Check {
         Err(missing) => {
             let ranges = missing.0.contains("/etc/sub");
             let installable = missing.0.contains("is not in PATH");
-            let mend = if ranges { advice::SUBIDS } else { advice::UIDMAP };
+            let hint = if ranges { hints::SUBIDS } else { hints::UIDMAP };
             let check = Check {
                 name: NAME,
                 ok: false,
                 says: missing.0,
-                mend: if ranges || installable { mend.into() } else { String::new() },
+                hint: if ranges || installable { hint.into() } else { String::new() },
             };
             check.lost("containers have the single id 0, so no other users inside")
         }
@@ -144,11 +145,11 @@ fn landlock_wall() -> Check {
     let lost = "the second wall behind mounts and seccomp is missing";
     match landlock::Ruleset::of(abi) {
         Some(ruleset) => {
-            landlock::restrict(&mut trial.stem, &ruleset);
+            landlock::restrict(&mut trial.setup, &ruleset);
             Check::of(NAME, trial.go(), format!("ABI {abi}")).lost(lost)
         }
         None => {
-            calls::landlock(&mut trial.stem);
+            calls::landlock(&mut trial.setup);
             let says = format!("ABI {abi} of the kernel is too old, 2 is needed");
             let check = Check::of(NAME, trial.go(), "");
             let check = if check.ok { Check { ok: false, says, ..check } } else { check };

@@ -23,12 +23,12 @@ const MOUNTING: i32 = libc::CLONE_NEWUSER | libc::CLONE_NEWNS;
 
 /// All kinds, as a container has them.
 pub fn namespaces() -> Result<()> {
-    let at_birth = libc::CLONE_NEWPID | libc::CLONE_NEWNET | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
-    let mut trial = Trial::new(MOUNTING | at_birth);
+    let at_clone = libc::CLONE_NEWPID | libc::CLONE_NEWNET | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
+    let mut trial = Trial::new(MOUNTING | at_clone);
     const CLONE_NEWTIME: i32 = 0x80;
     for (kind, flag) in [("cgroup", libc::CLONE_NEWCGROUP), ("time", CLONE_NEWTIME)] {
-        trial.stem.step("unshare", kind, "", "");
-        trial.stem.call(libc::SYS_unshare, [flag.into()]);
+        trial.setup.step("unshare", kind, "", "");
+        trial.setup.call(libc::SYS_unshare, [flag.into()]);
     }
     trial.go()
 }
@@ -36,44 +36,44 @@ pub fn namespaces() -> Result<()> {
 /// Each file system, and id-mapped mounts.
 pub fn checks() -> Vec<Check> {
     const CLOSED: libc::c_ulong = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
-    let mounts = trial(MOUNTING, |stem| {
-        workshop(stem);
-        stem.step("bind, change and move", "a mount", "", "");
-        stem.bind(c"/proc", c"a", true);
-        stem.set_attributes_below(c"a", MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID);
-        let [from, to] = [c"a", c"b"].map(|name| stem.string(name));
-        stem.call(libc::SYS_move_mount, [libc::AT_FDCWD.into(), from, libc::AT_FDCWD.into(), to, 0.into()]);
+    let mounts = trial(MOUNTING, |setup| {
+        staging(setup);
+        setup.step("bind, change and move", "a mount", "", "");
+        setup.bind(c"/proc", c"a", true);
+        setup.set_attributes_below(c"a", MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID);
+        let [from, to] = [c"a", c"b"].map(|name| setup.string(name));
+        setup.call(libc::SYS_move_mount, [libc::AT_FDCWD.into(), from, libc::AT_FDCWD.into(), to, 0.into()]);
     });
-    let by_descriptor = trial(MOUNTING, |stem| {
-        workshop(stem);
-        stem.step("make and clone a mount by", "descriptor", "", "");
-        let (context, made, cloned) = (stem.slot(), stem.slot(), stem.slot());
-        let (kind, here, empty) = (stem.string(c"tmpfs"), stem.string(c"."), stem.string(c""));
-        stem.call(libc::SYS_fsopen, [kind, FSOPEN_CLOEXEC.into()]).out(context);
+    let by_descriptor = trial(MOUNTING, |setup| {
+        staging(setup);
+        setup.step("make and clone a mount by", "descriptor", "", "");
+        let (context, made, cloned) = (setup.slot(), setup.slot(), setup.slot());
+        let (kind, here, empty) = (setup.string(c"tmpfs"), setup.string(c"."), setup.string(c""));
+        setup.call(libc::SYS_fsopen, [kind, FSOPEN_CLOEXEC.into()]).out(context);
         let create = [context.into(), FSCONFIG_CMD_CREATE.into(), 0.into(), 0.into(), 0.into()];
-        stem.call(libc::SYS_fsconfig, create);
-        stem.call(libc::SYS_fsmount, [context.into(), FSMOUNT_CLOEXEC.into(), 0.into()]).out(made);
+        setup.call(libc::SYS_fsconfig, create);
+        setup.call(libc::SYS_fsmount, [context.into(), FSMOUNT_CLOEXEC.into(), 0.into()]).out(made);
         let flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC;
-        stem.call(libc::SYS_open_tree, [libc::AT_FDCWD.into(), here, flags.into()]).out(cloned);
-        let place = stem.string(c"b");
+        setup.call(libc::SYS_open_tree, [libc::AT_FDCWD.into(), here, flags.into()]).out(cloned);
+        let place = setup.string(c"b");
         let to = [cloned.into(), empty, libc::AT_FDCWD.into(), place, MOVE_MOUNT_F_EMPTY_PATH.into()];
-        stem.call(libc::SYS_move_mount, to);
+        setup.call(libc::SYS_move_mount, to);
     });
-    let proc = trial(MOUNTING | libc::CLONE_NEWPID, |stem| {
-        workshop(stem);
-        stem.step("make a proc for", "/proc", "", "");
-        stem.mount(c"proc", c"a", CLOSED, c"");
+    let proc = trial(MOUNTING | libc::CLONE_NEWPID, |setup| {
+        staging(setup);
+        setup.step("make a proc for", "/proc", "", "");
+        setup.mount(c"proc", c"a", CLOSED, c"");
     });
-    let sysfs = trial(MOUNTING | libc::CLONE_NEWNET, |stem| {
-        workshop(stem);
-        stem.step("make a sysfs for", "/sys", "", "");
-        stem.mount(c"sysfs", c"a", CLOSED | libc::MS_RDONLY, c"");
+    let sysfs = trial(MOUNTING | libc::CLONE_NEWNET, |setup| {
+        staging(setup);
+        setup.step("make a sysfs for", "/sys", "", "");
+        setup.mount(c"sysfs", c"a", CLOSED | libc::MS_RDONLY, c"");
     });
-    let overlay = trial(MOUNTING, |stem| {
-        workshop(stem);
-        stem.step("mount the overlay of", "a tmpfs", "", "");
-        stem.mkdir(c"work", 0o755);
-        stem.mount(c"overlay", c"a", 0, c"lowerdir=a,upperdir=b,workdir=work,userxattr");
+    let overlay = trial(MOUNTING, |setup| {
+        staging(setup);
+        setup.step("mount the overlay of", "a tmpfs", "", "");
+        setup.mkdir(c"work", 0o755);
+        setup.mount(c"overlay", c"a", 0, c"lowerdir=a,upperdir=b,workdir=work,userxattr");
     });
     vec![
         Check::of("mounts", mounts, "file systems can be mounted in user namespaces"),
@@ -91,19 +91,19 @@ pub fn checks() -> Vec<Check> {
 
 fn trial(namespaces: i32, steps: impl FnOnce(&mut Plan<'_>)) -> Result<()> {
     let mut trial = Trial::new(namespaces);
-    steps(&mut trial.stem);
+    steps(&mut trial.setup);
     trial.go()
 }
 
 /// A tmpfs on a directory that surely exists, in this mount namespace only: the working directory, with directories a and b.
-fn workshop(stem: &mut Plan<'_>) {
+fn staging(setup: &mut Plan<'_>) {
     const PLACE: &std::ffi::CStr = c"/sys/kernel";
-    stem.step("make a tmpfs for", "changes", "", "");
-    stem.mount(c"tmpfs", PLACE, 0, c"mode=755");
-    let place = stem.string(PLACE);
-    stem.call(libc::SYS_chdir, [place]);
+    setup.step("make a tmpfs for", "changes", "", "");
+    setup.mount(c"tmpfs", PLACE, 0, c"mode=755");
+    let place = setup.string(PLACE);
+    setup.call(libc::SYS_chdir, [place]);
     for name in [c"a", c"b"] {
-        stem.mkdir(name, 0o755);
+        setup.mkdir(name, 0o755);
     }
 }
 
@@ -129,9 +129,9 @@ fn id_map(place: PathBuf) -> Result<()> {
     let directory: OwnedFd = sys::open(&place, flags, Mode::empty())
         .map_err(|errno| Error::system("open", place.display(), errno as i32))?;
     let mut trial = Trial::new(MOUNTING);
-    let sent = trial.stem.send(Fd::Owned(directory));
-    let (aside, handed) = &mut trial.aside;
-    idmap(aside, &place, sent, Slot(RESULTS as u8), Mapped::Image);
+    let sent = trial.setup.send(Fd::Owned(directory));
+    let (parent, handed) = &mut trial.parent;
+    idmap(parent, &place, sent, Slot(RESULTS as u8), Mapped::Image);
     *handed = 1;
     trial.go()
 }

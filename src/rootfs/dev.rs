@@ -1,4 +1,4 @@
-//! /dev: a directory of the workshop with the six devices that programs can't do without, each a bind mount of the host's (a user
+//! /dev: a directory of the staging tree with the six devices that programs can't do without, each a bind mount of the host's (a user
 //! namespace can't make device nodes), terminals, shared memory, message queues, and the usual links.
 
 use std::ffi::{CStr, OsStr};
@@ -10,7 +10,7 @@ use crate::init::wire::TERMINALS;
 use crate::plan::Plan;
 use crate::sys::mount::{MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID};
 
-/// On the host, and in the workshop.
+/// On the host, and in the staging tree.
 const DEVICES: [(&CStr, &CStr); 6] = [
     (c"/dev/null", c"dev/null"),
     (c"/dev/zero", c"dev/zero"),
@@ -28,7 +28,7 @@ const LINKS: [(&CStr, &CStr); 5] = [
     (c"dev/ptmx", c"pts/ptmx"),
 ];
 
-/// Puts a /dev together in the workshop, from where it is moved into the root. Its devpts stays open in PID 1, in slot
+/// Puts a /dev together in the staging tree, from where it is moved into the root. Its devpts stays open in PID 1, in slot
 /// TERMINALS.
 pub fn dev(plan: &mut Plan<'_>, shape: &Shape<'_>) {
     plan.step(

@@ -1,4 +1,4 @@
-//! /etc/hosts, /etc/hostname and /etc/resolv.conf of a container's own: small files of the workshop, each mounted over the one that
+//! /etc/hosts, /etc/hostname and /etc/resolv.conf of a container's own: small files of the staging tree, each mounted over the one that
 //! the image has, as docker does it. Nothing of the image's changes; where it has none, an empty file holds the place.
 
 use std::ffi::CStr;
@@ -6,7 +6,7 @@ use std::ffi::CStr;
 use crate::plan::{Plan, Slot, quote};
 use crate::sys::mount::{MOUNT_ATTR_RDONLY, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS};
 
-/// In the workshop, and in /etc.
+/// In the staging tree, and in /etc.
 const NAMES: [&CStr; 3] = [c"hosts", c"hostname", c"resolv.conf"];
 
 /// What the files have in them; a file that is None stays the image's.
@@ -17,8 +17,8 @@ pub struct EtcFiles {
     pub resolv_conf: Option<String>,
 }
 
-/// Makes the files in the workshop, empty, each a mount already: mounting is what takes time.
-pub(super) fn stem(plan: &mut Plan<'_>) {
+/// Makes the files in the staging tree, empty, each a mount already: mounting is what takes time.
+pub(super) fn setup(plan: &mut Plan<'_>) {
     plan.step("make", "/etc/hosts and its like", "names are looked up there", "");
     for name in NAMES {
         plan.touch(name, 0o644);

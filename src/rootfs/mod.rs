@@ -1,8 +1,8 @@
 //! What a container sees as its file system: the root, /proc, /dev, /sys, /tmp, and what the caller mounts into it.
 //!
-//! It comes in two parts. [`stem`] makes what is the same for every container of a shape, before anybody says what the
-//! image is (so a spare PID 1 can have it ready), in a workshop: a private tmpfs that is the working directory until the
-//! pivot. The functions of [`root`] make the image's root, put the parts into it and pivot. The workshop has nothing in it
+//! It comes in two parts. [`setup`] makes what is the same for every container of a shape, before anybody says what the
+//! image is (so a spare PID 1 can have it ready), in a staging tree: a private tmpfs that is the working directory until the
+//! pivot. The functions of [`root`] make the image's root, put the parts into it and pivot. The staging tree has nothing in it
 //! but what we made, so there mount(2) takes paths, one call where the newer interface takes five; what is the image's is
 //! reached by descriptor, and no path inside it is ever followed.
 //!
@@ -31,7 +31,7 @@ use crate::sys::mount::{
 pub use mounts::{image_places, user_mounts};
 pub use nodes::{Node, make_nodes, nodes};
 
-/// What decides the look of a stem.
+/// What decides the look of a setup.
 #[derive(Clone, Copy, Debug)]
 pub struct Shape<'a> {
     /// The SELinux context of what is mounted.
@@ -68,10 +68,10 @@ impl Context<'_> {
     }
 }
 
-/// Where the workshop is mounted: a directory that surely exists and has neither images nor anything to bind below it. The
+/// Where the staging tree is mounted: a directory that surely exists and has neither images nor anything to bind below it. The
 /// mount on it is in the new mount namespace only.
-const WORKSHOP: &CStr = c"/sys/kernel";
-/// What the workshop has: the parts that a stem leaves ready ...
+const STAGING: &CStr = c"/sys/kernel";
+/// What the staging tree has: the parts that a setup leaves ready ...
 const PROC: &CStr = c"proc";
 const SYS: &CStr = c"sys";
 const DEV: &CStr = c"dev";
@@ -82,7 +82,7 @@ const UPPER: &CStr = c"upper";
 const WORK: &CStr = c"work";
 
 /// Appends the steps that every container of this shape begins with.
-pub fn stem(plan: &mut Plan<'_>, shape: &Shape<'_>) {
+pub fn setup(plan: &mut Plan<'_>, shape: &Shape<'_>) {
     if !shape.own_user {
         let root = plan.string(c"/");
         plan.step("make private", "/", "what is mounted here must not spread to the host", "mount --make-rslave /");
@@ -109,9 +109,9 @@ pub fn stem(plan: &mut Plan<'_>, shape: &Shape<'_>) {
     );
     // A full tmpfs answers ENOSPC, which programs know; a full memory limit kills them, and every one that comes to clean up.
     let sized = shape.size.map(|size| CString::new(format!("mode=755,size={size}")).unwrap_or_default());
-    plan.mount(c"tmpfs", WORKSHOP, 0, &shape.context.with(sized.as_deref().unwrap_or(c"mode=755")));
-    let workshop = plan.string(WORKSHOP);
-    plan.call(libc::SYS_chdir, [workshop]);
+    plan.mount(c"tmpfs", STAGING, 0, &shape.context.with(sized.as_deref().unwrap_or(c"mode=755")));
+    let staging = plan.string(STAGING);
+    plan.call(libc::SYS_chdir, [staging]);
     for name in [ROOT, LOWER, UPPER, WORK, PROC, SYS] {
         plan.mkdir(name, 0o755);
     }
@@ -157,7 +157,7 @@ pub fn stem(plan: &mut Plan<'_>, shape: &Shape<'_>) {
     }
     dev::dev(plan, shape);
     if shape.etc_files {
-        etc::stem(plan);
+        etc::setup(plan);
     }
 }
 

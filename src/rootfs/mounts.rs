@@ -86,7 +86,7 @@ pub fn image_places(plan: &mut Plan<'_>, root: Slot, cwd: &Path, volumes: &[Stri
         }
         let why = "E2BIG, with it the places that the image asks for take more than 8 MiB of instructions";
         Err(Error::new(ErrorCode::BadImage, format!("make the {what}"), place, libc::E2BIG, why)
-            .mend("an image of fewer volumes, or of shorter paths, works"))
+            .with_hint("an image of fewer volumes, or of shorter paths, works"))
     };
     refuse(plan, "working directory", &cwd.to_string_lossy())?;
     for volume in volumes {

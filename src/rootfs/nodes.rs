@@ -27,7 +27,7 @@ pub struct Node {
     pub device: u64,
 }
 
-/// In the workshop: where the copies are mounted.
+/// In the staging tree: where the copies are mounted.
 const NODES: &std::ffi::CStr = c"nodes";
 
 /// What a copy is called there.
@@ -36,20 +36,20 @@ fn copy(i: usize) -> CString {
 }
 
 /// The zygote's part: makes copies of the nodes, in a tmpfs that is handed over in the slot `handed`.
-pub fn make_nodes(aside: &mut Plan<'_>, nodes: &[Node], handed: Slot, context: Context<'_>) {
-    aside.step("make a tmpfs for", "device nodes", "one that the container mounts itself has none", "");
-    new_tmpfs(aside, &[(c"mode", c"755")], context, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, handed);
+pub fn make_nodes(parent: &mut Plan<'_>, nodes: &[Node], handed: Slot, context: Context<'_>) {
+    parent.step("make a tmpfs for", "device nodes", "one that the container mounts itself has none", "");
+    new_tmpfs(parent, &[(c"mode", c"755")], context, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, handed);
     for (i, node) in nodes.iter().enumerate() {
         let kind = if node.kind == libc::S_IFBLK { "b" } else { "c" };
         let (major, minor) = (libc::major(node.device), libc::minor(node.device));
         let path = node.path.to_string_lossy().into_owned();
         let command = format!("mknod -m 666 $MAPPED/node{i} {kind} {major} {minor}");
-        aside.step("make a node for", path, "a copy, which everybody inside may use", command);
-        let name = aside.string(copy(i));
+        parent.step("make a node for", path, "a copy, which everybody inside may use", command);
+        let name = parent.string(copy(i));
         let mode = node.kind | 0o666;
-        aside.call(libc::SYS_mknodat, [handed.into(), name, mode.into(), node.device.into()]);
+        parent.call(libc::SYS_mknodat, [handed.into(), name, mode.into(), node.device.into()]);
         // The caller's umask counts.
-        aside.call(libc::SYS_fchmodat, [handed.into(), name, 0o666.into()]);
+        parent.call(libc::SYS_fchmodat, [handed.into(), name, 0o666.into()]);
     }
 }
 

@@ -35,11 +35,11 @@ pub struct Layers {
     pub root: Option<(u32, u32, u32)>,
 }
 
-/// A directory of the host, as the newborn gets at it.
+/// A directory of the host, as the child gets at it.
 pub enum Source {
     /// Handed over by the zygote, id-mapped.
     Handed(Slot, PathBuf),
-    /// By its path, without symlinks, in the newborn's own mount namespace.
+    /// By its path, without symlinks, in the child's own mount namespace.
     Path(PathBuf),
 }
 
@@ -102,27 +102,27 @@ fn open_without_links(plan: &mut Plan<'_>, path: &Path) -> Result<Slot> {
     Ok(at)
 }
 
-/// The zygote's part of handing over a directory: a copy of its mount in which the newborn's root owns what the host's
+/// The zygote's part of handing over a directory: a copy of its mount in which the child's root owns what the host's
 /// root owns. `sent` is the directory's descriptor, `handed` the slot from which it is handed over.
-pub fn idmap(aside: &mut Plan<'_>, path: &Path, sent: Slot, handed: Slot, what: Mapped) {
+pub fn idmap(parent: &mut Plan<'_>, path: &Path, sent: Slot, handed: Slot, what: Mapped) {
     let recursive = what != Mapped::Image;
     let step = if recursive { "id-map for a bind" } else { "id-map" };
-    aside.step(
+    parent.step(
         step,
         path.to_string_lossy().into_owned(),
         "files of root belong to the container's root, without copying or changing them",
         Shell::From(idmapped, u64::from(handed.0) << 1 | u64::from(recursive)),
     );
-    let empty = aside.string(c"");
+    let empty = parent.string(c"");
     let recursive = if recursive { crate::sys::mount::AT_RECURSIVE } else { 0 };
     let flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | recursive;
-    aside.call(libc::SYS_open_tree, [sent.into(), empty, flags.into()]).out(handed);
-    let attr = aside.data(&mount_attr(MOUNT_ATTR_IDMAP), 8);
+    parent.call(libc::SYS_open_tree, [sent.into(), empty, flags.into()]).out(handed);
+    let attr = parent.data(&mount_attr(MOUNT_ATTR_IDMAP), 8);
     let Arg::Data(at) = attr else { return };
     let namespace = u64::from(crate::init::wire::USER_NAMESPACE as u8);
-    aside.call(i64::from(PATCH), [Arg::Data(at + 24), namespace.into()]);
+    parent.call(i64::from(PATCH), [Arg::Data(at + 24), namespace.into()]);
     let flags = AT_EMPTY_PATH | recursive;
-    let map = aside.call(libc::SYS_mount_setattr, [handed.into(), empty, flags.into(), attr, 32.into()]);
+    let map = parent.call(libc::SYS_mount_setattr, [handed.into(), empty, flags.into(), attr, 32.into()]);
     if what == Mapped::BindIfPossible {
         // Overlays, most FUSE, NFS, /proc and cgroupfs refuse it. All or nothing: a part that is mapped is none.
         map.ok(libc::EINVAL).ok(libc::EPERM);
@@ -230,7 +230,7 @@ fn overlay(plan: &mut Plan<'_>, layers: &Layers, context: Context<'_>, new_privi
 }
 
 /// PID 1 keeps a copy of the root's mount from before anything is mounted on it: no mount covers anything there. It lies in the
-/// workshop, where the lower layer needs no path any more, and is unmounted with it; PID 1's descriptor keeps it.
+/// staging, where the lower layer needs no path any more, and is unmounted with it; PID 1's descriptor keeps it.
 fn keep_hold(plan: &mut Plan<'_>) {
     hold(plan);
     let kept = plan.keep_in(wire::ROOT);

@@ -132,7 +132,7 @@ pub(crate) fn last() -> Result<u32> {
     // Guessing too low would leave a capability in the bounding set that we have never heard of: refuse instead.
     const FILE: &str = "/proc/sys/kernel/cap_last_cap";
     let text = crate::sys::file::read_to_string(FILE)
-        .map_err(|error| Error::io("read the highest capability from", FILE, &error).mend("is /proc mounted?"))?;
+        .map_err(|error| Error::io("read the highest capability from", FILE, &error).with_hint("is /proc mounted?"))?;
     let last = text.trim().parse().ok().filter(|last| *last < 64).ok_or_else(|| {
         let why = format!("{:?} is not the number of a capability", text.trim());
         Error::new(ErrorCode::Unsupported, "read the highest capability from", FILE, libc::EINVAL, why)
@@ -150,7 +150,8 @@ fn parse<S: AsRef<str>>(list: &[S]) -> Result<(u64, bool)> {
             continue;
         }
         let number = number(name).ok_or_else(|| {
-            Error::invalid("capability", name, "there is none of this name").mend("see capabilities(7), or use ALL")
+            Error::invalid("capability", name, "there is none of this name")
+                .with_hint("see capabilities(7), or use ALL")
         })?;
         mask |= 1 << number;
     }

@@ -168,7 +168,7 @@ impl FromStr for DeviceRule {
     fn from_str(text: &str) -> Result<Self> {
         let bad = || {
             Error::invalid("device rule", text, "it is not a type, numbers and access")
-                .mend("write it as c 10:229 rwm, with a, b or c, and * for any number")
+                .with_hint("write it as c 10:229 rwm, with a, b or c, and * for any number")
         };
         let number = |text: &str| match text {
             "*" => Ok(None),
@@ -193,7 +193,7 @@ impl FromStr for DeviceRule {
         let all = Self { kind: DeviceKind::All, major: None, minor: None, access: DeviceAccess::ALL };
         if kind == DeviceKind::All && rule != all {
             return Err(Error::invalid("device rule", text, "a is every access to every device")
-                .mend("write one rule for c and one for b"));
+                .with_hint("write one rule for c and one for b"));
         }
         Ok(rule)
     }
@@ -216,12 +216,12 @@ impl FromStr for Device {
             [source, target, access] => (source, target, access),
             _ => {
                 return Err(Error::invalid("device", text, "it has more than three parts")
-                    .mend("write it as SOURCE, SOURCE:TARGET or SOURCE:TARGET:rwm"));
+                    .with_hint("write it as SOURCE, SOURCE:TARGET or SOURCE:TARGET:rwm"));
             }
         };
         let access = access.parse().map_err(|_| {
             Error::invalid("device", text, "what may be done with it is made of r, w and m")
-                .mend("write it as SOURCE, SOURCE:TARGET or SOURCE:TARGET:rwm")
+                .with_hint("write it as SOURCE, SOURCE:TARGET or SOURCE:TARGET:rwm")
         })?;
         Ok(Self::Node { source: source.into(), target: Path::new(target).into(), access })
     }

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use super::procfs;
 use crate::plan::{Plan, quote};
-use crate::{Error, ErrorCode, Result, advice};
+use crate::{Error, ErrorCode, Result, hints};
 
 /// What a caller wants to have labelled; nothing is by default.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -96,7 +96,7 @@ impl Module {
             return Ok(self.is_active());
         }
         let why = format!("{} is not active on this machine", self.name());
-        Err(Error::new(ErrorCode::Unsupported, step, label, libc::EOPNOTSUPP, why).mend(advice::NO_MODULE))
+        Err(Error::new(ErrorCode::Unsupported, step, label, libc::EOPNOTSUPP, why).with_hint(hints::NO_MODULE))
     }
 
     /// Below /proc/thread-self/attr: AppArmor's own file where the kernel has one, else the one that is the first module's.
@@ -149,7 +149,7 @@ mod tests {
         for module in [Module::AppArmor, Module::SELinux].into_iter().filter(|module| !module.is_active()) {
             let error = module.is_there_for("x", false).unwrap_err();
             assert_eq!((error.code(), error.errno()), (ErrorCode::Unsupported, libc::EOPNOTSUPP));
-            assert!(error.to_string().contains(module.name()) && !error.advice().is_empty(), "{error}");
+            assert!(error.to_string().contains(module.name()) && !error.hint().is_empty(), "{error}");
             assert!(!module.is_there_for("x", true).unwrap());
         }
         assert!(Module::AppArmor.is_there_for("unconfined", false).is_ok());

@@ -5,7 +5,7 @@
 //! host's root: here the masks are a second wall. Without one they are the only wall.
 //!
 //! Covers are an empty file and an empty directory that are made here, and they are put on a procfs and a sysfs that we
-//! made, in the workshop where they stand ready: nothing of the image takes part (CVE-2019-16884, CVE-2025-31133).
+//! made, in the staging tree where they stand ready: nothing of the image takes part (CVE-2019-16884, CVE-2025-31133).
 
 use std::borrow::Cow;
 use std::ffi::{CStr, CString};
@@ -17,7 +17,7 @@ use crate::plan::Plan;
 use crate::sys::mount::{MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY};
 use crate::{Error, Result};
 
-/// In the workshop of `rootfs`.
+/// In the staging tree of `rootfs`.
 const COVER: &CStr = c"cover";
 const COVER_FILE: &CStr = c"cover/file";
 const COVER_DIRECTORY: &CStr = c"cover/directory";
@@ -57,8 +57,8 @@ const READ_ONLY: [&str; 6] = [
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
     path: Cow<'static, str>,
-    /// Its path from the workshop on, where /proc and /sys stand ready.
-    in_workshop: CString,
+    /// Its path from the staging tree on, where /proc and /sys stand ready.
+    staged: CString,
     directory: bool,
 }
 
@@ -110,7 +110,7 @@ pub(crate) fn cover(plan: &mut Plan<'_>, places: &(Vec<Place>, Vec<Place>)) {
         let cover = if place.directory { COVER_DIRECTORY } else { COVER_FILE };
         // A place that is missing is none to be covered: the container's procfs and sysfs show less than the host's where
         // its namespaces are its own.
-        plan.bind(cover, &place.in_workshop, false).ok(libc::ENOENT);
+        plan.bind(cover, &place.staged, false).ok(libc::ENOENT);
     }
     for place in read_only {
         plan.step(
@@ -119,7 +119,7 @@ pub(crate) fn cover(plan: &mut Plan<'_>, places: &(Vec<Place>, Vec<Place>)) {
             "writing there changes the machine",
             "mount --rbind $ROOT{} $ROOT{} && mount -o remount,bind,ro $ROOT{}",
         );
-        let at = &place.in_workshop;
+        let at = &place.staged;
         plan.bind(at, at, true).ok(libc::ENOENT);
         plan.set_attributes_below(at, CLOSED).ok(libc::ENOENT);
     }
@@ -129,8 +129,8 @@ impl Place {
     fn at(path: Cow<'static, str>) -> Result<Option<Self>> {
         match fs::symlink_metadata(&*path) {
             Ok(metadata) => {
-                let in_workshop = CString::new(path.trim_start_matches('/')).unwrap_or_default();
-                Ok(Some(Self { directory: metadata.is_dir(), path, in_workshop }))
+                let staged = CString::new(path.trim_start_matches('/')).unwrap_or_default();
+                Ok(Some(Self { directory: metadata.is_dir(), path, staged }))
             }
             // Where we may not look, a container of ours may not either.
             Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied) => Ok(None),

@@ -143,7 +143,7 @@ impl Walls {
             && let Err(why) = walls.landlock_or_why()
         {
             let error = Error::new(ErrorCode::Unsupported, "put up", "Landlock", libc::EOPNOTSUPP, why);
-            return Err(error.mend("leave it open, and it is put up where it can be"));
+            return Err(error.with_hint("leave it open, and it is put up where it can be"));
         }
         let own = |kind: &Namespace| *kind == Namespace::New;
         let kinds = &config.namespaces;
@@ -184,7 +184,7 @@ impl Walls {
             return Ok(());
         }
         let why = "it shares no namespace with anybody";
-        Err(Error::invalid("use the security preset", config.preset.name(), why).mend("choose the preset default"))
+        Err(Error::invalid("use the security preset", config.preset.name(), why).with_hint("choose the preset default"))
     }
 }
 
@@ -273,7 +273,8 @@ impl FromStr for Preset {
 
     fn from_str(name: &str) -> Result<Self> {
         Self::ALL.iter().find(|(known, _)| *known == name).map(|(_, preset)| *preset).ok_or_else(|| {
-            Error::invalid("security preset", name, "there is none of this name").mend("default, strict or privileged")
+            Error::invalid("security preset", name, "there is none of this name")
+                .with_hint("default, strict or privileged")
         })
     }
 }

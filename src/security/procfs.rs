@@ -12,7 +12,7 @@ pub(super) enum Links {
     OfOurselves,
 }
 
-/// Opens the container's own procfs, which the newborn has just mounted itself as `proc` in its working directory; or, where
+/// Opens the container's own procfs, which the child has just mounted itself as `proc` in its working directory; or, where
 /// it has no mounts of its own, the caller's at /proc, of which nothing is the image's.
 pub(super) fn open(plan: &mut Plan<'_>, own: bool) -> Slot {
     plan.step("open", "/proc", "the container's own", "");

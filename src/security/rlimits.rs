@@ -42,7 +42,7 @@ const NAMES: [(&str, Resource); 16] = [
 ];
 
 /// The limits are PID 1's own, too, and it is sent so many descriptors at once.
-const LEAST_NOFILE: u64 = crate::init::wire::MOST_FDS as u64;
+const MIN_NOFILE: u64 = crate::init::wire::MAX_FDS as u64;
 
 impl Rlimit {
     /// A limit by name, as in `docker run --ulimit`: `nofile`, `RLIMIT_NOFILE`. `None` is unlimited.
@@ -52,20 +52,20 @@ impl Rlimit {
         let plain = lower.strip_prefix("rlimit_").unwrap_or(&lower);
         let Some((_, resource)) = NAMES.iter().find(|(known, _)| *known == plain) else {
             let known = NAMES.map(|(known, _)| known).join(", ");
-            return Err(bad("there is none of this name".into()).mend(format!("one of {known}")));
+            return Err(bad("there is none of this name".into()).with_hint(format!("one of {known}")));
         };
         let (soft, hard) = (soft.unwrap_or(libc::RLIM_INFINITY), hard.unwrap_or(libc::RLIM_INFINITY));
         if soft > hard {
             return Err(bad(format!("the soft limit {soft} is above the hard limit {hard}")));
         }
-        if *resource == Resource::RLIMIT_NOFILE && soft < LEAST_NOFILE {
-            return Err(bad(format!("PID 1 takes {LEAST_NOFILE} descriptors itself to start a program"))
-                .mend("a program can set a lower limit for itself: ulimit -n"));
+        if *resource == Resource::RLIMIT_NOFILE && soft < MIN_NOFILE {
+            return Err(bad(format!("PID 1 takes {MIN_NOFILE} descriptors itself to start a program"))
+                .with_hint("a program can set a lower limit for itself: ulimit -n"));
         }
         let (_, ours) = getrlimit(*resource).map_err(|errno| Error::system("ask for the limit", name, errno as i32))?;
         // In a user namespace nobody may raise a hard limit: CAP_SYS_RESOURCE counts in the first one only.
         if hard > ours {
-            let mend = format!("ask for {ours} at most, or raise the limit of the calling process");
+            let hint = format!("ask for {ours} at most, or raise the limit of the calling process");
             return Err(Error::new(
                 crate::ErrorCode::Unsupported,
                 "limit",
@@ -73,14 +73,14 @@ impl Rlimit {
                 libc::EPERM,
                 format!("the hard limit {hard} is above the caller's own {ours}"),
             )
-            .mend(mend));
+            .with_hint(hint));
         }
         Ok(Self { resource: *resource, soft, hard })
     }
 
     /// A limit as `docker run --ulimit` writes it: `nofile=1024:4096`, `core=0`, `memlock=unlimited`.
     pub fn parse(text: &str) -> Result<Self> {
-        let bad = |why: &str| Error::invalid("limit", text, why).mend("write it as nofile=1024:4096 or core=0");
+        let bad = |why: &str| Error::invalid("limit", text, why).with_hint("write it as nofile=1024:4096 or core=0");
         let (name, values) = text.split_once('=').ok_or_else(|| bad("there is no ="))?;
         let value = |value: &str| match value {
             "unlimited" | "-1" => Ok(None),
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hard_limit_above_the_callers_is_refused_with_the_mend() {
+    fn a_hard_limit_above_the_callers_is_refused_with_the_hint() {
         let (_, ours) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
         assert!(Rlimit::new("nofile", Some(64), Some(ours)).is_ok());
         let error = Rlimit::new("nofile", Some(64), Some(ours + 1)).unwrap_err();
@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn fewer_descriptors_than_pid_1_needs_are_refused() {
-        let error = Rlimit::new("nofile", Some(LEAST_NOFILE - 1), Some(LEAST_NOFILE)).unwrap_err();
+        let error = Rlimit::new("nofile", Some(MIN_NOFILE - 1), Some(MIN_NOFILE)).unwrap_err();
         assert!(error.to_string().contains("PID 1 takes 32 descriptors"), "{error}");
     }
 

@@ -67,7 +67,7 @@ impl Sysctl {
             path(name).ok_or_else(|| bad("it is not a name of letters, digits, _ and - with dots or slashes"))?;
         let need = |has: bool, namespace: &str| {
             let why = format!("the container shares its {namespace} namespace, so this would change others, too");
-            if has { Ok(()) } else { Err(bad(&why).mend(format!("give it a {namespace} namespace of its own"))) }
+            if has { Ok(()) } else { Err(bad(&why).with_hint(format!("give it a {namespace} namespace of its own"))) }
         };
         let shape = if let Some((_, shape)) = IPC.iter().find(|(known, _)| *known == path) {
             need(own.ipc, "ipc")?;
@@ -79,7 +79,7 @@ impl Sysctl {
             need(own.uts, "uts")?;
             Shape::Word
         } else if path == "kernel/hostname" {
-            return Err(bad("the container's hostname has a setting of its own").mend("set hostname instead"));
+            return Err(bad("the container's hostname has a setting of its own").with_hint("set hostname instead"));
         } else if path.starts_with("user/") {
             need(own.user, "user")?;
             Shape::Numbers(1)

@@ -206,18 +206,18 @@ pub type Received = (usize, Vec<OwnedFd>, Option<i32>);
 /// are ours to close, whatever else is wrong with the message.
 #[allow(clippy::disallowed_methods, reason = "what it brings is moved up")]
 pub fn recvmsg(socket: BorrowedFd<'_>, bytes: &mut [u8], flags: i32) -> nix::Result<Received> {
-    const MOST: usize = 5;
+    const MAX: usize = 5;
     // A struct cmsghdr and a struct ucred.
     const CREDENTIALS: usize = 4;
     // Aligned as struct cmsghdr, and large enough for those, it and the descriptors.
-    let mut control = [0u64; CREDENTIALS + 2 + MOST.div_ceil(2)];
+    let mut control = [0u64; CREDENTIALS + 2 + MAX.div_ceil(2)];
     let mut iov = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: bytes.len() };
     // SAFETY: a record of numbers and pointers, for which zero is nothing.
     let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
     message.msg_iov = &raw mut iov;
     message.msg_iovlen = 1;
     message.msg_control = control.as_mut_ptr().cast();
-    message.msg_controllen = 8 * CREDENTIALS + 16 + 4 * MOST;
+    message.msg_controllen = 8 * CREDENTIALS + 16 + 4 * MAX;
     // SAFETY: the records live until the call returns.
     let got = unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut message, flags | libc::MSG_CMSG_CLOEXEC) };
     let got = nix::errno::Errno::result(got)?;

@@ -18,7 +18,7 @@ struct Identity {
 
 impl Identity {
     fn of(fd: BorrowedFd<'_>) -> Option<Self> {
-        // What is only in want of memory for a moment is still ours: asked again, or it would be forgotten open.
+        // What is only short of memory for a moment is still ours: asked again, or it would be forgotten open.
         let stat = nix::sys::stat::fstat(fd).or_else(|errno| match errno {
             nix::errno::Errno::EBADF => Err(errno),
             _ => nix::sys::stat::fstat(fd),

@@ -16,10 +16,10 @@ pub struct Identity {
     capabilities: [u64; 3],
     /// no_new_privs and the seccomp mode, prctl(2).
     confined: [i32; 2],
-    /// The inodes of /proc/thread-self/ns/*: those a child is born into.
+    /// The inodes of /proc/thread-self/ns/*: those a child is cloned into.
     namespaces: [u64; 8],
     root: (u64, u64),
-    /// The text of /proc/thread-self/cgroup, cgroups(7): a child is born into all of them, also of controllers that ctr makes
+    /// The text of /proc/thread-self/cgroup, cgroups(7): a child is cloned into all of them, also of controllers that ctr makes
     /// nothing of (cpu, cpuset, …).
     pub cgroups: String,
     /// The limits of resources, getrlimit(2), by their numbers.

@@ -80,13 +80,13 @@ impl Zygote {
 
     /// Tells it that `spawn` was a success: whoever wants two of a shape may want a third, which it then makes ahead of time,
     /// while the host is busy with this one.
-    pub fn stock(&self, spawn: &[u8]) {
+    pub fn add_spare(&self, spawn: &[u8]) {
         let shape = wire::Request::shape_of(spawn);
         if self.last_shape.swap(shape, Ordering::Relaxed) == shape {
-            let mut stock = spawn.to_vec();
-            wire::Request::set_kind(&mut stock, wire::STOCK);
+            let mut message = spawn.to_vec();
+            wire::Request::set_kind(&mut message, wire::SPARE);
             // One that is dead will be noticed by whoever needs it.
-            _ = self.send(&stock, &[]);
+            _ = self.send(&message, &[]);
         }
     }
 
@@ -128,7 +128,7 @@ impl Zygote {
         self.identity.oom_score_adj
     }
 
-    /// In which cgroups the calling thread is, and so its children are born: see [`Identity::cgroups`].
+    /// In which cgroups the calling thread is, and so its children are cloned: see [`Identity::cgroups`].
     pub fn cgroups(&self) -> &str {
         &self.identity.cgroups
     }

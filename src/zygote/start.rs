@@ -67,12 +67,12 @@ pub fn start(identity: Identity) -> Result<Zygote> {
         let error = failed("start a process", &e);
         match e.raw_os_error() {
             Some(libc::EACCES | libc::EPERM) if launch.cloned => {
-                error.with_code(ErrorCode::Unsupported).mend(crate::advice::MEMFD)
+                error.with_code(ErrorCode::Unsupported).with_hint(crate::hints::MEMFD)
             }
             Some(errno @ (libc::EACCES | libc::EPERM | libc::ENOSYS)) if !launch.cloned => {
                 let why = "the system call clone(2) is refused here";
                 crate::Error::new(ErrorCode::Unsupported, "start a process", "for ctr's zygote", errno, why)
-                    .mend(crate::advice::refused_call("clone"))
+                    .with_hint(crate::hints::refused_call("clone"))
             }
             _ => error,
         }
@@ -89,7 +89,7 @@ fn program() -> Result<OwnedFd> {
     let fail = |e: &Error| failed("put the program into memory", e);
     // Beyond it a write is not only refused: SIGXFSZ would end the host.
     if getrlimit(Resource::RLIMIT_FSIZE).is_ok_and(|(soft, _)| soft < PROGRAM.len() as u64) {
-        return Err(fail(&Error::from_raw_os_error(libc::EFBIG)).mend(crate::advice::FILE_SIZE));
+        return Err(fail(&Error::from_raw_os_error(libc::EFBIG)).with_hint(crate::hints::FILE_SIZE));
     }
     let memfd = sys::memfd_create_exec(c"ctr").map_err(|e| fail(&e))?;
     let mut file = std::fs::File::from(memfd);

@@ -33,7 +33,7 @@ attack!(own_escapes, {
         is_one_short_line(&error.to_string());
         assert!(error.to_string().contains(r"x\x1b]0;pwned\x07"), "{error}");
         is_one_short_line(error.object());
-        is_one_short_line(error.advice());
+        is_one_short_line(error.hint());
     }
     // One of a megabyte makes a sentence, too.
     let long = "é".repeat(1 << 19);

@@ -159,7 +159,7 @@ attack!(inotify_instances_that_a_container_hoards_are_nobody_elses, {
     };
     let can_have = || nix::sys::inotify::Inotify::init(nix::sys::inotify::InitFlags::IN_CLOEXEC).is_ok();
     let (first, second) = (defaults(), defaults());
-    // From the shelf or not, each of them has all that a user may have.
+    // From the pool or not, each of them has all that a user may have.
     let held = [hoard(&first), hoard(&second)];
     assert_eq!([held[0].1, held[1].1], [most; 2]);
     assert!(can_have(), "the host has none left");

@@ -280,7 +280,7 @@ attack!(a_pid_1_that_was_taken_over_gains_nothing_on_the_host, {
     assert_eq!(parent_of(after.pid()), zygote);
     is_well(&after);
     drop(after);
-    // A newborn on the zygote's shelf is two descriptors of the zygote's; what was just destroyed may be reaped a little later.
+    // A spare child of the zygote is two descriptors of the zygote's; what was just destroyed may be reaped a little later.
     let now = || (descriptors(std::process::id() as i32), descriptors(zygote));
     let closed = (0..1000).any(|_| {
         std::thread::sleep(Duration::from_millis(2));

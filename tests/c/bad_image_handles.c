@@ -115,7 +115,7 @@ static void every_report_function_refuses(ctr_report *bad)
 	CHECK(ctr_report_name(bad, 0) == NULL);
 	ANSWERS(CTR_ERR_INVALID, ctr_report_ok(bad, 0));
 	CHECK(ctr_report_says(bad, 0) == NULL);
-	CHECK(ctr_report_mend(bad, 0) == NULL);
+	CHECK(ctr_report_hint(bad, 0) == NULL);
 	ctr_report_free(bad);
 }
 
@@ -221,8 +221,8 @@ TEST(an_error_tells_its_story_in_parts_too)
 	FAILS(CTR_ERR_NOT_FOUND, "no container of this name runs", ctr_join("capi-no-such", &c));
 	CHECK(strcmp(ctr_last_step(), "join container") == 0);
 	CHECK(strcmp(ctr_last_object(), "capi-no-such") == 0);
-	CHECK(strstr(ctr_last_mend(), "ctr_list()"));
-	CHECK(strstr(ctr_last_error(), ctr_last_step()) && strstr(ctr_last_error(), ctr_last_mend()));
+	CHECK(strstr(ctr_last_hint(), "ctr_list()"));
+	CHECK(strstr(ctr_last_error(), ctr_last_step()) && strstr(ctr_last_error(), ctr_last_hint()));
 	ANSWERS(CTR_ERR_NOT_FOUND, ctr_image_import("/no/such/file.tar", NULL, NULL));
 	CHECK(ctr_last_errno() == ENOENT && strcmp(ctr_last_object(), "/no/such/file.tar") == 0);
 }

@@ -205,7 +205,7 @@ TEST(where_no_user_namespace_is_allowed_the_error_says_so)
 	write_text("/proc/self/uid_map", map);
 	write_text("/proc/sys/user/max_user_namespaces", "0");
 	CHECK(ctr_create("host", NULL, &c) < 0);
-	CHECK(strstr(ctr_last_error(), "namespaces") && strstr(ctr_last_mend(), "user.max_"));
+	CHECK(strstr(ctr_last_error(), "namespaces") && strstr(ctr_last_hint(), "user.max_"));
 	CHECK(c == NULL);
 }
 

@@ -539,7 +539,7 @@ TEST(a_report_says_what_the_machine_allows)
 	for (int i = 0; i < count; i++) {
 		CHECK(*ctr_report_name(report, i));
 		CHECK(ctr_report_ok(report, i) == 1 || *ctr_report_says(report, i));
-		CHECK(ctr_report_ok(report, i) == 0 || !*ctr_report_mend(report, i));
+		CHECK(ctr_report_ok(report, i) == 0 || !*ctr_report_hint(report, i));
 		user_namespaces += strcmp(ctr_report_name(report, i), "user namespaces") == 0;
 	}
 	CHECK(user_namespaces == 1);

@@ -39,7 +39,7 @@ fn an_error_at_any_system_call_is_named_and_leaves_nothing() {
             println!("{operation:?}: {happened} of {} faults in {:?}", faults.len(), start.elapsed());
         }
         hosts.end();
-        // A newborn that is made ahead of time makes its calls before or after, as it happens; but not most of them.
+        // A child that is made ahead of time makes its calls before or after, as it happens; but not most of them.
         assert!(total * 2 > planned, "only {total} of {planned} faults happened");
         assert!(findings.is_empty(), "{} findings:\n{}", findings.len(), findings.join("\n"));
     });
@@ -161,7 +161,7 @@ impl Hosts {
             self.baseline.as_mut()?.0[held] = open.len();
             return Some(format!("{} descriptors instead of {}: {open:?}", open.len(), descriptors[held]));
         }
-        // A zygote and its newborn on the shelf, the same again for what is held.
+        // A zygote and its child in the pool, the same again for what is held.
         let most = 2 + 2 * held;
         let start = Instant::now();
         let living = loop {

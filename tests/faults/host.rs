@@ -138,7 +138,7 @@ fn carry_out(operation: Operation, count: &mut u64, held: &mut Option<Container>
     if ![Operation::Exec, Operation::ExecOnTerminal, Operation::Join, Operation::JoinPid, Operation::List]
         .contains(&operation)
     {
-        // It would keep its zygote, and its zygote a newborn, where a fault makes us start another.
+        // It would keep its zygote, and its zygote a child, where a fault makes us start another.
         drop(held.take());
     }
     match operation {

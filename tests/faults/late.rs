@@ -37,7 +37,7 @@ fn a_wall_that_falls_behind_the_answer_of_create_is_named_by_the_next_call() {
             let start = format!("Destroyed, {}, {step}: {step}", libc::EPERM);
             assert!(told.starts_with(&start), "{happened}: {told}");
             assert!(told.contains("EPERM") && told.contains("nothing may run in it without its walls"), "{told}");
-            assert!(told.contains("make it again") || told.contains("filter"), "there is no mend: {told}");
+            assert!(told.contains("make it again") || told.contains("filter"), "there is no hint: {told}");
         }
         hosts.end();
     });

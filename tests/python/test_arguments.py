@@ -44,7 +44,7 @@ def test_what_is_no_size_is_refused_by_name(text: str) -> None:
         size(text, "memory")
     assert isinstance(caught.value, ctr.Error)
     assert repr(text) in str(caught.value)
-    assert "64M" in caught.value.mend
+    assert "64M" in caught.value.hint
 
 
 @pytest.mark.parametrize("value", [1.5, True, b"64M", [1]])
@@ -185,7 +185,7 @@ def test_an_error_is_also_the_built_in_one_of_its_errno(number: int, also: type[
     error = from_native(-1, number, "open /x: because (do that)", "open", "/x", "do that")
     assert isinstance(error, ctr.Error)
     assert isinstance(error, also)
-    assert (error.errno, error.step, error.object, error.mend) == (number, "open", "/x", "do that")
+    assert (error.errno, error.step, error.object, error.hint) == (number, "open", "/x", "do that")
     assert str(error) == "open /x: because (do that)"
     assert error.filename == "/x"
     assert getattr(ctr, type(error).__name__) is type(error)
@@ -196,7 +196,7 @@ def test_an_invalid_argument_is_also_a_value_error() -> None:
 
 
 def test_an_error_survives_pickling() -> None:
-    error = from_native(-3, errno.ENOENT, "open /x: gone", "open", "/x", "mend")
+    error = from_native(-3, errno.ENOENT, "open /x: gone", "open", "/x", "hint")
     copy = pickle.loads(pickle.dumps(error))
     assert type(copy) is type(error)
     assert vars(copy) == vars(error)

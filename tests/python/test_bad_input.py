@@ -39,7 +39,7 @@ def refused(number: int, act: Callable[[], object], *words: str) -> ctr.Error:
     assert error.step
     assert error.step in str(error)
     assert error.object in str(error)
-    assert error.mend in str(error)
+    assert error.hint in str(error)
     return error
 
 

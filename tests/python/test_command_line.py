@@ -165,13 +165,13 @@ def test_the_installed_script_is_the_same_command() -> None:
 def test_doctor_says_what_the_machine_allows() -> None:
     done = command("doctor")
     lines = done.stdout.splitlines()
-    assert {line[:4] for line in lines} <= {"ok  ", "no  ", "mend"}
+    assert {line[:4] for line in lines} <= {"ok  ", "no  ", "hint"}
     assert any("user namespaces" in line for line in lines)
     assert done.returncode == (0 if lines[-1].startswith("ok") else 1)
     said = {check.name: check for check in ctr.probe()}
     assert said["a container"].ok
     assert all(check.says for check in said.values() if not check.ok)
-    assert not any(check.mend for check in said.values() if check.ok)
+    assert not any(check.hint for check in said.values() if check.ok)
 
 
 def test_a_program_in_the_background_stays_until_it_is_removed() -> None:

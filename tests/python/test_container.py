@@ -493,7 +493,7 @@ def test_a_label_of_a_security_module_is_given_refused_or_left_out() -> None:
     ):
         with pytest.raises(ctr.Error, match=module) as caught:
             ctr.Container(**options)  # type: ignore[arg-type]
-        assert caught.value.mend
+        assert caught.value.hint
         if module.lower() not in active:
             with ctr.Container(labels_optional=True, **options) as c:  # type: ignore[arg-type]
                 assert c.run(["true"]).returncode == 0

@@ -123,7 +123,7 @@ def test_prune_takes_what_nobody_names_or_uses(tarball: Path) -> None:
         assert ctr.prune() == ctr.Pruned([], 0)
         with pytest.raises(ctr.Error, match="a container uses it") as busy:
             image.remove()
-        assert busy.value.mend
+        assert busy.value.hint
         assert c.image_digest == image.digest
     pruned = ctr.prune()
     assert pruned.images == [image.digest]

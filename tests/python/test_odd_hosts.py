@@ -88,7 +88,7 @@ def test_a_host_that_has_used_up_its_descriptors_is_told_so_and_goes_on() -> Non
                 ctr.run("host", ["true"])
             except ctr.Error as error:
                 assert error.errno == errno.EMFILE, error
-                assert "ulimit -n" in error.mend, error
+                assert "ulimit -n" in error.hint, error
                 print("told")
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         assert {WORKS}
@@ -97,7 +97,7 @@ def test_a_host_that_has_used_up_its_descriptors_is_told_so_and_goes_on() -> Non
         try:
             ctr.run("host", ["true"])
         except ctr.Error as error:
-            assert "ulimit -n" in error.mend, error
+            assert "ulimit -n" in error.hint, error
             print("told")
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         assert {WORKS}
@@ -114,7 +114,7 @@ def test_a_host_that_may_write_no_file_is_told_so_and_lives() -> None:
         try:
             ctr.run("host", ["true"])
         except ctr.Error as error:
-            assert error.errno == errno.EFBIG and "ulimit -f" in error.mend, error
+            assert error.errno == errno.EFBIG and "ulimit -f" in error.hint, error
         else:
             raise SystemExit("it was not told")
         resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))

@@ -24,7 +24,7 @@ pub fn exception(py: Python<'_>, error: &ctr::Error) -> PyErr {
         let from_native = FROM_NATIVE
             .get_or_try_init(py, || Ok::<_, PyErr>(py.import("ctr._errors")?.getattr("from_native")?.unbind()))?;
         let code = error.code() as i32;
-        let story = (code, error.errno(), error.to_string(), error.step(), error.object(), error.advice());
+        let story = (code, error.errno(), error.to_string(), error.step(), error.object(), error.hint());
         Ok(PyErr::from_value(from_native.bind(py).call1(story)?))
     };
     build().unwrap_or_else(|failure| failure)

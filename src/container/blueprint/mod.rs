@@ -1,12 +1,12 @@
 //! From what the caller wants to the plan: every decision about a container, before anything is done. `create` carries it out,
-//! `explain` prints it. The plan has two halves, [`stem`] and [`rest`].
+//! `explain` prints it. The plan has two halves, [`setup`] and [`finish`].
 
+mod finish;
 mod names;
-mod rest;
-mod stem;
+mod setup;
 
-pub use rest::{Acquired, Rest, put_up_last};
-pub use stem::Stem;
+pub use finish::{Acquired, Finish, put_up_last};
+pub use setup::Setup;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -139,7 +139,7 @@ impl Blueprint {
                 ));
             }
         }
-        if let Some(long) = self.config.hostname.as_deref().filter(|name| name.len() > MOST_OF_HOSTNAME) {
+        if let Some(long) = self.config.hostname.as_deref().filter(|name| name.len() > MAX_HOSTNAME) {
             return Err(Error::invalid("set the hostname", long, "it is longer than 64 bytes"));
         }
         if self.config.hostname.is_some() && namespaces.uts != Namespace::New {
@@ -154,7 +154,7 @@ impl Blueprint {
             let old = "before Linux 6.6 they are on disk always";
             let why = if self.config.upper == Upper::Disk { "they go to disk" } else { old };
             return Err(Error::invalid("limit the size of the changes of", &self.name, why)
-                .mend("only those in memory have a size; a quota of the disk's file system bounds the others"));
+                .with_hint("only those in memory have a size; a quota of the disk's file system bounds the others"));
         }
         if namespaces.user == Namespace::Host && !nix::unistd::geteuid().is_root() && self.new_flags() != 0 {
             return Err(Error::new(
@@ -164,12 +164,12 @@ impl Blueprint {
                 libc::EPERM,
                 "only root may",
             )
-            .mend("leave the user namespace new, or share every namespace with the host"));
+            .with_hint("leave the user namespace new, or share every namespace with the host"));
         }
         Ok(())
     }
 
-    /// The CLONE_NEW* flags of the namespaces that are new from birth. Those of cgroups and time are made later.
+    /// The CLONE_NEW* flags of the namespaces that are made by clone(2). Those of cgroups and time are made later.
     pub fn new_flags(&self) -> u64 {
         let all = &self.config.namespaces;
         namespaces::KINDS
@@ -181,7 +181,7 @@ impl Blueprint {
     /// Whether what the host acquires has to be there before the first half: a cgroup to be cloned into, a directory to be
     /// handed over.
     pub fn acquires_first(&self) -> bool {
-        self.upper.is_some() || self.cgroup.as_ref().is_some_and(Layout::is_born_in)
+        self.upper.is_some() || self.cgroup.as_ref().is_some_and(Layout::clones_in)
     }
 
     /// Whether it has a root, and so a /dev, of its own.
@@ -300,7 +300,7 @@ fn name_of(entry: &[u8]) -> &[u8] {
 }
 
 /// __NEW_UTS_LEN of linux/utsname.h.
-const MOST_OF_HOSTNAME: usize = 64;
+const MAX_HOSTNAME: usize = 64;
 
 impl Bind {
     /// Opens the source of a bind mount; `None` for other mounts.
@@ -311,10 +311,12 @@ impl Bind {
 
     fn open_source(source: &Path, read_only: bool) -> Result<Self> {
         let fail = |e: std::io::Error| match Error::io("bind", source.display(), &e) {
-            error if e.kind() == std::io::ErrorKind::NotFound => error.mend("what is bound has to exist on the host"),
+            error if e.kind() == std::io::ErrorKind::NotFound => {
+                error.with_hint("what is bound has to exist on the host")
+            }
             error => error,
         };
-        // The path without symlinks: the newborn opens it once more, and follows none.
+        // The path without symlinks: the child opens it once more, and follows none.
         let path = std::fs::canonicalize(source).map_err(fail)?;
         let fd = open_path(&path)?;
         let stat = nix::sys::stat::fstat(&fd).map_err(|errno| Error::system("bind", path.display(), errno as i32))?;

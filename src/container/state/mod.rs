@@ -74,9 +74,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const FORKED: Duration = Duration::from_millis(20);
 
 /// As many records a sweep on the way of a create looks at.
-const MOST_LOOKS: usize = 256;
+const MAX_LOOKS: usize = 256;
 /// As many it sweeps.
-const MOST_SWEPT: usize = 64;
+const MAX_SWEPT: usize = 64;
 
 impl StateDir {
     /// Opens the state directory, which is made where it is missing: the chosen one, or that of CTR_STATE_DIR, or the best that
@@ -111,9 +111,9 @@ impl StateDir {
     fn open_at(path: PathBuf) -> Result<Self> {
         let fail = |errno: Errno| {
             let error = Error::system("use the state directory", path.display(), errno as i32);
-            match mend(error) {
-                error if error.advice().is_empty() => {
-                    error.mend("choose another with CTR_STATE_DIR or the configuration's state_dir")
+            match add_hint(error) {
+                error if error.hint().is_empty() => {
+                    error.with_hint("choose another with CTR_STATE_DIR or the configuration's state_dir")
                 }
                 error => error,
             }
@@ -137,7 +137,7 @@ impl StateDir {
                 libc::EPERM,
                 "it must belong to this user and be closed to others (mode 0700)",
             )
-            .mend("choose another with CTR_STATE_DIR or the configuration's state_dir"));
+            .with_hint("choose another with CTR_STATE_DIR or the configuration's state_dir"));
         }
         Ok(Self { path, fd: Own::brief(fd) })
     }
@@ -156,8 +156,9 @@ impl StateDir {
     /// Takes `record`'s name and writes it down, before anything it names exists.
     pub fn claim(&self, record: &Record) -> Result<Claim> {
         let file_name = format!("{}.json", record.name);
-        let fail =
-            |errno: Errno| mend(Error::system("write the record", self.path.join(&file_name).display(), errno as i32));
+        let fail = |errno: Errno| {
+            add_hint(Error::system("write the record", self.path.join(&file_name).display(), errno as i32))
+        };
         let flags = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_RDONLY | OFlag::O_CLOEXEC;
         let text =
             serde_json::to_vec(record).map_err(|e| Error::invalid("write the record", &file_name, e.to_string()))?;
@@ -165,7 +166,7 @@ impl StateDir {
             // Nobody could read it, so nobody could join, end or sweep it.
             let why = format!("E2BIG, it has {} bytes, the most is {LARGEST}", text.len());
             return Err(Error::new(ErrorCode::Invalid, "write the record", &file_name, libc::E2BIG, why)
-                .mend("its variables, mounts and the image's configuration are in it: ask for less"));
+                .with_hint("its variables, mounts and the image's configuration are in it: ask for less"));
         }
         loop {
             let fd = match sys::openat(&self.fd, file_name.as_str(), flags, Mode::from_bits_truncate(0o600)) {
@@ -185,7 +186,7 @@ impl StateDir {
                         libc::EEXIST,
                         "a running container has this name",
                     )
-                    .mend("choose another name, or join or destroy that one"));
+                    .with_hint("choose another name, or join or destroy that one"));
                 }
                 Err(errno) => return Err(fail(errno)),
             };
@@ -206,7 +207,7 @@ impl StateDir {
             let writing = sys::openat(&self.fd, file_name.as_str(), flags, Mode::empty()).map_err(std::io::Error::from);
             if let Err(e) = writing.and_then(|writing| File::from(writing).write_all(&text)) {
                 _ = unlinkat(&self.fd, file_name.as_str(), UnlinkatFlags::NoRemoveDir);
-                return Err(mend(Error::io("write the record", self.path.join(&file_name).display(), &e)));
+                return Err(add_hint(Error::io("write the record", self.path.join(&file_name).display(), &e)));
             }
             return Ok(Claim { file: fd, inode: stat.st_ino, odd_umask });
         }
@@ -217,10 +218,10 @@ impl StateDir {
         check_name(name)?;
         let gone = || {
             Error::new(ErrorCode::NotFound, "join container", name, libc::ENOENT, "no container of this name runs")
-                .mend("ctr ps, ctr.containers() and ctr_list() show what does")
+                .with_hint("ctr ps, ctr.containers() and ctr_list() show what does")
         };
-        let unreadable = |why: &str, mend: &str| {
-            Error::new(ErrorCode::Unsupported, "join container", name, libc::EPROTO, why).mend(mend)
+        let unreadable = |why: &str, hint: &str| {
+            Error::new(ErrorCode::Unsupported, "join container", name, libc::EPROTO, why).with_hint(hint)
         };
         match self.read(name)? {
             Some((Content::Record(record), inode, true)) => Ok((*record, inode)),
@@ -231,7 +232,7 @@ impl StateDir {
             Some((Content::Damaged, _, false)) => {
                 self.sweep(name)?;
                 let aside = self.path.join(format!("{name}.json.damaged"));
-                Err(gone().mend(format!("its record was damaged and is put aside as {}", aside.display())))
+                Err(gone().with_hint(format!("its record was damaged and is put aside as {}", aside.display())))
             }
             Some((_, _, false)) => {
                 // What can't be swept stays on record, and is no container all the same.
@@ -289,7 +290,7 @@ impl StateDir {
                 return self.sweep_without_record(inode, known);
             }
             if start.elapsed() > PATIENCE {
-                return Err(fail(Errno::EBUSY).mend("its PID 1 does not end; the next call tries again"));
+                return Err(fail(Errno::EBUSY).with_hint("its PID 1 does not end; the next call tries again"));
             }
             // A child that the host forked in the middle of a create may hold the lock for as long as it lives. Where nobody
             // hears the control socket, there is no PID 1, whoever holds the lock.
@@ -444,7 +445,7 @@ impl StateDir {
         names.rotate_left(first);
         let records = names.iter().filter_map(|file| file.to_str()?.strip_suffix(".json"));
         let (mut swept, mut trees) = (0, 0);
-        for name in records.take(MOST_LOOKS) {
+        for name in records.take(MAX_LOOKS) {
             if !self.is_dead(name) {
                 continue;
             }
@@ -459,7 +460,7 @@ impl StateDir {
             }
             _ = self.sweep(name);
             swept += 1;
-            if swept == MOST_SWEPT {
+            if swept == MAX_SWEPT {
                 return;
             }
         }
@@ -485,12 +486,11 @@ impl AsFd for StateDir {
 }
 
 /// What can be done about a state directory that nothing can be written to.
-fn mend(error: Error) -> Error {
+fn add_hint(error: Error) -> Error {
     match error.errno() {
-        libc::ENOSPC | libc::EDQUOT => {
-            error.mend("free space on the file system of the state directory, or choose another with CTR_STATE_DIR")
-        }
-        libc::EROFS => error.mend(
+        libc::ENOSPC | libc::EDQUOT => error
+            .with_hint("free space on the file system of the state directory, or choose another with CTR_STATE_DIR"),
+        libc::EROFS => error.with_hint(
             "the file system of the state directory is read-only: choose another directory with CTR_STATE_DIR or the \
              configuration's state_dir",
         ),

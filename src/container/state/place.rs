@@ -96,13 +96,13 @@ pub(super) fn remove_tree(path: &Path) -> Result<()> {
     }
     let error = match image::remove_tree(above.as_fd(), name.as_bytes()).map_err(|errno| errno.raw_os_error()) {
         Ok(()) => return Ok(()),
-        Err(libc::EACCES) if !nix::unistd::geteuid().is_root() => fail(Errno::EACCES).mend(
+        Err(libc::EACCES) if !nix::unistd::geteuid().is_root() => fail(Errno::EACCES).with_hint(
             "it may have files of ids that /etc/subuid and /etc/subgid set aside for this user, and don't any more",
         ),
         Err(errno) => fail(Errno::from_raw(errno)),
     };
     Err(match put_aside(above.as_fd(), name) {
-        Ok(aside) => error.mend(format!(
+        Ok(aside) => error.with_hint(format!(
             "it is put aside as {}, for the next import or prune to try again",
             path.with_file_name("..").join("tmp").join(aside).display()
         )),

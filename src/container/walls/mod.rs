@@ -19,7 +19,7 @@ use super::devices::Listed;
 use super::ids::Ids;
 use crate::error::line;
 use crate::security::{Preset, Walls, capabilities, labels, masks};
-use crate::{Result, advice};
+use crate::{Result, hints};
 
 /// One wall around a container.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -189,7 +189,7 @@ fn user_namespace(of: &Subject<'_>) -> Wall {
     }
     let map = of.facts.and_then(|facts| facts.uid_map.as_deref());
     let (state, says) = match (map.map(ids_of_map), of.ids) {
-        (Some((says, 1)), _) => (WallState::Partly, format!("{says}; {}", advice::SINGLE_ID)),
+        (Some((says, 1)), _) => (WallState::Partly, format!("{says}; {}", hints::SINGLE_ID)),
         (Some((says, _)), _) => (WallState::On, says),
         (None, Some(ids @ Ids::Single { .. })) => (WallState::Partly, ids.words()),
         (None, Some(ids)) => (WallState::On, ids.words()),

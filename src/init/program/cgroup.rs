@@ -1,6 +1,6 @@
-//! Birth in a cgroup of v2: by clone3(2), or, where a filter refuses that, by moving the child in before it does anything.
+//! Spawn in a cgroup of v2: by clone3(2), or, where a filter refuses that, by moving the child in before it does anything.
 
-use super::birth::Text;
+use super::spawn::Text;
 use super::kernel::{self, SIGKILL, close, errno, nr, syscall, syscall3};
 
 /// As [`kernel::fork`].

@@ -1,6 +1,6 @@
 //! The table of children: who runs, where its exit is reported, when its time is up.
 
-use super::birth::Newborn;
+use super::spawn::Spawned;
 use super::kernel::{SIGKILL, close, nr, now, syscall, syscall3};
 use super::memory::MEMORY;
 use super::message::{MSG_DONTWAIT, close_slots, receive_into, reply};
@@ -8,15 +8,15 @@ use super::sweep::Sweep;
 use super::wire::{EXITED, Reply, SLOTS};
 
 /// As many as the usual limit on descriptors (1024) lets a server hold status channels for.
-pub const MOST: usize = super::wire::MOST_CHILDREN;
+pub const MAX: usize = super::wire::MAX_CHILDREN;
 
 /// One of them.
 #[derive(Clone, Copy)]
 pub struct Child {
     pid: i32,
     status: i32,
-    /// The zygote's end of a newborn's birth socket, else -1.
-    birth: i32,
+    /// The zygote's end of a child's setup socket, else -1.
+    setup: i32,
     timed_out: bool,
     /// It outlives the host.
     detached: bool,
@@ -27,7 +27,7 @@ pub struct Child {
 }
 
 impl Child {
-    pub const NONE: Self = Self { pid: 0, status: 0, birth: 0, timed_out: false, detached: false, claim: 0, deadline: 0 };
+    pub const NONE: Self = Self { pid: 0, status: 0, setup: 0, timed_out: false, detached: false, claim: 0, deadline: 0 };
 }
 
 /// How a child ended, as wait4(2) has it: the status, and of the usage what is reported.
@@ -58,7 +58,7 @@ impl Children {
     }
 
     fn table(&self) -> &'static mut [Child] {
-        // SAFETY: one thread uses the table, and one slice at a time: each method takes it anew. count <= MOST.
+        // SAFETY: one thread uses the table, and one slice at a time: each method takes it anew. count <= MAX.
         unsafe { core::slice::from_raw_parts_mut((&raw mut MEMORY.children).cast(), self.count) }
     }
 
@@ -67,28 +67,28 @@ impl Children {
     }
 
     pub fn is_full(&self) -> bool {
-        self.count >= MOST
+        self.count >= MAX
     }
 
     /// Remembers a child. Only when not full. `deadline` in milliseconds of CLOCK_MONOTONIC; 0 is never.
-    pub fn add(&mut self, pid: i32, status: i32, birth: i32, deadline: u64, detached: bool, claim: i32) {
+    pub fn add(&mut self, pid: i32, status: i32, setup: i32, deadline: u64, detached: bool, claim: i32) {
         if self.is_full() {
             return;
         }
         self.count += 1;
         self.deadlines += usize::from(deadline != 0);
         if let Some(last) = self.table().last_mut() {
-            *last = Child { pid, status, birth, timed_out: false, detached, claim, deadline };
+            *last = Child { pid, status, setup, timed_out: false, detached, claim, deadline };
         }
     }
 
-    /// Kills a newborn that nobody wants, and remembers it until it is reaped: as long as there is something to reap, we stay.
-    pub fn discard(&mut self, newborn: &Newborn) {
-        super::birth::kill(newborn);
+    /// Kills a child that nobody wants, and remembers it until it is reaped: as long as there is something to reap, we stay.
+    pub fn discard(&mut self, child: &Spawned) {
+        super::spawn::kill(child);
         if self.is_full() {
-            bury(newborn.pid);
+            bury(child.pid);
         } else {
-            self.add(newborn.pid, -1, -1, 0, false, -1);
+            self.add(child.pid, -1, -1, 0, false, -1);
         }
     }
 
@@ -156,8 +156,8 @@ impl Children {
         }
     }
 
-    /// Reaps whoever has ended and reports those that somebody wants to know of. One that lies on the shelf is taken from it.
-    pub fn reap(&mut self, mut embryo: Option<&mut Newborn>) {
+    /// Reaps whoever has ended and reports those that somebody wants to know of. One that is in the pool is taken from it.
+    pub fn reap(&mut self, mut spare: Option<&mut Spawned>) {
         self.more = false;
         for _ in 0..AT_ONCE {
             let mut status = 0i32;
@@ -170,11 +170,11 @@ impl Children {
             if pid <= 0 {
                 return;
             }
-            if let Some(embryo) = embryo.as_deref_mut().filter(|embryo| embryo.pid == pid) {
-                close(embryo.birth);
-                close(embryo.pidfd);
-                close(embryo.claim);
-                embryo.pid = 0;
+            if let Some(spare) = spare.as_deref_mut().filter(|spare| spare.pid == pid) {
+                close(spare.setup);
+                close(spare.pidfd);
+                close(spare.claim);
+                spare.pid = 0;
             }
             let [user_s, user_us, system_s, system_us, max_rss, ..] = usage;
             let end = End { status, usage: [user_s, user_us, system_s, system_us, max_rss] };
@@ -191,14 +191,14 @@ impl Children {
     pub fn report(&mut self, pid: i32, end: &End) {
         let table = self.table();
         let Some(child) = table.iter_mut().find(|child| child.pid == pid) else { return };
-        if child.birth >= 0 {
-            // A newborn whose plan failed said so before it went.
+        if child.setup >= 0 {
+            // A child whose plan failed said so before it went.
             let mut last_words = Reply::default();
             let at = &raw mut last_words as usize;
             let hear = || {
                 // Whoever took it over may have sent descriptors; we want none.
                 let mut unwanted = [-1; SLOTS];
-                let heard = receive_into(child.birth, at, size_of::<Reply>(), &mut unwanted, 0, MSG_DONTWAIT);
+                let heard = receive_into(child.setup, at, size_of::<Reply>(), &mut unwanted, 0, MSG_DONTWAIT);
                 close_slots(&mut unwanted);
                 heard
             };
@@ -207,7 +207,7 @@ impl Children {
             if words == Ok((size_of::<Reply>(), 0)) {
                 reply(child.status, &last_words, &[]);
             }
-            close(child.birth);
+            close(child.setup);
         }
         let [user_s, user_us, system_s, system_us, max_rss] = end.usage;
         let exited = Reply {

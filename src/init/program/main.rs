@@ -13,7 +13,7 @@
 #![no_main]
 #![allow(missing_docs)]
 
-mod birth;
+mod spawn;
 mod cgroup;
 mod children;
 mod kernel;

@@ -3,10 +3,10 @@
 
 use core::sync::atomic::{AtomicBool, AtomicU32};
 
-use super::children::{Child, MOST as MOST_CHILDREN};
+use super::children::{Child, MAX as MAX_CHILDREN};
 use super::kernel::{nr, syscall3};
-use super::serve::MOST_SOCKETS;
-use super::start::MOST_STARTS;
+use super::serve::MAX_SOCKETS;
+use super::start::MAX_STARTS;
 use super::wait::WORDS;
 
 pub const PAGE: usize = 4096;
@@ -36,14 +36,14 @@ pub struct Memory {
     pub lifeline_stack: [u8; 256],
     /// The stack of a child that shares our memory until execve: the walker's frames, and no signal handler's.
     pub child_stack: [u8; 768],
-    pub sockets: [i32; MOST_SOCKETS + 3],
+    pub sockets: [i32; MAX_SOCKETS + 3],
     /// What is waited for, as pselect(2) has it.
     pub awaited: [u64; WORDS],
     /// One for each child that may still be in our memory; see `start`.
-    pub starting: [AtomicU32; MOST_STARTS],
+    pub starting: [AtomicU32; MAX_STARTS],
     /// The host is gone.
     pub cut: AtomicBool,
-    pub children: [Child; MOST_CHILDREN],
+    pub children: [Child; MAX_CHILDREN],
 }
 
 /// Where it is. All zeroes, so it takes no room in the file.
@@ -52,11 +52,11 @@ pub static mut MEMORY: Memory = Memory {
     stack: [0; SHALLOW],
     lifeline_stack: [0; 256],
     child_stack: [0; 768],
-    sockets: [0; MOST_SOCKETS + 3],
+    sockets: [0; MAX_SOCKETS + 3],
     awaited: [0; WORDS],
-    starting: [const { AtomicU32::new(0) }; MOST_STARTS],
+    starting: [const { AtomicU32::new(0) }; MAX_STARTS],
     cut: AtomicBool::new(false),
-    children: [Child::NONE; MOST_CHILDREN],
+    children: [Child::NONE; MAX_CHILDREN],
 };
 
 const _: () = {

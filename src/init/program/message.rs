@@ -3,7 +3,7 @@
 use super::kernel::{close, errno, nr, syscall, syscall3};
 use super::memory::{MEMORY, PAGE, give_back};
 use super::walk::Slots;
-use super::wire::{Aside, BASE, Call, INLINE, KEPT, LARGE, LARGEST, MOST_FDS, Reply, Request};
+use super::wire::{ParentPlan, BASE, Call, INLINE, KEPT, LARGE, LARGEST, MAX_FDS, Reply, Request};
 
 #[repr(C)]
 struct Message {
@@ -22,7 +22,7 @@ struct Control {
     len: usize,
     level: u32,
     kind: u32,
-    fds: [i32; MOST_FDS],
+    fds: [i32; MAX_FDS],
 }
 
 /// A control message of SCM_CREDENTIALS, and behind it the one with descriptors.
@@ -118,7 +118,7 @@ pub fn receive(socket: i32, slots: &mut Slots) -> Received {
             return Received::Malformed;
         }
         close(memfd);
-        slots.copy_within(1..MOST_FDS, 0);
+        slots.copy_within(1..MAX_FDS, 0);
         count -= 1;
         here = len;
         // SAFETY: as above; the place has changed under it, so it is read anew.
@@ -131,7 +131,7 @@ pub fn receive(socket: i32, slots: &mut Slots) -> Received {
         && request.calls < 1 << 16
         && calls <= here
         && shape <= here
-        && (shape == 0 || shape % 8 == 0 && shape >= calls && shape + size_of::<Aside>() <= here);
+        && (shape == 0 || shape % 8 == 0 && shape >= calls && shape + size_of::<ParentPlan>() <= here);
     if !whole {
         return Received::Malformed;
     }
@@ -147,7 +147,7 @@ pub fn receive_into(
     first: usize,
     flags: usize,
 ) -> Result<(usize, usize), i32> {
-    let mut control = Control { len: 0, level: 0, kind: 0, fds: [-1; MOST_FDS] };
+    let mut control = Control { len: 0, level: 0, kind: 0, fds: [-1; MAX_FDS] };
     let mut iov = [at, len];
     let mut message = Message {
         name: 0,
@@ -165,7 +165,7 @@ pub fn receive_into(
     }
     let mut count = 0;
     if message.control_len >= HEADER && control.level == SOL_SOCKET && control.kind == SCM_RIGHTS {
-        count = (control.len.wrapping_sub(HEADER) / 4).min(MOST_FDS);
+        count = (control.len.wrapping_sub(HEADER) / 4).min(MAX_FDS);
         for (slot, fd) in slots.iter_mut().skip(first).zip(control.fds).take(count) {
             *slot = fd;
         }
@@ -173,7 +173,7 @@ pub fn receive_into(
     Ok((got as usize, count))
 }
 
-/// Answers on a status channel; what sendmsg(2) says of it. A want of memory that passes costs nobody his answer.
+/// Answers on a status channel; what sendmsg(2) says of it. A shortage of memory that passes costs nobody their answer.
 pub fn reply(status: i32, reply: &Reply, fds: &[i32]) -> isize {
     reply_of(status, reply, fds, 0)
 }
@@ -202,7 +202,7 @@ pub fn send(socket: i32, at: usize, len: usize, fds: &[i32]) -> isize {
 /// Sends bytes and descriptors, and the pid of a process, where that is not 0: scm_check_creds in net/core/scm.c lets whoever
 /// has CAP_SYS_ADMIN over his PID namespace name any process in it.
 fn send_of(socket: i32, at: usize, len: usize, fds: &[i32], pid: i32) -> isize {
-    let rights = Control { len: HEADER, level: SOL_SOCKET, kind: SCM_RIGHTS, fds: [-1; MOST_FDS] };
+    let rights = Control { len: HEADER, level: SOL_SOCKET, kind: SCM_RIGHTS, fds: [-1; MAX_FDS] };
     let mut of = OfProcess { len: HEADER + 12, level: SOL_SOCKET, kind: SCM_CREDENTIALS, pid, ids: [0; 3], rights };
     for (to, from) in of.rights.fds.iter_mut().zip(fds) {
         *to = *from;

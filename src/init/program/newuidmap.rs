@@ -4,7 +4,7 @@
 //! They are children of the zygote, so the host sees no SIGCHLD and nothing to wait for, and get nothing of its
 //! descriptors: a pipe only, for what they have to say. Both run at the same time.
 
-use super::birth::Text;
+use super::spawn::Text;
 use super::kernel::{
     CLONE_VFORK, CLONE_VM, SIGALRM, SIGCHLD, clone_shared, close, errno, exit, nr, syscall, syscall3,
 };

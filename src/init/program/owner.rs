@@ -14,7 +14,7 @@ use super::kernel::{exit, nr, syscall3};
 pub fn fork(owner: u32, flags: u64, pidfd: &mut i32, cgroup: Option<i32>) -> isize {
     if owner != 0 && become_user(owner) {
         let pid = cgroup::fork(flags, pidfd, cgroup);
-        // The newborn takes its own root's ids when they are mapped.
+        // The child takes its own root's ids when they are mapped.
         if pid == 0 {
             return pid;
         }
@@ -29,7 +29,7 @@ pub fn fork(owner: u32, flags: u64, pidfd: &mut i32, cgroup: Option<i32>) -> isi
     cgroup::fork(flags, pidfd, cgroup)
 }
 
-/// setresuid(2) of the effective uid of this thread, with all capabilities kept: the cgroup to be born in may be root's, and some
+/// setresuid(2) of the effective uid of this thread, with all capabilities kept: the cgroup to be cloned into may be root's, and some
 /// machines let nobody else make user namespaces. Whether it is done; if not, nothing is changed.
 fn become_user(uid: u32) -> bool {
     // Version 3 of struct __user_cap_header_struct, for ourselves; effective, permitted and inheritable, in two halves.
@@ -53,7 +53,7 @@ fn become_root() -> bool {
     set_effective(0)
 }
 
-/// The kernel takes a process that changes its ids for one with secrets (PR_SET_DUMPABLE of prctl(2)), and so would it the newborn,
+/// The kernel takes a process that changes its ids for one with secrets (PR_SET_DUMPABLE of prctl(2)), and so would it the child,
 /// whose /proc/self would not be its own then.
 fn set_effective(uid: u32) -> bool {
     const SAME: usize = u32::MAX as usize;

@@ -1,7 +1,7 @@
 //! The loop: waits for requests, exits of children and time limits, and serves them. The zygote and PID 1 run the same one;
 //! they differ in where requests come from and in what the end of a socket means.
 
-use super::birth::{self, Born, Newborn, give_birth, grow_up};
+use super::spawn::{self, Forked, Spawned, set_up, spawn};
 use super::children::{self, Children};
 use super::start::{Started, start};
 use super::wait::Awaited;
@@ -11,15 +11,15 @@ use super::memory::MEMORY;
 use super::message::{self, Received, close_slots, receive, reply};
 use super::walk::{Failure, Slots, walk};
 use super::wire::{
-    Aside, BY_CHILD, CONTROL, Call, DETACHED, DONE, EXEC, FAILED, HANDED, Handover, IN_ASIDE, IN_HANDOVER, IN_LATE, IN_MESSAGE,
-    IN_NEWGIDMAP, IN_NEWUIDMAP, IN_START, IN_TABLE, LARGE, MOST_FDS, NONE, PREPARE, PROC, RESULTS, RETIRE, RUN, Reply, Request, SAID, SLOTS, SPAWN,
-    STATUS, STOCK, USER_NAMESPACE,
+    ParentPlan, BY_CHILD, CONTROL, Call, DETACHED, DONE, EXEC, FAILED, HANDED, Handover, IN_PARENT, IN_HANDOVER, IN_LATE, IN_MESSAGE,
+    IN_NEWGIDMAP, IN_NEWUIDMAP, IN_START, IN_TABLE, LARGE, MAX_FDS, NONE, PREPARE, PROC, RESULTS, RETIRE, RUN, Reply, Request, SAID, SLOTS, SPAWN,
+    STATUS, SPARE, USER_NAMESPACE,
 };
 
-/// How long a newborn that was made ahead of time waits for somebody to want it, in milliseconds.
-const SHELF_LIFE: u64 = 10_000;
+/// How long a child that was made ahead of time waits for somebody to want it, in milliseconds.
+const POOL_TIMEOUT: u64 = 10_000;
 /// The most sockets that one server hears: joiners, and whoever made it.
-pub const MOST_SOCKETS: usize = super::wire::MOST_SOCKETS + 1;
+pub const MAX_SOCKETS: usize = super::wire::MAX_SOCKETS + 1;
 
 /// What a server is.
 #[derive(Clone, Copy, PartialEq)]
@@ -35,22 +35,22 @@ struct Server {
     role: Role,
     slots: Slots,
     children: Children,
-    /// PID 1: its end of the birth socket; its end means that the zygote is gone.
-    birth: i32,
+    /// PID 1: its end of the setup socket; its end means that the zygote is gone.
+    setup: i32,
     listener: i32,
     /// PID 1: the socket of whoever had it made.
     maker: i32,
     sockets: usize,
     retired: bool,
-    /// What a newborn has to tell the host with its first reply; its pidfd goes with it.
+    /// What a child has to tell the host with its first reply; its pidfd goes with it.
     news: Option<Handover>,
     /// The kind of request that is being served.
     serving: u32,
     /// Where the kernel has argv\[0\], which ps(1) shows.
     title: usize,
-    /// The newborn on the shelf, and the shape it has.
-    embryo: Newborn,
-    embryo_shape: u64,
+    /// The child in the pool, and the shape it has.
+    spare: Spawned,
+    spare_shape: u64,
 }
 
 /// Serves until there is no reason to.
@@ -59,7 +59,7 @@ pub fn serve(title: usize) -> ! {
         role: Role::Zygote,
         slots: [-1; SLOTS],
         children: Children::new(),
-        birth: -1,
+        setup: -1,
         listener: -1,
         maker: -1,
         sockets: 0,
@@ -67,19 +67,19 @@ pub fn serve(title: usize) -> ! {
         news: None,
         serving: 0,
         title,
-        embryo: Newborn { pid: 0, pidfd: -1, birth: -1, range: 0, claim: -1 },
-        embryo_shape: 0,
+        spare: Spawned { pid: 0, pidfd: -1, setup: -1, range: 0, claim: -1 },
+        spare_shape: 0,
     };
     server.hear(0);
     loop {
         if server.wait() {
-            server.children.reap(Some(&mut server.embryo));
+            server.children.reap(Some(&mut server.spare));
         }
         if server.role == Role::Zygote {
             if lifeline::is_cut() {
                 server.end_all();
             }
-            if server.retired && server.embryo.pid != 0 {
+            if server.retired && server.spare.pid != 0 {
                 server.discard_embryo();
             }
             if server.retired && server.children.is_empty() {
@@ -91,17 +91,17 @@ pub fn serve(title: usize) -> ! {
 
 impl Server {
     fn sockets(&self) -> &'static mut [i32] {
-        // SAFETY: one thread, one slice at a time; sockets <= MOST_SOCKETS.
+        // SAFETY: one thread, one slice at a time; sockets <= MAX_SOCKETS.
         unsafe { core::slice::from_raw_parts_mut((&raw mut MEMORY.sockets).cast(), self.sockets) }
     }
 
     /// The host is gone. What it made and did not detach goes too, and is reaped by the loop, so that nobody else has to. Where
     /// something is left, its ids have to stay its own, so the zygote waits for its end, in no directory of the host's.
     fn end_all(&mut self) {
-        if self.embryo.pid != 0 {
-            birth::kill(&self.embryo);
-            children::bury(self.embryo.pid);
-            self.embryo.pid = 0;
+        if self.spare.pid != 0 {
+            spawn::kill(&self.spare);
+            children::bury(self.spare.pid);
+            self.spare.pid = 0;
         }
         self.children.end_all();
         // Whatever the host has asked for last is not made any more.
@@ -113,7 +113,7 @@ impl Server {
 
     /// Hears one more socket.
     fn hear(&mut self, socket: i32) {
-        if self.sockets == MOST_SOCKETS {
+        if self.sockets == MAX_SOCKETS {
             close(socket);
             return;
         }
@@ -135,17 +135,17 @@ impl Server {
     /// Sleeps until something happens and serves what came on sockets. Whether children have ended, which is for the caller.
     fn wait(&mut self) -> bool {
         let mut limit = self.children.enforce();
-        if self.embryo.pid != 0 {
-            limit = Some(limit.map_or(SHELF_LIFE, |other| other.min(SHELF_LIFE)));
+        if self.spare.pid != 0 {
+            limit = Some(limit.map_or(POOL_TIMEOUT, |other| other.min(POOL_TIMEOUT)));
         }
-        let shelf_life_is_over = limit == Some(SHELF_LIFE) && !self.children.more;
+        let spare_is_too_old = limit == Some(POOL_TIMEOUT) && !self.children.more;
         if self.children.more {
             limit = Some(0);
         }
-        let fds = self.sockets().iter().copied().chain([SIGNALS, self.listener, self.birth]);
+        let fds = self.sockets().iter().copied().chain([SIGNALS, self.listener, self.setup]);
         let ready = Awaited::wait(fds, limit);
         if ready.is_empty() {
-            if self.embryo.pid != 0 && shelf_life_is_over {
+            if self.spare.pid != 0 && spare_is_too_old {
                 self.discard_embryo();
             }
             return self.children.more;
@@ -161,12 +161,12 @@ impl Server {
         if ready.is_ready(self.listener) {
             self.accept();
         }
-        if ready.is_ready(self.birth) {
+        if ready.is_ready(self.setup) {
             if self.role == Role::Init {
                 exit(0); // The zygote is gone, and so everything must be.
             }
-            close(self.birth);
-            self.birth = -1;
+            close(self.setup);
+            self.setup = -1;
         }
         if ready.is_ready(SIGNALS) {
             kernel::read_signals();
@@ -175,10 +175,10 @@ impl Server {
         self.children.more
     }
 
-    /// Kills the newborn on the shelf.
+    /// Kills the child in the pool.
     fn discard_embryo(&mut self) {
-        self.children.discard(&self.embryo);
-        self.embryo.pid = 0;
+        self.children.discard(&self.spare);
+        self.spare.pid = 0;
     }
 
     /// A joiner connects. The socket lies in a directory that only its user can enter; a peer that has a pid in our own
@@ -228,7 +228,7 @@ impl Server {
                 self.serving = request.kind;
                 match request.kind {
                     SPAWN if self.role == Role::Zygote => self.spawn(request, calls, fds),
-                    STOCK if self.role == Role::Zygote => self.stock(request, calls),
+                    SPARE if self.role == Role::Zygote => self.add_spare(request, calls),
                     PREPARE => _ = self.walk_or_fail(calls),
                     RUN => self.run(request, calls),
                     EXEC => self.exec(request, calls),
@@ -268,7 +268,7 @@ impl Server {
         let walked = unsafe { walk(calls, 0, &mut self.slots) };
         if let Err(failure) = walked {
             self.fail(failure);
-            // A newborn that can't become what it was made for is of no use.
+            // A child that can't become what it was made for is of no use.
             if self.news.is_some() {
                 exit(1);
             }
@@ -315,7 +315,7 @@ impl Server {
         let gifts = self.gifts(request, pidfd, &mut gifts);
         let told = reply(status, &Reply { tag: DONE, pid: news.pid, note: news.range, ..Reply::default() }, gifts);
         close(pidfd);
-        // A host that does not hear of its newborn has given up on it, or never learns of it.
+        // A host that does not hear of its child has given up on it, or never learns of it.
         if told < 0 && news.pid != 0 {
             exit(1);
         }
@@ -382,86 +382,86 @@ impl Server {
         }
     }
 
-    /// SPAWN: hands the newborn of this shape its control socket, and makes one if none is on the shelf.
+    /// SPAWN: hands the child of this shape its control socket, and makes one if none is in the pool.
     fn spawn(&mut self, request: &Request, calls: &[Call], fds: usize) {
         if self.children.is_full() {
             return self.fail(Failure { call: IN_TABLE, errno: kernel::errno::EAGAIN });
         }
-        if self.embryo.pid != 0 && self.embryo_shape == shape_of(request) {
-            let newborn = Newborn { ..self.embryo };
-            self.embryo.pid = 0;
-            match self.hand_over(request, &newborn) {
-                Ok(()) => return self.is_born(request, newborn),
-                // It may have died on the shelf, which is nothing to this request: another one is made.
-                Err(_) => self.children.discard(&newborn),
+        if self.spare.pid != 0 && self.spare_shape == shape_of(request) {
+            let child = Spawned { ..self.spare };
+            self.spare.pid = 0;
+            match self.hand_over(request, &child) {
+                Ok(()) => return self.spawned(request, child),
+                // It may have died in the pool, which is nothing to this request: another one is made.
+                Err(_) => self.children.discard(&child),
             }
         }
-        let newborn = match give_birth(request, &mut self.slots) {
-            Ok(Born::Parent(newborn)) => newborn,
-            Ok(Born::Child(birth)) => return self.become_init(birth, request, calls, fds),
+        let child = match spawn(request, &mut self.slots) {
+            Ok(Forked::Parent(child)) => child,
+            Ok(Forked::Child(setup)) => return self.become_init(setup, request, calls, fds),
             Err(failure) => return self.fail(failure),
         };
-        match self.hand_over(request, &newborn) {
-            Ok(()) => self.is_born(request, newborn),
+        match self.hand_over(request, &child) {
+            Ok(()) => self.spawned(request, child),
             // It was faster than we, and has failed already. When it is reaped, its last words say at what.
-            Err(Failure { call: IN_HANDOVER, errno: kernel::errno::EPIPE }) => self.is_born(request, newborn),
+            Err(Failure { call: IN_HANDOVER, errno: kernel::errno::EPIPE }) => self.spawned(request, child),
             Err(failure) => {
-                self.children.discard(&newborn);
+                self.children.discard(&child);
                 self.fail(failure);
             }
         }
     }
 
-    fn is_born(&mut self, request: &Request, Newborn { pid, pidfd, birth, claim, .. }: Newborn) {
+    fn spawned(&mut self, request: &Request, Spawned { pid, pidfd, setup, claim, .. }: Spawned) {
         // It tells the host itself, once it is ready: the host is woken once, not twice.
         let status = self.keep_status();
         close(pidfd);
-        self.children.add(pid, status, birth, 0, request.flags & DETACHED != 0, claim);
+        self.children.add(pid, status, setup, 0, request.flags & DETACHED != 0, claim);
     }
 
-    /// STOCK: puts a newborn of this shape on the shelf. One of another shape has to go.
-    fn stock(&mut self, request: &Request, calls: &[Call]) {
+    /// SPARE: puts a child of this shape in the pool. One of another shape has to go.
+    fn add_spare(&mut self, request: &Request, calls: &[Call]) {
         let shape = shape_of(request);
-        if self.embryo.pid != 0 {
-            if self.embryo_shape == shape {
+        if self.spare.pid != 0 {
+            if self.spare_shape == shape {
                 return;
             }
             self.discard_embryo();
         }
-        match give_birth(request, &mut self.slots) {
-            Ok(Born::Parent(newborn)) => {
-                self.embryo = newborn;
-                self.embryo_shape = shape;
+        match spawn(request, &mut self.slots) {
+            Ok(Forked::Parent(child)) => {
+                self.spare = child;
+                self.spare_shape = shape;
             }
-            Ok(Born::Child(birth)) => self.become_init(birth, request, calls, 0),
+            Ok(Forked::Child(setup)) => self.become_init(setup, request, calls, 0),
             Err(_) => {} // Whoever asks for one next meets the same failure and is told.
         }
     }
 
-    /// Walks the zygote's own part of a SPAWN and hands its results to the newborn, with the control socket.
-    fn hand_over(&mut self, request: &Request, newborn: &Newborn) -> Result<(), Failure> {
-        let at = core::ptr::from_ref(request).wrapping_byte_add(request.shape as usize).cast::<Aside>();
+    /// Walks the zygote's own part of a SPAWN and hands its results to the child, with the control socket.
+    fn hand_over(&mut self, request: &Request, child: &Spawned) -> Result<(), Failure> {
+        let at = core::ptr::from_ref(request).wrapping_byte_add(request.shape as usize).cast::<ParentPlan>();
         // SAFETY: `receive` has checked that the record lies within the message, aligned.
-        let (aside, calls) = unsafe { (&*at, core::slice::from_raw_parts(at.add(1).cast::<Call>(), (*at).calls as usize)) };
+        let (parent, calls) = unsafe { (&*at, core::slice::from_raw_parts(at.add(1).cast::<Call>(), (*at).calls as usize)) };
         let mut walked = Ok(());
         if !calls.is_empty() {
             if let Some(slot) = self.slots.last_mut() {
-                *slot = birth::user_namespace(newborn);
+                *slot = spawn::user_namespace(child);
             }
             // SAFETY: calls of our own library.
-            walked = unsafe { walk(calls, IN_ASIDE, &mut self.slots) };
+            walked = unsafe { walk(calls, IN_PARENT, &mut self.slots) };
         }
         if walked.is_ok() {
-            let mut fds = [-1; MOST_FDS];
-            let handed = (aside.handed as usize).min(MOST_FDS - 2) + 2;
+            let mut fds = [-1; MAX_FDS];
+            let handed = (parent.handed as usize).min(MAX_FDS - 2) + 2;
             let control = self.slots.iter().skip(CONTROL).take(1);
             let results = self.slots.iter().skip(RESULTS);
-            for (to, fd) in fds.iter_mut().zip(control.chain([&newborn.pidfd]).chain(results)) {
+            for (to, fd) in fds.iter_mut().zip(control.chain([&child.pidfd]).chain(results)) {
                 *to = *fd;
             }
-            let handover = Handover { pid: newborn.pid, range: newborn.range };
+            let handover = Handover { pid: child.pid, range: child.range };
             let at = &raw const handover as usize;
-            let sent = message::send(newborn.birth, at, size_of::<Handover>(), fds.get(..handed).unwrap_or_default());
+            let sent = message::send(child.setup, at, size_of::<Handover>(), fds.get(..handed).unwrap_or_default());
             if sent < 0 {
                 walked = Err(Failure { call: IN_HANDOVER, errno: -sent as i32 });
             }
@@ -473,14 +473,14 @@ impl Server {
         walked
     }
 
-    /// We are the newborn. Returns when it has grown up, into the loop, as a server of its own.
-    fn become_init(&mut self, birth: i32, request: &Request, calls: &[Call], fds: usize) {
-        self.news = Some(grow_up(birth, calls, &mut self.slots, fds));
+    /// We are the child. Returns when it is set up, into the loop, as a server of its own.
+    fn become_init(&mut self, setup: i32, request: &Request, calls: &[Call], fds: usize) {
+        self.news = Some(set_up(setup, calls, &mut self.slots, fds));
         self.role = if request.flags & DETACHED == 0 { Role::Init } else { Role::Detached };
         self.children.clear();
-        self.embryo.pid = 0;
+        self.spare.pid = 0;
         self.retired = false;
-        self.birth = birth;
+        self.setup = setup;
         self.sockets = 0;
         if let Some(control) = self.slots.get_mut(HANDED) {
             let control = core::mem::replace(control, -1);

@@ -18,7 +18,7 @@ use super::walk::{Failure, Slots, walk};
 use super::wire::{Call, IN_CLONE, IN_MESSAGE, IN_START};
 
 /// The most children that were killed and can't end yet.
-pub const MOST_STARTS: usize = 32;
+pub const MAX_STARTS: usize = 32;
 /// How long a child may take that nobody has set a time for, in milliseconds.
 const USUAL: u64 = 10_000;
 /// How often we look after the others meanwhile.
@@ -47,7 +47,7 @@ pub enum Started {
 /// memory. It is killed where that takes longer than `bound` milliseconds (0 is the usual).
 pub fn start(calls: &[Call], first: u32, slots: &mut Slots, flags: u64, bound: u64, children: &mut Children) -> Started {
     // SAFETY: atomics, for all who see them.
-    let words: &'static [AtomicU32; MOST_STARTS] = unsafe { &*(&raw const MEMORY.starting) };
+    let words: &'static [AtomicU32; MAX_STARTS] = unsafe { &*(&raw const MEMORY.starting) };
     let Some(word) = words.iter().find(|word| word.load(Ordering::Acquire) == 0) else {
         return Started::Failed(Failure { call: IN_START, errno: errno::EBUSY });
     };

@@ -9,7 +9,7 @@ use super::memory::MEMORY;
 /// Words of a set of descriptors.
 pub const WORDS: usize = 32;
 /// Descriptors from here on can't be waited for. We have the lowest numbers that are free: some 1,200 at most.
-pub const MOST: i32 = WORDS as i32 * 64;
+pub const MAX: i32 = WORDS as i32 * 64;
 
 /// A set of descriptors, as pselect(2) has it.
 pub struct Awaited(&'static mut [u64; WORDS]);
@@ -22,7 +22,7 @@ impl Awaited {
         let set = Self(unsafe { &mut *(&raw mut MEMORY.awaited) });
         *set.0 = [0; WORDS];
         let mut end = 0;
-        for fd in fds.filter(|fd| (0..MOST).contains(fd)) {
+        for fd in fds.filter(|fd| (0..MAX).contains(fd)) {
             if let Some(word) = set.0.get_mut(fd as usize / 64) {
                 *word |= 1 << (fd % 64);
                 end = end.max(fd + 1);
@@ -48,7 +48,7 @@ impl Awaited {
     }
 
     pub fn is_ready(&self, fd: i32) -> bool {
-        (0..MOST).contains(&fd) && self.0.get(fd as usize / 64).is_some_and(|word| word >> (fd % 64) & 1 == 1)
+        (0..MAX).contains(&fd) && self.0.get(fd as usize / 64).is_some_and(|word| word >> (fd % 64) & 1 == 1)
     }
 
     /// Whether the time was up.

@@ -134,7 +134,7 @@ fn setting(caps: u64) -> Result<Setting> {
     let Some(native) = syscalls::Arch::NATIVE else {
         let why = "ctr has no table of system calls for this machine";
         return Err(Error::new(ErrorCode::Unsupported, "compile the seccomp profile", "", libc::ENOSYS, why)
-            .mend("turn seccomp off"));
+            .with_hint("turn seccomp off"));
     };
     let name = uname().map_err(|errno| Error::system("ask for the kernel's version", "", errno as i32))?;
     let release = name.release().to_string_lossy();

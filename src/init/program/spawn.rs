@@ -1,7 +1,7 @@
-//! Making a server process: the zygote's half and the newborn's half.
+//! Making a server process: the zygote's half and the child's half.
 //!
 //! The zygote clones it into its namespaces and writes its id maps, which takes rights in the parent user namespace
-//! that the newborn has no more. The newborn waits for that, walks its calls, and waits to be handed its control socket: at
+//! that the child has no more. The child waits for that, walks its calls, and waits to be handed its control socket: at
 //! once, or, where it is made ahead of time, when somebody asks for one of its shape.
 
 use super::kernel::{
@@ -16,12 +16,12 @@ use super::wire::{
     MAP_BY_PROGRAM, NONE, RANGE, RANGE_FIRST, RANGES, Reply, Request, SLOTS,
 };
 
-/// A newborn, as the zygote sees it.
-pub struct Newborn {
+/// A child, as the zygote sees it.
+pub struct Spawned {
     pub pid: i32,
     pub pidfd: i32,
-    /// Our end of its birth socket.
-    pub birth: i32,
+    /// Our end of its setup socket.
+    pub setup: i32,
     /// The first host id of its range, 0 if it has none.
     pub range: u32,
     /// The claim on it, or -1: see [`claim_range`].
@@ -29,14 +29,14 @@ pub struct Newborn {
 }
 
 /// What clone returned to.
-pub enum Born {
-    Parent(Newborn),
-    /// We are the newborn: its end of the birth socket.
+pub enum Forked {
+    Parent(Spawned),
+    /// We are the child: its end of the setup socket.
     Child(i32),
 }
 
-/// Clones a newborn and maps its ids. `slots` are the request's: slot 2 may be the cgroup.
-pub fn give_birth(request: &Request, slots: &mut Slots) -> Result<Born, Failure> {
+/// Clones a child and maps its ids. `slots` are the request's: slot 2 may be the cgroup.
+pub fn spawn(request: &Request, slots: &mut Slots) -> Result<Forked, Failure> {
     let fail = |call, errno| Failure { call, errno };
     let [ours, theirs] = pair().map_err(|error| fail(IN_CLONE, error))?;
     let (claim, range) = if request.flags & ID_RANGE == 0 { (-1, 0) } else { claim_range(request.ranges) };
@@ -64,7 +64,7 @@ pub fn give_birth(request: &Request, slots: &mut Slots) -> Result<Born, Failure>
     };
     if pid == 0 {
         close(ours);
-        return Ok(Born::Child(theirs));
+        return Ok(Forked::Child(theirs));
     }
     close(theirs);
     if pid < 0 {
@@ -72,50 +72,50 @@ pub fn give_birth(request: &Request, slots: &mut Slots) -> Result<Born, Failure>
         close(claim);
         return Err(fail(IN_CLONE, -pid as i32));
     }
-    let newborn = Newborn { pid: pid as i32, pidfd, birth: ours, range, claim };
+    let child = Spawned { pid: pid as i32, pidfd, setup: ours, range, claim };
     let mapped = if request.flags & MAP_BY_PROGRAM == 0 {
-        let error = write_maps(request, &newborn);
+        let error = write_maps(request, &child);
         if error == 0 { Ok(()) } else { Err(fail(IN_MAP, error)) }
     } else {
         // SAFETY: arrays of strings in the message.
-        unsafe { newuidmap::map(request, newborn.pid, slots) }
+        unsafe { newuidmap::map(request, child.pid, slots) }
     };
     if let Err(failure) = mapped {
-        kill(&newborn);
+        kill(&child);
         return Err(failure);
     }
     let sent = send(ours, b"m".as_ptr() as usize, 1, &[]);
     if sent < 0 {
-        kill(&newborn);
+        kill(&child);
         return Err(fail(IN_HANDOVER, -sent as i32));
     }
-    Ok(Born::Parent(newborn))
+    Ok(Forked::Parent(child))
 }
 
 /// Its user namespace: from its pidfd (Linux 6.11), which spares the way through /proc.
-pub fn user_namespace(newborn: &Newborn) -> i32 {
+pub fn user_namespace(child: &Spawned) -> i32 {
     const PIDFD_GET_USER_NAMESPACE: usize = 0xff09;
     // SAFETY: plain numbers.
-    let fd = unsafe { syscall3(nr::IOCTL, newborn.pidfd as usize, PIDFD_GET_USER_NAMESPACE, 0) } as i32;
-    if fd < 0 { open_proc(newborn.pid, b"/ns/user\0", 0) } else { fd }
+    let fd = unsafe { syscall3(nr::IOCTL, child.pidfd as usize, PIDFD_GET_USER_NAMESPACE, 0) } as i32;
+    if fd < 0 { open_proc(child.pid, b"/ns/user\0", 0) } else { fd }
 }
 
-/// Ends a newborn that nobody wants; it is reaped as any child.
-pub fn kill(newborn: &Newborn) {
+/// Ends a child that nobody wants; it is reaped as any child.
+pub fn kill(child: &Spawned) {
     // SAFETY: our own child, not reaped yet.
-    unsafe { syscall3(nr::KILL, newborn.pid as usize, SIGKILL as usize, 0) };
-    close(newborn.birth);
-    close(newborn.pidfd);
-    close(newborn.claim);
+    unsafe { syscall3(nr::KILL, child.pid as usize, SIGKILL as usize, 0) };
+    close(child.setup);
+    close(child.pidfd);
+    close(child.claim);
 }
 
-/// The newborn's half: forgets what it holds of the zygote's, walks its calls, waits for its control socket. Ends the
+/// The child's half: forgets what it holds of the zygote's, walks its calls, waits for its control socket. Ends the
 /// process where that fails.
-pub fn grow_up(birth: i32, calls: &[Call], slots: &mut Slots, fds: usize) -> Handover {
+pub fn set_up(setup: i32, calls: &[Call], slots: &mut Slots, fds: usize) -> Handover {
     let mut keep = [0i32; SLOTS];
     let mut kept = 0;
-    let stem = slots.iter().take(fds).skip(2).copied();
-    for (to, fd) in keep.iter_mut().zip([birth, SIGNALS].into_iter().chain(stem).filter(|&fd| fd >= 0)) {
+    let sent = slots.iter().take(fds).skip(2).copied();
+    for (to, fd) in keep.iter_mut().zip([setup, SIGNALS].into_iter().chain(sent).filter(|&fd| fd >= 0)) {
         *to = fd;
         kept += 1;
     }
@@ -123,27 +123,27 @@ pub fn grow_up(birth: i32, calls: &[Call], slots: &mut Slots, fds: usize) -> Han
     let [status, control, ..] = slots;
     (*status, *control) = (-1, -1);
     let mut word = 0u8;
-    if receive_into(birth, &raw mut word as usize, 1, slots, SLOTS, 0) != Ok((1, 0)) {
+    if receive_into(setup, &raw mut word as usize, 1, slots, SLOTS, 0) != Ok((1, 0)) {
         exit(0);
     }
     // SAFETY: calls of our own library.
     if let Err(failure) = unsafe { walk(calls, 0, slots) } {
         let last_words = Reply { tag: FAILED, call: failure.call, errno: failure.errno, ..Reply::default() };
-        send(birth, &raw const last_words as usize, size_of::<Reply>(), &[]);
+        send(setup, &raw const last_words as usize, size_of::<Reply>(), &[]);
         exit(1);
     }
     let mut handover = Handover::default();
     let len = size_of::<Handover>();
-    if !matches!(receive_into(birth, &raw mut handover as usize, len, slots, HANDED, 0), Ok((got, 2..)) if got == len) {
+    if !matches!(receive_into(setup, &raw mut handover as usize, len, slots, HANDED, 0), Ok((got, 2..)) if got == len) {
         exit(0);
     }
     handover
 }
 
-/// Clones the newborn in namespaces of others: what it has no rights over once it is in its own user namespace, and what
-/// one can only be born in. A process in between enters them, so the zygote stays where it is. It shares our descriptors,
-/// where the pidfd arrives, and the newborn is our child as any other is (CLONE_PARENT); we sleep until it is done
-/// (CLONE_VFORK). What became of it comes through the birth socket.
+/// Clones the child in namespaces of others: what it has no rights over once it is in its own user namespace, and what
+/// can only be had by clone(2). A process in between enters them, so the zygote stays where it is. It shares our descriptors,
+/// where the pidfd arrives, and the child is our child as any other is (CLONE_PARENT); we sleep until it is done
+/// (CLONE_VFORK). What became of it comes through the setup socket.
 fn fork_elsewhere(
     request: &Request,
     owner: u32,
@@ -161,14 +161,14 @@ fn fork_elsewhere(
     let mut word = [0i32; 2];
     let len = size_of_val(&word);
     if between == 0 {
-        let born = match enter(request.user, request.give, slots) {
+        let pid = match enter(request.user, request.give, slots) {
             Ok(()) => fork(owner, request.namespaces | CLONE_PARENT, pidfd, cgroup),
             Err(error) => -error as isize,
         };
-        if born == 0 {
+        if pid == 0 {
             return Ok(0);
         }
-        word = [born as i32, *pidfd];
+        word = [pid as i32, *pidfd];
         send(theirs, &raw const word as usize, len, &[]);
         exit(0);
     }
@@ -243,8 +243,8 @@ fn claim_range(path: u64) -> (i32, u32) {
     (-errno::EUSERS, 0)
 }
 
-/// Writes the newborn's id maps; 0 or an errno. See user_namespaces(7).
-fn write_maps(request: &Request, newborn: &Newborn) -> i32 {
+/// Writes the child's id maps; 0 or an errno. See user_namespaces(7).
+fn write_maps(request: &Request, child: &Spawned) -> i32 {
     let mut own = [0u8; 32];
     let (uid_map, gid_map) = if request.flags & ID_RANGE == 0 {
         // SAFETY: addresses and lengths within the message.
@@ -252,14 +252,14 @@ fn write_maps(request: &Request, newborn: &Newborn) -> i32 {
     } else {
         let mut text = Text { at: &mut own, len: 0 };
         text.push(b"0 ");
-        text.number(newborn.range);
+        text.number(child.range);
         text.push(b" 65536\n");
         let len = text.len;
         let map = own.get(..len).unwrap_or_default();
         (map, map)
     };
     if request.flags & DENY_SETGROUPS != 0 {
-        let error = write_proc(newborn.pid, b"/setgroups\0", b"deny");
+        let error = write_proc(child.pid, b"/setgroups\0", b"deny");
         // Before Linux 3.19 there is no such file and no such need.
         if error != 0 && error != errno::ENOENT {
             return error;
@@ -268,8 +268,8 @@ fn write_maps(request: &Request, newborn: &Newborn) -> i32 {
     if gid_map.is_empty() {
         return 0;
     }
-    let error = write_proc(newborn.pid, b"/gid_map\0", gid_map);
-    if error != 0 { error } else { write_proc(newborn.pid, b"/uid_map\0", uid_map) }
+    let error = write_proc(child.pid, b"/gid_map\0", gid_map);
+    if error != 0 { error } else { write_proc(child.pid, b"/uid_map\0", uid_map) }
 }
 
 unsafe fn bytes(at: [u64; 2]) -> &'static [u8] {

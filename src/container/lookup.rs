@@ -1,4 +1,4 @@
-//! The attempt to run a program: which paths are tried, and, where none works, what is missing. The search is execvp(3)'s, with
+//! Program lookup: which paths are tried, and, where none works, what is missing. The search is execvp(3)'s, with
 //! the container's PATH; the diagnosis looks at the program's own first bytes, as execve(2) does.
 
 use std::ffi::OsStr;
@@ -10,16 +10,16 @@ use super::shared::Shared;
 use super::state::Root;
 use crate::init::wire::{BY_CHILD, NONE, RUN};
 use crate::plan::{Header, Plan, c_string};
-use crate::{Error, ErrorCode, ExecConfig, Result, advice};
+use crate::{Error, ErrorCode, ExecConfig, Result, hints};
 
 /// The bytes of one argument or variable with its NUL, execve(2): 32 pages.
 const MAX_ARG_STRLEN: usize = 128 << 10;
 
 /// Directories of a PATH that are looked into, one by one, for what was wrong; an image may have it name a million.
-const MOST_LOOKED_INTO: usize = 64;
+const MAX_LOOKED_INTO: usize = 64;
 
 /// A program and where it may be.
-pub struct Attempt {
+pub struct Lookup {
     program: Vec<u8>,
     cwd: Vec<u8>,
     /// Of its arguments.
@@ -37,7 +37,7 @@ enum Kind {
     Other,
 }
 
-impl Attempt {
+impl Lookup {
     /// Checks what can be checked before anything is done.
     pub fn new(container: &Arc<Shared>, argv: &[&OsStr], config: &ExecConfig) -> Result<Self> {
         container.check_running()?;
@@ -100,15 +100,16 @@ impl Attempt {
         match errno {
             // fork(2) in a PID namespace whose first process is gone.
             libc::ENOMEM if !container.record.exec.own_pid => {
-                return fail(ErrorCode::Exec, errno, String::new()).mend("the PID namespace that was joined has ended");
+                return fail(ErrorCode::Exec, errno, String::new())
+                    .with_hint("the PID namespace that was joined has ended");
             }
             libc::EAGAIN => {
-                return fail(ErrorCode::Exec, errno, String::new()).mend(advice::CONTAINER_PROCESSES);
+                return fail(ErrorCode::Exec, errno, String::new()).with_hint(hints::CONTAINER_PROCESSES);
             }
             _ => {}
         }
         let candidates = self.candidates(env);
-        let mut looked_into = candidates.iter().take(MOST_LOOKED_INTO);
+        let mut looked_into = candidates.iter().take(MAX_LOOKED_INTO);
         let found = looked_into.find_map(|path| Some((path.clone(), self.open(container, path)?)));
         let Some((path, file)) = found else {
             if errno != libc::ENOENT && errno != libc::ENOTDIR {
@@ -125,9 +126,11 @@ impl Attempt {
                 format!("ENOENT, no directory of the container's PATH has it ({path})"),
             );
             return match &container.record.root {
-                _ if name.contains(' ') => error.mend("arguments are words of their own in argv, or run it by a shell"),
+                _ if name.contains(' ') => {
+                    error.with_hint("arguments are words of their own in argv, or run it by a shell")
+                }
                 // Who meant the name of an image does not know of the directory.
-                Root::Directory(path) if !container.record.image.contains('/') => error.mend(format!(
+                Root::Directory(path) if !container.record.image.contains('/') => error.with_hint(format!(
                     "no image is called {}, so the container is one of the directory {}",
                     container.record.image,
                     path.display()
@@ -159,7 +162,7 @@ impl Attempt {
                 } else {
                     format!("E2BIG, the arguments ({args} bytes) and the environment ({env} bytes) are too large")
                 };
-                fail(ErrorCode::Exec, errno, why).mend("hand over much data by a file or by stdin")
+                fail(ErrorCode::Exec, errno, why).with_hint("hand over much data by a file or by stdin")
             }
             _ => Error::system("start", &name, errno).with_code(ErrorCode::Exec),
         }
@@ -184,10 +187,12 @@ impl Attempt {
                 let why = format!("ENOENT, {named} is missing in the container");
                 let error = Error::new(ErrorCode::NotFound, "start", self.name(), libc::ENOENT, why);
                 return Some(match what {
-                    "ELF loader" => error.mend(
+                    "ELF loader" => error.with_hint(
                         "the program is linked for another system: use a static one, or an image with that loader",
                     ),
-                    _ if needed.ends_with(b"\r") => error.mend("its lines end as on Windows: sed -i 's/\\r$//' FILE"),
+                    _ if needed.ends_with(b"\r") => {
+                        error.with_hint("its lines end as on Windows: sed -i 's/\\r$//' FILE")
+                    }
                     _ => error,
                 });
             };

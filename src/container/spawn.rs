@@ -1,37 +1,37 @@
-//! Birth: has the zygote make a server process, PID 1 of a container or one in joined namespaces, and tells what went wrong.
+//! Spawn: has the zygote make a server process, PID 1 of a container or one in joined namespaces, and tells what went wrong.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::blueprint::{Rest, Stem};
+use super::blueprint::{Finish, Setup};
 use super::inherit::{self, Inherited};
 use crate::helper::refused_by;
 use crate::init::wire::{
-    DONE, EXITED, FAILED, IN_ASIDE, IN_CLONE, IN_HANDOVER, IN_MAP, IN_MESSAGE, IN_NEWGIDMAP, IN_NEWUIDMAP, IN_RANGE,
-    IN_SETNS, IN_TABLE, MOST_CHILDREN, PREPARE, RUN, Reply,
+    DONE, EXITED, FAILED, IN_CLONE, IN_HANDOVER, IN_MAP, IN_MESSAGE, IN_NEWGIDMAP, IN_NEWUIDMAP, IN_PARENT, IN_RANGE,
+    IN_SETNS, IN_TABLE, MAX_CHILDREN, PREPARE, RUN, Reply,
 };
 use crate::plan::{Header, Plan, encode, encode_spawn};
 use crate::zygote::{self, Answer, Channel, Scheduling, Zygote, pair, send};
-use crate::{Error, ErrorCode, Result, advice, sys};
+use crate::{Error, ErrorCode, Result, hints, sys};
 
 /// A server process that is ready.
-pub struct Born {
+pub struct Spawned {
     /// Requests go to it by this.
     pub control: OwnedFd,
     /// The zygote reports its end on this.
     pub channel: Channel,
     pub pid: i32,
     pub pidfd: OwnedFd,
-    /// What it has of the thread for which it was born.
+    /// What it has of the thread for which it was spawned.
     pub inherited: Inherited,
 }
 
 enum Failure {
     /// The zygote is dead.
     Zygote,
-    /// The newborn failed, or was killed, before it was handed anything of this container.
-    Newborn(Error),
+    /// The child failed, or was killed, before it was handed anything of this container.
+    Child(Error),
     Error(Error),
 }
 
@@ -44,19 +44,19 @@ impl From<Error> for Failure {
 /// How long a container may take to come up. Mounting does wait for disks, at times.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Gives birth: has the newborn begin with `stem`, asks meanwhile for the `rest`, and has it finish. A zygote that died,
+/// Gives spawn: has the child begin with `setup`, asks meanwhile for the `finish`, and has it finish. A zygote that died,
 /// before or on the way, is replaced by another, once; `zygote` is then that one.
-pub fn give_birth<'a>(
-    stem: &Stem<'a>,
+pub fn spawn<'a>(
+    setup: &Setup<'a>,
     name: &str,
     zygote: &mut Arc<Zygote>,
-    rest: impl FnOnce() -> Result<Rest<'a>>,
-) -> Result<Born> {
-    let spawn = encode_spawn(&stem.header, &stem.plan, &stem.aside, stem.handed);
-    let birth = Birth { stem, spawn, name };
-    let begun = birth.begin(zygote);
-    let rest = match rest() {
-        Ok(rest) => rest,
+    finish: impl FnOnce() -> Result<Finish<'a>>,
+) -> Result<Spawned> {
+    let spawn = encode_spawn(&setup.header, &setup.plan, &setup.parent, setup.handed);
+    let spawn = Spawn { setup, spawn, name };
+    let begun = spawn.begin(zygote);
+    let finish = match finish() {
+        Ok(finish) => finish,
         Err(error) => {
             if let Ok(begun) = begun {
                 begun.abandon();
@@ -64,27 +64,27 @@ pub fn give_birth<'a>(
             return Err(error);
         }
     };
-    let mut born = begun.and_then(|begun| birth.finish(begun, &rest, zygote));
-    if let Err(Failure::Zygote) = born {
+    let mut spawned = begun.and_then(|begun| spawn.finish(begun, &finish, zygote));
+    if let Err(Failure::Zygote) = spawned {
         zygote::forget(zygote);
         *zygote = zygote::current()?;
-        born = birth.again(&rest, zygote);
+        spawned = spawn.again(&finish, zygote);
     }
     // It may have been made ahead of time, and have met something that has passed since.
-    if stem.stockable && matches!(born, Err(Failure::Newborn(_))) {
-        born = birth.again(&rest, zygote);
+    if setup.poolable && matches!(spawned, Err(Failure::Child(_))) {
+        spawned = spawn.again(&finish, zygote);
     }
-    let mut born = born.map_err(|failure| match failure {
+    let mut spawned = spawned.map_err(|failure| match failure {
         Failure::Zygote => {
             Error::new(ErrorCode::System, "make", name, libc::EPIPE, "ctr's zygote ended while it worked on it")
         }
-        Failure::Newborn(error) | Failure::Error(error) => error,
+        Failure::Child(error) | Failure::Error(error) => error,
     })?;
-    born.inherit(zygote)?;
-    Ok(born)
+    spawned.inherit(zygote)?;
+    Ok(spawned)
 }
 
-impl Born {
+impl Spawned {
     /// Gives it the scheduling of the calling thread in the place of the zygote's, from which it has the rest.
     fn inherit(&mut self, zygote: &Zygote) -> Result<()> {
         let scheduling = Scheduling::of(0);
@@ -103,39 +103,39 @@ impl Born {
 }
 
 /// What is the same for every try.
-struct Birth<'s, 'a> {
-    stem: &'s Stem<'a>,
+struct Spawn<'s, 'a> {
+    setup: &'s Setup<'a>,
     /// The zygote's message.
     spawn: Vec<u8>,
     name: &'s str,
 }
 
-/// A newborn that is under way.
+/// A child that is under way.
 struct Begun {
     control: OwnedFd,
     channel: Channel,
-    /// The other end of `channel`, to go with what the newborn is asked next.
+    /// The other end of `channel`, to go with what the child is asked next.
     answers: OwnedFd,
     /// The other end of `control`. Open here too until that is sent, so sending never fails for want of somebody who hears.
     theirs: OwnedFd,
 }
 
-type Attempt<T> = std::result::Result<T, Failure>;
+type Outcome<T> = std::result::Result<T, Failure>;
 
-impl Birth<'_, '_> {
-    fn begin(&self, zygote: &Zygote) -> Attempt<Begun> {
+impl Spawn<'_, '_> {
+    fn begin(&self, zygote: &Zygote) -> Outcome<Begun> {
         let (control, theirs) = pair().map_err(|e| Error::io("make a control socket", "", &e))?;
         let (channel, answers) = Channel::new().map_err(|e| Error::io("make a channel", "", &e))?;
         let mut fds = vec![answers.as_fd(), theirs.as_fd()];
-        fds.extend(self.stem.plan.fds());
+        fds.extend(self.setup.plan.fds());
         if zygote.send(&self.spawn, &fds).is_err() {
             return Err(Failure::Zygote);
         }
         drop(fds);
         let begun = Begun { control, channel, answers, theirs };
-        if self.stem.root.len() > 0 {
+        if self.setup.root.len() > 0 {
             let header = Header::new(PREPARE);
-            if let Err(failure) = self.ask(&begun, &header, &self.stem.root) {
+            if let Err(failure) = self.ask(&begun, &header, &self.setup.root) {
                 abandon(&begun.channel);
                 return Err(failure);
             }
@@ -143,8 +143,8 @@ impl Birth<'_, '_> {
         Ok(begun)
     }
 
-    /// The newborn finds what it is asked in its socket when it comes to it.
-    fn ask(&self, begun: &Begun, header: &Header, plan: &Plan<'_>) -> Attempt<()> {
+    /// The child finds what it is asked in its socket when it comes to it.
+    fn ask(&self, begun: &Begun, header: &Header, plan: &Plan<'_>) -> Outcome<()> {
         let mut fds = vec![begun.answers.as_fd()];
         fds.extend(plan.fds());
         send(begun.control.as_fd(), &encode(header, plan), &fds)
@@ -152,23 +152,23 @@ impl Birth<'_, '_> {
     }
 
     /// The host is woken once, when all is done.
-    fn finish(&self, begun: Begun, rest: &Rest<'_>, zygote: &Zygote) -> Attempt<Born> {
-        let mut run = rest.header;
+    fn finish(&self, begun: Begun, finish: &Finish<'_>, zygote: &Zygote) -> Outcome<Spawned> {
+        let mut run = finish.header;
         if !zygote.has_stood(run.walls) {
             run.before = 0;
         }
-        let sent = self.ask(&begun, &run, &rest.plan);
+        let sent = self.ask(&begun, &run, &finish.plan);
         let Begun { control, channel, answers, theirs } = begun;
-        // Only the newborn and the zygote may have these, or their end would not be ours to see.
+        // Only the child and the zygote may have these, or their end would not be ours to see.
         drop((answers, theirs));
-        match sent.and_then(|()| self.hear(rest, &channel)) {
+        match sent.and_then(|()| self.hear(finish, &channel)) {
             Ok((pid, pidfd)) => {
                 zygote.stands(run.walls);
-                if self.stem.stockable {
-                    // Not before: a clone with namespaces and a newborn's mounting wait for each other in the kernel.
-                    zygote.stock(&self.spawn);
+                if self.setup.poolable {
+                    // Not before: a clone with namespaces and a child's mounting wait for each other in the kernel.
+                    zygote.add_spare(&self.spawn);
                 }
-                Ok(Born { control, channel, pid, pidfd, inherited: Inherited::default() })
+                Ok(Spawned { control, channel, pid, pidfd, inherited: Inherited::default() })
             }
             Err(failure) => {
                 abandon(&channel);
@@ -177,12 +177,12 @@ impl Birth<'_, '_> {
         }
     }
 
-    fn again(&self, rest: &Rest<'_>, zygote: &Zygote) -> Attempt<Born> {
-        self.finish(self.begin(zygote)?, rest, zygote)
+    fn again(&self, finish: &Finish<'_>, zygote: &Zygote) -> Outcome<Spawned> {
+        self.finish(self.begin(zygote)?, finish, zygote)
     }
 
-    /// Waits for the news of a birth: the pid of the newborn and its pidfd.
-    fn hear(&self, rest: &Rest<'_>, channel: &Channel) -> Attempt<(i32, OwnedFd)> {
+    /// Waits for the news of a spawn: the pid of the child and its pidfd.
+    fn hear(&self, finish: &Finish<'_>, channel: &Channel) -> Outcome<(i32, OwnedFd)> {
         let hear = || {
             let heard = channel.receive(Some(PATIENCE));
             heard.map_err(|e| Failure::Error(Error::io("hear from PID 1 of", self.name, &e)))
@@ -192,13 +192,13 @@ impl Birth<'_, '_> {
             Answer::Reply(reply, _) if reply.tag == FAILED && matches!(reply.note, PREPARE | RUN) => {
                 // It ends by itself now; when that is reported, nothing of it is left.
                 while matches!(hear()?, Answer::Reply(reply, _) if reply.tag != EXITED) {}
-                let plan = if reply.note == RUN { &rest.plan } else { &self.stem.root };
-                Err(mend(plan.error(reply.call, reply.errno)).into())
+                let plan = if reply.note == RUN { &finish.plan } else { &self.setup.root };
+                Err(add_hint(plan.error(reply.call, reply.errno)).into())
             }
             Answer::Reply(reply, fds) if reply.tag != FAILED || reply.call < IN_MESSAGE => {
-                Err(Failure::Newborn(explain_failure(self.stem, &reply, fds)))
+                Err(Failure::Child(explain_failure(self.setup, &reply, fds)))
             }
-            Answer::Reply(reply, fds) => Err(explain_failure(self.stem, &reply, fds).into()),
+            Answer::Reply(reply, fds) => Err(explain_failure(self.setup, &reply, fds).into()),
             Answer::TimedOut => Err(slow(self.name).into()),
             Answer::End => Err(Failure::Zygote),
         }
@@ -214,7 +214,7 @@ impl Begun {
     }
 }
 
-/// Whatever became of a birth that failed here, nothing may live on. A newborn that can't tell us that it is ready ends by
+/// Whatever became of a spawn that failed here, nothing may live on. A child that can't tell us that it is ready ends by
 /// itself, and one that has told us already is killed.
 fn abandon(channel: &Channel) {
     channel.hear_no_more();
@@ -229,8 +229,8 @@ fn slow(name: &str) -> Error {
     Error::new(ErrorCode::TimedOut, "make the container", name, libc::ETIMEDOUT, "it was not ready within a minute")
 }
 
-/// What a failure of the zygote or of a newborn's stem means.
-fn explain_failure(stem: &Stem<'_>, reply: &Reply, fds: Vec<OwnedFd>) -> Error {
+/// What a failure of the zygote or of a child's setup means.
+fn explain_failure(setup: &Setup<'_>, reply: &Reply, fds: Vec<OwnedFd>) -> Error {
     let system = |step: &str, object: &str| Error::system(step, object, reply.errno);
     let error = match reply.call {
         _ if reply.tag != FAILED => {
@@ -241,48 +241,47 @@ fn explain_failure(stem: &Stem<'_>, reply: &Reply, fds: Vec<OwnedFd>) -> Error {
         IN_MAP => system("map the ids of", "the user namespace"),
         IN_NEWUIDMAP => refused_by("newuidmap", reply.errno, fds),
         IN_NEWGIDMAP => refused_by("newgidmap", reply.errno, fds),
-        IN_SETNS => system("enter", "the namespaces to be born in"),
+        IN_SETNS => system("enter", "the namespaces to be spawned in"),
         IN_HANDOVER => system("hand over to", "PID 1"),
         IN_TABLE => {
-            let why =
-                format!("this process has {MOST_CHILDREN} containers and joined pids, which is as many as it can");
+            let why = format!("this process has {MAX_CHILDREN} containers and joined pids, which is as many as it can");
             let error = Error::new(ErrorCode::System, "make", "one more container", reply.errno, why);
-            error.mend("end some, or have another process make the others")
+            error.with_hint("end some, or have another process make the others")
         }
-        call if call >= IN_ASIDE => stem.aside.error(call - IN_ASIDE, reply.errno),
-        call => stem.plan.error(call, reply.errno),
+        call if call >= IN_PARENT => setup.parent.error(call - IN_PARENT, reply.errno),
+        call => setup.plan.error(call, reply.errno),
     };
-    mend(error)
+    add_hint(error)
 }
 
 /// What a user can do about the failures that machines are known for.
-fn mend(error: Error) -> Error {
-    if !error.advice().is_empty() {
-        let known = error.advice().to_string();
+fn add_hint(error: Error) -> Error {
+    if !error.hint().is_empty() {
+        let known = error.hint().to_string();
         return match error.step() {
-            "make a proc for" | "make a sysfs for" => error.mend(format!("{known}; or {}", advice::MASKED)),
+            "make a proc for" | "make a sysfs for" => error.with_hint(format!("{known}; or {}", hints::MASKED)),
             _ => error,
         };
     }
-    let advice = match (error.step(), error.errno()) {
-        ("clone into", libc::EPERM | libc::EACCES) => advice::user_namespaces(),
-        ("clone into", libc::ENOSPC | libc::EUSERS) => advice::namespace_limits(),
-        ("clone into", libc::EAGAIN) => advice::PROCESSES.into(),
-        ("make a proc for" | "make a sysfs for", libc::EPERM) => advice::MASKED.into(),
-        ("make a tmpfs for" | "make a cover", libc::EPERM | libc::EACCES) => advice::mounts(),
+    let hint = match (error.step(), error.errno()) {
+        ("clone into", libc::EPERM | libc::EACCES) => hints::user_namespaces(),
+        ("clone into", libc::ENOSPC | libc::EUSERS) => hints::namespace_limits(),
+        ("clone into", libc::EAGAIN) => hints::PROCESSES.into(),
+        ("make a proc for" | "make a sysfs for", libc::EPERM) => hints::MASKED.into(),
+        ("make a tmpfs for" | "make a cover", libc::EPERM | libc::EACCES) => hints::mounts(),
         ("enter" | "enter the namespace", libc::EPERM) => {
             "it takes rights in the user namespace that owns it: join that one too, or, as root of the machine, share the host's"
                 .into()
         }
-        ("id-map", libc::EINVAL) => advice::IDMAP.into(),
-        ("id-map for a bind", libc::EINVAL) => advice::IDMAP_BIND.into(),
-        ("run programs under", errno) if !advice::refused_label(errno).is_empty() => {
-            advice::refused_label(errno).into()
+        ("id-map", libc::EINVAL) => hints::IDMAP.into(),
+        ("id-map for a bind", libc::EINVAL) => hints::IDMAP_BIND.into(),
+        ("run programs under", errno) if !hints::refused_label(errno).is_empty() => {
+            hints::refused_label(errno).into()
         }
         ("set the sysctl", libc::EINVAL | libc::ERANGE) => {
             let groups = error.object() == "net.ipv4.ping_group_range";
-            let advice = if groups { advice::PING_GROUPS } else { "the kernel doesn't take this value for it" };
-            return error.with_code(ErrorCode::Invalid).mend(advice);
+            let hint = if groups { hints::PING_GROUPS } else { "the kernel doesn't take this value for it" };
+            return error.with_code(ErrorCode::Invalid).with_hint(hint);
         }
         ("set the sysctl", libc::ENOENT) => {
             "this kernel has no such parameter, or not in a namespace of a container's own, or its module is not loaded".into()
@@ -290,20 +289,20 @@ fn mend(error: Error) -> Error {
         ("set the sysctl", libc::EPERM | libc::EACCES | libc::EROFS) => {
             "the kernel lets only the root of the machine set it, or it can't be set here at all".into()
         }
-        ("join a new keyring", libc::EDQUOT) => advice::KEYS.into(),
+        ("join a new keyring", libc::EDQUOT) => hints::KEYS.into(),
         ("set off", libc::ERANGE) => {
-            return error.with_code(ErrorCode::Invalid).mend(
+            return error.with_code(ErrorCode::Invalid).with_hint(
                 "the clock counts from the machine's boot on: it can't be before that, nor more than 146 years after it",
             );
         }
         ("put into the root", libc::ENOTDIR | libc::EINVAL) => {
             "the image has something else than a directory in its place".into()
         }
-        ("mount the overlay of", libc::EINVAL) => advice::OVERLAY.into(),
-        ("mount the overlay of", libc::EPERM | libc::ENODEV) => advice::OVERLAY_MODULE.into(),
+        ("mount the overlay of", libc::EINVAL) => hints::OVERLAY.into(),
+        ("mount the overlay of", libc::EPERM | libc::ENODEV) => hints::OVERLAY_MODULE.into(),
         // Whatever takes a capability inside may be the first to meet that restriction.
-        (_, libc::EPERM | libc::EACCES) => match advice::apparmor() {
-            Some(advice) => advice,
+        (_, libc::EPERM | libc::EACCES) => match hints::apparmor() {
+            Some(hint) => hint,
             None => return error,
         },
         _ => return error,
@@ -312,5 +311,5 @@ fn mend(error: Error) -> Error {
         libc::EPERM | libc::EACCES => ErrorCode::Unsupported,
         _ => error.code(),
     };
-    error.with_code(code).mend(advice)
+    error.with_code(code).with_hint(hint)
 }

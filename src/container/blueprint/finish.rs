@@ -1,0 +1,96 @@
+//! The second half: what takes something that the host acquires for this container alone, and the last walls.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use super::{Blueprint, Setup};
+use crate::image::Source;
+use crate::init::wire;
+use crate::plan::{Fd, Header, Plan, c_string};
+use crate::security::{Walls, landlock, steps};
+use crate::{Namespace, Result};
+
+/// What PID 1 does to finish.
+pub struct Finish<'a> {
+    pub plan: Plan<'a>,
+    pub header: Header,
+}
+
+/// What the host acquires for a container and hands to it.
+#[derive(Default)]
+pub struct Acquired {
+    pub record: Option<OwnedFd>,
+    pub listener: Option<OwnedFd>,
+    /// v1: `tasks` of each cgroup.
+    pub join: Vec<OwnedFd>,
+}
+
+impl Blueprint {
+    /// The second half, for a container that was begun with `setup`.
+    pub fn finish<'a>(&'a self, setup: &Setup<'a>, acquired: &'a Acquired) -> Result<Finish<'a>> {
+        let mut plan = Plan::new();
+        plan.continue_from(&setup.root);
+        let finish = &mut plan;
+        let mut run = Header::new(wire::RUN);
+        let image_lock = match &self.image {
+            Source::Layers { lock, .. } => Some(lock),
+            _ => None,
+        };
+        let locks: Vec<_> =
+            acquired.record.iter().chain(image_lock).map(|lock| finish.send(Fd::Borrowed(lock.as_fd()))).collect();
+        let listener = acquired.listener.as_ref().map(|listener| finish.send(Fd::Borrowed(listener.as_fd())));
+        let cgroups: Vec<_> = acquired.join.iter().map(|fd| finish.send(Fd::Borrowed(fd.as_fd()))).collect();
+        finish.step("join cgroup", "", "", "");
+        for cgroup in cgroups {
+            let zero = finish.bytes("0");
+            finish.call(libc::SYS_write, [cgroup.into(), zero, 1.into()]);
+        }
+        if self.config.namespaces.cgroup == Namespace::New {
+            finish.step("unshare", "cgroup", "its own cgroup is the root of the tree it sees", "unshare --cgroup bash");
+            finish.call(libc::SYS_unshare, [libc::CLONE_NEWCGROUP.into()]);
+        }
+        if self.config.namespaces.uts == Namespace::New {
+            let hostname = self.config.hostname.as_deref().unwrap_or(&self.name);
+            let name = finish.bytes(c_string("set the hostname", hostname)?.as_bytes());
+            finish.step("set the hostname", hostname.to_string(), "a name of its own", "hostname {}");
+            finish.call(libc::SYS_sethostname, [name, hostname.len().into()]);
+        }
+        finish.step("settle", "", "files are made with the usual permissions", "umask 022");
+        finish.call(libc::SYS_umask, [0o022.into()]);
+        if !self.config.detached {
+            finish.step("die with the zygote", "", "the container ends when the process that made it ends", "");
+            finish.call(libc::SYS_prctl, [libc::PR_SET_PDEATHSIG.into(), libc::SIGKILL.into()]);
+        }
+        finish.step("keep the locks of", "its record and its image", "they show that this container lives", "");
+        for lock in locks {
+            let kept = finish.kept_slot();
+            finish.call(libc::SYS_fcntl, [lock.into(), libc::F_DUPFD_CLOEXEC.into(), 0.into()]).out(kept);
+        }
+        if let Some(listener) = listener {
+            finish.step("listen on", "the control socket", "other processes of this user may join", "");
+            finish.call(libc::SYS_listen, [listener.into(), 64.into()]);
+            run.listener = listener.0;
+        }
+        let title = format!("ctr-init: {}", self.name);
+        let mut padded = title.into_bytes();
+        padded.resize(crate::zygote::TITLE, 0);
+        run.title = Some((finish.data(&padded, 1), padded.len()));
+        // The last walls stand behind all that can go wrong. Once they have stood in this process, the caller goes on while PID 1
+        // puts them up: it hears nobody before.
+        let walls = finish.mark();
+        put_up_last(finish, &self.walls, self.landlock.as_ref())?;
+        run.before = walls.calls;
+        run.walls = finish.fingerprint(&walls);
+        Ok(Finish { plan, header: run })
+    }
+}
+
+/// The walls behind which nothing more can be put up.
+pub fn put_up_last(finish: &mut Plan<'_>, walls: &Walls, landlock: Option<&landlock::Ruleset>) -> Result<()> {
+    if let Some(ruleset) = landlock {
+        landlock::restrict(finish, ruleset);
+    }
+    if let Some(profile) = &walls.seccomp {
+        steps::seccomp(finish, profile, walls.capabilities)?;
+    }
+    Ok(())
+}
