@@ -1448,7 +1448,7 @@ int ctr_inspect(const ctr_container *c, char **json);
 /**
  * Checks what this machine allows this user, what it does not, and what to do about it: namespaces, mounts, ids, limits,
  * filters, the system calls that containers are made with, where state and images are kept. Each check does what a
- * container would need, in a process that ends at once; nothing is left. `python -m ctr doctor` prints the same.
+ * container would need, in a process that ends at once; nothing is left. `libctr doctor` prints the same.
  *
  * Return value: 0 and the report in *out, which ctr_report_free() frees; CTR_ERR_INVALID. *out is NULL then.
  */

@@ -18,7 +18,7 @@ pub const NEWUIDMAP: &str = "do /etc/subuid and /etc/subgid have lines for this 
 
 /// A label of a security module that there isn't.
 pub const NO_MODULE: &str = "leave the label out, make labels optional, or start the kernel with that module: \
-     lsm=…,apparmor or lsm=…,selinux; python -m ctr doctor names those that are active";
+     lsm=…,apparmor or lsm=…,selinux; libctr doctor names those that are active";
 
 /// A label that the security module refuses.
 pub fn refused_label(errno: i32) -> &'static str {
@@ -37,7 +37,7 @@ pub fn refused_label(errno: i32) -> &'static str {
 }
 
 /// Container users other than root.
-pub const SINGLE_ID: &str = "run it as root inside, or get further ids: python -m ctr doctor says what is missing";
+pub const SINGLE_ID: &str = "run it as root inside, or get further ids: libctr doctor says what is missing";
 
 /// A procfs or sysfs of the container's own is refused.
 pub const MASKED: &str = "parts of /proc or /sys are hidden here (an outer container masks them), and the kernel then refuses a \
@@ -84,10 +84,10 @@ pub const FILE_SIZE: &str = "raise the limit on the size of files (ulimit -f, RL
 
 /// A record that names what is not its container's.
 pub const FORGED_RECORD: &str = "somebody has written to its record, or moved it to another cgroup: kill its PID 1, which the record's \
-     control socket belongs to, and ctr ps removes what it left";
+     control socket belongs to, and libctr ps removes what it left";
 
 /// Landlock or seccomp was refused to a container that was made in hope of it.
-pub const LATE_WALL: &str = "make it again: that is waited for now, and fails at once where it can't be; python -m ctr doctor says \
+pub const LATE_WALL: &str = "make it again: that is waited for now, and fails at once where it can't be; libctr doctor says \
      what this machine lacks";
 
 /// The zygote can't be started.

@@ -243,7 +243,7 @@ fn users_and_groups_come_from_the_image() {
     let group = ExecConfig { groups: Some(vec!["4294967295".into()]), ..quiet() };
     assert_eq!(c.exec(["true"], &group).err().unwrap().code(), ErrorCode::Invalid);
     if !has_ids(&c, 6001) {
-        return skipped("this user has a single id, or few, to give; python -m ctr doctor says why");
+        return skipped("this user has a single id, or few, to give; libctr doctor says why");
     }
     let id = |user: &str| run_with(&c, &["id"], &ExecConfig { user: Some(user.into()), ..captured() }).0;
     assert_eq!(id("ann").trim(), "uid=1000(ann) gid=1000(ann) groups=29(audio),44(video)");

@@ -152,7 +152,7 @@ fn role_without_a_range() {
     assert!(!text.contains("newuidmap"), "{text}");
     let error = c.exec(["true"], &ExecConfig { user: Some("5000".into()), ..quiet() }).err().unwrap();
     assert_eq!(error.code(), ErrorCode::Unsupported);
-    assert!(error.to_string().contains("ctr doctor"), "{error}");
+    assert!(error.to_string().contains("libctr doctor"), "{error}");
 }
 
 #[test]

@@ -6,7 +6,7 @@ import sys
 
 
 def main() -> int:
-    """The command `ctr`."""
+    """The command `libctr`."""
     from ctr._cli import command
 
     return command(sys.argv[1:])

@@ -1,4 +1,4 @@
-"""The commands of `python -m ctr`: run, exec, ps, explain, rm, doctor, and those of `_cli_images`."""
+"""The commands of `libctr`: run, exec, ps, explain, rm, doctor, and those of `_cli_images`."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ _OF_THE_PROGRAM = (-9, -3)
 
 _EXAMPLES = """\
 examples:
-  ctr run host -- bash                  a shell, with this machine's own programs
-  ctr run -m 256M debian.tar.gz ls -l   a program of a tarball
-  ctr run -d --name web box serve       in the background, until ctr rm web; ctr exec web sh
+  libctr run host -- bash                  a shell, with this machine's own programs
+  libctr run -m 256M debian.tar.gz ls -l   a program of a tarball
+  libctr run -d --name web box serve       in the background, until libctr rm web; libctr exec web sh
 
-"ctr COMMAND --help" has the rest.
+"libctr COMMAND --help" has the rest.
 """
 
 
@@ -59,20 +59,20 @@ _ELSEWHERE = {
     "--security-opt": "--seccomp, --apparmor or --selinux",
 }
 _COMMANDS_ELSEWHERE = {
-    "pull": "nothing is downloaded: ctr import FILE NAME takes an archive, as of docker save or skopeo copy",
-    "push": "nothing is uploaded: ctr save IMAGE -o FILE writes an archive, which skopeo copies on",
-    "load": "ctr import FILE",
-    "ls": "ctr ps",
-    "list": "ctr ps",
-    "stop": "ctr kill -s TERM NAME, then ctr rm NAME, which asks nobody",
-    "start": "ctr run -d IMAGE",
-    "create": "ctr run -d IMAGE",
-    "attach": "ctr exec NAME",
-    "logs": "there are none: a program's output goes where ctr run's goes",
-    "cp": "ctr export NAME, or a bind (-v) from the start",
-    "info": "ctr doctor",
-    "version": "ctr --version",
-    "shell": "ctr run host",
+    "pull": "nothing is downloaded: libctr import FILE NAME takes an archive, as of docker save or skopeo copy",
+    "push": "nothing is uploaded: libctr save IMAGE -o FILE writes an archive, which skopeo copies on",
+    "load": "libctr import FILE",
+    "ls": "libctr ps",
+    "list": "libctr ps",
+    "stop": "libctr kill -s TERM NAME, then libctr rm NAME, which asks nobody",
+    "start": "libctr run -d IMAGE",
+    "create": "libctr run -d IMAGE",
+    "attach": "libctr exec NAME",
+    "logs": "there are none: a program's output goes where libctr run's goes",
+    "cp": "libctr export NAME, or a bind (-v) from the start",
+    "info": "libctr doctor",
+    "version": "libctr --version",
+    "shell": "libctr run host",
 }
 
 
@@ -96,8 +96,8 @@ def command(words: Sequence[str]) -> int:
     if words and words[0][:1] != "-" and words[0] not in parser.known:
         there = _COMMANDS_ELSEWHERE.get(words[0])
         close = "".join(f", is it {word}?" for word in difflib.get_close_matches(words[0], parser.known, 1))
-        there = there or "ctr --help shows what there is"
-        parser.exit(_FAILED, f"ctr: there is no command {words[0]}{close} ({there})\n")
+        there = there or "libctr --help shows what there is"
+        parser.exit(_FAILED, f"libctr: there is no command {words[0]}{close} ({there})\n")
     options, rest = parser.parse_known_args(words)
     if "act" not in options:
         parser.print_help(sys.stderr)
@@ -108,16 +108,16 @@ def command(words: Sequence[str]) -> int:
     try:
         return int(options.act(options))
     except Error as error:
-        print(f"ctr: {error}", file=sys.stderr)
+        print(f"libctr: {error}", file=sys.stderr)
         return _FAILED
     except BrokenPipeError:
-        # Whoever reads what we print has read enough, as in `ctr images | head`.
+        # Whoever reads what we print has read enough, as in `libctr images | head`.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 128 + signal.SIGPIPE
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     except (OSError, ValueError, TypeError) as error:
-        print(f"ctr: {error}", file=sys.stderr)
+        print(f"libctr: {error}", file=sys.stderr)
         return _FAILED
 
 
@@ -148,15 +148,15 @@ def _with_late_words(options: argparse.Namespace, rest: list[str]) -> list[str]:
 
 def _parser() -> _Parser:
     parser = _Parser(
-        prog="ctr",
-        usage="ctr [--version] COMMAND [OPTION...] [ARGUMENT...]",
+        prog="libctr",
+        usage="libctr [--version] COMMAND [OPTION...] [ARGUMENT...]",
         description="Containers: a tarball in, an isolated process out.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"ctr {__version__}")
+    parser.add_argument("--version", action="version", version=f"libctr {__version__}")
     # Without `prog` the usage would be a part of theirs.
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", prog="ctr")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", prog="libctr")
 
     def command(
         name: str, act: Callable[[argparse.Namespace], int], about: str, usage: str = "", late: str | None = None
@@ -165,7 +165,7 @@ def _parser() -> _Parser:
             name,
             help=about,
             description=about[0].upper() + about[1:] + ".",
-            usage=f"ctr {name} [OPTION...] {usage}" if usage else None,
+            usage=f"libctr {name} [OPTION...] {usage}" if usage else None,
             formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=34),
         )
         child.set_defaults(act=act, parser=child, late=late)
@@ -177,7 +177,7 @@ def _parser() -> _Parser:
     run.add_argument("--entrypoint", metavar="CMD", help='in the place of the image\'s; "" for none')
     run.add_argument("image", metavar="IMAGE", help='a tarball, a directory, the name of an image, or "host"')
     _about_the_words(run, "what to run, after the image's entrypoint; by default what the image says, or else /bin/sh")
-    about = "print its name, and leave it until ctr rm; output and exit status of the program are not kept"
+    about = "print its name, and leave it until libctr rm; output and exit status of the program are not kept"
     run.add_argument("-d", "--detach", action="store_true", help=about)
     run.add_argument("--rm", action="store_true", help="as docker's; without -d it is so anyway")
 
@@ -354,7 +354,7 @@ def _rm(options: argparse.Namespace) -> int:
         try:
             join(name).destroy()
         except Error as error:
-            print(f"ctr: {error}", file=sys.stderr)
+            print(f"libctr: {error}", file=sys.stderr)
             status = _FAILED
     return status
 
@@ -366,7 +366,7 @@ def _kill(options: argparse.Namespace) -> int:
             with join(name) as container:
                 container.kill_all(options.signal)
         except Error as error:
-            print(f"ctr: {error}", file=sys.stderr)
+            print(f"libctr: {error}", file=sys.stderr)
             status = _FAILED
     return status
 
@@ -471,12 +471,12 @@ def _attached(container: Container, argv: Argv, options: argparse.Namespace) -> 
             raise
     assert process.exit is not None
     if process.exit.reason in ("out of memory", "timed out"):
-        print(f"ctr: {process.exit.reason}: the program was killed", file=sys.stderr)
+        print(f"libctr: {process.exit.reason}: the program was killed", file=sys.stderr)
     return process.exit.code
 
 
 def _is_in_the_foreground() -> bool:
-    """Whether the terminal is ours to read and to set: in the background (`ctr run … &`) that would stop us."""
+    """Whether the terminal is ours to read and to set: in the background (`libctr run … &`) that would stop us."""
     try:
         return os.tcgetpgrp(0) == os.getpgrp()
     except OSError:
@@ -496,7 +496,7 @@ def _program_options(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _failed_to_start(error: Error) -> int:
-    print(f"ctr: {error}", file=sys.stderr)
+    print(f"libctr: {error}", file=sys.stderr)
     if error.step == "start" and error.errno == errno.ENOENT:
         return _NOT_THERE
     return _CANNOT_RUN if error.code in _OF_THE_PROGRAM else _FAILED

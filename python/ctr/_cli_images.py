@@ -1,4 +1,4 @@
-"""The commands of `python -m ctr` about images, and those that make an archive or an image of a container."""
+"""The commands of `libctr` about images, and those that make an archive or an image of a container."""
 
 from __future__ import annotations
 
@@ -197,7 +197,7 @@ def _rmi(options: argparse.Namespace) -> int:
             found = image(name)
             found.remove(name if name in found.names else None)
         except Error as error:
-            print(f"ctr: {error}", file=sys.stderr)
+            print(f"libctr: {error}", file=sys.stderr)
             status = 125
     return status
 

@@ -627,7 +627,7 @@ class Container:
         return [Wall(*parts) for parts in self._native.walls()]
 
     def inspect(self) -> dict[str, Any]:
-        """All that is known of it: what `ctr inspect` prints.
+        """All that is known of it: what `libctr inspect` prints.
 
         Its "name", "pid", "image", "image_digest", "created" (seconds since the epoch), "owner", "detached", "preset",
         "warning" (where it is privileged), "state_dir", "store_dir", "upper", "cgroups", "cgroup_place",

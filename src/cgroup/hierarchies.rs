@@ -354,7 +354,7 @@ impl Missing {
 
     /// Why, and who knows what to do about it.
     pub(super) fn words(&self) -> String {
-        format!("{} (ctr doctor says what to do)", self.why)
+        format!("{} (libctr doctor says what to do)", self.why)
     }
 
     /// What a caller that needs the controller is told.

@@ -114,7 +114,7 @@ impl Serialize for Wall {
 }
 
 impl Inspection {
-    /// The same as JSON, as `ctr inspect` prints it.
+    /// The same as JSON, as `libctr inspect` prints it.
     pub fn to_json(&self) -> String {
         // Strings and numbers: there is nothing that could not be written.
         serde_json::to_string(self).unwrap_or_default()

@@ -251,7 +251,7 @@ impl Container {
                 libc::EOPNOTSUPP,
                 "only the process that made it knows how",
             )
-            .with_hint("ctr_walls_of(), Container.walls() and ctr inspect show what stands")),
+            .with_hint("ctr_walls_of(), Container.walls() and libctr inspect show what stands")),
         }
     }
 

@@ -314,7 +314,7 @@ impl Store {
 
 fn not_here(name: &str) -> Error {
     Error::new(ErrorCode::NotFound, "find the image", name, libc::ENOENT, "there is no such image in the store")
-        .with_hint("ctr images, ctr.images() and ctr_image_list() show what is there")
+        .with_hint("libctr images, ctr.images() and ctr_image_list() show what is there")
 }
 
 /// Where a name is kept.

@@ -1,4 +1,4 @@
-//! What this machine allows, what it does not, and what to do about it: `ctr doctor`, `ctr.probe()`, `ctr_probe()`.
+//! What this machine allows, what it does not, and what to do about it: `libctr doctor`, `ctr.probe()`, `ctr_probe()`.
 //!
 //! Nothing is told from a version: each check does what a container would need, in a process of ctr's own that ends at
 //! once (`container::Trial`), or makes a container and destroys it. What goes wrong is explained by the errors that a

@@ -123,7 +123,7 @@ def test_a_clock_is_set_off() -> None:
 def test_failures_have_dockers_exit_statuses_and_one_line_of_words() -> None:
     missing = command("run", "/no/such/image.tar", "true")
     assert missing.returncode == 125
-    assert missing.stderr.startswith("ctr: ")
+    assert missing.stderr.startswith("libctr: ")
     assert "/no/such/image.tar" in missing.stderr
     assert missing.stderr.count("\n") == 1
     assert command("run", "host", "no-such-program").returncode == 127
@@ -146,12 +146,12 @@ def test_a_signal_to_us_is_passed_on_to_the_program() -> None:
 
 
 def test_the_installed_script_is_the_same_command() -> None:
-    assert command("--version").stdout == f"ctr {ctr.__version__}\n"
+    assert command("--version").stdout == f"libctr {ctr.__version__}\n"
     for wrong, words in (
-        (["nonsense"], "ctr: there is no command nonsense "),
-        (["run"], "ctr run: the following arguments are required: IMAGE "),
-        (["run", "--bogus", "host", "true"], "ctr run: there is no option --bogus "),
-        (["ps", "more"], "ctr ps: more is too much "),
+        (["nonsense"], "libctr: there is no command nonsense "),
+        (["run"], "libctr run: the following arguments are required: IMAGE "),
+        (["run", "--bogus", "host", "true"], "libctr run: there is no option --bogus "),
+        (["ps", "more"], "libctr ps: more is too much "),
     ):
         done = command(*wrong)
         assert (done.returncode, done.stdout) == (125, "")
@@ -204,12 +204,12 @@ def test_what_is_typed_for_docker_works() -> None:
 
 def test_what_killed_a_program_is_said() -> None:
     late = command("run", "--timeout", "0.2", "host", "sleep", "1000")
-    assert (late.returncode, late.stderr) == (137, "ctr: timed out: the program was killed\n")
+    assert (late.returncode, late.stderr) == (137, "libctr: timed out: the program was killed\n")
     with ctr.Container(cgroup="optional", memory="64M") as c:
         limited = c.memory_limit is not None
     if limited:
         hungry = command("run", "-m", "16M", "host", "tail", "/dev/zero")
-        assert (hungry.returncode, hungry.stderr) == (137, "ctr: out of memory: the program was killed\n")
+        assert (hungry.returncode, hungry.stderr) == (137, "libctr: out of memory: the program was killed\n")
 
 
 @pytest.mark.parametrize(
@@ -221,7 +221,7 @@ def test_what_killed_a_program_is_said() -> None:
         (["build", "src"], "as src:/app"),
         (["rnu", "host"], "there is no command rnu, is it run?"),
         (["logs", "x"], "a program's output goes where"),
-        (["zzz"], "there is no command zzz (ctr --help shows what there is)"),
+        (["zzz"], "there is no command zzz (libctr --help shows what there is)"),
         (["run", "--pid", "host", "host", "true"], "there is no option --pid: here it is --ns pid=host"),
         (["run", "--ipc=container:x", "host"], "--ns ipc=container:x"),
         (["run", "--mem", "1G", "host"], "there is no option --mem"),

@@ -85,7 +85,7 @@ def test_the_command_lines_of_the_page_on_images_work(place: Path, monkeypatch: 
     text = (ROOT / "docs/images.md").read_text().split("## From the command line")[1]
     lines = [command.strip() for line in re.findall(r"^    (.*)$", text, re.MULTILINE) for command in line.split("   ")]
     commands = [shlex.split(line) for line in lines if line]
-    assert ["ctr", "prune"] in commands
+    assert ["libctr", "prune"] in commands
     name = f"documents-{os.getpid()}"
     with ctr.Container(str(place / "debian.tar.gz"), name=name) as c:
         for command in commands:

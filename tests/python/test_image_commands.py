@@ -165,7 +165,7 @@ def test_failures_are_one_line_of_words(tarball: Path) -> None:
         assert done.returncode == 125, words
         assert done.stderr.count("\n") == 1
         assert "Traceback" not in done.stderr
-        assert done.stderr.splitlines()[-1].startswith("ctr")
+        assert done.stderr.splitlines()[-1].startswith("libctr")
 
 
 def test_names_may_come_behind_options(box: str, tmp_path: Path) -> None:

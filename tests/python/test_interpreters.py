@@ -57,6 +57,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_wheel_is_for_every_interpreter_from_3_9_on(wheel: Path) -> None:
+    assert wheel.name.startswith("libctr-")
     assert "-cp39-abi3-" in wheel.name
 
 
@@ -73,3 +74,9 @@ def test_the_wheel_works_in_a_fresh_environment(wheel: Path, version: str, tmp_p
         [inside, "-W", "error", "-c", SCRIPT], check=True, capture_output=True, text=True, cwd="/", env=clean
     )
     assert done.stdout == f"{version}\n"
+    # containerd's client is called ctr.
+    installed = sorted(path.name for path in inside.parent.iterdir())
+    assert "libctr" in installed
+    assert "ctr" not in installed
+    said = subprocess.check_output([inside.parent / "libctr", "--version"], text=True, cwd="/", env=clean)
+    assert said.startswith("libctr ")

@@ -218,7 +218,7 @@ impl StateDir {
         check_name(name)?;
         let gone = || {
             Error::new(ErrorCode::NotFound, "join container", name, libc::ENOENT, "no container of this name runs")
-                .with_hint("ctr ps, ctr.containers() and ctr_list() show what does")
+                .with_hint("libctr ps, ctr.containers() and ctr_list() show what does")
         };
         let unreadable = |why: &str, hint: &str| {
             Error::new(ErrorCode::Unsupported, "join container", name, libc::EPROTO, why).with_hint(hint)

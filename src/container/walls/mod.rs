@@ -465,7 +465,7 @@ fn limit(of: &Subject<'_>, preset: &Walls, which: usize) -> Wall {
             format!("the cgroup policy is \"optional\": {}", lacks.map_or("", |it| it))
         }
         () if !of.cgroup && of.asked.no_cgroup => "asked for: no cgroup".into(),
-        () if !of.cgroup && !of.foreign => "no cgroup can be had here: ctr doctor says what is missing".into(),
+        () if !of.cgroup && !of.foreign => "no cgroup can be had here: libctr doctor says what is missing".into(),
         () if of.limits[which] != preset && !asked => "changed since it was made".into(),
         () => of.because(asked.then(|| name.into())),
     };
