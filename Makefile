@@ -14,7 +14,7 @@ SONAME  := libctr.so.$(firstword $(subst ., ,$(VERSION)))
 TARGET  := $(or $(CARGO_TARGET_DIR),target)
 LIB     := $(BUILD)/lib
 VENV    := $(BUILD)/venv
-RUST    := Cargo.toml Cargo.lock build.rs $(shell find src -type f)
+RUST    := Cargo.toml Cargo.lock $(shell find src crates -type f)
 
 export CC CXX CARGO PYTHON BUILD VENV
 

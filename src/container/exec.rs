@@ -8,6 +8,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use ctr_wire::{EXEC, IN_START, IN_TABLE, MAX_CHILDREN, NONE, TERMINALS};
 use nix::sys::statfs::FsType;
 
 use super::inherit::Inherited;
@@ -16,7 +17,6 @@ use super::process::Process;
 use super::shared::{PATIENCE, Shared};
 use super::state::env_text;
 use super::user::User;
-use crate::init::wire::{EXEC, IN_START, IN_TABLE, MAX_CHILDREN, NONE, TERMINALS};
 use crate::plan::{Arg, Fd, Header, Plan, Slot, c_string, encode};
 use crate::sys::Own;
 use crate::sys::fork_lock::ForkLock;
@@ -172,7 +172,7 @@ fn full(lookup: &Lookup) -> Error {
     error.with_hint("end some, or have one program start the others: what programs start themselves is not counted")
 }
 
-/// Room for the mark of the deadline, which PID 1 writes, and the calls that put it on: src/init/program/sweep.rs. Where there
+/// Room for the mark of the deadline, which PID 1 writes, and the calls that put it on: crates/init/src/sweep.rs. Where there
 /// can be none, they fail; the one that rises first, so that there is none by half.
 fn mark(plan: &mut Plan<'_>, header: &mut Header) {
     // A soft limit above the hard one: nothing is set where PID 1 does not write over it.

@@ -1,12 +1,13 @@
 //! Explain: the list of walls, and what is done to put them up, in an order in which a person can type it, into one shell that
 //! starts others: unshare(1), nsenter(1), mount(8), pivot_root(8), setpriv(1).
 
+use ctr_wire::RANGE_FIRST;
+
 use super::blueprint::{Acquired, Blueprint, open_path};
 use super::ids::Ids;
 use super::walls;
 use crate::Result;
 use crate::cgroup::Layout;
-use crate::init::wire::RANGE_FIRST;
 use crate::plan::{explained, quote};
 use crate::rootfs;
 

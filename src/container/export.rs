@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use ctr_wire::{BY_CHILD, NONE, ROOT, RUN, UPPER};
 use nix::sys::stat::fstat;
 use nix::sys::statfs::{FsType, OVERLAYFS_SUPER_MAGIC, TMPFS_MAGIC, fstatfs};
 use rustix::fs::OFlags;
@@ -14,7 +15,6 @@ use super::ids::Inside;
 use super::shared::Shared;
 use super::state::{Record, Root, Text};
 use crate::image::{Below, Opener, Opens, Rights, Running, Store};
-use crate::init::wire::{BY_CHILD, NONE, ROOT, RUN, UPPER};
 use crate::plan::{Arg, Fd, Header, Plan, Slot, c_string};
 use crate::{Error, ErrorCode, Result};
 

@@ -3,10 +3,11 @@
 use std::ffi::CString;
 use std::sync::Arc;
 
+use ctr_wire::{DENY_SETGROUPS, ID_RANGE, MAP_BY_PROGRAM, RANGE};
+
 use super::state::StateDir;
 use crate::helper::SubIds;
 use crate::image::Id;
-use crate::init::wire::{DENY_SETGROUPS, ID_RANGE, MAP_BY_PROGRAM, RANGE};
 use crate::plan::{Header, Plan};
 use crate::zygote::{Pieces, Zygote};
 use crate::{Error, Namespace, Result};

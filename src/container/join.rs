@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
+use ctr_wire::{self as wire, NONE, RUN};
 use nix::fcntl::OFlag;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, getsockopt, sockopt};
 use nix::sys::stat::Mode;
@@ -20,7 +21,6 @@ use super::state::{ExecDefaults, Record, Root, StateDir};
 use super::walls::Asked;
 use crate::cgroup::Cgroup;
 use crate::image::ImageConfig;
-use crate::init::wire::{self, NONE, RUN};
 use crate::plan::{Fd, Header, Plan};
 use crate::sys::Own;
 use crate::sys::fork_lock::ForkLock;

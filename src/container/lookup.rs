@@ -6,9 +6,10 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
+use ctr_wire::{BY_CHILD, NONE, RUN};
+
 use super::shared::Shared;
 use super::state::Root;
-use crate::init::wire::{BY_CHILD, NONE, RUN};
 use crate::plan::{Header, Plan, c_string};
 use crate::{Error, ErrorCode, ExecConfig, Result, hints};
 

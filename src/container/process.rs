@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use ctr_wire::{EXITED, Reply};
 use nix::errno::Errno;
 
 use super::shared::{Shared, is_signal};
-use crate::init::wire::{EXITED, Reply};
 use crate::sys::Own;
 use crate::sys::fork_lock::ForkLock;
 use crate::zygote::{Answer, Channel, wait_readable};

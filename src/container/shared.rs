@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use ctr_wire::{DONE, EXITED, FAILED, IN_LATE, IN_START, MAX_SOCKETS, RUN, Reply};
 use nix::errno::Errno;
 
 use super::blueprint::put_up_last;
 use super::inherit::Inherited;
 use super::state::{Record, StateDir};
 use crate::cgroup::Cgroup;
-use crate::init::wire::{DONE, EXITED, FAILED, IN_LATE, IN_START, MAX_SOCKETS, RUN, Reply};
 use crate::plan::{Header, Plan, encode};
 use crate::security::Walls;
 use crate::sys::Own;

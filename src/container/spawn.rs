@@ -4,13 +4,14 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::blueprint::{Finish, Setup};
-use super::inherit::{self, Inherited};
-use crate::helper::refused_by;
-use crate::init::wire::{
+use ctr_wire::{
     DONE, EXITED, FAILED, IN_CLONE, IN_HANDOVER, IN_MAP, IN_MESSAGE, IN_NEWGIDMAP, IN_NEWUIDMAP, IN_PARENT, IN_RANGE,
     IN_SETNS, IN_TABLE, MAX_CHILDREN, PREPARE, RUN, Reply,
 };
+
+use super::blueprint::{Finish, Setup};
+use super::inherit::{self, Inherited};
+use crate::helper::refused_by;
 use crate::plan::{Header, Plan, encode, encode_spawn};
 use crate::zygote::{self, Answer, Channel, Scheduling, Zygote, pair, send};
 use crate::{Error, ErrorCode, Result, hints, sys};

@@ -7,11 +7,12 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ctr_wire::{EXITED, RUN, SPAWN};
+
 use super::blueprint::{Finish, Setup};
 use super::ids::Ids;
 use super::spawn::spawn;
 use crate::helper::SubIds;
-use crate::init::wire::{EXITED, RUN, SPAWN};
 use crate::plan::{Header, Plan};
 use crate::zygote::{self, Answer};
 use crate::{Result, sys};

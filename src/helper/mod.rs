@@ -14,9 +14,10 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::init::wire::{
+use ctr_wire::{
     DENY_SETGROUPS, DONE, EXITED, FAILED, IN_CLONE, IN_NEWGIDMAP, IN_NEWUIDMAP, MAP_BY_PROGRAM, NONE, RUN, Reply, SPAWN,
 };
+
 use crate::plan::{Header, Plan, Slot, encode, encode_spawn};
 use crate::zygote::{self, Answer, Channel, Zygote, pair, send};
 use crate::{Error, ErrorCode, Result, hints, sys};

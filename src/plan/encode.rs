@@ -1,8 +1,9 @@
 //! Lowers a plan to the message that our program walks: the record, the calls, the data, every address as it will be over
 //! there.
 
+use ctr_wire::{self as wire, BASE, ParentPlan, Request};
+
 use super::{Arg, Plan};
-use crate::init::wire::{self, BASE, ParentPlan, Request};
 
 /// What a message says besides its calls.
 #[derive(Clone, Copy)]

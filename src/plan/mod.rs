@@ -19,7 +19,8 @@ use std::ffi::{CStr, CString};
 use std::hash::{Hash, Hasher};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use crate::init::wire;
+use ctr_wire as wire;
+
 use crate::{Error, ErrorCode, hints, sys};
 
 /// An ordered list of steps, and what they need.

@@ -3,6 +3,7 @@
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
+use ctr_wire::RESULTS;
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 
@@ -10,7 +11,6 @@ use super::Check;
 use crate::container::Trial;
 use crate::helper::SubIds;
 use crate::image::Store;
-use crate::init::wire::RESULTS;
 use crate::plan::{Fd, Plan, Slot};
 use crate::rootfs::{Mapped, idmap};
 use crate::sys::mount::{

@@ -5,8 +5,9 @@ use std::ffi::{CStr, OsStr};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use ctr_wire::TERMINALS;
+
 use super::{DEV, Shape};
-use crate::init::wire::TERMINALS;
 use crate::plan::Plan;
 use crate::sys::mount::{MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID};
 

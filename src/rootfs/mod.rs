@@ -21,7 +21,8 @@ pub use root::{FIRST_FURNITURE, Layers, Mapped, Root, Source, furnish, idmap, ma
 use std::borrow::Cow;
 use std::ffi::{CStr, CString};
 
-use crate::init::wire;
+use ctr_wire as wire;
+
 use crate::plan::{Arg, Plan, Shell, Slot};
 use crate::sys::mount::{
     FSCONFIG_CMD_CREATE, FSCONFIG_SET_STRING, FSMOUNT_CLOEXEC, FSOPEN_CLOEXEC, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC,

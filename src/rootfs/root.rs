@@ -4,8 +4,9 @@ use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use ctr_wire::{self as wire, PATCH};
+
 use super::{Context, DEV, LOWER, PROC, ROOT, SYS, UPPER, WORK, attach, new_tmpfs};
-use crate::init::wire::{self, PATCH};
 use crate::plan::{Arg, Plan, Shell, Slot, c_string, mount_attr, quote};
 use crate::sys::mount::{
     AT_EMPTY_PATH, AT_RECURSIVE, MOUNT_ATTR_IDMAP, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY,
@@ -119,7 +120,7 @@ pub fn idmap(parent: &mut Plan<'_>, path: &Path, sent: Slot, handed: Slot, what:
     parent.call(libc::SYS_open_tree, [sent.into(), empty, flags.into()]).out(handed);
     let attr = parent.data(&mount_attr(MOUNT_ATTR_IDMAP), 8);
     let Arg::Data(at) = attr else { return };
-    let namespace = u64::from(crate::init::wire::USER_NAMESPACE as u8);
+    let namespace = u64::from(ctr_wire::USER_NAMESPACE as u8);
     parent.call(i64::from(PATCH), [Arg::Data(at + 24), namespace.into()]);
     let flags = AT_EMPTY_PATH | recursive;
     let map = parent.call(libc::SYS_mount_setattr, [handed.into(), empty, flags.into(), attr, 32.into()]);

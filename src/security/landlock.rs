@@ -10,7 +10,8 @@
 //!
 //! Reading and writing files is not handled: mounts say who may do that, and each open would get slower.
 
-use crate::init::wire::PATCH;
+use ctr_wire::PATCH;
+
 use crate::plan::{Arg, Plan};
 use crate::sys::landlock::{
     ACCESS_FS_IOCTL_DEV, ACCESS_FS_MAKE_BLOCK, ACCESS_FS_MAKE_CHAR, ACCESS_FS_REFER, RULE_PATH_BENEATH, RulesetAttr,

@@ -42,7 +42,7 @@ const NAMES: [(&str, Resource); 16] = [
 ];
 
 /// The limits are PID 1's own, too, and it is sent so many descriptors at once.
-const MIN_NOFILE: u64 = crate::init::wire::MAX_FDS as u64;
+const MIN_NOFILE: u64 = ctr_wire::MAX_FDS as u64;
 
 impl Rlimit {
     /// A limit by name, as in `docker run --ulimit`: `nofile`, `RLIMIT_NOFILE`. `None` is unlimited.

@@ -5,13 +5,13 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::{Duration, Instant};
 
+use ctr_wire::{DONE, INLINE, LARGE, LARGEST, Reply, Request};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
     AddressFamily, ControlMessage, MsgFlags, Shutdown, SockType, UnixAddr, sendmsg, setsockopt, shutdown, sockopt,
 };
 
-use crate::init::wire::{DONE, INLINE, LARGE, LARGEST, Reply, Request};
 use crate::sys::{self, Own};
 
 /// Our end of the channel on which one request is answered.

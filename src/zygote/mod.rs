@@ -19,7 +19,8 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::init::wire;
+use ctr_wire as wire;
+
 use crate::sys::Own;
 use crate::sys::fork_lock::ForkLock;
 use crate::{Error, Result};
@@ -37,7 +38,7 @@ pub struct Zygote {
     last_shape: AtomicU64,
     /// What the last walls that stood in a container are told by.
     last_walls: AtomicU64,
-    /// The file whose lock is its lifeline; see src/init/program/lifeline.rs.
+    /// The file whose lock is its lifeline; see crates/init/src/lifeline.rs.
     _lifeline: Own,
 }
 

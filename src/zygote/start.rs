@@ -12,6 +12,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::ptr;
 use std::sync::atomic::AtomicU64;
 
+use ctr_init::PROGRAM;
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::signal::{SigSet, SigmaskHow, pthread_sigmask};
@@ -20,7 +21,6 @@ use nix::unistd::Pid;
 
 use super::identity::Identity;
 use super::{NO_WALLS, Scheduling, Zygote, channel, failed};
-use crate::init::PROGRAM;
 use crate::sys::{self, Own, raw};
 use crate::{ErrorCode, Result};
 

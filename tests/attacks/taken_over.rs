@@ -16,7 +16,7 @@ use nix::sys::socket::{
 use crate::attack;
 use crate::fence::{defaults, is_well, scratch, with};
 
-/// What an answer of PID 1 is: 48 bytes, the words of `Reply` in src/init/wire.rs.
+/// What an answer of PID 1 is: 48 bytes, the words of `Reply` in crates/wire/src/lib.rs.
 const REPLY: usize = 48;
 const DONE: u32 = 1;
 

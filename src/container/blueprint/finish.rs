@@ -2,9 +2,10 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
+use ctr_wire as wire;
+
 use super::{Blueprint, Setup};
 use crate::image::Source;
-use crate::init::wire;
 use crate::plan::{Fd, Header, Plan, c_string};
 use crate::security::{Walls, landlock, steps};
 use crate::{Namespace, Result};

@@ -3,11 +3,12 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
+use ctr_wire::{self as wire, RESULTS};
+
 use super::{Blueprint, open_path};
 use crate::container::ids::Ids;
 use crate::container::{clocks, namespaces};
 use crate::image::Source;
-use crate::init::wire::{self, RESULTS};
 use crate::plan::{Fd, Header, Plan, Shell, Slot};
 use crate::rootfs::{self, Layers, Mapped, Root};
 use crate::security::{Profile, capabilities, labels, masks, rlimits, steps, sysctl};

@@ -4,9 +4,10 @@
 
 use std::os::fd::{AsRawFd, OwnedFd};
 
+use ctr_wire::RUN;
+
 use crate::container::namespaces::KINDS;
 use crate::container::shared::Shared;
-use crate::init::wire::RUN;
 use crate::plan::{Header, Plan};
 use crate::{ErrorCode, Result};
 

@@ -1,9 +1,10 @@
 //! Datagrams in, replies out, descriptors with both. See unix(7), recvmsg(2), cmsg(3).
 
+use ctr_wire::{BASE, Call, INLINE, KEPT, LARGE, LARGEST, MAX_FDS, ParentPlan, Reply, Request};
+
 use super::kernel::{close, errno, nr, syscall, syscall3};
 use super::memory::{MEMORY, PAGE, give_back};
 use super::walk::Slots;
-use super::wire::{ParentPlan, BASE, Call, INLINE, KEPT, LARGE, LARGEST, MAX_FDS, Reply, Request};
 
 #[repr(C)]
 struct Message {
@@ -131,7 +132,7 @@ pub fn receive(socket: i32, slots: &mut Slots) -> Received {
         && request.calls < 1 << 16
         && calls <= here
         && shape <= here
-        && (shape == 0 || shape % 8 == 0 && shape >= calls && shape + size_of::<ParentPlan>() <= here);
+        && (shape == 0 || shape.is_multiple_of(8) && shape >= calls && shape + size_of::<ParentPlan>() <= here);
     if !whole {
         return Received::Malformed;
     }
@@ -231,8 +232,7 @@ pub fn pair() -> Result<[i32; 2], i32> {
     const SOCK_SEQPACKET_CLOEXEC: usize = 5 | 0o2_000_000;
     let mut ends = [-1i32; 2];
     // SAFETY: the kernel writes two descriptors.
-    let result =
-        unsafe { syscall(nr::SOCKETPAIR, AF_UNIX, SOCK_SEQPACKET_CLOEXEC, 0, &raw mut ends as usize, 0, 0) };
+    let result = unsafe { syscall(nr::SOCKETPAIR, AF_UNIX, SOCK_SEQPACKET_CLOEXEC, 0, &raw mut ends as usize, 0, 0) };
     if result < 0 { Err(-result as i32) } else { Ok(ends) }
 }
 

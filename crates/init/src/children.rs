@@ -1,14 +1,15 @@
 //! The table of children: who runs, where its exit is reported, when its time is up.
 
-use super::spawn::Spawned;
-use super::kernel::{SIGKILL, close, nr, now, syscall, syscall3};
+use ctr_wire::{EXITED, Reply, SLOTS};
+
+use super::kernel::{SIGKILL, close, now, nr, syscall, syscall3};
 use super::memory::MEMORY;
 use super::message::{MSG_DONTWAIT, close_slots, receive_into, reply};
+use super::spawn::Spawned;
 use super::sweep::Sweep;
-use super::wire::{EXITED, Reply, SLOTS};
 
 /// As many as the usual limit on descriptors (1024) lets a server hold status channels for.
-pub const MAX: usize = super::wire::MAX_CHILDREN;
+pub const MAX: usize = ctr_wire::MAX_CHILDREN;
 
 /// One of them.
 #[derive(Clone, Copy)]
@@ -27,7 +28,8 @@ pub struct Child {
 }
 
 impl Child {
-    pub const NONE: Self = Self { pid: 0, status: 0, setup: 0, timed_out: false, detached: false, claim: 0, deadline: 0 };
+    pub const NONE: Self =
+        Self { pid: 0, status: 0, setup: 0, timed_out: false, detached: false, claim: 0, deadline: 0 };
 }
 
 /// How a child ended, as wait4(2) has it: the status, and of the usage what is reported.

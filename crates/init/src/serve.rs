@@ -1,25 +1,26 @@
 //! The loop: waits for requests, exits of children and time limits, and serves them. The zygote and PID 1 run the same one;
 //! they differ in where requests come from and in what the end of a socket means.
 
-use super::spawn::{self, Forked, Spawned, set_up, spawn};
+use ctr_wire::{
+    BY_CHILD, CONTROL, Call, DETACHED, DONE, EXEC, FAILED, HANDED, Handover, IN_HANDOVER, IN_LATE, IN_MESSAGE,
+    IN_NEWGIDMAP, IN_NEWUIDMAP, IN_PARENT, IN_START, IN_TABLE, LARGE, MAX_FDS, NONE, PREPARE, PROC, ParentPlan,
+    RESULTS, RETIRE, RUN, Reply, Request, SAID, SLOTS, SPARE, SPAWN, STATUS, USER_NAMESPACE,
+};
+
 use super::children::{self, Children};
-use super::start::{Started, start};
-use super::wait::Awaited;
+use super::kernel::{self, CLONE_FILES, SIGKILL, SIGNALS, close, exit, now, nr, syscall, syscall3};
 use super::lifeline;
-use super::kernel::{self, CLONE_FILES, SIGKILL, SIGNALS, close, exit, nr, now, syscall, syscall3};
 use super::memory::MEMORY;
 use super::message::{self, Received, close_slots, receive, reply};
+use super::spawn::{self, Forked, Spawned, set_up, spawn};
+use super::start::{Started, start};
+use super::wait::Awaited;
 use super::walk::{Failure, Slots, walk};
-use super::wire::{
-    ParentPlan, BY_CHILD, CONTROL, Call, DETACHED, DONE, EXEC, FAILED, HANDED, Handover, IN_PARENT, IN_HANDOVER, IN_LATE, IN_MESSAGE,
-    IN_NEWGIDMAP, IN_NEWUIDMAP, IN_START, IN_TABLE, LARGE, MAX_FDS, NONE, PREPARE, PROC, RESULTS, RETIRE, RUN, Reply, Request, SAID, SLOTS, SPAWN,
-    STATUS, SPARE, USER_NAMESPACE,
-};
 
 /// How long a child that was made ahead of time waits for somebody to want it, in milliseconds.
 const POOL_TIMEOUT: u64 = 10_000;
 /// The most sockets that one server hears: joiners, and whoever made it.
-pub const MAX_SOCKETS: usize = super::wire::MAX_SOCKETS + 1;
+pub const MAX_SOCKETS: usize = ctr_wire::MAX_SOCKETS + 1;
 
 /// What a server is.
 #[derive(Clone, Copy, PartialEq)]
@@ -250,7 +251,8 @@ impl Server {
 
     fn fail(&self, failure: Failure) {
         let [status, ..] = self.slots;
-        let failed = Reply { tag: FAILED, call: failure.call, errno: failure.errno, note: self.serving, ..Reply::default() };
+        let failed =
+            Reply { tag: FAILED, call: failure.call, errno: failure.errno, note: self.serving, ..Reply::default() };
         let by_program = failure.call == IN_NEWUIDMAP || failure.call == IN_NEWGIDMAP;
         let said = self.slots.get(SAID..SAID + 1).filter(|_| by_program);
         reply(status, &failed, said.unwrap_or_default());
@@ -442,7 +444,8 @@ impl Server {
     fn hand_over(&mut self, request: &Request, child: &Spawned) -> Result<(), Failure> {
         let at = core::ptr::from_ref(request).wrapping_byte_add(request.shape as usize).cast::<ParentPlan>();
         // SAFETY: `receive` has checked that the record lies within the message, aligned.
-        let (parent, calls) = unsafe { (&*at, core::slice::from_raw_parts(at.add(1).cast::<Call>(), (*at).calls as usize)) };
+        let (parent, calls) =
+            unsafe { (&*at, core::slice::from_raw_parts(at.add(1).cast::<Call>(), (*at).calls as usize)) };
         let mut walked = Ok(());
         if !calls.is_empty() {
             if let Some(slot) = self.slots.last_mut() {

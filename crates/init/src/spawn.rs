@@ -4,17 +4,19 @@
 //! that the child has no more. The child waits for that, walks its calls, and waits to be handed its control socket: at
 //! once, or, where it is made ahead of time, when somebody asks for one of its shape.
 
+use ctr_wire::{
+    Call, DENY_SETGROUPS, FAILED, HANDED, Handover, ID_RANGE, IN_CLONE, IN_HANDOVER, IN_MAP, IN_RANGE, IN_SETNS,
+    INTO_CGROUP, MAP_BY_PROGRAM, NONE, RANGE, RANGE_FIRST, RANGES, Reply, Request, SLOTS,
+};
+
 use super::kernel::{
-    CLONE_FILES, CLONE_PARENT, CLONE_VFORK, Flock, SIGCHLD, SIGKILL, SIGNALS, close, close_all_but, errno, exit, now, nr, syscall, syscall3,
+    CLONE_FILES, CLONE_PARENT, CLONE_VFORK, Flock, SIGCHLD, SIGKILL, SIGNALS, close, close_all_but, errno, exit, now,
+    nr, syscall, syscall3,
 };
 use super::message::{MSG_DONTWAIT, pair, receive_into, send};
 use super::newuidmap;
 use super::owner::fork;
 use super::walk::{Failure, Slots, walk};
-use super::wire::{
-    self, Call, DENY_SETGROUPS, FAILED, HANDED, Handover, ID_RANGE, IN_CLONE, IN_HANDOVER, IN_MAP, IN_RANGE, IN_SETNS, INTO_CGROUP,
-    MAP_BY_PROGRAM, NONE, RANGE, RANGE_FIRST, RANGES, Reply, Request, SLOTS,
-};
 
 /// A child, as the zygote sees it.
 pub struct Spawned {
@@ -336,4 +338,4 @@ impl Text<'_> {
     }
 }
 
-const _: () = assert!(wire::USER_NAMESPACE > HANDED);
+const _: () = assert!(ctr_wire::USER_NAMESPACE > HANDED);

@@ -6,14 +6,19 @@
 //! - As **PID 1** (it is a clone, nothing is executed) it walks the rest of the container's plan, then starts the programs it
 //!   is handed, reaps whatever dies, and reports exits.
 //!
-//! Both are one loop over the same requests: see `serve`. build.rs compiles it; there is no std here, and no panic either:
-//! the panic handler refers to a symbol that doesn't exist, so a panic that could happen does not link.
+//! Both are one loop over the same requests: see `serve`. There is no std here, and no panic either: the panic handler refers
+//! to a symbol that doesn't exist, so a panic that could happen does not link.
+//!
+//! The program that runs is the one that build.rs makes, with `panic = "abort"`. Cargo compiles this source too, so that clippy and
+//! editors see it; but cargo's profiles unwind, for which a program without std has no means. So std is there then, unused.
 
 #![no_std]
 #![no_main]
 #![allow(missing_docs)]
 
-mod spawn;
+#[cfg(panic = "unwind")]
+extern crate std;
+
 mod cgroup;
 mod children;
 mod kernel;
@@ -24,13 +29,11 @@ mod newuidmap;
 mod owner;
 mod runtime;
 mod serve;
+mod spawn;
 mod start;
 mod sweep;
 mod wait;
 mod walk;
-#[path = "../wire.rs"]
-#[allow(dead_code)]
-mod wire;
 
 /// Called by `_start` with the stack as execve(2) leaves it: argc, argv.
 #[unsafe(no_mangle)]

@@ -4,13 +4,12 @@
 //! They are children of the zygote, so the host sees no SIGCHLD and nothing to wait for, and get nothing of its
 //! descriptors: a pipe only, for what they have to say. Both run at the same time.
 
-use super::spawn::Text;
-use super::kernel::{
-    CLONE_VFORK, CLONE_VM, SIGALRM, SIGCHLD, clone_shared, close, errno, exit, nr, syscall, syscall3,
-};
+use ctr_wire::{IN_NEWGIDMAP, IN_NEWUIDMAP, Request, SAID};
+
+use super::kernel::{CLONE_VFORK, CLONE_VM, SIGALRM, SIGCHLD, clone_shared, close, errno, exit, nr, syscall, syscall3};
 use super::memory::MEMORY;
+use super::spawn::Text;
 use super::walk::{Failure, Slots};
-use super::wire::{IN_NEWGIDMAP, IN_NEWUIDMAP, Request, SAID};
 
 /// How long each may take, in seconds.
 const PATIENCE: usize = 10;

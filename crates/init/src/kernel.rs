@@ -146,8 +146,8 @@ unsafe extern "C" {
 global_asm!(
     ".global clone_onto",
     "clone_onto:",
-    "mov r10, r9",       // child_tid
-    "mov r9, rcx",       // the entry; the kernel clobbers rcx, leaves r8 and r9
+    "mov r10, r9", // child_tid
+    "mov r9, rcx", // the entry; the kernel clobbers rcx, leaves r8 and r9
     "mov eax, 56",
     "syscall",
     "test eax, eax",
@@ -181,7 +181,15 @@ pub fn futex_wait(word: &AtomicU32, value: u32, ms: u64) {
     let time = [ms / 1000, ms % 1000 * 1_000_000];
     // SAFETY: the records outlive the call.
     let result = unsafe {
-        syscall(nr::FUTEX, core::ptr::from_ref(word) as usize, FUTEX_WAIT, value as usize, &raw const time as usize, 0, 0)
+        syscall(
+            nr::FUTEX,
+            core::ptr::from_ref(word) as usize,
+            FUTEX_WAIT,
+            value as usize,
+            &raw const time as usize,
+            0,
+            0,
+        )
     };
     // Under a filter that refuses it nobody wakes us: we look again every millisecond.
     if result == -errno::ENOSYS as isize || result == -errno::EPERM as isize {

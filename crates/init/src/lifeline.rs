@@ -8,7 +8,8 @@
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use super::kernel::{
-    CLONE_FILES, CLONE_FS, CLONE_SIGHAND, CLONE_SYSVSEM, CLONE_THREAD, CLONE_VM, Flock, SIGCHLD, clone_shared, nr, syscall, syscall3,
+    CLONE_FILES, CLONE_FS, CLONE_SIGHAND, CLONE_SYSVSEM, CLONE_THREAD, CLONE_VM, Flock, SIGCHLD, clone_shared, nr,
+    syscall, syscall3,
 };
 use super::memory::MEMORY;
 
@@ -20,7 +21,10 @@ pub fn watch() -> bool {
     let flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM;
     let mut none = 0;
     // SAFETY: the stack is used by this thread alone, and there is one of them.
-    unsafe { clone_shared(flags, (&raw mut MEMORY.lifeline_stack).add(1).cast(), &mut none, wait, 0, core::ptr::null_mut()) > 0 }
+    unsafe {
+        clone_shared(flags, (&raw mut MEMORY.lifeline_stack).add(1).cast(), &mut none, wait, 0, core::ptr::null_mut())
+            > 0
+    }
 }
 
 extern "C" fn wait(_: usize) -> ! {
@@ -49,5 +53,8 @@ pub fn is_cut() -> bool {
 
 fn cut() -> &'static AtomicBool {
     // SAFETY: only ever used as this, an atomic.
-    unsafe { &*(&raw const MEMORY.cut) }
+    unsafe {
+        let cut = &raw const MEMORY.cut;
+        &*cut
+    }
 }

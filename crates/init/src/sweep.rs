@@ -159,14 +159,12 @@ impl Iterator for Pids<'_> {
             self.0 = rest;
             let name = record.get(19..)?;
             let mut pid = 0i32;
-            let mut digits = 0;
-            for byte in name {
+            for (digits, byte) in name.iter().enumerate() {
                 match byte {
                     b'0'..=b'9' if digits < 9 => pid = pid * 10 + i32::from(byte - b'0'),
                     0 if digits > 0 => return Some(pid),
                     _ => break,
                 }
-                digits += 1;
             }
         }
     }

@@ -4,7 +4,11 @@
 //! they point to. The receiver has it at the fixed address [`BASE`], so every pointer in it is right as it stands and
 //! nothing needs to be relocated. A message over [`INLINE`] bytes travels in a memfd (flag [`LARGE`]).
 //!
-//! This file is compiled twice: into the library and into the program. It may use nothing but `core`.
+//! This crate is compiled twice: cargo compiles it for the library, the build script of `ctr-init` for the program.
+
+#![no_std]
+
+mod bytes;
 
 /// Where a message lies in the program's memory.
 pub const BASE: usize = 0x2000_0000;

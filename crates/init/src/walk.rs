@@ -1,7 +1,8 @@
 //! The walker: carries out a plan's calls in order, as they stand. No allocation, no decision, no memory of its own.
 
+use ctr_wire::{CLOSE, Call, OPTIONAL, PATCH, SLOTS, TRY};
+
 use super::kernel::{close, errno, syscall};
-use super::wire::{CLOSE, Call, OPTIONAL, PATCH, SLOTS, TRY};
 
 /// Where a plan failed.
 #[derive(Clone, Copy)]

@@ -9,13 +9,15 @@
 
 use core::sync::atomic::{AtomicU32, Ordering};
 
+use ctr_wire::{Call, IN_CLONE, IN_MESSAGE, IN_START};
+
 use super::children::Children;
 use super::kernel::{
-    self, CLONE_CHILD_CLEARTID, CLONE_PIDFD, CLONE_VM, SIGCHLD, SIGKILL, clone_shared, errno, exit, futex_wait, nr, now, syscall3,
+    self, CLONE_CHILD_CLEARTID, CLONE_PIDFD, CLONE_VM, SIGCHLD, SIGKILL, clone_shared, errno, exit, futex_wait, now,
+    nr, syscall3,
 };
 use super::memory::MEMORY;
 use super::walk::{Failure, Slots, walk};
-use super::wire::{Call, IN_CLONE, IN_MESSAGE, IN_START};
 
 /// The most children that were killed and can't end yet.
 pub const MAX_STARTS: usize = 32;
@@ -45,9 +47,19 @@ pub enum Started {
 
 /// Has a child walk `calls`, the first of which is called `first` in a failure. With `flags` of clone(2) it may share more than
 /// memory. It is killed where that takes longer than `bound` milliseconds (0 is the usual).
-pub fn start(calls: &[Call], first: u32, slots: &mut Slots, flags: u64, bound: u64, children: &mut Children) -> Started {
+pub fn start(
+    calls: &[Call],
+    first: u32,
+    slots: &mut Slots,
+    flags: u64,
+    bound: u64,
+    children: &mut Children,
+) -> Started {
     // SAFETY: atomics, for all who see them.
-    let words: &'static [AtomicU32; MAX_STARTS] = unsafe { &*(&raw const MEMORY.starting) };
+    let words: &'static [AtomicU32; MAX_STARTS] = unsafe {
+        let words = &raw const MEMORY.starting;
+        &*words
+    };
     let Some(word) = words.iter().find(|word| word.load(Ordering::Acquire) == 0) else {
         return Started::Failed(Failure { call: IN_START, errno: errno::EBUSY });
     };
@@ -68,8 +80,8 @@ pub fn start(calls: &[Call], first: u32, slots: &mut Slots, flags: u64, bound: u
     children.begin(pid);
     let in_time = has_left(word) || wait(word, if bound == 0 { USUAL } else { bound.min(USUAL) }, children);
     if !in_time {
-        // SAFETY: our own child, whose end was kept for us if it has been reaped.
         if !children.has_ended() {
+            // SAFETY: our own child, whose end would have been kept for us if it had been reaped.
             unsafe { syscall3(nr::KILL, pid as usize, SIGKILL as usize, 0) };
         }
         wait(word, DYING, children);

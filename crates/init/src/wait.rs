@@ -19,7 +19,10 @@ impl Awaited {
     /// left in the set.
     pub fn wait(fds: impl Iterator<Item = i32>, limit: Option<u64>) -> Self {
         // SAFETY: one thread, which has one set at a time.
-        let set = Self(unsafe { &mut *(&raw mut MEMORY.awaited) });
+        let set = Self(unsafe {
+            let awaited = &raw mut MEMORY.awaited;
+            &mut *awaited
+        });
         *set.0 = [0; WORDS];
         let mut end = 0;
         for fd in fds.filter(|fd| (0..MAX).contains(fd)) {

@@ -22,7 +22,8 @@ unsafe extern "C" {
     fn ctr_init_can_panic() -> !;
 }
 
-#[panic_handler]
+#[cfg_attr(panic = "abort", panic_handler)]
+#[cfg_attr(panic = "unwind", expect(dead_code, reason = "std has one"))]
 fn panic(_: &PanicInfo<'_>) -> ! {
     // SAFETY: this never links, so it never runs.
     unsafe { ctr_init_can_panic() }
