@@ -3,6 +3,10 @@
 //! A name is walked one component at a time with O_NOFOLLOW, so a symbolic link is never traversed and a name longer than
 //! PATH_MAX is no different from a short one. openat2(2)'s RESOLVE_BENEATH would say the same in one call, but not with
 //! fewer calls: an archive mostly stays in one directory, whose descriptor is at hand here. open(2), path_resolution(7).
+//!
+//! The way up from a directory whose parent was closed is `..`, so a walk through a deep tree costs a few calls for each of its
+//! directories, and not its depth. Somebody may move directories meanwhile: what `..` leads to counts only if it is, by device
+//! and inode, what was walked through on the way down.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
@@ -35,12 +39,16 @@ pub struct Dirs {
     root: OwnedFd,
     levels: Vec<Level>,
     opener: Option<Opener>,
+    /// Directories opened since somebody asked.
+    walked: u64,
 }
 
 struct Level {
     name: Vec<u8>,
     /// `None` where it was closed to stay below [`MAX_OPEN`].
     fd: Option<OwnedFd>,
+    /// Which one it was when it was closed, by device and inode.
+    place: Option<(u64, u64)>,
 }
 
 /// What [`Dirs::enter`] found missing, or in the way.
@@ -55,7 +63,7 @@ pub enum Stop {
 
 impl Dirs {
     pub fn new(root: OwnedFd) -> Self {
-        Self { root, levels: Vec::new(), opener: None }
+        Self { root, levels: Vec::new(), opener: None, walked: 0 }
     }
 
     /// Asks `opener` for what may not be opened.
@@ -84,14 +92,24 @@ impl Dirs {
             end += name.len() + usize::from(depth > 0);
             is_known = is_known && self.levels.get(depth).is_some_and(|level| level.name == name);
             if !is_known {
-                self.levels.truncate(depth);
+                self.cut(depth);
                 self.push(name, end, make)?;
             }
             depth += 1;
         }
-        self.levels.truncate(depth);
+        self.cut(depth);
         self.reopen(depth)?;
         Ok(self.at(depth))
+    }
+
+    /// How many directories were opened since the last call.
+    pub fn take_walked(&mut self) -> u64 {
+        std::mem::take(&mut self.walked)
+    }
+
+    /// Counts a step of somebody else's on the way.
+    pub fn count_walk(&mut self) {
+        self.walked += 1;
     }
 
     /// Forgets `name` in the directory that was entered last: it was replaced.
@@ -111,24 +129,60 @@ impl Dirs {
         let depth = self.levels.len();
         self.reopen(depth)?;
         let parent = self.at(depth);
-        let fd = match self.open(parent, name) {
-            Err(Errno::NOENT) => {
-                if !make(parent, name, end).map_err(Stop::System)? {
+        let (mut walked, fd) = (1, self.open(parent, name));
+        let fd = match fd {
+            Err(Errno::NOENT) => match make(parent, name, end) {
+                Ok(true) => {
+                    walked += 1;
+                    self.open(parent, name)
+                }
+                Ok(false) => {
+                    self.walked += walked;
                     return Err(Stop::Missing(end));
                 }
-                self.open(parent, name)
-            }
+                Err(errno) => return Err(Stop::System(errno)),
+            },
             answer => answer,
         };
+        self.walked += walked;
         let fd = fd.map_err(|errno| match errno {
             Errno::NOTDIR | Errno::LOOP => Stop::NotDirectory(end),
             errno => Stop::System(errno),
         })?;
-        self.levels.push(Level { name: name.into(), fd: Some(fd) });
+        self.levels.push(Level { name: name.into(), fd: Some(fd), place: None });
         if let Some(far) = self.levels.len().checked_sub(MAX_OPEN + 1) {
-            self.levels[far].fd = None;
+            let far = &mut self.levels[far];
+            if let Some(fd) = far.fd.take() {
+                far.place = place(&fd);
+            }
         }
         Ok(())
+    }
+
+    /// Leaves what is below the first `depth` levels.
+    fn cut(&mut self, depth: usize) {
+        if depth > 0 && depth < self.levels.len() && self.levels[depth - 1].fd.is_none() {
+            // Where it does not work, it is looked for from above.
+            self.levels[depth - 1].fd = self.climb(depth - 1);
+        }
+        self.levels.truncate(depth);
+    }
+
+    /// Level `to`, which is closed, by `..` from the next one below it that is open.
+    fn climb(&mut self, to: usize) -> Option<OwnedFd> {
+        let from = to + self.levels[to..].iter().position(|level| level.fd.is_some())?;
+        let mut fd: Option<OwnedFd> = None;
+        for level in (to..from).rev() {
+            let below = fd.as_ref().or(self.levels[from].fd.as_ref())?.as_fd();
+            let up = self.open(below, b"..");
+            self.walked += 1;
+            let up = up.ok()?;
+            if place(&up)? != self.levels[level].place? {
+                return None;
+            }
+            fd = Some(up);
+        }
+        fd
     }
 
     /// Makes sure that the first `depth` levels end in an open one.
@@ -138,6 +192,7 @@ impl Dirs {
         }
         let start = self.levels[..depth].iter().rposition(|level| level.fd.is_some()).map_or(0, |last| last + 1);
         let mut fd = None;
+        self.walked += (depth - start) as u64;
         for level in &self.levels[start..depth] {
             let parent = match &fd {
                 Some(fd) => OwnedFd::as_fd(fd),
@@ -159,6 +214,10 @@ impl Dirs {
             None => self.root.as_fd(),
         }
     }
+}
+
+fn place(fd: &OwnedFd) -> Option<(u64, u64)> {
+    rustix::fs::fstat(fd).ok().map(|stat| (stat.st_dev, stat.st_ino))
 }
 
 /// openat(2) without links; what may not be opened, `opener` is asked for.
@@ -188,5 +247,105 @@ fn own_attribute(file: BorrowedFd<'_>, name: &[u8]) -> Result<Vec<u8>, Errno> {
                 return Ok(value);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+    use std::path::PathBuf;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    const DEPTH: usize = 300;
+
+    /// Directories d in each other, each with one more, e, beside the next.
+    fn deep(name: &str) -> (PathBuf, OwnedFd) {
+        let top = std::env::temp_dir().join(format!("ctr-dirs-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(top.join("d/".repeat(DEPTH))).unwrap();
+        for depth in 0..DEPTH {
+            std::fs::create_dir(top.join("d/".repeat(depth)).join("e")).unwrap();
+        }
+        let root = file::open_at_path(&top, PATH_FLAGS, Mode::empty()).unwrap();
+        (top, root)
+    }
+
+    /// Enters all of them as a walk in order does, and answers how many were opened.
+    fn walk(dirs: &mut Dirs) -> u64 {
+        let down = |depth: usize| vec![&b"d"[..]; depth].join(&b'/');
+        for depth in 1..=DEPTH {
+            dirs.enter(&down(depth)).unwrap();
+        }
+        for depth in (0..DEPTH).rev() {
+            dirs.enter(&[&down(depth)[..], b"/e"].concat()).unwrap();
+            dirs.enter(&down(depth)).unwrap();
+        }
+        dirs.take_walked()
+    }
+
+    #[test]
+    fn the_way_up_from_a_deep_tree_is_as_long_as_the_way_down() {
+        let (top, root) = deep("up");
+        let mut dirs = Dirs::new(root);
+        // Each d once on the way down; on the way up each e, and each d but the last that are kept open.
+        let kept = MAX_OPEN as u64 - 1;
+        assert_eq!(walk(&mut dirs), 3 * DEPTH as u64 - 1 - kept);
+        std::fs::remove_dir_all(top).unwrap();
+    }
+
+    #[test]
+    fn a_directory_that_was_moved_meanwhile_is_not_gone_up_from() {
+        let (top, root) = deep("moved");
+        std::fs::create_dir_all(top.join("other/e")).unwrap();
+        let mut dirs = Dirs::new(root);
+        let down = |depth: usize| vec![&b"d"[..]; depth].join(&b'/');
+        dirs.enter(&down(100)).unwrap();
+        // The parent of the one that was entered, and of all below the root, is another now.
+        std::fs::rename(top.join("d/d"), top.join("other/d")).unwrap();
+        assert_eq!(dirs.enter(&down(1)).map(|fd| place(&fd.try_clone_to_owned().unwrap())).unwrap(), {
+            place(&file::open_at_path(top.join("d"), PATH_FLAGS, Mode::empty()).unwrap())
+        });
+        assert_eq!(dirs.enter(&down(2)).unwrap_err(), Stop::Missing(3));
+        std::fs::remove_dir_all(top).unwrap();
+    }
+
+    /// Opens as root for somebody who is not.
+    struct Counted(AtomicU64);
+
+    impl Opens for Counted {
+        fn open(&self, parent: BorrowedFd<'_>, name: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            let own = nix::unistd::setfsuid(0.into());
+            let opened = file::openat(parent, name, flags, Mode::empty());
+            nix::unistd::setfsuid(own);
+            opened
+        }
+
+        fn attribute(&self, _: BorrowedFd<'_>, _: &[u8]) -> Result<Vec<u8>, Errno> {
+            Err(Errno::NODATA)
+        }
+    }
+
+    #[test]
+    fn closed_directories_are_asked_for_once_or_twice_each_however_deep_they_are() {
+        if !rustix::process::geteuid().is_root() {
+            return println!("SKIPPED closed_directories_are_…: root opens what another user may not");
+        }
+        let (top, root) = deep("closed");
+        for depth in (0..=DEPTH).rev() {
+            let place = top.join("d/".repeat(depth));
+            std::fs::set_permissions(place, std::fs::Permissions::from_mode(0o0)).unwrap();
+        }
+        let counted = Arc::new(Counted(AtomicU64::new(0)));
+        let opener: Opener = counted.clone();
+        // Of this thread alone, setfsuid(2).
+        let walked = std::thread::spawn(move || {
+            nix::unistd::setfsuid(65534.into());
+            walk(&mut Dirs::new(root).with_opener(Some(opener)))
+        });
+        let walked = walked.join().unwrap();
+        let asked = counted.0.load(Ordering::Relaxed);
+        assert!(asked <= walked && walked < 3 * DEPTH as u64 && asked >= 2 * DEPTH as u64, "{asked} of {walked}");
+        std::fs::remove_dir_all(top).unwrap();
     }
 }
