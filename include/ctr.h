@@ -303,7 +303,7 @@ typedef enum ctr_save_format {
 
 /** Bounds of what is imported, for ctr_image_options_set_limit(). The defaults let through every image that people build. */
 typedef enum ctr_image_limit {
-    /** Bytes of the archive after decompression. */
+    /** Bytes of the archive after decompression; of an archive of images also those of all layers together. */
     CTR_LIMIT_BYTES = 0,
     /** Entries, of every kind. */
     CTR_LIMIT_ENTRIES = 1,
@@ -315,7 +315,7 @@ typedef enum ctr_image_limit {
     CTR_LIMIT_NAME = 4,
     /** Directories above an entry. */
     CTR_LIMIT_DEPTH = 5,
-    /** How many times larger than its compressed form an archive may be, once past 1 GiB. */
+    /** How many times larger than its compressed form an archive may be, and so its layers together, once past 1 GiB. */
     CTR_LIMIT_RATIO = 6,
     /** Layers of an image. */
     CTR_LIMIT_LAYERS = 7,
@@ -326,7 +326,9 @@ typedef enum ctr_image_limit {
     /** Volumes of an image. */
     CTR_LIMIT_VOLUMES = 10,
     /** Bytes of a decoder's window, which is memory: of `xz -9` 64 MiB, of `zstd --long` 128 MiB. */
-    CTR_LIMIT_WINDOW = 11
+    CTR_LIMIT_WINDOW = 11,
+    /** Directories that are opened, and links that are followed, on the way to all entries. */
+    CTR_LIMIT_WALKS = 12
 } ctr_image_limit;
 
 /** What ctr_image_text() can be asked for. Later releases may add some. */

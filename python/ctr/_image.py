@@ -205,7 +205,7 @@ def import_image(
         limits: Bounds of what the archive may take, over the defaults: "bytes" (after decompression), "entries", "file"
             and "header" (bytes of one), "name" (bytes), "depth", "ratio" (of decompression), "layers", "documents"
             (read to find an image), "config" (bytes of its configuration), "volumes", "window" (bytes of memory for
-            xz and zstd).
+            xz and zstd), "walks" (directories that are opened on the way to all entries).
         store_dir: Where images are kept; by default CTR_STORE_DIR, or else the user's own place.
 
     Raises:

@@ -133,7 +133,7 @@ pub extern "C" fn ctr_image_options_set_strip(options: *mut ctr_image_options, c
 pub extern "C" fn ctr_image_options_set_limit(options: *mut ctr_image_options, limit: c_int, most: u64) -> c_int {
     type Place = fn(&mut Limits, u64);
     const SIZE: fn(u64) -> usize = |most| usize::try_from(most).unwrap_or(usize::MAX);
-    const PLACES: [(c_int, Place); 12] = [
+    const PLACES: [(c_int, Place); 13] = [
         (ctr_image_limit::CTR_LIMIT_BYTES as c_int, |limits, most| limits.bytes = most),
         (ctr_image_limit::CTR_LIMIT_ENTRIES as c_int, |limits, most| limits.entries = most),
         (ctr_image_limit::CTR_LIMIT_FILE as c_int, |limits, most| limits.file = most),
@@ -146,6 +146,7 @@ pub extern "C" fn ctr_image_options_set_limit(options: *mut ctr_image_options, l
         (ctr_image_limit::CTR_LIMIT_CONFIG as c_int, |limits, most| limits.config = SIZE(most)),
         (ctr_image_limit::CTR_LIMIT_VOLUMES as c_int, |limits, most| limits.volumes = SIZE(most)),
         (ctr_image_limit::CTR_LIMIT_WINDOW as c_int, |limits, most| limits.window = most),
+        (ctr_image_limit::CTR_LIMIT_WALKS as c_int, |limits, most| limits.walks = most),
     ];
     checked(options, || one_of("limit", &PLACES, limit), |options, place| place(&mut options.limits, most))
 }

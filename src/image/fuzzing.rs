@@ -13,7 +13,7 @@ use super::documents;
 use super::entry::Kind;
 use super::export::Export;
 use super::fault::Fault;
-use super::limits::Limits;
+use super::limits::{Limits, Used};
 use super::split::{self, Recorder};
 use super::unpack::Unpack;
 
@@ -73,11 +73,11 @@ fn unpack_to(work: &Path, bytes: &[u8]) -> Option<Vec<u8>> {
 
 /// Unpacks into "fs" in `work`, and answers that.
 fn unpack_archive(work: &Path, bytes: &[u8]) -> Option<OwnedFd> {
-    let limits = limits();
+    let (limits, used) = (limits(), Used::default());
     std::fs::create_dir(work.join("fs")).expect("a directory");
     let root = || OwnedFd::from(std::fs::File::open(work.join("fs")).expect("a directory"));
     let work_fd = OwnedFd::from(std::fs::File::open(work).expect("a directory"));
-    let mut unpack = Unpack::new(root(), work_fd.as_fd(), &limits, false, false).ok()?;
+    let mut unpack = Unpack::new(root(), work_fd.as_fd(), (&limits, &used), false, false).ok()?;
     let recorder = Recorder::create(work_fd.as_fd()).expect("a record");
     let mut archive = Archive::new(bytes, &limits).recorded(Some(recorder));
     let (mut names, mut above, mut is_replaced) = (BTreeSet::new(), BTreeSet::new(), false);

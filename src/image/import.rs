@@ -16,6 +16,7 @@ use super::fault::{Fault, Outcome};
 use super::flat;
 use super::give;
 use super::layout::{self, Platform, Wanted};
+use super::limits::{Limits, Used};
 use super::pipeline::{self, Counters, Course, Report, Stream};
 use super::rights::Rights;
 use super::source::{Known, MAX_RECORD, Record, is_same, settled};
@@ -97,6 +98,7 @@ pub(super) struct Importing<'s> {
     pub store: &'s Store,
     pub workspace: Workspace<'s>,
     pub rights: Arc<Rights>,
+    used: Used,
     _lock: Lock<'s>,
 }
 
@@ -113,7 +115,18 @@ impl<'s> Importing<'s> {
     fn begin(store: &'s Store) -> Result<Self> {
         let lock = store.lock("lock", true, &mut || true)?;
         store.sweep()?;
-        Ok(Self { store, workspace: store.workspace()?, rights: Rights::of_this_user(), _lock: lock })
+        Ok(Self {
+            store,
+            workspace: store.workspace()?,
+            rights: Rights::of_this_user(),
+            used: Used::default(),
+            _lock: lock,
+        })
+    }
+
+    /// What it may take, and what it has taken.
+    pub fn bounds(&self) -> (&Limits, &Used) {
+        (&self.store.limits, &self.used)
     }
 }
 
@@ -138,11 +151,12 @@ fn archive_of_any_kind(
     let store = importing.store;
     let fault = |fault: Fault| fault.into_error(archive);
     let course = &mut Course::new(report);
-    let unpacked = pipeline::run(source, &store.limits, &mut |at| course.say(at), |stream, counters, own_umask| {
-        let taking = Taking { strip: select.strip, may_be_layout: true, ..Taking::default() };
-        layer(importing, "layer", taking, stream, counters, own_umask)
-    })
-    .map_err(fault)?;
+    let unpacked =
+        pipeline::run(source, importing.bounds(), &mut |at| course.say(at), |stream, counters, own_umask| {
+            let taking = Taking { strip: select.strip, may_be_layout: true, ..Taking::default() };
+            layer(importing, "layer", taking, stream, counters, own_umask)
+        })
+        .map_err(fault)?;
     let tally = unpacked.value;
     if tally.entries == 0 {
         return Err(bad(archive, "the archive is empty"));
@@ -151,6 +165,7 @@ fn archive_of_any_kind(
         return Err(bad(archive, &format!("no name in it has more components than the {} to strip", select.strip)));
     }
     if layout::is_layout(tally.tree.as_fd()) {
+        importing.used.layers_follow();
         return layout(importing, tally.tree.as_fd(), archive, select, course);
     }
     if layout::is_before_manifests(tally.tree.as_fd()) {
@@ -285,7 +300,7 @@ fn blob(
     let source = pipeline::Source { input: Box::new(file), total, hash_blob: layer.blob.is_some() };
     let name = format!("layer-{number}");
     let unpacked =
-        pipeline::run(source, &importing.store.limits, &mut |at| course.layer(at), |stream, counters, own_umask| {
+        pipeline::run(source, importing.bounds(), &mut |at| course.layer(at), |stream, counters, own_umask| {
             let taking = Taking { splits: true, ..Taking::default() };
             self::layer(importing, &name, taking, stream, counters, own_umask)
         })?;
@@ -338,10 +353,10 @@ pub(super) fn layer(
     };
     let layer = directory(importing.workspace.fd(), name).map_err(failed)?;
     let tree = directory(layer.as_fd(), "fs").map_err(failed)?;
-    let limits = &importing.store.limits;
+    let (limits, used) = importing.bounds();
     let again = tree.try_clone().map_err(Fault::read)?;
     let gives = importing.rights.ranges().is_some();
-    let mut unpack = Unpack::new(again, layer.as_fd(), limits, own_umask, gives)?;
+    let mut unpack = Unpack::new(again, layer.as_fd(), (limits, used), own_umask, gives)?;
     let recorder = taking.splits.then(|| Recorder::create(layer.as_fd())).transpose()?;
     let mut archive = Archive::new(stream, limits).stripped(taking.strip).recorded(recorder);
     while let Some(entry) = archive.next()? {

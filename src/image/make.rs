@@ -119,7 +119,7 @@ fn layer(
             out.write_all(&write::END).and_then(|()| out.finish()).map_err(Fault::write)
         })?;
         let source = pipeline::Source { input: Box::new(input), total: 0, hash_blob: false };
-        let unpacked = pipeline::run(source, &importing.store.limits, &mut heard, |stream, counters, own_umask| {
+        let unpacked = pipeline::run(source, importing.bounds(), &mut heard, |stream, counters, own_umask| {
             import::layer(importing, "made", import::Taking::default(), stream, counters, own_umask)
         });
         pipe::both(pipeline::join(packer), unpacked)

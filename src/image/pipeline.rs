@@ -19,7 +19,7 @@ use sha2::{Digest, Sha256};
 
 use super::compress;
 use super::fault::{Fault, Outcome};
-use super::limits::Limits;
+use super::limits::{Limits, Used};
 
 /// One piece on its way; four of them are all the memory that a slow side costs. The decoder copies its window of 32 KiB
 /// once a piece, so small ones cost.
@@ -190,10 +190,10 @@ pub struct Source<'s> {
     pub hash_blob: bool,
 }
 
-/// Sends `source` through `work`, and the rest that `work` leaves unread after it.
+/// Sends `source` through `work`, and the rest that `work` leaves unread after it. `used` is what the same import had before.
 pub fn run<T: Send>(
     source: Source<'_>,
-    limits: &Limits,
+    (limits, used): (&Limits, &Used),
     report: Report<'_>,
     work: impl FnOnce(&mut Stream<'_>, &Counters, bool) -> Outcome<T> + Send,
 ) -> Outcome<Passed<T>> {
@@ -204,7 +204,7 @@ pub fn run<T: Send>(
     let (done, finished) = sync_channel::<()>(1);
     let ways = Ways { pieces, copies, recycled };
     thread::scope(|scope| {
-        let reader = spawn(scope, "ctr-inflate", || read(source, limits, &counters, ways))?;
+        let reader = spawn(scope, "ctr-inflate", || read(source, (limits, used), &counters, ways))?;
         let hashed = back.clone();
         let hasher = spawn(scope, "ctr-hash", || hash(to_hash, hashed))?;
         let worker = spawn(scope, "ctr-unpack", || {
@@ -288,25 +288,26 @@ struct Ways {
     recycled: Receiver<Vec<u8>>,
 }
 
-fn read(source: Source<'_>, limits: &Limits, counters: &Counters, ways: Ways) -> Outcome<Option<[u8; 32]>> {
+fn read(
+    source: Source<'_>,
+    (limits, used): (&Limits, &Used),
+    counters: &Counters,
+    ways: Ways,
+) -> Outcome<Option<[u8; 32]>> {
     let mut hasher = source.hash_blob.then(Sha256::new);
     let tap = Tap { input: source.input, hasher: hasher.as_mut(), counters };
+    let mut out = 0u64;
     let answer = (|| -> io::Result<()> {
         let (kind, input) = compress::sniff(tap)?;
         let mut reader = compress::reader(kind, input, limits.window)?;
-        let mut out = 0u64;
         loop {
             let mut piece = ways.recycled.try_recv().unwrap_or_else(|_| Vec::with_capacity(PIECE));
             piece.resize(PIECE, 0);
             let (length, end) = fill(&mut *reader, &mut piece);
             piece.truncate(length);
             out += length as u64;
-            if out > limits.bytes {
-                return Err(over("bytes", format!("more than {} bytes", limits.bytes)));
-            }
-            let read = counters.read.load(Ordering::Relaxed);
-            if limits.is_bomb(read, out) {
-                return Err(over("ratio", format!("it unpacks to over {} times its size", limits.ratio)));
+            if let Some((field, why)) = used.exceeds(limits, counters.bytes(), out) {
+                return Err(io::Error::other(Fault::over(b"", field, why)));
             }
             // A closed channel: the other side has failed, and says why.
             let is_last = length < PIECE;
@@ -320,6 +321,7 @@ fn read(source: Source<'_>, limits: &Limits, counters: &Counters, ways: Ways) ->
             }
         }
     })();
+    used.add(counters.bytes(), out);
     if let Err(error) = answer {
         let _ = ways.pieces.send(Err(error));
     }
@@ -338,10 +340,6 @@ fn fill(reader: &mut dyn Read, buffer: &mut [u8]) -> (usize, io::Result<()>) {
         }
     }
     (filled, Ok(()))
-}
-
-fn over(field: &'static str, why: String) -> io::Error {
-    io::Error::other(Fault::over(b"", field, why))
 }
 
 /// Counts and hashes what is read, and stops when the caller says so.

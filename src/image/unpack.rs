@@ -8,6 +8,7 @@ use std::fs::File;
 use std::io::{BufRead, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt;
+use std::sync::atomic::Ordering;
 
 use rustix::fs::{self, AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags};
 use rustix::io::Errno;
@@ -18,7 +19,7 @@ use super::dirs::{Dirs, Stop};
 use super::entry::{Entry, Kind};
 use super::fault::{Fault, Outcome};
 use super::give;
-use super::limits::Limits;
+use super::limits::{Limits, Used};
 use super::remove;
 use super::spool::{Replay, Spool};
 use super::whiteout;
@@ -40,6 +41,7 @@ const LINK_ROUNDS: usize = 16;
 
 pub struct Unpack<'a> {
     limits: &'a Limits,
+    used: &'a Used,
     pub(super) dirs: Dirs,
     /// Where hard links' targets are looked up, so that the walk in `dirs` keeps its place.
     targets: Dirs,
@@ -99,7 +101,7 @@ impl<'a> Unpack<'a> {
     pub fn new(
         root: OwnedFd,
         work: BorrowedFd<'a>,
-        limits: &'a Limits,
+        (limits, used): (&'a Limits, &'a Used),
         exact_modes: bool,
         gives: bool,
     ) -> Outcome<Self> {
@@ -108,6 +110,7 @@ impl<'a> Unpack<'a> {
         let gid = rustix::process::getegid().as_raw();
         let mut unpack = Self {
             limits,
+            used,
             dirs: Dirs::new(root),
             targets: Dirs::new(again),
             work: Work(work),
@@ -128,6 +131,21 @@ impl<'a> Unpack<'a> {
 
     /// Makes what `entry` says, its data coming from `archive`.
     pub fn entry<R: BufRead>(&mut self, entry: &Entry, archive: &mut Archive<R>) -> Outcome<()> {
+        self.make_entry(entry, archive)?;
+        self.count_walks(entry)
+    }
+
+    /// Bounds what the ways to entries take: names are short to write, and compress well, but each of their parts is walked.
+    fn count_walks(&mut self, entry: &Entry) -> Outcome<()> {
+        let more = self.dirs.take_walked() + self.targets.take_walked();
+        if self.used.walked.fetch_add(more, Ordering::Relaxed) + more > self.limits.walks {
+            let why = format!("more than {} directories on the way to entries", self.limits.walks);
+            return Err(Fault::over(&entry.path, "walks", why));
+        }
+        Ok(())
+    }
+
+    fn make_entry<R: BufRead>(&mut self, entry: &Entry, archive: &mut Archive<R>) -> Outcome<()> {
         // A name may lead through a symbolic link of the same archive, as of packages for a system whose /lib is usr/lib.
         match self.through_links(entry.split().0)? {
             None => self.real_entry(entry, archive),
@@ -151,6 +169,8 @@ impl<'a> Unpack<'a> {
         };
         let (mut todo, mut real, mut links) = (parts(path), Vec::new(), 0);
         while let Some(name) = todo.pop() {
+            // A step, whether or not a directory is opened for it: some tens of links may lead thousands of them up and down.
+            self.targets.count_walk();
             if name == b".." {
                 real.truncate(super::entry::split(&real).0.len());
                 continue;
@@ -236,7 +256,8 @@ impl<'a> Unpack<'a> {
         if let Some(directories) = self.directories.take() {
             directories.replay(self.limits)?.each(|entry| {
                 check()?;
-                self.directory_metadata(&entry)
+                self.directory_metadata(&entry)?;
+                self.count_walks(&entry)
             })?;
         }
         if let Some(acls) = self.acls.take() {
@@ -244,7 +265,8 @@ impl<'a> Unpack<'a> {
             let names = Names::new(&users, &groups);
             acls.replay(self.limits)?.each(|entry| {
                 check()?;
-                self.named_acls(&entry, &names)
+                self.named_acls(&entry, &names)?;
+                self.count_walks(&entry)
             })?;
         }
         for spool in [self.kept, self.owed].into_iter().flatten() {
@@ -260,7 +282,7 @@ impl<'a> Unpack<'a> {
                 check()?;
                 // A later entry may have taken the name since; then the link has lost it.
                 is_done &= self.exists(&entry)? || self.hard_link(&entry)?;
-                Ok(())
+                self.count_walks(&entry)
             })?;
             if is_done {
                 return Ok(());

@@ -182,6 +182,10 @@ TEST(what_is_over_a_limit_or_no_archive_is_refused_by_name)
 	OK(ctr_image_options_set_limit(options, CTR_LIMIT_ENTRIES, 1000));
 	OK(ctr_image_options_set_limit(options, CTR_LIMIT_FILE, 10));
 	FAILS(CTR_ERR_BAD_IMAGE, "\"file\"", ctr_image_import(tarball, options, &image));
+	OK(ctr_image_options_set_limit(options, CTR_LIMIT_FILE, UINT64_MAX));
+	OK(ctr_image_options_set_limit(options, CTR_LIMIT_WALKS, 1));
+	FAILS(CTR_ERR_BAD_IMAGE, "\"walks\"", ctr_image_import(tarball, options, &image));
+	OK(ctr_image_options_set_limit(options, CTR_LIMIT_WALKS, 1000));
 	snprintf(path, sizeof path, "%s/noise", dir);
 	write_file(path, "no archive", 10);
 	FAILS(CTR_ERR_BAD_IMAGE, path, ctr_image_import(path, options, &image));

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use ctr::image::{Limits, Source};
 use serde_json::{Value, json};
+use sha2::Digest;
 
 use crate::support::*;
 
@@ -222,6 +223,7 @@ fn docker_cve_2017_14992_containerd_cve_2023_25153_bombs() {
             (Limits { file: 1 << 20, ..Limits::default() }, "\"file\""),
             (Limits { depth: 2, ..Limits::default() }, "\"depth\""),
             (Limits { name: 4, ..Limits::default() }, "\"name\""),
+            (Limits { walks: 2, ..Limits::default() }, "\"walks\""),
         ] {
             let sentence = limited(limits, &tar);
             assert!(sentence.contains(field), "{sentence}");
@@ -258,6 +260,91 @@ fn a_ratio_that_only_a_bomb_has_is_refused() {
         }
         let sentence = attempt_bytes(scratch, &encoder.finish().unwrap()).unwrap_err();
         assert!(sentence.contains("\"ratio\""), "{sentence}");
+    });
+}
+
+#[test]
+fn own_image_bomb_ways_to_entries_that_are_far_from_each_other() {
+    behind_a_fence(|scratch| {
+        let with = |walks: u64, tar: &Tar| {
+            let path = scratch.write("attack.tar", &tar.clone().end());
+            scratch.store().with_limits(Limits { walks, ..Limits::default() }).resolve(path.as_os_str()).map(|_| ())
+        };
+        let is_over = |walks: u64, tar: &Tar| {
+            let error = with(walks, tar).unwrap_err();
+            assert!(error.errno() == libc::E2BIG && error.to_string().contains("limit \"walks\""), "{error}");
+            assert_no_leftovers(scratch);
+        };
+        // Two names of 500 levels each, in turns: all of each way again for each entry.
+        let far = (0..200).fold(Tar::new(), |tar, at| {
+            let name = format!("{}{at}", ["a/", "b/"][at % 2].repeat(500));
+            tar.pax(&[("path", name.as_bytes())]).file("x", b"")
+        });
+        is_over(100_000, &far);
+        // Headers without long names, whose ways are made of links: each of them leads down and up again many times.
+        let mut links = Tar::new().directory("d", 0o755).pax(&[("linkpath", "d/../".repeat(500).as_bytes())]);
+        links = links.symlink("l0", "x");
+        for at in 1..20 {
+            let target = format!("l{}/{}", at - 1, "d/../".repeat(500));
+            links = links.pax(&[("linkpath", target.as_bytes())]).symlink(&format!("l{at}"), "x");
+        }
+        let links = (0..20).fold(links, |tar, at| tar.file(&format!("l19/file{at}"), b""));
+        is_over(100_000, &links);
+        with(2 * 200 * 500 + 10_000, &far).unwrap();
+        // In the order of a tree it is a few for each directory, and hardly any for what is in it.
+        let near = (0..100).fold(Tar::new(), |tar, at| {
+            let tar = tar.directory(&format!("d{at}"), 0o755);
+            (0..50).fold(tar, |tar, file| tar.file(&format!("d{at}/{file}"), b""))
+        });
+        with(500, &near).unwrap();
+    });
+}
+
+#[test]
+fn own_image_bomb_layers_that_are_holes_of_the_archive() {
+    behind_a_fence(|scratch| {
+        let hole = |size: u64| -> String {
+            let mut hash = sha2::Sha256::new();
+            (0..size >> 20).for_each(|_| hash.update(vec![0; 1 << 20]));
+            hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        };
+        let archive = |sizes: &[u64]| {
+            let layers: Vec<(String, u64)> = sizes.iter().map(|&size| (hole(size), size)).collect();
+            let ids: Vec<String> = layers.iter().map(|(hex, _)| format!("sha256:{hex}")).collect();
+            let config = json!({"os": "linux", "rootfs": {"diff_ids": ids}}).to_string();
+            let all: Vec<Value> =
+                layers.iter().map(|(hex, size)| json!({"digest": format!("sha256:{hex}"), "size": size})).collect();
+            let manifest = json!({"schemaVersion": 2, "config": describe("", config.as_bytes()), "layers": all});
+            let manifest = manifest.to_string();
+            let tar = layout(&describe("", manifest.as_bytes()), &[config.as_bytes(), manifest.as_bytes()]);
+            let tar = layers.iter().fold(tar, |tar, (hex, size)| {
+                let (name, size) = (format!("blobs/sha256/{hex}"), size.to_string());
+                let sparse: [(&str, &[u8]); 4] = [
+                    ("GNU.sparse.major", b"1"),
+                    ("GNU.sparse.minor", b"0"),
+                    ("GNU.sparse.realsize", size.as_bytes()),
+                    ("GNU.sparse.name", name.as_bytes()),
+                ];
+                let mut map = b"0\n".to_vec();
+                map.resize(512, 0);
+                tar.pax(&sparse).file("x", &map)
+            });
+            let bytes = tar.end();
+            assert!(bytes.len() < 20 << 10);
+            scratch.write("attack.tar", &bytes)
+        };
+        let import = |limits: Limits, sizes: &[u64]| {
+            scratch.store().with_limits(limits).resolve(archive(sizes).as_os_str()).map(|_| ())
+        };
+        let small = Limits { bytes: 10 << 20, ..Limits::default() };
+        let error = import(small.clone(), &[6 << 20, 7 << 20]).unwrap_err();
+        assert!(error.errno() == libc::E2BIG && error.to_string().contains("limit \"bytes\""), "{error}");
+        assert_no_leftovers(scratch);
+        // Of few bytes no such thing is made, however many layers share it.
+        let error = import(Limits::default(), &[600 << 20, 601 << 20]).unwrap_err();
+        assert!(error.errno() == libc::E2BIG && error.to_string().contains("limit \"ratio\""), "{error}");
+        assert_no_leftovers(scratch);
+        import(small, &[3 << 20, 4 << 20]).unwrap();
     });
 }
 

@@ -211,7 +211,9 @@ def test_what_is_no_archive_is_an_error_that_names_it(content: bytes, words: str
 
 
 def test_limits_are_kept_and_named(small: Path) -> None:
-    for limits, name in (({"bytes": "1k"}, "bytes"), ({"entries": 1}, "entries"), ({"file": 3}, "file")):
+    too_small: dict[str, str | int] = {"bytes": "1k", "entries": 1, "file": 3, "walks": 1}
+    for name, most in too_small.items():
+        limits = {name: most}
         with pytest.raises(ctr.Error, match=f'limit "{name}"') as over:
             ctr.import_image(small, limits=limits)
         assert over.value.errno == errno.E2BIG

@@ -199,6 +199,7 @@ fn limit(limits: &mut Limits, name: &str, most: &Bound<'_, PyAny>) -> PyResult<(
         "config" => limits.config = most.extract()?,
         "volumes" => limits.volumes = most.extract()?,
         "window" => limits.window = most.extract()?,
+        "walks" => limits.walks = most.extract()?,
         other => return Err(unknown("limit", other)),
     }
     Ok(())
