@@ -86,6 +86,34 @@ pub struct Config {
     pub store_dir: Option<PathBuf>,
 }
 
+/// What a container can be limited in, when it is made and while it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Limit {
+    /// Bytes of memory, swap not included.
+    Memory,
+    /// Processes and threads at one time.
+    Pids,
+}
+
+/// A number for each limit, in the order of [`Limit::ALL`]; none where there is no limit.
+pub(crate) type LimitNumbers = [Option<u64>; Limit::ALL.len()];
+
+impl Limit {
+    /// Every one.
+    pub const ALL: [Self; 2] = [Self::Memory, Self::Pids];
+}
+
+impl Config {
+    /// Its limits.
+    pub(crate) fn limits(&self) -> LimitNumbers {
+        Limit::ALL.map(|limit| match limit {
+            Limit::Memory => self.memory,
+            Limit::Pids => self.pids,
+        })
+    }
+}
+
 /// One choice for each kind of namespace; see namespaces(7).
 #[derive(Clone, Debug, Default)]
 pub struct Namespaces {

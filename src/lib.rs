@@ -32,7 +32,7 @@ mod sys;
 mod zygote;
 
 pub use config::{
-    CgroupPolicy, Config, DirectoryUse, ExecConfig, Mount, Namespace, Namespaces, Session, Stdio, TimeOffset,
+    CgroupPolicy, Config, DirectoryUse, ExecConfig, Limit, Mount, Namespace, Namespaces, Session, Stdio, TimeOffset,
     TimeOffsets, Upper, Winsize,
 };
 pub use container::{

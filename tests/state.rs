@@ -433,7 +433,8 @@ fn many_processes_sweep_what_many_dead_owners_left() {
         let name = format!("dead-{i}");
         record["name"] = name.clone().into();
         for (cgroup, of_the_first) in record["cgroups"].as_array_mut().unwrap().iter_mut().zip(&cgroups) {
-            *cgroup = of_the_first.as_str().unwrap().replace("ctr-name.", &format!("ctr-{name}.")).into();
+            cgroup["path"] =
+                of_the_first["path"].as_str().unwrap().replace("ctr-name.", &format!("ctr-{name}.")).into();
         }
         fs::write(state.record(&name), record.to_string()).unwrap();
     }

@@ -5,26 +5,52 @@
 //! bpf_cgroup_dev_ctx of linux/bpf.h.
 
 use std::os::fd::AsFd;
+use std::path::Path;
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 use nix::unistd::write;
 
-use super::{Directory, hierarchies};
+use super::Directory;
+use super::controller::{Controller, Row, Version, When};
+use super::hierarchies::{Caller, Home, home};
+use crate::plan::quote;
 use crate::security::{DeviceAccess, DeviceKind, DeviceRule};
 use crate::sys::bpf::{Instruction, bpf_prog_attach_cgroup_device, bpf_prog_load_cgroup_device};
 use crate::{CgroupPolicy, Error, Result, sys};
 
+pub(super) const ROW: Row =
+    Row { name: "devices", on_v1: When::Limited, on_v2: When::Limited, v2_file: "", purpose: "its devices cgroup" };
+
 /// Why this process can't have a list of devices, if it can't.
-pub(crate) fn unavailable(policy: CgroupPolicy, caller: hierarchies::Caller<'_>) -> Option<Error> {
+pub(crate) fn unavailable(policy: CgroupPolicy, caller: Caller<'_>) -> Option<Error> {
     if policy == CgroupPolicy::Off {
         let why = "the cgroup policy is \"off\", and a list needs a cgroup";
         return Some(Error::invalid("list the devices of", "the container", why));
     }
-    match hierarchies::devices_home(caller) {
-        hierarchies::Home::Missing(missing) => Some(missing.error("devices")),
+    match home(Controller::Devices, caller) {
+        Home::Missing(missing) => Some(missing.error(Controller::Devices.name())),
         _ => None,
+    }
+}
+
+/// The same for a person: (command, what for).
+pub(super) fn commands(version: Version, directory: &Path, rules: &[DeviceRule]) -> Vec<(String, String)> {
+    let file = |name: &str| quote(&directory.join(name).to_string_lossy());
+    let rules: Vec<_> = rules.iter().map(ToString::to_string).collect();
+    let why = "these devices can be opened, and no others";
+    match version {
+        Version::V1 => {
+            let words: Vec<_> = rules.iter().map(|rule| quote(rule)).collect();
+            let allow = file("devices.allow");
+            let each = format!("for rule in {}; do echo \"$rule\" > {allow}; done", words.join(" "));
+            vec![(format!("echo a > {}", file("devices.deny")), "no device can be opened".into()), (each, why.into())]
+        }
+        Version::V2 => vec![(
+            format!("# bpftool cgroup attach {} device …: {}", file(""), rules.join(", ")),
+            format!("{why}: a program of BPF decides, for which a shell has no command"),
+        )],
     }
 }
 

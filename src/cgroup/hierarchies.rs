@@ -5,6 +5,7 @@
 //! on to those below it, cgroups(7), and the caller's own has at least the caller: there the nearest one above that can is
 //! the parent, and the container stands beside its caller. One that needs no controllers can be below it all the same.
 
+use std::borrow::Cow;
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -13,6 +14,7 @@ use nix::fcntl::{AT_FDCWD, AtFlags};
 use nix::sys::statfs::{CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, FsType, statfs};
 use nix::unistd::{AccessFlags, faccessat, geteuid};
 
+use super::controller::{Controller, Controllers};
 use super::{Directory, control};
 use crate::{Error, ErrorCode};
 
@@ -22,8 +24,8 @@ const MOUNT: &str = "/sys/fs/cgroup";
 /// Where a container's directories go.
 #[derive(Debug)]
 pub(crate) struct Hierarchies {
-    pub(super) memory: Home,
-    pub(super) pids: Home,
+    /// Of the controllers that containers have without asking; the others are looked up by [`home`], since few ask.
+    homes: [Option<Home>; Controller::ALL.len()],
     /// v2: the caller's own cgroup, or the chosen parent, where it can't hand controllers on but may be written to.
     pub(super) plain: Option<PathBuf>,
     /// The caller's own cgroup, of those that count memory.
@@ -39,23 +41,6 @@ pub(crate) struct Caller<'a> {
     pub(crate) parent: Option<&'a Path>,
     /// It was chosen for this container, and not by the environment for all: without it there is no container.
     pub(crate) insists: bool,
-}
-
-/// The place for lists of devices, looked up each time: few containers have one.
-pub(super) fn devices_home(caller: Caller<'_>) -> Home {
-    let v1 = Path::new(MOUNT).join("devices");
-    let listed = || crate::sys::file::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    let is_v1 = |path: &Path| statfs(path).is_ok_and(|found| found.filesystem_type() == CGROUP_SUPER_MAGIC);
-    if let Some(mount) = Some(v1).filter(|path| is_v1(path)).or_else(|| mounted(&listed(), "cgroup", Some("devices"))) {
-        return v1_home(&mount, "devices", caller);
-    }
-    let Some(mount) = Mounts::find().v2 else { return Home::Missing(Missing::not_mounted()) };
-    // It is no controller there, so nobody has to hand it on.
-    let candidates = caller.places(&mount, "");
-    match candidates.into_iter().find(|path| may_hold(path)) {
-        Some(path) => Home::V2(path),
-        None => Home::Missing(Missing::not_writable(&mount, writable(&mount).err().unwrap_or(Errno::EACCES))),
-    }
 }
 
 /// The place for one controller: the parent of the containers' directories.
@@ -91,37 +76,45 @@ pub(crate) fn hierarchies(caller: Caller<'_>) -> Arc<Hierarchies> {
     }
     let found = Arc::new(Hierarchies::probe(caller));
     // A parent that is not there may be made, as the error says, and is then found.
-    let to_be_made = caller.parent.is_some() && [&found.memory, &found.pids].iter().any(|home| home.is_not_there());
+    let to_be_made = caller.parent.is_some() && found.homes.iter().flatten().any(Home::is_not_there);
     if !to_be_made && let Ok(mut known) = KNOWN.try_lock() {
         *known = Some((user, caller.cgroups.into(), caller.parent.map(Into::into), Arc::clone(&found)));
     }
     found
 }
 
+/// The place for one controller.
+pub(super) fn home(controller: Controller, caller: Caller<'_>) -> Home {
+    Mounts::find([controller].into_iter().collect()).home(controller, caller)
+}
+
+/// Those that containers have without asking.
+fn usual() -> Controllers {
+    Controller::ALL.into_iter().filter(|controller| controller.is_usual()).collect()
+}
+
 impl Hierarchies {
     fn probe(caller: Caller<'_>) -> Self {
-        let mounts = Mounts::find();
-        let first = |mount: &Path, controller| caller.places(mount, controller).into_iter().next();
-        let own = match (&mounts.v1_memory, &mounts.v2) {
-            (Some(mount), _) => first(mount, "memory"),
-            (None, Some(mount)) => first(mount, ""),
-            (None, None) => None,
-        };
-        let memory = mounts.v1_memory.as_deref().map(|mount| v1_home(mount, "memory", caller));
-        let pids = mounts.v1_pids.as_deref().map(|mount| v1_home(mount, "pids", caller));
-        if let (Some(memory), Some(pids)) = (&memory, &pids) {
-            return Self { memory: memory.clone(), pids: pids.clone(), plain: None, own };
+        let mounts = Mounts::find(usual());
+        let mut homes = [const { None }; Controller::ALL.len()];
+        for controller in usual().iter() {
+            homes[controller as usize] = Some(mounts.home(controller, caller));
         }
-        let v2 = |controller| match &mounts.v2 {
-            Some(mount) => v2_home(mount, controller, caller),
-            None => Home::Missing(Missing::not_mounted()),
-        };
-        let memory = memory.unwrap_or_else(|| v2("memory"));
-        let pids = pids.unwrap_or_else(|| v2("pids"));
+        let first = |mount: &Path, controller| caller.places(mount, controller).into_iter().next();
         let in_tree = mounts.v2.as_deref().and_then(|mount| first(mount, ""));
-        let is_home = |path: &PathBuf| [&memory, &pids].iter().any(|home| home.path() == Some(path.as_path()));
+        let own = match mounts.v1(Controller::Memory) {
+            Some(mount) => first(mount, Controller::Memory.name()),
+            None => in_tree.clone(),
+        };
+        let is_home = |path: &PathBuf| homes.iter().flatten().any(|home| home.path() == Some(path.as_path()));
         let plain = in_tree.filter(|path| !is_home(path) && may_hold(path));
-        Self { memory, pids, plain, own }
+        Self { homes, plain, own }
+    }
+
+    /// The place for one controller.
+    pub(super) fn home(&self, controller: Controller, caller: Caller<'_>) -> Cow<'_, Home> {
+        let known = self.homes[controller as usize].as_ref();
+        known.map_or_else(|| Cow::Owned(home(controller, caller)), Cow::Borrowed)
     }
 }
 
@@ -141,41 +134,56 @@ impl Home {
 /// The mount points.
 #[derive(Debug, Default)]
 struct Mounts {
-    v1_memory: Option<PathBuf>,
-    v1_pids: Option<PathBuf>,
+    v1: [Option<PathBuf>; Controller::ALL.len()],
+    /// Looked for where one of the controllers is in no hierarchy of v1.
     v2: Option<PathBuf>,
 }
 
 impl Mounts {
-    fn find() -> Self {
-        let mount = Path::new(MOUNT);
-        let at = |path: PathBuf, kind: FsType| {
-            statfs(&path).is_ok_and(|found| found.filesystem_type() == kind).then_some(path)
-        };
-        if let Some(v2) = at(mount.into(), CGROUP2_SUPER_MAGIC) {
-            return Self { v2: Some(v2), ..Self::default() };
+    fn find(wanted: Controllers) -> Self {
+        let is = |path: &Path, kind: FsType| statfs(path).is_ok_and(|found| found.filesystem_type() == kind);
+        let mut found = Self::default();
+        for controller in wanted.iter() {
+            let usual = Path::new(MOUNT).join(controller.name());
+            found.v1[controller as usize] = Some(usual).filter(|path| is(path, CGROUP_SUPER_MAGIC));
         }
-        let found = Self {
-            v1_memory: at(mount.join("memory"), CGROUP_SUPER_MAGIC),
-            v1_pids: at(mount.join("pids"), CGROUP_SUPER_MAGIC),
-            v2: at(mount.join("unified"), CGROUP2_SUPER_MAGIC),
-        };
+        let lacks_v1 = |found: &Self| wanted.iter().any(|controller| found.v1(controller).is_none());
+        if lacks_v1(&found) {
+            let v2 = [PathBuf::from(MOUNT), Path::new(MOUNT).join("unified")];
+            found.v2 = v2.into_iter().find(|path| is(path, CGROUP2_SUPER_MAGIC));
+        }
         // The list of mounts may be long, so it is read only where the usual places lack something.
-        if found.v1_memory.is_some() && found.v1_pids.is_some() {
-            return found;
+        let unified = found.v2.as_deref() == Some(Path::new(MOUNT));
+        if lacks_v1(&found) && !unified {
+            found.complete(wanted, &crate::sys::file::read_to_string("/proc/self/mountinfo").unwrap_or_default());
         }
-        let listed =
-            crate::sys::file::read_to_string("/proc/self/mountinfo").map(|text| Self::parse(&text)).unwrap_or_default();
-        Self {
-            v1_memory: found.v1_memory.or(listed.v1_memory),
-            v1_pids: found.v1_pids.or(listed.v1_pids),
-            v2: found.v2.or(listed.v2),
-        }
+        found
     }
 
-    fn parse(mountinfo: &str) -> Self {
-        let v1 = |controller| mounted(mountinfo, "cgroup", Some(controller));
-        Self { v1_memory: v1("memory"), v1_pids: v1("pids"), v2: mounted(mountinfo, "cgroup2", None) }
+    fn complete(&mut self, wanted: Controllers, mountinfo: &str) {
+        for controller in wanted.iter() {
+            let v1 = &mut self.v1[controller as usize];
+            *v1 = v1.take().or_else(|| mounted(mountinfo, "cgroup", Some(controller.name())));
+        }
+        self.v2 = self.v2.take().or_else(|| mounted(mountinfo, "cgroup2", None));
+    }
+
+    fn v1(&self, controller: Controller) -> Option<&Path> {
+        self.v1[controller as usize].as_deref()
+    }
+
+    fn home(&self, controller: Controller, caller: Caller<'_>) -> Home {
+        if let Some(mount) = self.v1(controller) {
+            return v1_home(mount, controller.name(), caller);
+        }
+        match &self.v2 {
+            None => Home::Missing(Missing::not_mounted()),
+            Some(mount) if controller.is_handed_on() => v2_home(mount, controller.name(), caller),
+            Some(mount) => match caller.places(mount, "").into_iter().find(|path| may_hold(path)) {
+                Some(path) => Home::V2(path),
+                None => Home::Missing(Missing::not_writable(mount, writable(mount).err().unwrap_or(Errno::EACCES))),
+            },
+        }
     }
 }
 
@@ -370,15 +378,17 @@ mod tests {
 
     #[test]
     fn cgroups_mounted_elsewhere_are_found() {
-        let mounts = Mounts::parse(
+        let mut mounts = Mounts::default();
+        mounts.complete(
+            usual(),
             "24 1 0:22 / /proc rw - proc proc rw\n\
              31 30 0:26 / /cg/memory rw,nosuid shared:9 master:4 - cgroup cgroup rw,memory\n\
              32 30 0:27 / /cg/one rw - cgroup cgroup rw,cpu,cpuacct,pids\n\
              33 30 0:28 / /cg/named rw - cgroup cgroup rw,xattr,name=systemd\n\
              34 30 0:29 / /cg/two rw - cgroup2 cgroup2 rw,nsdelegate\n",
         );
-        assert_eq!(mounts.v1_memory.as_deref(), Some(Path::new("/cg/memory")));
-        assert_eq!(mounts.v1_pids.as_deref(), Some(Path::new("/cg/one")));
+        assert_eq!(mounts.v1(Controller::Memory), Some(Path::new("/cg/memory")));
+        assert_eq!(mounts.v1(Controller::Pids), Some(Path::new("/cg/one")));
         assert_eq!(mounts.v2.as_deref(), Some(Path::new("/cg/two")));
     }
 

@@ -4,19 +4,22 @@
 //! A container's directory stands right in the place that [`hierarchies`] found and is called ctr-NAME, without a
 //! directory of ours around it: that one would be left behind, or cost each container a second mkdir and rmdir.
 
+use std::borrow::Cow;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Component, Path};
 use std::sync::OnceLock;
 
 use nix::errno::Errno;
 use nix::fcntl::AT_FDCWD;
-use nix::sys::stat::Mode;
-use nix::unistd::{UnlinkatFlags, mkdir, unlinkat};
+use nix::unistd::{UnlinkatFlags, unlinkat};
 
-use super::hierarchies::{Caller, Home, Missing, devices_home};
-use super::{Cgroup, Controller, Directory, LateDirectory, Limits, control, devices, hierarchies, memory};
+use super::controller::{At, Controller, Controllers, Version, When};
+use super::directory::open_failed;
+use super::hierarchies::{Caller, Home, Missing};
+use super::{Cgroup, Directory, Held, Limits, Place, control, devices, hierarchies};
+use crate::config::LimitNumbers;
 use crate::plan::quote;
-use crate::{CgroupPolicy, Error, ErrorCode, Result};
+use crate::{CgroupPolicy, Error, Limit, Result};
 
 /// What a container's cgroup directory is called: this and its name.
 pub(super) const PREFIX: &str = "ctr-";
@@ -24,23 +27,11 @@ pub(super) const PREFIX: &str = "ctr-";
 /// The directories of a container that is to be made.
 #[derive(Debug)]
 pub(crate) struct Layout {
-    /// What [`super::remove`] takes: every directory that may ever be made.
-    paths: Vec<PathBuf>,
-    v2: Option<PathBuf>,
-    v1_memory: Option<PathBuf>,
-    v1_devices: Option<PathBuf>,
-    v1_pids: Option<PathBuf>,
-    /// The controllers that the directory of v2 is to have.
-    on_v2: Controllers,
+    /// What [`super::remove`] takes: every directory that may ever be made, those that may come late behind the others.
+    places: Vec<Place>,
     limits: Limits,
     /// Where it stands, in words.
-    place: String,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Controllers {
-    memory: bool,
-    pids: bool,
+    where_it_is: String,
 }
 
 /// What is decided about a container's cgroup.
@@ -54,13 +45,32 @@ pub(crate) struct Planned {
 
 /// Where it can go.
 pub(super) struct Homes<'a> {
-    pub(super) memory: &'a Home,
-    pub(super) pids: &'a Home,
-    pub(super) devices: Option<&'a Home>,
+    /// Of those controllers that somebody may want.
+    pub(super) of: [Option<Cow<'a, Home>>; Controller::ALL.len()],
     /// See [`super::hierarchies::Hierarchies`].
     pub(super) plain: Option<&'a Path>,
     /// The caller has chosen the parent.
     pub(super) chosen: bool,
+}
+
+impl Homes<'_> {
+    fn of(&self, controller: Controller) -> Option<&Home> {
+        self.of[controller as usize].as_deref()
+    }
+
+    fn v1(&self, controller: Controller) -> Option<&Path> {
+        match self.of(controller) {
+            Some(Home::V1(path)) => Some(path),
+            _ => None,
+        }
+    }
+
+    fn v2(&self, controller: Controller) -> Option<&Path> {
+        match self.of(controller) {
+            Some(Home::V2(path)) => Some(path),
+            _ => None,
+        }
+    }
 }
 
 impl Cgroup {
@@ -70,17 +80,16 @@ impl Cgroup {
             check_parent(parent, policy)?;
         }
         let hierarchies = hierarchies(caller);
-        let devices = limits.devices.as_ref().map(|_| devices_home(caller));
         let homes = Homes {
-            memory: &hierarchies.memory,
-            pids: &hierarchies.pids,
-            devices: devices.as_ref(),
+            of: Controller::ALL.map(|controller| {
+                (controller.is_usual() || limits.need(controller)).then(|| hierarchies.home(controller, caller))
+            }),
             plain: hierarchies.plain.as_deref(),
             chosen: caller.insists,
         };
         let mut planned = decide(name, limits, policy, &homes)?;
         if let Some(layout) = &mut planned.layout {
-            layout.place = place(layout, hierarchies.own.as_deref(), caller.parent.is_some());
+            layout.where_it_is = where_it_is(layout, hierarchies.own.as_deref(), caller.parent.is_some());
         }
         Ok(planned)
     }
@@ -113,40 +122,32 @@ pub(super) fn decide(name: &str, limits: &Limits, policy: CgroupPolicy, homes: &
         }
         CgroupPolicy::Auto | CgroupPolicy::Required | CgroupPolicy::Optional => {}
     }
-    let mut drop_limit = |limit: &mut Option<u64>, what: &str, missing: &Missing| {
-        if let Some(limit) = limit.take() {
-            dropped.push(format!("the {what} limit of {limit} can't be had: {}", missing.words()));
-        }
-    };
-    if let Home::Missing(missing) = homes.memory {
-        match policy {
-            CgroupPolicy::Optional => drop_limit(&mut limits.memory, "memory", missing),
-            CgroupPolicy::Auto if limits.memory.is_none() => {}
-            _ => return Err(missing.error("memory")),
-        }
-    }
-    if let Home::Missing(missing) = homes.pids {
-        match policy {
-            CgroupPolicy::Optional => drop_limit(&mut limits.pids, "process", missing),
-            _ if limits.pids.is_none() => {}
-            _ => return Err(missing.error("pids")),
+    for limit in Limit::ALL {
+        let rule = limit.rule();
+        let Some(Home::Missing(missing)) = homes.of(rule.controller) else { continue };
+        let required = policy == CgroupPolicy::Required && rule.controller.when(Version::V1) == When::Always;
+        match (limits.numbers[limit as usize].take(), policy) {
+            (None, _) if !required => {}
+            (Some(value), CgroupPolicy::Optional) => {
+                let (noun, words) = (rule.noun, missing.words());
+                dropped.push(format!("the {noun} limit of {value} can't be had: {words}"));
+            }
+            _ => return Err(missing.error(rule.controller.name())),
         }
     }
     let directory = format!("{PREFIX}{name}");
     // Without controllers of its own it can be where it can't have any, and the limits of that place hold for it.
-    let unlimited = limits.memory.is_none() && limits.pids.is_none() && policy != CgroupPolicy::Required;
-    let above = match homes.memory {
-        Home::V2(path) => Some(path.as_path()),
-        _ => None,
-    };
+    let unlimited = limits.numbers == LimitNumbers::default() && policy != CgroupPolicy::Required;
+    let above = homes.v2(Controller::Memory);
     if let Some(plain) = homes.plain.filter(|plain| unlimited && (homes.chosen || has_limits(plain, above))) {
-        let here = Home::V2(plain.into());
-        let devices = homes.devices.map(|home| if matches!(home, Home::V1(_)) { home } else { &here });
-        return Ok(Planned { layout: Some(Layout::without_controllers(&directory, limits, plain, devices)), dropped });
+        let layout = Layout::without_controllers(&directory, limits, plain, homes.v1(Controller::Devices));
+        return Ok(Planned { layout: Some(layout), dropped });
     }
-    let layout = Layout::new(&directory, limits, [homes.memory, homes.pids], homes.devices);
-    match homes.memory {
-        Home::Missing(missing) if homes.chosen && layout.is_none() => Err(missing.error("memory")),
+    let layout = Layout::new(&directory, limits, homes);
+    match homes.of(Controller::Memory) {
+        Some(Home::Missing(missing)) if homes.chosen && layout.is_none() => {
+            Err(missing.error(Controller::Memory.name()))
+        }
         _ => Ok(Planned { layout, dropped }),
     }
 }
@@ -171,8 +172,8 @@ fn has_limits(path: &Path, end: Option<&Path>) -> bool {
 }
 
 /// Where it stands, seen from the caller whose own cgroup is `own`, and what that means.
-fn place(layout: &Layout, own: Option<&Path>, chosen: bool) -> String {
-    let Some(parent) = layout.paths.first().and_then(|path| path.parent()) else { return String::new() };
+fn where_it_is(layout: &Layout, own: Option<&Path>, chosen: bool) -> String {
+    let Some(parent) = layout.places.first().and_then(|place| place.path().parent()) else { return String::new() };
     let shown = parent.display();
     let is_below = own.is_some_and(|own| own != parent && own.starts_with(parent));
     match () {
@@ -182,7 +183,7 @@ fn place(layout: &Layout, own: Option<&Path>, chosen: bool) -> String {
              container can have none of its own"
         ),
         () if own == Some(parent) => format!("in {shown}, the caller's own: its limits hold"),
-        () if layout.v2.is_some() && is_below => format!(
+        () if layout.clones_in() && is_below => format!(
             "in {shown}, beside the caller's own, which has processes and so can't hand controllers on: limits of that one \
              do not hold (systemd: Delegate=yes and DelegateSubgroup=; or choose a parent)"
         ),
@@ -193,180 +194,136 @@ fn place(layout: &Layout, own: Option<&Path>, chosen: bool) -> String {
 impl Layout {
     /// Whether a process is cloned into it, and doesn't join it later: v2.
     pub(crate) fn clones_in(&self) -> bool {
-        self.v2.is_some()
+        self.v2().is_some()
     }
 
     /// Where it stands, in words.
-    pub(crate) fn place(&self) -> &str {
-        &self.place
+    pub(crate) fn where_it_is(&self) -> &str {
+        &self.where_it_is
+    }
+
+    /// Every directory that the container may ever have, for its record, before they exist.
+    pub(crate) fn places(&self) -> &[Place] {
+        &self.places
+    }
+
+    fn v2(&self) -> Option<&Place> {
+        self.places.iter().find(|place| place.is(Version::V2))
     }
 
     /// Whether it is a directory of v2 that no controller counts.
     fn is_plain(&self) -> bool {
-        self.v2.is_some() && !self.on_v2.memory && !self.on_v2.pids && self.v1_memory.is_none()
+        let none = |place: &Place| !place.controllers.iter().any(Controller::is_handed_on);
+        self.clones_in() && self.places.iter().all(none)
     }
 
-    fn without_controllers(directory: &str, limits: Limits, parent: &Path, devices: Option<&Home>) -> Self {
-        let path = parent.join(directory);
-        let v1_devices = match devices {
-            Some(Home::V1(parent)) => Some(parent.join(directory)),
-            _ => None,
-        };
-        Self {
-            paths: std::iter::once(path.clone()).chain(v1_devices.clone()).collect(),
-            v2: Some(path),
-            v1_memory: None,
-            v1_devices,
-            v1_pids: None,
-            on_v2: Controllers::default(),
-            limits,
-            place: String::new(),
-        }
+    fn without_controllers(directory: &str, limits: Limits, parent: &Path, v1_devices: Option<&Path>) -> Self {
+        let devices: Controllers = limits.devices.iter().map(|_| Controller::Devices).collect();
+        let on_v2 = if v1_devices.is_some() { Controllers::default() } else { devices };
+        let v2 = Place::new(Version::V2, parent.join(directory), on_v2);
+        let v1 = v1_devices.map(|parent| Place::new(Version::V1, parent.join(directory), devices));
+        Self { places: std::iter::once(v2).chain(v1).collect(), limits, where_it_is: String::new() }
     }
 
-    fn new(directory: &str, limits: Limits, [memory, pids]: [&Home; 2], devices: Option<&Home>) -> Option<Self> {
-        let mut layout = Self {
-            paths: Vec::with_capacity(2),
-            v2: None,
-            v1_memory: None,
-            v1_devices: None,
-            v1_pids: None,
-            on_v2: Controllers::default(),
-            limits,
-            place: String::new(),
-        };
-        match memory {
-            Home::V1(parent) => layout.v1_memory = Some(parent.join(directory)),
-            Home::V2(parent) => {
-                layout.v2 = Some(parent.join(directory));
-                layout.on_v2.memory = true;
+    fn new(directory: &str, limits: Limits, homes: &Homes<'_>) -> Option<Self> {
+        let mut places: Vec<Place> = Vec::with_capacity(2);
+        let wanted = |controller: &Controller| controller.when(Version::V1) == When::Always || limits.need(*controller);
+        // A process is in one directory of v2. Of several that could be it, the uppermost has what those below it have.
+        let parents = Controller::ALL.into_iter().filter(wanted).filter_map(|controller| homes.v2(controller));
+        if let Some(parent) = parents.min_by_key(|path| path.as_os_str().len()) {
+            let is_here = |controller: &Controller| homes.v2(*controller).is_some_and(|home| home.starts_with(parent));
+            let here = Controller::ALL.into_iter().filter(is_here).collect();
+            places.push(Place::new(Version::V2, parent.join(directory), here));
+        }
+        for controller in Controller::ALL {
+            let Some(parent) = homes.v1(controller) else { continue };
+            // Without another one nobody could tell a later directory which processes to move into it.
+            if !wanted(&controller) && places.is_empty() {
+                continue;
             }
-            Home::Missing(_) => {}
-        }
-        match pids {
-            // Without a memory cgroup nobody could tell a later pids cgroup which processes to move into it.
-            Home::V1(parent) if layout.limits.pids.is_some() || layout.v1_memory.is_some() => {
-                layout.v1_pids = Some(parent.join(directory));
+            let path = parent.join(directory);
+            // One hierarchy may have several controllers.
+            match places.iter_mut().find(|place| place.path() == path) {
+                Some(place) => place.controllers.add(controller),
+                None => places.push(Place::new(Version::V1, path, [controller].into_iter().collect())),
             }
-            Home::V2(parent) if layout.limits.pids.is_some() || layout.v2.is_some() => {
-                layout.v2 = Some(parent.join(directory));
-                layout.on_v2.pids = true;
-            }
-            _ => {}
         }
-        match devices {
-            Some(Home::V1(parent)) => layout.v1_devices = Some(parent.join(directory)),
-            // Not a controller, so whichever directory there is will do.
-            Some(Home::V2(parent)) => _ = layout.v2.get_or_insert_with(|| parent.join(directory)),
-            _ => {}
-        }
-        for path in [&layout.v2, &layout.v1_memory, &layout.v1_devices, &layout.v1_pids].into_iter().flatten() {
-            layout.paths.retain(|other| other != path);
-            layout.paths.push(path.clone());
-        }
-        (!layout.paths.is_empty()).then_some(layout)
+        (!places.is_empty()).then_some(Self { places, limits, where_it_is: String::new() })
     }
 
-    /// Every directory that the container may ever have, for its record, before they exist. On v1 the last one is the
-    /// pids cgroup, which is only made when there is a limit.
-    pub(crate) fn paths(&self) -> &[PathBuf] {
-        &self.paths
+    /// Whether the directory is made with the container.
+    fn is_made_first(&self, place: &Place) -> bool {
+        !place.may_come_late() || place.controllers.iter().any(|controller| self.limits.need(controller))
     }
 
     /// Makes the directories and sets the limits. When it fails, nothing is left.
     pub(crate) fn make(&self) -> Result<Cgroup> {
-        let mut made: [Option<&Path>; 4] = [None; 4];
-        self.make_all(&mut made).inspect_err(|_| {
-            for path in made.into_iter().flatten() {
-                let _ = unlinkat(AT_FDCWD, path, UnlinkatFlags::RemoveDir);
+        let mut held = Vec::with_capacity(self.places.len());
+        for place in &self.places {
+            let made = if self.is_made_first(place) { self.make_one(place) } else { Ok(OnceLock::new()) };
+            match made {
+                Ok(made) => held.push(Held { place: place.clone(), made }),
+                Err(error) => {
+                    for held in held.iter().filter(|held| held.made.get().is_some()) {
+                        let _ = unlinkat(AT_FDCWD, held.place.path(), UnlinkatFlags::RemoveDir);
+                    }
+                    return Err(error);
+                }
             }
-        })
+        }
+        Ok(Cgroup { held })
     }
 
-    fn make_all<'a>(&'a self, made: &mut [Option<&'a Path>; 4]) -> Result<Cgroup> {
-        let mut cgroup = Cgroup { v2: None, v1_memory: None, v1_devices: None, v1_pids: LateDirectory::default() };
-        let rules = self.limits.devices.as_deref().unwrap_or_default();
-        if let Some(path) = &self.v2 {
-            let directory = make_directory(path)?;
-            made[0] = Some(path);
-            self.limit_v2(&directory)?;
-            if self.limits.devices.is_some() && self.v1_devices.is_none() {
-                devices::allow_v2(&directory, rules)?;
-            }
-            cgroup.v2 = Some(directory);
-        }
-        if let Some(path) = &self.v1_memory {
-            let directory = make_directory(path)?;
-            made[1] = Some(path);
-            if let Some(limit) = self.limits.memory {
-                memory::set_first(Controller::V1(&directory), limit)
-                    .map_err(|errno| directory.error("set the memory limit of", "", errno))?;
-            }
-            cgroup.v1_memory = Some(directory);
-        }
-        // One v1 hierarchy may have several controllers.
-        let make = |path: &PathBuf, others: &[&Option<PathBuf>]| {
-            if others.iter().any(|other| other.as_ref() == Some(path)) {
-                Directory::open(path).map_err(|errno| Error::system("open cgroup", path.display(), errno as i32))
-            } else {
-                make_directory(path)
-            }
+    fn make_one(&self, place: &Place) -> Result<OnceLock<Directory>> {
+        let directory = Directory::make(place.path())?;
+        let limited = match place.is(Version::V2) {
+            true => self.limit_v2(place, &directory),
+            false => self.limit(At::V1(&directory), place).map_err(|e| e.told(&directory)),
         };
-        if let Some(path) = &self.v1_devices {
-            let directory = make(path, &[&self.v1_memory])?;
-            made[2] = Some(path);
-            devices::allow_v1(&directory, rules)?;
-            cgroup.v1_devices = Some(directory);
-        }
-        if let Some(path) = &self.v1_pids {
-            if let Some(limit) = self.limits.pids {
-                let directory = make(path, &[&self.v1_memory, &self.v1_devices])?;
-                made[3] = Some(path);
-                directory.write("pids.max", &limit.to_string())?;
-                cgroup.v1_pids.made = OnceLock::from(directory);
-            }
-            cgroup.v1_pids.path = Some(path.clone());
-        }
-        Ok(cgroup)
+        let rules = self.limits.devices.as_deref().filter(|_| place.controllers.has(Controller::Devices));
+        limited
+            .and_then(|()| match rules {
+                Some(rules) if place.is(Version::V2) => devices::allow_v2(&directory, rules),
+                Some(rules) => devices::allow_v1(&directory, rules),
+                None => Ok(()),
+            })
+            .inspect_err(|_| {
+                let _ = unlinkat(AT_FDCWD, place.path(), UnlinkatFlags::RemoveDir);
+            })?;
+        Ok(OnceLock::from(directory))
     }
 
     /// A directory of v2 has a controller's files once its parent hands the controller on, so that is tried only when
     /// they aren't there: the first container of a machine pays for it.
-    fn limit_v2(&self, directory: &Directory) -> Result<()> {
-        match self.try_limit_v2(directory) {
-            Err(Errno::ENOENT) => {
-                self.hand_on(directory)?;
-                self.try_limit_v2(directory)
+    fn limit_v2(&self, place: &Place, directory: &Directory) -> Result<()> {
+        let here = place.controllers.iter().filter(|controller| self.is_handed(*controller));
+        match self.limit(At::V2(directory), place) {
+            Err(NotSet { errno: Errno::ENOENT, .. }) => {
+                hand_on(directory, here)?;
+                self.limit(At::V2(directory), place)
             }
             other => other,
         }
-        .map_err(|errno| directory.error("set the limits of", "", errno))
+        .map_err(|e| e.told(directory))
     }
 
-    fn try_limit_v2(&self, directory: &Directory) -> nix::Result<()> {
-        match self.limits.memory {
-            _ if !self.on_v2.memory => {}
-            Some(limit) => memory::set_first(Controller::V2(directory), limit)?,
-            None if directory.has("memory.max") => {}
-            None => return Err(Errno::ENOENT),
-        }
-        match self.limits.pids {
-            _ if !self.on_v2.pids => Ok(()),
-            Some(limit) => control::write(&directory.fd, "pids.max", &limit.to_string()),
-            None if directory.has("pids.max") => Ok(()),
-            None => Err(Errno::ENOENT),
-        }
+    /// Whether a directory of v2 is to have the controller from the start.
+    fn is_handed(&self, controller: Controller) -> bool {
+        controller.is_handed_on() && (controller.when(Version::V2) == When::Always || self.limits.need(controller))
     }
 
-    fn hand_on(&self, directory: &Directory) -> Result<()> {
-        let parent = directory.path.parent().unwrap_or(&directory.path);
-        let control =
-            Directory::open(parent).map_err(|errno| Error::system("open cgroup", parent.display(), errno as i32))?;
-        for controller in hand_on_words(&control) {
-            match control::write(&control.fd, "cgroup.subtree_control", controller) {
-                Ok(()) => {}
-                Err(Errno::EBUSY) => return Err(Missing::has_processes(parent).error(&controller[1..])),
-                Err(errno) => return Err(control.error("write", "cgroup.subtree_control", errno)),
+    /// Sets the limits of one directory; on v2 it is ENOENT too where a controller's files are not there.
+    fn limit(&self, at: At<'_>, place: &Place) -> std::result::Result<(), NotSet> {
+        for controller in place.controllers.iter() {
+            let fail = |errno| NotSet { controller, errno };
+            for limit in controller.limits() {
+                if let Some(value) = self.limits.get(limit) {
+                    (limit.rule().set_first)(at, value).map_err(fail)?;
+                }
+            }
+            let unseen = matches!(at, At::V2(_)) && self.is_handed(controller) && !self.limits.need(controller);
+            if unseen && !at.directory().has(controller.row().v2_file) {
+                return Err(fail(Errno::ENOENT));
             }
         }
         Ok(())
@@ -375,92 +332,74 @@ impl Layout {
     /// The same by hand: shell commands, each with what it is for.
     pub(crate) fn commands(&self) -> Vec<(String, String)> {
         let mut commands = Vec::new();
-        let mut add = |command: &str, path: PathBuf, why: &str| {
-            commands.push((format!("{command}{}", quote(&path.to_string_lossy())), why.to_string()));
-        };
-        if let Some(path) = &self.v2 {
-            let parent = path.parent().unwrap_or(path);
-            if !self.is_plain() {
-                add("echo +memory +pids > ", parent.join("cgroup.subtree_control"), "v2 counts only what is handed on");
+        let made: Vec<&Place> = self.places.iter().filter(|place| self.is_made_first(place)).collect();
+        let mut first = true;
+        for place in &made {
+            let quoted = |file: &str| quote(&place.path().join(file).to_string_lossy());
+            let mut add = |command: String, why: &str| commands.push((command, why.to_string()));
+            let handed: Vec<_> = place.controllers.iter().filter(|it| self.is_handed(*it)).collect();
+            if place.is(Version::V2) && !handed.is_empty() {
+                let words: Vec<_> = handed.iter().map(|controller| format!("+{}", controller.name())).collect();
+                let parent = place.path().parent().unwrap_or(place.path()).join("cgroup.subtree_control");
+                let parent = quote(&parent.to_string_lossy());
+                add(format!("echo {} > {parent}", words.join(" ")), "v2 counts only what is handed on");
             }
-            add("mkdir ", path.clone(), &format!("the container's cgroup, {}", self.place));
-        }
-        if let Some(path) = &self.v1_memory {
-            add("mkdir ", path.clone(), &format!("the container's memory cgroup, {}", self.place));
-        }
-        if let (Some(path), Some(limit)) = (self.v1_memory.as_ref().or(self.v2.as_ref()), self.limits.memory) {
-            for (value, file, why) in memory::first_files(self.v1_memory.is_none(), limit) {
-                add(&format!("echo {value} > "), path.join(file), why);
-            }
-        }
-        let v1_pids = self.v1_pids.as_ref().filter(|_| self.limits.pids.is_some());
-        if let Some(limit) = self.limits.pids {
-            if let Some(path) = v1_pids {
-                add("mkdir -p ", path.clone(), "its pids cgroup: processes and threads are counted here");
-            }
-            if let Some(path) = v1_pids.or(self.v2.as_ref()) {
-                add(&format!("echo {limit} > "), path.join("pids.max"), "so many processes and threads: no fork bomb");
-            }
-        }
-        if let Some(rules) = &self.limits.devices {
-            let rules: Vec<_> = rules.iter().map(ToString::to_string).collect();
-            let why = "these devices can be opened, and no others";
-            match (&self.v1_devices, &self.v2) {
-                (Some(path), _) => {
-                    add("mkdir -p ", path.clone(), "its devices cgroup");
-                    add("echo a > ", path.join("devices.deny"), "no device can be opened");
-                    let words: Vec<_> = rules.iter().map(|rule| quote(rule)).collect();
-                    let file = quote(&path.join("devices.allow").to_string_lossy());
-                    let each = format!("for rule in {}; do echo \"$rule\" > {file}; done", words.join(" "));
-                    commands.push((each, why.into()));
+            let purpose = match (place.is(Version::V2), place.controllers.iter().next()) {
+                (false, Some(controller)) if !first => controller.row().purpose.to_string(),
+                (false, Some(controller)) => {
+                    format!("the container's {} cgroup, {}", controller.name(), self.where_it_is)
                 }
-                (None, Some(path)) => commands.push((
-                    format!(
-                        "# bpftool cgroup attach {} device …: {}",
-                        quote(&path.to_string_lossy()),
-                        rules.join(", ")
-                    ),
-                    format!("{why}: a program of BPF decides, for which a shell has no command"),
-                )),
-                (None, None) => {}
+                _ => format!("the container's cgroup, {}", self.where_it_is),
+            };
+            first = false;
+            add(format!("mkdir {}", quoted("")), &purpose);
+            let version = if place.is(Version::V2) { Version::V2 } else { Version::V1 };
+            for limit in place.controllers.iter().flat_map(Controller::limits) {
+                let Some(value) = self.limits.get(limit) else { continue };
+                for (value, file, why) in (limit.rule().first_files)(version, value) {
+                    add(format!("echo {value} > {}", quoted(file)), why);
+                }
+            }
+            if let Some(rules) = self.limits.devices.as_ref().filter(|_| place.controllers.has(Controller::Devices)) {
+                commands.extend(devices::commands(version, place.path(), rules));
             }
         }
-        let mut add = |command: &str, path: PathBuf, why: &str| {
-            commands.push((format!("{command}{}", quote(&path.to_string_lossy())), why.to_string()));
-        };
-        let inside = self.v2.iter().map(|path| path.join("cgroup.procs"));
-        for file in
-            inside.chain(self.v1_memory.iter().chain(&self.v1_devices).chain(v1_pids).map(|path| path.join("tasks")))
-        {
-            add("echo $$ > ", file, "PID 1 goes in, and all its children are cloned there");
+        for place in made {
+            let file = if place.is(Version::V2) { "cgroup.procs" } else { "tasks" };
+            let file = quote(&place.path().join(file).to_string_lossy());
+            let why = "PID 1 goes in, and all its children are cloned there";
+            commands.push((format!("echo $$ > {file}"), why.into()));
         }
         commands
     }
 }
 
-/// The controllers that a directory can still hand on, as `cgroup.subtree_control` wants them.
-fn hand_on_words(parent: &Directory) -> impl Iterator<Item = &'static str> {
-    ["+memory", "+pids"].into_iter().filter(|word| {
-        control::has_word(&parent.fd, "cgroup.controllers", &word[1..])
-            && !control::has_word(&parent.fd, "cgroup.subtree_control", &word[1..])
-    })
+/// A limit that the kernel did not take.
+struct NotSet {
+    controller: Controller,
+    errno: Errno,
 }
 
-/// mkdir and open.
-pub(super) fn make_directory(path: &Path) -> Result<Directory> {
-    mkdir(path, Mode::from_bits_truncate(0o755)).map_err(|errno| {
-        let error = Error::system("make cgroup", path.display(), errno as i32);
-        match errno {
-            Errno::EEXIST => error.with_code(ErrorCode::NameInUse).with_hint(format!(
-                "a container of that name runs in another state directory, or was left by one that is lost; if nothing \
-                 runs in it: rmdir {}",
-                path.display()
-            )),
-            _ => error,
+impl NotSet {
+    fn told(&self, directory: &Directory) -> Error {
+        directory.error(&format!("set the {} limit of", self.controller.name()), "", self.errno)
+    }
+}
+
+/// Has the directory above hand controllers on, those that it can and does not yet.
+pub(super) fn hand_on(directory: &Directory, controllers: impl Iterator<Item = Controller>) -> Result<()> {
+    let parent = directory.path.parent().unwrap_or(&directory.path);
+    let above = Directory::open(parent).map_err(|errno| open_failed(parent, errno))?;
+    let has = |file, controller: Controller| control::has_word(&above.fd, file, controller.name());
+    for controller in controllers {
+        if !has("cgroup.controllers", controller) || has("cgroup.subtree_control", controller) {
+            continue;
         }
-    })?;
-    Directory::open(path).map_err(|errno| {
-        let _ = unlinkat(AT_FDCWD, path, UnlinkatFlags::RemoveDir);
-        Error::system("open cgroup", path.display(), errno as i32)
-    })
+        match control::write(&above.fd, "cgroup.subtree_control", &format!("+{}", controller.name())) {
+            Ok(()) => {}
+            Err(Errno::EBUSY) => return Err(Missing::has_processes(parent).error(controller.name())),
+            Err(errno) => return Err(above.error("write", "cgroup.subtree_control", errno)),
+        }
+    }
+    Ok(())
 }

@@ -8,39 +8,33 @@
 
 use nix::errno::Errno;
 
-use super::{Cgroup, Controller, Directory, MEMORY_MIN, control};
+use super::controller::{At, Controller, Row, Rule, Version, When, Written};
+use super::{Cgroup, Directory, control};
 use crate::{Error, ErrorCode, Result};
 
 pub(super) const V1_LIMIT: &str = "memory.limit_in_bytes";
+const V2_LIMIT: &str = "memory.max";
 const V1_LIMIT_WITH_SWAP: &str = "memory.memsw.limit_in_bytes";
 const V1_LIMIT_OF_SOCKETS: &str = "memory.kmem.tcp.limit_in_bytes";
 /// v1 shows "no limit" as the largest multiple of the page size that a page counter holds; no machine has half of it.
 const V1_UNLIMITED: u64 = 1 << 62;
 
+/// The smallest memory limit that a container can live with: the kernel's own memory for its namespaces (most of it the
+/// network namespace), PID 1 and one small program. Measured: at 1 MiB the OOM killer ends busybox's shell at its start.
+pub(super) const MIN: u64 = 2 << 20;
+
+pub(super) const ROW: Row =
+    Row { name: "memory", on_v1: When::Always, on_v2: When::Always, v2_file: V2_LIMIT, purpose: "its memory cgroup" };
+
+pub(super) const LIMIT: Rule =
+    Rule { controller: Controller::Memory, noun: "memory", check, set_first, set, get, first_files };
+
 impl Cgroup {
-    /// Sets the limit; `None` lifts it. Below present use the kernel reclaims first (page cache, and swap where there is
-    /// one); if that is not enough the answer is EBUSY, the old limit stays, and nothing is killed.
-    pub(crate) fn set_memory(&self, limit: Option<u64>) -> Result<()> {
-        limit.map_or(Ok(()), check)?;
-        match self.memory_controller()? {
-            Controller::V1(directory) => set_v1(directory, limit),
-            Controller::V2(directory) => set_v2(directory, limit),
-        }
-    }
-
-    /// The limit as the kernel holds it: a multiple of the page size.
-    pub(crate) fn memory(&self) -> Result<Option<u64>> {
-        match self.memory_controller()? {
-            Controller::V1(directory) => Ok(directory.read_number(V1_LIMIT)?.filter(|limit| *limit < V1_UNLIMITED)),
-            Controller::V2(directory) => directory.read_number("memory.max"),
-        }
-    }
-
     /// Bytes in use now, and the most that ever were. v2 counts the latter since Linux 5.19; before that it is the former.
     pub(crate) fn memory_usage(&self) -> Result<(u64, u64)> {
-        let (directory, now, peak) = match self.memory_controller()? {
-            Controller::V1(directory) => (directory, "memory.usage_in_bytes", "memory.max_usage_in_bytes"),
-            Controller::V2(directory) => (directory, "memory.current", "memory.peak"),
+        let (directory, now, peak) = match self.needed(Controller::Memory)? {
+            At::V1(directory) => (directory, "memory.usage_in_bytes", "memory.max_usage_in_bytes"),
+            At::V2(directory) => (directory, "memory.current", "memory.peak"),
         };
         let now = directory.read_number(now)?.unwrap_or(0);
         match control::read_number(&directory.fd, peak) {
@@ -52,9 +46,9 @@ impl Cgroup {
 
     /// How many processes of it the kernel's OOM killer has ended.
     pub(crate) fn oom_kills(&self) -> Result<u64> {
-        let (directory, file) = match self.memory_controller()? {
-            Controller::V1(directory) => (directory, "memory.oom_control"),
-            Controller::V2(directory) => (directory, "memory.events"),
+        let (directory, file) = match self.needed(Controller::Memory)? {
+            At::V1(directory) => (directory, "memory.oom_control"),
+            At::V2(directory) => (directory, "memory.events"),
         };
         let kills = control::read_keyed(&directory.fd, file, "oom_kill");
         Ok(kills.map_err(|errno| directory.error("read", file, errno))?.unwrap_or(0))
@@ -62,40 +56,55 @@ impl Cgroup {
 }
 
 /// Refuses a limit that no container can live with.
-pub(super) fn check(limit: u64) -> Result<()> {
-    if limit >= MEMORY_MIN {
+fn check(limit: u64) -> Result<()> {
+    if limit >= MIN {
         return Ok(());
     }
-    Err(Error::invalid("set the memory limit to", limit, format!("the smallest is {MEMORY_MIN} bytes (2 MiB)"))
+    Err(Error::invalid("set the memory limit to", limit, format!("the smallest is {MIN} bytes (2 MiB)"))
         .with_hint("for no limit leave it out, or give CTR_UNLIMITED or None"))
 }
 
-/// Sets the limit of a cgroup that nothing is in yet. [`Errno::ENOENT`] means that the controller is off.
-pub(super) fn set_first(controller: Controller<'_>, limit: u64) -> nix::Result<()> {
+fn set_first(at: At<'_>, limit: u64) -> nix::Result<()> {
     let text = limit.to_string();
-    match controller {
-        Controller::V1(directory) => {
+    match at {
+        At::V1(directory) => {
             control::write(&directory.fd, V1_LIMIT, &text)?;
             where_there(control::write(&directory.fd, V1_LIMIT_WITH_SWAP, &text))?;
             where_there(control::write(&directory.fd, V1_LIMIT_OF_SOCKETS, &text))
         }
-        Controller::V2(directory) => {
-            control::write(&directory.fd, "memory.max", &text)?;
+        At::V2(directory) => {
+            control::write(&directory.fd, V2_LIMIT, &text)?;
             where_there(control::write(&directory.fd, "memory.swap.max", "0"))
         }
     }
 }
 
-/// The same commands for a person: (value, file, what for).
-pub(super) fn first_files(v2: bool, limit: u64) -> Vec<(String, &'static str, &'static str)> {
+fn first_files(version: Version, limit: u64) -> Vec<Written> {
     const MEMORY: &str = "the memory it may use";
     const SWAP: &str = "and what is above that is not swapped out instead";
     const SOCKETS: &str = "and as much in its sockets, which are counted apart";
-    match v2 {
-        false => [(V1_LIMIT, MEMORY), (V1_LIMIT_WITH_SWAP, SWAP), (V1_LIMIT_OF_SOCKETS, SOCKETS)]
+    match version {
+        Version::V1 => [(V1_LIMIT, MEMORY), (V1_LIMIT_WITH_SWAP, SWAP), (V1_LIMIT_OF_SOCKETS, SOCKETS)]
             .map(|(file, why)| (limit.to_string(), file, why))
             .to_vec(),
-        true => vec![(limit.to_string(), "memory.max", MEMORY), ("0".into(), "memory.swap.max", SWAP)],
+        Version::V2 => vec![(limit.to_string(), V2_LIMIT, MEMORY), ("0".into(), "memory.swap.max", SWAP)],
+    }
+}
+
+/// A multiple of the page size.
+fn get(at: At<'_>) -> Result<Option<u64>> {
+    match at {
+        At::V1(directory) => Ok(directory.read_number(V1_LIMIT)?.filter(|limit| *limit < V1_UNLIMITED)),
+        At::V2(directory) => directory.read_number(V2_LIMIT),
+    }
+}
+
+/// Below present use the kernel reclaims first (page cache, and swap where there is one); if that is not enough the answer is
+/// EBUSY, the old limit stays, and nothing is killed.
+fn set(at: At<'_>, limit: Option<u64>) -> Result<()> {
+    match at {
+        At::V1(directory) => set_v1(directory, limit),
+        At::V2(directory) => set_v2(directory, limit),
     }
 }
 
@@ -144,7 +153,7 @@ fn set_v1(directory: &Directory, limit: Option<u64>) -> Result<()> {
 /// slows the container while it is above). So the new limit is tried as `memory.high`, and only one that held is set.
 fn set_v2(directory: &Directory, limit: Option<u64>) -> Result<()> {
     let Some(bytes) = limit else {
-        directory.write("memory.max", "max")?;
+        directory.write(V2_LIMIT, "max")?;
         return write_swap_max(directory, "max");
     };
     let text = bytes.to_string();
@@ -154,13 +163,13 @@ fn set_v2(directory: &Directory, limit: Option<u64>) -> Result<()> {
         let held = usage_v2(directory);
         let outcome = match held {
             Ok(now) if now > bytes => Err(in_use(directory, limit, now)),
-            Ok(_) => directory.write("memory.max", &text),
+            Ok(_) => directory.write(V2_LIMIT, &text),
             Err(error) => Err(error),
         };
         directory.write("memory.high", &high)?;
         outcome?;
     } else {
-        directory.write("memory.max", &text)?;
+        directory.write(V2_LIMIT, &text)?;
     }
     write_swap_max(directory, "0")
 }

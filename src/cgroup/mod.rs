@@ -2,63 +2,54 @@
 //!
 //! Called by `container` alone. A machine has cgroup v1 (each controller a hierarchy of its own), v2 (one tree), v1
 //! controllers beside an empty v2 tree, or nothing that we may write to; [`hierarchies`] finds out which, [`Cgroup::plan`]
-//! decides on paths without making anything, [`Layout::make`] makes them and everything after that goes through
+//! decides on places without making anything, [`Layout::make`] makes them and everything after that goes through
 //! directory descriptors. The process moves itself in: on v1 PID 1 writes "0" into `tasks`, which moves one thread and
 //! so doesn't wait for an RCU grace period as a write of another's pid into `cgroup.procs` does
 //! (`cgroup_procs_write_start` in kernel/cgroup/cgroup.c); on v2 clone3(2) makes it inside by CLONE_INTO_CGROUP.
 //!
-//! A list of devices stands in the same directory on v2, and in one more on v1.
+//! Which controllers there are, with their files and limits, is the table of [`controller`].
 //!
 //! Rests on cgroups(7), Documentation/admin-guide/cgroup-v1/memory.rst, .../cgroup-v1/pids.rst and .../cgroup-v2.rst.
 
 mod control;
+mod controller;
 mod devices;
+mod directory;
 mod hierarchies;
 mod kill;
+mod late;
 mod layout;
 mod memory;
 mod pids;
+mod place;
 mod remove;
 #[cfg(test)]
 mod tests;
 mod verify;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::OnceLock;
 
 use nix::errno::Errno;
-use nix::fcntl::OFlag;
-use nix::sys::stat::Mode;
-use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, fstatfs};
 
+use controller::{At, Controller, Version};
 pub(crate) use devices::unavailable as devices_unavailable;
+use directory::{Directory, open_failed};
 pub(crate) use hierarchies::{Caller, hierarchies};
 pub(crate) use layout::{Layout, Planned};
+pub(crate) use place::Place;
 pub(crate) use remove::remove;
 pub(crate) use verify::{check_names, verify};
 
+use crate::config::LimitNumbers;
 use crate::security::DeviceRule;
-use crate::sys::Own;
-use crate::{Error, ErrorCode, Result};
-
-/// The smallest memory limit that a container can live with: the kernel's own memory for its namespaces (most of it the
-/// network namespace), PID 1 and one small program. Measured: at 1 MiB the OOM killer ends busybox's shell at its start.
-pub(crate) const MEMORY_MIN: u64 = 2 << 20;
-
-/// The smallest pids limit: PID 1 and one program.
-pub(crate) const PIDS_MIN: u64 = 2;
-
-/// The largest pids limit, PID_MAX_LIMIT of include/linux/threads.h; `pids.max` refuses more.
-pub(crate) const PIDS_MAX: u64 = 4 << 20;
+use crate::{Error, ErrorCode, Limit, Result};
 
 /// The limits that a container is made with.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Limits {
-    /// Bytes of memory, swap not included.
-    pub(crate) memory: Option<u64>,
-    /// Processes and threads.
-    pub(crate) pids: Option<u64>,
+    numbers: LimitNumbers,
     /// The devices that can be opened; any where there is no list.
     pub(crate) devices: Option<Vec<DeviceRule>>,
 }
@@ -66,159 +57,155 @@ pub(crate) struct Limits {
 /// The cgroup directories of one container. Dropping it removes nothing; [`remove`] does.
 #[derive(Debug)]
 pub(crate) struct Cgroup {
-    v2: Option<Directory>,
-    v1_memory: Option<Directory>,
-    v1_devices: Option<Directory>,
-    v1_pids: LateDirectory,
+    held: Vec<Held>,
 }
 
-/// A directory that exists.
+/// A directory of it, which may be made later: see [`Place::may_come_late`].
 #[derive(Debug)]
-struct Directory {
-    path: PathBuf,
-    fd: Own,
-}
-
-/// A directory that may be made later: the pids cgroup of v1, which costs every container a hierarchy more and so is
-/// only made where a limit is set.
-#[derive(Debug, Default)]
-struct LateDirectory {
-    path: Option<PathBuf>,
+struct Held {
+    place: Place,
     made: OnceLock<Directory>,
 }
 
-/// A controller's directory and the names of its files.
-#[derive(Clone, Copy)]
-enum Controller<'a> {
-    V1(&'a Directory),
-    V2(&'a Directory),
-}
-
 impl Cgroup {
-    /// The cgroup of a container that another process made, from the paths of its record.
-    pub(crate) fn open(paths: &[PathBuf]) -> Result<Self> {
-        let mut cgroup = Self { v2: None, v1_memory: None, v1_devices: None, v1_pids: LateDirectory::default() };
-        for path in paths {
-            let directory = match Directory::open(path) {
-                Ok(directory) => directory,
-                Err(Errno::ENOENT) => {
-                    cgroup.v1_pids.path = Some(path.clone());
-                    continue;
-                }
-                Err(errno) => return Err(Error::system("open cgroup", path.display(), errno as i32)),
+    /// The cgroup of a container that another process made, from the places of its record.
+    pub(crate) fn open(places: &[Place]) -> Result<Self> {
+        let mut held: Vec<Held> = Vec::with_capacity(places.len());
+        for place in places {
+            let directory = match Directory::open(place.path()) {
+                Ok(directory) => Some(directory),
+                Err(Errno::ENOENT) => None,
+                Err(errno) => return Err(open_failed(place.path(), errno)),
             };
-            let kind = fstatfs(&directory.fd)
-                .map_err(|errno| Error::system("open cgroup", path.display(), errno as i32))?
-                .filesystem_type();
-            if kind == CGROUP2_SUPER_MAGIC {
-                cgroup.v2 = Some(directory);
-            } else if directory.has("pids.max") && (cgroup.v1_memory.is_some() || !directory.has(memory::V1_LIMIT)) {
-                cgroup.v1_pids.path = Some(path.clone());
-                let _ = cgroup.v1_pids.made.set(directory);
-            } else if directory.has(memory::V1_LIMIT) {
-                cgroup.v1_memory = Some(directory);
-            } else {
-                cgroup.v1_devices = Some(directory);
-            }
+            let memory_known = held.iter().any(|held| held.place.has(Version::V1, Controller::Memory));
+            let place = place.completed(directory.as_ref(), memory_known)?;
+            held.push(Held { place, made: directory.map_or_else(OnceLock::new, OnceLock::from) });
         }
-        Ok(cgroup)
+        Ok(Self { held })
     }
 
     /// Whether its descriptors are still what they were.
     pub(crate) fn is_ours(&self) -> bool {
-        let fixed = self.v2.iter().chain(&self.v1_memory).chain(&self.v1_devices);
-        fixed.chain(self.v1_pids.made.get()).all(|directory| directory.fd.is_ours())
+        self.made().all(|(_, directory)| directory.fd.is_ours())
     }
 
     /// v1: each hierarchy's `tasks`, open for writing. A process that writes "0" into all of them is in. Hand them to PID
     /// 1, which writes before it makes its cgroup namespace, so that this cgroup is the namespace's root.
     pub(crate) fn join_fds(&self) -> Result<Vec<OwnedFd>> {
-        // One hierarchy may have several controllers.
-        let is_not = |one: &Directory, other: &Option<Directory>| other.as_ref().is_none_or(|it| it.path != one.path);
-        let devices = self.v1_devices.as_ref().filter(|devices| is_not(devices, &self.v1_memory));
-        let pids = self.v1_pids.made.get();
-        let pids = pids.filter(|pids| is_not(pids, &self.v1_memory) && is_not(pids, &self.v1_devices));
-        let all = self.v1_memory.iter().chain(devices).chain(pids);
-        all.map(|directory| directory.open_for_writing("tasks")).collect()
+        let v1 = self.made().filter(|(place, _)| place.is(Version::V1));
+        v1.map(|(_, directory)| directory.open_for_writing("tasks")).collect()
     }
 
     /// v2: the directory, for CLONE_INTO_CGROUP.
     pub(crate) fn clone_into(&self) -> Option<BorrowedFd<'_>> {
-        self.v2.as_ref().map(|directory| directory.fd.as_fd())
+        let mut v2 = self.made().filter(|(place, _)| place.is(Version::V2));
+        v2.next().map(|(_, directory)| directory.fd.as_fd())
     }
 
-    /// The limits in bytes and in processes; none where no controller counts it.
-    pub(crate) fn limits(&self) -> Result<[Option<u64>; 2]> {
-        Ok([counted(self.memory())?.flatten(), counted(self.pids())?.flatten()])
-    }
-
-    fn memory_controller(&self) -> Result<Controller<'_>> {
-        match (&self.v1_memory, &self.v2) {
-            (Some(v1), _) => Ok(Controller::V1(v1)),
-            (None, Some(v2)) => Ok(Controller::V2(v2)),
-            (None, None) => Err(without("memory")),
+    /// The limit as the kernel holds it; none where no controller counts it.
+    pub(crate) fn limit(&self, limit: Limit) -> Result<Option<u64>> {
+        let rule = limit.rule();
+        match self.at(rule.controller)? {
+            Some(at) => counted((rule.get)(at)).map(Option::flatten),
+            None => Ok(None),
         }
+    }
+
+    /// All limits.
+    pub(crate) fn limits(&self) -> Result<LimitNumbers> {
+        let mut numbers = LimitNumbers::default();
+        for limit in Limit::ALL {
+            numbers[limit as usize] = self.limit(limit)?;
+        }
+        Ok(numbers)
+    }
+
+    /// Which directory counts a limit, and whether it is one of v2.
+    pub(crate) fn counts(&self, limit: Limit) -> Option<(&Path, bool)> {
+        let place = &self.held(limit.rule().controller)?.place;
+        Some((place.path(), place.is(Version::V2)))
+    }
+
+    /// Sets a limit; `None` lifts it. What happens below present use is each controller's: see its file.
+    ///
+    /// On v1 a container that was made without such a limit may have no directory for it: the first one makes it.
+    pub(crate) fn set(&self, limit: Limit, value: Option<u64>) -> Result<()> {
+        let rule = limit.rule();
+        value.map_or(Ok(()), rule.check)?;
+        let at = match (self.at(rule.controller)?, value) {
+            (Some(at), _) => at,
+            (None, None) => return Ok(()),
+            (None, Some(_)) => At::V1(self.make_late(rule.controller)?),
+        };
+        match (rule.set)(at, value) {
+            // v2: it was not handed on, since nobody was limited by it.
+            Err(error) if error.code() == ErrorCode::Unsupported => {
+                if value.is_none() {
+                    return Ok(());
+                }
+                let At::V2(directory) = at else { return Err(error) };
+                layout::hand_on(directory, [rule.controller].into_iter())?;
+                (rule.set)(at, value)
+            }
+            outcome => outcome,
+        }?;
+        self.move_into(rule.controller, at.directory())
+    }
+
+    /// The directory of a controller, if there is one by now.
+    fn at(&self, controller: Controller) -> Result<Option<At<'_>>> {
+        let found = self.held(controller).and_then(|held| {
+            let directory = match held.made.get() {
+                Some(made) => Some(made),
+                None => Directory::open(held.place.path()).ok().map(|found| held.made.get_or_init(|| found)),
+            };
+            Some(At::new(held.place.version?, directory?))
+        });
+        if found.is_none() {
+            self.any()?.check_not_removed()?;
+        }
+        Ok(found)
+    }
+
+    /// As [`Cgroup::at`], of one that has to be there.
+    fn needed(&self, controller: Controller) -> Result<At<'_>> {
+        self.at(controller)?.ok_or_else(|| without(controller.name()))
+    }
+
+    fn held(&self, controller: Controller) -> Option<&Held> {
+        self.held.iter().find(|held| held.place.controllers.has(controller))
+    }
+
+    fn made(&self) -> impl Iterator<Item = (&Place, &Directory)> {
+        self.held.iter().filter_map(|held| Some((&held.place, held.made.get()?)))
     }
 
     /// Where the container's processes are listed.
     fn any(&self) -> Result<&Directory> {
-        let first =
-            self.v2.as_ref().or(self.v1_memory.as_ref()).or(self.v1_pids.made.get()).or(self.v1_devices.as_ref());
-        first.ok_or_else(|| without("memory"))
-    }
-}
-
-impl Directory {
-    fn open(path: &Path) -> nix::Result<Self> {
-        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
-        let fd = crate::sys::open(path, flags, Mode::empty())?;
-        Ok(Self { path: path.to_path_buf(), fd: Own::new(fd) })
-    }
-
-    fn has(&self, file: &str) -> bool {
-        control::exists(&self.fd, file)
-    }
-
-    fn open_for_writing(&self, file: &str) -> Result<OwnedFd> {
-        control::open_for_writing(&self.fd, file).map_err(|errno| self.error("open", file, errno))
-    }
-
-    /// A failure on one of its files, or (`""`) on itself: "write /sys/fs/cgroup/…/memory.max: EINVAL, invalid argument".
-    fn error(&self, verb: &str, file: &str, errno: Errno) -> Error {
-        if self.is_removed() {
-            let why = "the container is gone";
-            return Error::new(ErrorCode::Destroyed, "find the cgroup", self.path.display(), libc::ENOENT, why);
-        }
-        // A directory of v2 that no controller was handed on to.
-        if errno == Errno::ENOENT && (file.starts_with("memory.") || file.starts_with("pids.")) {
-            return without(file.split('.').next().unwrap_or(file));
-        }
-        let path = if file.is_empty() { self.path.clone() } else { self.path.join(file) };
-        Error::system(verb, path.display(), errno as i32)
-    }
-
-    fn is_removed(&self) -> bool {
-        !self.has("cgroup.procs")
-    }
-
-    fn check_not_removed(&self) -> Result<()> {
-        if self.is_removed() { Err(self.error("find", "", Errno::ENOENT)) } else { Ok(()) }
-    }
-
-    fn write(&self, file: &str, value: &str) -> Result<()> {
-        control::write(&self.fd, file, value).map_err(|errno| self.error("write", file, errno))
-    }
-
-    fn read_number(&self, file: &str) -> Result<Option<u64>> {
-        control::read_number(&self.fd, file).map_err(|errno| self.error("read", file, errno))
+        self.made().next().map(|(_, directory)| directory).ok_or_else(|| without(Controller::Memory.name()))
     }
 }
 
 impl Limits {
+    pub(crate) fn new(numbers: LimitNumbers, devices: Option<Vec<DeviceRule>>) -> Self {
+        Self { numbers, devices }
+    }
+
+    fn get(&self, limit: Limit) -> Option<u64> {
+        self.numbers[limit as usize]
+    }
+
+    /// Whether the controller is needed for one of them.
+    fn need(&self, controller: Controller) -> bool {
+        match controller {
+            Controller::Devices => self.devices.is_some(),
+            _ => controller.limits().any(|limit| self.get(limit).is_some()),
+        }
+    }
+
     /// Refuses what no container can live with.
     pub(crate) fn check(&self) -> Result<()> {
-        self.memory.map_or(Ok(()), memory::check)?;
-        self.pids.map_or(Ok(()), pids::check)
+        Limit::ALL.into_iter().try_for_each(|limit| self.get(limit).map_or(Ok(()), limit.rule().check))
     }
 }
 

@@ -11,6 +11,7 @@ use nix::fcntl::AT_FDCWD;
 use nix::sys::statfs::{CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, statfs};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
+use super::Place;
 use super::layout::PREFIX;
 use crate::{Error, Result};
 
@@ -19,10 +20,10 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Removes the directories of a container, cgroups inside them first. One that is missing is no error. A killed process
 /// keeps its cgroup busy until it is gone, so this waits, but not for ever.
-pub(crate) fn remove(paths: &[PathBuf]) -> Result<()> {
+pub(crate) fn remove(places: &[Place]) -> Result<()> {
     let mut outcome = Ok(());
     let mut removed = false;
-    for path in paths {
+    for path in places.iter().map(Place::path) {
         // A record is a file that people can edit.
         if !path.file_name().is_some_and(|name| name.as_bytes().starts_with(PREFIX.as_bytes())) {
             outcome = outcome.and(Err(Error::invalid("remove cgroup", path.display(), "ctr makes none of that name")));
@@ -35,7 +36,7 @@ pub(crate) fn remove(paths: &[PathBuf]) -> Result<()> {
     }
     // Where nothing is found, somebody was here before; or we are where it can't be seen, and must not let it be forgotten.
     if !removed && outcome.is_ok() {
-        paths.iter().try_for_each(|path| is_visible(path))?;
+        places.iter().try_for_each(|place| is_visible(place.path()))?;
     }
     outcome
 }

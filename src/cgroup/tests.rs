@@ -8,36 +8,41 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use super::controller::Controller;
 use super::hierarchies::{Caller, Home};
 use super::layout::Homes;
-use super::{Cgroup, Layout, Limits, MEMORY_MIN, PIDS_MAX, hierarchies, remove};
-use crate::{CgroupPolicy, ErrorCode, Result};
+use super::{Cgroup, Layout, Limits, Place, hierarchies, memory, pids, remove};
+use crate::{CgroupPolicy, ErrorCode, Limit, Result};
 
 const MIB: u64 = 1 << 20;
 
 /// A cgroup that goes away with the test, whatever its outcome.
 struct Made {
     cgroup: Cgroup,
-    paths: Vec<PathBuf>,
+    places: Vec<Place>,
 }
 
 impl Drop for Made {
     fn drop(&mut self) {
         let _ = self.cgroup.kill();
-        remove(&self.paths).unwrap();
+        remove(&self.places).unwrap();
     }
 }
 
 impl Made {
+    fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.places.iter().map(Place::path)
+    }
+
     fn with(memory: Option<u64>, pids: Option<u64>) -> Option<Self> {
         let layout = plan(memory, pids)?;
-        Some(Self { cgroup: layout.make().unwrap(), paths: layout.paths().to_vec() })
+        Some(Self { cgroup: layout.make().unwrap(), places: layout.places().to_vec() })
     }
 
     /// A shell inside, which moves itself in as PID 1 of a container does.
     fn shell(&self, script: &str) -> Child {
         let files = ["tasks", "cgroup.procs"];
-        let entries = self.paths.iter().filter_map(|path| files.map(|f| path.join(f)).into_iter().find(|p| p.exists()));
+        let entries = self.paths().filter_map(|path| files.map(|f| path.join(f)).into_iter().find(|p| p.exists()));
         let enter = "for f; do echo 0 > \"$f\" || exit 99; done; set --;";
         Command::new("sh")
             .args(["-c", &format!("{enter} {script}"), "sh"])
@@ -56,6 +61,27 @@ impl Made {
     }
 }
 
+fn paths(layout: &Layout) -> impl Iterator<Item = &Path> {
+    layout.places().iter().map(Place::path)
+}
+
+fn limits(memory: Option<u64>, pids: Option<u64>) -> Limits {
+    Limits::new([memory, pids], None)
+}
+
+/// Of memory and pids; devices where it is wanted.
+fn homes<'a>(memory: &'a Home, pids: &'a Home, devices: Option<&'a Home>) -> Homes<'a> {
+    let of = Controller::ALL.map(|controller| {
+        let home = match controller {
+            Controller::Memory => Some(memory),
+            Controller::Pids => Some(pids),
+            Controller::Devices => devices,
+        };
+        home.map(std::borrow::Cow::Borrowed)
+    });
+    Homes { of, plain: None, chosen: false }
+}
+
 fn own_cgroups() -> String {
     std::fs::read_to_string("/proc/thread-self/cgroup").unwrap()
 }
@@ -70,13 +96,23 @@ fn caller(cgroups: &str) -> Caller<'_> {
 fn plan(memory: Option<u64>, pids: Option<u64>) -> Option<Layout> {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let name = format!("test-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-    match Cgroup::plan(&name, &Limits { memory, pids, devices: None }, CgroupPolicy::Required, caller(&own_cgroups())) {
+    match Cgroup::plan(&name, &limits(memory, pids), CgroupPolicy::Required, caller(&own_cgroups())) {
         Ok(planned) => planned.layout,
         Err(error) => {
             skipped(error);
             None
         }
     }
+}
+
+fn home(controller: Controller) -> Home {
+    let cgroups = own_cgroups();
+    hierarchies(caller(&cgroups)).home(controller, caller(&cgroups)).into_owned()
+}
+
+/// A place as the record of an older ctr has it.
+fn older(path: &Path) -> Place {
+    serde_json::from_value(serde_json::json!(path)).unwrap()
 }
 
 fn skipped(why: impl std::fmt::Display) {
@@ -107,37 +143,37 @@ fn refused<T: std::fmt::Debug>(outcome: Result<T>, code: ErrorCode, words: &str)
 #[test]
 fn a_plan_makes_nothing_and_a_removed_cgroup_leaves_nothing() {
     let Some(layout) = plan(Some(64 * MIB), Some(10)) else { return };
-    assert!(layout.paths().iter().all(|path| !path.exists()));
+    assert!(paths(&layout).all(|path| !path.exists()));
     let cgroup = layout.make().unwrap();
-    assert!(layout.paths().iter().all(|path| path.exists()));
-    assert_eq!(cgroup.memory().unwrap(), Some(64 * MIB));
-    assert_eq!(cgroup.pids().unwrap(), Some(10));
-    remove(layout.paths()).unwrap();
-    assert!(layout.paths().iter().all(|path| !path.exists()));
-    remove(layout.paths()).unwrap();
+    assert!(paths(&layout).all(|path| path.exists()));
+    assert_eq!(cgroup.limit(Limit::Memory).unwrap(), Some(64 * MIB));
+    assert_eq!(cgroup.limit(Limit::Pids).unwrap(), Some(10));
+    remove(layout.places()).unwrap();
+    assert!(paths(&layout).all(|path| !path.exists()));
+    remove(layout.places()).unwrap();
 }
 
 #[test]
 fn a_name_in_use_is_told_and_what_was_made_before_is_taken_back() {
     let Some(layout) = plan(None, Some(10)) else { return };
-    let last = layout.paths().last().unwrap();
+    let last = paths(&layout).last().unwrap();
     std::fs::create_dir(last).unwrap();
     refused(layout.make(), ErrorCode::NameInUse, "rmdir");
     std::fs::remove_dir(last).unwrap();
-    assert!(layout.paths().iter().all(|path| !path.exists()));
+    assert!(paths(&layout).all(|path| !path.exists()));
 }
 
 #[test]
 fn a_process_enters_by_the_descriptors_of_a_joiner() {
     let Some(made) = Made::with(None, Some(10)) else { return };
-    let joined = Cgroup::open(&made.paths).unwrap();
+    let joined = Cgroup::open(&made.places).unwrap();
     let fds = joined.join_fds().unwrap();
-    let v1 = made.paths.iter().filter(|path| path.join("tasks").exists()).count();
+    let v1 = made.paths().filter(|path| path.join("tasks").exists()).count();
     assert_eq!(fds.len(), v1);
-    assert_eq!(joined.clone_into().is_some(), v1 < made.paths.len());
+    assert_eq!(joined.clone_into().is_some(), v1 < made.places.len());
     let inside = made.shell("exec sleep 1000");
     until("it is inside", || joined.pids_now().unwrap() == 1);
-    assert_eq!(joined.pids().unwrap(), Some(10));
+    assert_eq!(joined.limit(Limit::Pids).unwrap(), Some(10));
     end(inside);
 }
 
@@ -156,32 +192,32 @@ fn a_hog_dies_at_the_limit_and_is_counted() {
 fn the_limit_moves_up_and_down_and_away() {
     let Some(made) = Made::with(None, None) else { return };
     let cgroup = &made.cgroup;
-    assert_eq!(cgroup.memory().unwrap(), None);
-    for limit in [64 * MIB, 128 * MIB, 16 * MIB, 4096 * MIB, MEMORY_MIN] {
-        cgroup.set_memory(Some(limit)).unwrap();
-        assert_eq!(cgroup.memory().unwrap(), Some(limit));
+    assert_eq!(cgroup.limit(Limit::Memory).unwrap(), None);
+    for limit in [64 * MIB, 128 * MIB, 16 * MIB, 4096 * MIB, memory::MIN] {
+        cgroup.set(Limit::Memory, Some(limit)).unwrap();
+        assert_eq!(cgroup.limit(Limit::Memory).unwrap(), Some(limit));
     }
-    cgroup.set_memory(None).unwrap();
-    assert_eq!(cgroup.memory().unwrap(), None);
-    cgroup.set_memory(None).unwrap();
-    cgroup.set_memory(Some(u64::MAX)).unwrap();
-    cgroup.set_memory(Some(64 * MIB + 5)).unwrap();
-    assert_eq!(cgroup.memory().unwrap(), Some(64 * MIB));
+    cgroup.set(Limit::Memory, None).unwrap();
+    assert_eq!(cgroup.limit(Limit::Memory).unwrap(), None);
+    cgroup.set(Limit::Memory, None).unwrap();
+    cgroup.set(Limit::Memory, Some(u64::MAX)).unwrap();
+    cgroup.set(Limit::Memory, Some(64 * MIB + 5)).unwrap();
+    assert_eq!(cgroup.limit(Limit::Memory).unwrap(), Some(64 * MIB));
 }
 
 #[test]
 fn a_limit_below_what_is_in_use_is_refused_and_nobody_dies() {
     let Some(made) = Made::with(Some(256 * MIB), None) else { return };
     let mut hog = made.hog(64);
-    let error = made.cgroup.set_memory(Some(32 * MIB)).unwrap_err();
+    let error = made.cgroup.set(Limit::Memory, Some(32 * MIB)).unwrap_err();
     assert_eq!(error.errno(), libc::EBUSY, "{error}");
-    assert_eq!(made.cgroup.memory().unwrap(), Some(256 * MIB));
+    assert_eq!(made.cgroup.limit(Limit::Memory).unwrap(), Some(256 * MIB));
     assert_eq!(made.cgroup.oom_kills().unwrap(), 0);
     assert!(hog.try_wait().unwrap().is_none(), "the hog died");
-    made.cgroup.set_memory(Some(100 * MIB)).unwrap();
-    assert_eq!(made.cgroup.memory().unwrap(), Some(100 * MIB));
+    made.cgroup.set(Limit::Memory, Some(100 * MIB)).unwrap();
+    assert_eq!(made.cgroup.limit(Limit::Memory).unwrap(), Some(100 * MIB));
     end(hog);
-    made.cgroup.set_memory(Some(16 * MIB)).unwrap();
+    made.cgroup.set(Limit::Memory, Some(16 * MIB)).unwrap();
 }
 
 #[test]
@@ -192,29 +228,29 @@ fn threads_that_set_limits_at_once_never_fail() {
             let cgroup = &made.cgroup;
             scope.spawn(move || {
                 for round in 0..50 {
-                    cgroup.set_memory(Some((16 + thread * 7 + round) * MIB)).unwrap();
+                    cgroup.set(Limit::Memory, Some((16 + thread * 7 + round) * MIB)).unwrap();
                 }
             });
         }
     });
-    made.cgroup.set_memory(Some(64 * MIB)).unwrap();
-    assert_eq!(made.cgroup.memory().unwrap(), Some(64 * MIB));
+    made.cgroup.set(Limit::Memory, Some(64 * MIB)).unwrap();
+    assert_eq!(made.cgroup.limit(Limit::Memory).unwrap(), Some(64 * MIB));
 }
 
 #[test]
 fn limits_that_no_container_can_live_with_are_refused_by_name() {
-    for bad in [0, 1, 4095, MEMORY_MIN - 1] {
-        let limits = Limits { memory: Some(bad), pids: None, devices: None };
+    for bad in [0, 1, 4095, memory::MIN - 1] {
+        let limits = limits(Some(bad), None);
         refused(Cgroup::plan("x", &limits, CgroupPolicy::Optional, caller("")), ErrorCode::Invalid, "2 MiB");
     }
-    for bad in [0, 1, PIDS_MAX + 1, u64::MAX] {
-        let limits = Limits { memory: None, pids: Some(bad), devices: None };
+    for bad in [0, 1, pids::MAX + 1, u64::MAX] {
+        let limits = limits(None, Some(bad));
         refused(Cgroup::plan("x", &limits, CgroupPolicy::Optional, caller("")), ErrorCode::Invalid, "at the least");
     }
-    let Some(made) = Made::with(None, Some(PIDS_MAX)) else { return };
-    refused(made.cgroup.set_memory(Some(0)), ErrorCode::Invalid, "2 MiB");
-    refused(made.cgroup.set_pids(Some(0)), ErrorCode::Invalid, "at the least");
-    assert_eq!(made.cgroup.pids().unwrap(), Some(PIDS_MAX));
+    let Some(made) = Made::with(None, Some(pids::MAX)) else { return };
+    refused(made.cgroup.set(Limit::Memory, Some(0)), ErrorCode::Invalid, "2 MiB");
+    refused(made.cgroup.set(Limit::Pids, Some(0)), ErrorCode::Invalid, "at the least");
+    assert_eq!(made.cgroup.limit(Limit::Pids).unwrap(), Some(pids::MAX));
 }
 
 #[test]
@@ -222,8 +258,8 @@ fn a_pids_limit_stops_forks() {
     let Some(made) = Made::with(None, Some(3)) else { return };
     let mut child = made.shell("sleep 1000 & sleep 1000 & (sleep 1000 & echo forked) 2>/dev/null; echo done; read x");
     until("three are inside", || made.cgroup.pids_now().unwrap() == 3);
-    made.cgroup.set_pids(Some(2)).unwrap();
-    assert_eq!(made.cgroup.pids().unwrap(), Some(2));
+    made.cgroup.set(Limit::Pids, Some(2)).unwrap();
+    assert_eq!(made.cgroup.limit(Limit::Pids).unwrap(), Some(2));
     child.kill().unwrap();
     let mut output = String::new();
     made.cgroup.kill().unwrap();
@@ -237,14 +273,14 @@ fn a_pids_limit_set_later_holds_for_all_that_run_already() {
     let Some(made) = Made::with(None, None) else { return };
     let child = made.shell("sleep 1000 & sleep 1000 & read x; sleep 1000 & sleep 1000 & wait");
     until("three are inside", || made.cgroup.pids_now().unwrap() == 3);
-    let joined = Cgroup::open(&made.paths).unwrap();
-    made.cgroup.set_pids(None).unwrap();
-    assert_eq!(made.cgroup.pids().unwrap(), None);
-    made.cgroup.set_pids(Some(4)).unwrap();
+    let joined = Cgroup::open(&made.places).unwrap();
+    made.cgroup.set(Limit::Pids, None).unwrap();
+    assert_eq!(made.cgroup.limit(Limit::Pids).unwrap(), None);
+    made.cgroup.set(Limit::Pids, Some(4)).unwrap();
     assert_eq!(made.cgroup.pids_now().unwrap(), 3);
-    assert_eq!(joined.pids().unwrap(), Some(4));
-    joined.set_pids(Some(3)).unwrap();
-    assert_eq!(made.cgroup.pids().unwrap(), Some(3));
+    assert_eq!(joined.limit(Limit::Pids).unwrap(), Some(4));
+    joined.set(Limit::Pids, Some(3)).unwrap();
+    assert_eq!(made.cgroup.limit(Limit::Pids).unwrap(), Some(3));
     end(child);
 }
 
@@ -258,7 +294,7 @@ fn kill_ends_all_of_a_process_tree_and_nothing_else() {
     child.wait().unwrap();
     // The dead count until their parents have reaped them.
     until("none is left", || made.cgroup.pids_now().unwrap() == 0);
-    remove(&made.paths).unwrap();
+    remove(&made.places).unwrap();
     made.cgroup.kill().unwrap();
     assert!(outside.try_wait().unwrap().is_none());
     end(outside);
@@ -267,53 +303,53 @@ fn kill_ends_all_of_a_process_tree_and_nothing_else() {
 #[test]
 fn removal_waits_for_the_dying_and_takes_cgroups_inside_along() {
     let Some(made) = Made::with(None, None) else { return };
-    std::fs::create_dir_all(made.paths[0].join("a/b")).unwrap();
+    std::fs::create_dir_all(made.places[0].path().join("a/b")).unwrap();
     let mut child = made.shell("exec sleep 1000");
     until("it is inside", || made.cgroup.pids_now().unwrap() == 1);
     std::thread::scope(|scope| {
-        let removal = scope.spawn(|| remove(&made.paths));
+        let removal = scope.spawn(|| remove(&made.places));
         sleep(Duration::from_millis(20));
         child.kill().unwrap();
         removal.join().unwrap().unwrap();
     });
     child.wait().unwrap();
-    assert!(made.paths.iter().all(|path| !path.exists()));
-    refused(made.cgroup.set_memory(Some(64 * MIB)), ErrorCode::Destroyed, "gone");
-    refused(made.cgroup.set_pids(Some(10)), ErrorCode::Destroyed, "gone");
-    refused(made.cgroup.pids(), ErrorCode::Destroyed, "gone");
+    assert!(made.paths().all(|path| !path.exists()));
+    refused(made.cgroup.set(Limit::Memory, Some(64 * MIB)), ErrorCode::Destroyed, "gone");
+    refused(made.cgroup.set(Limit::Pids, Some(10)), ErrorCode::Destroyed, "gone");
+    refused(made.cgroup.limit(Limit::Pids), ErrorCode::Destroyed, "gone");
     refused(made.cgroup.memory_usage(), ErrorCode::Destroyed, "gone");
     refused(made.cgroup.oom_kills(), ErrorCode::Destroyed, "gone");
-    assert!(made.paths.iter().all(|path| !path.exists()));
+    assert!(made.paths().all(|path| !path.exists()));
 }
 
 #[test]
 fn a_record_that_names_something_else_removes_nothing() {
     let directory = std::env::temp_dir().join(format!("notours-{}", std::process::id()));
     std::fs::create_dir(&directory).unwrap();
-    refused(remove(std::slice::from_ref(&directory)), ErrorCode::Invalid, "notours");
+    refused(remove(&[older(&directory)]), ErrorCode::Invalid, "notours");
     std::fs::remove_dir(&directory).unwrap();
 }
 
 #[test]
 fn a_cgroup_that_can_not_be_seen_is_not_taken_for_removed() {
     let Some(made) = Made::with(Some(64 * MIB), None) else { return };
-    let hidden: Vec<_> =
-        made.paths.iter().map(|path| PathBuf::from("/nowhere").join(path.file_name().unwrap())).collect();
+    let below = |parent: &str, path: &Path| older(&Path::new(parent).join(path.file_name().unwrap()));
+    let hidden: Vec<_> = made.paths().map(|path| below("/nowhere", path)).collect();
     refused(remove(&hidden), ErrorCode::System, "/nowhere/ctr-");
-    refused(remove(&[PathBuf::from("/tmp").join(hidden[0].file_name().unwrap())]), ErrorCode::System, "mounted");
-    remove(&made.paths).unwrap();
-    remove(&made.paths).unwrap();
+    refused(remove(&[below("/tmp", hidden[0].path())]), ErrorCode::System, "mounted");
+    remove(&made.places).unwrap();
+    remove(&made.places).unwrap();
 }
 
 #[test]
 fn where_a_controller_is_missing_the_policy_decides() {
     let parsed = |limits: Limits, policy| {
         let missing = Home::Missing(super::hierarchies::Missing::has_processes("/sys/fs/cgroup".as_ref()));
-        let homes = Homes { memory: &missing, pids: &missing, devices: None, plain: None, chosen: false };
+        let homes = homes(&missing, &missing, None);
         super::layout::decide("x", &limits, policy, &homes).map(|planned| planned.layout)
     };
-    let limited = || Limits { memory: Some(64 * MIB), pids: None, devices: None };
-    let pids = || Limits { memory: None, pids: Some(64), devices: None };
+    let limited = || limits(Some(64 * MIB), None);
+    let pids = || limits(None, Some(64));
     assert!(parsed(Limits::default(), CgroupPolicy::Auto).unwrap().is_none());
     assert!(parsed(limited(), CgroupPolicy::Optional).unwrap().is_none());
     assert!(parsed(pids(), CgroupPolicy::Optional).unwrap().is_none());
@@ -328,8 +364,8 @@ fn where_a_controller_is_missing_the_policy_decides() {
 #[test]
 fn a_limit_that_is_dropped_is_told_with_its_reason() {
     let missing = Home::Missing(super::hierarchies::Missing::has_processes("/sys/fs/cgroup/x".as_ref()));
-    let homes = Homes { memory: &missing, pids: &missing, devices: None, plain: None, chosen: false };
-    let limits = Limits { memory: Some(64 * MIB), pids: Some(9), devices: None };
+    let homes = homes(&missing, &missing, None);
+    let limits = limits(Some(64 * MIB), Some(9));
     let planned = super::layout::decide("x", &limits, CgroupPolicy::Optional, &homes).unwrap();
     assert!(planned.layout.is_none());
     let [memory, pids] = &planned.dropped[..] else { panic!("{:?}", planned.dropped) };
@@ -346,10 +382,10 @@ fn a_limit_that_is_dropped_is_told_with_its_reason() {
 fn a_container_without_limits_goes_below_a_chosen_parent_that_can_hand_nothing_on() {
     let missing = Home::Missing(super::hierarchies::Missing::has_processes("/v2/job".as_ref()));
     let plain = Path::new("/v2/job");
-    let homes = Homes { memory: &missing, pids: &missing, devices: None, plain: Some(plain), chosen: true };
+    let homes = Homes { plain: Some(plain), chosen: true, ..homes(&missing, &missing, None) };
     let layout = super::layout::decide("x", &Limits::default(), CgroupPolicy::Auto, &homes).unwrap().layout.unwrap();
-    assert_eq!((layout.paths(), layout.clones_in()), (&[PathBuf::from("/v2/job/ctr-x")][..], true));
-    let limits = Limits { memory: Some(64 * MIB), ..Limits::default() };
+    assert_eq!((paths(&layout).collect::<Vec<_>>(), layout.clones_in()), (vec![Path::new("/v2/job/ctr-x")], true));
+    let limits = limits(Some(64 * MIB), None);
     let outcome = super::layout::decide("x", &limits, CgroupPolicy::Auto, &homes);
     refused(outcome, ErrorCode::Unsupported, "/v2/job has processes");
     // A parent that is not there at all is never passed over in silence.
@@ -366,12 +402,12 @@ fn a_list_of_devices_stands_in_the_directory_of_v2_or_in_one_more_of_v1() {
     let [memory, pids, devices] = ["/v1/memory", "/v1/pids", "/v1/devices"].map(|path| Home::V1(path.into()));
     let v2 = Home::V2("/v2".into());
     let paths = |homes: [&Home; 2], devices, limit| {
-        let limits = Limits { memory: None, pids: limit, devices: Some(Vec::new()) };
+        let limits = Limits::new([None, limit], Some(Vec::new()));
         let [memory, pids] = homes;
-        let homes = Homes { memory, pids, devices: Some(devices), plain: None, chosen: false };
+        let homes = self::homes(memory, pids, Some(devices));
         let layout = super::layout::decide("x", &limits, CgroupPolicy::Auto, &homes).unwrap().layout.unwrap();
-        assert_eq!(layout.clones_in(), layout.paths()[0].starts_with("/v2"));
-        layout.paths().iter().map(|path| path.display().to_string()).collect::<Vec<_>>()
+        assert_eq!(layout.clones_in(), layout.places()[0].path().starts_with("/v2"));
+        self::paths(&layout).map(|path| path.display().to_string()).collect::<Vec<_>>()
     };
     let missing = Home::Missing(super::hierarchies::Missing::has_processes("/sys/fs/cgroup".as_ref()));
     // Whatever is made later is the last one, see `Cgroup::open`.
@@ -386,8 +422,8 @@ fn a_list_of_devices_stands_in_the_directory_of_v2_or_in_one_more_of_v1() {
 
 #[test]
 fn a_user_without_cgroups_is_told_how_to_get_some() {
-    let Home::Missing(_) = &hierarchies(caller(&own_cgroups())).memory else { return skipped("this user has cgroups") };
-    let limits = Limits { memory: Some(64 * MIB), pids: None, devices: None };
+    let Home::Missing(_) = home(Controller::Memory) else { return skipped("this user has cgroups") };
+    let limits = limits(Some(64 * MIB), None);
     let error = Cgroup::plan("x", &limits, CgroupPolicy::Auto, caller(&own_cgroups())).unwrap_err();
     assert_eq!(error.code(), ErrorCode::Unsupported);
     assert!(error.hint().contains("systemd-run --user --scope"), "{error}");
@@ -406,17 +442,57 @@ fn the_commands_of_explain_make_the_same_cgroup() {
         Command::new("sh").args(["-c", &script]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let mut ready = [0; 6];
     child.stdout.take().unwrap().read_exact(&mut ready).unwrap();
-    let cgroup = Cgroup::open(layout.paths()).unwrap();
-    let seen = (cgroup.memory(), cgroup.pids(), cgroup.pids_now());
+    let cgroup = Cgroup::open(layout.places()).unwrap();
+    let seen = (cgroup.limit(Limit::Memory), cgroup.limit(Limit::Pids), cgroup.pids_now());
     child.wait().unwrap();
-    remove(layout.paths()).unwrap();
+    remove(layout.places()).unwrap();
     assert_eq!((seen.0.unwrap(), seen.1.unwrap(), seen.2.unwrap()), (Some(64 * MIB), Some(10), 1));
+}
+
+#[test]
+fn a_record_says_which_directory_has_which_controller() {
+    let [memory, pids, devices] = ["/v1/memory", "/v1/both", "/v1/both"].map(|path| Home::V1(path.into()));
+    let limits = Limits::new([None; Limit::ALL.len()], Some(Vec::new()));
+    let layout = super::layout::decide("x", &limits, CgroupPolicy::Auto, &homes(&memory, &pids, Some(&devices)));
+    let layout = layout.unwrap().layout.unwrap();
+    let written = serde_json::to_value(layout.places()).unwrap();
+    let expected = serde_json::json!([
+        {"path": "/v1/memory/ctr-x", "version": "v1", "controllers": ["memory"]},
+        {"path": "/v1/both/ctr-x", "version": "v1", "controllers": ["devices", "pids"]},
+    ]);
+    assert_eq!(written, expected);
+    assert_eq!(serde_json::from_value::<Vec<Place>>(written).unwrap(), layout.places());
+    assert!(serde_json::from_str::<Place>(r#"{"path": "/x", "version": "v1", "controllers": ["rdma"]}"#).is_err());
+}
+
+#[test]
+fn a_container_of_an_older_record_has_its_limits() {
+    for pids in [Some(10), None] {
+        let Some(made) = Made::with(Some(64 * MIB), pids) else { return };
+        let places: Vec<_> = made.paths().map(older).collect();
+        let joined = Cgroup::open(&places).unwrap();
+        assert_eq!(joined.limits().unwrap()[..2], [Some(64 * MIB), pids]);
+        joined.set(Limit::Pids, Some(12)).unwrap();
+        assert_eq!(made.cgroup.limit(Limit::Pids).unwrap(), Some(12));
+        remove(&places).unwrap();
+        assert!(made.paths().all(|path| !path.exists()));
+    }
+}
+
+#[test]
+fn of_several_directories_that_v2_could_have_it_is_the_uppermost() {
+    let [slice, own] = ["/v2/slice", "/v2/slice/own"].map(|path| Home::V2(path.into()));
+    for (memory, pids) in [(&slice, &own), (&own, &slice)] {
+        let layout = super::layout::decide("x", &limits(None, Some(9)), CgroupPolicy::Auto, &homes(memory, pids, None));
+        let layout = layout.unwrap().layout.unwrap();
+        assert_eq!(paths(&layout).collect::<Vec<_>>(), [Path::new("/v2/slice/ctr-x")]);
+    }
 }
 
 #[test]
 fn a_container_without_a_pids_limit_costs_v1_no_second_directory() {
     let Some(made) = Made::with(Some(64 * MIB), None) else { return };
-    assert_eq!(made.paths.iter().filter(|path| path.exists()).count(), 1);
-    let Home::V1(_) = hierarchies(caller(&own_cgroups())).pids else { return };
-    assert_eq!(made.paths.len(), 2);
+    assert_eq!(made.paths().filter(|path| path.exists()).count(), 1);
+    let Home::V1(_) = home(Controller::Pids) else { return };
+    assert_eq!(made.places.len(), 2);
 }

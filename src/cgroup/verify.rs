@@ -2,24 +2,24 @@
 //! processes of any cgroup, limit it, or remove it.
 
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use nix::errno::Errno;
 use nix::sys::statfs::{CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, FsType, SYSFS_MAGIC, fstatfs, statfs};
 
 use super::layout::PREFIX;
-use super::{Directory, control};
+use super::{Directory, Place, control};
 use crate::{Error, ErrorCode, Result};
 
 /// Refuses what is called otherwise than a cgroup of the container `name`: ctr-NAME, a dot, and what tells it from one of the
 /// same name in another state directory. A directory of that name can be removed when it is empty; more takes [`verify`].
-pub(crate) fn check_names(name: &str, paths: &[PathBuf]) -> Result<()> {
-    let is_of = |path: &PathBuf| {
+pub(crate) fn check_names(name: &str, places: &[Place]) -> Result<()> {
+    let is_of = |path: &Path| {
         let rest = path.file_name().and_then(|file| file.as_bytes().strip_prefix(PREFIX.as_bytes()));
         let rest = rest.and_then(|rest| rest.strip_prefix(name.as_bytes()));
         path.is_absolute() && rest.is_some_and(|rest| rest.len() > 1 && rest.starts_with(b"."))
     };
-    match paths.iter().find(|path| !is_of(path)) {
+    match places.iter().map(Place::path).find(|path| !is_of(path)) {
         Some(path) => Err(foreign(path, &format!("it is not what a cgroup of container {name} is called"))),
         None => Ok(()),
     }
@@ -27,10 +27,10 @@ pub(crate) fn check_names(name: &str, paths: &[PathBuf]) -> Result<()> {
 
 /// Refuses cgroups that the container `name`, whose PID 1 is `pid`, is not in. One that is not there is made when a limit is
 /// set, in the place of a cgroup.
-pub(crate) fn verify(name: &str, pid: i32, paths: &[PathBuf]) -> Result<()> {
-    check_names(name, paths)?;
+pub(crate) fn verify(name: &str, pid: i32, places: &[Place]) -> Result<()> {
+    check_names(name, places)?;
     let is_cgroup = |kind: FsType| matches!(kind, CGROUP_SUPER_MAGIC | CGROUP2_SUPER_MAGIC);
-    for path in paths {
+    for path in places.iter().map(Place::path) {
         let fail = |errno: Errno| Error::system("open cgroup", path.display(), errno as i32);
         let directory = match Directory::open(path) {
             Ok(directory) => directory,

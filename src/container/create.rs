@@ -135,8 +135,8 @@ fn record(blueprint: &Blueprint, image: &OsStr, (owner, owner_start): (u32, u64)
         owner: owner as i32,
         owner_start,
         detached: config.detached,
-        cgroups: blueprint.cgroup.as_ref().map(|layout| layout.paths().to_vec()).unwrap_or_default(),
-        cgroup_place: blueprint.cgroup.as_ref().map(|layout| layout.place().to_string()).unwrap_or_default(),
+        cgroups: blueprint.cgroup.as_ref().map(|layout| layout.places().to_vec()).unwrap_or_default(),
+        cgroup_place: blueprint.cgroup.as_ref().map(|layout| layout.where_it_is().to_string()).unwrap_or_default(),
         warnings: blueprint.dropped.clone(),
         upper: blueprint.upper.clone(),
         exec: ExecDefaults {

@@ -5,9 +5,10 @@ use serde::{Serialize, Serializer};
 use super::shared::Shared;
 use super::state::Root;
 use super::walls::{self, Facts, Subject, Wall};
-use crate::Result;
 use crate::cgroup::{Cgroup, counted};
+use crate::config::LimitNumbers;
 use crate::security::capabilities;
+use crate::{Limit, Result};
 
 /// What [`crate::Container::inspect`] answers. Later releases may add fields.
 #[derive(Clone, Debug, Serialize)]
@@ -128,7 +129,7 @@ pub fn walls_of(container: &Shared) -> Result<Vec<Wall>> {
 
 fn walls_with(container: &Shared, facts: &Facts) -> Result<Vec<Wall>> {
     let record = &container.record;
-    let limits = container.cgroup.as_ref().map_or(Ok([None; 2]), Cgroup::limits)?;
+    let limits = container.cgroup.as_ref().map_or(Ok(LimitNumbers::default()), Cgroup::limits)?;
     walls::walls(&Subject {
         asked: &record.asked,
         foreign: record.root == Root::Foreign,
@@ -153,8 +154,14 @@ pub fn inspect(container: &Shared) -> Result<Inspection> {
         None => InspectedLimits::default(),
         Some(cgroup) => {
             let (memory_used, memory_peak) = counted(cgroup.memory_usage())?.unzip();
-            let [memory, pids] = cgroup.limits()?;
-            InspectedLimits { memory, memory_used, memory_peak, oom_kills: counted(cgroup.oom_kills())?, pids }
+            let limits = cgroup.limits()?;
+            InspectedLimits {
+                memory: limits[Limit::Memory as usize],
+                memory_used,
+                memory_peak,
+                oom_kills: counted(cgroup.oom_kills())?,
+                pids: limits[Limit::Pids as usize],
+            }
         }
     };
     let own_user = facts.namespace("user").is_none_or(|namespace| !namespace.shared);
@@ -182,7 +189,7 @@ pub fn inspect(container: &Shared) -> Result<Inspection> {
         state_dir: container.state.as_ref().map(|state| path(state.path())),
         store_dir: path(&record.store),
         upper: record.upper.as_deref().map(path),
-        cgroups: record.cgroups.iter().map(|cgroup| path(cgroup)).collect(),
+        cgroups: record.cgroups.iter().map(|place| path(place.path())).collect(),
         cgroup_place: record.cgroup_place.clone(),
         warnings: record.warnings.clone(),
         limits,

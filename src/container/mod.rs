@@ -46,7 +46,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use shared::Shared;
 
 use crate::image::{Difference, ExportOptions, Image, ImageConfig, MakeOptions, Output, Report};
-use crate::{Config, Error, ErrorCode, ExecConfig, Result};
+use crate::{Config, Error, ErrorCode, ExecConfig, Limit, Result};
 
 /// A running container. Dropping the handle of a container that this process made (and did not detach) destroys it; a
 /// joined or detached one lives on. Any thread may call any method at any time. In a forked child nothing can be done with
@@ -173,17 +173,28 @@ impl Container {
         self.shared.kill_all(signal)
     }
 
+    /// Sets a limit, live; `None` lifts it. What happens to programs that have more than that already, docs/limits.md says of
+    /// each limit.
+    pub fn set_limit(&self, limit: Limit, value: Option<u64>) -> Result<()> {
+        self.cgroup()?.set(limit, value)?;
+        self.shared.may_have_killed.fetch_or(limit == Limit::Memory, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// A limit, as the kernel has it; `None` where there is none, as in a container without a cgroup.
+    pub fn limit(&self, limit: Limit) -> Result<Option<u64>> {
+        self.own_cgroup()?.map_or(Ok(None), |cgroup| cgroup.limit(limit))
+    }
+
     /// Sets the memory limit, live; `None` lifts it. Below present use the kernel reclaims; what can't be reclaimed
     /// makes the call fail with EBUSY and the old limit stays.
     pub fn set_memory_limit(&self, bytes: Option<u64>) -> Result<()> {
-        self.cgroup()?.set_memory(bytes)?;
-        self.shared.may_have_killed.store(true, Ordering::Relaxed);
-        Ok(())
+        self.set_limit(Limit::Memory, bytes)
     }
 
     /// The memory limit; `None` where there is none, as in a container without a cgroup.
     pub fn memory_limit(&self) -> Result<Option<u64>> {
-        self.own_cgroup()?.map_or(Ok(None), crate::cgroup::Cgroup::memory)
+        self.limit(Limit::Memory)
     }
 
     /// Bytes in use, and the most that ever were.
@@ -199,17 +210,17 @@ impl Container {
 
     /// Sets the most processes and threads, live; `None` lifts it.
     pub fn set_pids_limit(&self, count: Option<u64>) -> Result<()> {
-        self.cgroup()?.set_pids(count)
+        self.set_limit(Limit::Pids, count)
     }
 
     /// The most processes and threads; `None` where there is no limit, as in a container without a cgroup.
     pub fn pids_limit(&self) -> Result<Option<u64>> {
-        self.own_cgroup()?.map_or(Ok(None), crate::cgroup::Cgroup::pids)
+        self.limit(Limit::Pids)
     }
 
-    /// The directories of its cgroups.
-    pub(crate) fn cgroup_paths(&self) -> &[std::path::PathBuf] {
-        &self.shared.record.cgroups
+    /// Which directory counts a limit, and whether it is one of cgroup v2.
+    pub(crate) fn counts(&self, limit: Limit) -> Option<(&Path, bool)> {
+        self.shared.cgroup.as_ref()?.counts(limit)
     }
 
     /// Its cgroup, if it has one and runs.

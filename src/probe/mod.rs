@@ -7,10 +7,9 @@
 mod calls;
 mod mounts;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use nix::fcntl::{AT_FDCWD, AtFlags};
-use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, statfs};
 use nix::unistd::{AccessFlags, faccessat};
 
 use crate::container::{StateDir, Trial};
@@ -18,7 +17,7 @@ use crate::helper::SubIds;
 use crate::image::Store;
 use crate::security::landlock;
 use crate::sys::landlock::landlock_abi;
-use crate::{CgroupPolicy, Config, Container, DeviceList, Error, Result, hints, sys, zygote};
+use crate::{CgroupPolicy, Config, Container, DeviceList, Error, Limit, Result, hints, sys, zygote};
 
 /// One thing that a machine allows or not.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,8 +54,8 @@ pub fn probe() -> Vec<Check> {
     let modules = sys::security_modules();
     let modules = modules.unwrap_or_else(|| "not known: /sys/kernel/security is not mounted".into());
     checks.push(Check::of("security modules", Ok(()), modules));
-    checks.push(limit("memory limit", Config { memory: Some(64 << 20), ..Config::default() }));
-    checks.push(limit("pids limit", Config { pids: Some(64), ..Config::default() }));
+    checks.push(limit("memory limit", Limit::Memory, Config { memory: Some(64 << 20), ..Config::default() }));
+    checks.push(limit("pids limit", Limit::Pids, Config { pids: Some(64), ..Config::default() }));
     checks.push(device_list());
     let config = Config { cgroup: CgroupPolicy::Off, ..Config::default() };
     let made = Container::create("host", &config).and_then(|container| container.destroy());
@@ -159,21 +158,18 @@ fn landlock_wall() -> Check {
 }
 
 /// Whether a container can have this limit, and in which cgroup.
-fn limit(name: &'static str, config: Config) -> Check {
+fn limit(name: &'static str, limit: Limit, config: Config) -> Check {
     let config = Config { cgroup: CgroupPolicy::Auto, ..config };
     let made = Container::create("host", &config).and_then(|container| {
-        let paths: Vec<PathBuf> = container.cgroup_paths().to_vec();
-        container.destroy().map(|()| paths)
+        let counted = container.counts(limit).map(|(path, v2)| (path.to_path_buf(), v2));
+        container.destroy().map(|()| counted)
     });
-    let path = match &made {
-        Ok(paths) => paths.iter().find(|path| config.pids.is_none() || paths.len() == 1 || ends_in_pids(path)),
-        Err(_) => None,
-    };
-    let parent = path.and_then(|path| path.parent()).unwrap_or(Path::new("/")).to_path_buf();
-    let v2 = statfs(&parent).is_ok_and(|fs| fs.filesystem_type() == CGROUP2_SUPER_MAGIC);
-    let version = if v2 { 2 } else { 1 };
-    Check::of(name, made.map(drop), format!("cgroup v{version}, in {}", parent.display()))
-        .lost("containers that ask for none are made all the same")
+    let counted = made.as_ref().ok().cloned().flatten();
+    let says = counted.map_or_else(String::new, |(path, v2)| {
+        let parent = path.parent().unwrap_or(&path).display();
+        format!("cgroup v{}, in {parent}", if v2 { 2 } else { 1 })
+    });
+    Check::of(name, made.map(drop), says).lost("containers that ask for none are made all the same")
 }
 
 /// Whether a container's cgroup can list its devices.
@@ -182,8 +178,4 @@ fn device_list() -> Check {
     let made = Container::create("host", &config).and_then(|container| container.destroy());
     Check::of("device list", made, "the cgroup of a container can list what devices it may open")
         .lost("containers have none; in a user namespace of their own no device node works that they make")
-}
-
-fn ends_in_pids(path: &Path) -> bool {
-    path.parent().is_some_and(|parent| parent.join("pids.max").exists() || parent.ends_with("pids"))
 }

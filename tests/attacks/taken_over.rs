@@ -399,7 +399,7 @@ attack!(own_record, {
     // As if it had been written to. The victim is a process of the host, in a cgroup of its own.
     let text = fs::read(&record).unwrap();
     let plain: serde_json::Value = serde_json::from_slice(&text).unwrap();
-    let own = plain["cgroups"][0].as_str().unwrap().to_string();
+    let own = plain["cgroups"][0]["path"].as_str().unwrap().to_string();
     let above = std::path::Path::new(&own).parent().unwrap();
     let names = [
         format!("t{}-victim", std::process::id()),
@@ -417,7 +417,7 @@ attack!(own_record, {
         let mut victim = std::process::Command::new("/bin/sleep").arg("1000").spawn().unwrap();
         fs::write(cgroup.join("cgroup.procs"), victim.id().to_string()).unwrap();
         forge(&|record| {
-            record["cgroups"] = serde_json::json!([cgroup]);
+            record["cgroups"][0]["path"] = serde_json::json!(cgroup);
             record["exec"]["own_pid"] = false.into();
         });
         let before = fs::read_to_string(cgroup.join("memory.limit_in_bytes")).ok();
@@ -432,7 +432,7 @@ attack!(own_record, {
     // The root of the hierarchy, and a place that is no cgroup's.
     let elsewhere = scratch().join("ctr-recorded.made");
     for path in [above.to_path_buf(), elsewhere.clone()] {
-        forge(&|record| record["cgroups"] = serde_json::json!([path]));
+        forge(&|record| record["cgroups"][0]["path"] = serde_json::json!(path));
         assert!(Container::join("recorded").is_err(), "{}", path.display());
     }
     assert!(!elsewhere.exists());

@@ -92,8 +92,7 @@ impl Blueprint {
         let insists = config.cgroup_parent.is_some();
         let caller = Caller { cgroups: zygote.cgroups(), parent: parent.as_deref(), insists };
         let devices = Devices::of(&config, &walls, zygote.maps_all_ids(), caller)?;
-        let (memory, pids) = (config.memory, config.pids);
-        let limits = crate::cgroup::Limits { memory, pids, devices: devices.list.clone() };
+        let limits = crate::cgroup::Limits::new(config.limits(), devices.list.clone());
         // Names are one's own in one state directory only; the cgroup tree is everyone's.
         let called = format!("{name}.{}", &super::state::random_name()[..4]);
         let Planned { layout: cgroup, dropped } = Cgroup::plan(&called, &limits, config.cgroup, caller)?;
@@ -273,7 +272,7 @@ impl Blueprint {
             ids: Some(&self.ids),
             cgroup: self.cgroup.is_some(),
             listed: &self.devices.listed,
-            limits: [self.config.memory, self.config.pids],
+            limits: self.config.limits(),
             dropped: &self.dropped,
             binds: mounts.collect(),
             facts: None,

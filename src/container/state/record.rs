@@ -5,6 +5,7 @@ use std::path::{Component, Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::cgroup::Place;
 use crate::container::devices::Listed;
 use crate::container::walls::{Asked, is_default};
 use crate::image::ImageConfig;
@@ -24,7 +25,7 @@ pub struct Record {
     pub owner_start: u64,
     pub detached: bool,
     /// Directories to remove.
-    pub cgroups: Vec<PathBuf>,
+    pub cgroups: Vec<Place>,
     /// Where they are, in words for people.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub cgroup_place: String,

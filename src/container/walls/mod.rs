@@ -17,9 +17,10 @@ use asked::{HOST, LOG, UNCONFINED};
 
 use super::devices::Listed;
 use super::ids::Ids;
+use crate::config::LimitNumbers;
 use crate::error::line;
 use crate::security::{Preset, Walls, capabilities, labels, masks};
-use crate::{Result, hints};
+use crate::{Limit, Result, hints};
 
 /// One wall around a container.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,8 +75,7 @@ pub struct Subject<'a> {
     pub cgroup: bool,
     /// Its list of devices.
     pub listed: &'a Listed,
-    /// Limits in bytes and in processes.
-    pub limits: [Option<u64>; 2],
+    pub limits: LimitNumbers,
     /// Those that were asked for and can't be had, in words.
     pub dropped: &'a [String],
     /// Where something is mounted that the caller, or its image, wanted.
@@ -125,7 +125,8 @@ pub fn walls(of: &Subject<'_>) -> Result<Vec<Wall>> {
         rlimits(of),
         read_only_root(of, &preset),
     ]);
-    walls.extend([limit(of, &preset, 0), limit(of, &preset, 1), processor(), binds(of), descriptors(), pid_1()]);
+    walls.extend(Limit::ALL.map(|which| limit(of, &preset, which)));
+    walls.extend([processor(), binds(of), descriptors(), pid_1()]);
     Ok(walls)
 }
 
@@ -451,14 +452,13 @@ fn read_only_root(of: &Subject<'_>, preset: &Walls) -> Wall {
     of.wall("read-only root", WallState::on(wanted), says, of.because(asked.then(|| "read_only".into())), fact)
 }
 
-/// Of memory (0) and of processes (1).
-fn limit(of: &Subject<'_>, preset: &Walls, which: usize) -> Wall {
+fn limit(of: &Subject<'_>, preset: &Walls, which: Limit) -> Wall {
     let (name, unit, asked, preset) = match which {
-        0 => ("memory limit", "bytes", of.asked.memory, preset.memory),
-        _ => ("process limit", "processes and threads", of.asked.pids, preset.pids),
+        Limit::Memory => ("memory limit", "bytes", of.asked.memory, preset.memory),
+        Limit::Pids => ("process limit", "processes and threads", of.asked.pids, preset.pids),
     };
     let lacks = of.dropped.iter().find(|words| words.contains(name));
-    let limit = of.limits[which].filter(|_| lacks.is_none() || of.facts.is_some());
+    let limit = of.limits[which as usize].filter(|_| lacks.is_none() || of.facts.is_some());
     let says = limit.map_or_else(|| "no limit".into(), |limit| format!("{limit} {unit}"));
     let why = match () {
         () if limit.is_none() && lacks.is_some() => {
@@ -466,7 +466,7 @@ fn limit(of: &Subject<'_>, preset: &Walls, which: usize) -> Wall {
         }
         () if !of.cgroup && of.asked.no_cgroup => "asked for: no cgroup".into(),
         () if !of.cgroup && !of.foreign => "no cgroup can be had here: libctr doctor says what is missing".into(),
-        () if of.limits[which] != preset && !asked => "changed since it was made".into(),
+        () if of.limits[which as usize] != preset && !asked => "changed since it was made".into(),
         () => of.because(asked.then(|| name.into())),
     };
     Wall { name, state: WallState::on(limit.is_some()), says, why }
@@ -540,7 +540,7 @@ mod tests {
             ids: None,
             cgroup: true,
             listed: &Listed::NotWanted,
-            limits: [config.memory, config.pids],
+            limits: config.limits(),
             dropped: &[],
             binds: Vec::new(),
             facts,

@@ -1,0 +1,181 @@
+//! The table of controllers. What a controller is called, when a container's cgroup has it, and by which files it is known
+//! stands in its own file as a [`Row`]; a limit that it has, as a [`Rule`]. Everything else in this module goes through the
+//! table: a new controller is a file, a variant of [`Controller`], and one of
+//! [`Limit`] for each limit.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Directory, devices, memory, pids};
+use crate::{Limit, Result};
+
+/// A controller of cgroups(7). The order is that of a record: what is always there comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Controller {
+    /// Memory, with what the OOM killer did.
+    Memory,
+    /// Which devices can be opened. On v2 no controller, but a program that is attached to the same directory.
+    Devices,
+    /// Processes and threads.
+    Pids,
+}
+
+/// What tells one version of cgroups from the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Version {
+    /// Each hierarchy has some controllers.
+    V1,
+    /// One tree has all of them, each where the directory above hands it on.
+    V2,
+}
+
+/// A directory that has a controller, and so the names of its files.
+#[derive(Clone, Copy)]
+pub(super) enum At<'a> {
+    V1(&'a Directory),
+    V2(&'a Directory),
+}
+
+/// Which containers have a controller.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum When {
+    /// All of them.
+    Always,
+    /// Those that are limited by it, from then on: it costs a directory on v1, or the machine's time on v2.
+    Limited,
+}
+
+/// A controller.
+pub(super) struct Row {
+    /// In `cgroup.controllers`, /proc/PID/cgroup, and the options of v1's mounts.
+    pub(super) name: &'static str,
+    pub(super) on_v1: When,
+    pub(super) on_v2: When,
+    /// The file by which a directory of v2 is known to have it.
+    pub(super) v2_file: &'static str,
+    /// What its own directory of v1 is for, in `explain`.
+    pub(super) purpose: &'static str,
+}
+
+/// What is written: a value, the file, and what for.
+pub(super) type Written = (String, &'static str, &'static str);
+
+/// A limit.
+pub(super) struct Rule {
+    pub(super) controller: Controller,
+    /// In sentences: "the process limit".
+    pub(super) noun: &'static str,
+    /// Refuses what no container can live with.
+    pub(super) check: fn(u64) -> Result<()>,
+    /// Sets the limit of a cgroup that nothing is in yet. [`nix::errno::Errno::ENOENT`] means that the controller is off.
+    pub(super) set_first: fn(At<'_>, u64) -> nix::Result<()>,
+    /// Sets it live; `None` lifts it.
+    pub(super) set: fn(At<'_>, Option<u64>) -> Result<()>,
+    /// As the kernel holds it.
+    pub(super) get: fn(At<'_>) -> Result<Option<u64>>,
+    /// What [`Rule::set_first`] does, for a person.
+    pub(super) first_files: fn(Version, u64) -> Vec<Written>,
+}
+
+impl Controller {
+    pub(super) const ALL: [Self; 3] = [Self::Memory, Self::Devices, Self::Pids];
+
+    pub(super) fn row(self) -> &'static Row {
+        match self {
+            Self::Memory => &memory::ROW,
+            Self::Devices => &devices::ROW,
+            Self::Pids => &pids::ROW,
+        }
+    }
+
+    pub(super) fn name(self) -> &'static str {
+        self.row().name
+    }
+
+    pub(super) fn when(self, version: Version) -> When {
+        match version {
+            Version::V1 => self.row().on_v1,
+            Version::V2 => self.row().on_v2,
+        }
+    }
+
+    /// Whether containers have it without asking, in one version at least.
+    pub(super) fn is_usual(self) -> bool {
+        self.when(Version::V1) == When::Always || self.when(Version::V2) == When::Always
+    }
+
+    /// Its limits.
+    pub(super) fn limits(self) -> impl Iterator<Item = Limit> {
+        Limit::ALL.into_iter().filter(move |limit| limit.rule().controller == self)
+    }
+
+    /// Whether v2 has a controller of that name, which has to be handed on.
+    pub(super) fn is_handed_on(self) -> bool {
+        self != Self::Devices
+    }
+}
+
+impl Limit {
+    pub(super) fn rule(self) -> &'static Rule {
+        match self {
+            Self::Memory => &memory::LIMIT,
+            Self::Pids => &pids::LIMIT,
+        }
+    }
+}
+
+impl<'a> At<'a> {
+    pub(super) fn new(version: Version, directory: &'a Directory) -> Self {
+        match version {
+            Version::V1 => Self::V1(directory),
+            Version::V2 => Self::V2(directory),
+        }
+    }
+
+    pub(super) fn directory(self) -> &'a Directory {
+        match self {
+            Self::V1(directory) | Self::V2(directory) => directory,
+        }
+    }
+}
+
+/// Some of the controllers, in the order of the table.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Vec<Controller>", into = "Vec<Controller>")]
+pub(crate) struct Controllers(u32);
+
+impl Controllers {
+    pub(super) fn add(&mut self, controller: Controller) {
+        self.0 |= 1 << controller as u32;
+    }
+
+    pub(super) fn has(self, controller: Controller) -> bool {
+        self.0 & 1 << controller as u32 != 0
+    }
+
+    pub(super) fn iter(self) -> impl Iterator<Item = Controller> {
+        Controller::ALL.into_iter().filter(move |controller| self.has(*controller))
+    }
+}
+
+impl From<Vec<Controller>> for Controllers {
+    fn from(list: Vec<Controller>) -> Self {
+        list.into_iter().collect()
+    }
+}
+
+impl FromIterator<Controller> for Controllers {
+    fn from_iter<I: IntoIterator<Item = Controller>>(list: I) -> Self {
+        list.into_iter().fold(Self::default(), |mut all, controller| {
+            all.add(controller);
+            all
+        })
+    }
+}
+
+impl From<Controllers> for Vec<Controller> {
+    fn from(all: Controllers) -> Self {
+        all.iter().collect()
+    }
+}

@@ -1,0 +1,90 @@
+//! A directory of cgroupfs that exists, by its descriptor.
+
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, OFlag};
+use nix::sys::stat::Mode;
+use nix::unistd::{UnlinkatFlags, mkdir, unlinkat};
+
+use super::controller::Controller;
+use super::{control, without};
+use crate::sys::Own;
+use crate::{Error, ErrorCode, Result};
+
+#[derive(Debug)]
+pub(super) struct Directory {
+    pub(super) path: PathBuf,
+    pub(super) fd: Own,
+}
+
+impl Directory {
+    pub(super) fn open(path: &Path) -> nix::Result<Self> {
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
+        let fd = crate::sys::open(path, flags, Mode::empty())?;
+        Ok(Self { path: path.to_path_buf(), fd: Own::new(fd) })
+    }
+
+    /// mkdir and open.
+    pub(super) fn make(path: &Path) -> Result<Self> {
+        mkdir(path, Mode::from_bits_truncate(0o755)).map_err(|errno| {
+            let error = Error::system("make cgroup", path.display(), errno as i32);
+            match errno {
+                Errno::EEXIST => error.with_code(ErrorCode::NameInUse).with_hint(format!(
+                    "a container of that name runs in another state directory, or was left by one that is lost; if nothing \
+                     runs in it: rmdir {}",
+                    path.display()
+                )),
+                _ => error,
+            }
+        })?;
+        Self::open(path).map_err(|errno| {
+            let _ = unlinkat(AT_FDCWD, path, UnlinkatFlags::RemoveDir);
+            open_failed(path, errno)
+        })
+    }
+
+    pub(super) fn has(&self, file: &str) -> bool {
+        control::exists(&self.fd, file)
+    }
+
+    pub(super) fn open_for_writing(&self, file: &str) -> Result<OwnedFd> {
+        control::open_for_writing(&self.fd, file).map_err(|errno| self.error("open", file, errno))
+    }
+
+    /// A failure on one of its files, or (`""`) on itself: "write /sys/fs/cgroup/…/memory.max: EINVAL, invalid argument".
+    pub(super) fn error(&self, verb: &str, file: &str, errno: Errno) -> Error {
+        if self.is_removed() {
+            let why = "the container is gone";
+            return Error::new(ErrorCode::Destroyed, "find the cgroup", self.path.display(), libc::ENOENT, why);
+        }
+        // A directory of v2 that no controller was handed on to.
+        let of = file.split('.').next().unwrap_or(file);
+        if errno == Errno::ENOENT && Controller::ALL.iter().any(|controller| controller.name() == of) {
+            return without(of);
+        }
+        let path = if file.is_empty() { self.path.clone() } else { self.path.join(file) };
+        Error::system(verb, path.display(), errno as i32)
+    }
+
+    pub(super) fn is_removed(&self) -> bool {
+        !self.has("cgroup.procs")
+    }
+
+    pub(super) fn check_not_removed(&self) -> Result<()> {
+        if self.is_removed() { Err(self.error("find", "", Errno::ENOENT)) } else { Ok(()) }
+    }
+
+    pub(super) fn write(&self, file: &str, value: &str) -> Result<()> {
+        control::write(&self.fd, file, value).map_err(|errno| self.error("write", file, errno))
+    }
+
+    pub(super) fn read_number(&self, file: &str) -> Result<Option<u64>> {
+        control::read_number(&self.fd, file).map_err(|errno| self.error("read", file, errno))
+    }
+}
+
+pub(super) fn open_failed(path: &Path, errno: Errno) -> Error {
+    Error::system("open cgroup", path.display(), errno as i32)
+}

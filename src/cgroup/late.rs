@@ -1,0 +1,74 @@
+//! A directory of v1 that is made while its container runs: the first limit of a controller makes it, and moves the
+//! container's processes into it, each of which waits for an RCU grace period (about 10 ms).
+
+use std::collections::BTreeSet;
+
+use nix::errno::Errno;
+
+use super::controller::Controller;
+use super::directory::open_failed;
+use super::{Cgroup, Directory, Held, control, without};
+use crate::{Error, ErrorCode, Result};
+
+/// How often the move of a container's processes goes on for those that were forked meanwhile.
+const PASSES: usize = 100;
+
+impl Cgroup {
+    /// Makes the directory of a controller that the container was made without.
+    pub(super) fn make_late(&self, controller: Controller) -> Result<&Directory> {
+        let late = self.held(controller).ok_or_else(|| without(controller.name()))?;
+        let path = late.place.path();
+        let made = match Directory::make(path) {
+            // Another process that joined the container was faster.
+            Err(error) if error.errno() == libc::EEXIST => {
+                Directory::open(path).map_err(|errno| open_failed(path, errno))
+            }
+            other => other,
+        }?;
+        // A container is destroyed in the order of its places, this one behind what it always has: if that is gone, so is
+        // whoever would remove this one.
+        if let Err(error) = self.any()?.check_not_removed() {
+            super::remove(std::slice::from_ref(&late.place))?;
+            return Err(error);
+        }
+        Ok(late.made.get_or_init(|| made))
+    }
+
+    /// Moves all processes in, where the directory may have been made late: also where it was there, since whoever made it may
+    /// have been killed before it was done.
+    pub(super) fn move_into(&self, controller: Controller, to: &Directory) -> Result<()> {
+        let is_late = |held: &&Held| held.place.may_come_late();
+        let Some(late) = self.held(controller).filter(is_late) else { return Ok(()) };
+        let mut from = self.made().filter(|(place, _)| **place != late.place && !place.may_come_late());
+        from.next().map_or(Ok(()), |(_, from)| move_all(controller, from, to))
+    }
+}
+
+fn move_all(controller: Controller, from: &Directory, to: &Directory) -> Result<()> {
+    const PROCS: &str = "cgroup.procs";
+    let list = |directory: &Directory| {
+        control::read_pids(&directory.fd, PROCS).map_err(|errno| directory.error("read", PROCS, errno))
+    };
+    let name = controller.name();
+    for _ in 0..PASSES {
+        let there: BTreeSet<i32> = list(to)?.into_iter().collect();
+        let left: Vec<i32> = list(from)?.into_iter().filter(|pid| !there.contains(pid)).collect();
+        if left.is_empty() {
+            return Ok(());
+        }
+        for pid in left {
+            // 0 is a process that our pid namespace doesn't have; written, it would mean ourselves.
+            let outcome = if pid == 0 { Err(Errno::EXDEV) } else { control::write(&to.fd, PROCS, &pid.to_string()) };
+            match outcome {
+                Ok(()) | Err(Errno::ESRCH) => {}
+                Err(errno) => {
+                    return Err(Error::system(format!("move into the {name} cgroup pid"), pid, errno as i32));
+                }
+            }
+        }
+    }
+    let why = "its processes multiply faster than they can be moved";
+    let step = format!("limit the {name} of");
+    Err(Error::new(ErrorCode::System, step, from.path.display(), libc::EBUSY, why)
+        .with_hint(format!("set a {name} limit when the container is created")))
+}
