@@ -1050,6 +1050,20 @@ int ctr_kill_all(ctr_container *c, int signal);
 int ctr_destroy(ctr_container *c);
 
 /**
+ * Ends a container as `docker stop`: sends the stop signal of its image, SIGTERM where that names none, to its programs, waits
+ * until they have ended, at most grace_ms milliseconds, and then does what ctr_destroy() does. What a program has started
+ * itself is left to that program; all that still runs in the end is killed.
+ *
+ * grace_ms   how long the programs may take; -1 is as long as it takes
+ *
+ * The handle is released, whatever the answer.
+ *
+ * Return value: as ctr_destroy(). Where the signal can't be sent the container runs on: CTR_ERR_INVALID when the image's stop
+ * signal is none, CTR_ERR_UNSUPPORTED when the kernel does not list the programs, CTR_ERR_SYSTEM.
+ */
+int ctr_stop(ctr_container *c, int grace_ms);
+
+/**
  * Releases this handle only: a container that was joined or is detached lives on. One that this process made and that
  * is not detached is destroyed, as by ctr_destroy(), but not in a forked child.
  *

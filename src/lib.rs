@@ -37,7 +37,7 @@ pub use config::{
 };
 pub use container::{
     Container, ContainerInfo, Exit, ExitReason, InspectedLimits, InspectedMount, InspectedNamespace, Inspection,
-    NamespaceSet, Process, Wall, WallState, explain, explain_with,
+    NamespaceSet, Process, Stopping, Wall, WallState, explain, explain_with,
 };
 pub use error::{Error, ErrorCode, Result};
 pub use probe::{Check, probe};

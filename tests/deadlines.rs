@@ -236,6 +236,21 @@ fn all_programs_can_be_killed_and_the_container_lives_on() {
 }
 
 #[test]
+fn a_stopped_container_lets_its_programs_end_and_kills_what_they_leave() {
+    let c = host();
+    let script = "sleep 666 & trap 'exit 3' TERM; echo; while :; do sleep 0.01; done";
+    let p = c.exec(["sh", "-c", script], &ExecConfig { stdout: Stdio::Pipe, ..quiet() }).unwrap();
+    let mut told = [0; 1];
+    std::io::Read::read_exact(&mut std::fs::File::from(p.take_stdout().unwrap()), &mut told).unwrap();
+    let idle = c.exec(["sleep", "666"], &quiet()).unwrap();
+    c.stop(Duration::MAX).unwrap();
+    assert_eq!((end_of(&p).reason, end_of(&p).code), (ExitReason::Exited, 3));
+    assert_eq!((end_of(&idle).reason, end_of(&idle).signal), (ExitReason::Signaled, libc::SIGTERM));
+    assert!(!c.is_running());
+    c.stop(Duration::MAX).unwrap();
+}
+
+#[test]
 fn in_a_shared_pid_namespace_all_are_those_of_the_container() {
     let shared = ctr::Namespaces { pid: ctr::Namespace::Host, ..ctr::Namespaces::default() };
     let Ok(c) = Container::create("host", &Config { namespaces: shared, ..Config::default() }) else {

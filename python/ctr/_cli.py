@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import DEVNULL, __version__
 from ._cli_images import add_commands, age, bar, table
+from ._cli_streams import PipedFiles
 from ._container import Container, containers, explain, join
 from ._errors import Error
 from ._options import Tmpfs
@@ -21,7 +22,7 @@ from ._probe import probe
 from ._sizes import size
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from types import FrameType
 
     from ._popen import Popen
@@ -64,7 +65,6 @@ _COMMANDS_ELSEWHERE = {
     "load": "libctr import FILE",
     "ls": "libctr ps",
     "list": "libctr ps",
-    "stop": "libctr kill -s TERM NAME, then libctr rm NAME, which asks nobody",
     "start": "libctr run -d IMAGE",
     "create": "libctr run -d IMAGE",
     "attach": "libctr exec NAME",
@@ -196,6 +196,12 @@ def _parser() -> _Parser:
     remove = command("rm", _rm, "destroy containers, whatever runs in them")
     remove.add_argument("names", metavar="NAME", nargs="+", help="the name of a container")
 
+    about = "ask the programs of containers to end, by the image's stop signal or SIGTERM, then destroy the containers"
+    stopped = command("stop", _stop, about)
+    about = "how long the programs may take; 10 by default"
+    stopped.add_argument("-t", "--timeout", "--time", type=float, metavar="SECONDS", default=10.0, help=about)
+    stopped.add_argument("names", metavar="NAME", nargs="+", help="the name of a container")
+
     killed = command("kill", _kill, "send a signal to every program of containers, which live on")
     killed.add_argument("-s", "--signal", metavar="SIGNAL", type=_signal_number, default="KILL", help="KILL by default")
     killed.add_argument("names", metavar="NAME", nargs="+", help="the name of a container")
@@ -289,8 +295,10 @@ def _run(options: argparse.Namespace) -> int:
             made = Container(options.image, progress=progress, detached=options.detach, **_container_options(options))
         if options.detach:
             return _detached(made, options)
-        with made as container:
-            return _attached(container, _command(container, options), options)
+        # In this order: what the program has left behind is dead before the pipes are at their end.
+        with PipedFiles() as files, made as container:
+            status = _attached(container, _command(container, options), options, files.streams)
+        return _FAILED if files.failed else status
 
 
 def _detached(container: Container, options: argparse.Namespace) -> int:
@@ -349,22 +357,24 @@ def _explain(options: argparse.Namespace) -> int:
 
 
 def _rm(options: argparse.Namespace) -> int:
-    status = 0
-    for name in options.names:
-        try:
-            join(name).destroy()
-        except Error as error:
-            print(f"libctr: {error}", file=sys.stderr)
-            status = _FAILED
-    return status
+    return _each(options.names, Container.destroy)
+
+
+def _stop(options: argparse.Namespace) -> int:
+    return _each(options.names, lambda container: container.stop(options.timeout))
 
 
 def _kill(options: argparse.Namespace) -> int:
+    return _each(options.names, lambda container: container.kill_all(options.signal))
+
+
+def _each(names: list[str], act: Callable[[Container], None]) -> int:
+    """Does the same to each container; one that fails keeps it from none of the others."""
     status = 0
-    for name in options.names:
+    for name in names:
         try:
             with join(name) as container:
-                container.kill_all(options.signal)
+                act(container)
         except Error as error:
             print(f"libctr: {error}", file=sys.stderr)
             status = _FAILED
@@ -448,11 +458,15 @@ def _words(options: argparse.Namespace) -> list[str]:
     return words[1:] if words[:1] == ["--"] else words
 
 
-def _attached(container: Container, argv: Argv, options: argparse.Namespace) -> int:
-    """Runs the program with our streams or our terminal; its exit status."""
+def _attached(
+    container: Container, argv: Argv, options: argparse.Namespace, streams: Mapping[str, int] | None = None
+) -> int:
+    """Runs the program with our streams, with `streams` in the place of some, or with our terminal; its exit status."""
     tty = options.tty if options.tty is not None else os.isatty(0) and os.isatty(1) and _is_in_the_foreground()
     spawn = _program_options(options)
-    if tty:
+    if not tty:
+        spawn.update(streams or {})
+    else:
         spawn["extra_env"].setdefault("TERM", os.environ.get("TERM", "xterm"))
     with contextlib.nullcontext() if tty else _passing_signals_on() as told:
         try:

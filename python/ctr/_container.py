@@ -162,8 +162,9 @@ class Container:
             selinux: The SELinux context that programs run in.
             selinux_mounts: The SELinux context of the files of the container's own mounts.
             labels_optional: Do without a label whose security module is not active on this machine.
-            state_dir: Where running containers are written down; $CTR_STATE_DIR by default, and else /run/ctr for root
-                and /run/user/UID/ctr for others, or what of /dev/shm and /tmp is a tmpfs.
+            state_dir: Where running containers are written down; $CTR_STATE_DIR by default, and else the first of these
+                that is, or can be made, this user's own: /run/ctr (root), $XDG_RUNTIME_DIR/ctr, /run/user/UID/ctr,
+                /dev/shm/ctr-UID, /tmp/ctr-UID, $HOME/.local/state/ctr.
             store_dir: Where images are kept; $CTR_STORE_DIR by default, and else /var/lib/ctr for root and
                 $XDG_DATA_HOME/ctr for others.
             progress: Called with a `Progress` some ten times a second while the image is imported, which happens the
@@ -600,6 +601,14 @@ class Container:
         that is shared, those are the programs that `run` and `popen` have started, and their descendants.
         """
         self._native.kill_all(signal)
+
+    def stop(self, timeout: float | None = 10.0) -> None:
+        """End it as `docker stop`: ask its programs to end, wait for them at most `timeout` seconds, destroy it.
+
+        They are asked by the image's stop signal, SIGTERM where the image names none. What a program has started itself
+        is left to that program; all that still runs in the end is killed. None waits as long as it takes.
+        """
+        self._native.stop(timeout)
 
     def commit(
         self, name: str | None = None, *, config: Config | None = None, progress: OnProgress | None = None

@@ -27,7 +27,9 @@ use crate::{Error, ErrorCode, ExecConfig, Result, Session, Stdio, Winsize, hints
 pub fn exec(container: &Arc<Shared>, argv: &[&OsStr], config: &ExecConfig) -> Result<Process> {
     let lookup = Lookup::new(container, argv, config)?;
     let wanted = config.user.as_deref().or(container.record.exec.user.as_deref());
-    let user = User::resolve(container, wanted, config.groups.as_deref())?;
+    let by_image = wanted.is_some() && config.user.is_none() && config.groups.is_none();
+    let user = User::resolve(container, wanted, config.groups.as_deref())
+        .map_err(|error| if by_image { error.so(OF_IMAGE) } else { error })?;
     let env = environment(container, config, user.as_ref())?;
     let extra = extra_fds(config)?;
 
@@ -125,7 +127,7 @@ pub fn exec(container: &Arc<Shared>, argv: &[&OsStr], config: &ExecConfig) -> Re
         Err(failure) if failure.call >= exec_step => {
             return Err(lookup.explain(container, failure.errno, &env));
         }
-        Err(failure) => return Err(add_hint(plan.error(failure.call, failure.errno))),
+        Err(failure) => return Err(add_hint(plan.error(failure.call, failure.errno), config)),
     };
     let handed_back = config.pty.is_some() && pty.is_none();
     if fds.is_empty() || (handed_back && fds.len() < 2) {
@@ -214,12 +216,21 @@ fn is_terminal_of_its_own(fd: &OwnedFd) -> bool {
 /// linux/magic.h.
 const DEVPTS_SUPER_MAGIC: nix::sys::statfs::FsType = nix::sys::statfs::FsType(0x1cd1);
 
-fn add_hint(error: Error) -> Error {
+/// What is added to errors about what nobody but the image has asked for.
+const OF_IMAGE: &str = "the image's configuration asks for it";
+
+fn add_hint(error: Error, config: &ExecConfig) -> Error {
     match (error.step(), error.errno()) {
+        ("change to the working directory", _) if config.cwd.is_none() => {
+            error.with_code(ErrorCode::Exec).so(OF_IMAGE)
+        }
         ("change to the working directory", _) => error.with_code(ErrorCode::Exec),
         ("start", libc::EAGAIN) => error.with_hint(hints::CONTAINER_PROCESSES),
         ("open", libc::ENOSPC) => error.with_hint(hints::TERMINALS),
-        ("become user", libc::EINVAL) => error.with_hint("that id is not mapped in the container's user namespace"),
+        ("become user", libc::EINVAL) => {
+            let error = error.with_hint("that id is not mapped in the container's user namespace");
+            if config.user.is_none() { error.so(OF_IMAGE) } else { error }
+        }
         _ => error,
     }
 }

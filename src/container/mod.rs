@@ -23,6 +23,7 @@ mod process;
 mod shared;
 mod spawn;
 mod state;
+mod stop;
 mod trial;
 mod user;
 mod walls;
@@ -32,6 +33,7 @@ pub use inspect::{InspectedLimits, InspectedMount, InspectedNamespace, Inspectio
 pub use join::NamespaceSet;
 pub use process::{Exit, ExitReason, Process};
 pub use state::ContainerInfo;
+pub use stop::Stopping;
 pub(crate) use state::StateDir;
 pub(crate) use trial::Trial;
 pub use walls::{Wall, WallState};
@@ -171,6 +173,18 @@ impl Container {
     /// programs that were started by [`Container::exec`], and their descendants.
     pub fn kill_all(&self, signal: i32) -> Result<()> {
         self.shared.kill_all(signal)
+    }
+
+    /// Ends it as `docker stop`: the first half of [`Container::stop`], which sends the stop signal.
+    pub fn ask_to_stop(&self) -> Result<Stopping> {
+        self.shared.ask_to_stop()
+    }
+
+    /// Ends it as `docker stop`: sends the stop signal of its image, SIGTERM where that names none, to its programs, waits until
+    /// they have ended, at most `grace`, and destroys it. What a program has started itself is left to that program.
+    pub fn stop(&self, grace: Duration) -> Result<()> {
+        self.ask_to_stop()?.wait(grace)?;
+        self.destroy()
     }
 
     /// Sets a limit, live; `None` lifts it. What happens to programs that have more than that already, docs/limits.md says of

@@ -367,19 +367,25 @@ fn sound(errno: i32) -> i32 {
     if (1..4096).contains(&errno) { errno } else { libc::EPROTO }
 }
 
-/// Every process below `pid`, from /proc/PID/task/TID/children, proc(5).
+/// Every process below `pid`.
 fn descendants(pid: i32) -> Vec<i32> {
     let mut found = Vec::new();
     let mut todo = vec![pid];
     while let Some(pid) = todo.pop() {
-        for task in sys::file::names(format!("/proc/{pid}/task")).unwrap_or_default() {
-            let task = std::path::Path::new("/proc").join(pid.to_string()).join("task").join(task);
-            let children = sys::file::read_to_string(task.join("children")).unwrap_or_default();
-            let children = children.split_ascii_whitespace().filter_map(|pid| pid.parse::<i32>().ok());
-            let before = found.len();
-            found.extend(children);
-            todo.extend_from_slice(&found[before..]);
-        }
+        let before = found.len();
+        found.extend(children(pid).unwrap_or_default());
+        todo.extend_from_slice(&found[before..]);
     }
     found
+}
+
+/// The children of a process, from /proc/PID/task/TID/children, proc(5).
+pub fn children(pid: i32) -> std::io::Result<Vec<i32>> {
+    let mut found = Vec::new();
+    for task in sys::file::names(format!("/proc/{pid}/task"))? {
+        let task = std::path::Path::new("/proc").join(pid.to_string()).join("task").join(task);
+        let children = sys::file::read_to_string(task.join("children"))?;
+        found.extend(children.split_ascii_whitespace().filter_map(|pid| pid.parse::<i32>().ok()));
+    }
+    Ok(found)
 }

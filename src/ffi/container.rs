@@ -3,6 +3,7 @@
 use std::ffi::{CString, c_char, c_int};
 use std::os::fd::AsRawFd;
 use std::path::Path;
+use std::time::Duration;
 
 use super::border::{border, bytes, new_string, out, strings, text};
 use super::config::config as config_of;
@@ -366,6 +367,22 @@ pub extern "C" fn ctr_kill_all(c: *mut ctr_container, signal: c_int) -> c_int {
 #[unsafe(no_mangle)]
 pub extern "C" fn ctr_destroy(c: *mut ctr_container) -> c_int {
     border(|| CONTAINERS.release(c)?.container.destroy().map(|()| 0))
+}
+
+/// Ends a container as `docker stop`: sends the stop signal of its image, SIGTERM where that names none, to its programs, waits
+/// until they have ended, at most grace_ms milliseconds, and then does what ctr_destroy() does. What a program has started
+/// itself is left to that program; all that still runs in the end is killed.
+///
+/// grace_ms   how long the programs may take; -1 is as long as it takes
+///
+/// The handle is released, whatever the answer.
+///
+/// Return value: as ctr_destroy(). Where the signal can't be sent the container runs on: CTR_ERR_INVALID when the image's stop
+/// signal is none, CTR_ERR_UNSUPPORTED when the kernel does not list the programs, CTR_ERR_SYSTEM.
+#[unsafe(no_mangle)]
+pub extern "C" fn ctr_stop(c: *mut ctr_container, grace_ms: c_int) -> c_int {
+    let grace = u64::try_from(grace_ms).map_or(Duration::MAX, Duration::from_millis);
+    border(|| CONTAINERS.release(c)?.container.stop(grace).map(|()| 0))
 }
 
 /// Releases this handle only: a container that was joined or is detached lives on. One that this process made and that

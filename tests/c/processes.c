@@ -246,6 +246,39 @@ TEST(all_programs_are_killed_and_the_container_lives_on)
 	CHECK(ctr_kill_all(c, SIGKILL) == CTR_ERR_INVALID);
 }
 
+TEST(stopped_programs_may_end_by_themselves_before_the_container_does)
+{
+	const char *argv[] = {"/bin/sh", "-c", "trap 'exit 3' TERM; echo; while :; do sleep 0.01; done", NULL};
+	const char *stubborn[] = {"/bin/sh", "-c", "trap '' TERM; echo; while :; do sleep 0.01; done", NULL};
+	ctr_exec_config *config = ctr_exec_config_new();
+	ctr_container *c = new_container();
+	ctr_process *p;
+	ctr_exit end;
+	char byte;
+
+	OK(ctr_exec_config_set_stdio(config, 1, CTR_STDIO_PIPE));
+	OK(ctr_exec(c, argv, config, &p));
+	CHECK(read(ctr_process_stdout(p), &byte, 1) == 1);
+	OK(ctr_stop(c, -1));
+	CHECK(ctr_is_running(c) == CTR_ERR_INVALID);
+	CHECK(ctr_stop(c, 0) == CTR_ERR_INVALID);
+	OK(ctr_process_wait(p, -1, &end));
+	CHECK(end.reason == CTR_REASON_EXITED && end.code == 3);
+	ctr_process_free(p);
+
+	c = new_container();
+	OK(ctr_exec(c, stubborn, config, &p));
+	CHECK(read(ctr_process_stdout(p), &byte, 1) == 1);
+	OK(ctr_stop(c, 100));
+	OK(ctr_process_wait(p, -1, &end));
+	CHECK(end.reason == CTR_REASON_DESTROYED && end.signal == SIGKILL);
+	ctr_process_free(p);
+	ctr_exec_config_free(config);
+
+	OK(ctr_stop(new_container(), -1));
+	CHECK(ctr_stop(NULL, 0) == CTR_ERR_INVALID);
+}
+
 TEST(a_group_is_killed_as_one)
 {
 	const char *argv[] = {"/bin/sh", "-c", "sleep 600 & sleep 600 & echo ready; wait", NULL};

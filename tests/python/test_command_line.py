@@ -270,6 +270,48 @@ def test_kill_signals_every_program_of_a_container() -> None:
     assert command("kill", "no-such-container").returncode != 0
 
 
+def test_output_that_goes_to_a_file_opens_by_name(tmp_path: Path) -> None:
+    for user in ("0", "33"):
+        log = tmp_path / f"log{user}"
+        script = "echo one; echo two > /dev/stdout; echo three >> /dev/stderr; echo four >&2; (sleep 99; echo five) &"
+        line = [*COMMAND, "run", "-u", user, "host", "sh", "-c", script]
+        with open(log, "ab") as file:
+            file.write(b"zero\n")
+            file.flush()
+            done = subprocess.run(line, stdout=file, stderr=subprocess.STDOUT, timeout=100, check=False)
+        assert (done.returncode, log.read_text().split()) == (0, ["zero", "one", "two", "three", "four"])
+
+
+def test_output_that_does_not_fit_on_the_disk_is_an_error(tmp_path: Path) -> None:
+    shell = 'ulimit -f 400; exec "$0" -m ctr run host -- sh -c "head -c 1000000 /dev/zero; exit 0" > "$1"'
+    place = str(tmp_path / "out")
+    done = subprocess.run(["sh", "-c", shell, sys.executable, place], stderr=subprocess.PIPE, timeout=100, check=False)
+    assert (done.returncode, done.stderr) == (125, b"libctr: write stdout: File too large\n")
+
+
+def test_stop_lets_programs_end_and_then_destroys() -> None:
+    with ctr.Container("host", detached=True) as c:
+        script = "trap 'echo stopping; exit 3' TERM; echo ready; while :; do sleep 0.01; done"
+        p = c.popen(["sh", "-c", script], stdout=ctr.PIPE)
+        assert p.stdout is not None
+        p.stdout.readline()
+        assert command("stop", "-t", "1000", c.name).returncode == 0
+        assert (p.stdout.read(), p.wait()) == (b"stopping\n", 3)
+        assert not c.running
+    done = command("stop", "no-such-container", "nor-this")
+    assert done.returncode == 125
+    assert done.stderr.count("no container of this name runs") == 2
+
+
+def test_stop_kills_what_does_not_end_in_its_time() -> None:
+    with ctr.Container("host", detached=True) as c:
+        p = c.popen(["sh", "-c", "trap '' TERM; echo ready; while :; do sleep 0.01; done"], stdout=ctr.PIPE)
+        assert p.stdout is not None
+        p.stdout.readline()
+        assert command("stop", "-t", "0.1", c.name).returncode == 0
+        assert (p.wait(), p.exit.reason if p.exit else None) == (-signal.SIGKILL, "destroyed")
+
+
 def test_own_stdio_a_closed_stream_is_null_inside_and_nothing_of_ours() -> None:
     inside = (
         "n=0; for fd in 0 1 2; do"

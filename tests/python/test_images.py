@@ -386,6 +386,30 @@ def test_an_image_is_built_of_files_of_this_machine(tarball: Path, tmp_path: Pat
     image.remove()
 
 
+@pytest.mark.parametrize(
+    ("config", "expected", "says"),
+    [
+        ({"working_dir": "/bin/busybox"}, NotADirectoryError, "change to the working directory /bin/busybox: ENOTDIR"),
+        ({"user": "who"}, KeyError, "find the user who: the container's /etc/passwd has no such user"),
+        ({"user": "0:which"}, KeyError, "find the group which: the container's /etc/group has no such group"),
+        ({"user": "99999999999"}, ValueError, "find the user 99999999999: a number is 0 to 4294967294"),
+    ],
+)
+def test_an_image_that_asks_for_what_is_not_there_is_named_as_the_reason(
+    tarball: Path, config: dict[str, str], expected: type[Exception], says: str
+) -> None:
+    base = ctr.import_image(tarball)
+    image = ctr.build_image(base.digest, {}, config={"cmd": ["true"], **config})
+    with ctr.Container(image) as c:
+        with pytest.raises(expected, match="the image's configuration asks for it") as raised:
+            c.run()
+        assert says in str(raised.value)
+        assert c.run(["true"], user="0", cwd="/").returncode == 0
+        with pytest.raises(ctr.Error) as own:
+            c.run(["true"], user="nobody-here", cwd="/nowhere-here")
+        assert "the image" not in str(own.value)
+
+
 def test_what_can_not_be_built_says_why(tarball: Path, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="missing"):
         ctr.build_image(tarball, {tmp_path / "missing": "/x"})

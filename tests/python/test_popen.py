@@ -116,6 +116,22 @@ def test_kill_all_ends_every_program_and_not_the_container(c: ctr.Container) -> 
         c.kill_all(1000)
 
 
+def test_stop_asks_and_then_destroys() -> None:
+    script = "trap 'echo caught; exit 9' TERM; echo ready; while :; do sleep 0.01; done"
+    with ctr.Container() as c, c.popen(["sh", "-c", script], stdout=PIPE) as p:
+        assert p.stdout is not None
+        assert p.stdout.readline() == b"ready\n"
+        c.stop(timeout=None)
+        assert p.stdout.read() == b"caught\n"
+        assert (p.wait(), c.running) == (9, False)
+        c.stop()
+    with ctr.Container() as c, c.popen(["sh", "-c", script.replace("exit 9", "")], stdout=PIPE) as p:
+        assert p.stdout is not None
+        p.stdout.readline()
+        c.stop(0.1)
+        assert p.wait() == -signal.SIGKILL
+
+
 def test_send_signal_reaches_a_handler(c: ctr.Container) -> None:
     script = "trap 'echo caught; exit 9' USR1; echo ready; while :; do sleep 0.01; done"
     with c.popen(["sh", "-c", script], stdout=PIPE) as p:

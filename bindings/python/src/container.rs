@@ -264,6 +264,21 @@ impl Container {
         py.detach(|| inner.kill_all(signal)).or_raise(py)
     }
 
+    /// Asks its programs to end, waits for them until `timeout` seconds have passed, and destroys it.
+    fn stop(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<()> {
+        let Ok(inner) = self.inner(py) else { return Ok(()) };
+        let end = deadline(timeout)?;
+        let stopping = py.detach(|| inner.ask_to_stop()).or_raise(py)?;
+        loop {
+            py.check_signals()?;
+            let left = end.map_or(STOP_SLICE, |end| end.saturating_duration_since(Instant::now()));
+            if py.detach(|| stopping.wait(left.min(STOP_SLICE))).or_raise(py)? || left.is_zero() {
+                break;
+            }
+        }
+        py.detach(|| inner.destroy()).or_raise(py)
+    }
+
     /// Kills, reaps and removes all; a second time, or of a closed handle, does nothing.
     fn destroy(&self, py: Python<'_>) -> PyResult<()> {
         let Ok(inner) = self.inner(py) else { return Ok(()) };
@@ -275,6 +290,9 @@ impl Container {
         self.release(py);
     }
 }
+
+/// How long a container that is being stopped is waited for between two looks at Python's signals.
+const STOP_SLICE: Duration = Duration::from_millis(200);
 
 /// PID 1 counts whole milliseconds.
 fn is_over(end: Instant) -> bool {

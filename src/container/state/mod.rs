@@ -217,7 +217,7 @@ impl StateDir {
     pub fn find(&self, name: &str) -> Result<(Record, u64)> {
         check_name(name)?;
         let gone = || {
-            Error::new(ErrorCode::NotFound, "join container", name, libc::ENOENT, "no container of this name runs")
+            Error::new(ErrorCode::NotFound, "find container", name, libc::ENOENT, "no container of this name runs")
                 .with_hint("libctr ps, ctr.containers() and ctr_list() show what does")
         };
         let unreadable = |why: &str, hint: &str| {

@@ -1,0 +1,62 @@
+//! Ending a container by asking its programs first, as `docker stop` does.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+
+use super::shared::{Shared, children};
+use crate::zygote::wait_readable;
+use crate::{Error, ErrorCode, Result, sys};
+
+/// Programs that were asked to end: their pidfds.
+pub struct Stopping(Vec<OwnedFd>);
+
+impl Stopping {
+    /// Waits until all of them have ended, at most `timeout`; whether they have.
+    pub fn wait(&self, timeout: Duration) -> Result<bool> {
+        let end = Instant::now().checked_add(timeout);
+        for pidfd in &self.0 {
+            let left = end.map(|end| end.saturating_duration_since(Instant::now()));
+            if !wait_readable(&[pidfd.as_fd()], left).map_err(|e| Error::io("wait for a program", "to end", &e))? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
+impl Shared {
+    /// Sends the image's stop signal to the children of PID 1: the programs that were started, and orphans. What a program has
+    /// started itself is left to that program. A container that has ended has none.
+    pub fn ask_to_stop(&self) -> Result<Stopping> {
+        self.check_holder()?;
+        let signal = self.record.run.stop_signal_number()?;
+        // A descriptor first, then a look whether it is still of a child, and not of another process that got its number.
+        let asked = self.children()?.into_iter().filter_map(|pid| Some((pid, sys::process_open(pid).ok()?)));
+        let asked: Vec<_> = asked.collect();
+        let still = self.children()?;
+        let mut stopping = Vec::new();
+        for (_, pidfd) in asked.into_iter().filter(|(pid, _)| still.contains(pid)) {
+            match sys::pidfd_send_signal(pidfd.as_fd(), signal, 0) {
+                Ok(()) => stopping.push(pidfd),
+                Err(Errno::ESRCH) => {}
+                Err(errno) => return Err(Error::system("stop container", self.called(), errno as i32)),
+            }
+        }
+        Ok(Stopping(stopping))
+    }
+
+    fn children(&self) -> Result<Vec<i32>> {
+        match children(self.pid) {
+            Ok(found) if self.lives() => Ok(found),
+            Err(error) if self.lives() => {
+                let errno = error.raw_os_error().unwrap_or(libc::EIO);
+                let why = "the programs that run in it can't be listed: the kernel lacks CONFIG_PROC_CHILDREN, or /proc is hidden";
+                Err(Error::new(ErrorCode::Unsupported, "stop container", self.called(), errno, why)
+                    .with_hint("signal its programs and destroy it"))
+            }
+            _ => Ok(Vec::new()),
+        }
+    }
+}
