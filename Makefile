@@ -64,7 +64,7 @@ fmt: ## format the Rust and Python sources
 	$(CARGO) fmt --all
 	@if [ -x $(VENV)/bin/ruff ]; then $(VENV)/bin/ruff format python tests/python examples docs tools/test; fi
 
-header: ## write include/ctr.h from src/ffi
+header: ## write include/ctr.h and the names in src/ffi/ctr.map from src/ffi
 	$(CARGO) run -q -p ctr-header
 
 venv: ## the Python package, built and installed in build/venv

@@ -1,10 +1,16 @@
-//! Writes `include/ctr.h` from the doc comments and signatures of `src/ffi`: `make header`. With `--check` it writes
-//! nothing and fails when the committed header is not what it would write: `make lint`.
+//! Writes `include/ctr.h` from the doc comments and signatures of `src/ffi`, and the names of its functions to
+//! `src/ffi/ctr.map`: `make header`. With `--check` it writes nothing and fails when a committed file is not what it would
+//! write: `make lint`.
+
+mod map;
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::{env, fs};
+
+const HEADER: &str = "include/ctr.h";
+const MAP: &str = "src/ffi/ctr.map";
 
 /// The order of the header, which is read from top to bottom.
 const FILES: [&str; 15] = [
@@ -27,19 +33,23 @@ const FILES: [&str; 15] = [
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let path = root.join("include/ctr.h");
     let header = generate(&root)?;
-    if fs::read_to_string(&path).is_ok_and(|committed| committed == header) {
-        return Ok(ExitCode::SUCCESS);
+    let release = concat!(env!("CARGO_PKG_VERSION_MAJOR"), ".", env!("CARGO_PKG_VERSION_MINOR"));
+    let map = map::updated(&fs::read_to_string(root.join(MAP)).unwrap_or_default(), &header, release)?;
+    let mut answer = ExitCode::SUCCESS;
+    for (name, text) in [(HEADER, header), (MAP, map)] {
+        if fs::read_to_string(root.join(name)).is_ok_and(|committed| committed == text) {
+            continue;
+        }
+        if env::args().any(|argument| argument == "--check") {
+            eprintln!("{name} is not what src/ffi says: run `make header` and commit the result");
+            answer = ExitCode::FAILURE;
+        } else {
+            fs::write(root.join(name), text)?;
+            println!("wrote {name}");
+        }
     }
-    if env::args().any(|argument| argument == "--check") {
-        eprintln!("include/ctr.h is not what src/ffi says: run `make header` and commit the result");
-        return Ok(ExitCode::FAILURE);
-    }
-    fs::create_dir_all(root.join("include"))?;
-    fs::write(&path, header)?;
-    println!("wrote include/ctr.h");
-    Ok(ExitCode::SUCCESS)
+    Ok(answer)
 }
 
 fn generate(root: &Path) -> Result<String, Box<dyn Error>> {
