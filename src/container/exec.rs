@@ -221,9 +221,7 @@ const OF_IMAGE: &str = "the image's configuration asks for it";
 
 fn add_hint(error: Error, config: &ExecConfig) -> Error {
     match (error.step(), error.errno()) {
-        ("change to the working directory", _) if config.cwd.is_none() => {
-            error.with_code(ErrorCode::Exec).so(OF_IMAGE)
-        }
+        ("change to the working directory", _) if config.cwd.is_none() => error.with_code(ErrorCode::Exec).so(OF_IMAGE),
         ("change to the working directory", _) => error.with_code(ErrorCode::Exec),
         ("start", libc::EAGAIN) => error.with_hint(hints::CONTAINER_PROCESSES),
         ("open", libc::ENOSPC) => error.with_hint(hints::TERMINALS),

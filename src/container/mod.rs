@@ -33,8 +33,8 @@ pub use inspect::{InspectedLimits, InspectedMount, InspectedNamespace, Inspectio
 pub use join::NamespaceSet;
 pub use process::{Exit, ExitReason, Process};
 pub use state::ContainerInfo;
-pub use stop::Stopping;
 pub(crate) use state::StateDir;
+pub use stop::Stopping;
 pub(crate) use trial::Trial;
 pub use walls::{Wall, WallState};
 

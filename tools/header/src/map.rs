@@ -16,7 +16,8 @@ struct Node {
 
 /// The functions that a header declares, each on a line of its own.
 pub fn declared(header: &str) -> BTreeSet<String> {
-    let functions = header.lines().filter(|line| line.ends_with(");") && line.starts_with(|c: char| c.is_ascii_lowercase()));
+    let functions =
+        header.lines().filter(|line| line.ends_with(");") && line.starts_with(|c: char| c.is_ascii_lowercase()));
     let names = functions.filter_map(|line| line.split('(').next()?.rsplit([' ', '*']).next());
     names.filter(|name| name.starts_with("ctr_")).map(str::to_owned).collect()
 }
@@ -76,7 +77,8 @@ fn written(nodes: &[Node]) -> String {
 mod tests {
     use super::*;
 
-    const HEADER: &str = "typedef int (*ctr_f)(void);\n * ctr_no();\nint ctr_b(const char *x);\nconst char *ctr_a(void);\n";
+    const HEADER: &str =
+        "typedef int (*ctr_f)(void);\n * ctr_no();\nint ctr_b(const char *x);\nconst char *ctr_a(void);\n";
 
     #[test]
     fn functions_are_found_and_nothing_else() {
