@@ -542,6 +542,15 @@ int ctr_config_set_cgroup(ctr_config *config, int policy);
 int ctr_config_set_cgroup_parent(ctr_config *config, const char *path);
 
 /**
+ * Whose network the container has: "none" (one of its own with loopback only), "host", "container:NAME" of a running container,
+ * or the path of a namespace, as "/proc/7/ns/net". It stands for a choice of CTR_NS_NET; ctr_create() refuses both. Default:
+ * "none".
+ *
+ * Return value: 0, or CTR_ERR_INVALID for what is none of these.
+ */
+int ctr_config_set_network(ctr_config *config, const char *network);
+
+/**
  * Makes a namespace new or the host's.
  *
  * kind     one of enum ctr_namespace (or CLONE_NEW*)

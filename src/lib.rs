@@ -32,8 +32,8 @@ mod sys;
 mod zygote;
 
 pub use config::{
-    CgroupPolicy, Config, DirectoryUse, ExecConfig, Limit, Mount, Namespace, Namespaces, Session, Stdio, TimeOffset,
-    TimeOffsets, Upper, Winsize,
+    CgroupPolicy, Config, DirectoryUse, ExecConfig, Limit, Mount, Namespace, Namespaces, Network, Session, Stdio,
+    TimeOffset, TimeOffsets, Upper, Winsize,
 };
 pub use container::{
     Container, ContainerInfo, Exit, ExitReason, InspectedLimits, InspectedMount, InspectedNamespace, Inspection,
@@ -41,6 +41,4 @@ pub use container::{
 };
 pub use error::{Error, ErrorCode, Result};
 pub use probe::{Check, probe};
-pub use security::{
-    Device, DeviceAccess, DeviceKind, DeviceList, DeviceRule, Labels, Preset, Refusal, Rlimit, Seccomp,
-};
+pub use security::{Device, DeviceAccess, DeviceKind, DeviceList, DeviceRule, Preset, Refusal, Rlimit, Seccomp};

@@ -4,18 +4,14 @@
 mod common;
 
 use common::{busybox, captured, run_with, sh, skipped};
-use ctr::{Config, Container, ErrorCode, ExecConfig, Labels, Mount, Winsize};
-
-fn with(labels: Labels) -> Config {
-    Config { labels, ..Config::default() }
-}
+use ctr::{Config, Container, ErrorCode, ExecConfig, Mount, Winsize};
 
 fn apparmor(profile: &str) -> Config {
-    with(Labels { apparmor: Some(profile.into()), ..Labels::default() })
+    Config { apparmor: Some(profile.into()), ..Config::default() }
 }
 
 fn selinux(context: &str) -> Config {
-    with(Labels { selinux: Some(context.into()), ..Labels::default() })
+    Config { selinux: Some(context.into()), ..Config::default() }
 }
 
 /// The security modules of this machine.
@@ -35,7 +31,7 @@ fn given(variable: &str) -> Option<String> {
 #[test]
 fn a_label_without_its_module_is_an_error_unless_it_is_optional() {
     let active = active();
-    let mounts = with(Labels { selinux_mounts: Some("a:b:c:s0".into()), ..Labels::default() });
+    let mounts = Config { selinux_mounts: Some("a:b:c:s0".into()), ..Config::default() };
     for (module, config) in
         [("AppArmor", apparmor("docker-default")), ("SELinux", selinux("a:b:c:s0")), ("SELinux", mounts)]
     {
@@ -45,7 +41,7 @@ fn a_label_without_its_module_is_an_error_unless_it_is_optional() {
         let error = Container::create("host", &config).err().expect("it is refused");
         assert_eq!((error.code(), error.errno()), (ErrorCode::Unsupported, libc::EOPNOTSUPP), "{error}");
         assert!(error.to_string().contains(module) && error.hint().contains("lsm="), "{error}");
-        let optional = Config { labels: Labels { optional: true, ..config.labels }, ..Config::default() };
+        let optional = Config { labels_optional: true, ..config };
         assert_eq!(sh(&Container::create("host", &optional).unwrap(), "echo made"), "made");
     }
     assert_eq!(sh(&Container::create("host", &apparmor("unconfined")).unwrap(), "echo made"), "made");
@@ -57,7 +53,7 @@ fn programs_run_under_the_apparmor_profile_whoever_starts_them() {
     let own = "cat /proc/self/attr/current; echo x 2>/dev/null >/tmp/secret || echo refused; echo x >/tmp/other; cat /tmp/other";
     let under = format!("{profile} (enforce)\nrefused\nx");
     let scope = common::leftovers::Scope::new("apparmor");
-    let c = Container::create("host", &Config { labels: apparmor(&profile).labels, ..scope.config() }).unwrap();
+    let c = Container::create("host", &Config { apparmor: Some(profile.clone()), ..scope.config() }).unwrap();
     for _ in 0..2 {
         assert_eq!(sh(&c, own), under);
     }
@@ -105,9 +101,9 @@ fn programs_run_in_the_selinux_context() {
 
     // Every file system of its own has the context of files, whatever else is there.
     let files = "ctr_u:object_r:ctr_file_t:s0:c0";
-    let labels = Labels { selinux_mounts: Some(files.into()), ..selinux(&context).labels };
     let fast = Mount::Tmpfs { target: "/fast".into(), size: None, mode: None };
-    let config = Config { labels, mounts: vec![fast], read_only: true, ..Config::default() };
+    let config =
+        Config { selinux_mounts: Some(files.into()), mounts: vec![fast], read_only: true, ..selinux(&context) };
     let c = Container::create(busybox(), &config).unwrap();
     let mounts = sh(&c, "cat /proc/self/mountinfo");
     for place in ["/", "/dev", "/dev/pts", "/tmp", "/fast"] {
@@ -120,7 +116,7 @@ fn programs_run_in_the_selinux_context() {
 
 #[test]
 fn explain_says_under_which_label() {
-    let labels = Labels { selinux: Some("u:r:t:s0:c1,c2".into()), optional: true, ..Labels::default() };
-    let text = ctr::explain("host", &with(labels)).unwrap();
+    let config = Config { labels_optional: true, ..selinux("u:r:t:s0:c1,c2") };
+    let text = ctr::explain("host", &config).unwrap();
     assert_eq!(text.contains("runcon u:r:t:s0:c1,c2 bash"), active().contains("selinux"), "{text}");
 }

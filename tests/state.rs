@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use common::{eventually, quiet, run, sh};
-use ctr::{Config, Container, ErrorCode, Upper};
+use ctr::{Config, Container, ErrorCode, Preset, Upper};
 
 /// A state directory of the test's own, removed with it.
 struct State(PathBuf);
@@ -163,11 +163,35 @@ fn a_record_of_a_newer_version_is_left_to_it() {
 }
 
 #[test]
+fn a_container_of_an_earlier_version_is_listed_joined_and_destroyed() {
+    let state = State::new("earlier");
+    let config = Config { detached: true, preset: Preset::Privileged, ..state.config("earlier") };
+    let maker = Container::create("host", &config).unwrap();
+    let mut record: serde_json::Value = serde_json::from_slice(&fs::read(state.record("earlier")).unwrap()).unwrap();
+    // As it was written before the configuration stood in it.
+    assert_eq!(record["config"]["preset"], "privileged");
+    record.as_object_mut().unwrap().remove("config");
+    record["asked"] = serde_json::json!({"preset": "privileged", "namespaces": [["uts", "host"]], "memory": true});
+    fs::write(state.record("earlier"), record.to_string()).unwrap();
+    assert_eq!(state.listed(), ["earlier"]);
+    let joined = Container::join_in(&state.0, "earlier").unwrap();
+    assert_eq!(sh(&joined, "echo joined"), "joined");
+    let walls = joined.walls().unwrap();
+    let why = |name: &str| walls.iter().find(|wall| wall.name == name).map(|wall| wall.why.as_str());
+    assert_eq!(why("seccomp"), Some("preset privileged"));
+    assert_eq!(why("UTS namespace"), Some("asked for: namespace uts = host"));
+    joined.destroy().unwrap();
+    assert_eq!(state.files(), Vec::<String>::new());
+    drop(maker);
+}
+
+#[test]
 fn a_record_with_more_in_it_than_we_know_is_read() {
     let state = State::new("more");
     let container = state.create("more");
     let mut record: serde_json::Value = serde_json::from_slice(&fs::read(state.record("more")).unwrap()).unwrap();
     record["since"] = "version 1.7".into();
+    record["config"]["upper"] = "in another place".into();
     record["exec"]["further"] = 7.into();
     // Written in place: another file would have another lock.
     fs::write(state.record("more"), record.to_string()).unwrap();

@@ -10,7 +10,7 @@ const FARTHEST: i64 = i64::MAX / 1_000_000_000 / 2;
 
 impl TimeOffsets {
     /// By the kernel's names for the clocks.
-    fn named(&self) -> [(&'static str, TimeOffset); 2] {
+    pub(crate) fn named(&self) -> [(&'static str, TimeOffset); 2] {
         [("monotonic", self.monotonic), ("boottime", self.boottime)]
     }
 }

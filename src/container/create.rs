@@ -149,7 +149,7 @@ fn record(blueprint: &Blueprint, image: &OsStr, (owner, owner_start): (u32, u64)
             cwd: said(|image| &image.working_dir).map(Into::into),
             user: said(|image| &image.user),
         },
-        asked: blueprint.asked.clone(),
+        config: blueprint.asked.clone(),
         landlock: blueprint.landlock.is_some(),
         devices: blueprint.devices.listed.clone(),
         root: blueprint.root(),

@@ -18,7 +18,7 @@ impl Blueprint {
         let acquired = Acquired::default();
         let setup = self.setup(None)?;
         let finish = self.finish(&setup, &acquired)?;
-        let mut text = match walls::warning(self.config.preset, self.asked.namespace("user").is_none()) {
+        let mut text = match walls::warning(self.config.preset, self.asked.namespaces.asked("user").is_none()) {
             Some(warning) => format!("# {warning}\n"),
             None => String::new(),
         };

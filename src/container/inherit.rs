@@ -7,10 +7,10 @@ use std::sync::atomic::Ordering;
 use super::shared::Shared;
 use super::state::{Record, Root};
 use crate::plan::Plan;
-use crate::security::rlimits;
+use crate::security::rlimits::{self, NO_CORE};
 use crate::sys::sched::{CpuSet, IOPRIO_WHO_PROCESS, SchedAttr, prlimit};
 use crate::zygote::{RLIMITS, Scheduling, has_nice_apart, oom_score_adj};
-use crate::{Error, Preset, Result};
+use crate::{Error, Preset, Result, Seccomp};
 
 /// Of a thread, or of PID 1.
 #[derive(Clone, Debug, Default)]
@@ -49,8 +49,7 @@ impl Inherited {
             return;
         }
         // A profile of the caller's own may refuse these calls; then the program has what PID 1 has.
-        let ours = ["default", "strict", "unconfined"];
-        let foreign = container.record.asked.seccomp.as_deref().is_some_and(|profile| !ours.contains(&profile));
+        let foreign = matches!(container.record.config.seccomp, Some(Seccomp::File(_) | Seccomp::Json(_)));
         let refused = if foreign { libc::EPERM } else { 0 };
         plan.step("schedule", "the program as its caller", "", "");
         let Scheduling { attr, cpus, ioprio } = self.scheduling;
@@ -121,9 +120,8 @@ fn reachable(resource: u32, [soft, hard]: [u64; 2], old: &Inherited, container: 
 
 /// Whether the container's configuration says what this limit is.
 fn is_chosen(resource: u32, record: &Record) -> bool {
-    let name = rlimits::name(resource);
-    let asked = record.asked.rlimits.iter().any(|limit| limit.split('=').next() == Some(name));
-    let preset = name == "core" && record.asked.preset != Preset::Privileged && record.root != Root::Foreign;
+    let asked = record.config.rlimits.iter().any(|limit| limit.limits(resource));
+    let preset = NO_CORE.limits(resource) && record.config.preset != Preset::Privileged && record.root != Root::Foreign;
     asked || preset
 }
 

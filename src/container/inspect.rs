@@ -131,7 +131,7 @@ fn walls_with(container: &Shared, facts: &Facts) -> Result<Vec<Wall>> {
     let record = &container.record;
     let limits = container.cgroup.as_ref().map_or(Ok(LimitNumbers::default()), Cgroup::limits)?;
     walls::walls(&Subject {
-        asked: &record.asked,
+        asked: &record.config,
         foreign: record.root == Root::Foreign,
         landlock: record.landlock,
         ids: None,
@@ -165,10 +165,11 @@ pub fn inspect(container: &Shared) -> Result<Inspection> {
         }
     };
     let own_user = facts.namespace("user").is_none_or(|namespace| !namespace.shared);
-    let network = match (record.asked.namespace("net"), facts.namespace("net")) {
+    let network = match (record.config.namespaces.asked("net"), facts.namespace("net")) {
         (None, _) if !foreign => "none".into(),
         (_, Some(namespace)) if namespace.shared => "host".into(),
-        (source, _) => source.unwrap_or(&record.image).to_string(),
+        (Some(source), _) => source.to_string(),
+        (None, _) => record.image.clone(),
     };
     let numbers = |text: &str| text.split_ascii_whitespace().filter_map(|word| word.parse().ok()).collect::<Vec<u64>>();
     let map = facts.uid_map.as_deref().unwrap_or_default().lines();
@@ -184,8 +185,8 @@ pub fn inspect(container: &Shared) -> Result<Inspection> {
         created: record.created,
         owner: record.owner,
         detached: record.detached,
-        preset: record.asked.preset.name(),
-        warning: walls::warning(record.asked.preset, own_user).filter(|_| !foreign),
+        preset: record.config.preset.name(),
+        warning: walls::warning(record.config.preset, own_user).filter(|_| !foreign),
         state_dir: container.state.as_ref().map(|state| path(state.path())),
         store_dir: path(&record.store),
         upper: record.upper.as_deref().map(path),

@@ -18,14 +18,13 @@ use super::namespaces::{KINDS, Kind};
 use super::shared::Shared;
 use super::spawn::spawn;
 use super::state::{ExecDefaults, Record, Root, StateDir};
-use super::walls::Asked;
 use crate::cgroup::Cgroup;
 use crate::image::ImageConfig;
 use crate::plan::{Fd, Header, Plan};
 use crate::sys::Own;
 use crate::sys::fork_lock::ForkLock;
 use crate::zygote::{self, wait_readable};
-use crate::{Error, ErrorCode, Preset, Result, hints, sys};
+use crate::{Config, Error, ErrorCode, Preset, Result, hints, sys};
 
 /// Which namespaces [`crate::Container::join_pid`] enters: a mask of CLONE_NEW* flags of namespaces(7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -301,7 +300,7 @@ fn record(pid: i32, has_root: bool, many_ids: bool) -> Record {
             has_root,
             ..ExecDefaults::default()
         },
-        asked: Asked { preset: Preset::Privileged, ..Asked::default() },
+        config: Config { preset: Preset::Privileged, ..Config::default() },
         landlock: false,
         devices: Listed::default(),
         root: Root::Foreign,

@@ -1,16 +1,25 @@
 //! ctr_config: how a container is made.
 
 use std::ffi::{c_char, c_int};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use super::border::{border, bytes, one_of, text};
 use super::handle::Table;
+use super::setters::{Settings, checked, set};
 use super::types::{
     ctr_cgroup_policy, ctr_config, ctr_directory, ctr_namespace, ctr_namespace_source, ctr_upper, limit,
 };
 use crate::{CgroupPolicy, Config, DirectoryUse, Mount, Namespace, Namespaces, Result, Upper};
 
 static CONFIGS: Table<Mutex<Config>> = Table::new("config", 1);
+
+impl Settings for ctr_config {
+    type Values = Config;
+
+    fn table() -> &'static Table<Mutex<Config>> {
+        &CONFIGS
+    }
+}
 
 /// A new configuration: the safe defaults. Every namespace but time's is new, the root is writable and forgotten with
 /// the container, docker's default capabilities less CAP_NET_RAW, no network but loopback, no limits. What is set is checked by the
@@ -158,6 +167,18 @@ pub extern "C" fn ctr_config_set_cgroup(config: *mut ctr_config, policy: c_int) 
 pub unsafe extern "C" fn ctr_config_set_cgroup_parent(config: *mut ctr_config, path: *const c_char) -> c_int {
     // SAFETY: the caller's promise.
     checked(config, || unsafe { bytes("path", path) }, |config, path| config.cgroup_parent = Some(path.into()))
+}
+
+/// Whose network the container has: "none" (one of its own with loopback only), "host", "container:NAME" of a running container,
+/// or the path of a namespace, as "/proc/7/ns/net". It stands for a choice of CTR_NS_NET; ctr_create() refuses both. Default:
+/// "none".
+///
+/// Return value: 0, or CTR_ERR_INVALID for what is none of these.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ctr_config_set_network(config: *mut ctr_config, network: *const c_char) -> c_int {
+    // SAFETY: the caller's promise.
+    let network = || unsafe { text("network", network) }?.parse();
+    checked(config, network, |config, network| config.network = Some(network))
 }
 
 /// Makes a namespace new or the host's.
@@ -331,31 +352,6 @@ pub unsafe extern "C" fn ctr_config_set_state_dir(config: *mut ctr_config, path:
 pub unsafe extern "C" fn ctr_config_set_store_dir(config: *mut ctr_config, path: *const c_char) -> c_int {
     // SAFETY: the caller's promise.
     checked(config, || unsafe { bytes("path", path) }, |config, path| config.store_dir = Some(path.into()))
-}
-
-/// A copy of what a configuration says now; the defaults for NULL.
-pub(super) fn config(config: *const ctr_config) -> Result<Config> {
-    if config.is_null() {
-        return Ok(Config::default());
-    }
-    Ok(CONFIGS.get(config)?.lock().unwrap_or_else(PoisonError::into_inner).clone())
-}
-
-pub(super) fn set(config: *mut ctr_config, change: impl FnOnce(&mut Config)) -> c_int {
-    checked(config, || Ok(()), |config, ()| change(config))
-}
-
-/// A setter whose value is checked before anything changes.
-pub(super) fn checked<V>(
-    config: *mut ctr_config,
-    check: impl FnOnce() -> Result<V>,
-    change: impl FnOnce(&mut Config, V),
-) -> c_int {
-    border(|| {
-        let (config, value) = (CONFIGS.get(config)?, check()?);
-        change(&mut config.lock().unwrap_or_else(PoisonError::into_inner), value);
-        Ok(0)
-    })
 }
 
 fn namespace(config: *mut ctr_config, kind: c_int, source: impl FnOnce() -> Result<Namespace>) -> c_int {

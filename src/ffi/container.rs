@@ -6,11 +6,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::border::{border, bytes, new_string, out, strings, text};
-use super::config::config as config_of;
-use super::exec_config::exec_config;
 use super::handle::{Ref, Table};
 use super::image::string;
 use super::process::new_process;
+use super::setters::current;
 use super::types::{CTR_UNLIMITED, ctr_config, ctr_container, ctr_exec_config, ctr_process, limit};
 use crate::{Container, Error, NamespaceSet, Result};
 
@@ -50,7 +49,7 @@ pub unsafe extern "C" fn ctr_create(
     border(|| {
         // SAFETY: the caller's promise.
         let (out, image) = unsafe { (self::out("out", out)?, bytes("image", image)?) };
-        *out = new_handle(Container::create(image, &config_of(config)?)?)?;
+        *out = new_handle(Container::create(image, &current(config)?)?)?;
         Ok(0)
     })
 }
@@ -146,7 +145,7 @@ pub unsafe extern "C" fn ctr_exec(
         // SAFETY: the caller's promise.
         let (out, argv) = unsafe { (self::out("out", out)?, strings("argv", argv)?) };
         let c = container(c)?;
-        *out = new_process(c.container.exec(argv, &exec_config(config)?)?)?;
+        *out = new_process(c.container.exec(argv, &current(config)?)?)?;
         Ok(0)
     })
 }
@@ -169,7 +168,7 @@ pub unsafe extern "C" fn ctr_exec_image(
         let out = unsafe { self::out("out", out) }?;
         // SAFETY: the same.
         let args = if args.is_null() { Vec::new() } else { unsafe { strings("args", args) }? };
-        *out = new_process(container(c)?.container.exec_image(args, &exec_config(config)?)?)?;
+        *out = new_process(container(c)?.container.exec_image(args, &current(config)?)?)?;
         Ok(0)
     })
 }
@@ -313,7 +312,7 @@ pub unsafe extern "C" fn ctr_explain(image: *const c_char, config: *const ctr_co
     border(|| {
         // SAFETY: the caller's promise.
         let (text, image) = unsafe { (out("text", text)?, bytes("image", image)?) };
-        *text = new_string(&crate::explain(image, &config_of(config)?)?)?;
+        *text = new_string(&crate::explain(image, &current(config)?)?)?;
         Ok(0)
     })
 }

@@ -1,15 +1,24 @@
 //! ctr_exec_config: how a program is started in a container.
 
 use std::ffi::{c_char, c_int};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use super::border::{border, bytes, one_of, text};
 use super::handle::Table;
+use super::setters::{Settings, checked, set};
 use super::types::{ctr_exec_config, ctr_session, ctr_stdio};
 use crate::{ExecConfig, Result, Session, Stdio, Winsize};
 
 static EXEC_CONFIGS: Table<Mutex<ExecConfig>> = Table::new("exec_config", 2);
+
+impl Settings for ctr_exec_config {
+    type Values = ExecConfig;
+
+    fn table() -> &'static Table<Mutex<ExecConfig>> {
+        &EXEC_CONFIGS
+    }
+}
 
 /// A new configuration for ctr_exec(). The defaults: the user and working directory that the image names, else 0:0 and /;
 /// the container's environment; the caller's stdin, stdout and stderr; a session of its own; no time limit. What is set
@@ -192,31 +201,6 @@ pub extern "C" fn ctr_exec_config_set_time_limit(config: *mut ctr_exec_config, m
 #[unsafe(no_mangle)]
 pub extern "C" fn ctr_exec_config_set_start_timeout(config: *mut ctr_exec_config, ms: i64) -> c_int {
     set(config, |config| config.start_timeout = u64::try_from(ms).ok().map(Duration::from_millis))
-}
-
-/// A copy of what a configuration says now; the defaults for NULL.
-pub(super) fn exec_config(config: *const ctr_exec_config) -> Result<ExecConfig> {
-    if config.is_null() {
-        return Ok(ExecConfig::default());
-    }
-    Ok(EXEC_CONFIGS.get(config)?.lock().unwrap_or_else(PoisonError::into_inner).clone())
-}
-
-fn set(config: *mut ctr_exec_config, change: impl FnOnce(&mut ExecConfig)) -> c_int {
-    checked(config, || Ok(()), |config, ()| change(config))
-}
-
-/// A setter whose value is checked before anything changes.
-fn checked<V>(
-    config: *mut ctr_exec_config,
-    check: impl FnOnce() -> Result<V>,
-    change: impl FnOnce(&mut ExecConfig, V),
-) -> c_int {
-    border(|| {
-        let (config, value) = (EXEC_CONFIGS.get(config)?, check()?);
-        change(&mut config.lock().unwrap_or_else(PoisonError::into_inner), value);
-        Ok(0)
-    })
 }
 
 fn stdio(config: *mut ctr_exec_config, stream: c_int, how: impl FnOnce() -> Result<Stdio>) -> c_int {

@@ -7,11 +7,20 @@ use super::border::{border, new_string, out, strings, text};
 use super::container::container;
 use super::handle::Table;
 use super::image::image;
+use super::setters::{Settings, checked};
 use super::types::{ctr_container, ctr_image, ctr_image_config};
 use crate::image::ImageConfig;
 use crate::{Error, Result};
 
 static CONFIGS: Table<Mutex<ImageConfig>> = Table::new("image config", 9);
+
+impl Settings for ctr_image_config {
+    type Values = ImageConfig;
+
+    fn table() -> &'static Table<Mutex<ImageConfig>> {
+        &CONFIGS
+    }
+}
 
 /// A new configuration of an image that says nothing.
 ///
@@ -158,17 +167,4 @@ fn words(argv: Vec<&OsStr>) -> Result<Vec<String>> {
         word.to_str().map(str::to_owned).ok_or_else(|| Error::invalid("argument", "argv", "it is not UTF-8"))
     };
     argv.into_iter().map(word).collect()
-}
-
-/// A setter whose value is checked before anything changes.
-fn checked<V>(
-    config: *mut ctr_image_config,
-    check: impl FnOnce() -> Result<V>,
-    change: impl FnOnce(&mut ImageConfig, V),
-) -> c_int {
-    border(|| {
-        let (config, value) = (CONFIGS.get(config)?, check()?);
-        change(&mut config.lock().unwrap_or_else(PoisonError::into_inner), value);
-        Ok(0)
-    })
 }

@@ -2,11 +2,12 @@
 
 use std::ffi::{c_char, c_int, c_void};
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use super::border::{border, bytes, one_of, text};
 use super::handle::Table;
 use super::image_config::image_config;
+use super::setters::{Settings, checked, set};
 use super::types::{
     ctr_compression, ctr_image_config, ctr_image_limit, ctr_image_options, ctr_progress, ctr_save_format,
 };
@@ -17,6 +18,14 @@ use crate::image::{
 use crate::{Error, Result};
 
 static OPTIONS: Table<Mutex<Options>> = Table::new("options", 6);
+
+impl Settings for ctr_image_options {
+    type Values = Options;
+
+    fn table() -> &'static Table<Mutex<Options>> {
+        &OPTIONS
+    }
+}
 
 /// What the setters set.
 #[derive(Clone, Default)]
@@ -279,29 +288,4 @@ impl Options {
             unsafe { function(data, done.bytes, done.total, done.entries) == 0 }
         })
     }
-}
-
-/// A copy of what options say now; the defaults for NULL.
-pub(super) fn options(options: *const ctr_image_options) -> Result<Options> {
-    if options.is_null() {
-        return Ok(Options::default());
-    }
-    Ok(OPTIONS.get(options)?.lock().unwrap_or_else(PoisonError::into_inner).clone())
-}
-
-fn set(options: *mut ctr_image_options, change: impl FnOnce(&mut Options)) -> c_int {
-    checked(options, || Ok(()), |options, ()| change(options))
-}
-
-/// A setter whose value is checked before anything changes.
-fn checked<V>(
-    options: *mut ctr_image_options,
-    check: impl FnOnce() -> Result<V>,
-    change: impl FnOnce(&mut Options, V),
-) -> c_int {
-    border(|| {
-        let (options, value) = (OPTIONS.get(options)?, check()?);
-        change(&mut options.lock().unwrap_or_else(PoisonError::into_inner), value);
-        Ok(0)
-    })
 }

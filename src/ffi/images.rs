@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::border::{border, bytes, out, text};
 use super::image::{new_image, new_images};
-use super::image_options::options as options_of;
+use super::setters::current as options_of;
 use super::types::{ctr_image, ctr_image_options, ctr_images};
 use crate::image::{Input, Output};
 use crate::{Error, Result, sys};

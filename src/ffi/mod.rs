@@ -27,6 +27,7 @@ mod inspect;
 mod list;
 mod probe;
 mod process;
+mod setters;
 mod types;
 mod walls;
 

@@ -3,7 +3,7 @@
 use std::ffi::{c_char, c_int};
 
 use super::border::{bytes, one_of, text};
-use super::config::{checked, set};
+use super::setters::{checked, set};
 use super::types::{ctr_config, ctr_device_list, ctr_preset, ctr_refusal, ctr_seccomp, limit};
 use crate::{Device, DeviceList, Preset, Refusal, Rlimit, Seccomp, TimeOffset, TimeOffsets};
 
@@ -154,7 +154,7 @@ pub extern "C" fn ctr_config_set_time_offset(config: *mut ctr_config, clock: c_i
 pub unsafe extern "C" fn ctr_config_set_apparmor(config: *mut ctr_config, profile: *const c_char) -> c_int {
     // SAFETY: the caller's promise.
     let profile = || unsafe { text("profile", profile) };
-    checked(config, profile, |config, profile| config.labels.apparmor = Some(profile.into()))
+    checked(config, profile, |config, profile| config.apparmor = Some(profile.into()))
 }
 
 /// The SELinux context that programs run in, selinux(8), as "system_u:system_r:container_t:s0:c1,c2". Default: none, so that
@@ -165,7 +165,7 @@ pub unsafe extern "C" fn ctr_config_set_apparmor(config: *mut ctr_config, profil
 pub unsafe extern "C" fn ctr_config_set_selinux(config: *mut ctr_config, context: *const c_char) -> c_int {
     // SAFETY: the caller's promise.
     let context = || unsafe { text("context", context) };
-    checked(config, context, |config, context| config.labels.selinux = Some(context.into()))
+    checked(config, context, |config, context| config.selinux = Some(context.into()))
 }
 
 /// The SELinux context of the files of the container's own mounts (its root where that is an overlay, /dev, every tmpfs), as
@@ -176,7 +176,7 @@ pub unsafe extern "C" fn ctr_config_set_selinux(config: *mut ctr_config, context
 pub unsafe extern "C" fn ctr_config_set_selinux_mounts(config: *mut ctr_config, context: *const c_char) -> c_int {
     // SAFETY: the caller's promise.
     let context = || unsafe { text("context", context) };
-    checked(config, context, |config, context| config.labels.selinux_mounts = Some(context.into()))
+    checked(config, context, |config, context| config.selinux_mounts = Some(context.into()))
 }
 
 /// Does without a label whose security module is not active on this machine; ctr_create() refuses otherwise. Default: false.
@@ -184,7 +184,7 @@ pub unsafe extern "C" fn ctr_config_set_selinux_mounts(config: *mut ctr_config, 
 /// Return value: 0, or CTR_ERR_INVALID.
 #[unsafe(no_mangle)]
 pub extern "C" fn ctr_config_set_labels_optional(config: *mut ctr_config, optional: bool) -> c_int {
-    checked(config, || Ok(()), |config, ()| config.labels.optional = optional)
+    set(config, |config| config.labels_optional = optional)
 }
 
 /// Gives the container a device beyond the usual ones, as docker's --device and --device-cgroup-rule do.

@@ -9,10 +9,13 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{Error, Result};
 
-/// What a container may do with a device beyond what every container may.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What a container may do with a device beyond what every container may. For serde it is what [`FromStr`] takes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub enum Device {
     /// A node of the host is seen inside, and may be used.
     Node {
@@ -63,7 +66,8 @@ pub struct DeviceAccess {
 }
 
 /// What becomes of the allow-list of devices.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum DeviceList {
     /// It stands where a device is given, in the strict preset, and where root inside is root outside, as far as this
     /// machine and user can have it.
@@ -224,6 +228,20 @@ impl FromStr for Device {
                 .with_hint("write it as SOURCE, SOURCE:TARGET or SOURCE:TARGET:rwm")
         })?;
         Ok(Self::Node { source: source.into(), target: Path::new(target).into(), access })
+    }
+}
+
+impl TryFrom<String> for Device {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self> {
+        text.parse()
+    }
+}
+
+impl From<Device> for String {
+    fn from(device: Device) -> Self {
+        device.to_string()
     }
 }
 

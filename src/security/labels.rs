@@ -10,21 +10,7 @@ use std::path::Path;
 
 use super::procfs;
 use crate::plan::{Plan, quote};
-use crate::{Error, ErrorCode, Result, hints};
-
-/// What a caller wants to have labelled; nothing is by default.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Labels {
-    /// The AppArmor profile of programs, by its name, or `unconfined`. It has to be loaded.
-    pub apparmor: Option<String>,
-    /// The SELinux context of programs, as `system_u:system_r:container_t:s0:c1,c2`.
-    pub selinux: Option<String>,
-    /// The SELinux context of the files of the container's own mounts, as `system_u:object_r:container_file_t:s0:c1,c2`:
-    /// its root where that is an overlay, its /dev, its tmpfs.
-    pub selinux_mounts: Option<String>,
-    /// Do without a label whose security module this machine does not have.
-    pub optional: bool,
-}
+use crate::{Config, Error, ErrorCode, Result, hints};
 
 /// A security module that gives labels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,17 +28,17 @@ pub(crate) struct Chosen {
 }
 
 impl Chosen {
-    /// Those of `labels` that this machine can give. One that it can't is an error, unless they are optional.
-    pub(crate) fn of(labels: &Labels) -> Result<Self> {
+    /// Those of `config` that this machine can give. One that it can't is an error, unless they are optional.
+    pub(crate) fn of(config: &Config) -> Result<Self> {
         let mut chosen = Self::default();
-        for (module, label) in [(Module::AppArmor, &labels.apparmor), (Module::SELinux, &labels.selinux)] {
+        for (module, label) in [(Module::AppArmor, &config.apparmor), (Module::SELinux, &config.selinux)] {
             let Some(label) = label else { continue };
-            if module.is_there_for(label, labels.optional)? {
+            if module.is_there_for(label, config.labels_optional)? {
                 chosen.programs.push((module, label.clone()));
             }
         }
-        if let Some(label) = &labels.selinux_mounts
-            && Module::SELinux.is_there_for(label, labels.optional)?
+        if let Some(label) = &config.selinux_mounts
+            && Module::SELinux.is_there_for(label, config.labels_optional)?
         {
             chosen.mounts = CString::new(label.as_bytes()).ok();
         }
@@ -143,8 +129,8 @@ mod tests {
     #[test]
     fn a_label_is_one_line_and_its_module_is_asked_for_first() {
         for label in ["", "a\nb", "a\0b", "a\"b", &"x".repeat(5000)] {
-            let labels = Labels { apparmor: Some(label.into()), optional: true, ..Labels::default() };
-            assert_eq!(Chosen::of(&labels).unwrap_err().code(), ErrorCode::Invalid, "{label:?}");
+            let config = Config { apparmor: Some(label.into()), labels_optional: true, ..Config::default() };
+            assert_eq!(Chosen::of(&config).unwrap_err().code(), ErrorCode::Invalid, "{label:?}");
         }
         for module in [Module::AppArmor, Module::SELinux].into_iter().filter(|module| !module.is_active()) {
             let error = module.is_there_for("x", false).unwrap_err();

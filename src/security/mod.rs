@@ -15,7 +15,6 @@ pub(crate) mod steps;
 pub(crate) mod sysctl;
 
 pub use devices::{Device, DeviceAccess, DeviceKind, DeviceList, DeviceRule};
-pub use labels::Labels;
 pub use preset::{Preset, Refusal, Seccomp};
 pub(crate) use preset::{Walls, chosen_capabilities};
 pub use rlimits::Rlimit;

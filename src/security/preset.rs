@@ -1,5 +1,6 @@
 //! The three presets: which walls stand, as data.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -28,14 +29,15 @@ pub enum Preset {
 }
 
 /// The system calls that processes inside may make, seccomp(2).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Seccomp {
     /// The default preset's.
     Default,
     /// The strict preset's.
     Strict,
     /// A profile in docker's JSON format, from a file.
-    File(PathBuf),
+    File(#[serde(with = "crate::config::text")] PathBuf),
     /// The same, as text.
     Json(String),
     /// Every system call: said loudly, this opens nearly all of the kernel to whoever is inside.
@@ -55,7 +57,8 @@ impl Seccomp {
 }
 
 /// What happens to a program that makes a system call which its profile refuses by default.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Refusal {
     /// The call fails with this errno.
     Errno(u16),
@@ -69,6 +72,33 @@ pub enum Refusal {
     Trace(u16),
     /// Nothing: the call is made, and written to the kernel's log. For finding out what a program needs.
     Log,
+}
+
+/// "default", "strict", the path of a file, "JSON", "unconfined".
+impl fmt::Display for Seccomp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::Strict => f.write_str("strict"),
+            Self::File(path) => path.display().fmt(f),
+            Self::Json(_) => f.write_str("JSON"),
+            Self::Unconfined => f.write_str("unconfined"),
+        }
+    }
+}
+
+/// "EACCES", "kill-process", "trace 7".
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Errno(errno) => write!(f, "{:?}", nix::errno::Errno::from_raw((*errno).into())),
+            Self::KillProcess => f.write_str("kill-process"),
+            Self::KillThread => f.write_str("kill-thread"),
+            Self::Trap => f.write_str("trap"),
+            Self::Trace(message) => write!(f, "trace {message}"),
+            Self::Log => f.write_str("log"),
+        }
+    }
 }
 
 impl Refusal {
@@ -154,7 +184,8 @@ impl Walls {
         walls.device_list |= config.namespaces.user == Namespace::Host && config.preset != Preset::Privileged;
         // Nobody raises a hard limit again, so the preset's must not come first.
         walls.rlimits.retain(|preset| !config.rlimits.iter().any(|asked| asked.is_of(preset)));
-        walls.labels = labels::Chosen::of(&config.labels)?;
+        walls.labels = labels::Chosen::of(&config)?;
+        config.rlimits.iter().try_for_each(Rlimit::check)?;
         walls.rlimits.extend(config.rlimits.iter().copied());
         config.read_only |= walls.read_only;
         config.memory = config.memory.or(walls.memory);

@@ -3,12 +3,14 @@
 use std::fmt;
 
 use nix::sys::resource::{Resource, getrlimit};
+use serde::{Deserialize, Serialize};
 
 use crate::plan::Plan;
 use crate::{Error, Result};
 
-/// One limit: soft and hard.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// One limit: soft and hard. For serde it is a list of its name and the two numbers; nothing is no limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Parts", into = "Parts")]
 pub struct Rlimit {
     /// RLIMIT_*.
     resource: Resource,
@@ -47,35 +49,49 @@ const MIN_NOFILE: u64 = ctr_wire::MAX_FDS as u64;
 impl Rlimit {
     /// A limit by name, as in `docker run --ulimit`: `nofile`, `RLIMIT_NOFILE`. `None` is unlimited.
     pub fn new(name: &str, soft: Option<u64>, hard: Option<u64>) -> Result<Self> {
-        let bad = |why: String| Error::invalid("limit", name, why);
+        let limit = Self::unchecked(name, soft, hard)?;
+        limit.check().map(|()| limit)
+    }
+
+    fn unchecked(name: &str, soft: Option<u64>, hard: Option<u64>) -> Result<Self> {
         let lower = name.to_ascii_lowercase();
         let plain = lower.strip_prefix("rlimit_").unwrap_or(&lower);
         let Some((_, resource)) = NAMES.iter().find(|(known, _)| *known == plain) else {
             let known = NAMES.map(|(known, _)| known).join(", ");
-            return Err(bad("there is none of this name".into()).with_hint(format!("one of {known}")));
+            return Err(
+                Error::invalid("limit", name, "there is none of this name").with_hint(format!("one of {known}"))
+            );
         };
-        let (soft, hard) = (soft.unwrap_or(libc::RLIM_INFINITY), hard.unwrap_or(libc::RLIM_INFINITY));
+        let value = |value: Option<u64>| value.unwrap_or(libc::RLIM_INFINITY);
+        Ok(Self { resource: *resource, soft: value(soft), hard: value(hard) })
+    }
+
+    /// Whether this process can give it to a container.
+    pub(crate) fn check(&self) -> Result<()> {
+        let Self { soft, hard, .. } = *self;
+        let bad = |why: String| Error::invalid("limit", self.name(), why);
         if soft > hard {
             return Err(bad(format!("the soft limit {soft} is above the hard limit {hard}")));
         }
-        if *resource == Resource::RLIMIT_NOFILE && soft < MIN_NOFILE {
+        if self.resource == Resource::RLIMIT_NOFILE && soft < MIN_NOFILE {
             return Err(bad(format!("PID 1 takes {MIN_NOFILE} descriptors itself to start a program"))
                 .with_hint("a program can set a lower limit for itself: ulimit -n"));
         }
-        let (_, ours) = getrlimit(*resource).map_err(|errno| Error::system("ask for the limit", name, errno as i32))?;
+        let (_, ours) =
+            getrlimit(self.resource).map_err(|errno| Error::system("ask for the limit", self.name(), errno as i32))?;
         // In a user namespace nobody may raise a hard limit: CAP_SYS_RESOURCE counts in the first one only.
         if hard > ours {
             let hint = format!("ask for {ours} at most, or raise the limit of the calling process");
             return Err(Error::new(
                 crate::ErrorCode::Unsupported,
                 "limit",
-                name,
+                self.name(),
                 libc::EPERM,
                 format!("the hard limit {hard} is above the caller's own {ours}"),
             )
             .with_hint(hint));
         }
-        Ok(Self { resource: *resource, soft, hard })
+        Ok(())
     }
 
     /// A limit as `docker run --ulimit` writes it: `nofile=1024:4096`, `core=0`, `memlock=unlimited`.
@@ -95,8 +111,30 @@ impl Rlimit {
         self.resource == other.resource
     }
 
+    /// Whether it limits the resource of this number.
+    pub(crate) fn limits(&self, resource: u32) -> bool {
+        self.resource as u32 == resource
+    }
+
     fn name(&self) -> &'static str {
         NAMES.iter().find(|(_, resource)| *resource == self.resource).map_or("", |(name, _)| name)
+    }
+}
+
+type Parts = (String, Option<u64>, Option<u64>);
+
+impl TryFrom<Parts> for Rlimit {
+    type Error = Error;
+
+    fn try_from((name, soft, hard): Parts) -> Result<Self> {
+        Self::unchecked(&name, soft, hard)
+    }
+}
+
+impl From<Rlimit> for Parts {
+    fn from(limit: Rlimit) -> Self {
+        let value = |value: u64| (value != libc::RLIM_INFINITY).then_some(value);
+        (limit.name().into(), value(limit.soft), value(limit.hard))
     }
 }
 

@@ -20,7 +20,7 @@ use super::devices::Devices;
 use super::ids::Ids;
 use super::namespaces::{self, Joined};
 use super::state::{self, StateDir, env_text};
-use super::walls::{self, Asked, Subject};
+use super::walls::{self, Subject};
 use crate::cgroup::{Caller, Cgroup, Layout, Planned};
 use crate::image::{ImageConfig, Report, Source, Store};
 use crate::network;
@@ -40,7 +40,7 @@ pub struct Blueprint {
     /// Landlock's second wall, where it stands.
     pub landlock: Option<landlock::Ruleset>,
     /// What was asked for, before the preset has added to it.
-    pub asked: Asked,
+    pub asked: Config,
     pub ids: Ids,
     pub joined: Joined,
     pub names: Names,
@@ -80,12 +80,20 @@ impl Blueprint {
         for (key, value) in &config.env {
             check_env(key, value)?;
         }
-        let names = Names::of(&name, config, state);
-        let (joined, shared) = Joined::open(&config.namespaces, state)?;
-        let shared = shared.map(|namespaces| Config { namespaces, ..config.clone() });
-        let config = shared.as_ref().unwrap_or(config);
-        let asked = Asked::of(config);
-        let (walls, config) = Walls::of(config)?;
+        let mut asked = config.clone();
+        if let Some(network) = &config.network {
+            if config.namespaces.net != Namespace::New {
+                let why = "network and the namespace net are one choice, they may not both be used";
+                return Err(Error::invalid("choose the network of", &name, why));
+            }
+            asked.namespaces.net = network.namespace();
+        }
+        let names = Names::of(&name, &asked, state);
+        let (joined, shared) = Joined::open(&asked.namespaces, state)?;
+        if let Some(namespaces) = shared {
+            asked.namespaces = namespaces;
+        }
+        let (walls, config) = Walls::of(&asked)?;
         let store = Store::open(config.store_dir.as_deref())?;
         let image = store.resolve_with(image, report)?;
         let parent = cgroup_parent(&config);

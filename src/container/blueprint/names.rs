@@ -35,9 +35,9 @@ impl Names {
             Namespace::New => (Net::Loopback, None),
             Namespace::Host => (Net::Host, None),
             Namespace::Container(of) => {
-                let net = match record(of).as_ref().map(|record| record.asked.namespace("net")) {
-                    Some(None) => Net::Loopback,
-                    Some(Some("host")) => Net::Host,
+                let net = match record(of).as_ref().map(|record| &record.config.namespaces.net) {
+                    Some(Namespace::New) => Net::Loopback,
+                    Some(Namespace::Host) => Net::Host,
                     _ => Net::Other,
                 };
                 (net, called(of))

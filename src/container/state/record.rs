@@ -3,13 +3,13 @@
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
+use super::older::Older;
 use crate::cgroup::Place;
 use crate::container::devices::Listed;
-use crate::container::walls::{Asked, is_default};
 use crate::image::ImageConfig;
-use crate::{Error, Result};
+use crate::{Config, Error, Result};
 
 /// What is written down about a container: all that a joiner or a sweeper needs.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -37,9 +37,9 @@ pub struct Record {
     pub upper: Option<PathBuf>,
     /// How programs are started in it.
     pub exec: ExecDefaults,
-    /// What was asked for of its walls.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub asked: Asked,
+    /// How it was asked for.
+    #[serde(default, deserialize_with = "as_far_as_known")]
+    pub config: Config,
     /// Whether it stands behind Landlock, which the kernel tells nobody.
     #[serde(default)]
     pub landlock: bool,
@@ -129,12 +129,26 @@ impl Content {
         match serde_json::from_slice::<Version>(text) {
             Ok(Version { version }) if version > 1 => Self::Newer,
             Ok(_) => match serde_json::from_slice::<Box<Record>>(text) {
-                Ok(record) if record.is_sound(name) => Self::Record(record),
+                Ok(record) if record.is_sound(name) => Self::Record(with_older(record, text)),
                 _ => Self::Damaged,
             },
             Err(_) => Self::Damaged,
         }
     }
+}
+
+/// A record that an earlier ctr wrote has its configuration in words.
+fn with_older(mut record: Box<Record>, text: &[u8]) -> Box<Record> {
+    #[derive(Deserialize)]
+    struct InWords {
+        asked: Option<Older>,
+    }
+    if record.config == Config::default()
+        && let Ok(InWords { asked: Some(older) }) = serde_json::from_slice(text)
+    {
+        record.config = older.config();
+    }
+    record
 }
 
 /// No record is larger; what is, is damaged.
@@ -158,6 +172,16 @@ pub struct ExecDefaults {
     /// The working directory and user that the image asks for.
     pub cwd: Option<PathBuf>,
     pub user: Option<String>,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+/// A configuration that another version wrote may have words that this one doesn't know; the container can be used all the same.
+fn as_far_as_known<'d, D: Deserializer<'d>>(from: D) -> std::result::Result<Config, D::Error> {
+    let written = serde_json::Value::deserialize(from)?;
+    Ok(serde_json::from_value(written).unwrap_or_default())
 }
 
 /// A string of the system's kind: any bytes, as readable text where it can be.

@@ -9,7 +9,7 @@ use ctr_wire::RUN;
 use crate::container::namespaces::KINDS;
 use crate::container::shared::Shared;
 use crate::plan::{Header, Plan};
-use crate::{ErrorCode, Result};
+use crate::{ErrorCode, Result, TimeOffset, TimeOffsets};
 
 /// All that is read.
 #[derive(Default)]
@@ -22,8 +22,8 @@ pub struct Facts {
     pub no_new_privs: Option<bool>,
     /// Whether there is a filter.
     pub seccomp: Option<bool>,
-    /// Of its clocks, as they stand in the file: "monotonic -2 0".
-    pub time_offsets: Option<String>,
+    /// Of its clocks.
+    pub time_offsets: Option<TimeOffsets>,
     /// The label that programs get at their execve, where there is one.
     pub label: Option<String>,
     /// Whether no core file is written.
@@ -72,7 +72,7 @@ impl Facts {
             capabilities: field("CapBnd:").and_then(|mask| u64::from_str_radix(mask, 16).ok()),
             no_new_privs: field("NoNewPrivs:").map(|set| set == "1"),
             seccomp: field("Seccomp:").map(|mode| mode == "2"),
-            time_offsets: read("timens_offsets"),
+            time_offsets: read("timens_offsets").as_deref().map(time_offsets),
             label: read("attr/apparmor/exec").or_else(|| read("attr/exec")).filter(|label| !label.is_empty()),
             no_core: read("limits").as_deref().and_then(no_core),
             mounts: read("mountinfo").map(|text| text.lines().filter_map(mounted).collect()),
@@ -132,6 +132,22 @@ fn no_core(limits: &str) -> Option<bool> {
     Some(line.split_whitespace().take(2).eq(["0", "0"]))
 }
 
+/// A line a clock: "monotonic  -2  0".
+fn time_offsets(text: &str) -> TimeOffsets {
+    let mut offsets = TimeOffsets::default();
+    for line in text.lines() {
+        let words: Vec<_> = line.split_whitespace().collect();
+        let [clock, secs, nanosecs] = words[..] else { continue };
+        let (Ok(secs), Ok(nanosecs)) = (secs.parse(), nanosecs.parse()) else { continue };
+        match clock {
+            "monotonic" => offsets.monotonic = TimeOffset { secs, nanosecs },
+            "boottime" => offsets.boottime = TimeOffset { secs, nanosecs },
+            _ => {}
+        }
+    }
+    offsets
+}
+
 /// `36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue`
 fn mounted(line: &str) -> Option<Mounted> {
     let (of_mount, of_system) = line.split_once(" - ")?;
@@ -175,6 +191,14 @@ mod tests {
         );
         assert!(mount.has("ro") && mount.has("nodev") && !mount.has("rw") && !mount.has("noexec"));
         assert!(mounted("36 35").is_none());
+    }
+
+    #[test]
+    fn offsets_of_clocks_are_read_as_the_kernel_writes_them() {
+        let offsets = time_offsets("monotonic           -2         0\nboottime            86400 250000000\n");
+        let of = |secs, nanosecs| TimeOffset { secs, nanosecs };
+        assert_eq!(offsets, TimeOffsets { monotonic: of(-2, 0), boottime: of(86400, 250_000_000) });
+        assert_eq!(time_offsets(""), TimeOffsets::default());
     }
 
     #[test]

@@ -1,26 +1,26 @@
 //! Every wall of a container, on or off, and why: what `explain` prints of one that could be made, and `inspect` of one that
 //! runs.
 //!
-//! What was asked for is known from the configuration, or from the record that its maker left ([`Asked`]); what stands is read
+//! What was asked for is known from the configuration, which the record that its maker left has too; what stands is read
 //! from the kernel where it tells ([`Facts`]), so a joiner is told what is, and not what was meant. A wall that is added
 //! anywhere in ctr gets a line here.
 
-mod asked;
 mod facts;
 
-pub use asked::{Asked, is_default};
 pub use facts::Facts;
 
 use std::fmt::Write;
-
-use asked::{HOST, LOG, UNCONFINED};
 
 use super::devices::Listed;
 use super::ids::Ids;
 use crate::config::LimitNumbers;
 use crate::error::line;
-use crate::security::{Preset, Walls, capabilities, labels, masks};
-use crate::{Limit, Result, hints};
+use crate::security::rlimits::NO_CORE;
+use crate::security::{Preset, Walls, capabilities, chosen_capabilities, labels, masks};
+use crate::{
+    CgroupPolicy, Config, Device, DeviceList, Limit, Namespace, Refusal, Result, Seccomp, TimeOffset, TimeOffsets,
+    hints,
+};
 
 /// One wall around a container.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,7 +64,8 @@ impl WallState {
 
 /// The container whose walls they are.
 pub struct Subject<'a> {
-    pub asked: &'a Asked,
+    /// What was asked for. Of a container that was joined it is what its record says, and trusted for no more than words.
+    pub asked: &'a Config,
     /// Ctr has only joined it.
     pub foreign: bool,
     /// Landlock's second wall is put up.
@@ -174,17 +175,22 @@ impl Subject<'_> {
         }
     }
 
+    /// The capabilities that were asked for. Names that there are not are refused elsewhere.
+    fn capabilities(&self) -> Option<u64> {
+        chosen_capabilities(self.asked).unwrap_or(self.asked.capabilities)
+    }
+
     fn own_root(&self) -> bool {
-        !self.foreign && self.asked.namespace("mnt").is_none()
+        !self.foreign && self.asked.namespaces.asked("mnt").is_none()
     }
 }
 
 fn user_namespace(of: &Subject<'_>) -> Wall {
     let name = "user namespace";
-    let source = of.asked.namespace("user");
+    let source = of.asked.namespaces.asked("user");
     let why = of.because(source.map(|source| format!("namespace user = {source}")));
     let shared = of.facts.and_then(|facts| facts.namespace("user")).map(|namespace| namespace.shared);
-    if source == Some(HOST) || shared == Some(true) {
+    if source == Some(&Namespace::Host) || shared == Some(true) {
         let says = "shared with the host: root inside is root outside, as far as its capabilities go";
         return Wall { name, state: WallState::Off, says: says.into(), why };
     }
@@ -210,18 +216,19 @@ fn ids_of_map(map: &str) -> (String, u64) {
 }
 
 fn namespace(of: &Subject<'_>, (kind, name, own, lost): (&str, &'static str, &str, &str)) -> Wall {
-    let source = of.asked.namespace(kind);
+    let source = of.asked.namespaces.asked(kind);
     let why = of.because(source.map(|source| format!("namespace {kind} = {source}")));
     let shared = of.facts.and_then(|facts| facts.namespace(kind)).map(|namespace| namespace.shared);
     let host = || Wall { name, state: WallState::Off, says: format!("shared with the host: {lost}"), why: why.clone() };
     match source {
-        Some(HOST) => host(),
+        Some(&Namespace::Host) => host(),
         // The clocks are shared by default.
         None if kind == "time" && shared != Some(false) => host(),
-        Some("new") | None => {
-            let offsets = of.facts.map_or(&of.asked.time_offsets, |facts| &facts.time_offsets);
+        Some(Namespace::New) | None => {
+            let asked = Some(of.asked.time_offsets).filter(|offsets| *offsets != TimeOffsets::default());
+            let offsets = of.facts.map_or(asked, |facts| facts.time_offsets);
             let says = match offsets {
-                Some(offsets) if kind == "time" => clocks(offsets),
+                Some(offsets) if kind == "time" => clocks(&offsets),
                 _ => own.into(),
             };
             of.wall(name, WallState::On, says, why, shared.map(|shared| !shared))
@@ -232,14 +239,13 @@ fn namespace(of: &Subject<'_>, (kind, name, own, lost): (&str, &'static str, &st
 }
 
 /// "clocks of its own: monotonic -2 s": those of time_namespaces(7) that are off from the host's.
-fn clocks(offsets: &str) -> String {
-    let off = |line: &str| match line.split_whitespace().collect::<Vec<_>>()[..] {
-        [_, "0", "0"] => None,
-        [clock, secs, "0"] => Some(format!("{clock} {secs} s")),
-        [clock, secs, nanosecs] => Some(format!("{clock} {secs} s + {nanosecs} ns")),
-        _ => None,
+fn clocks(offsets: &TimeOffsets) -> String {
+    let off = |(clock, TimeOffset { secs, nanosecs })| match (secs, nanosecs) {
+        (0, 0) => None,
+        (secs, 0) => Some(format!("{clock} {secs} s")),
+        (secs, nanosecs) => Some(format!("{clock} {secs} s + {nanosecs} ns")),
     };
-    let off: Vec<_> = offsets.lines().filter_map(off).collect();
+    let off: Vec<_> = offsets.named().into_iter().filter_map(off).collect();
     if off.is_empty() {
         "clocks of its own, as the host's".into()
     } else {
@@ -250,14 +256,14 @@ fn clocks(offsets: &str) -> String {
 fn capabilities_kept(of: &Subject<'_>, preset: &Walls) -> Result<Wall> {
     let all = capabilities::all()?;
     let known = of.facts.and_then(|facts| facts.capabilities);
-    let decided = of.asked.capabilities.unwrap_or(preset.capabilities);
+    let decided = of.capabilities().unwrap_or(preset.capabilities);
     let kept = known.unwrap_or(decided) & all;
     let state = match kept {
         kept if kept == all => WallState::Off,
         kept if kept & !capabilities::DEFAULT != 0 => WallState::Partly,
         _ => WallState::On,
     };
-    let own = of.asked.namespace("user") != Some(HOST);
+    let own = of.asked.namespaces.asked("user") != Some(&Namespace::Host);
     let reach = if own { "over its own namespaces only" } else { "over the host" };
     let names = capabilities::names(kept).join(", ").replace("CAP_", "");
     let says = match kept.count_ones() {
@@ -265,7 +271,7 @@ fn capabilities_kept(of: &Subject<'_>, preset: &Walls) -> Result<Wall> {
         count if state == WallState::Off => format!("all {count} are kept, {reach}"),
         count => format!("{count} of {} are kept, {reach}: {names}", all.count_ones()),
     };
-    let why = of.because(of.asked.capabilities.map(|_| "capabilities".into()));
+    let why = of.because(of.capabilities().map(|_| "capabilities".into()));
     Ok(Wall { name: "capabilities", state, says, why })
 }
 
@@ -282,22 +288,26 @@ fn no_new_privs(of: &Subject<'_>, preset: &Walls) -> Wall {
 
 fn seccomp(of: &Subject<'_>, preset: &Walls) -> Wall {
     let fact = of.facts.and_then(|facts| facts.seccomp);
-    let Asked { seccomp, refusal, preset: named, .. } = of.asked;
+    let Config { seccomp, seccomp_refusal: refusal, preset: named, .. } = of.asked;
     let profile = match (seccomp, &preset.seccomp) {
         _ if of.foreign => None,
-        (Some(name), _) => Some(name.as_str()).filter(|name| *name != UNCONFINED),
-        (None, profile) => profile.as_ref().map(|_| named.name()),
+        (Some(Seccomp::Unconfined), _) => None,
+        (Some(profile), _) => Some(profile.to_string()),
+        (None, profile) => profile.as_ref().map(|_| named.name().into()),
     };
-    let asked = [("seccomp", seccomp), ("refusal", refusal)];
-    let asked: Vec<_> = asked.iter().filter_map(|(what, name)| Some(format!("{what} = {}", name.as_ref()?))).collect();
+    let asked = [
+        seccomp.as_ref().map(|profile| format!("seccomp = {profile}")),
+        refusal.map(|refusal| format!("refusal = {refusal}")),
+    ];
+    let asked: Vec<_> = asked.into_iter().flatten().collect();
     let why = of.because((!asked.is_empty()).then(|| asked.join(", ")));
-    match (profile, refusal.as_deref()) {
+    match (profile, refusal) {
         (None, _) => {
             let inherited = if fact == Some(true) { ", but those that its maker's own filter refuses" } else { "" };
             let says = format!("every system call is let through{inherited}");
             Wall { name: "seccomp", state: WallState::Off, says, why }
         }
-        (Some(profile), Some(LOG)) => {
+        (Some(profile), Some(Refusal::Log)) => {
             let says = format!("profile {profile}, but what it refuses is only logged");
             of.wall("seccomp", WallState::Partly, says, why, fact)
         }
@@ -317,7 +327,7 @@ fn landlock(of: &Subject<'_>, preset: &Walls) -> Wall {
         return Wall { name, state: WallState::On, says: says.into(), why };
     }
     let wanted = !of.foreign && asked.unwrap_or(preset.landlock);
-    let walls = Walls { capabilities: of.asked.capabilities.unwrap_or(preset.capabilities), ..preset.clone() };
+    let walls = Walls { capabilities: of.capabilities().unwrap_or(preset.capabilities), ..preset.clone() };
     let why = match walls.landlock_or_why() {
         Err(missing) if wanted => missing.into(),
         Ok(_) if wanted => "its maker could not have it, or it is an older ctr".into(),
@@ -338,7 +348,7 @@ fn label(of: &Subject<'_>, name: &'static str, asked: &Option<String>, active: b
         Some(_) if !active => off("", format!("this machine has no {name}, and labels are optional")),
         Some(label) => {
             let why = of.because(Some(format!("{} = {label}", name.to_lowercase())));
-            if label == UNCONFINED {
+            if label == "unconfined" {
                 return off("programs are not confined by it", why);
             }
             let fact = of.facts.and_then(|facts| facts.label.as_ref()).map(|shown| shown.contains(label.as_str()));
@@ -351,7 +361,7 @@ fn label(of: &Subject<'_>, name: &'static str, asked: &Option<String>, active: b
 fn devices(of: &Subject<'_>) -> Wall {
     let name = "devices";
     let shown = of.facts.and_then(|facts| facts.namespace("user"));
-    let own_user = shown.map_or(of.asked.namespace("user") != Some(HOST), |user| !user.shared);
+    let own_user = shown.map_or(of.asked.namespaces.asked("user") != Some(&Namespace::Host), |user| !user.shared);
     let why = match (own_user, of.landlock) {
         (true, _) => "always: nobody makes device nodes in a user namespace of his own",
         (false, true) => "Landlock: no device node is made, and none outside of /dev is controlled",
@@ -361,7 +371,8 @@ fn devices(of: &Subject<'_>) -> Wall {
             return Wall { name, state: WallState::Off, says: says.into(), why };
         }
     };
-    let given = of.asked.devices.iter().filter(|device| device.starts_with('/')).map(|device| format!("{device}, "));
+    let nodes = of.asked.devices.iter().filter(|device| matches!(device, Device::Node { .. }));
+    let given = nodes.map(|device| format!("{device}, "));
     let given: String = given.collect();
     let says = if of.own_root() { "the six of /dev are there, no others can be made" } else { "no others can be made" };
     Wall { name, state: WallState::On, says: given + says, why: why.into() }
@@ -370,12 +381,18 @@ fn devices(of: &Subject<'_>) -> Wall {
 /// The list of devices in its cgroup.
 fn device_list(of: &Subject<'_>) -> Wall {
     let name = "device list";
-    let own_user = of.asked.namespace("user") != Some(HOST);
-    let asked = match (&of.asked.device_list, &of.asked.devices[..]) {
-        (Some(choice), _) => Some(format!("device_list = {choice}")),
-        (None, []) if !own_user && of.asked.preset != Preset::Privileged => Some("namespace user = host".into()),
-        (None, []) => None,
-        (None, devices) => Some(format!("devices = {}", devices.join(", "))),
+    let own_user = of.asked.namespaces.asked("user") != Some(&Namespace::Host);
+    let asked = match (of.asked.device_list, &of.asked.devices[..]) {
+        (DeviceList::Required, _) => Some("device_list = required".into()),
+        (DeviceList::Off, _) => Some("device_list = off".into()),
+        (DeviceList::Auto, []) if !own_user && of.asked.preset != Preset::Privileged => {
+            Some("namespace user = host".into())
+        }
+        (DeviceList::Auto, []) => None,
+        (DeviceList::Auto, devices) => {
+            let devices: Vec<_> = devices.iter().map(ToString::to_string).collect();
+            Some(format!("devices = {}", devices.join(", ")))
+        }
     };
     let because = of.because(asked);
     let (state, says, why) = match of.listed {
@@ -428,8 +445,8 @@ fn keyring(of: &Subject<'_>, preset: &Walls) -> Wall {
 }
 
 fn core_dumps(of: &Subject<'_>, preset: &Walls) -> Wall {
-    let core = of.asked.rlimits.iter().rev().find(|limit| limit.starts_with("core="));
-    let none = core.map_or(!of.foreign && !preset.rlimits.is_empty(), |limit| limit == "core=0:0");
+    let core = of.asked.rlimits.iter().rev().find(|limit| limit.is_of(&NO_CORE));
+    let none = core.map_or(!of.foreign && !preset.rlimits.is_empty(), |limit| *limit == NO_CORE);
     let fact = of.facts.and_then(|facts| facts.no_core);
     let says = if none { "no process writes one" } else { "processes dump core, as the host's settings say" };
     let why = of.because(core.map(|limit| format!("rlimit {limit}")));
@@ -438,7 +455,8 @@ fn core_dumps(of: &Subject<'_>, preset: &Walls) -> Wall {
 
 fn rlimits(of: &Subject<'_>) -> Wall {
     // Core files have a line of their own.
-    let asked: Vec<_> = of.asked.rlimits.iter().filter(|limit| !limit.starts_with("core=")).cloned().collect();
+    let asked = of.asked.rlimits.iter().filter(|limit| !limit.is_of(&NO_CORE));
+    let asked: Vec<_> = asked.map(ToString::to_string).collect();
     let says = if asked.is_empty() { "as the caller's".into() } else { asked.join(", ") };
     let why = of.because((!asked.is_empty()).then(|| "rlimits".into()));
     Wall { name: "rlimits", state: WallState::on(!asked.is_empty()), says, why }
@@ -454,8 +472,8 @@ fn read_only_root(of: &Subject<'_>, preset: &Walls) -> Wall {
 
 fn limit(of: &Subject<'_>, preset: &Walls, which: Limit) -> Wall {
     let (name, unit, asked, preset) = match which {
-        Limit::Memory => ("memory limit", "bytes", of.asked.memory, preset.memory),
-        Limit::Pids => ("process limit", "processes and threads", of.asked.pids, preset.pids),
+        Limit::Memory => ("memory limit", "bytes", of.asked.memory.is_some(), preset.memory),
+        Limit::Pids => ("process limit", "processes and threads", of.asked.pids.is_some(), preset.pids),
     };
     let lacks = of.dropped.iter().find(|words| words.contains(name));
     let limit = of.limits[which as usize].filter(|_| lacks.is_none() || of.facts.is_some());
@@ -464,7 +482,7 @@ fn limit(of: &Subject<'_>, preset: &Walls, which: Limit) -> Wall {
         () if limit.is_none() && lacks.is_some() => {
             format!("the cgroup policy is \"optional\": {}", lacks.map_or("", |it| it))
         }
-        () if !of.cgroup && of.asked.no_cgroup => "asked for: no cgroup".into(),
+        () if !of.cgroup && of.asked.cgroup == CgroupPolicy::Off => "asked for: no cgroup".into(),
         () if !of.cgroup && !of.foreign => "no cgroup can be had here: libctr doctor says what is missing".into(),
         () if of.limits[which as usize] != preset && !asked => "changed since it was made".into(),
         () => of.because(asked.then(|| name.into())),
@@ -529,12 +547,10 @@ pub fn warning(preset: Preset, own_user: bool) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Config, Namespace};
 
     fn of(config: &Config, facts: Option<&Facts>) -> Vec<Wall> {
-        let asked = Asked::of(config);
         let subject = Subject {
-            asked: &asked,
+            asked: config,
             foreign: false,
             landlock: true,
             ids: None,

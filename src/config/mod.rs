@@ -1,16 +1,26 @@
 //! What a caller can choose: [`Config`] for a container, [`ExecConfig`] for a process in it. Plain data, checked when it
 //! is used, never before; the faces (C setters, Python keywords) fill it in and decide nothing.
+//!
+//! An option is declared here, once: by its name here Python's keywords and the record in the state directory know it, through
+//! serde. docs/extending.md says what else an option takes, and tests/options.rs compares the faces.
+
+mod exec;
+mod names;
+pub(crate) mod text;
+
+pub use exec::{ExecConfig, Session, Stdio, Winsize};
 
 use std::ffi::OsString;
-use std::os::fd::RawFd;
 use std::path::PathBuf;
-use std::time::Duration;
 
-use crate::security::{Device, DeviceList, Labels, Preset, Refusal, Rlimit, Seccomp};
+use serde::{Deserialize, Serialize};
+
+use crate::security::{Device, DeviceList, Preset, Refusal, Rlimit, Seccomp};
 
 /// How a container is made. The default is the safe one: every namespace but time's new, a writable layer that vanishes
 /// with the container, docker's default capabilities less CAP_NET_RAW, no network but loopback.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Config {
     /// The name that [`crate::Container::join`] takes; a random one where there is none. At most 64 of
     /// `[a-zA-Z0-9_.-]`, not starting with a dot or a dash.
@@ -21,6 +31,8 @@ pub struct Config {
     /// no choice.
     pub etc_files: Option<bool>,
     /// Environment of every process, over the defaults (PATH, HOME, HOSTNAME): sethostname-like pairs of name and value.
+    // The record has the environment that programs get, which this is part of.
+    #[serde(with = "text", skip_serializing)]
     pub env: Vec<(OsString, OsString)>,
     /// Further mounts, in order, after the root and before its own /proc, /dev and /sys are sealed.
     pub mounts: Vec<Mount>,
@@ -33,7 +45,10 @@ pub struct Config {
     /// The cgroup that the container's is made in: absolute from the mount of the hierarchy on (`/batch/job1`), else from the
     /// caller's own cgroup. It has to be there. Where there is none, `$CTR_CGROUP_PARENT`, else the caller's own, as far as
     /// it can be; see docs/limits.md.
+    #[serde(with = "text")]
     pub cgroup_parent: Option<PathBuf>,
+    /// Whose network it has; as `namespaces.net` says where there is none. Only one of the two can be chosen.
+    pub network: Option<Network>,
     /// Which namespaces are new, shared or joined.
     pub namespaces: Namespaces,
     /// How far the clocks of its own time namespace are from the host's.
@@ -68,8 +83,15 @@ pub struct Config {
     pub devices: Vec<Device>,
     /// Whether the container's cgroup lists the devices that can be opened.
     pub device_list: DeviceList,
-    /// Under which profiles and contexts of security modules it is.
-    pub labels: Labels,
+    /// The AppArmor profile of programs, by its name, or `unconfined`. It has to be loaded.
+    pub apparmor: Option<String>,
+    /// The SELinux context of programs, as `system_u:system_r:container_t:s0:c1,c2`.
+    pub selinux: Option<String>,
+    /// The SELinux context of the files of the container's own mounts, as `system_u:object_r:container_file_t:s0:c1,c2`:
+    /// its root where that is an overlay, its /dev, its tmpfs.
+    pub selinux_mounts: Option<String>,
+    /// Do without a label whose security module this machine does not have.
+    pub labels_optional: bool,
     /// Capabilities that processes inside may have, as a mask of capabilities(7) numbers; the preset's where there is
     /// none, which is docker's default set less CAP_NET_RAW.
     pub capabilities: Option<u64>,
@@ -81,8 +103,10 @@ pub struct Config {
     /// Let programs gain privileges by setuid and file capabilities (no_new_privs is not set).
     pub new_privileges: bool,
     /// Where running containers are written down; see [`crate::Container::list`] for the default.
+    #[serde(with = "text")]
     pub state_dir: Option<PathBuf>,
     /// Where images are kept; /var/lib/ctr for root, `$XDG_DATA_HOME/ctr` for others.
+    #[serde(with = "text")]
     pub store_dir: Option<PathBuf>,
 }
 
@@ -115,7 +139,8 @@ impl Config {
 }
 
 /// One choice for each kind of namespace; see namespaces(7).
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Namespaces {
     /// Mounts: without one of its own the container has the host's file system, chrooted where the image is a directory.
     pub mount: Namespace,
@@ -136,7 +161,8 @@ pub struct Namespaces {
 }
 
 /// How far clocks are from the host's, time_namespaces(7). The time of day is the same everywhere.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct TimeOffsets {
     /// CLOCK_MONOTONIC.
     pub monotonic: TimeOffset,
@@ -145,7 +171,7 @@ pub struct TimeOffsets {
 }
 
 /// A time span: the nanoseconds are added to the seconds, which may be negative.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TimeOffset {
     /// Seconds.
     pub secs: i64,
@@ -154,7 +180,8 @@ pub struct TimeOffset {
 }
 
 /// Where one namespace comes from.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Namespace {
     /// A new one.
     #[default]
@@ -164,13 +191,31 @@ pub enum Namespace {
     /// The one of this process.
     Pid(i32),
     /// The one behind this file (/proc/PID/ns/KIND, or a bind mount of such).
-    Path(PathBuf),
+    Path(#[serde(with = "text")] PathBuf),
     /// The one of this running container.
     Container(String),
 }
 
+/// Whose network a container has.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Network {
+    /// A network namespace of its own, with loopback only.
+    #[default]
+    None,
+    /// The caller's.
+    Host,
+    /// That of this process.
+    Pid(i32),
+    /// That of the namespace behind this file (/proc/PID/ns/net, or a bind mount of such).
+    Path(#[serde(with = "text")] PathBuf),
+    /// That of this running container.
+    Container(String),
+}
+
 /// What to do where no cgroup can be had.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum CgroupPolicy {
     /// Refuse to create where a limit was asked for, do without where none was.
     #[default]
@@ -184,7 +229,8 @@ pub enum CgroupPolicy {
 }
 
 /// Where the changes of a container go.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Upper {
     /// A private tmpfs: the fastest, counted against the container's memory limit, gone with the container by the
     /// kernel's own doing. Before Linux 6.6 a tmpfs lacks what an overlay needs to have a directory replaced by a new one;
@@ -196,7 +242,8 @@ pub enum Upper {
 }
 
 /// How an image that is a directory is used.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum DirectoryUse {
     /// As the lower layer of an overlay: we never write to it.
     #[default]
@@ -206,13 +253,16 @@ pub enum DirectoryUse {
 }
 
 /// One mount into a container.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Mount {
     /// A file or directory of the host.
     Bind {
         /// Path on the host.
+        #[serde(with = "text")]
         source: PathBuf,
         /// Absolute path inside; made where it is missing.
+        #[serde(with = "text")]
         target: PathBuf,
         /// Nothing can be written through it.
         read_only: bool,
@@ -220,6 +270,7 @@ pub enum Mount {
     /// A new, empty tmpfs.
     Tmpfs {
         /// Absolute path inside; made where it is missing.
+        #[serde(with = "text")]
         target: PathBuf,
         /// Most bytes it may hold; half of the machine's memory where there is none.
         size: Option<u64>,
@@ -237,80 +288,97 @@ impl Mount {
     }
 }
 
-/// How a process is started inside. The default: user and group 0, the container's environment, `/` as working
-/// directory, the caller's stdin, stdout and stderr, a session of its own.
-#[derive(Clone, Debug, Default)]
-pub struct ExecConfig {
-    /// The program's file, where it is another than argv\[0\] says; searched for in PATH just so.
-    pub program: Option<OsString>,
-    /// Environment, over the container's.
-    pub env: Vec<(OsString, OsString)>,
-    /// Start from an empty environment instead of the container's.
-    pub clear_env: bool,
-    /// Working directory inside, absolute.
-    pub cwd: Option<PathBuf>,
-    /// `name`, `uid`, `name:group` or `uid:gid`; names and supplementary groups come from the image's own /etc/passwd
-    /// and /etc/group.
-    pub user: Option<String>,
-    /// The supplementary groups, by name or number, in the place of those that /etc/group gives the user.
-    pub groups: Option<Vec<String>>,
-    /// The bits that files are made without, umask(2); 0o022 where there is none.
-    pub umask: Option<u32>,
-    /// Standard input.
-    pub stdin: Stdio,
-    /// Standard output.
-    pub stdout: Stdio,
-    /// Standard error.
-    pub stderr: Stdio,
-    /// Further descriptors: (the caller's, its number inside).
-    pub fds: Vec<(RawFd, i32)>,
-    /// A terminal of its own as stdin, stdout and stderr (which are then not to be set), and its size.
-    pub pty: Option<Winsize>,
-    /// Session and process group.
-    pub session: Session,
-    /// Kill it, and all that it has started, after this long; its exit then has [`crate::ExitReason::TimedOut`]. The limit
-    /// reaches children in whatever session or group, orphans, and what a program that ended in time has left behind. It is
-    /// kept by the container's PID 1, and, a second later, by [`crate::Process::wait`].
-    pub time_limit: Option<Duration>,
-    /// How long its start may take; 10 seconds where there is none, and never longer. A start takes a millisecond, but programs
-    /// inside can hold it up: by stopping everybody, by a lease on the file, by a file system that does not answer.
-    pub start_timeout: Option<Duration>,
-}
+#[cfg(test)]
+mod tests {
+    use std::os::unix::ffi::OsStringExt;
 
-/// Where one standard stream leads.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Stdio {
-    /// The caller's own stream of that number, as a program that it executes would have it: /dev/null where it is closed or
-    /// close-on-exec.
-    #[default]
-    Inherit,
-    /// /dev/null.
-    Null,
-    /// A new pipe, the other end of which the caller gets.
-    Pipe,
-    /// This descriptor of the caller; it stays the caller's.
-    Fd(RawFd),
-    /// For stderr: wherever stdout leads.
-    Stdout,
-}
+    use super::*;
 
-/// The size of a terminal, ioctl_tty(2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Winsize {
-    /// Lines.
-    pub rows: u16,
-    /// Characters a line.
-    pub cols: u16,
-}
+    /// One with something else than the default in every field.
+    fn full() -> Config {
+        let odd = PathBuf::from(OsString::from_vec(vec![b'/', 0xff, b'\n']));
+        let offset = TimeOffset { secs: -5, nanosecs: 7 };
+        Config {
+            name: Some("n".into()),
+            hostname: Some("h".into()),
+            etc_files: Some(false),
+            env: vec![("A".into(), odd.clone().into())],
+            mounts: vec![
+                Mount::Bind { source: odd.clone(), target: "/x".into(), read_only: true },
+                Mount::Tmpfs { target: "/t".into(), size: Some(1), mode: None },
+            ],
+            memory: Some(u64::MAX),
+            pids: Some(2),
+            cgroup: CgroupPolicy::Optional,
+            cgroup_parent: Some(odd.clone()),
+            network: Some(Network::Container("c".into())),
+            namespaces: Namespaces {
+                mount: Namespace::Host,
+                pid: Namespace::Pid(7),
+                user: Namespace::Path(odd.clone()),
+                uts: Namespace::Container("c".into()),
+                ipc: Namespace::Host,
+                cgroup: Namespace::Host,
+                net: Namespace::Host,
+                time: Some(Namespace::New),
+            },
+            time_offsets: TimeOffsets { monotonic: offset, boottime: offset },
+            read_only: true,
+            upper: Upper::Disk,
+            upper_size: Some(3),
+            directory: DirectoryUse::Direct,
+            detached: true,
+            preset: Preset::Strict,
+            seccomp: Some(Seccomp::File(odd.clone())),
+            seccomp_refusal: Some(Refusal::Errno(13)),
+            masked_paths: Some(true),
+            landlock: Some(false),
+            rlimits: vec![Rlimit::new("nofile", Some(50), Some(60)).unwrap(), Rlimit::new("core", None, None).unwrap()],
+            sysctls: vec![("a".into(), "b".into())],
+            devices: vec!["c 1:* r".parse().unwrap(), "/dev/fuse:rw".parse().unwrap()],
+            device_list: DeviceList::Off,
+            apparmor: Some("p".into()),
+            selinux: Some("s".into()),
+            selinux_mounts: Some("m".into()),
+            labels_optional: true,
+            capabilities: Some(1),
+            cap_add: vec!["KILL".into()],
+            cap_drop: vec!["ALL".into()],
+            new_privileges: true,
+            state_dir: Some(odd.clone()),
+            store_dir: Some(odd),
+        }
+    }
 
-/// The session or process group of a new process; see setsid(2), setpgid(2).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Session {
-    /// A new session, so a new process group too.
-    #[default]
-    New,
-    /// A new process group in the session of the container's PID 1.
-    Group,
-    /// This existing process group of the container, by its pid inside.
-    Join(i32),
+    #[test]
+    fn a_configuration_comes_back_from_a_record_but_for_its_environment() {
+        let config = full();
+        let text = serde_json::to_string(&config).unwrap();
+        let read: Config = serde_json::from_str(&text).unwrap();
+        assert_eq!(read, Config { env: Vec::new(), ..config });
+        assert_eq!(serde_json::from_str::<Config>("{}").unwrap(), Config::default());
+    }
+
+    #[test]
+    fn what_a_later_version_adds_is_read_over() {
+        assert_eq!(serde_json::from_str::<Config>(r#"{"pids":2,"gpus":"all"}"#).unwrap().pids, Some(2));
+    }
+
+    #[test]
+    fn how_a_program_is_started_comes_back_too() {
+        let config = ExecConfig {
+            program: Some("p".into()),
+            env: vec![("A".into(), OsString::from_vec(vec![0xfe]))],
+            stdin: Stdio::Fd(7),
+            pty: Some(Winsize { rows: 1, cols: 2 }),
+            session: Session::Join(3),
+            time_limit: Some(std::time::Duration::from_millis(1500)),
+            fds: vec![(3, 4)],
+            ..ExecConfig::default()
+        };
+        let text = serde_json::to_string(&config).unwrap();
+        assert_eq!(serde_json::from_str::<ExecConfig>(&text).unwrap(), config);
+        let error = serde_json::from_str::<ExecConfig>(r#"{"time_limit":-1.0}"#).unwrap_err().to_string();
+        assert!(error.contains("negative"), "{error}");
+    }
 }
