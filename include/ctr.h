@@ -25,42 +25,42 @@
  *
  * What holds for every function
  *
- * Return value: functions that return int answer 0 (or a count, a pid, a descriptor) for success and a negative number
- *     of enum ctr_error for failure; functions that return a pointer answer NULL. ctr_last_error() then has the story in
- *     one sentence, ctr_last_errno() and errno the number of errno(3). A success leaves errno as it was. What an out
- *     parameter points to is 0 or NULL after a failure.
- * Handles: ctr_container, ctr_process and the others are opaque, and not pointers to memory: NULL, a released handle
- *     and one of another kind are answered with CTR_ERR_INVALID, they never crash. Each comes from one function and is
- *     released by one, as written there. A handle means something only in the process that got it: see Fork.
- * Strings: in parameters end in NUL, are copied, and stay the caller's. Paths, arguments and environment are bytes;
- *     names are UTF-8. Strings that are returned belong to the handle unless the function says otherwise.
- * Descriptors: all are close-on-exec, and none is ever 0, 1 or 2, whichever of these the caller has closed. Those that
- *     belong to a handle are not to be closed. ctr keeps two more from the first container on, handle or not. A host that
- *     closes all descriptors, close_range(2), ends by that the containers that it made and did not detach, as if it had
- *     ended itself. ctr notices: it neither uses nor closes what has their numbers then, handles answer CTR_ERR_INVALID
- *     (ctr_destroy() does its work all the same), and the next ctr_create() starts anew.
- * Units: bytes, milliseconds. Numbers of enums are passed as int, so that later releases may add some.
- * Threads: any thread may call any function at any time, also with a handle that another thread uses or releases: a
- *     call that is under way keeps it alive to its end. The last failure is kept for each thread of its own.
- *     A thread that calls any has 128 KiB of stack or more.
- * Signals: no function may be called from a signal handler. No function installs one, blocks signals, or lets the
- *     caller's SIGCHLD or waitpid(2) see a process of ctr's. With one exception, which the kernel makes: where the caller
- *     is PID 1 of its PID namespace, or a subreaper (PR_SET_CHILD_SUBREAPER of prctl(2)), orphans are its children, and
- *     ctr's helper is an orphan. Its name is ctr-zygote; there is one from the first container on, and it ends with the
- *     caller, or when the caller's credentials or namespaces change. So there wait(2) may answer its pid, once, and does
- *     not say ECHILD before: wait for the pids that you know, or with WNOHANG. Below a PID 1 that reaps nobody it stays
- *     as a zombie when its caller has ended, as every orphan does; a small init such as tini reaps it.
- * Waiting: calls wait for disks, and while an image is imported for as long as that takes. For what is inside they wait
- *     no longer than is written at the function, also where a container does all it can against it: ctr_create() a
- *     minute until it has come up, ctr_destroy() half a minute until all of it is dead.
- * Fork: in a forked child every call with a handle of its parent's answers CTR_ERR_INVALID and does nothing. Those that
- *     release a handle release the child's copy, and end nothing: ctr_close(), ctr_process_free(), and ctr_destroy() too,
- *     so any of them may stand in a destructor that runs in the child's exit(3). The child may make containers of its own,
- *     and ctr_join() those of its parent by name. Descriptors of the parent's containers close when it calls execve(2).
- * Linking: libctr.so and libctr.a are made for glibc; another C library can't link them. A static program takes libctr.a
+ * Return value: a function that returns int returns 0 (or a count, a pid, a descriptor) on success and a negative number of
+ *     enum ctr_error on failure; a function that returns a pointer returns NULL on failure. ctr_last_error() then describes the
+ *     failure in one sentence; ctr_last_errno() and errno hold the number of errno(3). A success leaves errno as it was. After a
+ *     failure an out parameter is set to 0 or NULL.
+ * Handles: ctr_container, ctr_process and the others are opaque, and are not pointers to memory. A call with NULL, with a
+ *     released handle or with a handle of another kind returns CTR_ERR_INVALID; it never crashes. Each handle comes from one
+ *     function and is released by one, which its comment names. A handle is valid only in the process that got it: see Fork.
+ * Strings: parameters end in NUL. ctr copies them; they stay the caller's. Paths, arguments and environment are bytes; names are
+ *     UTF-8. A string that is returned belongs to the handle unless the function says otherwise.
+ * Descriptors: every descriptor of ctr is close-on-exec, and none is ever 0, 1 or 2, even where the caller has closed those. Do
+ *     not close a descriptor that belongs to a handle. ctr keeps two more open from the first container on. A host that closes
+ *     all its descriptors, as by close_range(2), ends the containers that it made and did not detach, as if it had exited.
+ *     ctr notices: it neither uses nor closes the descriptors that have those numbers afterwards, calls with the old handles
+ *     return CTR_ERR_INVALID (ctr_destroy() still does its work), and the next ctr_create() starts afresh.
+ * Units: bytes and milliseconds. Numbers of enums are passed as int, so that later releases can add some.
+ * Threads: any thread may call any function at any time, also with a handle that another thread uses or releases: the handle
+ *     stays alive until the calls that use it have returned. Each thread has its own last failure. A thread that calls ctr needs
+ *     a stack of 128 KiB or more.
+ * Signals: do not call ctr from a signal handler. ctr installs no handler, blocks no signal, and its processes do not show up in
+ *     the caller's SIGCHLD or waitpid(2). There is one exception, which the kernel makes: if the caller is PID 1 of its PID
+ *     namespace or a subreaper (PR_SET_CHILD_SUBREAPER of prctl(2)), orphans become its children, and ctr's helper is an orphan.
+ *     The helper is called ctr-zygote. It starts with the first container and ends with the caller, or when the caller's
+ *     credentials or namespaces change. In such a caller wait(2) may return the helper's pid once, and does not fail with
+ *     ECHILD before that: wait for the pids that you know, or use WNOHANG. Below a PID 1 that reaps no orphans the helper stays a
+ *     zombie after the caller has ended, as every orphan does; a small init such as tini reaps it.
+ * Waiting: calls wait for disks, and an import takes as long as its archive needs. No call waits longer for what runs inside
+ *     than its comment says, even where the container tries everything to delay it: ctr_create() waits at most a minute for
+ *     the container to come up, ctr_destroy() at most half a minute for all of it to die.
+ * Fork: in a forked child a call with a handle of the parent returns CTR_ERR_INVALID and does nothing. A call that releases a
+ *     handle (ctr_close(), ctr_process_free(), ctr_destroy()) releases the child's copy and ends nothing, so it may stand in a
+ *     destructor that the child's exit(3) runs. The child may make containers of its own, and may ctr_join() its parent's by
+ *     name. The descriptors of the parent's containers close when the child calls execve(2).
+ * Linking: libctr.so and libctr.a are made for glibc and can't be linked with another C library. A static program needs libctr.a
  *     and glibc's static libraries: pkg-config --static --libs ctr.
- * Stability: functions and numbers are added, never changed or removed; the only struct with a layout, ctr_exit, keeps
- *     its size. A program that was linked to this release runs with every later one of libctr.so.0.
+ * Stability: functions and numbers are added, never changed or removed. ctr_exit, the only struct with a layout, keeps its size.
+ *     A program that was linked with this release runs with every later libctr.so.0.
  */
 
 
@@ -85,11 +85,11 @@
 #endif
 
 
-/** No limit, wherever a limit is taken or answered. */
+/** No limit, for every function that takes or returns a limit. */
 #define CTR_UNLIMITED UINT64_MAX
 
 /**
- * What a function answers. Numbers are never reused and never change their meaning; later releases may add some, so
+ * What a function returns. Numbers are never reused and never change their meaning; later releases may add some, so
  * treat an unknown negative number as CTR_ERR_SYSTEM. ctr_error_name() has the names.
  */
 typedef enum ctr_error {
@@ -97,7 +97,7 @@ typedef enum ctr_error {
     CTR_OK = 0,
     /** A system call failed; ctr_last_errno() says how. */
     CTR_ERR_SYSTEM = -1,
-    /** An argument is not acceptable, whatever the machine: NULL, a released handle, a value out of range. */
+    /** An argument is invalid on any machine: NULL, a released handle, a value out of range. */
     CTR_ERR_INVALID = -2,
     /** No such container, image, program, user or file. */
     CTR_ERR_NOT_FOUND = -3,
@@ -107,9 +107,9 @@ typedef enum ctr_error {
     CTR_ERR_DESTROYED = -5,
     /** The time given to a wait has passed. */
     CTR_ERR_TIMED_OUT = -6,
-    /** The machine (its kernel, its settings, this user's rights) does not offer what was asked. */
+    /** The machine (its kernel, its settings, this user's rights) does not support what was asked for. */
     CTR_ERR_UNSUPPORTED = -7,
-    /** The image is not something that can be run: not an archive, cut off, unsafe. */
+    /** The image can't be run: it is no archive, or is cut off or unsafe. */
     CTR_ERR_BAD_IMAGE = -8,
     /** The program could not be started inside the container. */
     CTR_ERR_EXEC = -9,
@@ -132,8 +132,8 @@ typedef enum ctr_reason {
     /** The container was destroyed, or its PID 1 was killed, under it. */
     CTR_REASON_DESTROYED = 4,
     /**
-     * It has ended, but how can't be known any more: the container's PID 1 was kept from telling, and the kernel tells it no
-     * longer. code and signal are those of SIGKILL.
+     * It has ended, but nobody knows how: the container's PID 1 was kept from reporting it, and the kernel no longer
+     * has it. code and signal are those of SIGKILL.
      */
     CTR_REASON_UNKNOWN = 5
 } ctr_reason;
@@ -162,13 +162,13 @@ typedef enum ctr_namespace {
 typedef enum ctr_namespace_source {
     /** A new one: the default of every kind but CTR_NS_TIME. */
     CTR_NS_NEW = 0,
-    /** The caller's own, so no wall at all of this kind. */
+    /** The caller's own: nothing of this kind is isolated. */
     CTR_NS_HOST = 1
 } ctr_namespace_source;
 
-/** What happens where no cgroup can be had, for ctr_config_set_cgroup(). */
+/** What happens if no cgroup can be made, for ctr_config_set_cgroup(). */
 typedef enum ctr_cgroup_policy {
-    /** Refuse to create where a limit was asked for, do without where none was. The default. */
+    /** Refuse to create the container if a limit was asked for, else do without. The default. */
     CTR_CGROUP_AUTO = 0,
     /** Refuse to create. */
     CTR_CGROUP_REQUIRED = 1,
@@ -180,7 +180,7 @@ typedef enum ctr_cgroup_policy {
 
 /** Which walls stand, for ctr_config_set_preset(). */
 typedef enum ctr_preset {
-    /** What docker's containers may, less what no container needs. */
+    /** What docker's containers may do, without what no container needs. */
     CTR_PRESET_DEFAULT = 0,
     /**
      * For programs of strangers: no network but loopback, no namespaces of their own, no tracing, no setuid files, a
@@ -198,8 +198,8 @@ typedef enum ctr_preset {
 /** Whether there is a list of devices, for ctr_config_set_device_list(). */
 typedef enum ctr_device_list {
     /**
-     * Where a device is given, in the strict preset, and where root inside is root outside, as far as this machine and user
-     * can have one. Elsewhere a user namespace sees to it that no node can be made. The default.
+     * If a device is given, in the strict preset, and if root inside is root outside, as far as this machine and
+     * user allow it. Elsewhere a user namespace keeps programs from making nodes. The default.
      */
     CTR_DEVICE_LIST_AUTO = 0,
     /** Refuse to create without one. */
@@ -224,7 +224,7 @@ typedef enum ctr_seccomp {
     CTR_SECCOMP_DEFAULT = 0,
     /** Those of CTR_PRESET_STRICT. */
     CTR_SECCOMP_STRICT = 1,
-    /** Every one: this opens nearly all of the kernel to whoever is inside. */
+    /** Every one: this opens nearly all of the kernel to the programs inside. */
     CTR_SECCOMP_UNCONFINED = 2
 } ctr_seccomp;
 
@@ -432,7 +432,8 @@ typedef struct ctr_exit {
 } ctr_exit;
 
 /**
- * Hears how far a long call is, on the thread that made the call. It may call functions of ctr, but not longjmp(3) away.
+ * Is told how far a long call is, on the thread that made the call. It may call functions of ctr, but must not
+ * longjmp(3) out.
  *
  * data      what ctr_image_options_set_progress() was given
  * bytes     of the archive that were read or written so far, as it is (compressed)
@@ -448,10 +449,11 @@ extern "C" {
 #endif /* __cplusplus */
 
 /**
- * A new configuration: the safe defaults. Every namespace but time's is new, the root is writable and forgotten with
- * the container, docker's default capabilities less CAP_NET_RAW, no network but loopback, no limits. What is set is checked by the
- * function that uses it, not by the setters. One configuration may be used for any number of containers, and changed
- * or freed as soon as ctr_create() has returned.
+ * A new configuration with the safe defaults: every namespace but time's is new, the root is writable and what is
+ * written there is lost with the container, programs have docker's default capabilities without CAP_NET_RAW, there
+ * is no network but loopback, and there are no limits. The function that uses a configuration checks it; the setters
+ * don't. One configuration may be used for any number of containers, and changed or freed as soon as ctr_create()
+ * has returned.
  *
  * Return value: the configuration, which ctr_config_free() frees; NULL when there is no memory.
  */
@@ -521,21 +523,22 @@ int ctr_config_set_memory(ctr_config *config, uint64_t bytes);
 int ctr_config_set_pids(ctr_config *config, uint64_t count);
 
 /**
- * What happens where no cgroup can be had: policy is one of enum ctr_cgroup_policy. Default: CTR_CGROUP_AUTO.
+ * What happens if no cgroup can be made: policy is one of enum ctr_cgroup_policy. Default: CTR_CGROUP_AUTO.
  *
  * Return value: 0, or CTR_ERR_INVALID.
  */
 int ctr_config_set_cgroup(ctr_config *config, int policy);
 
 /**
- * The cgroup that the container's is made in, cgroups(7): an absolute path from where the hierarchy is mounted on, as
- * "/batch/job1", or one from the caller's own cgroup on. It must be there; on v1 in each hierarchy that is used (memory, and
- * pids and devices where there are such limits). Its limits hold for the container.
+ * The cgroup below which the container's own is made, cgroups(7): an absolute path below the mount point of the
+ * hierarchy, as "/batch/job1", or a path relative to the caller's own cgroup. It must exist; on v1 in each hierarchy
+ * that is used (memory, and pids and devices if they are limited). Its limits apply to the container.
  *
- * Default: $CTR_CGROUP_PARENT, else the cgroup of the calling thread, so that limits of the caller hold for what it runs. On
- * v2 a cgroup that has processes can't hand controllers on; there the container's is in the nearest one above that can, beside
- * the caller's. One for which no limits are asked is below the caller's all the same where that has limits, and can be given
- * none later. "cgroup_place" of ctr_inspect() and ctr_explain() say where it is.
+ * Default: $CTR_CGROUP_PARENT, else the cgroup of the calling thread, so that the caller's limits apply to what it
+ * runs. On v2 a cgroup that has processes can't enable controllers for its children; there the container's cgroup is
+ * made in the nearest ancestor that can, beside the caller's. If the caller's cgroup has limits and the container is
+ * given none, it is made below the caller's all the same, and can't be limited later. "cgroup_place" of
+ * ctr_inspect() and ctr_explain() say where it is.
  *
  * Return value: 0, or CTR_ERR_INVALID.
  */
@@ -596,8 +599,9 @@ int ctr_config_set_namespace_container(ctr_config *config, int kind, const char 
 int ctr_config_set_read_only(ctr_config *config, bool read_only);
 
 /**
- * Most bytes that the container's changes may take where they are in memory: what does not fit meets ENOSPC. At least 1 MiB.
- * Default: half of the memory limit, and half of the machine's memory without one; so does CTR_UNLIMITED.
+ * How many bytes the container's changes may take while they are kept in memory; a write beyond that fails with
+ * ENOSPC. At least 1 MiB. Default, and with CTR_UNLIMITED: half of the memory limit, or half of the machine's memory
+ * if there is no limit.
  *
  * Return value: 0, or CTR_ERR_INVALID.
  */
@@ -646,13 +650,14 @@ int ctr_config_set_capabilities(ctr_config *config, uint64_t mask);
  * Adds a capability to those that processes inside may have, by its name: "NET_ADMIN" or "CAP_NET_ADMIN"; "ALL" stands for
  * every one.
  *
- * Return value: 0, or CTR_ERR_INVALID. A name that there is not is refused by ctr_create().
+ * Return value: 0, or CTR_ERR_INVALID. ctr_create() refuses a name that does not exist.
  */
 int ctr_config_add_capability(ctr_config *config, const char *name);
 
 /**
- * Takes a capability from those that processes inside may have, as ctr_config_add_capability() takes it. As in docker, it
- * counts after an added "ALL", and what is added after a dropped "ALL"; one that is both is refused by ctr_create().
+ * Takes a capability from those that processes inside may have, as ctr_config_add_capability() takes it. As in
+ * docker, a drop takes effect after an added "ALL", and an addition after a dropped "ALL"; ctr_create() refuses a
+ * name that is both added and dropped.
  *
  * Return value: 0, or CTR_ERR_INVALID.
  */
@@ -684,8 +689,8 @@ int ctr_config_set_state_dir(ctr_config *config, const char *path);
 int ctr_config_set_store_dir(ctr_config *config, const char *path);
 
 /**
- * Which walls stand: one of enum ctr_preset. The other setters say more, or other, than the preset does, in whatever
- * order they are called. Default: CTR_PRESET_DEFAULT.
+ * Which walls stand: one of enum ctr_preset. The other setters override it, in whatever order they are called.
+ * Default: CTR_PRESET_DEFAULT.
  *
  * Return value: 0, or CTR_ERR_INVALID.
  */
@@ -699,8 +704,8 @@ int ctr_config_set_preset(ctr_config *config, int preset);
 int ctr_config_set_masked_paths(ctr_config *config, bool masked);
 
 /**
- * Whether Landlock's second wall is put up, landlock(7). Default: as the preset says, where the kernel has it; with true
- * ctr_create() refuses with CTR_ERR_UNSUPPORTED where it can't be.
+ * Whether Landlock restricts the container besides seccomp, landlock(7). Default: as the preset says, if the kernel
+ * supports it. With true, ctr_create() fails with CTR_ERR_UNSUPPORTED where it does not.
  *
  * Return value: 0, or CTR_ERR_INVALID.
  */
@@ -769,16 +774,16 @@ int ctr_config_add_sysctl(ctr_config *config, const char *name, const char *valu
 int ctr_config_set_time_offset(ctr_config *config, int clock, int64_t secs, uint32_t nanosecs);
 
 /**
- * The AppArmor profile that programs run under, by name, apparmor(7), or "unconfined". It has to be loaded already. Default:
- * none, so that of ctr's caller.
+ * The AppArmor profile that programs run under, by name, apparmor(7), or "unconfined". It has to be loaded already.
+ * Default: none; programs keep the caller's.
  *
  * Return value: 0, or CTR_ERR_INVALID.
  */
 int ctr_config_set_apparmor(ctr_config *config, const char *profile);
 
 /**
- * The SELinux context that programs run in, selinux(8), as "system_u:system_r:container_t:s0:c1,c2". Default: none, so that
- * of ctr's caller.
+ * The SELinux context that programs run in, selinux(8), as "system_u:system_r:container_t:s0:c1,c2". Default: none;
+ * programs keep the caller's.
  *
  * Return value: 0, or CTR_ERR_INVALID.
  */
@@ -793,7 +798,7 @@ int ctr_config_set_selinux(ctr_config *config, const char *context);
 int ctr_config_set_selinux_mounts(ctr_config *config, const char *context);
 
 /**
- * Does without a label whose security module is not active on this machine; ctr_create() refuses otherwise. Default: false.
+ * Ignores a label whose security module is not active on this machine; otherwise ctr_create() fails. Default: false.
  *
  * Return value: 0, or CTR_ERR_INVALID.
  */
@@ -822,8 +827,8 @@ int ctr_config_add_device(ctr_config *config, const char *device);
 int ctr_config_set_device_list(ctr_config *config, int list);
 
 /**
- * Makes a container and starts its PID 1, which waits for ctr_exec(). Nothing of the caller's process is changed by it:
- * no signal handler, working directory, umask or limit, and neither SIGCHLD nor waitpid(2) of the caller sees it.
+ * Makes a container and starts its PID 1, which waits for ctr_exec(). It changes nothing in the caller's process: no
+ * signal handler, working directory, umask or limit, and the caller gets no SIGCHLD and no child to wait for.
  *
  * image    an archive as ctr_image_import() takes it, unpacked once and then shared (where there are several images in
  *          it, with ":" and the name of one behind it); the name or digest of an imported image; a directory; or "host":
@@ -833,14 +838,14 @@ int ctr_config_set_device_list(ctr_config *config, int list);
  *
  * The container ends when the process that made it ends, unless ctr_config_set_detached() says otherwise.
  *
- * It takes milliseconds, and an import's time where there is one. Where the machine is stuck it is given up after a minute
- * (CTR_ERR_TIMED_OUT). A process has 1,000 containers and joined pids at a time; the next one is refused by name (EAGAIN).
- * Some 64 handles can be joined to one container.
+ * It takes milliseconds, and the time of an import if the image has to be unpacked. It gives up after a minute
+ * (CTR_ERR_TIMED_OUT). A process can have 1,000 containers and joined pids at a time; the next call fails with
+ * EAGAIN. About 64 handles can be joined to one container.
  *
- * Return value: 0 and the handle in *out, which ctr_destroy() or ctr_close() releases. Else *out is NULL, nothing is left
- * behind, and the number says: CTR_ERR_NOT_FOUND no such image, CTR_ERR_BAD_IMAGE it is not something that can be run,
- * CTR_ERR_NAME_IN_USE, CTR_ERR_UNSUPPORTED the machine can't give what the configuration asks for, CTR_ERR_INVALID the
- * configuration contradicts itself, CTR_ERR_SYSTEM a step failed.
+ * Return value: 0 and the handle in *out, which ctr_destroy() or ctr_close() releases. On failure *out is NULL and
+ * nothing is left behind: CTR_ERR_NOT_FOUND if there is no such image, CTR_ERR_BAD_IMAGE if it can't be run,
+ * CTR_ERR_NAME_IN_USE, CTR_ERR_UNSUPPORTED if the machine can't do what the configuration asks for, CTR_ERR_INVALID
+ * if the configuration contradicts itself, CTR_ERR_SYSTEM if a step failed.
  */
 int ctr_create(const char *image, const ctr_config *config, ctr_container **out);
 
@@ -866,8 +871,8 @@ int ctr_join_in(const char *state_dir, const char *name, ctr_container **out);
  * the caller's. ctr_exec() works as in a container, and what it started ends with the handle; limits do not apply to
  * what ctr did not make, and the process itself is never touched.
  *
- * Return value: 0 and the handle in *out, which ctr_close() releases; CTR_ERR_NOT_FOUND when there is no such process,
- * CTR_ERR_SYSTEM with EPERM when it is not the caller's to join. *out is NULL then.
+ * Return value: 0 and the handle in *out, which ctr_close() releases; CTR_ERR_NOT_FOUND when there is no such
+ * process, CTR_ERR_SYSTEM with EPERM when the caller may not join it. *out is NULL then.
  */
 int ctr_join_pid(int32_t pid, ctr_container **out);
 
@@ -889,18 +894,19 @@ int ctr_join_pid_namespaces(int32_t pid, uint32_t namespaces, ctr_container **ou
  * config   see ctr_exec_config_new(); NULL for the defaults
  * out      gets the handle of the process
  *
- * Processes that the program leaves behind stay until they end, their time limit passes, or the container is destroyed; PID 1
- * reaps them. A container runs 1,000 programs at a time, not counting what they start themselves; the next one is refused by
- * name (EAGAIN).
+ * Processes that the program leaves behind stay until they end, their time limit passes, or the container is
+ * destroyed; PID 1 reaps them. A container runs 1,000 programs at a time, not counting what they start themselves;
+ * the next call fails with EAGAIN.
  *
- * It blocks until the program has run execve(2): a millisecond or so. Programs inside can make it longer, up to the start
- * time-out (10 seconds; see ctr_exec_config_set_start_timeout()), and where many ask at once others come first: 30 seconds at
- * the most, with a time limit or a start time-out a second more than that.
+ * It returns once the program has run execve(2), after a millisecond or so. Programs inside can delay that up to the
+ * start time-out (10 seconds; see ctr_exec_config_set_start_timeout()). If many threads start programs at once, a
+ * call also waits for its turn: 30 seconds at most, or a second more than the time limit or start time-out if one is
+ * set.
  *
- * Return value: 0 and the handle in *out, which ctr_process_free() frees. Else *out is NULL and nothing runs:
- * CTR_ERR_EXEC or CTR_ERR_NOT_FOUND the program, its #! interpreter or its ELF loader can't be started (ENOENT, EACCES,
- * ENOEXEC, E2BIG and so on; ctr_last_error() names which), CTR_ERR_TIMED_OUT it did not start in time, CTR_ERR_DESTROYED the
- * container is gone, CTR_ERR_INVALID.
+ * Return value: 0 and the handle in *out, which ctr_process_free() frees. On failure *out is NULL and nothing runs:
+ * CTR_ERR_EXEC or CTR_ERR_NOT_FOUND if the program, its #! interpreter or its ELF loader can't be started (ENOENT,
+ * EACCES, ENOEXEC, E2BIG and so on; ctr_last_error() names which), CTR_ERR_TIMED_OUT if it did not start in time,
+ * CTR_ERR_DESTROYED if the container is gone, CTR_ERR_INVALID.
  */
 int ctr_exec(ctr_container *c, const char *const *argv, const ctr_exec_config *config, ctr_process **out);
 
@@ -915,8 +921,8 @@ int ctr_exec(ctr_container *c, const char *const *argv, const ctr_exec_config *c
 int ctr_exec_image(ctr_container *c, const char *const *args, const ctr_exec_config *config, ctr_process **out);
 
 /**
- * Sets the memory limit of a running container, up or down. Where the processes use more than the new limit, the
- * kernel reclaims; what it can't reclaim makes the call fail and the old limit stays.
+ * Sets the memory limit of a running container, up or down. If the processes use more than the new limit, the kernel
+ * reclaims memory; if it can't reclaim enough, the call fails and the old limit stays.
  *
  * bytes   the limit, swap not included; CTR_UNLIMITED lifts it
  *
@@ -973,16 +979,16 @@ int ctr_pids_limit(ctr_container *c, uint64_t *count);
 /**
  * The name that ctr_join() takes.
  *
- * Return value: a string that is good until the handle is released, "" for what ctr_join_pid() joined; NULL for a
- * handle that is none.
+ * Return value: a string that is good until the handle is released, "" for what ctr_join_pid() joined; NULL for an
+ * invalid handle.
  */
 const char *ctr_name(const ctr_container *c);
 
 /**
  * The digest of the image of the store that the container was made from, as "sha256:…"; ctr_image_inspect() takes it.
  *
- * Return value: a string that is good until the handle is released; NULL for a container of a directory or of "host",
- * for what ctr_join_pid() joined, and for a handle that is none.
+ * Return value: a string that is good until the handle is released; NULL for a container of a directory or of
+ * "host", for what ctr_join_pid() joined, and for an invalid handle.
  */
 const char *ctr_container_image(const ctr_container *c);
 
@@ -1044,17 +1050,18 @@ void ctr_string_free(char *string);
 int ctr_kill_all(ctr_container *c, int signal);
 
 /**
- * Ends a container: kills every process, reaps them and removes all that was made for it (mounts, cgroups, directories).
- * In any state. Other handles on it, also in other processes, answer CTR_ERR_DESTROYED from then on; waits for its
- * processes answer CTR_REASON_DESTROYED. Calls with this handle that other threads are in come to an end. Nothing inside can
- * hold it up; where the kernel takes more than 30 seconds to end the processes, it is given up (CTR_ERR_SYSTEM, ETIMEDOUT).
+ * Ends a container: kills every process, reaps them and removes all that was made for it (mounts, cgroups,
+ * directories). It works in any state. From then on other handles on it, also in other processes, return
+ * CTR_ERR_DESTROYED, and waits for its processes return CTR_REASON_DESTROYED. Calls that other threads are making
+ * with this handle return. Nothing inside can delay it. If the kernel takes more than 30 seconds to end the
+ * processes, the call fails (CTR_ERR_SYSTEM, ETIMEDOUT).
  *
- * The handle is released, whatever the answer. In a forked child that is all: the container is the parent's to end, so the
- * destructor of a static object may call this.
+ * The handle is released in any case. In a forked child nothing else happens, since the container is the parent's,
+ * so the destructor of a static object may call this.
  *
- * Return value: 0, also when it had ended before; CTR_ERR_INVALID for a handle that is none, so also for the second
- * ctr_destroy() of the same handle, and in a forked child; CTR_ERR_SYSTEM when something could not be removed, which the next call of any
- * process of this user tries again.
+ * Return value: 0, also when it had ended before; CTR_ERR_INVALID for an invalid handle, which includes one that was
+ * destroyed before, and in a forked child; CTR_ERR_SYSTEM if something could not be removed, which the next call of
+ * any process of this user tries again.
  */
 int ctr_destroy(ctr_container *c);
 
@@ -1065,10 +1072,11 @@ int ctr_destroy(ctr_container *c);
  *
  * grace_ms   how long the programs may take; -1 is as long as it takes
  *
- * The handle is released, whatever the answer.
+ * The handle is released in any case.
  *
- * Return value: as ctr_destroy(). Where the signal can't be sent the container runs on: CTR_ERR_INVALID when the image's stop
- * signal is none, CTR_ERR_UNSUPPORTED when the kernel does not list the programs, CTR_ERR_SYSTEM.
+ * Return value: as ctr_destroy(). If the signal can't be sent, the handle is released as by ctr_close():
+ * CTR_ERR_INVALID when the image's stop signal does not exist, CTR_ERR_UNSUPPORTED when the kernel does not list the
+ * programs, CTR_ERR_SYSTEM.
  */
 int ctr_stop(ctr_container *c, int grace_ms);
 
@@ -1076,15 +1084,15 @@ int ctr_stop(ctr_container *c, int grace_ms);
  * Releases this handle only: a container that was joined or is detached lives on. One that this process made and that
  * is not detached is destroyed, as by ctr_destroy(), but not in a forked child.
  *
- * Return value: 0, or CTR_ERR_INVALID for a handle that is none.
+ * Return value: 0, or CTR_ERR_INVALID for an invalid handle.
  */
 int ctr_close(ctr_container *c);
 
 /**
- * A new configuration for ctr_exec(). The defaults: the user and working directory that the image names, else 0:0 and /;
- * the container's environment; the caller's stdin, stdout and stderr; a session of its own; no time limit. What is set
- * is checked by ctr_exec(), not by the setters. One configuration may be used any number of times, and changed or freed
- * as soon as ctr_exec() has returned.
+ * A new configuration for ctr_exec(). The defaults: the user and working directory that the image names, else 0:0
+ * and /; the container's environment; the caller's stdin, stdout and stderr; a session of its own; no time limit.
+ * ctr_exec() checks the configuration; the setters don't. One configuration may be used any number of times, and
+ * changed or freed as soon as ctr_exec() has returned.
  *
  * Return value: the configuration, which ctr_exec_config_free() frees; NULL when there is no memory.
  */
@@ -1174,8 +1182,8 @@ int ctr_exec_config_add_fd(ctr_exec_config *config, int fd, int inside);
 
 /**
  * Gives the program a terminal of its own, pty(7), as stdin, stdout, stderr and controlling terminal;
- * ctr_process_pty() is the caller's end and ctr_process_resize() changes its size. The standard streams are then not to
- * be set. TERM is the caller's, unless it is set. Where the container has no /dev of its own (ctr_join_pid(), a mount
+ * ctr_process_pty() is the caller's end and ctr_process_resize() changes its size. Don't set the standard streams
+ * then. TERM is the caller's, unless it is set. Where the container has no /dev of its own (ctr_join_pid(), a mount
  * namespace that is not new) the terminal is one of the caller's /dev/pts.
  *
  * Return value: 0, or CTR_ERR_INVALID.
@@ -1214,28 +1222,31 @@ int ctr_exec_config_set_process_group(ctr_exec_config *config, int32_t pgid);
 int ctr_exec_config_set_time_limit(ctr_exec_config *config, int64_t ms);
 
 /**
- * How long the start of the program may take, in milliseconds: ctr_exec() answers CTR_ERR_TIMED_OUT when it has not run
- * execve(2) by then, and the program is not started. A start takes a millisecond or so, but programs inside can hold it up:
- * by stopping every process, by a lease on the file, by a file system that does not answer. A negative number, and whatever is
- * longer, is 10 seconds, the default. A time limit, where there is one, bounds it too.
+ * How long the start of the program may take, in milliseconds: if the program has not run execve(2) by then,
+ * ctr_exec() returns CTR_ERR_TIMED_OUT and the program is not started. A start takes a millisecond or so, but
+ * programs inside can hold it up: by stopping every process, by a lease on the file, by a file system that does not
+ * answer. A negative number, or more than 10 seconds, means 10 seconds, which is the default. A time limit bounds it
+ * too.
  *
  * Return value: 0, or CTR_ERR_INVALID.
  */
 int ctr_exec_config_set_start_timeout(ctr_exec_config *config, int64_t ms);
 
 /**
- * Waits until a process has ended. Any number of threads may wait, and once it has ended every call answers the same. No
- * waitpid(2) of the caller takes the answer away.
+ * Waits until a process has ended. Any number of threads may wait, and once it has ended every call returns the
+ * same. No waitpid(2) of the caller takes the result away.
  *
  * timeout_ms   the longest wait in milliseconds; 0 only looks, a negative number waits until the process ends
  * out          gets how it ended; may be NULL
  *
- * It returns when the process ends, whatever the container does: where its PID 1 was kept from telling, some three seconds
- * later and with what the kernel says of it. A process that was killed through this handle and has not died after 30 seconds
- * waits in the kernel, for a file system that does not answer for instance: CTR_ERR_TIMED_OUT, also without a time-out.
+ * It returns when the process ends, whatever the container does. If the container's PID 1 is kept from reporting the
+ * end, it returns about three seconds later with what the kernel reports. If a process that was killed through this
+ * handle has not died after 30 seconds, it is stuck in the kernel, for example in a file system that does not
+ * answer: the call fails with CTR_ERR_TIMED_OUT, even without a time-out.
  *
- * The end of file of a pipe from the program is not its end, nor the other way round: what it has started may hold the
- * pipe, and go on, when it has ended itself. A time limit, ctr_process_kill_group() and ctr_kill_all() end those too.
+ * End of file on a pipe from the program does not mean that the program has ended, nor the other way round:
+ * processes that it started may hold the pipe and run on after it. A time limit, ctr_process_kill_group() and
+ * ctr_kill_all() end those too.
  *
  * Return value: 0 when it has ended; CTR_ERR_TIMED_OUT when it still runs; CTR_ERR_INVALID, CTR_ERR_SYSTEM.
  */
@@ -1310,8 +1321,8 @@ int ctr_process_wait_fd(const ctr_process *p);
 int ctr_process_stdin(ctr_process *p);
 
 /**
- * Takes the caller's end of the pipe from the process's standard output; see ctr_process_stdin(). It is at its end when
- * everybody inside who has the other one has closed it: the process's end may come before that, and after it.
+ * Takes the caller's end of the pipe from the process's standard output; see ctr_process_stdin(). It reads end of
+ * file once every process inside has closed the other end, which may be before or after this process ends.
  *
  * Return value: as ctr_process_stdin().
  */
@@ -1344,8 +1355,8 @@ int ctr_process_resize(ctr_process *p, uint16_t rows, uint16_t cols);
 void ctr_process_free(ctr_process *p);
 
 /**
- * The running containers of this user, oldest first, as they are now. What dead owners left is removed on the way; a host
- * need not call this for that: the first ctr_create() of a process, and one now and then after it, removes it as well, at a
+ * The running containers of this user, oldest first, as they are now. It also removes what dead owners left. A host
+ * need not call it for that: the first ctr_create() of a process, and some of the later ones, remove it too, at a
  * bounded cost.
  *
  * Return value: 0 and the list in *out, which ctr_list_free() frees; CTR_ERR_SYSTEM when the state directory can't be
@@ -1461,19 +1472,20 @@ const char *ctr_walls_why(const ctr_walls *walls, int index);
 void ctr_walls_free(ctr_walls *walls);
 
 /**
- * All that is known of a running container, as a JSON object: "name", "pid", "image", "image_digest", "created" (seconds
- * since the Epoch), "owner", "detached", "preset", "warning", "state_dir", "store_dir", "upper", "cgroups", "cgroup_place", "warnings", "limits",
- * "network", "namespaces", "uid_map", "capabilities", "mounts", and "walls" with "name", "state" ("on", "partly", "off"),
- * "says" and "why" of each. Later releases may add members.
+ * Describes a running container as a JSON object: "name", "pid", "image", "image_digest", "created" (seconds since
+ * the Epoch), "owner", "detached", "preset", "warning", "state_dir", "store_dir", "upper", "cgroups",
+ * "cgroup_place", "warnings", "limits", "network", "namespaces", "uid_map", "capabilities", "mounts", and "walls"
+ * with "name", "state" ("on", "partly", "off"), "says" and "why" of each. Later releases may add members.
  *
  * Return value: 0 and the text in *json, which ctr_string_free() frees; else as ctr_walls_of(), and *json is NULL.
  */
 int ctr_inspect(const ctr_container *c, char **json);
 
 /**
- * Checks what this machine allows this user, what it does not, and what to do about it: namespaces, mounts, ids, limits,
- * filters, the system calls that containers are made with, where state and images are kept. Each check does what a
- * container would need, in a process that ends at once; nothing is left. `libctr doctor` prints the same.
+ * Checks what this machine allows this user and what it does not, and says what to do about it: namespaces, mounts,
+ * ids, limits, filters, the system calls that containers are made with, where state and images are kept. Each check
+ * does what a container would need, in a process that ends at once; nothing is left. `libctr doctor` prints the
+ * same.
  *
  * Return value: 0 and the report in *out, which ctr_report_free() frees; CTR_ERR_INVALID. *out is NULL then.
  */
@@ -1526,9 +1538,10 @@ void ctr_report_free(ctr_report *report);
  * options   counted are store_dir, name, reference, platform, strip, limit and progress; NULL for the defaults
  * out       gets the image; may be NULL
  *
- * Return value: 0, and the image in *out, which ctr_image_free() frees. Else *out is NULL, nothing of it is left in the
- * store, and the number says: CTR_ERR_NOT_FOUND there is no such file; CTR_ERR_BAD_IMAGE it is no archive, damaged, unsafe
- * or over a limit; CTR_ERR_SYSTEM a step failed; CTR_ERR_INTERRUPTED progress wanted no more; CTR_ERR_INVALID.
+ * Return value: 0, and the image in *out, which ctr_image_free() frees. On failure *out is NULL and nothing is left
+ * in the store: CTR_ERR_NOT_FOUND if there is no such file; CTR_ERR_BAD_IMAGE if it is no archive, or is damaged,
+ * unsafe or over a limit; CTR_ERR_SYSTEM if a step failed; CTR_ERR_INTERRUPTED if progress stopped it;
+ * CTR_ERR_INVALID.
  */
 int ctr_image_import(const char *path, const ctr_image_options *options, ctr_image **out);
 
@@ -1536,7 +1549,7 @@ int ctr_image_import(const char *path, const ctr_image_options *options, ctr_ima
  * As ctr_image_import(), from an open file, a pipe or a socket: from where it is to its end. The descriptor stays the
  * caller's.
  *
- * Return value: as ctr_image_import(); CTR_ERR_SYSTEM with EBADF when fd is none.
+ * Return value: as ctr_image_import(); CTR_ERR_SYSTEM with EBADF when fd is not open.
  */
 int ctr_image_import_fd(int fd, const ctr_image_options *options, ctr_image **out);
 
@@ -1580,7 +1593,7 @@ int ctr_image_tag(const char *image, const char *name, const ctr_image_options *
 int ctr_image_remove(const char *name, const ctr_image_options *options);
 
 /**
- * Removes what nobody would miss: images without a name that no container uses, and layers without an image.
+ * Removes images without a name that no container uses, and layers without an image.
  *
  * options   counted is store_dir; NULL for the defaults
  * images    gets how many images were removed; may be NULL
@@ -1606,16 +1619,16 @@ int ctr_image_disk_use(const ctr_image_options *options, uint64_t *bytes);
  * path      the file, which appears when it is whole; a fifo or a device is written to
  * options   counted are store_dir, name, compression, format, epoch and progress; NULL for the defaults
  *
- * Return value: 0; CTR_ERR_NOT_FOUND; CTR_ERR_SYSTEM a step failed; CTR_ERR_INTERRUPTED progress wanted no more, and
- * there is no file; CTR_ERR_INVALID.
+ * Return value: 0; CTR_ERR_NOT_FOUND; CTR_ERR_SYSTEM if a step failed; CTR_ERR_INTERRUPTED if progress stopped it,
+ * and there is no file then; CTR_ERR_INVALID.
  */
 int ctr_image_save(const char *name, const char *path, const ctr_image_options *options);
 
 /**
- * As ctr_image_save(), to an open file, a pipe or a socket. The descriptor stays the caller's, and a pipe that nobody
- * reads any more is an error (EPIPE) and no SIGPIPE.
+ * As ctr_image_save(), to an open file, a pipe or a socket. The descriptor stays the caller's, and a pipe without a
+ * reader is an error (EPIPE) and raises no SIGPIPE.
  *
- * Return value: as ctr_image_save(); CTR_ERR_SYSTEM with EBADF when fd is none.
+ * Return value: as ctr_image_save(); CTR_ERR_SYSTEM with EBADF when fd is not open.
  */
 int ctr_image_save_fd(const char *name, int fd, const ctr_image_options *options);
 
@@ -1628,16 +1641,16 @@ int ctr_image_save_fd(const char *name, int fd, const ctr_image_options *options
  * options   counted are store_dir, add_file, name, config, epoch, keep_owners, limit and progress
  * out       gets the image; may be NULL
  *
- * Return value: 0, and the image in *out, which ctr_image_free() frees. Else *out is NULL, nothing of it is left in the
- * store, and the number says: CTR_ERR_NOT_FOUND no such base; CTR_ERR_BAD_IMAGE a file that no layer can hold;
- * CTR_ERR_SYSTEM a step failed, with ENOENT when a file is missing; CTR_ERR_INTERRUPTED progress wanted no more;
+ * Return value: 0, and the image in *out, which ctr_image_free() frees. On failure *out is NULL and nothing is left
+ * in the store: CTR_ERR_NOT_FOUND if there is no such base; CTR_ERR_BAD_IMAGE if no layer can hold one of the files;
+ * CTR_ERR_SYSTEM if a step failed, with ENOENT when a file is missing; CTR_ERR_INTERRUPTED if progress stopped it;
  * CTR_ERR_INVALID.
  */
 int ctr_image_build(const char *base, const ctr_image_options *options, ctr_image **out);
 
 /**
- * New options: the defaults of every function that takes some. Which setters count for a function is said there; the
- * others do not matter. The same options may be used any number of times.
+ * New options with the defaults. The comment of each function that takes options names the setters that it uses; it
+ * ignores the others. The same options may be used any number of times.
  *
  * Return value: the options, which ctr_image_options_free() frees; NULL when there is no memory.
  */
@@ -1647,8 +1660,8 @@ ctr_image_options *ctr_image_options_new(void);
 void ctr_image_options_free(ctr_image_options *options);
 
 /**
- * The store: the directory in which unpacked images are kept. It counts for every function that takes options and is
- * about images. Default: $CTR_STORE_DIR, else /var/lib/ctr for root and $XDG_DATA_HOME/ctr for others.
+ * The store: the directory in which unpacked images are kept. Every function on images uses it. Default:
+ * $CTR_STORE_DIR, else /var/lib/ctr for root and $XDG_DATA_HOME/ctr for others.
  *
  * Return value: 0, or CTR_ERR_INVALID.
  */
@@ -1687,7 +1700,7 @@ int ctr_image_options_set_platform(ctr_image_options *options, const char *platf
 int ctr_image_options_set_strip(ctr_image_options *options, int components);
 
 /**
- * Another bound for what is imported: an archive that goes over it is refused, and the error names the bound.
+ * Sets a bound for imports: an archive that exceeds it is refused, and the error names the bound.
  *
  * limit   one of enum ctr_image_limit
  * most    the bound
@@ -1697,8 +1710,8 @@ int ctr_image_options_set_strip(ctr_image_options *options, int components);
 int ctr_image_options_set_limit(ctr_image_options *options, int limit, uint64_t most);
 
 /**
- * How an archive is compressed on its way out: one of enum ctr_compression. Of ctr_image_save() it is the layers that
- * are. What is imported is told by its content. Default: CTR_COMPRESSION_NONE.
+ * How an archive that is written is compressed: one of enum ctr_compression. ctr_image_save() compresses the layers.
+ * An import finds out by itself. Default: CTR_COMPRESSION_NONE.
  *
  * Return value: 0, or CTR_ERR_INVALID.
  */
@@ -1721,8 +1734,8 @@ int ctr_image_options_set_format(ctr_image_options *options, int format);
 int ctr_image_options_set_epoch(ctr_image_options *options, int64_t seconds);
 
 /**
- * How the image that ctr_commit() or ctr_image_build() makes is run. It is copied: later changes to config do not count.
- * Default: as the image that it is made from.
+ * How the image that ctr_commit() or ctr_image_build() makes is run. It is copied: later changes to config have no
+ * effect. Default: as the image that it is made from.
  *
  * Return value: 0, or CTR_ERR_INVALID.
  */
@@ -1747,8 +1760,8 @@ int ctr_image_options_set_keep_owners(ctr_image_options *options, bool keep);
 int ctr_image_options_add_file(ctr_image_options *options, const char *from, const char *to);
 
 /**
- * What hears how far a long call is, some ten times a second and once at its end, on the thread that made the call; see
- * ctr_progress. data is what it gets as its first argument. NULL for progress: nobody, the default.
+ * A function that is told how far a long call is, about ten times a second and once at its end, on the thread that
+ * made the call; see ctr_progress. It gets data as its first argument. Default: NULL, none.
  *
  * Return value: 0, or CTR_ERR_INVALID.
  */
@@ -1819,7 +1832,7 @@ int ctr_images_get(const ctr_images *images, int index, ctr_image **out);
 void ctr_images_free(ctr_images *images);
 
 /**
- * A new configuration of an image that says nothing.
+ * A new, empty configuration of an image.
  *
  * Return value: the configuration, which ctr_image_config_free() frees; NULL when there is no memory.
  */
@@ -1828,13 +1841,13 @@ ctr_image_config *ctr_image_config_new(void);
 /**
  * A copy of an image's configuration, to be changed and given to another image.
  *
- * Return value: the configuration, which ctr_image_config_free() frees; NULL for a handle that is none.
+ * Return value: the configuration, which ctr_image_config_free() frees; NULL for an invalid handle.
  */
 ctr_image_config *ctr_image_config_of(const ctr_image *image);
 
 /**
- * A copy of the configuration of the image that a container was made from; one that says nothing where it was made from
- * a plain tarball, a directory or "host".
+ * A copy of the configuration of the image that a container was made from; it is empty if the container was made
+ * from a plain tarball, a directory or "host".
  *
  * Return value: as ctr_image_config_of().
  */
@@ -1909,29 +1922,28 @@ int ctr_image_config_add_label(ctr_image_config *config, const char *key, const 
 int ctr_image_config_json(const ctr_image_config *config, char **json);
 
 /**
- * Writes the root of a running container as a tarball, as `docker export`: all that it sees as its files, with owners as
- * they are inside, without what is mounted (/proc, /dev, /sys, binds, tmpfs; of "host" that is nearly everything). The
- * container goes on running; what it changes meanwhile is in the archive or not.
+ * Writes the root of a running container as a tarball, as `docker export`: all its files, with owners as they are
+ * inside, without what is mounted (/proc, /dev, /sys, binds, tmpfs; of "host" that is nearly everything). The
+ * container runs on; what it changes meanwhile may or may not be in the archive.
  *
  * path      the file, which appears when it is whole; a fifo or a device is written to
  * options   counted are compression, epoch and progress; NULL for the defaults
  *
- * Return value: 0; CTR_ERR_SYSTEM a step failed; CTR_ERR_INTERRUPTED progress wanted no more, and there is no file;
- * CTR_ERR_DESTROYED, CTR_ERR_INVALID.
+ * Return value: 0; CTR_ERR_SYSTEM if a step failed; CTR_ERR_INTERRUPTED if progress stopped it, and there is no file
+ * then; CTR_ERR_DESTROYED, CTR_ERR_INVALID.
  */
 int ctr_export(ctr_container *c, const char *path, const ctr_image_options *options);
 
 /**
- * As ctr_export(), to an open file, a pipe or a socket. The descriptor stays the caller's, and a pipe that nobody reads
- * any more is an error (EPIPE) and no SIGPIPE.
+ * As ctr_export(), to an open file, a pipe or a socket. The descriptor stays the caller's, and a pipe without a
+ * reader is an error (EPIPE) and raises no SIGPIPE.
  *
- * Return value: as ctr_export(); CTR_ERR_SYSTEM with EBADF when fd is none.
+ * Return value: as ctr_export(); CTR_ERR_SYSTEM with EBADF when fd is not open.
  */
 int ctr_export_fd(ctr_container *c, int fd, const ctr_image_options *options);
 
 /**
- * What a running container has changed of its image, by path, as `docker diff`. What is in volumes is data and is left
- * out.
+ * What a running container has changed of its image, by path, as `docker diff`. Volumes hold data and are left out.
  *
  * Return value: 0 and the differences in *out, which ctr_differences_free() frees; CTR_ERR_UNSUPPORTED where there is no
  * image below its root; CTR_ERR_SYSTEM, CTR_ERR_DESTROYED, CTR_ERR_INVALID. *out is NULL then.
@@ -1963,17 +1975,17 @@ int ctr_differences_change(const ctr_differences *differences, int index);
 void ctr_differences_free(ctr_differences *differences);
 
 /**
- * Makes a new image of a running container, as `docker commit`: the layers of its image, and one more of what ctr_diff()
- * tells, if that is anything. A container of a directory becomes an image of one layer. It goes on running; what it
- * changes meanwhile is in the image or not. The image is in the store that the container was made with.
+ * Makes a new image of a running container, as `docker commit`: the layers of its image, and one more with what
+ * ctr_diff() lists, if that is anything. A container of a directory becomes an image of one layer. It runs on; what
+ * it changes meanwhile may or may not be in the image. The image is in the store that the container was made with.
  *
  * options   counted are name, config, epoch and progress; NULL for the defaults
  * out       gets the image; may be NULL
  *
- * Return value: 0, and the image in *out, which ctr_image_free() frees. Else *out is NULL, nothing of it is left in the
- * store, and the number says: CTR_ERR_UNSUPPORTED for "host" and for what ctr_join_pid() joined; CTR_ERR_BAD_IMAGE a file
- * that no layer can hold; CTR_ERR_SYSTEM a step failed; CTR_ERR_INTERRUPTED progress wanted no more; CTR_ERR_DESTROYED,
- * CTR_ERR_INVALID.
+ * Return value: 0, and the image in *out, which ctr_image_free() frees. On failure *out is NULL and nothing is left
+ * in the store: CTR_ERR_UNSUPPORTED for "host" and for what ctr_join_pid() joined; CTR_ERR_BAD_IMAGE if no layer can
+ * hold one of the files; CTR_ERR_SYSTEM if a step failed; CTR_ERR_INTERRUPTED if progress stopped it;
+ * CTR_ERR_DESTROYED, CTR_ERR_INVALID.
  */
 int ctr_commit(ctr_container *c, const ctr_image_options *options, ctr_image **out);
 
@@ -1981,7 +1993,7 @@ int ctr_commit(ctr_container *c, const ctr_image_options *options, ctr_image **o
  * This thread's last failure, in one sentence: the step, what it failed on, why, and what to do about it, as in
  * "mount proc on /proc: EPERM, operation not permitted (...)". In UTF-8.
  *
- * The string belongs to ctr and is good until the next call of any ctr function on this thread that fails.
+ * The string belongs to ctr and is valid until the next call of a ctr function fails on this thread.
  *
  * Return value: never NULL; "" when nothing failed on this thread yet. A success does not clear it.
  */

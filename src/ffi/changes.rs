@@ -16,15 +16,15 @@ use crate::{Error, Result};
 
 static DIFFERENCES: Table<Vec<(CString, Difference)>> = Table::new("differences", 10);
 
-/// Writes the root of a running container as a tarball, as `docker export`: all that it sees as its files, with owners as
-/// they are inside, without what is mounted (/proc, /dev, /sys, binds, tmpfs; of "host" that is nearly everything). The
-/// container goes on running; what it changes meanwhile is in the archive or not.
+/// Writes the root of a running container as a tarball, as `docker export`: all its files, with owners as they are
+/// inside, without what is mounted (/proc, /dev, /sys, binds, tmpfs; of "host" that is nearly everything). The
+/// container runs on; what it changes meanwhile may or may not be in the archive.
 ///
 /// path      the file, which appears when it is whole; a fifo or a device is written to
 /// options   counted are compression, epoch and progress; NULL for the defaults
 ///
-/// Return value: 0; CTR_ERR_SYSTEM a step failed; CTR_ERR_INTERRUPTED progress wanted no more, and there is no file;
-/// CTR_ERR_DESTROYED, CTR_ERR_INVALID.
+/// Return value: 0; CTR_ERR_SYSTEM if a step failed; CTR_ERR_INTERRUPTED if progress stopped it, and there is no file
+/// then; CTR_ERR_DESTROYED, CTR_ERR_INVALID.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ctr_export(
     c: *mut ctr_container,
@@ -38,17 +38,16 @@ pub unsafe extern "C" fn ctr_export(
     })
 }
 
-/// As ctr_export(), to an open file, a pipe or a socket. The descriptor stays the caller's, and a pipe that nobody reads
-/// any more is an error (EPIPE) and no SIGPIPE.
+/// As ctr_export(), to an open file, a pipe or a socket. The descriptor stays the caller's, and a pipe without a
+/// reader is an error (EPIPE) and raises no SIGPIPE.
 ///
-/// Return value: as ctr_export(); CTR_ERR_SYSTEM with EBADF when fd is none.
+/// Return value: as ctr_export(); CTR_ERR_SYSTEM with EBADF when fd is not open.
 #[unsafe(no_mangle)]
 pub extern "C" fn ctr_export_fd(c: *mut ctr_container, fd: c_int, options: *const ctr_image_options) -> c_int {
     border(|| export(c, Output::Fd(descriptor(fd)?), options))
 }
 
-/// What a running container has changed of its image, by path, as `docker diff`. What is in volumes is data and is left
-/// out.
+/// What a running container has changed of its image, by path, as `docker diff`. Volumes hold data and are left out.
 ///
 /// Return value: 0 and the differences in *out, which ctr_differences_free() frees; CTR_ERR_UNSUPPORTED where there is no
 /// image below its root; CTR_ERR_SYSTEM, CTR_ERR_DESTROYED, CTR_ERR_INVALID. *out is NULL then.
@@ -93,17 +92,17 @@ pub extern "C" fn ctr_differences_free(differences: *mut ctr_differences) {
     border(|| if differences.is_null() { Ok(()) } else { DIFFERENCES.release(differences).map(drop) });
 }
 
-/// Makes a new image of a running container, as `docker commit`: the layers of its image, and one more of what ctr_diff()
-/// tells, if that is anything. A container of a directory becomes an image of one layer. It goes on running; what it
-/// changes meanwhile is in the image or not. The image is in the store that the container was made with.
+/// Makes a new image of a running container, as `docker commit`: the layers of its image, and one more with what
+/// ctr_diff() lists, if that is anything. A container of a directory becomes an image of one layer. It runs on; what
+/// it changes meanwhile may or may not be in the image. The image is in the store that the container was made with.
 ///
 /// options   counted are name, config, epoch and progress; NULL for the defaults
 /// out       gets the image; may be NULL
 ///
-/// Return value: 0, and the image in *out, which ctr_image_free() frees. Else *out is NULL, nothing of it is left in the
-/// store, and the number says: CTR_ERR_UNSUPPORTED for "host" and for what ctr_join_pid() joined; CTR_ERR_BAD_IMAGE a file
-/// that no layer can hold; CTR_ERR_SYSTEM a step failed; CTR_ERR_INTERRUPTED progress wanted no more; CTR_ERR_DESTROYED,
-/// CTR_ERR_INVALID.
+/// Return value: 0, and the image in *out, which ctr_image_free() frees. On failure *out is NULL and nothing is left
+/// in the store: CTR_ERR_UNSUPPORTED for "host" and for what ctr_join_pid() joined; CTR_ERR_BAD_IMAGE if no layer can
+/// hold one of the files; CTR_ERR_SYSTEM if a step failed; CTR_ERR_INTERRUPTED if progress stopped it;
+/// CTR_ERR_DESTROYED, CTR_ERR_INVALID.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ctr_commit(
     c: *mut ctr_container,

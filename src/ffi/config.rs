@@ -21,10 +21,11 @@ impl Settings for ctr_config {
     }
 }
 
-/// A new configuration: the safe defaults. Every namespace but time's is new, the root is writable and forgotten with
-/// the container, docker's default capabilities less CAP_NET_RAW, no network but loopback, no limits. What is set is checked by the
-/// function that uses it, not by the setters. One configuration may be used for any number of containers, and changed
-/// or freed as soon as ctr_create() has returned.
+/// A new configuration with the safe defaults: every namespace but time's is new, the root is writable and what is
+/// written there is lost with the container, programs have docker's default capabilities without CAP_NET_RAW, there
+/// is no network but loopback, and there are no limits. The function that uses a configuration checks it; the setters
+/// don't. One configuration may be used for any number of containers, and changed or freed as soon as ctr_create()
+/// has returned.
 ///
 /// Return value: the configuration, which ctr_config_free() frees; NULL when there is no memory.
 #[unsafe(no_mangle)]
@@ -139,7 +140,7 @@ pub extern "C" fn ctr_config_set_pids(config: *mut ctr_config, count: u64) -> c_
     set(config, |config| config.pids = limit(count))
 }
 
-/// What happens where no cgroup can be had: policy is one of enum ctr_cgroup_policy. Default: CTR_CGROUP_AUTO.
+/// What happens if no cgroup can be made: policy is one of enum ctr_cgroup_policy. Default: CTR_CGROUP_AUTO.
 ///
 /// Return value: 0, or CTR_ERR_INVALID.
 #[unsafe(no_mangle)]
@@ -153,14 +154,15 @@ pub extern "C" fn ctr_config_set_cgroup(config: *mut ctr_config, policy: c_int) 
     checked(config, || one_of("policy", &POLICIES, policy), |config, value| config.cgroup = value)
 }
 
-/// The cgroup that the container's is made in, cgroups(7): an absolute path from where the hierarchy is mounted on, as
-/// "/batch/job1", or one from the caller's own cgroup on. It must be there; on v1 in each hierarchy that is used (memory, and
-/// pids and devices where there are such limits). Its limits hold for the container.
+/// The cgroup below which the container's own is made, cgroups(7): an absolute path below the mount point of the
+/// hierarchy, as "/batch/job1", or a path relative to the caller's own cgroup. It must exist; on v1 in each hierarchy
+/// that is used (memory, and pids and devices if they are limited). Its limits apply to the container.
 ///
-/// Default: $CTR_CGROUP_PARENT, else the cgroup of the calling thread, so that limits of the caller hold for what it runs. On
-/// v2 a cgroup that has processes can't hand controllers on; there the container's is in the nearest one above that can, beside
-/// the caller's. One for which no limits are asked is below the caller's all the same where that has limits, and can be given
-/// none later. "cgroup_place" of ctr_inspect() and ctr_explain() say where it is.
+/// Default: $CTR_CGROUP_PARENT, else the cgroup of the calling thread, so that the caller's limits apply to what it
+/// runs. On v2 a cgroup that has processes can't enable controllers for its children; there the container's cgroup is
+/// made in the nearest ancestor that can, beside the caller's. If the caller's cgroup has limits and the container is
+/// given none, it is made below the caller's all the same, and can't be limited later. "cgroup_place" of
+/// ctr_inspect() and ctr_explain() say where it is.
 ///
 /// Return value: 0, or CTR_ERR_INVALID.
 #[unsafe(no_mangle)]
@@ -245,8 +247,9 @@ pub extern "C" fn ctr_config_set_read_only(config: *mut ctr_config, read_only: b
     set(config, |config| config.read_only = read_only)
 }
 
-/// Most bytes that the container's changes may take where they are in memory: what does not fit meets ENOSPC. At least 1 MiB.
-/// Default: half of the memory limit, and half of the machine's memory without one; so does CTR_UNLIMITED.
+/// How many bytes the container's changes may take while they are kept in memory; a write beyond that fails with
+/// ENOSPC. At least 1 MiB. Default, and with CTR_UNLIMITED: half of the memory limit, or half of the machine's memory
+/// if there is no limit.
 ///
 /// Return value: 0, or CTR_ERR_INVALID.
 #[unsafe(no_mangle)]
@@ -307,15 +310,16 @@ pub extern "C" fn ctr_config_set_capabilities(config: *mut ctr_config, mask: u64
 /// Adds a capability to those that processes inside may have, by its name: "NET_ADMIN" or "CAP_NET_ADMIN"; "ALL" stands for
 /// every one.
 ///
-/// Return value: 0, or CTR_ERR_INVALID. A name that there is not is refused by ctr_create().
+/// Return value: 0, or CTR_ERR_INVALID. ctr_create() refuses a name that does not exist.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ctr_config_add_capability(config: *mut ctr_config, name: *const c_char) -> c_int {
     // SAFETY: the caller's promise.
     checked(config, || unsafe { text("name", name) }, |config, name| config.cap_add.push(name.into()))
 }
 
-/// Takes a capability from those that processes inside may have, as ctr_config_add_capability() takes it. As in docker, it
-/// counts after an added "ALL", and what is added after a dropped "ALL"; one that is both is refused by ctr_create().
+/// Takes a capability from those that processes inside may have, as ctr_config_add_capability() takes it. As in
+/// docker, a drop takes effect after an added "ALL", and an addition after a dropped "ALL"; ctr_create() refuses a
+/// name that is both added and dropped.
 ///
 /// Return value: 0, or CTR_ERR_INVALID.
 #[unsafe(no_mangle)]

@@ -21,8 +21,8 @@ pub(super) struct Handle {
     image_digest: Option<CString>,
 }
 
-/// Makes a container and starts its PID 1, which waits for ctr_exec(). Nothing of the caller's process is changed by it:
-/// no signal handler, working directory, umask or limit, and neither SIGCHLD nor waitpid(2) of the caller sees it.
+/// Makes a container and starts its PID 1, which waits for ctr_exec(). It changes nothing in the caller's process: no
+/// signal handler, working directory, umask or limit, and the caller gets no SIGCHLD and no child to wait for.
 ///
 /// image    an archive as ctr_image_import() takes it, unpacked once and then shared (where there are several images in
 ///          it, with ":" and the name of one behind it); the name or digest of an imported image; a directory; or "host":
@@ -32,14 +32,14 @@ pub(super) struct Handle {
 ///
 /// The container ends when the process that made it ends, unless ctr_config_set_detached() says otherwise.
 ///
-/// It takes milliseconds, and an import's time where there is one. Where the machine is stuck it is given up after a minute
-/// (CTR_ERR_TIMED_OUT). A process has 1,000 containers and joined pids at a time; the next one is refused by name (EAGAIN).
-/// Some 64 handles can be joined to one container.
+/// It takes milliseconds, and the time of an import if the image has to be unpacked. It gives up after a minute
+/// (CTR_ERR_TIMED_OUT). A process can have 1,000 containers and joined pids at a time; the next call fails with
+/// EAGAIN. About 64 handles can be joined to one container.
 ///
-/// Return value: 0 and the handle in *out, which ctr_destroy() or ctr_close() releases. Else *out is NULL, nothing is left
-/// behind, and the number says: CTR_ERR_NOT_FOUND no such image, CTR_ERR_BAD_IMAGE it is not something that can be run,
-/// CTR_ERR_NAME_IN_USE, CTR_ERR_UNSUPPORTED the machine can't give what the configuration asks for, CTR_ERR_INVALID the
-/// configuration contradicts itself, CTR_ERR_SYSTEM a step failed.
+/// Return value: 0 and the handle in *out, which ctr_destroy() or ctr_close() releases. On failure *out is NULL and
+/// nothing is left behind: CTR_ERR_NOT_FOUND if there is no such image, CTR_ERR_BAD_IMAGE if it can't be run,
+/// CTR_ERR_NAME_IN_USE, CTR_ERR_UNSUPPORTED if the machine can't do what the configuration asks for, CTR_ERR_INVALID
+/// if the configuration contradicts itself, CTR_ERR_SYSTEM if a step failed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ctr_create(
     image: *const c_char,
@@ -91,8 +91,8 @@ pub unsafe extern "C" fn ctr_join_in(
 /// the caller's. ctr_exec() works as in a container, and what it started ends with the handle; limits do not apply to
 /// what ctr did not make, and the process itself is never touched.
 ///
-/// Return value: 0 and the handle in *out, which ctr_close() releases; CTR_ERR_NOT_FOUND when there is no such process,
-/// CTR_ERR_SYSTEM with EPERM when it is not the caller's to join. *out is NULL then.
+/// Return value: 0 and the handle in *out, which ctr_close() releases; CTR_ERR_NOT_FOUND when there is no such
+/// process, CTR_ERR_SYSTEM with EPERM when the caller may not join it. *out is NULL then.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ctr_join_pid(pid: i32, out: *mut *mut ctr_container) -> c_int {
     // SAFETY: the caller's promise.
@@ -122,18 +122,19 @@ pub unsafe extern "C" fn ctr_join_pid_namespaces(pid: i32, namespaces: u32, out:
 /// config   see ctr_exec_config_new(); NULL for the defaults
 /// out      gets the handle of the process
 ///
-/// Processes that the program leaves behind stay until they end, their time limit passes, or the container is destroyed; PID 1
-/// reaps them. A container runs 1,000 programs at a time, not counting what they start themselves; the next one is refused by
-/// name (EAGAIN).
+/// Processes that the program leaves behind stay until they end, their time limit passes, or the container is
+/// destroyed; PID 1 reaps them. A container runs 1,000 programs at a time, not counting what they start themselves;
+/// the next call fails with EAGAIN.
 ///
-/// It blocks until the program has run execve(2): a millisecond or so. Programs inside can make it longer, up to the start
-/// time-out (10 seconds; see ctr_exec_config_set_start_timeout()), and where many ask at once others come first: 30 seconds at
-/// the most, with a time limit or a start time-out a second more than that.
+/// It returns once the program has run execve(2), after a millisecond or so. Programs inside can delay that up to the
+/// start time-out (10 seconds; see ctr_exec_config_set_start_timeout()). If many threads start programs at once, a
+/// call also waits for its turn: 30 seconds at most, or a second more than the time limit or start time-out if one is
+/// set.
 ///
-/// Return value: 0 and the handle in *out, which ctr_process_free() frees. Else *out is NULL and nothing runs:
-/// CTR_ERR_EXEC or CTR_ERR_NOT_FOUND the program, its #! interpreter or its ELF loader can't be started (ENOENT, EACCES,
-/// ENOEXEC, E2BIG and so on; ctr_last_error() names which), CTR_ERR_TIMED_OUT it did not start in time, CTR_ERR_DESTROYED the
-/// container is gone, CTR_ERR_INVALID.
+/// Return value: 0 and the handle in *out, which ctr_process_free() frees. On failure *out is NULL and nothing runs:
+/// CTR_ERR_EXEC or CTR_ERR_NOT_FOUND if the program, its #! interpreter or its ELF loader can't be started (ENOENT,
+/// EACCES, ENOEXEC, E2BIG and so on; ctr_last_error() names which), CTR_ERR_TIMED_OUT if it did not start in time,
+/// CTR_ERR_DESTROYED if the container is gone, CTR_ERR_INVALID.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ctr_exec(
     c: *mut ctr_container,
@@ -173,8 +174,8 @@ pub unsafe extern "C" fn ctr_exec_image(
     })
 }
 
-/// Sets the memory limit of a running container, up or down. Where the processes use more than the new limit, the
-/// kernel reclaims; what it can't reclaim makes the call fail and the old limit stays.
+/// Sets the memory limit of a running container, up or down. If the processes use more than the new limit, the kernel
+/// reclaims memory; if it can't reclaim enough, the call fails and the old limit stays.
 ///
 /// bytes   the limit, swap not included; CTR_UNLIMITED lifts it
 ///
@@ -259,8 +260,8 @@ pub unsafe extern "C" fn ctr_pids_limit(c: *mut ctr_container, count: *mut u64) 
 
 /// The name that ctr_join() takes.
 ///
-/// Return value: a string that is good until the handle is released, "" for what ctr_join_pid() joined; NULL for a
-/// handle that is none.
+/// Return value: a string that is good until the handle is released, "" for what ctr_join_pid() joined; NULL for an
+/// invalid handle.
 #[unsafe(no_mangle)]
 pub extern "C" fn ctr_name(c: *const ctr_container) -> *const c_char {
     border(|| Ok(container(c)?.name.as_ptr()))
@@ -268,8 +269,8 @@ pub extern "C" fn ctr_name(c: *const ctr_container) -> *const c_char {
 
 /// The digest of the image of the store that the container was made from, as "sha256:…"; ctr_image_inspect() takes it.
 ///
-/// Return value: a string that is good until the handle is released; NULL for a container of a directory or of "host",
-/// for what ctr_join_pid() joined, and for a handle that is none.
+/// Return value: a string that is good until the handle is released; NULL for a container of a directory or of
+/// "host", for what ctr_join_pid() joined, and for an invalid handle.
 #[unsafe(no_mangle)]
 pub extern "C" fn ctr_container_image(c: *const ctr_container) -> *const c_char {
     border(|| Ok(container(c)?.image_digest.as_ref().map_or(std::ptr::null(), |digest| digest.as_ptr())))
@@ -352,17 +353,18 @@ pub extern "C" fn ctr_kill_all(c: *mut ctr_container, signal: c_int) -> c_int {
     border(|| container(c)?.container.kill_all(signal).map(|()| 0))
 }
 
-/// Ends a container: kills every process, reaps them and removes all that was made for it (mounts, cgroups, directories).
-/// In any state. Other handles on it, also in other processes, answer CTR_ERR_DESTROYED from then on; waits for its
-/// processes answer CTR_REASON_DESTROYED. Calls with this handle that other threads are in come to an end. Nothing inside can
-/// hold it up; where the kernel takes more than 30 seconds to end the processes, it is given up (CTR_ERR_SYSTEM, ETIMEDOUT).
+/// Ends a container: kills every process, reaps them and removes all that was made for it (mounts, cgroups,
+/// directories). It works in any state. From then on other handles on it, also in other processes, return
+/// CTR_ERR_DESTROYED, and waits for its processes return CTR_REASON_DESTROYED. Calls that other threads are making
+/// with this handle return. Nothing inside can delay it. If the kernel takes more than 30 seconds to end the
+/// processes, the call fails (CTR_ERR_SYSTEM, ETIMEDOUT).
 ///
-/// The handle is released, whatever the answer. In a forked child that is all: the container is the parent's to end, so the
-/// destructor of a static object may call this.
+/// The handle is released in any case. In a forked child nothing else happens, since the container is the parent's,
+/// so the destructor of a static object may call this.
 ///
-/// Return value: 0, also when it had ended before; CTR_ERR_INVALID for a handle that is none, so also for the second
-/// ctr_destroy() of the same handle, and in a forked child; CTR_ERR_SYSTEM when something could not be removed, which the next call of any
-/// process of this user tries again.
+/// Return value: 0, also when it had ended before; CTR_ERR_INVALID for an invalid handle, which includes one that was
+/// destroyed before, and in a forked child; CTR_ERR_SYSTEM if something could not be removed, which the next call of
+/// any process of this user tries again.
 #[unsafe(no_mangle)]
 pub extern "C" fn ctr_destroy(c: *mut ctr_container) -> c_int {
     border(|| CONTAINERS.release(c)?.container.destroy().map(|()| 0))
@@ -374,10 +376,11 @@ pub extern "C" fn ctr_destroy(c: *mut ctr_container) -> c_int {
 ///
 /// grace_ms   how long the programs may take; -1 is as long as it takes
 ///
-/// The handle is released, whatever the answer.
+/// The handle is released in any case.
 ///
-/// Return value: as ctr_destroy(). Where the signal can't be sent the container runs on: CTR_ERR_INVALID when the image's stop
-/// signal is none, CTR_ERR_UNSUPPORTED when the kernel does not list the programs, CTR_ERR_SYSTEM.
+/// Return value: as ctr_destroy(). If the signal can't be sent, the handle is released as by ctr_close():
+/// CTR_ERR_INVALID when the image's stop signal does not exist, CTR_ERR_UNSUPPORTED when the kernel does not list the
+/// programs, CTR_ERR_SYSTEM.
 #[unsafe(no_mangle)]
 pub extern "C" fn ctr_stop(c: *mut ctr_container, grace_ms: c_int) -> c_int {
     let grace = u64::try_from(grace_ms).map_or(Duration::MAX, Duration::from_millis);
@@ -387,7 +390,7 @@ pub extern "C" fn ctr_stop(c: *mut ctr_container, grace_ms: c_int) -> c_int {
 /// Releases this handle only: a container that was joined or is detached lives on. One that this process made and that
 /// is not detached is destroyed, as by ctr_destroy(), but not in a forked child.
 ///
-/// Return value: 0, or CTR_ERR_INVALID for a handle that is none.
+/// Return value: 0, or CTR_ERR_INVALID for an invalid handle.
 #[unsafe(no_mangle)]
 pub extern "C" fn ctr_close(c: *mut ctr_container) -> c_int {
     border(|| CONTAINERS.release(c).map(|_| 0))

@@ -9,7 +9,7 @@ use crate::Error;
 /// This thread's last failure, in one sentence: the step, what it failed on, why, and what to do about it, as in
 /// "mount proc on /proc: EPERM, operation not permitted (...)". In UTF-8.
 ///
-/// The string belongs to ctr and is good until the next call of any ctr function on this thread that fails.
+/// The string belongs to ctr and is valid until the next call of a ctr function fails on this thread.
 ///
 /// Return value: never NULL; "" when nothing failed on this thread yet. A success does not clear it.
 #[unsafe(no_mangle)]

@@ -20,10 +20,10 @@ impl Settings for ctr_exec_config {
     }
 }
 
-/// A new configuration for ctr_exec(). The defaults: the user and working directory that the image names, else 0:0 and /;
-/// the container's environment; the caller's stdin, stdout and stderr; a session of its own; no time limit. What is set
-/// is checked by ctr_exec(), not by the setters. One configuration may be used any number of times, and changed or freed
-/// as soon as ctr_exec() has returned.
+/// A new configuration for ctr_exec(). The defaults: the user and working directory that the image names, else 0:0
+/// and /; the container's environment; the caller's stdin, stdout and stderr; a session of its own; no time limit.
+/// ctr_exec() checks the configuration; the setters don't. One configuration may be used any number of times, and
+/// changed or freed as soon as ctr_exec() has returned.
 ///
 /// Return value: the configuration, which ctr_exec_config_free() frees; NULL when there is no memory.
 #[unsafe(no_mangle)]
@@ -144,8 +144,8 @@ pub extern "C" fn ctr_exec_config_add_fd(config: *mut ctr_exec_config, fd: c_int
 }
 
 /// Gives the program a terminal of its own, pty(7), as stdin, stdout, stderr and controlling terminal;
-/// ctr_process_pty() is the caller's end and ctr_process_resize() changes its size. The standard streams are then not to
-/// be set. TERM is the caller's, unless it is set. Where the container has no /dev of its own (ctr_join_pid(), a mount
+/// ctr_process_pty() is the caller's end and ctr_process_resize() changes its size. Don't set the standard streams
+/// then. TERM is the caller's, unless it is set. Where the container has no /dev of its own (ctr_join_pid(), a mount
 /// namespace that is not new) the terminal is one of the caller's /dev/pts.
 ///
 /// Return value: 0, or CTR_ERR_INVALID.
@@ -192,10 +192,11 @@ pub extern "C" fn ctr_exec_config_set_time_limit(config: *mut ctr_exec_config, m
     set(config, |config| config.time_limit = u64::try_from(ms).ok().map(Duration::from_millis))
 }
 
-/// How long the start of the program may take, in milliseconds: ctr_exec() answers CTR_ERR_TIMED_OUT when it has not run
-/// execve(2) by then, and the program is not started. A start takes a millisecond or so, but programs inside can hold it up:
-/// by stopping every process, by a lease on the file, by a file system that does not answer. A negative number, and whatever is
-/// longer, is 10 seconds, the default. A time limit, where there is one, bounds it too.
+/// How long the start of the program may take, in milliseconds: if the program has not run execve(2) by then,
+/// ctr_exec() returns CTR_ERR_TIMED_OUT and the program is not started. A start takes a millisecond or so, but
+/// programs inside can hold it up: by stopping every process, by a lease on the file, by a file system that does not
+/// answer. A negative number, or more than 10 seconds, means 10 seconds, which is the default. A time limit bounds it
+/// too.
 ///
 /// Return value: 0, or CTR_ERR_INVALID.
 #[unsafe(no_mangle)]

@@ -22,7 +22,7 @@ impl Settings for ctr_image_config {
     }
 }
 
-/// A new configuration of an image that says nothing.
+/// A new, empty configuration of an image.
 ///
 /// Return value: the configuration, which ctr_image_config_free() frees; NULL when there is no memory.
 #[unsafe(no_mangle)]
@@ -32,14 +32,14 @@ pub extern "C" fn ctr_image_config_new() -> *mut ctr_image_config {
 
 /// A copy of an image's configuration, to be changed and given to another image.
 ///
-/// Return value: the configuration, which ctr_image_config_free() frees; NULL for a handle that is none.
+/// Return value: the configuration, which ctr_image_config_free() frees; NULL for an invalid handle.
 #[unsafe(no_mangle)]
 pub extern "C" fn ctr_image_config_of(image: *const ctr_image) -> *mut ctr_image_config {
     border(|| CONFIGS.insert(Mutex::new(self::image(image)?.config().clone())))
 }
 
-/// A copy of the configuration of the image that a container was made from; one that says nothing where it was made from
-/// a plain tarball, a directory or "host".
+/// A copy of the configuration of the image that a container was made from; it is empty if the container was made
+/// from a plain tarball, a directory or "host".
 ///
 /// Return value: as ctr_image_config_of().
 #[unsafe(no_mangle)]

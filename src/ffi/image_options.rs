@@ -55,8 +55,8 @@ struct Callback {
 // SAFETY: the pointer is never followed here; it goes back to the caller, on the thread of the call that it is for.
 unsafe impl Send for Callback {}
 
-/// New options: the defaults of every function that takes some. Which setters count for a function is said there; the
-/// others do not matter. The same options may be used any number of times.
+/// New options with the defaults. The comment of each function that takes options names the setters that it uses; it
+/// ignores the others. The same options may be used any number of times.
 ///
 /// Return value: the options, which ctr_image_options_free() frees; NULL when there is no memory.
 #[unsafe(no_mangle)]
@@ -70,8 +70,8 @@ pub extern "C" fn ctr_image_options_free(options: *mut ctr_image_options) {
     border(|| if options.is_null() { Ok(()) } else { OPTIONS.release(options).map(drop) });
 }
 
-/// The store: the directory in which unpacked images are kept. It counts for every function that takes options and is
-/// about images. Default: $CTR_STORE_DIR, else /var/lib/ctr for root and $XDG_DATA_HOME/ctr for others.
+/// The store: the directory in which unpacked images are kept. Every function on images uses it. Default:
+/// $CTR_STORE_DIR, else /var/lib/ctr for root and $XDG_DATA_HOME/ctr for others.
 ///
 /// Return value: 0, or CTR_ERR_INVALID.
 #[unsafe(no_mangle)]
@@ -132,7 +132,7 @@ pub extern "C" fn ctr_image_options_set_strip(options: *mut ctr_image_options, c
     checked(options, strip, |options, strip| options.strip = strip)
 }
 
-/// Another bound for what is imported: an archive that goes over it is refused, and the error names the bound.
+/// Sets a bound for imports: an archive that exceeds it is refused, and the error names the bound.
 ///
 /// limit   one of enum ctr_image_limit
 /// most    the bound
@@ -160,8 +160,8 @@ pub extern "C" fn ctr_image_options_set_limit(options: *mut ctr_image_options, l
     checked(options, || one_of("limit", &PLACES, limit), |options, place| place(&mut options.limits, most))
 }
 
-/// How an archive is compressed on its way out: one of enum ctr_compression. Of ctr_image_save() it is the layers that
-/// are. What is imported is told by its content. Default: CTR_COMPRESSION_NONE.
+/// How an archive that is written is compressed: one of enum ctr_compression. ctr_image_save() compresses the layers.
+/// An import finds out by itself. Default: CTR_COMPRESSION_NONE.
 ///
 /// Return value: 0, or CTR_ERR_INVALID.
 #[unsafe(no_mangle)]
@@ -196,8 +196,8 @@ pub extern "C" fn ctr_image_options_set_epoch(options: *mut ctr_image_options, s
     set(options, |options| options.epoch = Some(seconds))
 }
 
-/// How the image that ctr_commit() or ctr_image_build() makes is run. It is copied: later changes to config do not count.
-/// Default: as the image that it is made from.
+/// How the image that ctr_commit() or ctr_image_build() makes is run. It is copied: later changes to config have no
+/// effect. Default: as the image that it is made from.
 ///
 /// Return value: 0, or CTR_ERR_INVALID.
 #[unsafe(no_mangle)]
@@ -234,8 +234,8 @@ pub unsafe extern "C" fn ctr_image_options_add_file(
     checked(options, paths, |options, paths| options.files.push(paths))
 }
 
-/// What hears how far a long call is, some ten times a second and once at its end, on the thread that made the call; see
-/// ctr_progress. data is what it gets as its first argument. NULL for progress: nobody, the default.
+/// A function that is told how far a long call is, about ten times a second and once at its end, on the thread that
+/// made the call; see ctr_progress. It gets data as its first argument. Default: NULL, none.
 ///
 /// Return value: 0, or CTR_ERR_INVALID.
 #[unsafe(no_mangle)]

@@ -19,9 +19,10 @@ use crate::{Error, Result, sys};
 /// options   counted are store_dir, name, reference, platform, strip, limit and progress; NULL for the defaults
 /// out       gets the image; may be NULL
 ///
-/// Return value: 0, and the image in *out, which ctr_image_free() frees. Else *out is NULL, nothing of it is left in the
-/// store, and the number says: CTR_ERR_NOT_FOUND there is no such file; CTR_ERR_BAD_IMAGE it is no archive, damaged, unsafe
-/// or over a limit; CTR_ERR_SYSTEM a step failed; CTR_ERR_INTERRUPTED progress wanted no more; CTR_ERR_INVALID.
+/// Return value: 0, and the image in *out, which ctr_image_free() frees. On failure *out is NULL and nothing is left
+/// in the store: CTR_ERR_NOT_FOUND if there is no such file; CTR_ERR_BAD_IMAGE if it is no archive, or is damaged,
+/// unsafe or over a limit; CTR_ERR_SYSTEM if a step failed; CTR_ERR_INTERRUPTED if progress stopped it;
+/// CTR_ERR_INVALID.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ctr_image_import(
     path: *const c_char,
@@ -38,7 +39,7 @@ pub unsafe extern "C" fn ctr_image_import(
 /// As ctr_image_import(), from an open file, a pipe or a socket: from where it is to its end. The descriptor stays the
 /// caller's.
 ///
-/// Return value: as ctr_image_import(); CTR_ERR_SYSTEM with EBADF when fd is none.
+/// Return value: as ctr_image_import(); CTR_ERR_SYSTEM with EBADF when fd is not open.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ctr_image_import_fd(
     fd: c_int,
@@ -121,7 +122,7 @@ pub unsafe extern "C" fn ctr_image_remove(name: *const c_char, options: *const c
     })
 }
 
-/// Removes what nobody would miss: images without a name that no container uses, and layers without an image.
+/// Removes images without a name that no container uses, and layers without an image.
 ///
 /// options   counted is store_dir; NULL for the defaults
 /// images    gets how many images were removed; may be NULL
@@ -169,8 +170,8 @@ pub unsafe extern "C" fn ctr_image_disk_use(options: *const ctr_image_options, b
 /// path      the file, which appears when it is whole; a fifo or a device is written to
 /// options   counted are store_dir, name, compression, format, epoch and progress; NULL for the defaults
 ///
-/// Return value: 0; CTR_ERR_NOT_FOUND; CTR_ERR_SYSTEM a step failed; CTR_ERR_INTERRUPTED progress wanted no more, and
-/// there is no file; CTR_ERR_INVALID.
+/// Return value: 0; CTR_ERR_NOT_FOUND; CTR_ERR_SYSTEM if a step failed; CTR_ERR_INTERRUPTED if progress stopped it,
+/// and there is no file then; CTR_ERR_INVALID.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ctr_image_save(
     name: *const c_char,
@@ -186,10 +187,10 @@ pub unsafe extern "C" fn ctr_image_save(
     })
 }
 
-/// As ctr_image_save(), to an open file, a pipe or a socket. The descriptor stays the caller's, and a pipe that nobody
-/// reads any more is an error (EPIPE) and no SIGPIPE.
+/// As ctr_image_save(), to an open file, a pipe or a socket. The descriptor stays the caller's, and a pipe without a
+/// reader is an error (EPIPE) and raises no SIGPIPE.
 ///
-/// Return value: as ctr_image_save(); CTR_ERR_SYSTEM with EBADF when fd is none.
+/// Return value: as ctr_image_save(); CTR_ERR_SYSTEM with EBADF when fd is not open.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ctr_image_save_fd(name: *const c_char, fd: c_int, options: *const ctr_image_options) -> c_int {
     border(|| {
@@ -209,9 +210,9 @@ pub unsafe extern "C" fn ctr_image_save_fd(name: *const c_char, fd: c_int, optio
 /// options   counted are store_dir, add_file, name, config, epoch, keep_owners, limit and progress
 /// out       gets the image; may be NULL
 ///
-/// Return value: 0, and the image in *out, which ctr_image_free() frees. Else *out is NULL, nothing of it is left in the
-/// store, and the number says: CTR_ERR_NOT_FOUND no such base; CTR_ERR_BAD_IMAGE a file that no layer can hold;
-/// CTR_ERR_SYSTEM a step failed, with ENOENT when a file is missing; CTR_ERR_INTERRUPTED progress wanted no more;
+/// Return value: 0, and the image in *out, which ctr_image_free() frees. On failure *out is NULL and nothing is left
+/// in the store: CTR_ERR_NOT_FOUND if there is no such base; CTR_ERR_BAD_IMAGE if no layer can hold one of the files;
+/// CTR_ERR_SYSTEM if a step failed, with ENOENT when a file is missing; CTR_ERR_INTERRUPTED if progress stopped it;
 /// CTR_ERR_INVALID.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ctr_image_build(

@@ -17,8 +17,8 @@ struct Line {
     info: ContainerInfo,
 }
 
-/// The running containers of this user, oldest first, as they are now. What dead owners left is removed on the way; a host
-/// need not call this for that: the first ctr_create() of a process, and one now and then after it, removes it as well, at a
+/// The running containers of this user, oldest first, as they are now. It also removes what dead owners left. A host
+/// need not call it for that: the first ctr_create() of a process, and some of the later ones, remove it too, at a
 /// bounded cost.
 ///
 /// Return value: 0 and the list in *out, which ctr_list_free() frees; CTR_ERR_SYSTEM when the state directory can't be

@@ -16,9 +16,10 @@ struct Line {
     hint: CString,
 }
 
-/// Checks what this machine allows this user, what it does not, and what to do about it: namespaces, mounts, ids, limits,
-/// filters, the system calls that containers are made with, where state and images are kept. Each check does what a
-/// container would need, in a process that ends at once; nothing is left. `libctr doctor` prints the same.
+/// Checks what this machine allows this user and what it does not, and says what to do about it: namespaces, mounts,
+/// ids, limits, filters, the system calls that containers are made with, where state and images are kept. Each check
+/// does what a container would need, in a process that ends at once; nothing is left. `libctr doctor` prints the
+/// same.
 ///
 /// Return value: 0 and the report in *out, which ctr_report_free() frees; CTR_ERR_INVALID. *out is NULL then.
 #[unsafe(no_mangle)]

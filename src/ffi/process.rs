@@ -12,18 +12,20 @@ use crate::{Error, ErrorCode, Process, Result, Winsize};
 
 static PROCESSES: Table<Process> = Table::new("process", 4);
 
-/// Waits until a process has ended. Any number of threads may wait, and once it has ended every call answers the same. No
-/// waitpid(2) of the caller takes the answer away.
+/// Waits until a process has ended. Any number of threads may wait, and once it has ended every call returns the
+/// same. No waitpid(2) of the caller takes the result away.
 ///
 /// timeout_ms   the longest wait in milliseconds; 0 only looks, a negative number waits until the process ends
 /// out          gets how it ended; may be NULL
 ///
-/// It returns when the process ends, whatever the container does: where its PID 1 was kept from telling, some three seconds
-/// later and with what the kernel says of it. A process that was killed through this handle and has not died after 30 seconds
-/// waits in the kernel, for a file system that does not answer for instance: CTR_ERR_TIMED_OUT, also without a time-out.
+/// It returns when the process ends, whatever the container does. If the container's PID 1 is kept from reporting the
+/// end, it returns about three seconds later with what the kernel reports. If a process that was killed through this
+/// handle has not died after 30 seconds, it is stuck in the kernel, for example in a file system that does not
+/// answer: the call fails with CTR_ERR_TIMED_OUT, even without a time-out.
 ///
-/// The end of file of a pipe from the program is not its end, nor the other way round: what it has started may hold the
-/// pipe, and go on, when it has ended itself. A time limit, ctr_process_kill_group() and ctr_kill_all() end those too.
+/// End of file on a pipe from the program does not mean that the program has ended, nor the other way round:
+/// processes that it started may hold the pipe and run on after it. A time limit, ctr_process_kill_group() and
+/// ctr_kill_all() end those too.
 ///
 /// Return value: 0 when it has ended; CTR_ERR_TIMED_OUT when it still runs; CTR_ERR_INVALID, CTR_ERR_SYSTEM.
 #[unsafe(no_mangle)]
@@ -123,8 +125,8 @@ pub extern "C" fn ctr_process_stdin(p: *mut ctr_process) -> c_int {
     border(|| taken("stdin", process(p)?.take_stdin()))
 }
 
-/// Takes the caller's end of the pipe from the process's standard output; see ctr_process_stdin(). It is at its end when
-/// everybody inside who has the other one has closed it: the process's end may come before that, and after it.
+/// Takes the caller's end of the pipe from the process's standard output; see ctr_process_stdin(). It reads end of
+/// file once every process inside has closed the other end, which may be before or after this process ends.
 ///
 /// Return value: as ctr_process_stdin().
 #[unsafe(no_mangle)]

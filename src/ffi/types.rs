@@ -3,7 +3,7 @@
 use crate::image::Change;
 use crate::{ErrorCode, Exit, ExitReason, WallState};
 
-/// No limit, wherever a limit is taken or answered.
+/// No limit, for every function that takes or returns a limit.
 pub const CTR_UNLIMITED: u64 = u64::MAX;
 
 /// How a container is made; see ctr_config_new().
@@ -56,7 +56,8 @@ pub struct ctr_differences {
     _opaque: [u8; 0],
 }
 
-/// Hears how far a long call is, on the thread that made the call. It may call functions of ctr, but not longjmp(3) away.
+/// Is told how far a long call is, on the thread that made the call. It may call functions of ctr, but must not
+/// longjmp(3) out.
 ///
 /// data      what ctr_image_options_set_progress() was given
 /// bytes     of the archive that were read or written so far, as it is (compressed)
@@ -77,7 +78,7 @@ pub struct ctr_walls {
     _opaque: [u8; 0],
 }
 
-/// What a function answers. Numbers are never reused and never change their meaning; later releases may add some, so
+/// What a function returns. Numbers are never reused and never change their meaning; later releases may add some, so
 /// treat an unknown negative number as CTR_ERR_SYSTEM. ctr_error_name() has the names.
 #[repr(C)]
 pub enum ctr_error {
@@ -85,7 +86,7 @@ pub enum ctr_error {
     CTR_OK = 0,
     /// A system call failed; ctr_last_errno() says how.
     CTR_ERR_SYSTEM = -1,
-    /// An argument is not acceptable, whatever the machine: NULL, a released handle, a value out of range.
+    /// An argument is invalid on any machine: NULL, a released handle, a value out of range.
     CTR_ERR_INVALID = -2,
     /// No such container, image, program, user or file.
     CTR_ERR_NOT_FOUND = -3,
@@ -95,9 +96,9 @@ pub enum ctr_error {
     CTR_ERR_DESTROYED = -5,
     /// The time given to a wait has passed.
     CTR_ERR_TIMED_OUT = -6,
-    /// The machine (its kernel, its settings, this user's rights) does not offer what was asked.
+    /// The machine (its kernel, its settings, this user's rights) does not support what was asked for.
     CTR_ERR_UNSUPPORTED = -7,
-    /// The image is not something that can be run: not an archive, cut off, unsafe.
+    /// The image can't be run: it is no archive, or is cut off or unsafe.
     CTR_ERR_BAD_IMAGE = -8,
     /// The program could not be started inside the container.
     CTR_ERR_EXEC = -9,
@@ -120,8 +121,8 @@ pub enum ctr_reason {
     CTR_REASON_TIMED_OUT = 3,
     /// The container was destroyed, or its PID 1 was killed, under it.
     CTR_REASON_DESTROYED = 4,
-    /// It has ended, but how can't be known any more: the container's PID 1 was kept from telling, and the kernel tells it no
-    /// longer. code and signal are those of SIGKILL.
+    /// It has ended, but nobody knows how: the container's PID 1 was kept from reporting it, and the kernel no longer
+    /// has it. code and signal are those of SIGKILL.
     CTR_REASON_UNKNOWN = 5,
 }
 
@@ -151,14 +152,14 @@ pub enum ctr_namespace {
 pub enum ctr_namespace_source {
     /// A new one: the default of every kind but CTR_NS_TIME.
     CTR_NS_NEW = 0,
-    /// The caller's own, so no wall at all of this kind.
+    /// The caller's own: nothing of this kind is isolated.
     CTR_NS_HOST = 1,
 }
 
-/// What happens where no cgroup can be had, for ctr_config_set_cgroup().
+/// What happens if no cgroup can be made, for ctr_config_set_cgroup().
 #[repr(C)]
 pub enum ctr_cgroup_policy {
-    /// Refuse to create where a limit was asked for, do without where none was. The default.
+    /// Refuse to create the container if a limit was asked for, else do without. The default.
     CTR_CGROUP_AUTO = 0,
     /// Refuse to create.
     CTR_CGROUP_REQUIRED = 1,
@@ -171,7 +172,7 @@ pub enum ctr_cgroup_policy {
 /// Which walls stand, for ctr_config_set_preset().
 #[repr(C)]
 pub enum ctr_preset {
-    /// What docker's containers may, less what no container needs.
+    /// What docker's containers may do, without what no container needs.
     CTR_PRESET_DEFAULT = 0,
     /// For programs of strangers: no network but loopback, no namespaces of their own, no tracing, no setuid files, a
     /// root that can't be written to, no fifos, and limits on memory (512 MiB) and processes (128).
@@ -185,8 +186,8 @@ pub enum ctr_preset {
 /// Whether there is a list of devices, for ctr_config_set_device_list().
 #[repr(C)]
 pub enum ctr_device_list {
-    /// Where a device is given, in the strict preset, and where root inside is root outside, as far as this machine and user
-    /// can have one. Elsewhere a user namespace sees to it that no node can be made. The default.
+    /// If a device is given, in the strict preset, and if root inside is root outside, as far as this machine and
+    /// user allow it. Elsewhere a user namespace keeps programs from making nodes. The default.
     CTR_DEVICE_LIST_AUTO = 0,
     /// Refuse to create without one.
     CTR_DEVICE_LIST_REQUIRED = 1,
@@ -201,7 +202,7 @@ pub enum ctr_seccomp {
     CTR_SECCOMP_DEFAULT = 0,
     /// Those of CTR_PRESET_STRICT.
     CTR_SECCOMP_STRICT = 1,
-    /// Every one: this opens nearly all of the kernel to whoever is inside.
+    /// Every one: this opens nearly all of the kernel to the programs inside.
     CTR_SECCOMP_UNCONFINED = 2,
 }
 

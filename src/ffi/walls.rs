@@ -7,8 +7,8 @@ use super::setters::{checked, set};
 use super::types::{ctr_config, ctr_device_list, ctr_preset, ctr_refusal, ctr_seccomp, limit};
 use crate::{Device, DeviceList, Preset, Refusal, Rlimit, Seccomp, TimeOffset, TimeOffsets};
 
-/// Which walls stand: one of enum ctr_preset. The other setters say more, or other, than the preset does, in whatever
-/// order they are called. Default: CTR_PRESET_DEFAULT.
+/// Which walls stand: one of enum ctr_preset. The other setters override it, in whatever order they are called.
+/// Default: CTR_PRESET_DEFAULT.
 ///
 /// Return value: 0, or CTR_ERR_INVALID.
 #[unsafe(no_mangle)]
@@ -29,8 +29,8 @@ pub extern "C" fn ctr_config_set_masked_paths(config: *mut ctr_config, masked: b
     set(config, |config| config.masked_paths = Some(masked))
 }
 
-/// Whether Landlock's second wall is put up, landlock(7). Default: as the preset says, where the kernel has it; with true
-/// ctr_create() refuses with CTR_ERR_UNSUPPORTED where it can't be.
+/// Whether Landlock restricts the container besides seccomp, landlock(7). Default: as the preset says, if the kernel
+/// supports it. With true, ctr_create() fails with CTR_ERR_UNSUPPORTED where it does not.
 ///
 /// Return value: 0, or CTR_ERR_INVALID.
 #[unsafe(no_mangle)]
@@ -146,8 +146,8 @@ pub extern "C" fn ctr_config_set_time_offset(config: *mut ctr_config, clock: c_i
     checked(config, || one_of("clock", &CLOCKS, clock), |config, place| place(&mut config.time_offsets, offset))
 }
 
-/// The AppArmor profile that programs run under, by name, apparmor(7), or "unconfined". It has to be loaded already. Default:
-/// none, so that of ctr's caller.
+/// The AppArmor profile that programs run under, by name, apparmor(7), or "unconfined". It has to be loaded already.
+/// Default: none; programs keep the caller's.
 ///
 /// Return value: 0, or CTR_ERR_INVALID.
 #[unsafe(no_mangle)]
@@ -157,8 +157,8 @@ pub unsafe extern "C" fn ctr_config_set_apparmor(config: *mut ctr_config, profil
     checked(config, profile, |config, profile| config.apparmor = Some(profile.into()))
 }
 
-/// The SELinux context that programs run in, selinux(8), as "system_u:system_r:container_t:s0:c1,c2". Default: none, so that
-/// of ctr's caller.
+/// The SELinux context that programs run in, selinux(8), as "system_u:system_r:container_t:s0:c1,c2". Default: none;
+/// programs keep the caller's.
 ///
 /// Return value: 0, or CTR_ERR_INVALID.
 #[unsafe(no_mangle)]
@@ -179,7 +179,7 @@ pub unsafe extern "C" fn ctr_config_set_selinux_mounts(config: *mut ctr_config, 
     checked(config, context, |config, context| config.selinux_mounts = Some(context.into()))
 }
 
-/// Does without a label whose security module is not active on this machine; ctr_create() refuses otherwise. Default: false.
+/// Ignores a label whose security module is not active on this machine; otherwise ctr_create() fails. Default: false.
 ///
 /// Return value: 0, or CTR_ERR_INVALID.
 #[unsafe(no_mangle)]
