@@ -8,6 +8,7 @@ BUILD   ?= build
 PREFIX  ?= /usr/local
 LIBDIR  ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
+MANDIR  ?= $(PREFIX)/share/man
 
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 SONAME  := libctr.so.$(firstword $(subst ., ,$(VERSION)))
@@ -20,7 +21,7 @@ export CC CXX CARGO PYTHON BUILD VENV
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help lib setup demo test test-rust test-c test-python test-lanes test-vm bench lint fmt header venv install uninstall clean
+.PHONY: help lib setup demo test test-rust test-c test-python test-lanes test-vm bench lint fmt header docs venv install uninstall clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -30,6 +31,7 @@ lib: $(LIB)/libctr.so $(LIB)/ctr.pc ## libctr.so, libctr.a and ctr.pc in build/l
 
 demo: ## set up, build, and run the main job from C and from Python, wall by wall
 	@tools/setup demo
+	@[ -e $(LIB)/libctr.so ] || echo '== the library, compiled with all optimization: minutes, the first time'
 	@$(MAKE) --no-print-directory lib
 	@tools/demo
 
@@ -67,10 +69,13 @@ fmt: ## format the Rust and Python sources
 header: ## write include/ctr.h and the names in src/ffi/ctr.map from src/ffi
 	$(CARGO) run -q -p ctr-header
 
+docs: ## the manual pages and the HTML reference of C and Python, in build/docs
+	@tools/docs $(BUILD)/docs
+
 venv: ## the Python package, built and installed in build/venv
 	@tools/venv
 
-install: lib ## library, header and ctr.pc below DESTDIR PREFIX
+install: lib ## library, header, ctr.pc and manual pages below DESTDIR PREFIX
 	install -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(INCLUDEDIR)
 	install -m 644 include/ctr.h $(DESTDIR)$(INCLUDEDIR)/ctr.h
 	install -m 644 $(LIB)/libctr.a $(DESTDIR)$(LIBDIR)/libctr.a
@@ -80,11 +85,18 @@ install: lib ## library, header and ctr.pc below DESTDIR PREFIX
 	ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/libctr.so
 	sed -e 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@INCLUDEDIR@|$(INCLUDEDIR)|; s|@VERSION@|$(VERSION)|' \
 		tools/ctr.pc.in >$(DESTDIR)$(LIBDIR)/pkgconfig/ctr.pc
+	@if command -v $(PYTHON) >/dev/null; then \
+		$(PYTHON) tools/docs $(BUILD)/docs man && \
+		install -d $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man3 && \
+		install -m 644 $(BUILD)/docs/man1/* $(DESTDIR)$(MANDIR)/man1 && \
+		install -m 644 $(BUILD)/docs/man3/* $(DESTDIR)$(MANDIR)/man3; \
+	else echo 'no manual pages: $(PYTHON) is not installed'; fi
 	@if [ -z "$(DESTDIR)" ] && [ "$$(id -u)" = 0 ]; then ldconfig || true; fi
 
 uninstall: ## removes what install put there
 	rm -f $(DESTDIR)$(INCLUDEDIR)/ctr.h $(DESTDIR)$(LIBDIR)/libctr.a $(DESTDIR)$(LIBDIR)/libctr.so \
-		$(DESTDIR)$(LIBDIR)/$(SONAME) $(DESTDIR)$(LIBDIR)/libctr.so.$(VERSION) $(DESTDIR)$(LIBDIR)/pkgconfig/ctr.pc
+		$(DESTDIR)$(LIBDIR)/$(SONAME) $(DESTDIR)$(LIBDIR)/libctr.so.$(VERSION) $(DESTDIR)$(LIBDIR)/pkgconfig/ctr.pc \
+		$(DESTDIR)$(MANDIR)/man1/libctr.1 $(DESTDIR)$(MANDIR)/man3/ctr.3 $(DESTDIR)$(MANDIR)/man3/ctr_*.3
 
 clean: ## removes what was built
 	rm -rf $(BUILD)
@@ -92,7 +104,7 @@ clean: ## removes what was built
 
 # A crate type of its own, because rustc does link-time optimization only where no rlib is asked for.
 $(TARGET)/release/libctr.a: $(RUST)
-	$(CARGO) rustc -q --release --lib --crate-type staticlib
+	$(CARGO) rustc --release --lib --crate-type staticlib
 	@touch $@
 
 $(LIB)/libctr.so: $(TARGET)/release/libctr.a src/ffi/ctr.map tools/link

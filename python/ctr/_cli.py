@@ -33,14 +33,33 @@ _FAILED, _CANNOT_RUN, _NOT_THERE = 125, 126, 127
 # CTR_ERR_EXEC and CTR_ERR_NOT_FOUND of ctr.h.
 _OF_THE_PROGRAM = (-9, -3)
 
-_EXAMPLES = """\
-examples:
-  libctr run host -- bash                  a shell, with this machine's own programs
-  libctr run -m 256M debian.tar.gz ls -l   a program of a tarball
-  libctr run -d --name web box serve       in the background, until libctr rm web; libctr exec web sh
-
-"libctr COMMAND --help" has the rest.
-"""
+EXAMPLES = (
+    "libctr run host -- bash                  a shell, with this machine's own programs",
+    "libctr run -m 256M debian.tar.gz ls -l   a program of a tarball",
+    "libctr run -d --name web box serve       in the background, until libctr rm web; libctr exec web sh",
+)
+EXIT_STATUS = (
+    ("that of the program", "run and exec; 128 and the number of the signal where one ended it"),
+    ("125", "ctr failed, or the command line is wrong; with several names, one of them failed at least"),
+    ("126", "the program can't be run"),
+    ("127", "the program is not there"),
+    ("1", "doctor: no container can be made here"),
+    ("0", "everything else"),
+)
+ENVIRONMENT = (
+    ("CTR_STORE_DIR", "where images are kept"),
+    ("CTR_STATE_DIR", "where running containers are written down"),
+    ("CTR_CGROUP_PARENT", "the cgroup that cgroups of containers are made in"),
+)
+_EPILOG = "\n".join(
+    (
+        "examples:",
+        *(f"  {line}" for line in EXAMPLES),
+        "\nexit status:",
+        *(f"  {status:21}{meaning}" for status, meaning in EXIT_STATUS),
+        '\n"libctr COMMAND --help" has the rest.',
+    )
+)
 
 
 # What people who know docker type, and what it is here.
@@ -151,7 +170,7 @@ def _parser() -> _Parser:
         prog="libctr",
         usage="libctr [--version] COMMAND [OPTION...] [ARGUMENT...]",
         description="Containers: a tarball in, an isolated process out.",
-        epilog=_EXAMPLES,
+        epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"libctr {__version__}")
