@@ -5,7 +5,7 @@
 //! sentence. [`Error::code`] is the stable number that C sees, [`Error::errno`] the one that Python's `OSError` carries.
 //!
 //! Names of files, users and interpreters come from images and containers, whose makers may want to write to the reader's
-//! terminal or to forge a line of a log. So every part of an error is one line of bounded length ([`line`]), whoever
+//! terminal or to forge a line of a log. So every part of an error is one line of bounded length ([`line()`]), whoever
 //! makes the error.
 
 use std::fmt;

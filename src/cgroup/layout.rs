@@ -1,7 +1,7 @@
 //! Which directories a container's cgroup has: decided first ([`Cgroup::plan`]), written into the container's record,
 //! then made ([`Layout::make`]).
 //!
-//! A container's directory stands right in the place that [`hierarchies`] found and is called ctr-NAME, without a
+//! A container's directory stands right in the place that [`hierarchies()`] found and is called ctr-NAME, without a
 //! directory of ours around it: that one would be left behind, or cost each container a second mkdir and rmdir.
 
 use std::borrow::Cow;
@@ -27,7 +27,7 @@ pub(super) const PREFIX: &str = "ctr-";
 /// The directories of a container that is to be made.
 #[derive(Debug)]
 pub(crate) struct Layout {
-    /// What [`super::remove`] takes: every directory that may ever be made, those that may come late behind the others.
+    /// What [`super::remove()`] takes: every directory that may ever be made, those that may come late behind the others.
     places: Vec<Place>,
     limits: Limits,
     /// Where it stands, in words.

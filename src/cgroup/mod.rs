@@ -1,7 +1,7 @@
 //! The host's side of a container's cgroup: where it can be made, its directories, its limits, what it counted, its end.
 //!
 //! Called by `container` alone. A machine has cgroup v1 (each controller a hierarchy of its own), v2 (one tree), v1
-//! controllers beside an empty v2 tree, or nothing that we may write to; [`hierarchies`] finds out which, [`Cgroup::plan`]
+//! controllers beside an empty v2 tree, or nothing that we may write to; [`hierarchies()`] finds out which, [`Cgroup::plan`]
 //! decides on places without making anything, [`Layout::make`] makes them and everything after that goes through
 //! directory descriptors. The process moves itself in: on v1 PID 1 writes "0" into `tasks`, which moves one thread and
 //! so doesn't wait for an RCU grace period as a write of another's pid into `cgroup.procs` does
@@ -54,7 +54,7 @@ pub(crate) struct Limits {
     pub(crate) devices: Option<Vec<DeviceRule>>,
 }
 
-/// The cgroup directories of one container. Dropping it removes nothing; [`remove`] does.
+/// The cgroup directories of one container. Dropping it removes nothing; [`remove()`] does.
 #[derive(Debug)]
 pub(crate) struct Cgroup {
     held: Vec<Held>,

@@ -262,7 +262,7 @@ impl Container {
         })
     }
 
-    /// What was done to make it, as the shell commands a person would type; see [`explain`].
+    /// What was done to make it, as the shell commands a person would type; see [`explain()`].
     pub fn explain(&self) -> Result<String> {
         match &self.shared.made_from {
             Some((image, config)) => {

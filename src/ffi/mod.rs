@@ -1,9 +1,9 @@
 //! The C ABI: `include/ctr.h` is generated from this module, so its doc comments are the manual that C programmers read.
 //!
 //! Each function is three lines: check what came in, call the safe API, convert what goes out. It decides nothing. What
-//! C gets instead of a pointer is a number that [`handle`] can tell from a released one, so no misuse of a handle is
+//! C gets instead of a pointer is a number that `handle` can tell from a released one, so no misuse of a handle is
 //! undefined behaviour; what is left for the caller to promise is that strings end in NUL and that out pointers can be
-//! written. No panic crosses the border, see [`border`].
+//! written. No panic crosses the border, see `border`.
 //!
 //! Every symbol is exported under a version by the linker script `src/ffi/ctr.map`. A signature never changes: what has
 //! to behave differently gets another name.

@@ -1,7 +1,7 @@
 //! The plan: everything that is done to make a container or to start a process in it, decided before anything is done.
 //!
 //! A [`Plan`] is a list of [`Step`]s. A step says in words what it does and why, and in shell what a person would type to get
-//! the same; and it has the [`Call`]s that carry it out. The calls are lowered to a message ([`encode`]) that our
+//! the same; and it has the [`Call`]s that carry it out. The calls are lowered to a message ([`encode()`]) that our
 //! program walks as it stands; when call k fails, [`Plan::error`] tells which step that was.
 //!
 //! The middle rooms (image, rootfs, cgroup, network, security) append steps; `container` puts them together.

@@ -101,7 +101,7 @@ fn read_small(path: &str) -> String {
     String::from_utf8(text).unwrap_or_default()
 }
 
-/// Read as links, "mnt:[4026531841]": the kernel would have to make an inode for each to be looked at by stat(2).
+/// Read as links, `mnt:[4026531841]`: the kernel would have to make an inode for each to be looked at by stat(2).
 fn namespaces() -> [u64; 8] {
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let Ok(dir) = crate::sys::openat(AT_FDCWD, "/proc/thread-self/ns", flags, Mode::empty()) else { return [0; 8] };

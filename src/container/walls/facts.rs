@@ -116,7 +116,7 @@ fn namespaces(container: &Shared) -> Result<Vec<Namespace>> {
     Ok(found)
 }
 
-/// What PID 1 sent, where it is a namespace: told by what its descriptor leads to, "net:[4026531840]". Whatever else a PID 1 that
+/// What PID 1 sent, where it is a namespace: told by what its descriptor leads to, `net:[4026531840]`. Whatever else a PID 1 that
 /// was taken over may have sent is not touched: stat(2) of a file on a FUSE of its own would not come back.
 fn namespace(fd: OwnedFd) -> Option<Namespace> {
     let leads_to = std::fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd())).ok()?;
