@@ -178,6 +178,16 @@ typedef enum ctr_cgroup_policy {
     CTR_CGROUP_OFF = 3
 } ctr_cgroup_policy;
 
+/** What a container can be limited in, for ctr_set_limit() and ctr_limit(). */
+typedef enum ctr_limit_kind {
+    /** Bytes of memory, swap not included: ctr_config_set_memory(). */
+    CTR_LIMIT_MEMORY = 0,
+    /** Processes and threads at one time: ctr_config_set_pids(). */
+    CTR_LIMIT_PIDS = 1,
+    /** Time of processors, in thousandths of a processor: ctr_config_set_cpus(). */
+    CTR_LIMIT_CPUS = 2
+} ctr_limit_kind;
+
 /** Which walls stand, for ctr_config_set_preset(). */
 typedef enum ctr_preset {
     /** What docker's containers may do, without what no container needs. */
@@ -521,6 +531,15 @@ int ctr_config_set_memory(ctr_config *config, uint64_t bytes);
  * Return value: 0, or CTR_ERR_INVALID.
  */
 int ctr_config_set_pids(ctr_config *config, uint64_t count);
+
+/**
+ * The time of processors that all programs of the container have together, the cpu controller of cgroups(7), in thousandths of
+ * a processor: 500 is half of one, 2000 two. A program that has had its share of a tenth of a second waits for the next.
+ * ctr_set_limit() changes it later. Default: CTR_UNLIMITED.
+ *
+ * Return value: 0, or CTR_ERR_INVALID.
+ */
+int ctr_config_set_cpus(ctr_config *config, uint64_t thousandths);
 
 /**
  * What happens if no cgroup can be made: policy is one of enum ctr_cgroup_policy. Default: CTR_CGROUP_AUTO.
@@ -975,6 +994,27 @@ int ctr_set_pids_limit(ctr_container *c, uint64_t count);
  * CTR_ERR_INVALID.
  */
 int ctr_pids_limit(ctr_container *c, uint64_t *count);
+
+/**
+ * Sets a limit of a running container, up or down.
+ *
+ * which   one of enum ctr_limit_kind, which says what value counts
+ * value   the limit; CTR_UNLIMITED lifts it
+ *
+ * Return value: 0; CTR_ERR_INVALID for a value that no container can live with; CTR_ERR_SYSTEM with EBUSY when more memory
+ * than that is in use; CTR_ERR_UNSUPPORTED when the container has no such cgroup: on cgroup v1 one for CTR_LIMIT_CPUS is made
+ * with the container only, see ctr_config_set_cpus(); CTR_ERR_DESTROYED.
+ */
+int ctr_set_limit(ctr_container *c, int which, uint64_t value);
+
+/**
+ * A limit of a running container, as the kernel has it.
+ *
+ * which   one of enum ctr_limit_kind
+ *
+ * Return value: 0 and the limit in *value, CTR_UNLIMITED where there is none; CTR_ERR_DESTROYED, CTR_ERR_INVALID.
+ */
+int ctr_limit(ctr_container *c, int which, uint64_t *value);
 
 /**
  * The name that ctr_join() takes.

@@ -3,12 +3,13 @@
 mod common;
 
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Command, Stdio as ProcessStdio};
 use std::time::Duration;
 
 use common::leftovers::{self, Scope};
 use common::{end_of, read_all, skipped};
-use ctr::{CgroupPolicy, Config, Container, ErrorCode, ExecConfig, ExitReason, Namespace, Process, Stdio};
+use ctr::{CgroupPolicy, Config, Container, ErrorCode, ExecConfig, ExitReason, Limit, Namespace, Process, Stdio};
 
 const MIB: u64 = 1 << 20;
 
@@ -142,6 +143,87 @@ fn a_pids_limit_set_while_programs_run_holds_for_them() {
     assert_eq!(read_all(waits.take_stdout().unwrap()), "");
     container.set_pids_limit(None).unwrap();
     assert_eq!(container.pids_limit().unwrap(), None);
+    container.destroy().unwrap();
+    scope.assert_nothing_left();
+}
+
+/// How often programs of the container ran in a period of the cpu controller, and how often they had to wait, from its cpu.stat.
+fn periods(container: &Container) -> (u64, u64) {
+    let paths = container.inspect().unwrap().cgroups;
+    let stat = paths.iter().find_map(|path| {
+        let text = std::fs::read_to_string(Path::new(path).join("cpu.stat")).ok()?;
+        text.contains("nr_periods").then_some(text)
+    });
+    let stat = stat.expect("one of its cgroups counts periods");
+    let of = |key: &str| {
+        let line = stat.lines().find_map(|line| line.strip_prefix(key)).expect(key);
+        line.trim().parse().unwrap()
+    };
+    (of("nr_periods"), of("nr_throttled"))
+}
+
+#[test]
+fn busy_programs_have_the_processor_time_of_their_limit_and_no_more() {
+    let scope = Scope::new("busy");
+    let Some(container) = create(&Config { cpus: Some(100), ..scope.config() }) else { return };
+    assert_eq!(container.limit(Limit::Cpus).unwrap(), Some(100));
+    // Two of them, whose time counts as the shell's that waits for both.
+    let busy = "i=0; while [ $i -lt 60000 ]; do i=$((i+1)); done";
+    let exit = end_of(&shell(&container, &format!("({busy}) & ({busy}) & wait; wait")));
+    let used = (exit.user_time + exit.system_time).as_micros() as u64;
+    let (ran, waited) = periods(&container);
+    // A tenth of a period of 100 ms, and what was begun in the first and the last.
+    assert!(used <= (ran + 2) * 12_000, "{used} us in {ran} periods");
+    assert!(waited > 0, "never made to wait: {used} us in {ran} periods");
+    assert!(container.inspect().unwrap().limits.cpu_waited.unwrap() > 0.0);
+    container.destroy().unwrap();
+    scope.assert_nothing_left();
+}
+
+#[test]
+fn the_processor_limit_moves_while_programs_run() {
+    let scope = Scope::new("cpus");
+    let Some(container) = create(&Config { cpus: Some(100), ..scope.config() }) else { return };
+    let busy = shell(&container, "while :; do :; done");
+    while periods(&container).1 == 0 {
+        assert!(busy.wait(Some(Duration::from_millis(5))).unwrap().is_none());
+    }
+    let joined = Container::join_in(&scope.state_dir(), container.name()).unwrap();
+    for limit in [Some(2500), Some(10), None, Some(500)] {
+        joined.set_limit(Limit::Cpus, limit).unwrap();
+        assert_eq!(container.limit(Limit::Cpus).unwrap(), limit);
+    }
+    assert_eq!(container.inspect().unwrap().limits.cpus, Some(0.5));
+    for bad in [0, 9, 8_192_001, u64::MAX] {
+        assert_eq!(container.set_limit(Limit::Cpus, Some(bad)).unwrap_err().code(), ErrorCode::Invalid);
+        let error = Container::create("host", &Config { cpus: Some(bad), ..scope.config() }).err().unwrap();
+        assert_eq!(error.code(), ErrorCode::Invalid, "{error}");
+    }
+    // The other limits are the same by their names.
+    container.set_limit(Limit::Memory, Some(64 * MIB)).unwrap();
+    container.set_limit(Limit::Pids, Some(9)).unwrap();
+    assert_eq!((container.memory_limit().unwrap(), container.pids_limit().unwrap()), (Some(64 * MIB), Some(9)));
+    busy.kill(libc::SIGKILL).unwrap();
+    container.destroy().unwrap();
+    scope.assert_nothing_left();
+}
+
+#[test]
+fn a_processor_limit_that_comes_later_is_had_on_v2_and_refused_by_name_on_v1() {
+    let scope = Scope::new("late");
+    let Some(container) = create(&scope.config()) else { return };
+    assert_eq!(container.limit(Limit::Cpus).unwrap(), None);
+    container.set_limit(Limit::Cpus, None).unwrap();
+    match container.set_limit(Limit::Cpus, Some(500)) {
+        Ok(()) => assert_eq!(container.limit(Limit::Cpus).unwrap(), Some(500)),
+        Err(error) => {
+            assert_eq!(error.code(), ErrorCode::Unsupported, "{error}");
+            assert!(error.to_string().contains("cpu") && error.hint().contains("when it is created"), "{error}");
+            let v2 = Path::new("/sys/fs/cgroup/cgroup.controllers");
+            let has_cpu = std::fs::read_to_string(v2).is_ok_and(|text| text.split_whitespace().any(|it| it == "cpu"));
+            assert!(!has_cpu || !nix::unistd::geteuid().is_root(), "root has it on v2: {error}");
+        }
+    }
     container.destroy().unwrap();
     scope.assert_nothing_left();
 }

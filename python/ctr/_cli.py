@@ -243,6 +243,7 @@ def _about_the_container(parser: argparse.ArgumentParser) -> None:
     add("--hostname", help="the hostname inside")
     add("-m", "--memory", metavar="SIZE", help="memory limit, as 256M")
     add("--pids", "--pids-limit", type=int, metavar="N", help="most processes at one time")
+    add("--cpus", type=float, metavar="N", help="time of processors that all programs have together, as 0.5")
     add("--network", metavar="NET", help='"none" (the default), "host" or "container:NAME"')
     add("-v", "--volume", action="append", default=[], metavar="SRC:DST[:ro]", help="show a host path inside")
     add("--tmpfs", action="append", default=[], metavar="DST[:SIZE]", help="an empty tmpfs inside")
@@ -438,6 +439,7 @@ def _container_options(options: argparse.Namespace) -> dict[str, Any]:
         "hostname": options.hostname,
         "memory": _memory(options.memory),
         "pids": options.pids,
+        "cpus": options.cpus,
         "network": options.network,
         "mounts": mounts,
         "read_only": options.read_only,

@@ -14,7 +14,7 @@ from ._exit import CompletedProcess
 from ._options import container_options, namespace_mask
 from ._popen import Popen, given, is_cooperative
 from ._run import run_in
-from ._sizes import count, size
+from ._sizes import count, size, thousandths
 from ._spawn import argument_list
 from ._types import (
     Argv,
@@ -77,6 +77,7 @@ class Container:
         mounts: Mounts = (),
         memory: Size | None = None,
         pids: int | None = None,
+        cpus: float | None = None,
         network: str | None = None,
         cgroup: Literal["auto", "required", "optional", "off"] = "auto",
         cgroup_parent: Path | None = None,
@@ -121,6 +122,7 @@ class Container:
             mounts: `Bind`, `Tmpfs`, (source, target), (source, target, "ro") or "source:target:ro", in order.
             memory: Memory limit, "256M" or bytes; no limit by default, 512 MiB in the preset "strict".
             pids: Most processes and threads at one time; no limit by default, 128 in the preset "strict".
+            cpus: Time of processors that all its programs have together, 0.5 or 2; no limit by default.
             network: "none" (only loopback; the default), "host", "container:NAME", or a path of a namespace.
             cgroup: Where no cgroup can be had: "auto" refuses if a limit was asked for, "required" always, "optional"
                 never (a limit that can't be had is then a `UserWarning`); "off" makes none.
@@ -178,6 +180,7 @@ class Container:
             mounts=mounts,
             memory=memory,
             pids=pids,
+            cpus=cpus,
             network=network,
             cgroup=cgroup,
             cgroup_parent=cgroup_parent,
@@ -564,6 +567,31 @@ class Container:
     @pids_limit.setter
     def pids_limit(self, limit: int | None) -> None:
         self._native.set_pids_limit(None if limit is None else count(limit, "pids limit"))
+
+    @property
+    def cpu_limit(self) -> float | None:
+        """How many processors' time its programs have together, None where there is no limit; can be set, live."""
+        return self.limit("cpus")
+
+    @cpu_limit.setter
+    def cpu_limit(self, limit: float | None) -> None:
+        self.set_limit("cpus", limit)
+
+    def limit(self, which: Literal["memory", "pids", "cpus"]) -> float | None:
+        """A limit as the kernel has it, in bytes, processes, or processors; None where there is none."""
+        value = self._native.limit(which)
+        return value / 1000 if which == "cpus" and value is not None else value
+
+    def set_limit(self, which: Literal["memory", "pids", "cpus"], value: Size | float | None) -> None:
+        """Set a limit, live; None lifts it. On cgroup v1 "cpus" needs a container that was created with such a limit."""
+        number: int | None
+        if value is None:
+            number = None
+        elif which == "cpus":
+            number = thousandths(value, "cpu limit")
+        else:
+            number = count(value if which == "pids" else size(value, f"{which} limit"), f"{which} limit")
+        self._native.set_limit(which, number)
 
     def export(
         self,

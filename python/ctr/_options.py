@@ -6,7 +6,7 @@ import math
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ._sizes import count, size
+from ._sizes import count, size, thousandths
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -63,6 +63,7 @@ def container_options(
     memory: Size | None = None,
     upper_size: Size | None = None,
     pids: int | None = None,
+    cpus: float | None = None,
     network: str | None = None,
     namespaces: Mapping[str, Namespace] | None = None,
     capabilities: Iterable[str] | int | None = None,
@@ -89,6 +90,8 @@ def container_options(
         options["upper_size"] = count(size(upper_size, "upper_size"), "upper_size")
     if pids is not None:
         options["pids"] = count(pids, "pids")
+    if cpus is not None:
+        options["cpus"] = thousandths(cpus, "cpus")
     if capabilities is not None:
         options["capabilities"] = _capability_mask(capabilities)
     for key, names in (("cap_add", cap_add), ("cap_drop", cap_drop)):

@@ -40,3 +40,12 @@ def count(value: object, what: str) -> int:
     if value < 0 or value >= 1 << 64:
         raise invalid(f"set {what}", repr(value), "out of range")
     return value
+
+
+def thousandths(value: object, what: str) -> int:
+    """0.5 as 500."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{what} must be a number, not {type(value).__name__}")
+    if not 0 <= value < 1 << 50:
+        raise invalid(f"set {what}", repr(value), "out of range")
+    return round(value * 1000)

@@ -147,6 +147,7 @@ class ContainerOptions(_MoreOfContainers, total=False):
     mounts: Mounts
     memory: Size | None
     pids: int | None
+    cpus: float | None
     network: str | None
     detached: bool
 
@@ -157,6 +158,7 @@ class OfContainers(_MoreOfContainers, total=False):
     mounts: Mounts
     memory: Size | None
     pids: int | None
+    cpus: float | None
     network: str | None
 
 

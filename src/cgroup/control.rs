@@ -39,6 +39,17 @@ pub(super) fn read_number(dir: impl AsFd, file: &str) -> nix::Result<Option<u64>
     parse(text).map(Some).ok_or(Errno::EPROTO)
 }
 
+/// A file of one or two numbers; `None` is "max", or v1's -1.
+pub(super) fn read_numbers(dir: impl AsFd, file: &str) -> nix::Result<[Option<u64>; 2]> {
+    let mut buffer = [0; 64];
+    let mut words = read_some(dir, file, &mut buffer)?.trim_ascii().split(|byte| *byte == b' ');
+    let mut next = || match words.next() {
+        None | Some(b"max" | b"-1") => Ok(None),
+        Some(word) => parse(word).map(Some).ok_or(Errno::EPROTO),
+    };
+    Ok([next()?, next()?])
+}
+
 /// The number after `key` in a file of "key number" lines.
 pub(super) fn read_keyed(dir: impl AsFd, file: &str, key: &str) -> nix::Result<Option<u64>> {
     let mut buffer = [0; 1024];

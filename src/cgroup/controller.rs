@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Directory, devices, memory, pids};
+use super::{Directory, cpu, devices, memory, pids};
 use crate::{Limit, Result};
 
 /// A controller of cgroups(7). The order is that of a record: what is always there comes first.
@@ -18,6 +18,8 @@ pub(crate) enum Controller {
     Devices,
     /// Processes and threads.
     Pids,
+    /// Time of processors.
+    Cpu,
 }
 
 /// What tells one version of cgroups from the other.
@@ -52,6 +54,8 @@ pub(super) struct Row {
     pub(super) name: &'static str,
     pub(super) on_v1: When,
     pub(super) on_v2: When,
+    /// Whether a directory of v1 can be made for it while the container runs. Each that can costs a destroy a system call.
+    pub(super) late_on_v1: bool,
     /// The file by which a directory of v2 is known to have it.
     pub(super) v2_file: &'static str,
     /// What its own directory of v1 is for, in `explain`.
@@ -74,18 +78,21 @@ pub(super) struct Rule {
     pub(super) set: fn(At<'_>, Option<u64>) -> Result<()>,
     /// As the kernel holds it.
     pub(super) get: fn(At<'_>) -> Result<Option<u64>>,
+    /// What the kernel means by EINVAL, where that can be said.
+    pub(super) einval: &'static str,
     /// What [`Rule::set_first`] does, for a person.
     pub(super) first_files: fn(Version, u64) -> Vec<Written>,
 }
 
 impl Controller {
-    pub(super) const ALL: [Self; 3] = [Self::Memory, Self::Devices, Self::Pids];
+    pub(super) const ALL: [Self; 4] = [Self::Memory, Self::Devices, Self::Pids, Self::Cpu];
 
     pub(super) fn row(self) -> &'static Row {
         match self {
             Self::Memory => &memory::ROW,
             Self::Devices => &devices::ROW,
             Self::Pids => &pids::ROW,
+            Self::Cpu => &cpu::ROW,
         }
     }
 
@@ -121,6 +128,7 @@ impl Limit {
         match self {
             Self::Memory => &memory::LIMIT,
             Self::Pids => &pids::LIMIT,
+            Self::Cpus => &cpu::LIMIT,
         }
     }
 }
@@ -130,6 +138,13 @@ impl<'a> At<'a> {
         match version {
             Version::V1 => Self::V1(directory),
             Version::V2 => Self::V2(directory),
+        }
+    }
+
+    pub(super) fn version(self) -> Version {
+        match self {
+            Self::V1(_) => Version::V1,
+            Self::V2(_) => Version::V2,
         }
     }
 

@@ -20,8 +20,14 @@ use crate::security::{DeviceAccess, DeviceKind, DeviceRule};
 use crate::sys::bpf::{Instruction, bpf_prog_attach_cgroup_device, bpf_prog_load_cgroup_device};
 use crate::{CgroupPolicy, Error, Result, sys};
 
-pub(super) const ROW: Row =
-    Row { name: "devices", on_v1: When::Limited, on_v2: When::Limited, v2_file: "", purpose: "its devices cgroup" };
+pub(super) const ROW: Row = Row {
+    name: "devices",
+    on_v1: When::Limited,
+    on_v2: When::Limited,
+    late_on_v1: false,
+    v2_file: "",
+    purpose: "its devices cgroup",
+};
 
 /// Why this process can't have a list of devices, if it can't.
 pub(crate) fn unavailable(policy: CgroupPolicy, caller: Caller<'_>) -> Option<Error> {

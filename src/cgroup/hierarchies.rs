@@ -24,7 +24,8 @@ const MOUNT: &str = "/sys/fs/cgroup";
 /// Where a container's directories go.
 #[derive(Debug)]
 pub(crate) struct Hierarchies {
-    /// Of the controllers that containers have without asking; the others are looked up by [`home`], since few ask.
+    /// Of the controllers of v2. One that few containers are limited by is none where it may come to be there; then, as for
+    /// devices, it is looked up for those that are.
     homes: [Option<Home>; Controller::ALL.len()],
     /// v2: the caller's own cgroup, or the chosen parent, where it can't hand controllers on but may be written to.
     pub(super) plain: Option<PathBuf>,
@@ -88,9 +89,9 @@ pub(super) fn home(controller: Controller, caller: Caller<'_>) -> Home {
     Mounts::find([controller].into_iter().collect()).home(controller, caller)
 }
 
-/// Those that containers have without asking.
+/// Those that are looked up once.
 fn usual() -> Controllers {
-    Controller::ALL.into_iter().filter(|controller| controller.is_usual()).collect()
+    Controller::ALL.into_iter().filter(|controller| controller.is_handed_on()).collect()
 }
 
 impl Hierarchies {
@@ -98,7 +99,8 @@ impl Hierarchies {
         let mounts = Mounts::find(usual());
         let mut homes = [const { None }; Controller::ALL.len()];
         for controller in usual().iter() {
-            homes[controller as usize] = Some(mounts.home(controller, caller));
+            let home = mounts.home(controller, caller);
+            homes[controller as usize] = (controller.is_usual() || !home.is_not_there()).then_some(home);
         }
         let first = |mount: &Path, controller| caller.places(mount, controller).into_iter().next();
         let in_tree = mounts.v2.as_deref().and_then(|mount| first(mount, ""));
@@ -111,10 +113,10 @@ impl Hierarchies {
         Self { homes, plain, own }
     }
 
-    /// The place for one controller.
-    pub(super) fn home(&self, controller: Controller, caller: Caller<'_>) -> Cow<'_, Home> {
-        let known = self.homes[controller as usize].as_ref();
-        known.map_or_else(|| Cow::Owned(home(controller, caller)), Cow::Borrowed)
+    /// The place for one controller, where it is known or needed.
+    pub(super) fn home(&self, controller: Controller, needed: bool, caller: Caller<'_>) -> Option<Cow<'_, Home>> {
+        let known = self.homes[controller as usize].as_ref().map(Cow::Borrowed);
+        known.or_else(|| needed.then(|| Cow::Owned(home(controller, caller))))
     }
 }
 

@@ -16,7 +16,11 @@ const PASSES: usize = 100;
 impl Cgroup {
     /// Makes the directory of a controller that the container was made without.
     pub(super) fn make_late(&self, controller: Controller) -> Result<&Directory> {
-        let late = self.held(controller).ok_or_else(|| without(controller.name()))?;
+        let late = self.held(controller).ok_or_else(|| {
+            let error = without(controller.name());
+            // The policy asks for what all containers have.
+            if controller.is_usual() { error } else { error.with_hint("give it such a limit when it is created") }
+        })?;
         let path = late.place.path();
         let made = match Directory::make(path) {
             // Another process that joined the container was faster.

@@ -81,9 +81,7 @@ impl Cgroup {
         }
         let hierarchies = hierarchies(caller);
         let homes = Homes {
-            of: Controller::ALL.map(|controller| {
-                (controller.is_usual() || limits.need(controller)).then(|| hierarchies.home(controller, caller))
-            }),
+            of: Controller::ALL.map(|controller| hierarchies.home(controller, limits.need(controller), caller)),
             plain: hierarchies.plain.as_deref(),
             chosen: caller.insists,
         };
@@ -129,7 +127,7 @@ pub(super) fn decide(name: &str, limits: &Limits, policy: CgroupPolicy, homes: &
         match (limits.numbers[limit as usize].take(), policy) {
             (None, _) if !required => {}
             (Some(value), CgroupPolicy::Optional) => {
-                let (noun, words) = (rule.noun, missing.words());
+                let (noun, value, words) = (rule.noun, limit.text(value), missing.words());
                 dropped.push(format!("the {noun} limit of {value} can't be had: {words}"));
             }
             _ => return Err(missing.error(rule.controller.name())),
@@ -238,7 +236,7 @@ impl Layout {
         for controller in Controller::ALL {
             let Some(parent) = homes.v1(controller) else { continue };
             // Without another one nobody could tell a later directory which processes to move into it.
-            if !wanted(&controller) && places.is_empty() {
+            if !wanted(&controller) && (places.is_empty() || !controller.row().late_on_v1) {
                 continue;
             }
             let path = parent.join(directory);
@@ -382,7 +380,11 @@ struct NotSet {
 
 impl NotSet {
     fn told(&self, directory: &Directory) -> Error {
-        directory.error(&format!("set the {} limit of", self.controller.name()), "", self.errno)
+        let error = directory.error(&format!("set the {} limit of", self.controller.name()), "", self.errno);
+        match self.controller.limits().next().map_or("", |limit| limit.rule().einval) {
+            hint if self.errno == Errno::EINVAL && !hint.is_empty() => error.with_hint(hint),
+            _ => error,
+        }
     }
 }
 

@@ -23,11 +23,17 @@ const V1_UNLIMITED: u64 = 1 << 62;
 /// network namespace), PID 1 and one small program. Measured: at 1 MiB the OOM killer ends busybox's shell at its start.
 pub(super) const MIN: u64 = 2 << 20;
 
-pub(super) const ROW: Row =
-    Row { name: "memory", on_v1: When::Always, on_v2: When::Always, v2_file: V2_LIMIT, purpose: "its memory cgroup" };
+pub(super) const ROW: Row = Row {
+    name: "memory",
+    on_v1: When::Always,
+    on_v2: When::Always,
+    late_on_v1: false,
+    v2_file: V2_LIMIT,
+    purpose: "its memory cgroup",
+};
 
 pub(super) const LIMIT: Rule =
-    Rule { controller: Controller::Memory, noun: "memory", check, set_first, set, get, first_files };
+    Rule { controller: Controller::Memory, noun: "memory", check, set_first, set, get, einval: "", first_files };
 
 impl Cgroup {
     /// Bytes in use now, and the most that ever were. v2 counts the latter since Linux 5.19; before that it is the former.

@@ -13,6 +13,7 @@
 
 mod control;
 mod controller;
+mod cpu;
 mod devices;
 mod directory;
 mod hierarchies;

@@ -18,6 +18,7 @@ pub(super) const ROW: Row = Row {
     name: "pids",
     on_v1: When::Limited,
     on_v2: When::Always,
+    late_on_v1: true,
     v2_file: FILE,
     purpose: "its pids cgroup: processes and threads are counted here",
 };
@@ -29,6 +30,7 @@ pub(super) const LIMIT: Rule = Rule {
     set_first: |at, limit| control::write(&at.directory().fd, FILE, &limit.to_string()),
     set: |at, limit| at.directory().write(FILE, &limit.map_or_else(|| "max".into(), |count| count.to_string())),
     get: |at| at.directory().read_number(FILE),
+    einval: "",
     first_files,
 };
 

@@ -66,7 +66,7 @@ fn paths(layout: &Layout) -> impl Iterator<Item = &Path> {
 }
 
 fn limits(memory: Option<u64>, pids: Option<u64>) -> Limits {
-    Limits::new([memory, pids], None)
+    Limits::new([memory, pids, None], None)
 }
 
 /// Of memory and pids; devices where it is wanted.
@@ -76,6 +76,7 @@ fn homes<'a>(memory: &'a Home, pids: &'a Home, devices: Option<&'a Home>) -> Hom
             Controller::Memory => Some(memory),
             Controller::Pids => Some(pids),
             Controller::Devices => devices,
+            Controller::Cpu => None,
         };
         home.map(std::borrow::Cow::Borrowed)
     });
@@ -94,9 +95,13 @@ fn caller(cgroups: &str) -> Caller<'_> {
 }
 
 fn plan(memory: Option<u64>, pids: Option<u64>) -> Option<Layout> {
+    plan_all([memory, pids, None])
+}
+
+fn plan_all(numbers: crate::config::LimitNumbers) -> Option<Layout> {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let name = format!("test-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-    match Cgroup::plan(&name, &limits(memory, pids), CgroupPolicy::Required, caller(&own_cgroups())) {
+    match Cgroup::plan(&name, &Limits::new(numbers, None), CgroupPolicy::Required, caller(&own_cgroups())) {
         Ok(planned) => planned.layout,
         Err(error) => {
             skipped(error);
@@ -107,7 +112,7 @@ fn plan(memory: Option<u64>, pids: Option<u64>) -> Option<Layout> {
 
 fn home(controller: Controller) -> Home {
     let cgroups = own_cgroups();
-    hierarchies(caller(&cgroups)).home(controller, caller(&cgroups)).into_owned()
+    hierarchies(caller(&cgroups)).home(controller, true, caller(&cgroups)).unwrap().into_owned()
 }
 
 /// A place as the record of an older ctr has it.
@@ -402,7 +407,7 @@ fn a_list_of_devices_stands_in_the_directory_of_v2_or_in_one_more_of_v1() {
     let [memory, pids, devices] = ["/v1/memory", "/v1/pids", "/v1/devices"].map(|path| Home::V1(path.into()));
     let v2 = Home::V2("/v2".into());
     let paths = |homes: [&Home; 2], devices, limit| {
-        let limits = Limits::new([None, limit], Some(Vec::new()));
+        let limits = Limits::new([None, limit, None], Some(Vec::new()));
         let [memory, pids] = homes;
         let homes = self::homes(memory, pids, Some(devices));
         let layout = super::layout::decide("x", &limits, CgroupPolicy::Auto, &homes).unwrap().layout.unwrap();
@@ -434,7 +439,7 @@ fn a_user_without_cgroups_is_told_how_to_get_some() {
 
 #[test]
 fn the_commands_of_explain_make_the_same_cgroup() {
-    let Some(layout) = plan(Some(64 * MIB), Some(10)) else { return };
+    let Some(layout) = plan_all([Some(64 * MIB), Some(10), Some(500)]) else { return };
     let commands: Vec<String> = layout.commands().into_iter().map(|(command, _)| command).collect();
     // Moves itself in, so it lives for as long as the look at it takes.
     let script = format!("set -e; {}; echo ready; read x", commands.join("; "));
@@ -443,10 +448,10 @@ fn the_commands_of_explain_make_the_same_cgroup() {
     let mut ready = [0; 6];
     child.stdout.take().unwrap().read_exact(&mut ready).unwrap();
     let cgroup = Cgroup::open(layout.places()).unwrap();
-    let seen = (cgroup.limit(Limit::Memory), cgroup.limit(Limit::Pids), cgroup.pids_now());
+    let seen = (cgroup.limits(), cgroup.pids_now());
     child.wait().unwrap();
     remove(layout.places()).unwrap();
-    assert_eq!((seen.0.unwrap(), seen.1.unwrap(), seen.2.unwrap()), (Some(64 * MIB), Some(10), 1));
+    assert_eq!((seen.0.unwrap(), seen.1.unwrap()), ([Some(64 * MIB), Some(10), Some(500)], 1));
 }
 
 #[test]
@@ -487,6 +492,30 @@ fn of_several_directories_that_v2_could_have_it_is_the_uppermost() {
         let layout = layout.unwrap().layout.unwrap();
         assert_eq!(paths(&layout).collect::<Vec<_>>(), [Path::new("/v2/slice/ctr-x")]);
     }
+}
+
+#[test]
+fn more_processors_than_a_cgroup_above_has_are_refused_on_v1() {
+    let Home::V1(root) = home(Controller::Cpu) else { return };
+    let parent = root.join(format!("ctr-test-above-{}", std::process::id()));
+    std::fs::create_dir(&parent).unwrap();
+    std::fs::write(parent.join("cpu.cfs_quota_us"), "20000").unwrap();
+    let missing = Home::Missing(super::hierarchies::Missing::has_processes("/x".as_ref()));
+    let mut homes = homes(&missing, &missing, None);
+    homes.of[Controller::Cpu as usize] = Some(std::borrow::Cow::Owned(Home::V1(parent.clone())));
+    let made = |cpus| {
+        let limits = Limits::new([None, None, Some(cpus)], None);
+        super::layout::decide("x", &limits, CgroupPolicy::Auto, &homes).unwrap().layout.unwrap().make()
+    };
+    let outcome = made(500);
+    let fits = made(200);
+    let live = fits.as_ref().map(|cgroup| (cgroup.set(Limit::Cpus, Some(201)), cgroup.limit(Limit::Cpus).unwrap()));
+    let _ = std::fs::remove_dir(parent.join("ctr-x"));
+    std::fs::remove_dir(&parent).unwrap();
+    refused(outcome, ErrorCode::System, "a cgroup above");
+    let (live, limit) = live.unwrap();
+    refused(live, ErrorCode::System, "a cgroup above");
+    assert_eq!(limit, Some(200));
 }
 
 #[test]

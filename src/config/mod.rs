@@ -40,6 +40,8 @@ pub struct Config {
     pub memory: Option<u64>,
     /// Most processes and threads at one time; no limit where there is none.
     pub pids: Option<u64>,
+    /// Time of processors that all programs have together, in thousandths of a processor; no limit where there is none.
+    pub cpus: Option<u64>,
     /// What happens where no cgroup can be had.
     pub cgroup: CgroupPolicy,
     /// The cgroup that the container's is made in: absolute from the mount of the hierarchy on (`/batch/job1`), else from the
@@ -118,6 +120,8 @@ pub enum Limit {
     Memory,
     /// Processes and threads at one time.
     Pids,
+    /// Time of processors, in thousandths of a processor.
+    Cpus,
 }
 
 /// A number for each limit, in the order of [`Limit::ALL`]; none where there is no limit.
@@ -125,7 +129,15 @@ pub(crate) type LimitNumbers = [Option<u64>; Limit::ALL.len()];
 
 impl Limit {
     /// Every one.
-    pub const ALL: [Self; 2] = [Self::Memory, Self::Pids];
+    pub const ALL: [Self; 3] = [Self::Memory, Self::Pids, Self::Cpus];
+
+    /// The number as people write it.
+    pub(crate) fn text(self, number: u64) -> String {
+        match self {
+            Self::Cpus => (number as f64 / 1000.0).to_string(),
+            Self::Memory | Self::Pids => number.to_string(),
+        }
+    }
 }
 
 impl Config {
@@ -134,6 +146,7 @@ impl Config {
         Limit::ALL.map(|limit| match limit {
             Limit::Memory => self.memory,
             Limit::Pids => self.pids,
+            Limit::Cpus => self.cpus,
         })
     }
 }
@@ -309,6 +322,7 @@ mod tests {
             ],
             memory: Some(u64::MAX),
             pids: Some(2),
+            cpus: Some(1500),
             cgroup: CgroupPolicy::Optional,
             cgroup_parent: Some(odd.clone()),
             network: Some(Network::Container("c".into())),

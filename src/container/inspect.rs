@@ -74,6 +74,10 @@ pub struct InspectedLimits {
     pub oom_kills: Option<u64>,
     /// Processes and threads.
     pub pids: Option<u64>,
+    /// Processors.
+    pub cpus: Option<f64>,
+    /// Seconds for which its programs were made to wait for their next share of the processors' time.
+    pub cpu_waited: Option<f64>,
 }
 
 /// A namespace of a container.
@@ -161,6 +165,8 @@ pub fn inspect(container: &Shared) -> Result<Inspection> {
                 memory_peak,
                 oom_kills: counted(cgroup.oom_kills())?,
                 pids: limits[Limit::Pids as usize],
+                cpus: limits[Limit::Cpus as usize].map(|cpus| cpus as f64 / 1000.0),
+                cpu_waited: counted(cgroup.throttled())?.map(|throttled| throttled.time as f64 / 1e9),
             }
         }
     };

@@ -140,6 +140,16 @@ pub extern "C" fn ctr_config_set_pids(config: *mut ctr_config, count: u64) -> c_
     set(config, |config| config.pids = limit(count))
 }
 
+/// The time of processors that all programs of the container have together, the cpu controller of cgroups(7), in thousandths of
+/// a processor: 500 is half of one, 2000 two. A program that has had its share of a tenth of a second waits for the next.
+/// ctr_set_limit() changes it later. Default: CTR_UNLIMITED.
+///
+/// Return value: 0, or CTR_ERR_INVALID.
+#[unsafe(no_mangle)]
+pub extern "C" fn ctr_config_set_cpus(config: *mut ctr_config, thousandths: u64) -> c_int {
+    set(config, |config| config.cpus = limit(thousandths))
+}
+
 /// What happens if no cgroup can be made: policy is one of enum ctr_cgroup_policy. Default: CTR_CGROUP_AUTO.
 ///
 /// Return value: 0, or CTR_ERR_INVALID.

@@ -169,6 +169,18 @@ pub enum ctr_cgroup_policy {
     CTR_CGROUP_OFF = 3,
 }
 
+/// What a container can be limited in, for ctr_set_limit() and ctr_limit().
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub enum ctr_limit_kind {
+    /// Bytes of memory, swap not included: ctr_config_set_memory().
+    CTR_LIMIT_MEMORY = 0,
+    /// Processes and threads at one time: ctr_config_set_pids().
+    CTR_LIMIT_PIDS = 1,
+    /// Time of processors, in thousandths of a processor: ctr_config_set_cpus().
+    CTR_LIMIT_CPUS = 2,
+}
+
 /// Which walls stand, for ctr_config_set_preset().
 #[repr(C)]
 pub enum ctr_preset {

@@ -56,6 +56,7 @@ pub fn probe() -> Vec<Check> {
     checks.push(Check::of("security modules", Ok(()), modules));
     checks.push(limit("memory limit", Limit::Memory, Config { memory: Some(64 << 20), ..Config::default() }));
     checks.push(limit("pids limit", Limit::Pids, Config { pids: Some(64), ..Config::default() }));
+    checks.push(limit("cpu limit", Limit::Cpus, Config { cpus: Some(1000), ..Config::default() }));
     checks.push(device_list());
     let config = Config { cgroup: CgroupPolicy::Off, ..Config::default() };
     let made = Container::create("host", &config).and_then(|container| container.destroy());

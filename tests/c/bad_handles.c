@@ -19,6 +19,7 @@ static void every_config_function_refuses(ctr_config *bad)
 	ANSWERS(CTR_ERR_INVALID, ctr_config_add_tmpfs(bad, "/mnt", CTR_UNLIMITED, 0));
 	ANSWERS(CTR_ERR_INVALID, ctr_config_set_memory(bad, MIB));
 	ANSWERS(CTR_ERR_INVALID, ctr_config_set_pids(bad, 1));
+	ANSWERS(CTR_ERR_INVALID, ctr_config_set_cpus(bad, 500));
 	ANSWERS(CTR_ERR_INVALID, ctr_config_set_cgroup(bad, CTR_CGROUP_OFF));
 	ANSWERS(CTR_ERR_INVALID, ctr_config_set_cgroup_parent(bad, "/"));
 	ANSWERS(CTR_ERR_INVALID, ctr_config_set_namespace(bad, CTR_NS_NET, CTR_NS_HOST));
@@ -96,6 +97,7 @@ static void every_container_function_refuses(ctr_container *bad)
 	ANSWERS(CTR_ERR_INVALID, ctr_oom_kills(bad, &number));
 	CHECK(other == 0);
 	ANSWERS(CTR_ERR_INVALID, ctr_set_pids_limit(bad, 1));
+	ANSWERS(CTR_ERR_INVALID, ctr_set_limit(bad, CTR_LIMIT_CPUS, 500));
 	ANSWERS(CTR_ERR_INVALID, ctr_pids_limit(bad, &number));
 	CHECK(ctr_name(bad) == NULL);
 	ANSWERS(CTR_ERR_INVALID, ctr_pid(bad));

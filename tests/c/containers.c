@@ -194,9 +194,39 @@ TEST(a_fork_bomb_stops_at_the_pids_limit)
 	OK(ctr_pids_limit(c, &limit));
 	CHECK(limit == 16);
 	OK(ctr_set_pids_limit(c, CTR_UNLIMITED));
+	OK(ctr_limit(c, CTR_LIMIT_PIDS, &limit));
+	CHECK(limit == CTR_UNLIMITED);
 	OK(ctr_pids_limit(c, &limit));
 	CHECK(limit == CTR_UNLIMITED);
 	CHECK(sh(c, "exit 9").code == 9);
+	OK(ctr_destroy(c));
+}
+
+TEST(the_processor_limit_is_told_and_changed_by_its_kind)
+{
+	ctr_config *config = named();
+	ctr_container *c;
+	uint64_t limit;
+
+	OK(ctr_config_set_cpus(config, 500));
+	if (ctr_create("host", config, &c) == CTR_ERR_UNSUPPORTED)
+		skip(ctr_last_error());
+	ctr_config_free(config);
+	OK(ctr_limit(c, CTR_LIMIT_CPUS, &limit));
+	CHECK(limit == 500);
+	OK(ctr_set_limit(c, CTR_LIMIT_CPUS, 1500));
+	OK(ctr_limit(c, CTR_LIMIT_CPUS, &limit));
+	CHECK(limit == 1500);
+	OK(ctr_set_limit(c, CTR_LIMIT_CPUS, CTR_UNLIMITED));
+	OK(ctr_limit(c, CTR_LIMIT_CPUS, &limit));
+	CHECK(limit == CTR_UNLIMITED);
+	OK(ctr_set_limit(c, CTR_LIMIT_MEMORY, 64 * MIB));
+	OK(ctr_mem_limit(c, &limit));
+	CHECK(limit == 64 * MIB);
+	CHECK(ctr_set_limit(c, CTR_LIMIT_CPUS, 9) == CTR_ERR_INVALID);
+	CHECK(ctr_set_limit(c, 99, 500) == CTR_ERR_INVALID);
+	CHECK(ctr_limit(c, -1, &limit) == CTR_ERR_INVALID);
+	CHECK(ctr_limit(c, CTR_LIMIT_CPUS, NULL) == CTR_ERR_INVALID);
 	OK(ctr_destroy(c));
 }
 

@@ -158,6 +158,24 @@ def test_the_memory_limit_is_set_read_and_lifted_live() -> None:
 
 
 @LIMITS
+def test_the_processor_limit_is_set_read_and_lifted_live() -> None:
+    with ctr.Container(cpus=0.5, pids=50) as c:
+        assert c.cpu_limit == 0.5
+        c.cpu_limit = 1.25
+        assert (c.cpu_limit, c.limit("cpus")) == (1.25, 1.25)
+        c.cpu_limit = None
+        assert c.cpu_limit is None
+        c.set_limit("memory", "64M")
+        c.set_limit("pids", 40)
+        assert (c.memory_limit, c.pids_limit, c.limit("pids")) == (64 << 20, 40, 40)
+        with pytest.raises(ValueError, match="unknown limit"):
+            c.set_limit("time", 1)  # type: ignore[arg-type]
+    for bad, error in (("1", TypeError), (True, TypeError), (0.001, ctr.Error), (-1, ctr.Error), (float("nan"), ctr.Error)):
+        with pytest.raises(error):
+            ctr.Container(cpus=bad)  # type: ignore[arg-type]
+
+
+@LIMITS
 def test_a_program_that_takes_too_much_memory_ends_for_that_reason() -> None:
     with ctr.Container(memory="16M") as c:
         done = c.run(["sh", "-c", "exec tail /dev/zero"], stderr=DEVNULL)

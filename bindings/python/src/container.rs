@@ -7,18 +7,21 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use ctr::image::{Output, Report};
-use ctr::{Error, ErrorCode, NamespaceSet};
+use ctr::{Error, ErrorCode, Limit, NamespaceSet};
 use pyo3::exceptions::PyKeyboardInterrupt;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
-use crate::convert::{Bytes, config, exec_config};
+use crate::convert::{Bytes, config, exec_config, one_of};
 use crate::error::Raise;
 use crate::image::{self, ConfigParts, ImageParts, config_parts, export_options, make_options};
 use crate::process::{ExitParts, Process, parts};
 use crate::progress::Listener;
 use crate::stream;
 use crate::wait::{deadline, wait};
+
+const LIMITS: [(&str, Limit); Limit::ALL.len()] =
+    [("memory", Limit::Memory), ("pids", Limit::Pids), ("cpus", Limit::Cpus)];
 
 /// How long a program may clean up after Ctrl-C, as in `subprocess`.
 const CLEAN_UP: Duration = Duration::from_millis(250);
@@ -196,6 +199,18 @@ impl Container {
     fn set_pids_limit(&self, py: Python<'_>, count: Option<u64>) -> PyResult<()> {
         let inner = self.inner(py)?;
         py.detach(|| inner.set_pids_limit(count)).or_raise(py)
+    }
+
+    /// A limit by its name.
+    fn limit(&self, py: Python<'_>, which: &Bound<'_, PyAny>) -> PyResult<Option<u64>> {
+        let (inner, which) = (self.inner(py)?, one_of("limit", which, &LIMITS)?);
+        py.detach(|| inner.limit(which)).or_raise(py)
+    }
+
+    /// Sets a limit; `None` lifts it.
+    fn set_limit(&self, py: Python<'_>, which: &Bound<'_, PyAny>, value: Option<u64>) -> PyResult<()> {
+        let (inner, which) = (self.inner(py)?, one_of("limit", which, &LIMITS)?);
+        py.detach(|| inner.set_limit(which, value)).or_raise(py)
     }
 
     /// What was asked for and could not be had, a sentence each.

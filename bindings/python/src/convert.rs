@@ -60,6 +60,7 @@ pub fn config(options: &Bound<'_, PyDict>) -> PyResult<Config> {
             "mounts" => config.mounts = value.try_iter()?.map(|item| mount(&item?)).collect::<PyResult<_>>()?,
             "memory" => config.memory = Some(value.extract()?),
             "pids" => config.pids = Some(value.extract()?),
+            "cpus" => config.cpus = Some(value.extract()?),
             "cgroup" => config.cgroup = one_of("cgroup policy", &value, &CGROUP)?,
             "cgroup_parent" => config.cgroup_parent = Some(value.extract::<Bytes>()?.path()),
             "namespaces" => namespaces(&mut config.namespaces, value.cast()?)?,
@@ -162,7 +163,7 @@ const DIRECTORY: [(&str, DirectoryUse); 2] = [("lower", DirectoryUse::Lower), ("
 const PRESET: [(&str, Preset); 3] =
     [("default", Preset::Default), ("strict", Preset::Strict), ("privileged", Preset::Privileged)];
 
-fn one_of<T: Copy>(what: &str, value: &Bound<'_, PyAny>, all: &[(&str, T)]) -> PyResult<T> {
+pub fn one_of<T: Copy>(what: &str, value: &Bound<'_, PyAny>, all: &[(&str, T)]) -> PyResult<T> {
     let name: String = value.extract()?;
     let found = all.iter().find(|(known, _)| *known == name);
     found.map(|(_, meaning)| *meaning).ok_or_else(|| {

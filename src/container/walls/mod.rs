@@ -127,7 +127,7 @@ pub fn walls(of: &Subject<'_>) -> Result<Vec<Wall>> {
         read_only_root(of, &preset),
     ]);
     walls.extend(Limit::ALL.map(|which| limit(of, &preset, which)));
-    walls.extend([processor(), binds(of), descriptors(), pid_1()]);
+    walls.extend([binds(of), descriptors(), pid_1()]);
     Ok(walls)
 }
 
@@ -474,10 +474,11 @@ fn limit(of: &Subject<'_>, preset: &Walls, which: Limit) -> Wall {
     let (name, unit, asked, preset) = match which {
         Limit::Memory => ("memory limit", "bytes", of.asked.memory.is_some(), preset.memory),
         Limit::Pids => ("process limit", "processes and threads", of.asked.pids.is_some(), preset.pids),
+        Limit::Cpus => ("processor limit", "processors' time", of.asked.cpus.is_some(), None),
     };
     let lacks = of.dropped.iter().find(|words| words.contains(name));
     let limit = of.limits[which as usize].filter(|_| lacks.is_none() || of.facts.is_some());
-    let says = limit.map_or_else(|| "no limit".into(), |limit| format!("{limit} {unit}"));
+    let says = limit.map_or_else(|| "no limit".into(), |limit| format!("{} {unit}", which.text(limit)));
     let why = match () {
         () if limit.is_none() && lacks.is_some() => {
             format!("the cgroup policy is \"optional\": {}", lacks.map_or("", |it| it))
@@ -488,11 +489,6 @@ fn limit(of: &Subject<'_>, preset: &Walls, which: Limit) -> Wall {
         () => of.because(asked.then(|| name.into())),
     };
     Wall { name, state: WallState::on(limit.is_some()), says, why }
-}
-
-fn processor() -> Wall {
-    let why = "ctr sets none; processes inside share the machine's processors with all others";
-    Wall { name: "processor limit", state: WallState::Off, says: "no limit".into(), why: why.into() }
 }
 
 fn binds(of: &Subject<'_>) -> Wall {

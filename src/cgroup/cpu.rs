@@ -1,0 +1,126 @@
+//! The limit of processor time: how many processors' worth the programs of a container have together. Who has had its share of
+//! a period of 100 ms waits for the next one; nothing is refused, and nothing is killed.
+//!
+//! Rests on Documentation/scheduler/sched-bwc.rst and "CPU Interface Files" of Documentation/admin-guide/cgroup-v2.rst.
+
+use nix::errno::Errno;
+
+use super::controller::{At, Controller, Row, Rule, Version, When, Written};
+use super::{Cgroup, Directory, control};
+use crate::{Error, Result};
+
+const V1_QUOTA: &str = "cpu.cfs_quota_us";
+const V1_PERIOD: &str = "cpu.cfs_period_us";
+const V2_MAX: &str = "cpu.max";
+
+/// What a period is where nobody has said otherwise, in microseconds.
+const PERIOD: u64 = 100_000;
+
+/// The smallest limit, in thousandths of a processor: the kernel takes no quota of less than a millisecond.
+pub(super) const MIN: u64 = 10;
+
+/// The largest: no machine has as many processors, NR_CPUS of arch/x86/Kconfig.
+pub(super) const MAX: u64 = 8192 * 1000;
+
+pub(super) const ROW: Row = Row {
+    name: "cpu",
+    on_v1: When::Limited,
+    on_v2: When::Limited,
+    late_on_v1: false,
+    v2_file: V2_MAX,
+    purpose: "its cpu cgroup: its programs' time is counted here",
+};
+
+pub(super) const LIMIT: Rule =
+    Rule { controller: Controller::Cpu, noun: "processor", check, set_first, set, get, einval: ABOVE, first_files };
+
+fn check(limit: u64) -> Result<()> {
+    if (MIN..=MAX).contains(&limit) {
+        return Ok(());
+    }
+    let why = format!("it is {MIN} (0.01 of a processor) at the least, {MAX} at the most");
+    Err(Error::invalid("set the processor limit to", limit, why)
+        .with_hint("it counts thousandths of a processor; for no limit leave it out, or give CTR_UNLIMITED or None"))
+}
+
+/// The period of a new directory is [`PERIOD`].
+fn set_first(at: At<'_>, limit: u64) -> nix::Result<()> {
+    let (file, text) = first(at.version(), limit);
+    control::write(&at.directory().fd, file, &text)
+}
+
+fn first(version: Version, limit: u64) -> (&'static str, String) {
+    let quota = limit * PERIOD / 1000;
+    match version {
+        Version::V1 => (V1_QUOTA, quota.to_string()),
+        Version::V2 => (V2_MAX, format!("{quota} {PERIOD}")),
+    }
+}
+
+fn first_files(version: Version, limit: u64) -> Vec<Written> {
+    let (file, text) = first(version, limit);
+    let text = if version == Version::V2 { format!("\"{text}\"") } else { text };
+    vec![(text, file, "microseconds of processor time that it has in each tenth of a second")]
+}
+
+fn set(at: At<'_>, limit: Option<u64>) -> Result<()> {
+    let directory = at.directory();
+    let (file, text) = match (at.version(), limit) {
+        (Version::V1, None) => (V1_QUOTA, "-1".into()),
+        (Version::V2, None) => (V2_MAX, "max".into()),
+        (Version::V1, Some(limit)) => (V1_QUOTA, (limit * period(directory)? / 1000).to_string()),
+        (version, Some(limit)) => first(version, limit),
+    };
+    control::write(&directory.fd, file, &text).map_err(|errno| {
+        let error = directory.error("write", file, errno);
+        // tg_cfs_schedulable_down of kernel/sched/core.c; on v2 the lower of both holds.
+        if errno == Errno::EINVAL { error.with_hint(ABOVE) } else { error }
+    })
+}
+
+const ABOVE: &str = "on cgroup v1 it can't be more than a cgroup above has: see cpu.cfs_quota_us there";
+
+fn get(at: At<'_>) -> Result<Option<u64>> {
+    let directory = at.directory();
+    let (quota, period) = match at.version() {
+        Version::V1 => (numbers(directory, V1_QUOTA)?[0], Some(period(directory)?)),
+        Version::V2 => numbers(directory, V2_MAX)?.into(),
+    };
+    Ok(quota.map(|quota| quota * 1000 / period.unwrap_or(PERIOD).max(1)))
+}
+
+fn period(directory: &Directory) -> Result<u64> {
+    Ok(numbers(directory, V1_PERIOD)?[0].unwrap_or(PERIOD))
+}
+
+fn numbers(directory: &Directory, file: &str) -> Result<[Option<u64>; 2]> {
+    control::read_numbers(&directory.fd, file).map_err(|errno| directory.error("read", file, errno))
+}
+
+/// How often a container's programs had to wait for their next share.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Throttled {
+    /// Periods in which programs ran.
+    pub(crate) periods: u64,
+    /// Those of them in which they were made to wait.
+    pub(crate) waited: u64,
+    /// How long, all in all, in nanoseconds.
+    pub(crate) time: u64,
+}
+
+impl Cgroup {
+    /// Counted from the first limit on.
+    pub(crate) fn throttled(&self) -> Result<Throttled> {
+        const STAT: &str = "cpu.stat";
+        let at = self.needed(Controller::Cpu)?;
+        let key = |key| {
+            let found = control::read_keyed(&at.directory().fd, STAT, key);
+            Ok(found.map_err(|errno| at.directory().error("read", STAT, errno))?.unwrap_or(0))
+        };
+        let time = match at.version() {
+            Version::V1 => key("throttled_time")?,
+            Version::V2 => key("throttled_usec")? * 1000,
+        };
+        Ok(Throttled { periods: key("nr_periods")?, waited: key("nr_throttled")?, time })
+    }
+}
