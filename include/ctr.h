@@ -375,7 +375,7 @@ typedef enum ctr_change {
     CTR_CHANGE_ADDED = 0,
     /** The image has another content, owner, mode, time or kind under this name. */
     CTR_CHANGE_CHANGED = 1,
-    /** Only the image has it; what was below a directory goes without saying. */
+    /** Only the image has it. What was below a deleted directory is not listed. */
     CTR_CHANGE_DELETED = 2
 } ctr_change;
 
@@ -568,7 +568,7 @@ int ctr_config_set_cgroup_parent(ctr_config *config, const char *path);
  * or the path of a namespace, as "/proc/7/ns/net". It stands for a choice of CTR_NS_NET; ctr_create() refuses both. Default:
  * "none".
  *
- * Return value: 0, or CTR_ERR_INVALID for what is none of these.
+ * Return value: 0, or CTR_ERR_INVALID for anything else.
  */
 int ctr_config_set_network(ctr_config *config, const char *network);
 

@@ -79,7 +79,7 @@ _ELSEWHERE = {
     "--security-opt": "--seccomp, --apparmor or --selinux",
 }
 _COMMANDS_ELSEWHERE = {
-    "pull": "nothing is downloaded: libctr import FILE NAME takes an archive, as of docker save or skopeo copy",
+    "pull": "nothing is downloaded: libctr import FILE NAME takes an archive, as docker save or skopeo copy make it",
     "push": "nothing is uploaded: libctr save IMAGE -o FILE writes an archive, which skopeo copies on",
     "load": "libctr import FILE",
     "ls": "libctr ps",
@@ -198,7 +198,7 @@ def _parser() -> _Parser:
     _about_the_words(run, "what to run, after the image's entrypoint; by default what the image says, or else /bin/sh")
     about = "print its name, and leave it until libctr rm; output and exit status of the program are not kept"
     run.add_argument("-d", "--detach", action="store_true", help=about)
-    run.add_argument("--rm", action="store_true", help="as docker's; without -d it is so anyway")
+    run.add_argument("--rm", action="store_true", help="as docker's; without -d the container is removed anyway")
 
     inside = command("exec", _exec, "run a program in a running container", "NAME [CMD...]")
     _about_the_program(inside)
@@ -225,7 +225,7 @@ def _parser() -> _Parser:
     killed.add_argument("-s", "--signal", metavar="SIGNAL", type=_signal_number, default="KILL", help="KILL by default")
     killed.add_argument("names", metavar="NAME", nargs="+", help="the name of a container")
 
-    command("doctor", _doctor, "what this machine allows, what it does not, and what to do")
+    command("doctor", _doctor, "show what this machine allows and what it does not, and what to do about it")
 
     add_commands(command)
     parser.known = tuple(commands.choices)
@@ -242,16 +242,14 @@ def _about_the_container(parser: argparse.ArgumentParser) -> None:
     add("--name", help="a name for exec and rm")
     add("--hostname", help="the hostname inside")
     add("-m", "--memory", metavar="SIZE", help="memory limit, as 256M")
-    add("--pids", "--pids-limit", type=int, metavar="N", help="most processes at one time")
-    add("--cpus", type=float, metavar="N", help="time of processors that all programs have together, as 0.5")
+    add("--pids", "--pids-limit", type=int, metavar="N", help="the number of processes at one time")
+    add("--cpus", type=float, metavar="N", help="processor time of all its programs together, as 0.5")
     add("--network", metavar="NET", help='"none" (the default), "host" or "container:NAME"')
     add("-v", "--volume", action="append", default=[], metavar="SRC:DST[:ro]", help="show a host path inside")
     add("--tmpfs", action="append", default=[], metavar="DST[:SIZE]", help="an empty tmpfs inside")
     add("--read-only", action="store_true", help="mount the root read-only")
     add("--upper", choices=("memory", "disk"), default="memory", help="where changes go: a tmpfs, or the store's disk")
-    add(
-        "--upper-size", metavar="SIZE", help="most that changes in memory may take; half of the memory limit by default"
-    )
+    add("--upper-size", metavar="SIZE", help="the size limit of changes in memory; half of the memory limit by default")
     add("--no-etc-files", action="store_true", help="keep the image's /etc/hosts, /etc/hostname and /etc/resolv.conf")
     add(
         "--directory",
@@ -263,7 +261,7 @@ def _about_the_container(parser: argparse.ArgumentParser) -> None:
         "--cgroup",
         choices=("auto", "required", "optional", "off"),
         default="auto",
-        help="where no cgroup can be had: refuse if a limit was asked for, always, never; off: make none",
+        help="if no cgroup can be made: fail if a limit was asked for, always, never; off: make none",
     )
     add("--cgroup-parent", metavar="CGROUP", help="the cgroup that its cgroup is made in; the caller's own by default")
     add(
@@ -284,11 +282,17 @@ def _about_the_container(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="RULE",
-        help='let devices through, as "c 10:229 rwm"',
+        help='allow devices, as "c 10:229 rwm"',
     )
     add("--apparmor", metavar="PROFILE", help="run programs under this AppArmor profile")
     add("--selinux", metavar="CONTEXT", help="run programs in this SELinux context")
-    add("--time-offset", action="append", default=[], metavar="CLOCK=SECONDS", help="set off boottime or monotonic")
+    add(
+        "--time-offset",
+        action="append",
+        default=[],
+        metavar="CLOCK=SECONDS",
+        help="the offset of boottime or monotonic",
+    )
     add(
         "--ns",
         action="append",
@@ -300,13 +304,26 @@ def _about_the_container(parser: argparse.ArgumentParser) -> None:
 
 def _about_the_program(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("-e", "--env", action="append", default=[], metavar="NAME[=VALUE]", help="a variable; without value, ours")
+    add(
+        "-e",
+        "--env",
+        action="append",
+        default=[],
+        metavar="NAME[=VALUE]",
+        help="a variable; without a value, the caller's",
+    )
     add("-w", "--workdir", metavar="DIR", help="working directory inside")
     add("-u", "--user", metavar="USER[:GROUP]", help="user inside, by name or number")
     add("-t", "--tty", action="store_true", default=None, dest="tty", help="give it a terminal")
-    add("-T", "--no-tty", action="store_false", dest="tty", help="give it none; the default unless ours is one")
-    add("-i", "--interactive", action="store_true", help="as docker's; its stdin is ours anyway")
-    add("--timeout", type=float, metavar="SECONDS", help="kill it and all that it has started after so long")
+    add(
+        "-T",
+        "--no-tty",
+        action="store_false",
+        dest="tty",
+        help="give it none; the default unless stdin and stdout are one",
+    )
+    add("-i", "--interactive", action="store_true", help="as docker's; the program has this command's stdin anyway")
+    add("--timeout", type=float, metavar="SECONDS", help="kill it and all that it has started after this time")
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -322,7 +339,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _detached(container: Container, options: argparse.Namespace) -> int:
-    """Starts the program and lets go of it."""
+    """Starts the program and leaves it running."""
     try:
         spawn = _program_options(options)
         container.popen(_command(container, options), stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL, **spawn)

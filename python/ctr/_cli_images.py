@@ -32,7 +32,7 @@ def add_commands(make: Callable[..., Any]) -> None:
     add("name", metavar="NAME", nargs="?", help="a name for the image")
     add("--reference", metavar="REF", help="which one of several images in the archive")
     add("--platform", metavar="PLATFORM", help='which one of several of a name, as "linux/arm64"; ours by default')
-    add("--strip", type=int, default=0, metavar="N", help="leading components that every name loses")
+    add("--strip", type=int, default=0, metavar="N", help="remove so many leading components from every name")
     add("--limit", action="append", default=[], metavar="NAME=N", help='a bound of the import, as "bytes=1T"')
 
     add = command("images", _images, "list images")
@@ -41,7 +41,7 @@ def add_commands(make: Callable[..., Any]) -> None:
     about = "make an image of files, as COPY, ENV, CMD … of a Dockerfile do"
     add = command("build", _build, about, usage="[SRC:DST...]", late="files")
     add("files", metavar="SRC:DST", nargs="*", default=[], help="a file or directory, and its place inside")
-    add("--from", dest="base", metavar="IMAGE", help="what to build upon; nothing by default")
+    add("--from", dest="base", metavar="IMAGE", help="the image to build upon; none by default")
     add("-t", "--name", metavar="NAME", help="a name for the image")
     _about_the_config(add)
     add("--keep-owners", action="store_true", help="files keep their owners; otherwise they all are root's")
@@ -53,7 +53,7 @@ def add_commands(make: Callable[..., Any]) -> None:
     add("image", metavar="IMAGE", help="a name or digest")
     add("name", metavar="NAME")
 
-    add = command("rmi", _rmi, "take names away, and with the last one the image")
+    add = command("rmi", _rmi, "remove names, and with the last one the image")
     add("names", metavar="IMAGE", nargs="+", help="names, or digests for an image with all its names")
 
     add = command("save", _save, "write an image as an archive for docker, podman, skopeo, umoci")
@@ -83,13 +83,13 @@ def add_commands(make: Callable[..., Any]) -> None:
     add("name", metavar="IMAGE", nargs="?", help="a name for the image")
     _about_the_config(add)
 
-    command("prune", _prune, "remove images without a name, and what else nobody uses")
+    command("prune", _prune, "remove images without a name that no container uses, and unused layers")
 
     command("df", _df, "show the disk space that images take")
 
 
 def _about_the_output(add: Any) -> None:
-    add("-o", "--output", metavar="FILE", help="where to; stdout by default")
+    add("-o", "--output", metavar="FILE", help="the file to write; stdout by default")
 
 
 def _about_the_config(add: Any) -> None:
@@ -271,7 +271,7 @@ def _output(options: argparse.Namespace) -> Iterator[str | IO[bytes]]:
     if options.output not in (None, "-"):
         yield options.output
     elif os.isatty(1):
-        raise ValueError("an archive is nothing for a terminal: give -o FILE, or redirect stdout")
+        raise ValueError("an archive can't be written to a terminal: give -o FILE, or redirect stdout")
     else:
         yield sys.stdout.buffer
 

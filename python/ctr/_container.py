@@ -60,7 +60,7 @@ class Container:
     its own.
     """
 
-    # So that a limit under a name that there is not is an error.
+    # So that setting a misspelled limit is an error.
     __slots__ = ("__weakref__", "_holder", "_native", "_owned")
 
     _native: _ctr.Container
@@ -115,62 +115,63 @@ class Container:
         Args:
             image: A tarball, an archive of `docker save`, an OCI layout ("x.tar:NAME" chooses one of several in it), a
                 directory, an `Image`, its name or digest, or "host". What begins with a slash or a dot is a path, and
-                so is what no image has as its name.
+                so is a name that no image has.
             name: What `ctr.join` takes; a random one by default.
             hostname: The hostname inside; the name by default.
             env: Environment of every process, over the defaults (PATH, HOME, HOSTNAME).
             mounts: `Bind`, `Tmpfs`, (source, target), (source, target, "ro") or "source:target:ro", in order.
             memory: Memory limit, "256M" or bytes; no limit by default, 512 MiB in the preset "strict".
-            pids: Most processes and threads at one time; no limit by default, 128 in the preset "strict".
-            cpus: Time of processors that all its programs have together, 0.5 or 2; no limit by default.
+            pids: How many processes and threads it may have at one time; no limit by default, 128 in the preset
+                "strict".
+            cpus: Processor time that all its programs have together, 0.5 or 2; no limit by default.
             network: "none" (only loopback; the default), "host", "container:NAME", or a path of a namespace.
-            cgroup: Where no cgroup can be had: "auto" refuses if a limit was asked for, "required" always, "optional"
-                never (a limit that can't be had is then a `UserWarning`); "off" makes none.
-            cgroup_parent: The cgroup that its cgroup is made in: "/batch/job1" from where the hierarchy is mounted on,
-                or relative to the caller's own, which is the default as far as it can be.
+            cgroup: What happens if no cgroup can be made: "auto" fails if a limit was asked for, "required" always,
+                "optional" never (a limit that can't be set is then a `UserWarning`); "off" makes none.
+            cgroup_parent: The cgroup below which its cgroup is made: "/batch/job1" below the mount point of the
+                hierarchy, or a path relative to the caller's own cgroup, which is the default where possible.
             namespaces: A choice for "mount", "pid", "user", "uts", "ipc", "cgroup", "net" or "time": "new", "host",
-                "container:NAME", a pid, a path, or a `Container`. To join takes rights in the user namespace that owns
-                it: join that as well, or, as root of the machine, make "user" "host".
+                "container:NAME", a pid, a path, or a `Container`. Joining one takes rights in the user namespace that
+                owns it: join that as well, or, as root of the machine, set "user" to "host".
             read_only: Mount the root read-only.
             upper: Where changes go: a tmpfs that vanishes with the container, or a directory in the store. Before Linux
                 6.6 it is the directory always.
-            upper_size: Most bytes that changes in memory may take, "1G"; beyond that it is ENOSPC. Half of the memory
-                limit by default, and half of the machine's memory without one.
+            upper_size: How many bytes changes in memory may take, "1G"; a write beyond that fails with ENOSPC. By
+                default half of the memory limit, or half of the machine's memory without one.
             directory: How an image that is a directory is used: as a lower layer that is never written to, or directly.
             etc_files: Mount an /etc/hosts, /etc/hostname and /etc/resolv.conf of its own over the image's, as docker.
             detached: Outlive this process, until someone calls `destroy`.
             capabilities: What root inside may do, by name; docker's default set less NET_RAW by default.
             cap_add: Capabilities besides those, by name; "ALL" stands for every one.
-            cap_drop: Capabilities that are taken from those, as docker does it.
+            cap_drop: Capabilities to remove from those, as docker does.
             new_privileges: Let setuid programs and file capabilities work.
             masked_paths: Mask parts of /proc and /sys, and make others read-only; as the preset says by default.
-            landlock: Put up Landlock's second wall, or refuse where it can't be; by default as the preset says, where
-                the kernel has it.
+            landlock: Restrict the container by Landlock besides seccomp, or fail where the kernel can't; by default as
+                the preset says, where the kernel can.
             preset: Which walls stand: "default", docker's; "strict", for programs of strangers; "privileged", NO WALLS
-                BUT THE NAMESPACES, for programs that you trust. The other keywords say more, or other, than the preset.
-            seccomp: The system calls that are let through: "default", "strict", "unconfined", or docker's JSON as a
-                path or a dict.
-            seccomp_refusal: What a refused system call gets: an errno, "kill-process", "kill-thread", "trap", "log".
+                BUT THE NAMESPACES, for programs that you trust. The other keywords override it.
+            seccomp: The system calls that are allowed: "default", "strict", "unconfined", or docker's JSON as a path or
+                a dict.
+            seccomp_refusal: What a refused system call does: an errno, "kill-process", "kill-thread", "trap", "log".
             rlimits: Limits of each process by name, as {"nofile": 1024} or {"nofile": (soft, hard)}; None is no limit.
                 The others are those of the thread that starts a program, at that moment.
             sysctls: Kernel parameters of the container's own namespaces.
-            time_offsets: Seconds by which the clocks "monotonic" and "boottime" are set off in a time namespace of the
+            time_offsets: Offsets in seconds of the clocks "monotonic" and "boottime" in a time namespace of the
                 container's own, as namespaces={"time": "new"}, time_offsets={"boottime": 86400.0}.
             devices: As docker's --device, "/dev/fuse" or "/dev/ttyS0:/dev/modem:rw": a node of the host, seen inside.
                 And as its --device-cgroup-rule, "c 10:229 rwm".
-            device_list: Whether a list in its cgroup says which devices can be opened: "auto", where devices are given,
-                in the preset "strict" and without a user namespace, as far as it can be had; "required"; "off".
+            device_list: Whether a list in its cgroup says which devices can be opened: "auto", if devices are given, in
+                the preset "strict" and without a user namespace, as far as the machine allows; "required"; "off".
             apparmor: The AppArmor profile that programs run under, by name; it is loaded already, or "unconfined".
             selinux: The SELinux context that programs run in.
             selinux_mounts: The SELinux context of the files of the container's own mounts.
-            labels_optional: Do without a label whose security module is not active on this machine.
-            state_dir: Where running containers are written down; $CTR_STATE_DIR by default, and else the first of these
+            labels_optional: Ignore a label whose security module is not active on this machine.
+            state_dir: Where running containers are recorded; $CTR_STATE_DIR by default, and else the first of these
                 that is, or can be made, this user's own: /run/ctr (root), $XDG_RUNTIME_DIR/ctr, /run/user/UID/ctr,
                 /dev/shm/ctr-UID, /tmp/ctr-UID, $HOME/.local/state/ctr.
             store_dir: Where images are kept; $CTR_STORE_DIR by default, and else /var/lib/ctr for root and
                 $XDG_DATA_HOME/ctr for others.
-            progress: Called with a `Progress` some ten times a second while the image is imported, which happens the
-                first time only. What it raises ends that.
+            progress: Called with a `Progress` about ten times a second while the image is imported, which happens the
+                first time only. An exception that it raises ends the import.
         """
         image, store_dir = found(image, store_dir)
         options = container_options(
@@ -492,8 +493,8 @@ class Container:
     def image_command(self, args: Argv | None = None, *, entrypoint: Argv | None = None) -> Argv:
         """What `docker run` would start: the image's Entrypoint, and then `args`, or without them its Cmd.
 
-        `entrypoint` is in the place of the image's ([] for none), whose Cmd then isn't used. `ValueError` where
-        that is nothing at all.
+        `entrypoint` replaces the image's ([] for none), whose Cmd then isn't used. `ValueError` if nothing is left to
+        run.
         """
         words = [] if args is None else argument_list(args)
         if entrypoint is not None:
@@ -525,7 +526,7 @@ class Container:
 
     @property
     def image_config(self) -> ImageConfig:
-        """What its image says about how it is run; empty where it is no image or says nothing."""
+        """What its image says about how it is run; empty if there is no image or it says nothing."""
         from ._image import config_from
 
         return config_from(self._native.image_config())
@@ -537,7 +538,7 @@ class Container:
 
     @property
     def memory_limit(self) -> int | None:
-        """The memory limit in bytes, None where there is none (or no cgroup); set it, live: bytes, "512M" or None."""
+        """The memory limit in bytes, None if there is none (or no cgroup); set it, live, to bytes, "512M" or None."""
         return self._native.memory_limit()
 
     @memory_limit.setter
@@ -561,7 +562,7 @@ class Container:
 
     @property
     def pids_limit(self) -> int | None:
-        """The most processes and threads, None where there is no limit; can be set, live."""
+        """How many processes and threads it may have, None if there is no limit. It can be set, live."""
         return self._native.pids_limit()
 
     @pids_limit.setter
@@ -609,7 +610,7 @@ class Container:
         Args:
             target: A path, a file object (binary) or a descriptor.
             compression: Of the tarball.
-            progress: Called with a `Progress` some ten times a second. What it raises ends the export.
+            progress: Called with a `Progress` about ten times a second. An exception that it raises ends the export.
         """
         from ._files import writing
 
@@ -617,7 +618,7 @@ class Container:
             return self._native.export(opened, {"compression": compression}, _told(progress))
 
     def diff(self) -> list[Difference]:
-        """What it has changed of its image, as `docker diff`, by path. What is in volumes is data and not told of."""
+        """What it has changed of its image, as `docker diff`, by path. Volumes hold data and are left out."""
         from ._image import Difference
 
         return [Difference(path, _CHANGES[change]) for path, change in self._native.diff()]
@@ -647,7 +648,8 @@ class Container:
             name: A name for the image; taken from the image that had it.
             config: How it is run: an `ImageConfig`, or a dict of what is to be otherwise than in the container's image,
                 of which "env" and "labels" are added to that's.
-            progress: Called with a `Progress` some ten times a second. What it raises ends the work and leaves nothing.
+            progress: Called with a `Progress` about ten times a second. An exception that it raises ends the work,
+                which leaves nothing.
         """
         from ._image import Image, make_options
 
@@ -664,7 +666,7 @@ class Container:
         return [Wall(*parts) for parts in self._native.walls()]
 
     def inspect(self) -> dict[str, Any]:
-        """All that is known of it: what `libctr inspect` prints.
+        """A description of it: what `libctr inspect` prints.
 
         Its "name", "pid", "image", "image_digest", "created" (seconds since the epoch), "owner", "detached", "preset",
         "warning" (where it is privileged), "state_dir", "store_dir", "upper", "cgroups", "cgroup_place",
@@ -681,11 +683,11 @@ class Container:
         return self._native.explain()
 
     def destroy(self) -> None:
-        """Kill every process inside and remove all that was made for it. In any state, and twice too."""
+        """Kill every process inside and remove all that was made for it. It works in any state, and twice too."""
         self._native.destroy()
 
     def close(self) -> None:
-        """Let go: a joined or detached container lives on, one that this process made is destroyed."""
+        """Release the handle: a joined or detached container lives on, one that this process made is destroyed."""
         self._native.close()
 
     def __enter__(self) -> Self:
@@ -736,7 +738,7 @@ def join(container: str | int, *, namespaces: Iterable[str] | None = None, state
         container: A name, made by any process of this user, or a pid.
         namespaces: For a pid: which kinds to enter ("mount", "pid", "user", "uts", "ipc", "cgroup", "net", "time"); all
             by default.
-        state_dir: For a name: where running containers are written down; as for `Container` by default.
+        state_dir: For a name: where running containers are recorded; as for `Container` by default.
     """
     if isinstance(container, int):
         return Container._joined(_ctr.Container.join_pid(container, namespace_mask(namespaces)))

@@ -282,7 +282,7 @@ def images(*, store_dir: Path | None = None) -> list[Image]:
 
 
 def image(name: str, *, store_dir: Path | None = None) -> Image:
-    """The image of this name or digest; `FileNotFoundError` where there is none."""
+    """The image of this name or digest; `FileNotFoundError` if there is none."""
     store = _place(store_dir)
     return Image(_ctr.image(name, store), store)
 

@@ -250,7 +250,7 @@ class Popen(Generic[AnyStr]):
         return self._native.wait(None)
 
     def interrupted(self) -> None:
-        """Ctrl-C came while we were waiting: the program hears of it and has a moment to clean up, once.
+        """Ctrl-C came while we were waiting: the program gets SIGINT and has a moment to clean up, once.
 
         The terminal tells a child of this process by itself, which is what `subprocess` relies on. A program with a
         terminal of its own is not told, as there.
@@ -304,7 +304,7 @@ class Popen(Generic[AnyStr]):
             raise
 
     def send_signal(self, signal: int) -> None:
-        """Send it a signal; nothing is done if it has ended."""
+        """Send it a signal; does nothing if it has ended."""
         if self.poll() is None:
             self._native.kill(signal)
 
@@ -317,7 +317,7 @@ class Popen(Generic[AnyStr]):
         self.send_signal(_signal.SIGKILL)
 
     def stop(self, grace: float = 10.0) -> int:
-        """Ask it to end, as `docker stop`, and kill it where it has not after `grace` seconds; the returncode.
+        """Ask it to end, as `docker stop`; after `grace` seconds kill it; the returncode.
 
         It is asked by the image's stop signal, SIGTERM where the image names none.
         """
@@ -333,7 +333,7 @@ class Popen(Generic[AnyStr]):
         self._native.kill_group(signal)
 
     def resize(self, rows: int, cols: int) -> None:
-        """Set the size of its terminal; it is told by SIGWINCH."""
+        """Set the size of its terminal; the program gets SIGWINCH."""
         if self.pty is None:
             raise invalid("resize the terminal of process", str(self._native.pid), "it was started without one")
         set_size(self.pty.fileno(), rows, cols)

@@ -44,7 +44,7 @@ class Terminal(io.FileIO):
 
 
 def set_size(fd: int, rows: int, cols: int) -> None:
-    """TIOCSWINSZ of ioctl_tty(2): whoever runs on the terminal gets SIGWINCH."""
+    """TIOCSWINSZ of ioctl_tty(2): the program on the terminal gets SIGWINCH."""
     import fcntl
     import struct
     import termios

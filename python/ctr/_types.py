@@ -1,4 +1,4 @@
-"""Types of arguments. They are there at run time too, for whoever asks `typing.get_type_hints`."""
+"""Types of arguments. They are there at run time too, for `typing.get_type_hints`."""
 
 from __future__ import annotations
 

@@ -159,7 +159,9 @@ impl Ids {
             Self::Joined { .. } => "those of the joined user namespace".into(),
             Self::Range => "root inside owns nothing outside: 65536 ids that no other container has".into(),
             Self::Same(_) => "the same ids as outside, without their rights".into(),
-            Self::Sub(ids) => format!("root inside is this user, the others are from his ranges: {}", ids.commands()),
+            Self::Sub(ids) => {
+                format!("root inside is this user, the others are from this user's ranges: {}", ids.commands())
+            }
             Self::Single { why, .. } => format!(
                 "root inside is this user, and there is no other id, so all files of the image are root's inside: {why}"
             ),

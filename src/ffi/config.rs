@@ -185,7 +185,7 @@ pub unsafe extern "C" fn ctr_config_set_cgroup_parent(config: *mut ctr_config, p
 /// or the path of a namespace, as "/proc/7/ns/net". It stands for a choice of CTR_NS_NET; ctr_create() refuses both. Default:
 /// "none".
 ///
-/// Return value: 0, or CTR_ERR_INVALID for what is none of these.
+/// Return value: 0, or CTR_ERR_INVALID for anything else.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ctr_config_set_network(config: *mut ctr_config, network: *const c_char) -> c_int {
     // SAFETY: the caller's promise.

@@ -374,7 +374,7 @@ pub enum ctr_change {
     CTR_CHANGE_ADDED = 0,
     /// The image has another content, owner, mode, time or kind under this name.
     CTR_CHANGE_CHANGED = 1,
-    /// Only the image has it; what was below a directory goes without saying.
+    /// Only the image has it. What was below a deleted directory is not listed.
     CTR_CHANGE_DELETED = 2,
 }
 

@@ -1,5 +1,5 @@
 //! The helper: a process of ours that acts where this process may not, as root of a user namespace that has all the ids of an
-//! ordinary user: his own as 0, and those of his ranges. A thread can't enter such a namespace (setns(2)); the zygote clones a
+//! ordinary user: their own as 0, and those of their ranges. A thread can't enter such a namespace (setns(2)); the zygote clones a
 //! process into one.
 //!
 //! `image` gives files their owners by it, opens what belongs to others, and takes trees back to remove them. What it does, it
@@ -42,7 +42,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const NAME: &str = "the process that has this user's ids";
 
 impl Helper {
-    /// Starts one with the ids of this thread's user; without ranges that is his own as 0, and nobody else.
+    /// Starts one with the ids of this thread's user; without ranges that is their own as 0, and nobody else.
     pub fn start() -> Result<Self> {
         let mut zygote = zygote::current()?;
         match Self::start_by(&zygote) {

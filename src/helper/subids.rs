@@ -1,5 +1,5 @@
-//! The further ids of an ordinary user: ranges that /etc/subuid and /etc/subgid set aside for him, which newuidmap(1) and
-//! newgidmap(1), setuid programs of the system, map for him. See subuid(5), user_namespaces(7).
+//! The further ids of an ordinary user: ranges that /etc/subuid and /etc/subgid set aside for them, which newuidmap(1) and
+//! newgidmap(1), setuid programs of the system, map for them. See subuid(5), user_namespaces(7).
 //!
 //! What is used is decided here and by these alone: the two files, the two programs by PATH, this user's name. A user who
 //! lacks any of it has the single id 0, and [`Missing`] says what he lacks.
@@ -223,7 +223,7 @@ fn name_of(uid: u32) -> Option<String> {
     by_file.or_else(|| Some(nix::unistd::User::from_uid(uid.into()).ok()??.name))
 }
 
-/// The ranges of a user: lines of "NAME:FIRST:COUNT", or with his number instead of his name.
+/// The ranges of a user: lines of "NAME:FIRST:COUNT", or with their number instead of their name.
 fn ranges(text: &str, name: Option<&str>, uid: u32) -> Vec<(u32, u32)> {
     let number = uid.to_string();
     let of_user = |line: &str| {
@@ -233,7 +233,7 @@ fn ranges(text: &str, name: Option<&str>, uid: u32) -> Vec<(u32, u32)> {
     text.lines().filter_map(of_user).collect()
 }
 
-/// The map: 0 is the user himself, 1 to 65535 come from the ranges, in their order. A range that the user's own id or an
+/// The map: 0 is the user, 1 to 65535 come from the ranges, in their order. A range that the user's own id or an
 /// earlier range reaches into is left out, as is one that is not in one piece of this user namespace: the kernel would
 /// refuse the whole map.
 fn extents(ranges: Vec<(u32, u32)>, own: u32, outer: &[(u64, u64)]) -> Vec<Extent> {

@@ -40,7 +40,7 @@ pub struct Export<'e> {
     /// Times later than this become this (SOURCE_DATE_EPOCH).
     pub latest: Option<i64>,
     /// A host's uid or gid as it is inside the image; `None` for one that the image can't have. Without this they are
-    /// what they are for root, and for an ordinary user his own are root's and those of his ranges what they are inside.
+    /// what they are for root, and for an ordinary user their own are root's and those of their ranges what they are inside.
     pub inside: Option<&'e dyn Fn(Id) -> Option<u32>>,
     /// What lies on other file systems is left out, the directories that they are mounted on stay.
     pub one_file_system: bool,

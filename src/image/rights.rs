@@ -1,4 +1,4 @@
-//! What an ordinary user has done in the store that he may not do himself, by the [`Helper`], which has all of his ids: files of
+//! What an ordinary user has done in the store that they may not do themselves, by the [`Helper`], which has all of their ids: files of
 //! an image belong to these, as they do in rootless podman. It is started at the first need, so whoever has no such files never
 //! pays for it; root never does.
 
@@ -14,7 +14,7 @@ use crate::helper::{Helper, SubIds};
 use crate::plan::{Arg, Fd, Plan, c_string};
 use crate::{Error, Result};
 
-/// What this thread's user may, and his helper may for him.
+/// What this thread's user may, and their helper may for them.
 pub struct Rights {
     /// Who files belong to as they are seen here, and as they are inside.
     ids: Ids,
@@ -26,7 +26,7 @@ enum Ids {
     Root,
     /// With ranges.
     Many(Arc<SubIds>),
-    /// Without: his own is all, for this reason.
+    /// Without: their own is all, for this reason.
     Single { uid: u32, gid: u32, why: String },
 }
 

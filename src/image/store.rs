@@ -128,7 +128,7 @@ impl Store {
     }
 
     /// Makes the store's directory. Those above are the user's own as well (~/.local/share), and as private. A umask that takes
-    /// from the owner, too, must not lock him out for ever.
+    /// from the owner, too, must not lock them out forever.
     fn make_place(&self) -> Result<()> {
         let missing: Vec<_> = self.place.ancestors().take_while(|place| !place.exists()).collect();
         for place in missing.into_iter().rev() {

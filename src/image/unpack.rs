@@ -87,7 +87,7 @@ impl Work<'_> {
 struct Identity {
     uid: u32,
     gid: u32,
-    /// Root gives files their owners; anyone else makes files of his own only, and keeps the owners in [`OWNER_XATTR`].
+    /// Root gives files their owners; anyone else makes files of their own only, and keeps the owners in [`OWNER_XATTR`].
     is_root: bool,
     /// But has them given, at the end, since he has ranges of ids.
     gives: bool,
@@ -655,7 +655,7 @@ impl<'a> Unpack<'a> {
 }
 
 impl Identity {
-    /// The mode that a file of `entry` gets. Someone who is not root must stay able to read his files and to change his
+    /// The mode that a file of `entry` gets. Someone who is not root must stay able to read their files and to change their
     /// directories, and leaves no setuid program where nobody expects one.
     fn mode(&self, entry: &Entry) -> u32 {
         if self.is_root { entry.mode } else { narrowed(entry.kind, entry.mode) }

@@ -116,7 +116,7 @@ fn writable(path: &Path, step: &str) -> Result<()> {
 fn further_ids() -> Check {
     const NAME: &str = "further ids";
     if zygote::current().is_ok_and(|zygote| zygote.mapped().is_some()) {
-        return Check::of(NAME, Ok(()), "this user may give ids away himself: every container has many");
+        return Check::of(NAME, Ok(()), "this user may give ids away themselves: every container has many");
     }
     match SubIds::of_this_user() {
         Ok(ids) => {

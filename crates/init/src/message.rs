@@ -201,7 +201,7 @@ pub fn send(socket: i32, at: usize, len: usize, fds: &[i32]) -> isize {
 }
 
 /// Sends bytes and descriptors, and the pid of a process, where that is not 0: scm_check_creds in net/core/scm.c lets whoever
-/// has CAP_SYS_ADMIN over his PID namespace name any process in it.
+/// has CAP_SYS_ADMIN over their PID namespace name any process in it.
 fn send_of(socket: i32, at: usize, len: usize, fds: &[i32], pid: i32) -> isize {
     let rights = Control { len: HEADER, level: SOL_SOCKET, kind: SCM_RIGHTS, fds: [-1; MAX_FDS] };
     let mut of = OfProcess { len: HEADER + 12, level: SOL_SOCKET, kind: SCM_CREDENTIALS, pid, ids: [0; 3], rights };

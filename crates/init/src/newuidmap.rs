@@ -1,4 +1,4 @@
-//! The id maps of a user who may not write them himself: newuidmap(1) and newgidmap(1), setuid programs of the system, write
+//! The id maps of a user who may not write them themselves: newuidmap(1) and newgidmap(1), setuid programs of the system, write
 //! them, if /etc/subuid and /etc/subgid allow it.
 //!
 //! They are children of the zygote, so the host sees no SIGCHLD and nothing to wait for, and get nothing of its

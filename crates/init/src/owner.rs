@@ -24,7 +24,7 @@ pub fn fork(owner: u32, flags: u64, pidfd: &mut i32, cgroup: Option<i32>) -> isi
         if pid > 0 {
             return pid;
         }
-        // Something that root may and this user may not, whatever his capabilities.
+        // Something that root may and this user may not, whatever their capabilities.
     }
     cgroup::fork(flags, pidfd, cgroup)
 }

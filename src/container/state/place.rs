@@ -65,7 +65,7 @@ pub(super) fn make_directories(path: &Path) -> nix::Result<()> {
     for ancestor in path.ancestors().collect::<Vec<_>>().into_iter().rev() {
         let mode = Mode::from_bits_truncate(0o700);
         match nix::unistd::mkdir(ancestor, mode) {
-            // A umask that takes from the owner, too, must not lock him out for ever.
+            // A umask that takes from the owner, too, must not lock them out forever.
             Ok(()) => fchmodat(AT_FDCWD, ancestor, mode, FchmodatFlags::FollowSymlink)?,
             Err(Errno::EEXIST) => {}
             // /run may be read-only and yet have what we need below it; the last one tells.

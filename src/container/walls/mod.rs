@@ -363,7 +363,7 @@ fn devices(of: &Subject<'_>) -> Wall {
     let shown = of.facts.and_then(|facts| facts.namespace("user"));
     let own_user = shown.map_or(of.asked.namespaces.asked("user") != Some(&Namespace::Host), |user| !user.shared);
     let why = match (own_user, of.landlock) {
-        (true, _) => "always: nobody makes device nodes in a user namespace of his own",
+        (true, _) => "always: nobody makes device nodes in a user namespace of their own",
         (false, true) => "Landlock: no device node is made, and none outside of /dev is controlled",
         (false, false) => {
             let says = "root inside makes device nodes, where it has CAP_MKNOD, and opens what they stand for";
