@@ -4,6 +4,7 @@ mod common;
 
 use common::{captured, end_of, eventually, host, host_with, quiet, run_with, sh};
 use ctr::{Config, Container, ErrorCode, ExecConfig, ExitReason, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 fn limited(limit: u64) -> ExecConfig {
@@ -166,6 +167,16 @@ while True:
 
 #[test]
 fn a_program_too_many_is_told_so_and_ends_nobody() {
+    // In a process of its own: it takes all descriptors that one may have.
+    let role = ["--exact", "role_with_a_program_too_many", "--ignored", "--nocapture", "--test-threads=1"];
+    let output = Command::new(std::env::current_exe().unwrap()).args(role).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.contains("1 passed"), "{said}");
+}
+
+#[test]
+#[ignore = "a role"]
+fn role_with_a_program_too_many() {
     // As many as PID 1 has room for, where it may hold the descriptors.
     let c = host();
     let mut all = Vec::new();
@@ -256,7 +267,7 @@ fn in_a_shared_pid_namespace_all_are_those_of_the_container() {
     let Ok(c) = Container::create("host", &Config { namespaces: shared, ..Config::default() }) else {
         return common::skipped("the host's PID namespace can't be shared here");
     };
-    let mut other = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+    let mut other = Command::new("sleep").arg("1000").spawn().unwrap();
     let p = c.exec(["sh", "-c", "setsid sleep 1000 & (setsid sleep 1000 &); sleep 1000"], &quiet()).unwrap();
     c.kill_all(libc::SIGKILL).unwrap();
     assert_eq!(end_of(&p).signal, libc::SIGKILL);
