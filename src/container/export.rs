@@ -6,16 +6,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use ctr_wire::{BY_CHILD, NONE, ROOT, RUN, UPPER};
+use nix::errno::Errno;
 use nix::sys::stat::fstat;
 use nix::sys::statfs::{FsType, OVERLAYFS_SUPER_MAGIC, TMPFS_MAGIC, fstatfs};
-use rustix::fs::OFlags;
-use rustix::io::Errno;
 
 use super::ids::Inside;
 use super::shared::Shared;
 use super::state::{Record, Root, Text};
 use crate::image::{Below, Opener, Opens, Rights, Running, Store};
 use crate::plan::{Arg, Fd, Header, Plan, Slot, c_string};
+use crate::sys::fs::OFlag;
 use crate::{Error, ErrorCode, Result};
 
 /// All that the image room needs of it.
@@ -190,19 +190,19 @@ struct ByInit {
 }
 
 impl Opens for ByInit {
-    fn open(&self, parent: BorrowedFd<'_>, name: &[u8], flags: OFlags) -> std::result::Result<OwnedFd, Errno> {
-        let errno = |error: Error| Errno::from_raw_os_error(error.errno());
+    fn open(&self, parent: BorrowedFd<'_>, name: &[u8], flags: OFlag) -> std::result::Result<OwnedFd, Errno> {
+        let errno = |error: Error| Errno::from_raw(error.errno());
         let mut plan = Plan::new();
         let parent: Arg = plan.send(Fd::Borrowed(parent.as_fd())).into();
         plan.step("open", "a file", "", "");
         let slot = plan.slot();
         let name = plan.string(c_string("open", name).map_err(errno)?);
-        let flags = flags.bits() as i32 | libc::O_NOFOLLOW | libc::O_CLOEXEC;
+        let flags = flags.bits() | libc::O_NOFOLLOW | libc::O_CLOEXEC;
         plan.call(libc::SYS_openat, [parent, name, flags.into()]).out(slot);
         let mut header = Header::new(RUN);
         header.flags |= BY_CHILD;
         header.give = [slot.0, NONE, NONE, NONE];
-        self.container.run(&header, &plan).map_err(errno)?.pop().ok_or(Errno::PROTO)
+        self.container.run(&header, &plan).map_err(errno)?.pop().ok_or(Errno::EPROTO)
     }
 
     fn attribute(&self, file: BorrowedFd<'_>, name: &[u8]) -> std::result::Result<Vec<u8>, Errno> {

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use crate::sys::fork_lock::ForkLock;
 use crate::zygote::pieces;
-use crate::{Error, ErrorCode, hints};
+use crate::{Error, ErrorCode, hints, sys};
 use nix::sys::statvfs::{FsFlags, statvfs};
 
 const FILES: [&str; 2] = ["/etc/subuid", "/etc/subgid"];
@@ -210,7 +210,7 @@ fn find(name: &str) -> Result<PathBuf, Missing> {
 }
 
 fn has_capabilities(path: &Path) -> bool {
-    rustix::fs::getxattr(path, c"security.capability", &mut [0u8; 64][..]).is_ok_and(|len| len > 0)
+    sys::fs::getxattr(path, c"security.capability", &mut [0u8; 64][..]).is_ok_and(|len| len > 0)
 }
 
 /// The name of a user: by /etc/passwd, or by whatever else nsswitch.conf(5) names, as newuidmap looks it up.

@@ -8,8 +8,6 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, Mode, OFlags};
-
 use super::entry::{Entry, Kind, split};
 use super::export::{Export, Id, Special};
 use super::fault::{Fault, Outcome};
@@ -21,7 +19,7 @@ use super::pipeline::Report;
 use super::source::Source;
 use super::store::Store;
 use super::write;
-use crate::sys::file;
+use crate::sys::fs::{self, AT_FDCWD, Mode, OFlag};
 use crate::{Error, Result};
 
 /// How files of the host become an image.
@@ -100,8 +98,8 @@ impl File {
             (false, Some(parent), Some(name)) => (parent, Some(name.as_bytes().to_vec())),
             _ => (path.as_path(), None),
         };
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let root = file::openat(CWD, directory, flags, Mode::empty()).map_err(|errno| fail(&errno.into()))?;
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let root = fs::openat(AT_FDCWD, directory, flags, Mode::empty()).map_err(|errno| fail(&errno.into()))?;
         let target = to.as_os_str().as_bytes();
         let mut names = target.split(|&byte| byte == b'/').filter(|name| !matches!(*name, b"" | b"."));
         if !target.starts_with(b"/") || names.clone().any(|name| name == b"..") || target.contains(&0) {

@@ -10,8 +10,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-use rustix::fs::{self, Dir, FileType, OFlags, SeekFrom, Stat};
-use rustix::io::Errno;
+use nix::errno::Errno;
 
 use super::dirs::{Dirs, Stop, open};
 use super::entry::{Entry, Kind};
@@ -21,6 +20,7 @@ use super::lower::{Found, Lower};
 use super::owner::{inside_attributes, kind_of};
 use super::walk::{Remembered, Walk};
 use super::whiteout::is_whiteout;
+use crate::sys::fs::{self, Dir, FileStat, FileType, OFlag, Whence};
 
 /// What has happened to a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,7 +141,7 @@ impl Compare<'_> {
                 let stat = look(self.upper.opener().as_ref(), directory.as_fd(), &name);
                 let stat = match stat {
                     Ok(stat) => stat,
-                    Err(Errno::NOENT) => continue,
+                    Err(Errno::ENOENT) => continue,
                     Err(errno) => return Err(Fault::system("look at", &below_it, errno)),
                 };
                 let found = self.lower.borrow_mut().find(&below_it)?;
@@ -163,8 +163,8 @@ impl Compare<'_> {
                     // As below, but not seen from below.
                     all.also.insert(below_it.clone());
                 }
-                match FileType::from_raw_mode(stat.st_mode) {
-                    FileType::Directory => _ = directories.insert(name),
+                match fs::file_type(stat.st_mode) {
+                    Some(FileType::Directory) => _ = directories.insert(name),
                     _ if stat.st_nlink > 1 => {
                         remembered.add(&below_it)?;
                         links.entry((stat.st_dev, stat.st_ino)).or_default().push(below_it);
@@ -204,9 +204,9 @@ impl Compare<'_> {
         let opener = self.upper.opener();
         let place = self.upper.enter(path).map_err(|stop| match stop {
             Stop::System(errno) => failed(errno),
-            _ => failed(Errno::NOENT),
+            _ => failed(Errno::ENOENT),
         })?;
-        open(opener.as_ref(), place, b".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC).map_err(failed)
+        open(opener.as_ref(), place, b".", OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC).map_err(failed)
     }
 
     fn is_opaque(&self, directory: &OwnedFd, path: &[u8]) -> Outcome<bool> {
@@ -216,9 +216,9 @@ impl Compare<'_> {
     }
 
     /// Whether what the upper directory has is another thing than what is below.
-    fn is_other(&self, parent: BorrowedFd, name: &[u8], path: &[u8], stat: &Stat, found: &Found) -> Outcome<bool> {
+    fn is_other(&self, parent: BorrowedFd, name: &[u8], path: &[u8], stat: &FileStat, found: &Found) -> Outcome<bool> {
         let opener = self.upper.opener();
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
         let (Some(kind), Some(kind_below)) = (kind_of(stat), kind_of(&found.stat)) else {
             return Ok(kind_of(stat) != kind_of(&found.stat));
         };
@@ -236,7 +236,7 @@ impl Compare<'_> {
         let mut files = None;
         if has_content {
             let up = open(opener.as_ref(), parent, name, flags).map_err(|errno| match errno {
-                Errno::AGAIN => leased(path),
+                Errno::EAGAIN => leased(path),
                 errno => failed(errno),
             })?;
             let down = self.lower.borrow_mut().open_found(found, path)?;
@@ -270,9 +270,9 @@ impl Compare<'_> {
     fn is_same_content(&self, one: &OwnedFd, other: &OwnedFd, size: u64, path: &[u8]) -> Outcome<bool> {
         const PIECE: usize = 256 << 10;
         let failed = |errno| Fault::system("read", path, errno);
-        let next = |fd: &OwnedFd, at| match fs::seek(fd, SeekFrom::Data(at)) {
+        let next = |fd: &OwnedFd, at| match fs::lseek(fd, at, Whence::SeekData) {
             Ok(data) => Ok(data),
-            Err(Errno::NXIO) => Ok(u64::MAX),
+            Err(Errno::ENXIO) => Ok(u64::MAX),
             Err(errno) => Err(failed(errno)),
         };
         let (mut here, mut there) = (vec![0; PIECE], vec![0; PIECE]);
@@ -306,7 +306,7 @@ impl Compare<'_> {
 fn fill(fd: &OwnedFd, buffer: &mut [u8], at: u64) -> Result<usize, Errno> {
     let mut filled = 0;
     while filled < buffer.len() {
-        match rustix::io::retry_on_intr(|| rustix::io::pread(fd, &mut buffer[filled..], at + filled as u64))? {
+        match fs::pread(fd, &mut buffer[filled..], at + filled as u64)? {
             0 => break,
             length => filled += length,
         }
@@ -314,14 +314,14 @@ fn fill(fd: &OwnedFd, buffer: &mut [u8], at: u64) -> Result<usize, Errno> {
     Ok(filled)
 }
 
-fn entry(path: &[u8], kind: Kind, stat: &Stat) -> Entry {
+fn entry(path: &[u8], kind: Kind, stat: &FileStat) -> Entry {
     let mut entry = Entry::new(path, kind, stat.st_mode & 0o7777);
     entry.mtime = (stat.st_mtime, stat.st_mtime_nsec as u32);
     if kind == Kind::File {
         entry.size = u64::try_from(stat.st_size).unwrap_or(0);
     }
     if matches!(kind, Kind::Char | Kind::Block) {
-        entry.device = (fs::major(stat.st_rdev), fs::minor(stat.st_rdev));
+        entry.device = fs::device(stat.st_rdev);
     }
     entry
 }
@@ -330,8 +330,8 @@ fn names(directory: &OwnedFd, path: &[u8]) -> Outcome<BTreeSet<Vec<u8>>> {
     let failed = |errno| Fault::system("list", path, errno);
     let mut names = BTreeSet::new();
     // Not opened anew, which we may not be allowed to.
-    let again = directory.try_clone().map_err(|error| failed(Errno::from_io_error(&error).unwrap_or(Errno::MFILE)))?;
-    for entry in Dir::new(again).map_err(failed)? {
+    let again = directory.try_clone().map_err(|error| failed(fs::errno_of(&error).unwrap_or(Errno::EMFILE)))?;
+    for entry in Dir::new(again) {
         let entry = entry.map_err(failed)?;
         if !matches!(entry.file_name().to_bytes(), b"." | b"..") {
             names.insert(entry.file_name().to_bytes().to_vec());

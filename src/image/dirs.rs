@@ -11,14 +11,14 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
-use crate::sys::file;
-use rustix::fs::{Mode, OFlags};
-use rustix::io::Errno;
+use nix::errno::Errno;
+
+use crate::sys::fs::{self, Mode, OFlag};
 
 /// The deepest directories that are kept open; the host's descriptors are few (RLIMIT_NOFILE), trees may be deep.
 const MAX_OPEN: usize = 16;
 
-const PATH_FLAGS: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+const PATH_FLAGS: OFlag = OFlag::O_PATH.union(OFlag::O_DIRECTORY).union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);
 
 type Make<'m> = &'m mut dyn FnMut(BorrowedFd, &[u8], usize) -> Result<bool, Errno>;
 
@@ -26,7 +26,7 @@ type Make<'m> = &'m mut dyn FnMut(BorrowedFd, &[u8], usize) -> Result<bool, Errn
 /// an ordinary user's ids for those of an image.
 pub trait Opens {
     /// openat(2) without links.
-    fn open(&self, parent: BorrowedFd<'_>, name: &[u8], flags: OFlags) -> Result<OwnedFd, Errno>;
+    fn open(&self, parent: BorrowedFd<'_>, name: &[u8], flags: OFlag) -> Result<OwnedFd, Errno>;
 
     /// fgetxattr(2), which asks for the rights to read the file anew, whoever opened it.
     fn attribute(&self, file: BorrowedFd<'_>, name: &[u8]) -> Result<Vec<u8>, Errno>;
@@ -131,7 +131,7 @@ impl Dirs {
         let parent = self.at(depth);
         let (mut walked, fd) = (1, self.open(parent, name));
         let fd = match fd {
-            Err(Errno::NOENT) => match make(parent, name, end) {
+            Err(Errno::ENOENT) => match make(parent, name, end) {
                 Ok(true) => {
                     walked += 1;
                     self.open(parent, name)
@@ -146,7 +146,7 @@ impl Dirs {
         };
         self.walked += walked;
         let fd = fd.map_err(|errno| match errno {
-            Errno::NOTDIR | Errno::LOOP => Stop::NotDirectory(end),
+            Errno::ENOTDIR | Errno::ELOOP => Stop::NotDirectory(end),
             errno => Stop::System(errno),
         })?;
         self.levels.push(Level { name: name.into(), fd: Some(fd), place: None });
@@ -217,13 +217,13 @@ impl Dirs {
 }
 
 fn place(fd: &OwnedFd) -> Option<(u64, u64)> {
-    rustix::fs::fstat(fd).ok().map(|stat| (stat.st_dev, stat.st_ino))
+    fs::fstat(fd).ok().map(|stat| (stat.st_dev, stat.st_ino))
 }
 
 /// openat(2) without links; what may not be opened, `opener` is asked for.
-pub fn open(opener: Option<&Opener>, parent: BorrowedFd<'_>, name: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
-    match (file::openat(parent, name, flags, Mode::empty()), opener) {
-        (Err(Errno::ACCESS | Errno::PERM), Some(opener)) => opener.open(parent, name, flags),
+pub fn open(opener: Option<&Opener>, parent: BorrowedFd<'_>, name: &[u8], flags: OFlag) -> Result<OwnedFd, Errno> {
+    match (fs::openat(parent, name, flags, Mode::empty()), opener) {
+        (Err(Errno::EACCES | Errno::EPERM), Some(opener)) => opener.open(parent, name, flags),
         (answer, _) => answer,
     }
 }
@@ -231,7 +231,7 @@ pub fn open(opener: Option<&Opener>, parent: BorrowedFd<'_>, name: &[u8], flags:
 /// fgetxattr(2); what may not be read, `opener` is asked for.
 pub fn attribute(opener: Option<&Opener>, file: BorrowedFd<'_>, name: &[u8]) -> Result<Vec<u8>, Errno> {
     match (own_attribute(file, name), opener) {
-        (Err(Errno::ACCESS), Some(opener)) => opener.attribute(file, name),
+        (Err(Errno::EACCES), Some(opener)) => opener.attribute(file, name),
         (answer, _) => answer,
     }
 }
@@ -239,9 +239,9 @@ pub fn attribute(opener: Option<&Opener>, file: BorrowedFd<'_>, name: &[u8]) -> 
 /// fgetxattr(2), in no more memory than the value takes. It may grow between the two looks.
 fn own_attribute(file: BorrowedFd<'_>, name: &[u8]) -> Result<Vec<u8>, Errno> {
     loop {
-        let mut value = vec![0; rustix::fs::fgetxattr_query(file, name)?];
-        match rustix::fs::fgetxattr(file, name, &mut value[..]) {
-            Err(Errno::RANGE) => {}
+        let mut value = vec![0; fs::fgetxattr(file, name, &mut [])?];
+        match fs::fgetxattr(file, name, &mut value[..]) {
+            Err(Errno::ERANGE) => {}
             answer => {
                 value.truncate(answer?);
                 return Ok(value);
@@ -266,7 +266,7 @@ mod tests {
         for depth in 0..DEPTH {
             std::fs::create_dir(top.join("d/".repeat(depth)).join("e")).unwrap();
         }
-        let root = file::open_at_path(&top, PATH_FLAGS, Mode::empty()).unwrap();
+        let root = fs::open(&top, PATH_FLAGS, Mode::empty()).unwrap();
         (top, root)
     }
 
@@ -303,7 +303,7 @@ mod tests {
         // The parent of the one that was entered, and of all below the root, is another now.
         std::fs::rename(top.join("d/d"), top.join("other/d")).unwrap();
         assert_eq!(dirs.enter(&down(1)).map(|fd| place(&fd.try_clone_to_owned().unwrap())).unwrap(), {
-            place(&file::open_at_path(top.join("d"), PATH_FLAGS, Mode::empty()).unwrap())
+            place(&fs::open(&top.join("d"), PATH_FLAGS, Mode::empty()).unwrap())
         });
         assert_eq!(dirs.enter(&down(2)).unwrap_err(), Stop::Missing(3));
         std::fs::remove_dir_all(top).unwrap();
@@ -313,22 +313,22 @@ mod tests {
     struct Counted(AtomicU64);
 
     impl Opens for Counted {
-        fn open(&self, parent: BorrowedFd<'_>, name: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
+        fn open(&self, parent: BorrowedFd<'_>, name: &[u8], flags: OFlag) -> Result<OwnedFd, Errno> {
             self.0.fetch_add(1, Ordering::Relaxed);
             let own = nix::unistd::setfsuid(0.into());
-            let opened = file::openat(parent, name, flags, Mode::empty());
+            let opened = fs::openat(parent, name, flags, Mode::empty());
             nix::unistd::setfsuid(own);
             opened
         }
 
         fn attribute(&self, _: BorrowedFd<'_>, _: &[u8]) -> Result<Vec<u8>, Errno> {
-            Err(Errno::NODATA)
+            Err(Errno::ENODATA)
         }
     }
 
     #[test]
     fn closed_directories_are_asked_for_once_or_twice_each_however_deep_they_are() {
-        if !rustix::process::geteuid().is_root() {
+        if !nix::unistd::geteuid().is_root() {
             return println!("SKIPPED closed_directories_are_…: root opens what another user may not");
         }
         let (top, root) = deep("closed");

@@ -6,13 +6,14 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{BufReader, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt;
 use std::sync::Arc;
 
-use rustix::fs::{self, AtFlags, Dir, FileType, OFlags, SeekFrom, Stat};
-use rustix::io::Errno;
+use nix::errno::Errno;
 
 use super::archive::Archive;
 use super::dirs::{Dirs, Opener, Stop, attribute, open};
@@ -26,6 +27,7 @@ use super::unpack::{OWNER_XATTR, narrowed};
 use super::walk::{Remembered, Walk as Names};
 use super::whiteout::{OPAQUE_XATTR, is_whiteout};
 use super::write;
+use crate::sys::fs::{self, AtFlags, Dir, FileStat, OFlag, Whence};
 use crate::{Error, Result};
 
 const BUFFER: usize = 256 << 10;
@@ -189,14 +191,14 @@ impl Walk<'_, '_, '_> {
         let (above, name) = split(path);
         let name = if name.is_empty() { b"." } else { name };
         let parent = match self.dirs.enter(above) {
-            Err(Stop::System(Errno::ACCESS)) => return self.entry_below(path, &shown),
+            Err(Stop::System(Errno::EACCES)) => return self.entry_below(path, &shown),
             answer => answer.map_err(|stop| stopped(path, stop))?,
         };
         let stat = match look(self.special.opener.as_ref(), parent, name) {
             Ok(stat) => stat,
             // Gone since the directory was read, or never there: what was kept.
-            Err(Errno::NOENT) => return self.kept_entry(path).map(|()| false),
-            Err(Errno::ACCESS) => return self.entry_below(path, &shown),
+            Err(Errno::ENOENT) => return self.kept_entry(path).map(|()| false),
+            Err(Errno::EACCES) => return self.entry_below(path, &shown),
             Err(errno) => return Err(Fault::system("look at", path, errno)),
         };
         if is_placeholder(&self.special, path, &stat)? {
@@ -233,7 +235,7 @@ impl Walk<'_, '_, '_> {
                 entry.link = read_link(self.special.opener.as_ref(), parent, name)
                     .map_err(|errno| Fault::system("read", path, errno))?;
             }
-            Kind::Char | Kind::Block => entry.device = (fs::major(stat.st_rdev), fs::minor(stat.st_rdev)),
+            Kind::Char | Kind::Block => entry.device = fs::device(stat.st_rdev),
             _ => {}
         }
         if !matches!(kind, Kind::File | Kind::Directory) {
@@ -243,18 +245,18 @@ impl Walk<'_, '_, '_> {
             return Ok(false);
         }
 
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
         let fd = match open(self.special.opener.as_ref(), parent, name, flags) {
             Ok(fd) => fd,
             // Gone, or something else, since it was looked at.
-            Err(Errno::NOENT | Errno::LOOP) => return Ok(false),
-            Err(Errno::ACCESS) => return self.entry_below(path, &shown),
-            Err(Errno::AGAIN) => return Err(leased(path)),
+            Err(Errno::ENOENT | Errno::ELOOP) => return Ok(false),
+            Err(Errno::EACCES) => return self.entry_below(path, &shown),
+            Err(Errno::EAGAIN) => return Err(leased(path)),
             Err(errno) => return Err(Fault::system("open", path, errno)),
         };
         // Between the look and the opening a running program may have put something else there.
         let opened = fs::fstat(&fd).map_err(|errno| Fault::system("look at", path, errno))?;
-        if FileType::from_raw_mode(opened.st_mode) != FileType::from_raw_mode(stat.st_mode) {
+        if fs::file_type(opened.st_mode) != fs::file_type(stat.st_mode) {
             return Ok(false);
         }
         // What is as the image has it was written by us, whoever its owner is.
@@ -293,7 +295,7 @@ impl Walk<'_, '_, '_> {
     /// A file whose owner has no number in the container can be closed to everybody there, and by way of its root to us. So it is
     /// as the image has it, where we may read it.
     fn entry_below(&mut self, path: &[u8], shown: &[u8]) -> Outcome<bool> {
-        let refused = || Fault::system("open", path, Errno::ACCESS);
+        let refused = || Fault::system("open", path, Errno::EACCES);
         let lower = self.special.lower.ok_or_else(refused)?;
         let found = lower.borrow_mut().find(path)?.ok_or_else(refused)?;
         let stat = found.stat;
@@ -313,7 +315,7 @@ impl Walk<'_, '_, '_> {
         }
         match kind {
             Kind::Symlink => entry.link = lower.borrow_mut().read_link(&found, path)?,
-            Kind::Char | Kind::Block => entry.device = (fs::major(stat.st_rdev), fs::minor(stat.st_rdev)),
+            Kind::Char | Kind::Block => entry.device = fs::device(stat.st_rdev),
             _ => {}
         }
         let mut file = None;
@@ -336,7 +338,7 @@ impl Walk<'_, '_, '_> {
     /// directory in which something was made has the time that the image says, unless other names have come or gone.
     fn time_below(&mut self, path: &[u8]) -> Outcome<Option<(i64, u32)>> {
         let (Some(furniture), Some(lower)) = (self.special.furniture, self.special.lower) else { return Ok(None) };
-        let time = |stat: &Stat| (stat.st_mtime, stat.st_mtime_nsec as u32);
+        let time = |stat: &FileStat| (stat.st_mtime, stat.st_mtime_nsec as u32);
         if path.is_empty() || !furniture.contains(path) {
             let root = if path.is_empty() { lower.borrow_mut().find(b"")? } else { None };
             return Ok(root.map(|root| time(&root.stat)));
@@ -353,7 +355,7 @@ impl Walk<'_, '_, '_> {
         Ok(is_same.then(|| time(&below.stat)))
     }
 
-    fn first_of_links(&mut self, stat: &Stat, entry: &Entry) -> Outcome<()> {
+    fn first_of_links(&mut self, stat: &FileStat, entry: &Entry) -> Outcome<()> {
         if stat.st_nlink > 1 {
             self.remembered.add(&entry.path)?;
             let first = First { path: entry.path.clone(), owner: (entry.uid, entry.gid, entry.mode) };
@@ -362,7 +364,7 @@ impl Walk<'_, '_, '_> {
         Ok(())
     }
 
-    fn file(&mut self, fd: &OwnedFd, stat: &Stat, mut entry: Entry) -> Outcome<()> {
+    fn file(&mut self, fd: &OwnedFd, stat: &FileStat, mut entry: Entry) -> Outcome<()> {
         entry.size = u64::try_from(stat.st_size).unwrap_or(0);
         if (stat.st_blocks as u64) * 512 < entry.size {
             // Never dense: a file that is all holes may be of any size.
@@ -384,8 +386,8 @@ impl Walk<'_, '_, '_> {
                 }
                 let most = usize::try_from(end - offset).unwrap_or(usize::MAX).min(BUFFER - self.filled);
                 let room = &mut self.buffer[self.filled..self.filled + most];
-                let mut length = rustix::io::retry_on_intr(|| rustix::io::pread(fd, &mut *room, offset))
-                    .map_err(|errno| Fault::system("read", &entry.path, errno))?;
+                let mut length =
+                    fs::pread(fd, &mut *room, offset).map_err(|errno| Fault::system("read", &entry.path, errno))?;
                 if length == 0 {
                     // It has become shorter meanwhile; the archive has to have what it said.
                     room.fill(0);
@@ -434,7 +436,7 @@ impl Walk<'_, '_, '_> {
         let failed = |errno| Fault::system("list", path, errno);
         let mut names = BTreeSet::new();
         // The one that is entered is only a place (O_PATH).
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let opener = self.special.opener.as_ref();
         let opened = match self.dirs.enter(path) {
             Ok(directory) => open(opener, directory, b".", flags),
@@ -443,10 +445,10 @@ impl Walk<'_, '_, '_> {
         };
         match (opened, self.special.lower) {
             // As for `entry_below`.
-            (Err(Errno::ACCESS), Some(lower)) => names.extend(lower.borrow_mut().names(path)?),
+            (Err(Errno::EACCES), Some(lower)) => names.extend(lower.borrow_mut().names(path)?),
             (Err(errno), _) => return Err(failed(errno)),
             (Ok(directory), _) => {
-                for entry in Dir::new(directory).map_err(failed)? {
+                for entry in Dir::new(directory) {
                     let entry = entry.map_err(failed)?;
                     if !matches!(entry.file_name().to_bytes(), b"." | b"..") {
                         names.insert(entry.file_name().to_bytes().to_vec());
@@ -517,7 +519,7 @@ fn owners(
     rights: &Rights,
     device: u64,
     path: &[u8],
-    stat: &Stat,
+    stat: &FileStat,
 ) -> Outcome<(u32, u32)> {
     let stored = |id| Some(rights.inside(id));
     let inside = options.inside.unwrap_or(&stored);
@@ -541,7 +543,7 @@ fn owners(
 }
 
 /// Whether it is a file that only holds the place of a mount, made with the container.
-fn is_placeholder(special: &Special<'_>, path: &[u8], stat: &Stat) -> Outcome<bool> {
+fn is_placeholder(special: &Special<'_>, path: &[u8], stat: &FileStat) -> Outcome<bool> {
     let Some(lower) = special.lower else { return Ok(false) };
     let is_empty = kind_of(stat) == Some(Kind::File) && stat.st_size == 0 && stat.st_nlink == 1;
     let is_named = is_empty && special.placeholders.iter().any(|place| place == path);
@@ -549,9 +551,9 @@ fn is_placeholder(special: &Special<'_>, path: &[u8], stat: &Stat) -> Outcome<bo
 }
 
 /// fstatat(2); `opener` gets at what is in a directory that we may not search.
-pub(super) fn look(opener: Option<&Opener>, parent: BorrowedFd, name: &[u8]) -> std::result::Result<Stat, Errno> {
-    match (fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW), opener) {
-        (Err(Errno::ACCESS), Some(opener)) => fs::fstat(opener.open(parent, name, PLACE)?),
+pub(super) fn look(opener: Option<&Opener>, parent: BorrowedFd, name: &[u8]) -> std::result::Result<FileStat, Errno> {
+    match (fs::fstatat(parent, name, AtFlags::AT_SYMLINK_NOFOLLOW), opener) {
+        (Err(Errno::EACCES), Some(opener)) => fs::fstat(opener.open(parent, name, PLACE)?),
         (answer, _) => answer,
     }
 }
@@ -562,14 +564,14 @@ pub(super) fn read_link(
     parent: BorrowedFd,
     name: &[u8],
 ) -> std::result::Result<Vec<u8>, Errno> {
-    let target = match (fs::readlinkat(parent, name, Vec::new()), opener) {
-        (Err(Errno::ACCESS), Some(opener)) => fs::readlinkat(opener.open(parent, name, PLACE)?, "", Vec::new()),
+    let target = match (fs::readlinkat(parent, name), opener) {
+        (Err(Errno::EACCES), Some(opener)) => fs::readlinkat(opener.open(parent, name, PLACE)?, c""),
         (answer, _) => answer,
     };
-    target.map(std::ffi::CString::into_bytes)
+    target.map(OsString::into_vec)
 }
 
-const PLACE: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+const PLACE: OFlag = OFlag::O_PATH.union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);
 
 /// The name that removes `path` from the layers below.
 fn whiteout(path: &[u8]) -> Vec<u8> {
@@ -598,16 +600,16 @@ pub(super) fn attributes(
     let mut is_opaque = false;
     let mut list = vec![0; 0];
     loop {
-        match fs::flistxattr_query(fd) {
-            Ok(0) | Err(Errno::OPNOTSUPP) => return Ok(false),
+        match fs::flistxattr(fd, &mut []) {
+            Ok(0) | Err(Errno::EOPNOTSUPP) => return Ok(false),
             Ok(length) => list.resize(length, 0),
             Err(errno) => return Err(failed(errno)),
         }
         match fs::flistxattr(fd, &mut list[..]) {
             Ok(length) => break list.truncate(length),
-            Err(Errno::RANGE) => {}
+            Err(Errno::ERANGE) => {}
             // More names than the kernel lists (XATTR_LIST_MAX), which no image can have: those that are known by name.
-            Err(Errno::TOOBIG) => break list = KNOWN.join(&0),
+            Err(Errno::E2BIG) => break list = KNOWN.join(&0),
             Err(errno) => return Err(failed(errno)),
         }
     }
@@ -621,7 +623,7 @@ pub(super) fn attributes(
                 }
                 found.push((name.to_vec(), value));
             }
-            Err(Errno::NODATA | Errno::OPNOTSUPP | Errno::PERM) => {}
+            Err(Errno::ENODATA | Errno::EOPNOTSUPP | Errno::EPERM) => {}
             Err(errno) => return Err(failed(errno)),
         }
     }
@@ -677,15 +679,15 @@ fn extents(fd: BorrowedFd, size: u64, most: u64) -> std::result::Result<Option<V
     let mut map = Vec::new();
     let mut at = 0;
     while at < size {
-        let offset = match fs::seek(fd, SeekFrom::Data(at)) {
+        let offset = match fs::lseek(fd, at, Whence::SeekData) {
             Ok(offset) => offset,
             // Nothing but a hole is left.
-            Err(Errno::NXIO) => break,
+            Err(Errno::ENXIO) => break,
             Err(errno) => return Err(errno),
         };
-        at = match fs::seek(fd, SeekFrom::Hole(offset)) {
+        at = match fs::lseek(fd, offset, Whence::SeekHole) {
             Ok(hole) => hole.min(size),
-            Err(Errno::NXIO) => break,
+            Err(Errno::ENXIO) => break,
             Err(errno) => return Err(errno),
         };
         if offset < at {
@@ -714,7 +716,7 @@ fn read_kept(file: File, kept: &mut BTreeMap<Vec<u8>, Entry>) -> Outcome<()> {
 fn stopped(path: &[u8], stop: Stop) -> Fault {
     match stop {
         Stop::System(errno) => Fault::system("open", path, errno),
-        Stop::Missing(_) => Fault::system("open", path, Errno::NOENT),
-        Stop::NotDirectory(_) => Fault::system("open", path, Errno::NOTDIR),
+        Stop::Missing(_) => Fault::system("open", path, Errno::ENOENT),
+        Stop::NotDirectory(_) => Fault::system("open", path, Errno::ENOTDIR),
     }
 }

@@ -3,7 +3,7 @@
 
 use std::{fmt, io};
 
-use rustix::io::Errno;
+use nix::errno::Errno;
 
 use crate::{Error, ErrorCode};
 
@@ -31,7 +31,7 @@ impl Fault {
     }
 
     pub fn system(step: &'static str, object: &[u8], errno: Errno) -> Self {
-        Self::System { step, object: show(object), errno: errno.raw_os_error() }
+        Self::System { step, object: show(object), errno: errno as i32 }
     }
 
     /// What a failed read of the archive means. Decoders report damage as an `io::Error` without an errno, and the threads

@@ -8,8 +8,7 @@ use std::io::BufReader;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
-use rustix::fs::{self, AtFlags, CWD, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags};
-use rustix::io::Errno;
+use nix::errno::Errno;
 
 use super::archive::Archive;
 use super::digest::Digest;
@@ -24,12 +23,12 @@ use super::spool::Spool;
 use super::store::Store;
 use super::walk::{Remembered, Walk};
 use super::whiteout::{OPAQUE_XATTR, is_whiteout};
-use crate::sys::file;
+use crate::sys::fs::{self, AT_FDCWD, AtFlags, Dir, FileType, Gid, Mode, OFlag, TimeSpec, Uid, UnlinkatFlags};
 
 /// Images of more layers than this are made flat.
 pub const MAX_LAYERS: usize = 4;
 
-const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+const DIRECTORY: OFlag = OFlag::O_RDONLY.union(OFlag::O_DIRECTORY).union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);
 
 /// The name of the tree that `layers` give.
 pub fn name(layers: &[String]) -> String {
@@ -39,8 +38,8 @@ pub fn name(layers: &[String]) -> String {
 /// Makes the tree "fs" (and "kept", where there is something to keep) in `place`, an empty directory.
 pub fn make(store: &Store, layers: &[String], place: BorrowedFd, rights: &Arc<Rights>) -> Outcome<()> {
     let failed = |errno| Fault::system("create a directory for", b"", errno);
-    fs::mkdirat(place, "fs", Mode::RWXU).map_err(failed)?;
-    let root = file::openat(place, "fs", DIRECTORY, Mode::empty()).map_err(failed)?;
+    fs::mkdirat(place, "fs", Mode::S_IRWXU).map_err(failed)?;
+    let root = fs::openat(place, "fs", DIRECTORY, Mode::empty()).map_err(failed)?;
     let mut flat = Flat {
         target: Dirs::new(root),
         directories: BTreeMap::new(),
@@ -51,7 +50,7 @@ pub fn make(store: &Store, layers: &[String], place: BorrowedFd, rights: &Arc<Ri
     };
     for layer in layers {
         let path = store.layer_path(layer);
-        let tree = file::openat(CWD, &path, DIRECTORY, Mode::empty())
+        let tree = fs::openat(AT_FDCWD, &path, DIRECTORY, Mode::empty())
             .map_err(|errno| Fault::system("open a layer", layer.as_bytes(), errno))?;
         flat.layer(Dirs::new(tree).with_opener(flat.opener.clone()), layer)?;
         if let Ok(kept) = crate::sys::file::open(path.with_file_name("kept")) {
@@ -71,7 +70,7 @@ pub fn make(store: &Store, layers: &[String], place: BorrowedFd, rights: &Arc<Ri
         kept.finish()?;
     }
     // Where all is given to its owners below, it is here.
-    let known = |error: crate::Error| Fault::system("open a layer", b"", Errno::from_raw_os_error(error.errno()));
+    let known = |error: crate::Error| Fault::system("open a layer", b"", Errno::from_raw(error.errno()));
     match rights.ranges() {
         Some(ranges) if store.have_others(layers).map_err(known)? => {
             give::write(place, give::OWNERS, ranges.text().as_bytes())
@@ -102,7 +101,7 @@ impl Flat {
             self.remembered.add(&path)?;
             self.directories.insert(path.clone(), layer.into());
             // Not opened anew, which we may not be allowed to.
-            for entry in fs::Dir::new(directory.try_clone().map_err(Fault::read)?).map_err(failed)? {
+            for entry in Dir::new(directory.try_clone().map_err(Fault::read)?) {
                 let entry = entry.map_err(failed)?;
                 let name = entry.file_name().to_bytes();
                 if matches!(name, b"." | b"..") {
@@ -111,12 +110,10 @@ impl Flat {
                 let below = if path.is_empty() { name.to_vec() } else { [&path[..], b"/", name].concat() };
                 let kind = match entry.file_type() {
                     // A file system that tells no types.
-                    FileType::Unknown => FileType::from_raw_mode(
-                        look(self.opener.as_ref(), directory.as_fd(), name).map_err(failed)?.st_mode,
-                    ),
+                    None => fs::file_type(look(self.opener.as_ref(), directory.as_fd(), name).map_err(failed)?.st_mode),
                     kind => kind,
                 };
-                if kind == FileType::Directory {
+                if kind == Some(FileType::Directory) {
                     self.directory(&directory, name, &below)?;
                     directories.insert(name.to_vec());
                 } else {
@@ -135,15 +132,15 @@ impl Flat {
             self.clear(path)?;
         }
         let parent = self.target.enter(split(path).0).map_err(|stop| stopped(path, stop))?;
-        match fs::mkdirat(parent, name, Mode::RWXU) {
+        match fs::mkdirat(parent, name, Mode::S_IRWXU) {
             Ok(()) => Ok(()),
-            Err(Errno::EXIST) => {
-                let stat = fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW).map_err(failed)?;
-                if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
+            Err(Errno::EEXIST) => {
+                let stat = fs::fstatat(parent, name, AtFlags::AT_SYMLINK_NOFOLLOW).map_err(failed)?;
+                if fs::file_type(stat.st_mode) == Some(FileType::Directory) {
                     return Ok(());
                 }
-                fs::unlinkat(parent, name, AtFlags::empty()).map_err(failed)?;
-                fs::mkdirat(parent, name, Mode::RWXU).map_err(failed)
+                fs::unlinkat(parent, name, UnlinkatFlags::NoRemoveDir).map_err(failed)?;
+                fs::mkdirat(parent, name, Mode::S_IRWXU).map_err(failed)
             }
             Err(errno) => Err(failed(errno)),
         }
@@ -158,7 +155,7 @@ impl Flat {
         }
         let parent = self.target.enter(split(path).0).map_err(|stop| stopped(path, stop))?;
         match fs::linkat(source, name, parent, name, AtFlags::empty()) {
-            Err(Errno::PERM | Errno::ACCESS) if self.opener.is_some() => {
+            Err(Errno::EPERM | Errno::EACCES) if self.opener.is_some() => {
                 self.rights.link(source.as_fd(), name, parent, name)
             }
             answer => answer,
@@ -171,9 +168,9 @@ impl Flat {
         let (above, name) = split(path);
         self.target.forget(above, name);
         let parent = self.target.enter(above).map_err(|stop| stopped(path, stop))?;
-        match fs::unlinkat(parent, name, AtFlags::empty()) {
-            Err(Errno::ISDIR) => remove::tree(parent, name),
-            Err(Errno::NOENT) => Ok(()),
+        match fs::unlinkat(parent, name, UnlinkatFlags::NoRemoveDir) {
+            Err(Errno::EISDIR) => remove::tree(parent, name),
+            Err(Errno::ENOENT) => Ok(()),
             answer => answer,
         }
         .map_err(|errno| Fault::system("replace", path, errno))?;
@@ -187,8 +184,8 @@ impl Flat {
         for (path, layer) in self.directories.iter().rev() {
             let failed = |errno| Fault::system("create directory", path, errno);
             let target = self.target.enter(path).map_err(|stop| stopped(path, stop))?;
-            let target = file::openat(target, ".", DIRECTORY, Mode::empty()).map_err(failed)?;
-            let tree = file::openat(CWD, store.layer_path(layer), DIRECTORY, Mode::empty()).map_err(failed)?;
+            let target = fs::openat(target, ".", DIRECTORY, Mode::empty()).map_err(failed)?;
+            let tree = fs::openat(AT_FDCWD, &store.layer_path(layer), DIRECTORY, Mode::empty()).map_err(failed)?;
             let mut source = Dirs::new(tree).with_opener(self.opener.clone());
             let source = source.enter(path).map_err(|stop| stopped(path, stop))?;
             let source = open(self.opener.as_ref(), source, b".", DIRECTORY).map_err(failed)?;
@@ -220,7 +217,7 @@ fn metadata(source: &OwnedFd, target: &OwnedFd, rights: &Arc<Rights>) -> Result<
     }
     let mut list = vec![0; 64 << 10];
     let length = match fs::flistxattr(source, &mut list[..]) {
-        Err(Errno::OPNOTSUPP) => 0,
+        Err(Errno::EOPNOTSUPP) => 0,
         answer => answer?,
     };
     for name in list[..length].split(|&byte| byte == 0) {
@@ -229,12 +226,11 @@ fn metadata(source: &OwnedFd, target: &OwnedFd, rights: &Arc<Rights>) -> Result<
             continue;
         }
         let value = attribute(opener.as_ref(), source.as_fd(), name)?;
-        fs::fsetxattr(target, name, &value, XattrFlags::empty())?;
+        fs::fsetxattr(target, name, &value)?;
     }
-    fs::fchmod(target, Mode::from_raw_mode(stat.st_mode & 0o7777))?;
-    let time = |seconds, nanos| Timespec { tv_sec: seconds, tv_nsec: nanos };
-    let last_access = time(stat.st_mtime, stat.st_mtime_nsec as _);
-    fs::futimens(target, &Timestamps { last_access, last_modification: last_access })?;
+    fs::fchmod(target, Mode::from_bits_truncate(stat.st_mode & 0o7777))?;
+    let time = TimeSpec::new(stat.st_mtime, stat.st_mtime_nsec);
+    fs::futimens(target, &time, &time)?;
     if is_others && opener.is_some() {
         return rights.chown(target.as_fd(), Id::User(stat.st_uid), Id::Group(stat.st_gid));
     }
@@ -244,8 +240,8 @@ fn metadata(source: &OwnedFd, target: &OwnedFd, rights: &Arc<Rights>) -> Result<
 fn stopped(path: &[u8], stop: Stop) -> Fault {
     let errno = match stop {
         Stop::System(errno) => errno,
-        Stop::Missing(_) => Errno::NOENT,
-        Stop::NotDirectory(_) => Errno::NOTDIR,
+        Stop::Missing(_) => Errno::ENOENT,
+        Stop::NotDirectory(_) => Errno::ENOTDIR,
     };
     Fault::system("open", path, errno)
 }

@@ -8,9 +8,9 @@
 use std::fs::File;
 use std::io::{BufReader, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 
-use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, XattrFlags};
-use rustix::io::Errno;
+use nix::errno::Errno;
 
 use super::acl;
 use super::archive::Archive;
@@ -24,33 +24,32 @@ use super::rights::{BATCH, Rights, string};
 use super::spool::Spool;
 use super::unpack::{OWED_XATTR, OWNER_XATTR, is_ours, waiting};
 use crate::plan::{Fd, Plan};
-use crate::sys::file;
-use std::sync::Arc;
+use crate::sys::fs::{self, AtFlags, FileType, Mode, OFlag, UnlinkatFlags};
 
 /// The list, in a layer's directory.
 pub const OWED: &str = "owed";
 /// The maps by which it was done: [`SubIds::text`](crate::helper::SubIds::text), or nothing where no file is another's.
 pub const OWNERS: &str = "owners";
 
-const TO_READ: OFlags =
-    OFlags::RDONLY.union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
+const TO_READ: OFlag =
+    OFlag::O_RDONLY.union(OFlag::O_NOFOLLOW).union(OFlag::O_NONBLOCK).union(OFlag::O_NOCTTY).union(OFlag::O_CLOEXEC);
 
 /// Does what the list in `layer` says, and leaves word of it. Without a list nothing is others'.
 pub fn owed(layer: BorrowedFd, rights: &Arc<Rights>, limits: &Limits) -> Outcome<()> {
     let Some(ranges) = rights.ranges() else { return Ok(()) };
-    let list = match file::openat(layer, OWED, TO_READ, Mode::empty()) {
+    let list = match fs::openat(layer, OWED, TO_READ, Mode::empty()) {
         Ok(list) => File::from(list),
-        Err(Errno::NOENT) => {
-            let is_known = fs::accessat(layer, OWNERS, fs::Access::EXISTS, AtFlags::empty()).is_ok();
+        Err(Errno::ENOENT) => {
+            let is_known = fs::faccessat(layer, OWNERS, fs::AccessFlags::F_OK, AtFlags::empty()).is_ok();
             return if is_known { Ok(()) } else { write(layer, OWNERS, b"") };
         }
         Err(errno) => return Err(Fault::system("open", OWED.as_bytes(), errno)),
     };
     // Before the first file is: whoever finds it half done knows whose they may be.
     write(layer, OWNERS, ranges.text().as_bytes())?;
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let tree =
-        file::openat(layer, "fs", flags, Mode::empty()).map_err(|errno| Fault::system("open a layer", b"", errno))?;
+        fs::openat(layer, "fs", flags, Mode::empty()).map_err(|errno| Fault::system("open a layer", b"", errno))?;
     let opener = rights.opener();
     let mut give = Give {
         rights,
@@ -72,7 +71,8 @@ pub fn owed(layer: BorrowedFd, rights: &Arc<Rights>, limits: &Limits) -> Outcome
         give.flush()?;
     }
     give.rest.finish()?;
-    fs::unlinkat(layer, OWED, AtFlags::empty()).map_err(|errno| Fault::system("unlink", OWED.as_bytes(), errno))
+    fs::unlinkat(layer, OWED, UnlinkatFlags::NoRemoveDir)
+        .map_err(|errno| Fault::system("unlink", OWED.as_bytes(), errno))
 }
 
 struct Give<'g> {
@@ -104,7 +104,7 @@ impl Give<'_> {
         let opener = self.opener.as_ref();
         let stat = match look(opener, parent, name) {
             Ok(stat) => stat,
-            Err(Errno::NOENT) => return Ok(()),
+            Err(Errno::ENOENT) => return Ok(()),
             Err(errno) => return Err(failed(errno)),
         };
         if kind_of(&stat) != Some(entry.kind) {
@@ -122,9 +122,9 @@ impl Give<'_> {
         let owner = match attribute(opener, file.as_fd(), OWNER_XATTR.as_bytes()) {
             Ok(text) => owner(&text).unwrap_or(own),
             // Another file of this name, or one whose owner has been given.
-            Err(Errno::NODATA) => return Ok(()),
+            Err(Errno::ENODATA) => return Ok(()),
             // A file system without such attributes has the name only.
-            Err(Errno::OPNOTSUPP) => own,
+            Err(Errno::EOPNOTSUPP) => own,
             Err(errno) => return Err(failed(errno)),
         };
         if !self.rights.ranges().is_some_and(|ranges| ranges.has(owner.0, owner.1)) {
@@ -236,9 +236,9 @@ impl Rest<'_> {
             Some(spool) => spool,
             none => {
                 // Left by somebody who was interrupted.
-                _ = fs::unlinkat(self.layer, Self::NEW, AtFlags::empty());
+                _ = fs::unlinkat(self.layer, Self::NEW, UnlinkatFlags::NoRemoveDir);
                 let mut new = Spool::create(self.layer, Self::NEW)?;
-                if let Ok(kept) = file::openat(self.layer, "kept", TO_READ, Mode::empty()) {
+                if let Ok(kept) = fs::openat(self.layer, "kept", TO_READ, Mode::empty()) {
                     let mut archive = Archive::new(BufReader::new(File::from(kept)), self.limits);
                     while let Some(entry) = archive.next()? {
                         new.add(&entry)?;
@@ -261,22 +261,22 @@ impl Rest<'_> {
 /// Lists what is to be given in a layer that was unpacked when this user had no ids for it.
 pub fn list(layer: BorrowedFd, limits: &Limits) -> Outcome<()> {
     const NEW: &str = "owed.new";
-    if fs::accessat(layer, OWED, fs::Access::EXISTS, AtFlags::empty()).is_ok() {
+    if fs::faccessat(layer, OWED, fs::AccessFlags::F_OK, AtFlags::empty()).is_ok() {
         // Somebody was interrupted behind this point.
         return Ok(());
     }
-    _ = fs::unlinkat(layer, NEW, AtFlags::empty());
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    _ = fs::unlinkat(layer, NEW, UnlinkatFlags::NoRemoveDir);
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let tree =
-        file::openat(layer, "fs", flags, Mode::empty()).map_err(|errno| Fault::system("open a layer", b"", errno))?;
+        fs::openat(layer, "fs", flags, Mode::empty()).map_err(|errno| Fault::system("open a layer", b"", errno))?;
     let mut dirs = Dirs::new(tree);
     let mut new = Spool::create(layer, NEW)?;
     let mut is_empty = true;
     let mut todo = vec![Vec::new()];
     while let Some(path) = todo.pop() {
         let failed = |errno| Fault::system("list", &path, errno);
-        let place = dirs.enter(&path).map_err(|_| failed(Errno::NOENT))?;
-        let directory = file::openat(place, ".", flags, Mode::empty()).map_err(failed)?;
+        let place = dirs.enter(&path).map_err(|_| failed(Errno::ENOENT))?;
+        let directory = fs::openat(place, ".", flags, Mode::empty()).map_err(failed)?;
         let mut mark = |file: BorrowedFd, path: &[u8], kind| -> Outcome<()> {
             let owner = attribute(None, file, OWNER_XATTR.as_bytes()).ok().and_then(|text| owner(&text));
             let acls = acl::RECORDS.into_iter().filter_map(|(_, name)| {
@@ -298,7 +298,7 @@ pub fn list(layer: BorrowedFd, limits: &Limits) -> Outcome<()> {
             Ok(())
         };
         mark(directory.as_fd(), &path, Kind::Directory)?;
-        for entry in file::read_dir(&directory).map_err(failed)? {
+        for entry in fs::read_dir(&directory).map_err(failed)? {
             let entry = entry.map_err(failed)?;
             let name = entry.file_name().to_bytes();
             if matches!(name, b"." | b"..") {
@@ -306,9 +306,9 @@ pub fn list(layer: BorrowedFd, limits: &Limits) -> Outcome<()> {
             }
             let below = if path.is_empty() { name.to_vec() } else { [&path[..], b"/", name].concat() };
             match entry.file_type() {
-                FileType::Directory => todo.push(below),
-                FileType::RegularFile => {
-                    if let Ok(file) = file::openat(&directory, name, TO_READ, Mode::empty()) {
+                Some(FileType::Directory) => todo.push(below),
+                Some(FileType::File) => {
+                    if let Ok(file) = fs::openat(&directory, name, TO_READ, Mode::empty()) {
                         mark(file.as_fd(), &below, Kind::File)?;
                     }
                 }
@@ -316,7 +316,7 @@ pub fn list(layer: BorrowedFd, limits: &Limits) -> Outcome<()> {
             }
         }
     }
-    if let Ok(kept) = file::openat(layer, "kept", TO_READ, Mode::empty()) {
+    if let Ok(kept) = fs::openat(layer, "kept", TO_READ, Mode::empty()) {
         let mut archive = Archive::new(BufReader::new(File::from(kept)), limits);
         while let Some(entry) = archive.next()? {
             if matches!(entry.kind, Kind::Char | Kind::Block) {
@@ -329,7 +329,7 @@ pub fn list(layer: BorrowedFd, limits: &Limits) -> Outcome<()> {
     }
     new.finish()?;
     match is_empty {
-        true => fs::unlinkat(layer, NEW, AtFlags::empty()),
+        true => fs::unlinkat(layer, NEW, UnlinkatFlags::NoRemoveDir),
         false => fs::renameat(layer, NEW, layer, OWED),
     }
     .map_err(|errno| Fault::system("list", b"", errno))
@@ -341,7 +341,7 @@ fn mark_kept(dirs: &mut Dirs, entry: &Entry) {
     let name = if name.is_empty() { b"." } else { name };
     if matches!(entry.kind, Kind::File | Kind::Directory)
         && let Ok(parent) = dirs.enter(above)
-        && let Ok(file) = file::openat(parent, name, TO_READ, Mode::empty())
+        && let Ok(file) = fs::openat(parent, name, TO_READ, Mode::empty())
         && let Ok(stat) = fs::fstat(&file)
         && kind_of(&stat) == Some(entry.kind)
     {
@@ -353,15 +353,15 @@ fn mark_file(file: BorrowedFd, entry: &Entry) {
     let Ok(stat) = fs::fstat(file) else { return };
     let text = format!("{}:{}:{:o}", entry.uid, entry.gid, entry.mode);
     // A file that may not be written to takes no attributes.
-    _ = fs::fchmod(file, Mode::from_raw_mode(stat.st_mode & 0o7777 | 0o600));
-    _ = fs::fsetxattr(file, OWNER_XATTR, text.as_bytes(), XattrFlags::empty());
-    _ = fs::fchmod(file, Mode::from_raw_mode(stat.st_mode & 0o7777));
+    _ = fs::fchmod(file, Mode::from_bits_truncate(stat.st_mode & 0o7777 | 0o600));
+    _ = fs::fsetxattr(file, OWNER_XATTR, text.as_bytes());
+    _ = fs::fchmod(file, Mode::from_bits_truncate(stat.st_mode & 0o7777));
 }
 
 pub fn write(layer: BorrowedFd, name: &str, text: &[u8]) -> Outcome<()> {
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    file::openat(layer, name, flags, Mode::RUSR | Mode::WUSR)
+    let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_TRUNC | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    fs::openat(layer, name, flags, Mode::S_IRUSR | Mode::S_IWUSR)
         .map_err(std::io::Error::from)
         .and_then(|fd| File::from(fd).write_all(text))
-        .map_err(|error| Fault::system("write to", name.as_bytes(), Errno::from_io_error(&error).unwrap_or(Errno::IO)))
+        .map_err(|error| Fault::system("write to", name.as_bytes(), fs::errno_of(&error).unwrap_or(Errno::EIO)))
 }

@@ -6,8 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 
-use rustix::fs::{self, AtFlags, CWD, FileType, Mode, OFlags, RenameFlags, Stat};
-use rustix::io::Errno;
+use nix::errno::Errno;
 
 use super::archive::Archive;
 use super::config::ImageConfig;
@@ -23,7 +22,7 @@ use super::source::{Known, MAX_RECORD, Record, is_same, settled};
 use super::split::Recorder;
 use super::store::{Lock, Store, Workspace};
 use super::unpack::Unpack;
-use crate::sys::file;
+use crate::sys::fs::{self, AT_FDCWD, AtFlags, FileStat, FileType, Mode, OFlag, RenameFlags};
 use crate::{Error, ErrorCode, Result};
 
 /// What of an archive is wanted; see [`super::ImportOptions`].
@@ -38,7 +37,7 @@ pub(super) struct Select<'s> {
 pub(super) fn file(store: &Store, path: &Path, select: Select<'_>, report: Report<'_>) -> Result<Known> {
     let archive = path.to_string_lossy();
     let fd = open(path)?;
-    let look = |errno: Errno| Error::system("look at", &archive, errno.raw_os_error());
+    let look = |errno: Errno| Error::system("look at", &archive, errno as i32);
     let stat = fs::fstat(&fd).map_err(look)?;
     if stat.st_size == 0 {
         return Err(bad(&archive, "the file is empty").with_hint("was it written to its end?"));
@@ -56,11 +55,11 @@ pub(super) fn file(store: &Store, path: &Path, select: Select<'_>, report: Repor
 /// An OCI image layout in a directory. Its index says by digest all that is in it, so that file is what it is known by.
 pub(super) fn directory(store: &Store, path: &Path, select: Select<'_>, report: Report<'_>) -> Result<Known> {
     let name = path.to_string_lossy();
-    let open = |errno: Errno| Error::system("open the image", &name, errno.raw_os_error());
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let directory = file::openat(CWD, path, flags, Mode::empty()).map_err(open)?;
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let index = file::openat(&directory, "index.json", flags, Mode::empty()).map_err(open)?;
+    let open = |errno: Errno| Error::system("open the image", &name, errno as i32);
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let directory = fs::openat(AT_FDCWD, path, flags, Mode::empty()).map_err(open)?;
+    let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let index = fs::openat(&directory, "index.json", flags, Mode::empty()).map_err(open)?;
     once(store, &index, select, &name, report, |_, report| {
         Importing::run(store, |importing| layout(importing, directory.as_fd(), &name, select, &mut Course::new(report)))
     })
@@ -73,9 +72,9 @@ fn once(
     select: Select<'_>,
     archive: &str,
     report: Report<'_>,
-    import: impl FnOnce(&Stat, Report<'_>) -> Result<Known>,
+    import: impl FnOnce(&FileStat, Report<'_>) -> Result<Known>,
 ) -> Result<Known> {
-    let look = |errno: Errno| Error::system("look at", archive, errno.raw_os_error());
+    let look = |errno: Errno| Error::system("look at", archive, errno as i32);
     let stat = fs::fstat(fd).map_err(look)?;
     let lock = format!("tmp/lock-{:x}-{:x}", stat.st_dev, stat.st_ino);
     let _lock = store.lock(&lock, false, &mut || report(pipeline::Progress::default()))?;
@@ -278,11 +277,11 @@ fn flatten(importing: &Importing<'_>, layers: &[String]) -> Outcome<String> {
     let name = flat::name(layers);
     let failed = |errno| Fault::system("create a directory for", b"", errno);
     let workspace = importing.workspace.fd();
-    fs::mkdirat(workspace, "flat", Mode::RWXU).map_err(failed)?;
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let place = file::openat(workspace, "flat", flags, Mode::empty()).map_err(failed)?;
+    fs::mkdirat(workspace, "flat", Mode::S_IRWXU).map_err(failed)?;
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let place = fs::openat(workspace, "flat", flags, Mode::empty()).map_err(failed)?;
     flat::make(importing.store, layers, place.as_fd(), &importing.rights)?;
-    let digest = Digest::from_hex(&name).ok_or_else(|| failed(Errno::INVAL))?;
+    let digest = Digest::from_hex(&name).ok_or_else(|| failed(Errno::EINVAL))?;
     publish_layer(importing, "flat", digest)?;
     Ok(name)
 }
@@ -346,10 +345,10 @@ pub(super) fn layer(
     own_umask: bool,
 ) -> Outcome<Tally> {
     let failed = |errno| Fault::system("create a directory for", b"", errno);
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let directory = |parent: BorrowedFd, name: &str| -> std::result::Result<OwnedFd, Errno> {
-        fs::mkdirat(parent, name, Mode::RWXU)?;
-        file::openat(parent, name, flags, Mode::empty())
+        fs::mkdirat(parent, name, Mode::S_IRWXU)?;
+        fs::openat(parent, name, flags, Mode::empty())
     };
     let layer = directory(importing.workspace.fd(), name).map_err(failed)?;
     let tree = directory(layer.as_fd(), "fs").map_err(failed)?;
@@ -374,11 +373,11 @@ pub(super) fn layer(
     }
     unpack.finish(&mut || counters.check().map_err(Fault::read))?;
     let size = archive.content();
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-    file::openat(&layer, "size", flags, Mode::RUSR | Mode::WUSR)
+    let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
+    fs::openat(&layer, "size", flags, Mode::S_IRUSR | Mode::S_IWUSR)
         .map_err(std::io::Error::from)
         .and_then(|fd| File::from(fd).write_all(size.to_string().as_bytes()))
-        .map_err(|error| Fault::system("write to", b"", Errno::from_io_error(&error).unwrap_or(Errno::IO)))?;
+        .map_err(|error| Fault::system("write to", b"", fs::errno_of(&error).unwrap_or(Errno::EIO)))?;
     Ok(Tally { entries: archive.entries(), named: archive.named(), tree })
 }
 
@@ -386,18 +385,18 @@ pub(super) fn layer(
 pub(super) fn publish_layer(importing: &Importing<'_>, name: &str, digest: Digest) -> Outcome<()> {
     let failed = |errno| Fault::system("keep a layer", b"", errno);
     let workspace = importing.workspace.fd();
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let layer = file::openat(workspace, name, flags, Mode::empty()).map_err(failed)?;
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let layer = fs::openat(workspace, name, flags, Mode::empty()).map_err(failed)?;
     give::owed(layer.as_fd(), &importing.rights, &importing.store.limits)?;
     let root = importing.workspace.root();
     let place = format!("layers/{}", digest.hex());
-    let answer = match fs::renameat_with(workspace, name, root, &place, RenameFlags::NOREPLACE) {
+    let answer = match fs::renameat2(workspace, name, root, place.as_str(), RenameFlags::RENAME_NOREPLACE) {
         // A file system without RENAME_NOREPLACE: a directory that is not empty is never replaced.
-        Err(Errno::INVAL) => fs::renameat(workspace, name, root, &place),
+        Err(Errno::EINVAL) => fs::renameat(workspace, name, root, place.as_str()),
         answer => answer,
     };
     match answer {
-        Ok(()) | Err(Errno::EXIST | Errno::NOTEMPTY) => Ok(()),
+        Ok(()) | Err(Errno::EEXIST | Errno::ENOTEMPTY) => Ok(()),
         Err(errno) => Err(failed(errno)),
     }
 }
@@ -408,18 +407,18 @@ fn publish_image(importing: &Importing<'_>, digest: Digest, record: &Record) -> 
     let store = importing.store;
     let workspace = importing.workspace.fd();
     let failed = |errno| store.failed("write an image to", errno);
-    let text = serde_json::to_vec(record).map_err(|_| failed(Errno::INVAL))?;
+    let text = serde_json::to_vec(record).map_err(|_| failed(Errno::EINVAL))?;
     if text.len() > MAX_RECORD {
         // It could not be read back.
-        return Err(store.failed("write an image to", Errno::FBIG));
+        return Err(store.failed("write an image to", Errno::EFBIG));
     }
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-    let fd = file::openat(workspace, "image", flags, Mode::RUSR | Mode::WUSR).map_err(failed)?;
-    File::from(fd).write_all(&text).map_err(|error| failed(Errno::from_io_error(&error).unwrap_or(Errno::IO)))?;
+    let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
+    let fd = fs::openat(workspace, "image", flags, Mode::S_IRUSR | Mode::S_IWUSR).map_err(failed)?;
+    File::from(fd).write_all(&text).map_err(|error| failed(fs::errno_of(&error).unwrap_or(Errno::EIO)))?;
     let place = format!("images/{}", digest.hex());
     loop {
-        match fs::linkat(workspace, "image", importing.workspace.root(), &place, AtFlags::empty()) {
-            Ok(()) | Err(Errno::EXIST) => {}
+        match fs::linkat(workspace, "image", importing.workspace.root(), place.as_str(), AtFlags::empty()) {
+            Ok(()) | Err(Errno::EEXIST) => {}
             Err(errno) => return Err(failed(errno)),
         }
         // Someone may remove it at this moment; then it is made again.
@@ -432,11 +431,11 @@ fn publish_image(importing: &Importing<'_>, digest: Digest, record: &Record) -> 
 
 /// Opens without waiting for whoever is at the other end of a fifo, and without becoming a terminal's owner.
 fn open(path: &Path) -> Result<OwnedFd> {
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let fd = file::openat(CWD, path, flags, Mode::empty())
-        .map_err(|errno| Error::system("open the image", path.display(), errno.raw_os_error()))?;
+    let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+    let fd = fs::openat(AT_FDCWD, path, flags, Mode::empty())
+        .map_err(|errno| Error::system("open the image", path.display(), errno as i32))?;
     match fs::fstat(&fd) {
-        Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile => Ok(fd),
+        Ok(stat) if fs::file_type(stat.st_mode) == Some(FileType::File) => Ok(fd),
         _ => Err(bad(&path.to_string_lossy(), "it is no regular file")),
     }
 }

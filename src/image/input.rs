@@ -2,11 +2,11 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{self, AtFlags, CWD, FileType, SeekFrom};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, poll};
 
 use super::import;
 use super::layout::Platform;
@@ -14,6 +14,7 @@ use super::manage::Image;
 use super::pipeline::{Report, Source};
 use super::source::{Known, with_reference};
 use super::store::Store;
+use crate::sys::fs::{self, AT_FDCWD, AtFlags, FileType, Whence};
 use crate::{Error, Result};
 
 /// Where an archive is read from.
@@ -41,9 +42,9 @@ pub struct ImportOptions {
     pub strip: usize,
 }
 
-fn not_found(path: &std::path::Path, errno: rustix::io::Errno) -> Error {
-    let error = Error::system("find the archive", path.display(), errno.raw_os_error());
-    if errno == rustix::io::Errno::NOENT { error.with_code(crate::ErrorCode::NotFound) } else { error }
+fn not_found(path: &std::path::Path, errno: Errno) -> Error {
+    let error = Error::system("find the archive", path.display(), errno as i32);
+    if errno == Errno::ENOENT { error.with_code(crate::ErrorCode::NotFound) } else { error }
 }
 
 impl Store {
@@ -70,7 +71,7 @@ impl Store {
     fn import_known(&self, input: Input<'_>, select: import::Select<'_>, report: Report<'_>) -> Result<Known> {
         match input {
             Input::Path(path) => {
-                let (path, stat, select) = match fs::statat(CWD, path, AtFlags::empty()) {
+                let (path, stat, select) = match fs::fstatat(AT_FDCWD, path, AtFlags::empty()) {
                     Ok(stat) => (path, stat, select),
                     Err(errno) => match with_reference(path.as_os_str()).filter(|_| select.reference.is_none()) {
                         Some((path, stat, reference)) => {
@@ -88,8 +89,8 @@ impl Store {
                 let failed = |error: io::Error| Error::io("import", "the descriptor", &error);
                 let file = File::from(fd.try_clone_to_owned().map_err(failed)?);
                 let stat = fs::fstat(&file).map_err(|errno| failed(errno.into()))?;
-                if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile {
-                    let at = fs::seek(&file, SeekFrom::Current(0)).unwrap_or(0);
+                if fs::file_type(stat.st_mode) == Some(FileType::File) {
+                    let at = fs::lseek(&file, 0, Whence::SeekCur).unwrap_or(0);
                     let total = u64::try_from(stat.st_size).unwrap_or(0).saturating_sub(at);
                     return self.import_stream("the descriptor", Box::new(file), total, select, report);
                 }
@@ -117,8 +118,7 @@ struct Patient(File);
 
 impl Read for Patient {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        const WHILE: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
-        if poll(&mut [PollFd::new(&self.0, PollFlags::IN)], Some(&WHILE))? == 0 {
+        if poll(&mut [PollFd::new(self.0.as_fd(), PollFlags::POLLIN)], 100u8)? == 0 {
             return Err(io::ErrorKind::Interrupted.into());
         }
         match self.0.read(buffer) {

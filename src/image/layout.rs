@@ -10,14 +10,13 @@ use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{self, FileType, Mode, OFlags, ResolveFlags};
-use rustix::io::Errno;
+use nix::errno::Errno;
 
 use super::digest::Digest;
 use super::documents::{self, Descriptor, Document, MAX_DOCUMENT, Saved};
 use super::fault::{Fault, Outcome, show};
 use super::limits::Limits;
-use crate::sys::file;
+use crate::sys::fs::{self, FileType, Mode, OFlag, ResolveFlag};
 
 /// How far indexes may point at indexes.
 const MAX_NESTING: usize = 4;
@@ -48,7 +47,7 @@ impl Layer {
 
 /// Whether the directory is one of images. A root file system may have a file of any name, so it must not look like one.
 pub fn is_layout(directory: BorrowedFd) -> bool {
-    let has = |name: &str| fs::accessat(directory, name, fs::Access::EXISTS, fs::AtFlags::empty()).is_ok();
+    let has = |name: &str| fs::faccessat(directory, name, fs::AccessFlags::F_OK, fs::AtFlags::empty()).is_ok();
     if ["bin", "usr", "etc", "sbin"].into_iter().any(has) {
         return false;
     }
@@ -67,7 +66,7 @@ pub fn looks_like_layout(path: &[u8]) -> bool {
 
 /// Whether the directory is what docker saved before 1.10: a directory for each layer, called by its id, and no manifest.
 pub fn is_before_manifests(directory: BorrowedFd) -> bool {
-    let Ok(entries) = file::read_dir(directory) else { return false };
+    let Ok(entries) = fs::read_dir(directory) else { return false };
     let mut found = false;
     for entry in entries.flatten() {
         let name = entry.file_name().to_bytes();
@@ -75,8 +74,9 @@ pub fn is_before_manifests(directory: BorrowedFd) -> bool {
             continue;
         }
         let Ok(name) = std::str::from_utf8(name) else { return false };
-        let has =
-            |what: &str| fs::accessat(directory, format!("{name}/{what}"), fs::Access::EXISTS, fs::AtFlags::empty());
+        let has = |what: &str| {
+            fs::faccessat(directory, format!("{name}/{what}").as_str(), fs::AccessFlags::F_OK, fs::AtFlags::empty())
+        };
         if Digest::from_hex(name).is_none() || has("layer.tar").is_err() || has("json").is_err() {
             return false;
         }
@@ -420,15 +420,15 @@ fn read(layout: BorrowedFd, path: &str) -> Outcome<Vec<u8>> {
 
 /// A regular file below `layout`, whatever links lie on the way.
 fn open(layout: BorrowedFd, path: &str) -> Outcome<OwnedFd> {
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS | ResolveFlags::NO_XDEV;
+    let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+    let resolve = ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS | ResolveFlag::RESOLVE_NO_XDEV;
     let failed = |errno| Fault::system("open", path.as_bytes(), errno);
-    let fd = match file::openat2(layout, path, flags, Mode::empty(), resolve) {
-        Err(Errno::NOSYS | Errno::PERM) => open_without_links(layout, path)?,
+    let fd = match fs::openat2(layout, path, flags, Mode::empty(), resolve) {
+        Err(Errno::ENOSYS | Errno::EPERM) => open_without_links(layout, path)?,
         answer => answer.map_err(failed)?,
     };
     match fs::fstat(&fd) {
-        Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile => Ok(fd),
+        Ok(stat) if fs::file_type(stat.st_mode) == Some(FileType::File) => Ok(fd),
         _ => Err(Fault::bad(path.as_bytes(), "it is no regular file")),
     }
 }
@@ -442,9 +442,9 @@ fn open_without_links(layout: BorrowedFd, path: &str) -> Outcome<OwnedFd> {
         return Err(Fault::bad(path.as_bytes(), "a path that leads elsewhere"));
     }
     let mut dirs = super::dirs::Dirs::new(again);
-    let parent = dirs.enter(above).map_err(|_| failed(Errno::NOENT))?;
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    file::openat(parent.as_fd(), name, flags, Mode::empty()).map_err(failed)
+    let parent = dirs.enter(above).map_err(|_| failed(Errno::ENOENT))?;
+    let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    fs::openat(parent.as_fd(), name, flags, Mode::empty()).map_err(failed)
 }
 
 /// This machine's, by the name that Go has for it.

@@ -6,8 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use rustix::fs::{CWD, Dir, FileType, Mode, OFlags, Stat};
-use rustix::io::Errno;
+use nix::errno::Errno;
 
 use super::dirs::{Dirs, Opener, Stop, attribute, open};
 use super::entry::{Entry, Kind, split};
@@ -16,12 +15,12 @@ use super::fault::{Fault, Outcome};
 use super::owner::inside_attributes;
 use super::rights::Rights;
 use super::whiteout::{OPAQUE_XATTR, is_whiteout};
-use crate::sys::file;
+use crate::sys::fs::{self, AT_FDCWD, Dir, FileStat, FileType, Mode, OFlag};
 
 /// As many links as path_resolution(7) follows.
 const MAX_LINKS: usize = 40;
 
-const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+const DIRECTORY: OFlag = OFlag::O_RDONLY.union(OFlag::O_DIRECTORY).union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);
 
 pub struct Lower {
     /// Highest first.
@@ -37,12 +36,12 @@ pub struct Lower {
 /// The layer that shows a name, and what it is there.
 pub struct Found {
     layer: usize,
-    pub stat: Stat,
+    pub stat: FileStat,
 }
 
 impl Found {
     pub fn is_directory(&self) -> bool {
-        FileType::from_raw_mode(self.stat.st_mode) == FileType::Directory
+        fs::file_type(self.stat.st_mode) == Some(FileType::Directory)
     }
 }
 
@@ -52,8 +51,8 @@ impl Lower {
         let rights = Rights::of_this_user();
         let opener = rights.opener();
         let open = |path: &PathBuf| {
-            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-            let root = file::openat(CWD, path, flags, Mode::empty());
+            let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+            let root = fs::openat(AT_FDCWD, path, flags, Mode::empty());
             root.map(|root| Dirs::new(root).with_opener(opener.clone()))
                 .map_err(|errno| Fault::system("open", path.as_os_str().as_encoded_bytes(), errno))
         };
@@ -112,12 +111,12 @@ impl Lower {
     }
 
     /// What one layer alone has there.
-    fn look(&mut self, layer: usize, path: &[u8]) -> Outcome<Option<Stat>> {
+    fn look(&mut self, layer: usize, path: &[u8]) -> Outcome<Option<FileStat>> {
         let opener = self.opener.clone();
         let Some((parent, name)) = self.parent(layer, path)? else { return Ok(None) };
         match look(opener.as_ref(), parent, name) {
             Ok(stat) => Ok(Some(stat)),
-            Err(Errno::NOENT) => Ok(None),
+            Err(Errno::ENOENT) => Ok(None),
             Err(errno) => Err(Fault::system("look at", path, errno)),
         }
     }
@@ -137,7 +136,7 @@ impl Lower {
         Ok(opaque.is_ok_and(|value| value == b"y"))
     }
 
-    fn open_in(&mut self, layer: usize, path: &[u8], flags: OFlags) -> Outcome<Option<OwnedFd>> {
+    fn open_in(&mut self, layer: usize, path: &[u8], flags: OFlag) -> Outcome<Option<OwnedFd>> {
         let opener = self.opener.clone();
         let Some((parent, name)) = self.parent(layer, path)? else { return Ok(None) };
         open(opener.as_ref(), parent, name, flags).map(Some).map_err(|errno| Fault::system("open", path, errno))
@@ -150,15 +149,15 @@ impl Lower {
 
     /// Opens the file or directory `path` for reading.
     pub fn open_found(&mut self, found: &Found, path: &[u8]) -> Outcome<OwnedFd> {
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        self.open_in(found.layer, path, flags)?.ok_or_else(|| Fault::system("open", path, Errno::NOENT))
+        let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+        self.open_in(found.layer, path, flags)?.ok_or_else(|| Fault::system("open", path, Errno::ENOENT))
     }
 
     /// Where the symbolic link `path` leads.
     pub fn read_link(&mut self, found: &Found, path: &[u8]) -> Outcome<Vec<u8>> {
         let failed = |errno| Fault::system("read", path, errno);
         let opener = self.opener.clone();
-        let (parent, name) = self.parent(found.layer, path)?.ok_or_else(|| failed(Errno::NOENT))?;
+        let (parent, name) = self.parent(found.layer, path)?.ok_or_else(|| failed(Errno::ENOENT))?;
         read_link(opener.as_ref(), parent, name).map_err(failed)
     }
 
@@ -171,7 +170,7 @@ impl Lower {
                 continue;
             }
             let Some(directory) = self.open_in(found.layer, path, DIRECTORY)? else { continue };
-            for entry in Dir::new(directory).map_err(failed)? {
+            for entry in Dir::new(directory) {
                 let entry = entry.map_err(failed)?;
                 let name = entry.file_name().to_bytes();
                 if matches!(name, b"." | b"..") || names.contains(name) || hidden.contains(name) {
@@ -213,7 +212,7 @@ impl Lower {
             }
             let next = if real.is_empty() { name } else { [&real[..], b"/", &name].concat() };
             let link = match self.find(&next)? {
-                Some(found) if FileType::from_raw_mode(found.stat.st_mode) == FileType::Symlink => {
+                Some(found) if fs::file_type(found.stat.st_mode) == Some(FileType::Symlink) => {
                     self.read_link(&found, &next)?
                 }
                 _ => {
@@ -223,7 +222,7 @@ impl Lower {
             };
             links += 1;
             if links > MAX_LINKS {
-                return Err(Fault::system("follow the links of", path, Errno::LOOP));
+                return Err(Fault::system("follow the links of", path, Errno::ELOOP));
             }
             if link.starts_with(b"/") {
                 real.clear();

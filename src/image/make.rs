@@ -9,7 +9,6 @@ use std::os::fd::AsFd;
 use std::thread;
 use std::time::Instant;
 
-use rustix::fs::{Mode, OFlags};
 use sha2::{Digest as _, Sha256};
 
 use super::config::ImageConfig;
@@ -24,7 +23,7 @@ use super::pipe;
 use super::pipeline::{self, Counters, Progress, REPORT_EVERY, Report};
 use super::store::Store;
 use super::{save, write};
-use crate::sys::file;
+use crate::sys::fs::{self, Mode, OFlag};
 use crate::{Error, Result};
 
 /// What a new image gets besides its files.
@@ -124,16 +123,15 @@ fn layer(
         });
         pipe::both(pipeline::join(packer), unpacked)
     })?;
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let opened = |parent: std::os::fd::BorrowedFd, name| {
-        file::openat(parent, name, flags, Mode::empty()).map_err(|errno| Fault::system("open a layer", b"", errno))
+        fs::openat(parent, name, flags, Mode::empty()).map_err(|errno| Fault::system("open a layer", b"", errno))
     };
     let place = opened(importing.workspace.fd(), "made")?;
     let tree = opened(place.as_fd(), "fs")?;
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     // What its files have not been given yet is listed too.
-    let kept =
-        ["kept", give::OWED].into_iter().filter_map(|name| file::openat(&place, name, flags, Mode::empty()).ok());
+    let kept = ["kept", give::OWED].into_iter().filter_map(|name| fs::openat(&place, name, flags, Mode::empty()).ok());
     let mut sum = Sum(Sha256::new());
     // The files are read once more, which may take as long again.
     let mut asked = Instant::now();

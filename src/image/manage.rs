@@ -8,8 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rustix::fs::{self, AtFlags, FlockOperation, Mode, OFlags};
-use rustix::io::Errno;
+use nix::errno::Errno;
 
 use super::config::ImageConfig;
 use super::digest::Digest;
@@ -18,6 +17,7 @@ use super::save;
 use super::source::{Known, Loaded, Record};
 use super::store::{Store, try_lock};
 use crate::sys::file;
+use crate::sys::fs::{self, AtFlags, FlockArg, Mode, OFlag, UnlinkatFlags};
 use crate::{Error, ErrorCode, Result};
 
 /// An image in the store.
@@ -110,8 +110,8 @@ impl Store {
             self.remove_image(root, &digest, name)?;
         }
         for known in names.iter().filter(|known| !is_name || *known == name) {
-            match fs::unlinkat(root, name_link(known)?, AtFlags::empty()) {
-                Ok(()) | Err(Errno::NOENT) => {}
+            match fs::unlinkat(root, name_link(known)?.as_str(), UnlinkatFlags::NoRemoveDir) {
+                Ok(()) | Err(Errno::ENOENT) => {}
                 Err(errno) => return Err(self.failed("take a name away in", errno)),
             }
         }
@@ -135,10 +135,11 @@ impl Store {
             let digest = self.link_text(&link).and_then(|text| text.rsplit(' ').next().map(str::to_owned));
             let is_here = digest.is_some_and(|digest| {
                 Digest::from_hex(&digest).is_some()
-                    && fs::accessat(root, format!("images/{digest}"), fs::Access::EXISTS, AtFlags::empty()).is_ok()
+                    && fs::faccessat(root, format!("images/{digest}").as_str(), fs::AccessFlags::F_OK, AtFlags::empty())
+                        .is_ok()
             });
             if !is_here {
-                let _ = fs::unlinkat(root, link, AtFlags::empty());
+                let _ = fs::unlinkat(root, link.as_str(), UnlinkatFlags::NoRemoveDir);
             }
         }
         Ok(pruned)
@@ -177,26 +178,26 @@ impl Store {
 
     /// Makes or replaces a symbolic link in one step.
     pub(super) fn put_link(&self, link: &str, text: &str) -> std::result::Result<(), Errno> {
-        let root = self.root().ok().flatten().ok_or(Errno::NOENT)?;
-        let pid = rustix::process::getpid().as_raw_nonzero();
+        let root = self.root().ok().flatten().ok_or(Errno::ENOENT)?;
+        let pid = nix::unistd::getpid().as_raw();
         for attempt in 0..1000 {
             let temporary = format!("tmp/link-{pid}-{attempt}");
-            match fs::symlinkat(text, root, &temporary) {
+            match fs::symlinkat(text, root, temporary.as_str()) {
                 Ok(()) => {}
-                Err(Errno::EXIST) => continue,
+                Err(Errno::EEXIST) => continue,
                 Err(errno) => return Err(errno),
             }
-            let renamed = fs::renameat(root, &temporary, root, link);
+            let renamed = fs::renameat(root, temporary.as_str(), root, link);
             if renamed.is_err() {
-                let _ = fs::unlinkat(root, &temporary, AtFlags::empty());
+                let _ = fs::unlinkat(root, temporary.as_str(), UnlinkatFlags::NoRemoveDir);
             }
             match renamed {
                 // A sweeper was faster: it can't tell a link that is on its way from one that was left.
-                Err(Errno::NOENT) => {}
+                Err(Errno::ENOENT) => {}
                 answer => return answer,
             }
         }
-        Err(Errno::EXIST)
+        Err(Errno::EEXIST)
     }
 
     pub(super) fn known(&self, name: &str) -> Result<Known> {
@@ -232,20 +233,20 @@ impl Store {
 
     fn link_text(&self, link: &str) -> Option<String> {
         let root = self.root().ok()??;
-        fs::readlinkat(root, link, Vec::new()).ok()?.into_string().ok()
+        fs::readlinkat(root, link).ok()?.into_string().ok()
     }
 
     /// The names in one of the store's directories.
     pub(super) fn entries(&self, directory: &str) -> Result<Vec<String>> {
         let Some(root) = self.root()? else { return Ok(Vec::new()) };
         let failed = |errno| self.failed("list", errno);
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let directory = match file::openat(root, directory, flags, Mode::empty()) {
-            Err(Errno::NOENT) => return Ok(Vec::new()),
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let directory = match fs::openat(root, directory, flags, Mode::empty()) {
+            Err(Errno::ENOENT) => return Ok(Vec::new()),
             answer => answer.map_err(failed)?,
         };
         let mut names = Vec::new();
-        for entry in file::read_dir(&directory).map_err(failed)? {
+        for entry in fs::read_dir(&directory).map_err(failed)? {
             let entry = entry.map_err(failed)?;
             if let Ok(name) = entry.file_name().to_str()
                 && !matches!(name, "." | "..")
@@ -261,13 +262,17 @@ impl Store {
     fn remove_image(&self, root: BorrowedFd, digest: &str, name: &str) -> Result<()> {
         let failed = |errno| self.failed("remove an image from", errno);
         let place = format!("images/{digest}");
-        let record =
-            match file::openat(root, &place, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()) {
-                Ok(record) => record,
-                Err(Errno::NOENT) => return Ok(()),
-                Err(errno) => return Err(failed(errno)),
-            };
-        if !try_lock(&record, FlockOperation::NonBlockingLockExclusive).map_err(failed)? {
+        let record = match fs::openat(
+            root,
+            place.as_str(),
+            OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC,
+            Mode::empty(),
+        ) {
+            Ok(record) => record,
+            Err(Errno::ENOENT) => return Ok(()),
+            Err(errno) => return Err(failed(errno)),
+        };
+        if !try_lock(&record, FlockArg::LockExclusiveNonblock).map_err(failed)? {
             return Err(Error::new(
                 ErrorCode::System,
                 "remove the image",
@@ -277,8 +282,8 @@ impl Store {
             )
             .with_hint("destroy the container first"));
         }
-        match fs::unlinkat(root, place, AtFlags::empty()) {
-            Ok(()) | Err(Errno::NOENT) => Ok(()),
+        match fs::unlinkat(root, place.as_str(), UnlinkatFlags::NoRemoveDir) {
+            Ok(()) | Err(Errno::ENOENT) => Ok(()),
             Err(errno) => Err(failed(errno)),
         }
     }
@@ -305,7 +310,7 @@ impl Store {
             }
             bytes += disk_use(&[self.path().join("layers").join(&layer)]);
             let workspace = self.workspace()?;
-            fs::renameat(root, format!("layers/{layer}"), workspace.fd(), "layer").map_err(failed)?;
+            fs::renameat(root, format!("layers/{layer}").as_str(), workspace.fd(), "layer").map_err(failed)?;
             remove::tree(workspace.fd().as_fd(), b"layer").map_err(failed)?;
         }
         Ok(bytes)

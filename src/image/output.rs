@@ -9,14 +9,13 @@ use std::io::{self, BufWriter, Write};
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{self, AtFlags, CWD, FileType, Mode, OFlags};
-use rustix::io::Errno;
+use nix::errno::Errno;
 
 use super::compress::{Compression, Encoder};
 use super::fault::{Fault, Outcome};
 use super::pipe::{self, PipeReader};
 use super::pipeline::{self, Counters, Report};
-use crate::sys::file;
+use crate::sys::fs::{self, AT_FDCWD, AtFlags, FileType, Mode, OFlag, UnlinkatFlags};
 use crate::{Error, Result};
 
 /// Where an archive is written to.
@@ -110,7 +109,7 @@ impl<'o> Sink<'o> {
     pub fn open(output: Output<'o>) -> Result<Self> {
         Ok(match output {
             Output::Path(path) => {
-                let failed = |errno: Errno| Error::system("write", path.display(), errno.raw_os_error());
+                let failed = |errno: Errno| Error::system("write", path.display(), errno as i32);
                 let (file, unfinished) = open(path).map_err(failed)?;
                 Self { place: path.display().to_string(), writer: Box::new(File::from(file)), unfinished }
             }
@@ -168,34 +167,35 @@ struct Unfinished {
 
 /// Opens `path` for writing. What is there and is no regular file is written to as it is.
 fn open(path: &Path) -> std::result::Result<(OwnedFd, Option<Unfinished>), Errno> {
-    let is_other = fs::statat(CWD, path, AtFlags::empty())
-        .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile);
+    let is_other = fs::fstatat(AT_FDCWD, path, AtFlags::empty())
+        .is_ok_and(|stat| fs::file_type(stat.st_mode) != Some(FileType::File));
     if is_other {
-        let flags = OFlags::WRONLY | OFlags::NOCTTY | OFlags::CLOEXEC;
-        return Ok((file::openat(CWD, path, flags, Mode::empty())?, None));
+        let flags = OFlag::O_WRONLY | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+        return Ok((fs::openat(AT_FDCWD, path, flags, Mode::empty())?, None));
     }
     // Through a symbolic link the file is replaced that it leads to.
     let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
-    let name = path.file_name().ok_or(Errno::ISDIR)?.to_os_string();
+    let name = path.file_name().ok_or(Errno::EISDIR)?.to_os_string();
     let parent = match path.parent() {
         Some(parent) if parent.as_os_str().is_empty() => PathBuf::from("."),
         Some(parent) => parent.to_path_buf(),
-        None => return Err(Errno::ISDIR),
+        None => return Err(Errno::EISDIR),
     };
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let directory = file::openat(CWD, &parent, flags, Mode::empty())?;
-    let mode = Mode::from_raw_mode(0o666);
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let directory = fs::openat(AT_FDCWD, &parent, flags, Mode::empty())?;
+    let mode = Mode::from_bits_truncate(0o666);
     let (file, temporary) =
-        match file::openat(&directory, ".", OFlags::WRONLY | OFlags::TMPFILE | OFlags::CLOEXEC, mode) {
+        match fs::openat(&directory, ".", OFlag::O_WRONLY | OFlag::O_TMPFILE | OFlag::O_CLOEXEC, mode) {
             Ok(file) => (file, None),
-            Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT | Errno::INVAL) => {
-                let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-                let (temporary, file) = numbered(|temporary| file::openat(&directory, temporary, flags, mode))?;
+            Err(Errno::EOPNOTSUPP | Errno::EISDIR | Errno::ENOENT | Errno::EINVAL) => {
+                let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
+                let (temporary, file) =
+                    numbered(|temporary| fs::openat(&directory, temporary.as_os_str(), flags, mode))?;
                 (file, Some(temporary))
             }
             Err(errno) => return Err(errno),
         };
-    let again = file.try_clone().map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::MFILE))?;
+    let again = file.try_clone().map_err(|error| fs::errno_of(&error).unwrap_or(Errno::EMFILE))?;
     Ok((file, Some(Unfinished { directory, temporary, name, file: again })))
 }
 
@@ -203,11 +203,11 @@ fn numbered<T>(make: impl Fn(&OsString) -> std::result::Result<T, Errno>) -> std
     for attempt in 0..1000 {
         let name = OsString::from(format!(".ctr-{}-{attempt}", crate::sys::process_id()));
         match make(&name) {
-            Err(Errno::EXIST) => {}
+            Err(Errno::EEXIST) => {}
             answer => return answer.map(|made| (name, made)),
         }
     }
-    Err(Errno::EXIST)
+    Err(Errno::EEXIST)
 }
 
 impl Unfinished {
@@ -217,15 +217,24 @@ impl Unfinished {
             Some(temporary) => temporary,
             None => {
                 let link = format!("/proc/self/fd/{}", self.file.as_raw_fd());
-                match fs::linkat(CWD, &link, &self.directory, &self.name, AtFlags::SYMLINK_FOLLOW) {
+                match fs::linkat(
+                    AT_FDCWD,
+                    link.as_str(),
+                    &self.directory,
+                    self.name.as_os_str(),
+                    AtFlags::AT_SYMLINK_FOLLOW,
+                ) {
                     // linkat(2) replaces nothing, rename(2) does.
-                    Err(Errno::EXIST) => {}
+                    Err(Errno::EEXIST) => {}
                     answer => return answer,
                 }
-                numbered(|name| fs::linkat(CWD, &link, &self.directory, name, AtFlags::SYMLINK_FOLLOW))?.0
+                numbered(|name| {
+                    fs::linkat(AT_FDCWD, link.as_str(), &self.directory, name.as_os_str(), AtFlags::AT_SYMLINK_FOLLOW)
+                })?
+                .0
             }
         };
-        let renamed = fs::renameat(&self.directory, &temporary, &self.directory, &self.name);
+        let renamed = fs::renameat(&self.directory, temporary.as_os_str(), &self.directory, self.name.as_os_str());
         if renamed.is_err() {
             self.temporary = Some(temporary);
         }
@@ -236,7 +245,7 @@ impl Unfinished {
 impl Drop for Unfinished {
     fn drop(&mut self) {
         if let Some(temporary) = &self.temporary {
-            let _ = fs::unlinkat(&self.directory, temporary, AtFlags::empty());
+            let _ = fs::unlinkat(&self.directory, temporary.as_os_str(), UnlinkatFlags::NoRemoveDir);
         }
     }
 }

@@ -1,20 +1,19 @@
 //! Attributes that name owners: the kernel shows them to the host with the host's ids, an archive has them as they are inside.
 
-use rustix::fs::{FileType, Stat};
-
 use super::entry::{Entry, Kind};
 use super::export::Id;
+use crate::sys::fs::{self, FileStat, FileType};
 
 /// What kind of entry a file is; `None` for a socket, which is of its process.
-pub fn kind_of(stat: &Stat) -> Option<Kind> {
-    Some(match FileType::from_raw_mode(stat.st_mode) {
-        FileType::RegularFile => Kind::File,
+pub fn kind_of(stat: &FileStat) -> Option<Kind> {
+    Some(match fs::file_type(stat.st_mode)? {
+        FileType::File => Kind::File,
         FileType::Directory => Kind::Directory,
         FileType::Symlink => Kind::Symlink,
         FileType::Fifo => Kind::Fifo,
         FileType::CharacterDevice => Kind::Char,
         FileType::BlockDevice => Kind::Block,
-        _ => return None,
+        FileType::Socket => return None,
     })
 }
 

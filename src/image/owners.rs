@@ -6,15 +6,14 @@ use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
-use rustix::fs::{self, AtFlags, FlockOperation, Mode, OFlags};
-use rustix::io::Errno;
+use nix::errno::Errno;
 
 use super::fault::Fault;
 use super::give;
 use super::rights::Rights;
 use super::source::Record;
 use super::store::{Store, is_there, try_lock};
-use crate::sys::file;
+use crate::sys::fs::{self, AtFlags, FlockArg, Mode, OFlag};
 use crate::{Error, ErrorCode, Result};
 
 /// What a layer says of it.
@@ -103,11 +102,11 @@ impl Store {
     /// No container but ours uses any of the record's layers.
     fn is_unused(&self, record: &Record, lock: &OwnedFd) -> Result<bool> {
         let failed = |errno| self.failed("lock an image in", errno);
-        let is_ours = try_lock(lock, FlockOperation::NonBlockingLockExclusive).map_err(failed)?;
-        try_lock(lock, FlockOperation::LockShared).map_err(failed)?;
+        let is_ours = try_lock(lock, FlockArg::LockExclusiveNonblock).map_err(failed)?;
+        try_lock(lock, FlockArg::LockShared).map_err(failed)?;
         if !is_there(lock) {
             // Removed in between.
-            return Err(self.failed("use an image of", Errno::NOENT).with_code(ErrorCode::NotFound));
+            return Err(self.failed("use an image of", Errno::ENOENT).with_code(ErrorCode::NotFound));
         }
         let own = fs::fstat(lock).map_err(failed)?.st_ino;
         let shares = |other: &Record| {
@@ -121,7 +120,7 @@ impl Store {
             if fs::fstat(&other).map_err(failed)?.st_ino != own
                 && self.record(&digest)?.is_some_and(|record| shares(&record))
             {
-                is_unused &= try_lock(&other, FlockOperation::NonBlockingLockExclusive).map_err(failed)?;
+                is_unused &= try_lock(&other, FlockArg::LockExclusiveNonblock).map_err(failed)?;
             }
         }
         Ok(is_unused)
@@ -129,17 +128,17 @@ impl Store {
 
     fn layer(&self, layer: &str) -> Result<Option<OwnedFd>> {
         let Some(root) = self.root()? else { return Ok(None) };
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        match file::openat(root, format!("layers/{layer}"), flags, Mode::empty()) {
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        match fs::openat(root, format!("layers/{layer}").as_str(), flags, Mode::empty()) {
             Ok(place) => Ok(Some(place)),
-            Err(Errno::NOENT) => Ok(None),
+            Err(Errno::ENOENT) => Ok(None),
             Err(errno) => Err(self.failed("open a layer in", errno)),
         }
     }
 
     fn owners(&self, place: &OwnedFd) -> Result<Owners> {
         let failed = |errno| self.failed("read whose files there are in", errno);
-        if fs::accessat(place, give::OWED, fs::Access::EXISTS, AtFlags::empty()).is_ok() {
+        if fs::faccessat(place, give::OWED, fs::AccessFlags::F_OK, AtFlags::empty()).is_ok() {
             return Ok(Owners::Begun);
         }
         maps(place.as_fd()).map_err(failed).map(|maps| maps.map_or(Owners::Unknown, Owners::Given))
@@ -162,13 +161,13 @@ impl Store {
 /// The maps by which files of the layer in `place` were given away.
 fn maps(place: BorrowedFd) -> std::result::Result<Option<String>, Errno> {
     const MAX_MAPS: u64 = 64 << 10;
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = match file::openat(place, give::OWNERS, flags, Mode::empty()) {
+    let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+    let file = match fs::openat(place, give::OWNERS, flags, Mode::empty()) {
         Ok(file) => File::from(file),
-        Err(Errno::NOENT) => return Ok(None),
+        Err(Errno::ENOENT) => return Ok(None),
         Err(errno) => return Err(errno),
     };
     let mut text = String::new();
-    file.take(MAX_MAPS).read_to_string(&mut text).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
+    file.take(MAX_MAPS).read_to_string(&mut text).map_err(|error| fs::errno_of(&error).unwrap_or(Errno::EIO))?;
     Ok(Some(text))
 }

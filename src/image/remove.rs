@@ -7,13 +7,12 @@ use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
-use crate::sys::file;
-use rustix::fs::{self, AtFlags, CWD, FileType, Mode, OFlags};
-use rustix::io::Errno;
+use nix::errno::Errno;
 
 use super::rights::Rights;
+use crate::sys::fs::{self, AT_FDCWD, FchmodatFlags, FileType, Mode, OFlag, UnlinkatFlags};
 
-const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+const DIRECTORY: OFlag = OFlag::O_RDONLY.union(OFlag::O_DIRECTORY).union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);
 
 /// How many names are remembered at most: of one directory, and of all above it. What is not is found by listing anew.
 const NAMES_OF_ONE: usize = 1000;
@@ -37,7 +36,7 @@ struct Level {
 pub fn tree(parent: BorrowedFd, name: &[u8]) -> Result<(), Errno> {
     let rights = OnceCell::new();
     let mut here = match enter(&rights, parent, name) {
-        Err(Errno::NOENT) => return Ok(()),
+        Err(Errno::ENOENT) => return Ok(()),
         answer => answer?,
     };
     let mut levels = vec![level(&here, 0)?];
@@ -59,16 +58,16 @@ pub fn tree(parent: BorrowedFd, name: &[u8]) -> Result<(), Errno> {
         } else {
             levels.pop();
             let Some(above) = levels.last_mut() else { break };
-            let up = file::openat(&here, c"..", DIRECTORY, Mode::empty())?;
+            let up = fs::openat(&here, c"..", DIRECTORY, Mode::empty())?;
             if place(&up)? != above.place {
-                return Err(Errno::STALE);
+                return Err(Errno::ESTALE);
             }
             here = up;
             // Without a name it goes when the directory is listed anew.
             let Some(child) = above.below.last() else { continue };
-            match fs::unlinkat(&here, child.as_c_str(), AtFlags::REMOVEDIR) {
-                Err(Errno::NOTEMPTY | Errno::EXIST) if rounds < ROUNDS => rounds += 1,
-                Ok(()) | Err(Errno::NOENT) => {
+            match fs::unlinkat(&here, child.as_c_str(), UnlinkatFlags::RemoveDir) {
+                Err(Errno::ENOTEMPTY | Errno::EEXIST) if rounds < ROUNDS => rounds += 1,
+                Ok(()) | Err(Errno::ENOENT) => {
                     above.below.pop();
                     (names, rounds) = (names - 1, 0);
                 }
@@ -76,45 +75,45 @@ pub fn tree(parent: BorrowedFd, name: &[u8]) -> Result<(), Errno> {
             }
         }
     }
-    match fs::unlinkat(parent, name, AtFlags::REMOVEDIR) {
-        Err(Errno::NOENT) => Ok(()),
+    match fs::unlinkat(parent, name, UnlinkatFlags::RemoveDir) {
+        Err(Errno::ENOENT) => Ok(()),
         answer => answer,
     }
 }
 
 /// Opens a directory and sees to it that it may be listed, searched and written to.
 fn enter(rights: &OnceCell<Arc<Rights>>, parent: BorrowedFd, name: &[u8]) -> Result<OwnedFd, Errno> {
-    let fd = match file::openat(parent, name, DIRECTORY, Mode::empty()) {
-        Err(Errno::ACCESS) => {
-            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            let fd = file::openat(parent, name, flags, Mode::empty())?;
+    let fd = match fs::openat(parent, name, DIRECTORY, Mode::empty()) {
+        Err(Errno::EACCES) => {
+            let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+            let fd = fs::openat(parent, name, flags, Mode::empty())?;
             // A descriptor that is only a place takes no fchmod(2); its name in /proc leads to it and nowhere else.
             let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
-            if fs::chmodat(CWD, path, Mode::RWXU, AtFlags::empty()).is_err() {
+            if fs::fchmodat(AT_FDCWD, path.as_str(), Mode::S_IRWXU, FchmodatFlags::FollowSymlink).is_err() {
                 take_back(rights, parent, name)?;
             }
-            file::openat(&fd, c".", DIRECTORY, Mode::empty())?
+            fs::openat(&fd, c".", DIRECTORY, Mode::empty())?
         }
         answer => answer?,
     };
-    let (stat, own) = (fs::fstat(&fd)?, rustix::process::geteuid());
+    let (stat, own) = (fs::fstat(&fd)?, nix::unistd::geteuid());
     if stat.st_uid != own.as_raw() && !own.is_root() {
         take_back(rights, parent, name)?;
     } else if stat.st_mode & 0o700 != 0o700 && stat.st_uid == own.as_raw() {
-        fs::fchmod(&fd, Mode::RWXU)?;
+        fs::fchmod(&fd, Mode::S_IRWXU)?;
     }
     Ok(fd)
 }
 
 fn take_back(rights: &OnceCell<Arc<Rights>>, parent: BorrowedFd, name: &[u8]) -> Result<(), Errno> {
-    rights.get_or_init(Rights::of_this_user).take_back(parent, name).map_err(|_| Errno::ACCESS)
+    rights.get_or_init(Rights::of_this_user).take_back(parent, name).map_err(|_| Errno::EACCES)
 }
 
 /// Removes what is in a directory and is no directory, or an empty one.
 fn level(directory: &OwnedFd, known: usize) -> Result<Level, Errno> {
     let most = if known < NAMES_OF_ALL { NAMES_OF_ONE } else { 1 };
     let mut level = Level { place: place(directory)?, below: Vec::new(), is_all: true };
-    for entry in file::read_dir(directory)? {
+    for entry in fs::read_dir(directory)? {
         let entry = entry?;
         let name = entry.file_name();
         if matches!(name.to_bytes(), b"." | b"..") || unlink(directory, name.to_bytes(), entry.file_type())? {
@@ -134,13 +133,14 @@ fn place(directory: &OwnedFd) -> Result<(u64, u64), Errno> {
 }
 
 /// Removes one name; false when it is a directory that is not empty.
-fn unlink(dir: impl AsFd, name: &[u8], kind: FileType) -> Result<bool, Errno> {
-    let flags = if kind == FileType::Directory { AtFlags::REMOVEDIR } else { AtFlags::empty() };
+fn unlink(dir: impl AsFd, name: &[u8], kind: Option<FileType>) -> Result<bool, Errno> {
+    let is_directory = kind == Some(FileType::Directory);
+    let flags = if is_directory { UnlinkatFlags::RemoveDir } else { UnlinkatFlags::NoRemoveDir };
     match fs::unlinkat(&dir, name, flags) {
-        Ok(()) | Err(Errno::NOENT) => Ok(true),
-        Err(Errno::NOTEMPTY | Errno::EXIST) => Ok(false),
+        Ok(()) | Err(Errno::ENOENT) => Ok(true),
+        Err(Errno::ENOTEMPTY | Errno::EEXIST) => Ok(false),
         // A file system that tells no types.
-        Err(Errno::ISDIR) => unlink(dir, name, FileType::Directory),
+        Err(Errno::EISDIR) => unlink(dir, name, Some(FileType::Directory)),
         Err(errno) => Err(errno),
     }
 }
@@ -172,7 +172,7 @@ mod tests {
                 std::fs::set_permissions(place, std::fs::Permissions::from_mode(mode)).unwrap();
             }
         }
-        let parent = fs::openat(CWD, &scratch, DIRECTORY, Mode::empty()).unwrap();
+        let parent = fs::openat(AT_FDCWD, &scratch, DIRECTORY, Mode::empty()).unwrap();
         tree(parent.as_fd(), b"top").unwrap();
         assert!(!top.exists());
         tree(parent.as_fd(), b"top").unwrap();

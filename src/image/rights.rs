@@ -5,13 +5,13 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rustix::fs::OFlags;
-use rustix::io::Errno;
+use nix::errno::Errno;
 
 use super::dirs::{Opener, Opens};
 use super::export::Id;
 use crate::helper::{Helper, SubIds};
 use crate::plan::{Arg, Fd, Plan, c_string};
+use crate::sys::fs::{self, OFlag};
 use crate::{Error, Result};
 
 /// What this thread's user may, and their helper may for them.
@@ -38,7 +38,7 @@ const MAX_VALUE: usize = 64 << 10;
 
 impl Rights {
     pub fn of_this_user() -> Arc<Self> {
-        let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
+        let (uid, gid) = (nix::unistd::geteuid(), nix::unistd::getegid());
         let ids = match uid.is_root() {
             true => Ids::Root,
             false => match SubIds::of_this_user() {
@@ -145,20 +145,20 @@ impl Rights {
 }
 
 impl Opens for Rights {
-    fn open(&self, parent: BorrowedFd, name: &[u8], flags: OFlags) -> std::result::Result<OwnedFd, Errno> {
+    fn open(&self, parent: BorrowedFd, name: &[u8], flags: OFlag) -> std::result::Result<OwnedFd, Errno> {
         let mut plan = Plan::new();
         let parent = plan.send(Fd::Borrowed(parent));
         plan.step("open", "a file", "", "");
         let (name, slot) = (string(&mut plan, name)?, plan.slot());
-        let flags = flags.bits() as i32 | libc::O_NOFOLLOW | libc::O_CLOEXEC;
+        let flags = flags.bits() | libc::O_NOFOLLOW | libc::O_CLOEXEC;
         plan.call(libc::SYS_openat, [parent.into(), name, flags.into()]).out(slot);
         let mut fds = self.helper().and_then(|helper| helper.run(&plan, &[slot])).map_err(|error| errno(&error))?;
-        fds.pop().ok_or(Errno::PROTO)
+        fds.pop().ok_or(Errno::EPROTO)
     }
 
     fn attribute(&self, file: BorrowedFd, name: &[u8]) -> std::result::Result<Vec<u8>, Errno> {
         let into = crate::sys::memfd_create(c"ctr-attribute", libc::MFD_CLOEXEC)
-            .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::MFILE))?;
+            .map_err(|error| fs::errno_of(&error).unwrap_or(Errno::EMFILE))?;
         let mut plan = Plan::new();
         let (file, out) = (plan.send(Fd::Borrowed(file)), plan.send(Fd::Borrowed(into.as_fd())));
         plan.step("read an attribute of", "a file", "", "");
@@ -173,8 +173,8 @@ impl Opens for Rights {
         let mut both = vec![0; 2 * MAX_VALUE];
         let mut filled = 0;
         while filled < both.len() {
-            match rustix::io::pread(&into, &mut both[filled..], filled as u64)? {
-                0 => return Err(Errno::IO),
+            match fs::pread(&into, &mut both[filled..], filled as u64)? {
+                0 => return Err(Errno::EIO),
                 length => filled += length,
             }
         }
@@ -185,10 +185,10 @@ impl Opens for Rights {
 }
 
 fn errno(error: &Error) -> Errno {
-    Errno::from_raw_os_error(error.errno())
+    Errno::from_raw(error.errno())
 }
 
 /// A name as a string of a plan.
 pub fn string(plan: &mut Plan<'_>, name: &[u8]) -> std::result::Result<Arg, Errno> {
-    c_string("use", name).map(|name| plan.string(name)).map_err(|_| Errno::INVAL)
+    c_string("use", name).map(|name| plan.string(name)).map_err(|_| Errno::EINVAL)
 }

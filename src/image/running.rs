@@ -19,6 +19,7 @@ use super::output::{self, ExportOptions, Output, Packing};
 use super::pipeline::{Progress, REPORT_EVERY, Report};
 use super::store::{DEFAULT_ROOT, Store};
 use super::write;
+use crate::sys::fs::{self};
 use crate::{Error, ErrorCode, Result};
 
 /// What `container` knows about it.
@@ -244,7 +245,7 @@ impl Running {
 
     /// Owner, group and mode of the root as they are now: the directory of the changes is the one that counts.
     fn root_now(&self) -> Option<(u32, u32, u32)> {
-        let stat = rustix::fs::fstat(self.upper.as_ref()?).ok()?;
+        let stat = fs::fstat(self.upper.as_ref()?).ok()?;
         let (uid, gid) = ((self.inside)(Id::User(stat.st_uid))?, (self.inside)(Id::Group(stat.st_gid))?);
         Some((uid, gid, stat.st_mode & 0o7777))
     }

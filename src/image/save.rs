@@ -8,8 +8,7 @@
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Seek, Write};
 
-use rustix::fs::{CWD, Mode, OFlags};
-use rustix::io::Errno;
+use nix::errno::Errno;
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -25,7 +24,7 @@ use super::pipeline::{Counters, Report};
 use super::split;
 use super::store::{Store, Workspace};
 use super::write;
-use crate::sys::file;
+use crate::sys::fs::{self, AT_FDCWD, Mode, OFlag};
 use crate::{Error, Result};
 
 /// Which tools an archive is for.
@@ -114,9 +113,10 @@ impl Store {
     fn pack(&self, workspace: &Workspace, name: &str, layer: &str, packing: Packing<'_>) -> Outcome<Blob> {
         let failed = |errno| Fault::system("pack", layer.as_bytes(), errno);
         let place = self.layer_path(layer);
-        let tree = || file::openat(CWD, &place, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-        let file = File::from(file::openat(workspace.fd(), name, flags, Mode::RUSR | Mode::WUSR).map_err(failed)?);
+        let tree =
+            || fs::openat(AT_FDCWD, &place, OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty());
+        let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
+        let file = File::from(fs::openat(workspace.fd(), name, flags, Mode::S_IRUSR | Mode::S_IWUSR).map_err(failed)?);
         // As it came, unless its times are to be others.
         if packing.latest.is_none()
             && let Ok(record) = crate::sys::file::open(place.with_file_name(split::NAME))
@@ -130,7 +130,7 @@ impl Store {
                 return Ok(blob);
             }
             // Someone has changed the tree.
-            file.set_len(0).map_err(|error| failed(Errno::from_io_error(&error).unwrap_or(Errno::IO)))?;
+            file.set_len(0).map_err(|error| failed(fs::errno_of(&error).unwrap_or(Errno::EIO)))?;
         }
         blob(file, layer, packing, |tar, count| {
             let kept = crate::sys::file::open(place.with_file_name("kept")).ok();
@@ -160,7 +160,7 @@ fn blob(
     let counters = packing.counters;
     let io = |error: io::Error| match error.downcast::<Fault>() {
         Ok(fault) => fault,
-        Err(error) => Fault::system("pack", layer.as_bytes(), Errno::from_io_error(&error).unwrap_or(Errno::IO)),
+        Err(error) => Fault::system("pack", layer.as_bytes(), fs::errno_of(&error).unwrap_or(Errno::EIO)),
     };
     let mut packed = 0;
     let mut count = |written| {

@@ -10,8 +10,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rustix::fs::{self, AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, Stat};
-use rustix::io::Errno;
+use nix::errno::Errno;
+use nix::sys::statfs::fstatfs;
 use serde::{Deserialize, Serialize};
 
 use super::config::ImageConfig;
@@ -19,7 +19,7 @@ use super::digest::Digest;
 use super::import::{self, Select};
 use super::pipeline::Report;
 use super::store::{Store, try_lock};
-use crate::sys::file;
+use crate::sys::fs::{self, AT_FDCWD, AtFlags, FileStat, FileType, FlockArg, Mode, OFlag};
 use crate::{Error, ErrorCode, Result};
 
 /// Where a container's root comes from.
@@ -114,18 +114,18 @@ impl Store {
         if !is_path && let Some(known) = self.named(image)? {
             return self.source(known);
         }
-        match fs::statat(CWD, path, AtFlags::empty()) {
+        match fs::fstatat(AT_FDCWD, path, AtFlags::empty()) {
             Ok(stat) => self.path_source(path, &stat, Select::default(), report),
-            Err(errno @ (Errno::NOENT | Errno::NOTDIR)) => match with_reference(image) {
+            Err(errno @ (Errno::ENOENT | Errno::ENOTDIR)) => match with_reference(image) {
                 Some((path, stat, reference)) => {
                     let select = Select { reference: Some(reference), ..Select::default() };
                     self.path_source(path, &stat, select, report)
                 }
                 None => Err(self.not_found(image, errno)),
             },
-            // What rustix answers for a NUL in it.
-            Err(Errno::INVAL) => Err(Error::invalid("find the image", path.display(), "there is a NUL byte in it")),
-            Err(errno) => Err(Error::system("find the image", path.display(), errno.raw_os_error())),
+            // What nix answers for a NUL in it.
+            Err(Errno::EINVAL) => Err(Error::invalid("find the image", path.display(), "there is a NUL byte in it")),
+            Err(errno) => Err(Error::system("find the image", path.display(), errno as i32)),
         }
     }
 
@@ -133,17 +133,16 @@ impl Store {
     fn not_found(&self, image: &OsStr, errno: Errno) -> Error {
         let path = Path::new(image);
         if matches!(image.as_bytes(), [b'/' | b'.', ..]) {
-            return Error::system("find the image", path.display(), errno.raw_os_error())
-                .with_code(ErrorCode::NotFound);
+            return Error::system("find the image", path.display(), errno as i32).with_code(ErrorCode::NotFound);
         }
         let why =
             format!("no image in {} has this name, and there is no file or directory of it", self.path().display());
-        Error::new(ErrorCode::NotFound, "find the image", path.display(), errno.raw_os_error(), why).with_hint(
+        Error::new(ErrorCode::NotFound, "find the image", path.display(), errno as i32, why).with_hint(
             "nothing is downloaded: import a tarball under this name, or give its path, a directory, or \"host\"",
         )
     }
 
-    fn path_source(&self, path: &Path, stat: &Stat, select: Select<'_>, report: Report<'_>) -> Result<Source> {
+    fn path_source(&self, path: &Path, stat: &FileStat, select: Select<'_>, report: Report<'_>) -> Result<Source> {
         let reference = select.reference;
         match (self.path_known(path, stat, select, report)?, reference) {
             (Some(known), _) => self.source(known),
@@ -164,19 +163,21 @@ impl Store {
     pub(super) fn path_known(
         &self,
         path: &Path,
-        stat: &Stat,
+        stat: &FileStat,
         select: Select<'_>,
         report: Report<'_>,
     ) -> Result<Option<Known>> {
-        match FileType::from_raw_mode(stat.st_mode) {
-            FileType::Directory => match fs::statat(CWD, path.join("index.json"), AtFlags::SYMLINK_NOFOLLOW) {
-                Ok(index) if is_there(&path.join("oci-layout"))? => match self.seen(&index, select)? {
-                    Some(known) => Ok(Some(known)),
-                    None => import::directory(self, path, select, report).map(Some),
-                },
-                _ => Ok(None),
-            },
-            FileType::RegularFile => match self.seen(stat, select)? {
+        match fs::file_type(stat.st_mode) {
+            Some(FileType::Directory) => {
+                match fs::fstatat(AT_FDCWD, &path.join("index.json"), AtFlags::AT_SYMLINK_NOFOLLOW) {
+                    Ok(index) if is_there(&path.join("oci-layout"))? => match self.seen(&index, select)? {
+                        Some(known) => Ok(Some(known)),
+                        None => import::directory(self, path, select, report).map(Some),
+                    },
+                    _ => Ok(None),
+                }
+            }
+            Some(FileType::File) => match self.seen(stat, select)? {
                 Some(known) => Ok(Some(known)),
                 None => import::file(self, path, select, report).map(Some),
             },
@@ -203,17 +204,19 @@ impl Store {
     }
 
     /// The image that was made from the file of `stat`, if it was and is still here.
-    pub(super) fn seen(&self, stat: &Stat, select: Select<'_>) -> Result<Option<Known>> {
+    pub(super) fn seen(&self, stat: &FileStat, select: Select<'_>) -> Result<Option<Known>> {
         let Some(root) = self.root()? else { return Ok(None) };
         let mut buffer = [0u8; 256];
-        let Ok(length) = fs::readlinkat_raw(root, seen_name(stat, select), &mut buffer[..]) else { return Ok(None) };
+        let Ok(length) = fs::readlinkat_raw(root, seen_name(stat, select).as_str(), &mut buffer[..]) else {
+            return Ok(None);
+        };
         let text = std::str::from_utf8(&buffer[..length]).unwrap_or_default();
         let Some(digest) = text.strip_prefix(&seen_state(stat)) else { return Ok(None) };
         Ok(self.load(digest)?.map(|loaded| (digest.into(), loaded)))
     }
 
     /// Remembers that the file of `stat` is the image `digest`. A failure costs only time, later.
-    pub(super) fn remember(&self, stat: &Stat, select: Select<'_>, digest: &str) {
+    pub(super) fn remember(&self, stat: &FileStat, select: Select<'_>, digest: &str) {
         self.put_link(&seen_name(stat, select), &(seen_state(stat) + digest)).ok();
     }
 
@@ -221,7 +224,7 @@ impl Store {
     pub(super) fn load(&self, digest: &str) -> Result<Option<Loaded>> {
         let Some(lock) = self.open_record(digest)? else { return Ok(None) };
         // An exclusive lock is that of someone who removes it.
-        let locked = try_lock(&lock, FlockOperation::NonBlockingLockShared);
+        let locked = try_lock(&lock, FlockArg::LockSharedNonblock);
         if !locked.map_err(|errno| self.failed("lock an image in", errno))? {
             return Ok(None);
         }
@@ -248,10 +251,10 @@ impl Store {
         if Digest::from_hex(digest).is_none() {
             return Ok(None);
         }
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        match file::openat(root, format!("images/{digest}"), flags, Mode::empty()) {
+        let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        match fs::openat(root, format!("images/{digest}").as_str(), flags, Mode::empty()) {
             Ok(fd) => Ok(Some(fd)),
-            Err(Errno::NOENT) => Ok(None),
+            Err(Errno::ENOENT) => Ok(None),
             Err(errno) => Err(self.failed("open an image in", errno)),
         }
     }
@@ -263,7 +266,7 @@ impl Store {
             return Ok(None);
         }
         let mut text = vec![0; usize::try_from(stat.st_size).unwrap_or(0).min(MAX_RECORD)];
-        let length = rustix::io::read(fd, &mut text[..]).map_err(|errno| self.failed("read an image in", errno))?;
+        let length = nix::unistd::read(fd, &mut text[..]).map_err(|errno| self.failed("read an image in", errno))?;
         serde_json::from_slice(&text[..length]).map(Some).map_err(|error| {
             let place = self.path().join("images").join(digest);
             Error::new(ErrorCode::BadImage, "read", place.display(), libc::EINVAL, format!("it is damaged: {error}"))
@@ -273,17 +276,17 @@ impl Store {
 }
 
 /// An archive's path that has ":" and the name of one of its images behind it.
-pub(super) fn with_reference(image: &OsStr) -> Option<(&Path, Stat, &str)> {
+pub(super) fn with_reference(image: &OsStr) -> Option<(&Path, FileStat, &str)> {
     let bytes = image.as_bytes();
     let mut colons = bytes.iter().enumerate().filter(|(_, byte)| **byte == b':').map(|(at, _)| at);
     colons.find_map(|colon| {
         let path = Path::new(OsStr::from_bytes(&bytes[..colon]));
         let reference = std::str::from_utf8(&bytes[colon + 1..]).ok().filter(|reference| !reference.is_empty())?;
-        Some((path, fs::statat(CWD, path, AtFlags::empty()).ok()?, reference))
+        Some((path, fs::fstatat(AT_FDCWD, path, AtFlags::empty()).ok()?, reference))
     })
 }
 
-fn seen_name(stat: &Stat, select: Select<'_>) -> String {
+fn seen_name(stat: &FileStat, select: Select<'_>) -> String {
     let name = format!("seen/{:x}-{:x}", stat.st_dev, stat.st_ino);
     match (select.reference, select.platform, select.strip) {
         (None, None, 0) => name,
@@ -296,7 +299,7 @@ fn seen_name(stat: &Stat, select: Select<'_>) -> String {
 }
 
 /// The number in front is that of this way to unpack: a change that gives other trees counts it up.
-fn seen_state(stat: &Stat) -> String {
+fn seen_state(stat: &FileStat) -> String {
     format!(
         "1 {} {}.{:09} {}.{:09} ",
         stat.st_size, stat.st_mtime, stat.st_mtime_nsec, stat.st_ctime, stat.st_ctime_nsec
@@ -304,7 +307,7 @@ fn seen_state(stat: &Stat) -> String {
 }
 
 /// Whether two looks saw the same file in the same state.
-pub(super) fn is_same(one: &Stat, other: &Stat) -> bool {
+pub(super) fn is_same(one: &FileStat, other: &FileStat) -> bool {
     (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino) && seen_state(one) == seen_state(other)
 }
 
@@ -312,15 +315,15 @@ pub(super) fn is_same(one: &Stat, other: &Stat) -> bool {
 ///
 /// Local file systems stamp with the kernel's coarse clock, which stands still for a jiffy (10 ms at most). Some have whole
 /// seconds or two (ext3, vfat), which shows in the nanoseconds, and a file server has a clock of its own.
-pub(super) fn settled(fd: impl AsFd) -> std::result::Result<(Stat, bool), Errno> {
+pub(super) fn settled(fd: impl AsFd) -> std::result::Result<(FileStat, bool), Errno> {
     const NFS: i64 = 0x6969;
     const SMB2: i64 = 0xfe53_4d42;
     const CIFS: i64 = 0xff53_4d42;
     const FUSE: i64 = 0x6573_5546;
     const V9FS: i64 = 0x0102_1997;
     const CEPH: i64 = 0x00c3_6400;
-    let is_remote =
-        fs::fstatfs(&fd).is_ok_and(|stat| [NFS, SMB2, CIFS, FUSE, V9FS, CEPH].contains(&(stat.f_type & 0xffff_ffff)));
+    let is_remote = fstatfs(&fd)
+        .is_ok_and(|it| [NFS, SMB2, CIFS, FUSE, V9FS, CEPH].contains(&(it.filesystem_type().0 & 0xffff_ffff)));
     for _ in 0..3 {
         let stat = fs::fstat(&fd)?;
         let tick = match (is_remote, stat.st_ctime_nsec == 0 || stat.st_mtime_nsec == 0) {
@@ -328,7 +331,6 @@ pub(super) fn settled(fd: impl AsFd) -> std::result::Result<(Stat, bool), Errno>
             (false, true) => Duration::from_secs(2),
             (false, false) => Duration::from_millis(20),
         };
-        // By the C library: rustix looks for the vDSO itself, which valgrind hides, and crashes.
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as i128);
         let age = |seconds: i64, nanos: u64| now - i128::from(seconds) * 1_000_000_000 - i128::from(nanos);
         // The ctime decides: an mtime can be set to anything, but not without a new ctime.

@@ -8,15 +8,13 @@ use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{self, FileType, Mode, OFlags};
-
 use super::archive::Archive;
 use super::dirs::Dirs;
 use super::entry::{Entry, Extent, split};
 use super::fault::{Fault, Outcome};
 use super::limits::Limits;
 use super::rights::Rights;
-use crate::sys::file;
+use crate::sys::fs::{self, FileType, Mode, OFlag};
 
 /// Its name, beside the layer's tree.
 pub const NAME: &str = "split";
@@ -35,8 +33,8 @@ pub struct Recorder {
 
 impl Recorder {
     pub fn create(dir: BorrowedFd) -> Outcome<Self> {
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let fd = file::openat(dir, NAME, flags, Mode::RUSR | Mode::WUSR)
+        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let fd = fs::openat(dir, NAME, flags, Mode::S_IRUSR | Mode::S_IWUSR)
             .map_err(|errno| Fault::system("create", NAME.as_bytes(), errno))?;
         let out = zstd::Encoder::new(File::from(fd), 1).map_err(Fault::write)?;
         Ok(Self { out, raw: Vec::with_capacity(MAX_RAW) })
@@ -111,7 +109,7 @@ pub fn rebuild(record: File, tree: OwnedFd, out: &mut dyn Write, each: &mut dyn 
                 let end = offset.saturating_add(length);
                 while offset < end {
                     let most = usize::try_from(end - offset).unwrap_or(usize::MAX).min(buffer.len());
-                    let length = rustix::io::retry_on_intr(|| rustix::io::pread(&file, &mut buffer[..most], offset))
+                    let length = fs::pread(&file, &mut buffer[..most], offset)
                         .map_err(|errno| Fault::system("read", &text, errno))?;
                     if length == 0 {
                         return Ok(());
@@ -199,8 +197,8 @@ fn open(dirs: &mut Dirs, path: &[u8]) -> Option<OwnedFd> {
     let (above, name) = split(path);
     let opener = dirs.opener();
     let parent = dirs.enter(above).ok()?;
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
     let file = super::dirs::open(opener.as_ref(), parent, name, flags).ok()?;
-    let is_file = FileType::from_raw_mode(fs::fstat(file.as_fd()).ok()?.st_mode) == FileType::RegularFile;
+    let is_file = fs::file_type(fs::fstat(file.as_fd()).ok()?.st_mode) == Some(FileType::File);
     is_file.then_some(file)
 }

@@ -5,14 +5,12 @@ use std::fs::File;
 use std::io::{BufReader, BufWriter, Seek, Write};
 use std::os::fd::{BorrowedFd, OwnedFd};
 
-use rustix::fs::{Mode, OFlags};
-
 use super::archive::Archive;
 use super::entry::Entry;
 use super::fault::{Fault, Outcome};
 use super::limits::Limits;
 use super::write;
-use crate::sys::file;
+use crate::sys::fs::{self, Mode, OFlag};
 
 pub struct Spool {
     file: BufWriter<File>,
@@ -21,8 +19,8 @@ pub struct Spool {
 impl Spool {
     /// A new one called `name` in `dir`.
     pub fn create(dir: BorrowedFd, name: &str) -> Outcome<Self> {
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let fd: OwnedFd = file::openat(dir, name, flags, Mode::RUSR | Mode::WUSR)
+        let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let fd: OwnedFd = fs::openat(dir, name, flags, Mode::S_IRUSR | Mode::S_IWUSR)
             .map_err(|errno| Fault::system("create", name.as_bytes(), errno))?;
         Ok(Self { file: BufWriter::new(File::from(fd)) })
     }

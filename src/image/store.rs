@@ -22,13 +22,12 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use rustix::fs::{self, AtFlags, FileType, FlockOperation, Mode, OFlags};
-use rustix::io::Errno;
+use nix::errno::Errno;
 
 use super::fault::Fault;
 use super::limits::Limits;
 use super::remove;
-use crate::sys::file;
+use crate::sys::fs::{self, AtFlags, FchmodatFlags, FileType, FlockArg, Mode, OFlag, UnlinkatFlags};
 use crate::{Error, ErrorCode, Result};
 
 /// Where images are kept.
@@ -91,7 +90,7 @@ impl Store {
 
     pub(super) fn has_layer(&self, layer: &str) -> Result<bool> {
         let Some(root) = self.root()? else { return Ok(false) };
-        Ok(fs::accessat(root, format!("layers/{layer}/fs"), fs::Access::EXISTS, AtFlags::empty()).is_ok())
+        Ok(fs::faccessat(root, format!("layers/{layer}/fs").as_str(), fs::AccessFlags::F_OK, AtFlags::empty()).is_ok())
     }
 
     /// Bytes of a layer's files.
@@ -112,7 +111,7 @@ impl Store {
     /// Whether a layer hides all that lies below it.
     pub(super) fn is_opaque(&self, layer: &str) -> bool {
         let mut value = [0; 8];
-        fs::lgetxattr(self.layer_path(layer), super::whiteout::OPAQUE_XATTR, &mut value[..]).is_ok()
+        fs::lgetxattr(&self.layer_path(layer), super::whiteout::OPAQUE_XATTR, &mut value[..]).is_ok()
     }
 
     /// The store's directory; `None` where there is none yet.
@@ -120,9 +119,9 @@ impl Store {
         if let Some(root) = self.root.get() {
             return Ok(Some(root.as_fd()));
         }
-        match file::open_at_path(&self.place, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()) {
+        match fs::open(&self.place, OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty()) {
             Ok(root) => self.verified(root).map(Some),
-            Err(Errno::NOENT) => Ok(None),
+            Err(Errno::ENOENT) => Ok(None),
             Err(errno) => Err(self.failed("open", errno)),
         }
     }
@@ -132,11 +131,13 @@ impl Store {
     fn make_place(&self) -> Result<()> {
         let missing: Vec<_> = self.place.ancestors().take_while(|place| !place.exists()).collect();
         for place in missing.into_iter().rev() {
-            let made = match fs::mkdirat(fs::CWD, place, Mode::RWXU) {
-                Err(Errno::EXIST) => continue,
-                made => made.and_then(|()| fs::chmodat(fs::CWD, place, Mode::RWXU, AtFlags::empty())),
+            let made = match fs::mkdirat(fs::AT_FDCWD, place, Mode::S_IRWXU) {
+                Err(Errno::EEXIST) => continue,
+                made => {
+                    made.and_then(|()| fs::fchmodat(fs::AT_FDCWD, place, Mode::S_IRWXU, FchmodatFlags::FollowSymlink))
+                }
             };
-            made.map_err(|errno| Error::system("create", place.display(), errno.raw_os_error()).with_hint(PLACE_HINT))?;
+            made.map_err(|errno| Error::system("create", place.display(), errno as i32).with_hint(PLACE_HINT))?;
         }
         Ok(())
     }
@@ -149,15 +150,15 @@ impl Store {
                 self.make_place()?;
                 match self.root()? {
                     Some(root) => root,
-                    None => return Err(self.failed("open", Errno::NOENT)),
+                    None => return Err(self.failed("open", Errno::ENOENT)),
                 }
             }
         };
         for name in DIRECTORIES {
-            match fs::mkdirat(root, name, Mode::RWXU) {
-                Ok(()) => fs::chmodat(root, name, Mode::RWXU, AtFlags::empty())
+            match fs::mkdirat(root, name, Mode::S_IRWXU) {
+                Ok(()) => fs::fchmodat(root, name, Mode::S_IRWXU, FchmodatFlags::FollowSymlink)
                     .map_err(|errno| self.failed("create a directory in", errno))?,
-                Err(Errno::EXIST) => {}
+                Err(Errno::EEXIST) => {}
                 Err(errno) => return Err(self.failed("create a directory in", errno)),
             }
         }
@@ -171,7 +172,7 @@ impl Store {
             Err(Error::new(ErrorCode::Invalid, "use the store", self.place.display(), libc::EPERM, why)
                 .with_hint(PLACE_HINT))
         };
-        if stat.st_uid != rustix::process::geteuid().as_raw() {
+        if stat.st_uid != nix::unistd::geteuid().as_raw() {
             return refuse(format!("it belongs to user {}", stat.st_uid));
         }
         if stat.st_mode & 0o7077 != 0 {
@@ -179,16 +180,16 @@ impl Store {
             if !is_empty(&root).map_err(|errno| self.failed("look into", errno))? {
                 return refuse(format!("its mode is {:04o}, so others can reach into it", stat.st_mode & 0o7777));
             }
-            fs::fchmod(&root, Mode::RWXU).map_err(|errno| self.failed("chmod", errno))?;
+            fs::fchmod(&root, Mode::S_IRWXU).map_err(|errno| self.failed("chmod", errno))?;
         }
         self.is_roots.store(stat.st_uid == 0, Ordering::Relaxed);
         Ok(self.root.get_or_init(|| root).as_fd())
     }
 
     pub(super) fn failed(&self, step: &str, errno: Errno) -> Error {
-        let error = Error::system(step, self.place.display(), errno.raw_os_error());
+        let error = Error::system(step, self.place.display(), errno as i32);
         match errno {
-            Errno::ACCESS | Errno::PERM | Errno::ROFS | Errno::NOSPC | Errno::DQUOT => error.with_hint(PLACE_HINT),
+            Errno::EACCES | Errno::EPERM | Errno::EROFS | Errno::ENOSPC | Errno::EDQUOT => error.with_hint(PLACE_HINT),
             _ => error,
         }
     }
@@ -196,17 +197,22 @@ impl Store {
     /// A new private directory in tmp/, locked for as long as it is held.
     pub(super) fn workspace(&self) -> Result<Workspace<'_>> {
         let root = self.made()?;
-        let pid = rustix::process::getpid().as_raw_nonzero();
+        let pid = nix::unistd::getpid().as_raw();
         for attempt in 0..u32::MAX {
             let name = format!("tmp/{pid}-{attempt}");
-            match fs::mkdirat(root, &name, Mode::RWXU) {
+            match fs::mkdirat(root, name.as_str(), Mode::S_IRWXU) {
                 Ok(()) => {}
-                Err(Errno::EXIST) => continue,
+                Err(Errno::EEXIST) => continue,
                 Err(errno) => return Err(self.failed("create a directory in", errno)),
             }
             // A sweeper may have been faster than our lock.
-            match file::openat(root, &name, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()) {
-                Ok(fd) if try_lock(&fd, FlockOperation::NonBlockingLockExclusive) == Ok(true) && is_there(&fd) => {
+            match fs::openat(
+                root,
+                name.as_str(),
+                OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC,
+                Mode::empty(),
+            ) {
+                Ok(fd) if try_lock(&fd, FlockArg::LockExclusiveNonblock) == Ok(true) && is_there(&fd) => {
                     // A default ACL of the directory above would be added to every file's mode.
                     let _ = fs::fremovexattr(&fd, "system.posix_acl_default");
                     return Ok(Workspace { root, name, fd });
@@ -214,32 +220,32 @@ impl Store {
                 _ => {}
             }
         }
-        Err(self.failed("create a directory in", Errno::EXIST))
+        Err(self.failed("create a directory in", Errno::EEXIST))
     }
 
     /// Removes what imports left that were killed.
     pub(super) fn sweep(&self) -> Result<()> {
         let root = self.made()?;
         let failed = |errno| self.failed("sweep", errno);
-        let tmp = file::openat(root, "tmp", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+        let tmp = fs::openat(root, "tmp", OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())
             .map_err(failed)?;
-        for entry in file::read_dir(&tmp).map_err(failed)? {
+        for entry in fs::read_dir(&tmp).map_err(failed)? {
             let entry = entry.map_err(failed)?;
             let name = entry.file_name();
             if matches!(name.to_bytes(), b"." | b"..") {
                 continue;
             }
-            let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-            match file::openat(&tmp, name, flags, Mode::empty()) {
-                Ok(fd) if try_lock(&fd, FlockOperation::NonBlockingLockExclusive) == Ok(true) => {}
+            let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+            match fs::openat(&tmp, name, flags, Mode::empty()) {
+                Ok(fd) if try_lock(&fd, FlockArg::LockExclusiveNonblock) == Ok(true) => {}
                 // A symbolic link on its way to its place; made and moved in two calls.
-                Err(Errno::LOOP) => {}
+                Err(Errno::ELOOP) => {}
                 _ => continue,
             }
             // Whoever sweeps at the same time may have it already.
             let _ = match entry.file_type() {
-                FileType::Directory => remove::tree(tmp.as_fd(), name.to_bytes()),
-                _ => fs::unlinkat(&tmp, name, AtFlags::empty()),
+                Some(FileType::Directory) => remove::tree(tmp.as_fd(), name.to_bytes()),
+                _ => fs::unlinkat(&tmp, name, UnlinkatFlags::NoRemoveDir),
             };
         }
         Ok(())
@@ -248,13 +254,13 @@ impl Store {
     /// Waits for the lock file `name`. `go_on` is asked between two looks.
     pub(super) fn lock(&self, name: &str, shared: bool, go_on: &mut dyn FnMut() -> bool) -> Result<Lock<'_>> {
         let root = self.made()?;
-        let flags = OFlags::RDONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let flags = OFlag::O_RDONLY | OFlag::O_CREAT | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let operation = match shared {
-            true => FlockOperation::NonBlockingLockShared,
-            false => FlockOperation::NonBlockingLockExclusive,
+            true => FlockArg::LockSharedNonblock,
+            false => FlockArg::LockExclusiveNonblock,
         };
         loop {
-            let fd = file::openat(root, name, flags, Mode::RUSR | Mode::WUSR)
+            let fd = fs::openat(root, name, flags, Mode::S_IRUSR | Mode::S_IWUSR)
                 .map_err(|errno| self.failed("make a lock in", errno))?;
             loop {
                 if try_lock(&fd, operation).map_err(|errno| self.failed("lock", errno))? {
@@ -285,7 +291,7 @@ pub(super) struct Lock<'s> {
 impl Drop for Lock<'_> {
     fn drop(&mut self) {
         if self.name.starts_with("tmp/") {
-            let _ = fs::unlinkat(self.root, &self.name, AtFlags::empty());
+            let _ = fs::unlinkat(self.root, self.name.as_str(), UnlinkatFlags::NoRemoveDir);
         }
     }
 }
@@ -316,12 +322,12 @@ impl Drop for Workspace<'_> {
 }
 
 /// Takes a flock; false when someone else has it.
-pub(super) fn try_lock(fd: impl AsFd, operation: FlockOperation) -> std::result::Result<bool, Errno> {
+pub(super) fn try_lock(fd: impl AsFd, operation: FlockArg) -> std::result::Result<bool, Errno> {
     loop {
         match fs::flock(&fd, operation) {
             Ok(()) => return Ok(true),
-            Err(Errno::WOULDBLOCK) => return Ok(false),
-            Err(Errno::INTR) => {}
+            Err(Errno::EWOULDBLOCK) => return Ok(false),
+            Err(Errno::EINTR) => {}
             Err(errno) => return Err(errno),
         }
     }
@@ -333,7 +339,7 @@ pub(super) fn is_there(fd: impl AsFd) -> bool {
 }
 
 fn is_empty(dir: impl AsFd) -> std::result::Result<bool, Errno> {
-    for entry in file::read_dir(dir)? {
+    for entry in fs::read_dir(dir)? {
         if !matches!(entry?.file_name().to_bytes(), b"." | b"..") {
             return Ok(false);
         }
@@ -346,7 +352,7 @@ fn default_place() -> Result<PathBuf> {
     if let Some(place) = variable("CTR_STORE_DIR") {
         return Ok(place);
     }
-    if rustix::process::geteuid().is_root() {
+    if nix::unistd::geteuid().is_root() {
         return Ok("/var/lib/ctr".into());
     }
     // The XDG base directory specification has relative paths ignored.

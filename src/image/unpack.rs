@@ -7,11 +7,11 @@
 use std::fs::File;
 use std::io::{BufRead, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::Ordering;
 
-use rustix::fs::{self, AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags};
-use rustix::io::Errno;
+use nix::errno::Errno;
 
 use super::acl::{self, Names};
 use super::archive::Archive;
@@ -23,15 +23,17 @@ use super::limits::{Limits, Used};
 use super::remove;
 use super::spool::{Replay, Spool};
 use super::whiteout;
-use crate::sys::file;
+use crate::sys::fs::{
+    self, AtFlags, FchmodatFlags, FileType, Gid, Mode, OFlag, SFlag, TimeSpec, Uid, UnlinkatFlags, UtimensatFlags,
+};
 
 /// Where an owner and a mode are kept that the file itself can't have, or not yet: "uid:gid:mode", the mode in octal.
 pub const OWNER_XATTR: &str = "user.ctr.owner";
 /// Which entry of [`give::OWED`] a file's attributes are in.
 pub(super) const OWED_XATTR: &[u8] = b"user.ctr.owed";
 
-const TO_READ: OFlags =
-    OFlags::RDONLY.union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
+const TO_READ: OFlag =
+    OFlag::O_RDONLY.union(OFlag::O_NOFOLLOW).union(OFlag::O_NONBLOCK).union(OFlag::O_NOCTTY).union(OFlag::O_CLOEXEC);
 
 /// As many links as path_resolution(7) follows.
 const MAX_LINKS: usize = 40;
@@ -75,7 +77,7 @@ impl Work<'_> {
             Some(spool) => Ok(spool),
             None => {
                 let new = spool.insert(Spool::create(self.0, name)?);
-                fs::unlinkat(self.0, name, AtFlags::empty())
+                fs::unlinkat(self.0, name, UnlinkatFlags::NoRemoveDir)
                     .map_err(|errno| Fault::system("unlink", name.as_bytes(), errno))?;
                 Ok(new)
             }
@@ -106,8 +108,8 @@ impl<'a> Unpack<'a> {
         gives: bool,
     ) -> Outcome<Self> {
         let again = root.try_clone().map_err(Fault::read)?;
-        let uid = rustix::process::geteuid().as_raw();
-        let gid = rustix::process::getegid().as_raw();
+        let uid = nix::unistd::geteuid().as_raw();
+        let gid = nix::unistd::getegid().as_raw();
         let mut unpack = Self {
             limits,
             used,
@@ -176,7 +178,7 @@ impl<'a> Unpack<'a> {
                 continue;
             }
             let link = match self.targets.enter(&real) {
-                Ok(parent) => fs::readlinkat(parent, name.as_slice(), Vec::new()).ok(),
+                Ok(parent) => fs::readlinkat(parent, name.as_slice()).ok(),
                 Err(_) => None,
             };
             let Some(link) = link else {
@@ -190,10 +192,10 @@ impl<'a> Unpack<'a> {
             if links > MAX_LINKS {
                 return Err(Fault::bad(path, format!("a name through more than {MAX_LINKS} symbolic links")));
             }
-            if link.to_bytes().starts_with(b"/") {
+            if link.as_bytes().starts_with(b"/") {
                 real.clear();
             }
-            todo.extend(parts(link.to_bytes()));
+            todo.extend(parts(link.as_bytes()));
         }
         let depth = real.split(|&byte| byte == b'/').count();
         if real.len() > self.limits.name || depth > self.limits.depth {
@@ -232,7 +234,7 @@ impl<'a> Unpack<'a> {
             }
             Kind::Symlink => self.node(entry, |parent, name| fs::symlinkat(entry.link.as_slice(), parent, name)),
             Kind::Fifo => self.node(entry, |parent, name| {
-                fs::mknodat(parent, name, FileType::Fifo, Mode::from_raw_mode(entry.mode & 0o777), 0)
+                fs::mknodat(parent, name, SFlag::S_IFIFO, Mode::from_bits_truncate(entry.mode & 0o777), 0)
             }),
             Kind::Char | Kind::Block => {
                 // Inside a user namespace a device node can't be opened, so there is none to be misused either.
@@ -302,7 +304,7 @@ impl<'a> Unpack<'a> {
         let (above, name) = entry.split();
         let name = if name.is_empty() { b"." } else { name };
         let Ok(parent) = self.dirs.enter(above) else { return Ok(()) };
-        let Ok(fd) = file::openat(parent, name, TO_READ, Mode::empty()) else { return Ok(()) };
+        let Ok(fd) = fs::openat(parent, name, TO_READ, Mode::empty()) else { return Ok(()) };
         let mut left = entry.clone();
         let (mut is_found, mut is_left) = (false, false);
         for (record, attribute) in acl::RECORDS {
@@ -319,7 +321,7 @@ impl<'a> Unpack<'a> {
                 left.xattrs.retain(|(name, _)| name != record);
                 left.xattrs.push((attribute.into(), value.clone()));
             } else if let Some(value) = value
-                && fs::fsetxattr(&fd, attribute, &value, XattrFlags::empty()).is_err()
+                && fs::fsetxattr(&fd, attribute, &value).is_err()
             {
                 is_left = true;
             } else {
@@ -338,8 +340,8 @@ impl<'a> Unpack<'a> {
         const LARGEST: u64 = 4 << 20;
         let mut text = Vec::new();
         if let Ok(parent) = self.dirs.enter(b"etc")
-            && let Ok(fd) = file::openat(parent, name, TO_READ, Mode::empty())
-            && fs::fstat(&fd).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile)
+            && let Ok(fd) = fs::openat(parent, name, TO_READ, Mode::empty())
+            && fs::fstat(&fd).is_ok_and(|stat| fs::file_type(stat.st_mode) == Some(FileType::File))
         {
             File::from(fd).take(LARGEST).read_to_end(&mut text).map_err(Fault::read)?;
         }
@@ -370,16 +372,16 @@ impl<'a> Unpack<'a> {
     fn directory(&mut self, entry: &Entry) -> Outcome<()> {
         let parent = self.parent(entry)?;
         let name = entry.split().1;
-        match fs::mkdirat(parent, name, Mode::RWXU) {
+        match fs::mkdirat(parent, name, Mode::S_IRWXU) {
             Ok(()) => {}
-            Err(Errno::EXIST) => {
-                let stat = fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW).map_err(failed("look at", entry))?;
-                if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
-                    fs::unlinkat(parent, name, AtFlags::empty()).map_err(failed("replace", entry))?;
-                    fs::mkdirat(parent, name, Mode::RWXU).map_err(failed("create directory", entry))?;
+            Err(Errno::EEXIST) => {
+                let stat = fs::fstatat(parent, name, AtFlags::AT_SYMLINK_NOFOLLOW).map_err(failed("look at", entry))?;
+                if fs::file_type(stat.st_mode) != Some(FileType::Directory) {
+                    fs::unlinkat(parent, name, UnlinkatFlags::NoRemoveDir).map_err(failed("replace", entry))?;
+                    fs::mkdirat(parent, name, Mode::S_IRWXU).map_err(failed("create directory", entry))?;
                     // What a whiteout or a file hid of the layers below stays hidden.
                     match whiteout::make_opaque(parent, name) {
-                        Err(Errno::OPNOTSUPP) if !whiteout::is_whiteout(&stat) => {}
+                        Err(Errno::EOPNOTSUPP) if !whiteout::is_whiteout(&stat) => {}
                         answer => answer.map_err(failed("hide what lies below", entry))?,
                     }
                 }
@@ -391,10 +393,10 @@ impl<'a> Unpack<'a> {
 
     fn file<R: BufRead>(&mut self, entry: &Entry, archive: &mut Archive<R>) -> Outcome<()> {
         let mode = self.identity.mode(entry);
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let is_plain = entry.xattrs.is_empty() && (self.identity.is_root || !self.identity.must_record(entry));
-        let first = Mode::from_raw_mode(if is_plain { mode & 0o777 } else { 0o600 });
-        let fd = self.make(entry, "create", |parent, name| file::openat(parent, name, flags, first))?;
+        let first = Mode::from_bits_truncate(if is_plain { mode & 0o777 } else { 0o600 });
+        let fd = self.make(entry, "create", |parent, name| fs::openat(parent, name, flags, first))?;
         let file = File::from(fd);
         archive.content_of(entry)?;
         let written = match &entry.sparse {
@@ -427,22 +429,22 @@ impl<'a> Unpack<'a> {
             Err(Stop::Missing(_)) => return Ok(false),
             Err(stop) => return Err(stopped(&entry.link, stop)),
         };
-        let source = match fs::statat(&above, target, AtFlags::SYMLINK_NOFOLLOW) {
+        let source = match fs::fstatat(&above, target, AtFlags::AT_SYMLINK_NOFOLLOW) {
             Ok(stat) => stat,
-            Err(Errno::NOENT) => return Ok(false),
+            Err(Errno::ENOENT) => return Ok(false),
             Err(errno) => return Err(failed("look at the target of", entry)(errno)),
         };
         if whiteout::is_whiteout(&source) {
             return Ok(false);
         }
-        if FileType::from_raw_mode(source.st_mode) == FileType::Directory {
+        if fs::file_type(source.st_mode) == Some(FileType::Directory) {
             return Err(Fault::bad(&entry.path, "a hard link to a directory"));
         }
         if entry.split() == (real.as_deref().unwrap_or(super::entry::split(&entry.link).0), target) {
             return Ok(true);
         }
         self.make(entry, "link", |parent, name| {
-            match fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW) {
+            match fs::fstatat(parent, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
                 Ok(there) if (there.st_dev, there.st_ino) == (source.st_dev, source.st_ino) => return Ok(()),
                 _ => {}
             }
@@ -463,7 +465,7 @@ impl<'a> Unpack<'a> {
         if identity.is_root {
             if identity.must_chown(entry) {
                 let (uid, gid) = owner(entry);
-                whole &= fs::chownat(parent, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW).is_ok();
+                whole &= fs::fchownat(parent, name, uid, gid, AtFlags::AT_SYMLINK_NOFOLLOW).is_ok();
             }
         } else {
             whole &= entry.uid == 0 && entry.gid == 0 && (entry.kind == Kind::Symlink || mode == entry.mode);
@@ -471,9 +473,11 @@ impl<'a> Unpack<'a> {
         if needs_mode {
             // chmod follows links, and there is no other way for a node that must not be opened: but we have just made it,
             // in a directory that nobody else can reach.
-            fs::chmodat(parent, name, Mode::from_raw_mode(mode), AtFlags::empty()).map_err(failed("chmod", entry))?;
+            fs::fchmodat(parent, name, Mode::from_bits_truncate(mode), FchmodatFlags::FollowSymlink)
+                .map_err(failed("chmod", entry))?;
         }
-        fs::utimensat(parent, name, &times(entry), AtFlags::SYMLINK_NOFOLLOW)
+        let time = time(entry);
+        fs::utimensat(parent, name, &time, &time, UtimensatFlags::NoFollowSymlink)
             .map_err(failed("set the time of", entry))?;
         match whole {
             true => Ok(()),
@@ -490,11 +494,11 @@ impl<'a> Unpack<'a> {
             Err(Stop::Missing(_) | Stop::NotDirectory(_)) => return Ok(()),
             Err(stop) => return Err(stopped(&entry.path, stop)),
         };
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let name = if name.is_empty() { b"." } else { name };
-        let fd = match file::openat(parent, name, flags, Mode::empty()) {
+        let fd = match fs::openat(parent, name, flags, Mode::empty()) {
             Ok(fd) => fd,
-            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(()),
+            Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) => return Ok(()),
             Err(errno) => return Err(failed("open", entry)(errno)),
         };
         self.metadata(fd.as_fd(), entry, true)
@@ -513,7 +517,7 @@ impl<'a> Unpack<'a> {
             match fs::fchown(fd, uid, gid) {
                 Ok(()) => {}
                 // Root of a user namespace that has no such id.
-                Err(Errno::INVAL | Errno::PERM) => has_owner = false,
+                Err(Errno::EINVAL | Errno::EPERM) => has_owner = false,
                 Err(errno) => return Err(failed("chown", entry)(errno)),
             }
         }
@@ -521,7 +525,7 @@ impl<'a> Unpack<'a> {
         for (name, value) in &entry.xattrs {
             if (identity.is_root || identity.gives) && acl::is_named(name) {
                 // With the file, so that it is not given to another of the same name.
-                match fs::fsetxattr(fd, waiting(name).as_slice(), value, XattrFlags::empty()) {
+                match fs::fsetxattr(fd, waiting(name).as_slice(), value) {
                     Ok(()) => wait.push(name),
                     Err(_) => whole = false,
                 }
@@ -531,7 +535,7 @@ impl<'a> Unpack<'a> {
                 // In the tree that is the image's root, and could not be told from it.
                 whole = false;
             } else if is_ours(name) {
-                match fs::fsetxattr(fd, name.as_slice(), value, XattrFlags::empty()) {
+                match fs::fsetxattr(fd, name.as_slice(), value) {
                     Ok(()) => {}
                     // ENOSPC is also what a file system says to an attribute that is too large for it.
                     Err(_) => whole = false,
@@ -543,21 +547,22 @@ impl<'a> Unpack<'a> {
         let is_owed = identity.gives && (!has_owner || mode != entry.mode || !whole || !wait.is_empty());
         if !has_owner || mode != entry.mode || is_owed {
             let text = format!("{}:{}:{:o}", entry.uid, entry.gid, entry.mode);
-            whole &= fs::fsetxattr(fd, OWNER_XATTR, text.as_bytes(), XattrFlags::empty()).is_ok();
+            whole &= fs::fsetxattr(fd, OWNER_XATTR, text.as_bytes()).is_ok();
         }
         let mut owed = entry.clone();
         if is_owed && !entry.xattrs.is_empty() {
             // So that it is known for the same file then, and its attributes are given to no other.
             self.owing += 1;
             let number = self.owing.to_string().into_bytes();
-            if fs::fsetxattr(fd, OWED_XATTR, &number, XattrFlags::empty()).is_ok() {
+            if fs::fsetxattr(fd, OWED_XATTR, &number).is_ok() {
                 owed.xattrs.push((OWED_XATTR.into(), number));
             }
         }
         if needs_mode {
-            fs::fchmod(fd, Mode::from_raw_mode(mode)).map_err(failed("chmod", entry))?;
+            fs::fchmod(fd, Mode::from_bits_truncate(mode)).map_err(failed("chmod", entry))?;
         }
-        fs::futimens(fd, &times(entry)).map_err(failed("set the time of", entry))?;
+        let time = time(entry);
+        fs::futimens(fd, &time, &time).map_err(failed("set the time of", entry))?;
         if !wait.is_empty() {
             self.work.spool(&mut self.acls, "acls")?.add(&owed)?;
             if is_owed {
@@ -585,7 +590,7 @@ impl<'a> Unpack<'a> {
     ) -> Outcome<T> {
         let name = entry.split().1;
         match make(self.parent(entry)?, name) {
-            Err(Errno::EXIST) => {
+            Err(Errno::EEXIST) => {
                 self.clear(entry)?;
                 make(self.parent(entry)?, name).map_err(failed(step, entry))
             }
@@ -599,9 +604,9 @@ impl<'a> Unpack<'a> {
         self.targets.forget(above, name);
         self.dirs.forget(above, name);
         let parent = self.parent(entry)?;
-        match fs::unlinkat(parent, name, AtFlags::empty()) {
-            Ok(()) | Err(Errno::NOENT) => Ok(()),
-            Err(Errno::ISDIR) => remove::tree(parent, name).map_err(failed("replace", entry)),
+        match fs::unlinkat(parent, name, UnlinkatFlags::NoRemoveDir) {
+            Ok(()) | Err(Errno::ENOENT) => Ok(()),
+            Err(Errno::EISDIR) => remove::tree(parent, name).map_err(failed("replace", entry)),
             Err(errno) => Err(failed("replace", entry)(errno)),
         }
     }
@@ -609,9 +614,9 @@ impl<'a> Unpack<'a> {
     fn exists(&mut self, entry: &Entry) -> Outcome<bool> {
         let (above, name) = entry.split();
         match self.dirs.enter(above) {
-            Ok(parent) => match fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(parent) => match fs::fstatat(parent, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
                 Ok(stat) => Ok(!whiteout::is_whiteout(&stat)),
-                Err(Errno::NOENT) => Ok(false),
+                Err(Errno::ENOENT) => Ok(false),
                 Err(errno) => Err(failed("look at", entry)(errno)),
             },
             Err(Stop::Missing(_)) => Ok(false),
@@ -626,7 +631,7 @@ impl<'a> Unpack<'a> {
             let mut made = Vec::new();
             let mut make = |parent: BorrowedFd, name: &[u8], end| {
                 made.push(end);
-                fs::mkdirat(parent, name, Mode::RWXU).map(|()| true)
+                fs::mkdirat(parent, name, Mode::S_IRWXU).map(|()| true)
             };
             let stop = self.dirs.enter_or_make(above, &mut make).err();
             self.made += made.len() as u64;
@@ -697,9 +702,9 @@ fn owner(entry: &Entry) -> (Option<Uid>, Option<Gid>) {
     (Some(Uid::from_raw(entry.uid)), Some(Gid::from_raw(entry.gid)))
 }
 
-fn times(entry: &Entry) -> Timestamps {
-    let time = Timespec { tv_sec: entry.mtime.0, tv_nsec: entry.mtime.1.into() };
-    Timestamps { last_access: time, last_modification: time }
+/// When it was modified, which becomes the time of its last access too.
+fn time(entry: &Entry) -> TimeSpec {
+    TimeSpec::new(entry.mtime.0, entry.mtime.1.into())
 }
 
 fn write_whole<R: BufRead>(mut file: &File, archive: &mut Archive<R>) -> Outcome<()> {
@@ -725,7 +730,7 @@ fn write_sparse<R: BufRead>(file: &File, entry: &Entry, archive: &mut Archive<R>
             offset += length as u64;
         }
     }
-    fs::ftruncate(file, entry.size).map_err(|errno| Fault::system("write", &entry.path, errno))
+    fs::ftruncate(file, entry.size as i64).map_err(|errno| Fault::system("write", &entry.path, errno))
 }
 
 fn unwritten(error: &std::io::Error) -> Fault {

@@ -6,13 +6,12 @@
 
 use std::os::fd::BorrowedFd;
 
-use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, Stat, XattrFlags};
-use rustix::io::Errno;
+use nix::errno::Errno;
 
 use super::entry::{Entry, Kind};
 use super::fault::{Fault, Outcome};
 use super::unpack::{Unpack, failed};
-use crate::sys::file;
+use crate::sys::fs::{self, AtFlags, FileStat, FileType, Mode, OFlag, SFlag, UnlinkatFlags};
 
 pub const OPAQUE_XATTR: &str = "user.overlay.opaque";
 
@@ -40,11 +39,11 @@ impl Unpack<'_> {
     fn hide(&mut self, entry: &Entry) -> Outcome<()> {
         let parent = self.parent(entry)?;
         let name = entry.split().1;
-        match fs::mknodat(parent, name, FileType::CharacterDevice, Mode::empty(), 0) {
+        match fs::mknodat(parent, name, SFlag::S_IFCHR, Mode::empty(), 0) {
             Ok(()) => Ok(()),
-            Err(Errno::EXIST) => {
-                let stat = fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW).map_err(failed("look at", entry))?;
-                if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
+            Err(Errno::EEXIST) => {
+                let stat = fs::fstatat(parent, name, AtFlags::AT_SYMLINK_NOFOLLOW).map_err(failed("look at", entry))?;
+                if fs::file_type(stat.st_mode) == Some(FileType::Directory) {
                     make_opaque(parent, name).map_err(failed("hide what lies below", entry))?;
                 }
                 Ok(())
@@ -60,25 +59,25 @@ impl Unpack<'_> {
         let (above, name) = super::entry::split(path);
         let failed = failed("create directory", &directory);
         let Ok(parent) = self.dirs.enter(above) else { return Ok(false) };
-        let stat = fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW).map_err(&failed)?;
+        let stat = fs::fstatat(parent, name, AtFlags::AT_SYMLINK_NOFOLLOW).map_err(&failed)?;
         if !is_whiteout(&stat) {
             return Ok(false);
         }
-        fs::unlinkat(parent, name, AtFlags::empty()).map_err(&failed)?;
-        fs::mkdirat(parent, name, Mode::RWXU).map_err(&failed)?;
+        fs::unlinkat(parent, name, UnlinkatFlags::NoRemoveDir).map_err(&failed)?;
+        fs::mkdirat(parent, name, Mode::S_IRWXU).map_err(&failed)?;
         make_opaque(parent, name).map_err(&failed)?;
         self.put_by(&directory)?;
         Ok(true)
     }
 }
 
-pub fn is_whiteout(stat: &Stat) -> bool {
-    FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice && stat.st_rdev == 0
+pub fn is_whiteout(stat: &FileStat) -> bool {
+    fs::file_type(stat.st_mode) == Some(FileType::CharacterDevice) && stat.st_rdev == 0
 }
 
 /// Marks the directory `name`, which the caller has made or seen to be one.
 pub fn make_opaque(parent: BorrowedFd, name: &[u8]) -> Result<(), Errno> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let directory = file::openat(parent, name, flags, Mode::empty())?;
-    fs::fsetxattr(directory, OPAQUE_XATTR, b"y", XattrFlags::empty())
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let directory = fs::openat(parent, name, flags, Mode::empty())?;
+    fs::fsetxattr(directory, OPAQUE_XATTR, b"y")
 }

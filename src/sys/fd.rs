@@ -1,7 +1,8 @@
 //! New descriptors. The kernel gives the lowest free number, and in a host that has 0, 1 or 2 closed that is the number of a
 //! standard stream: what the host prints would go there, what it opens for itself would not be its stream, and a program that
 //! inherits the host's streams would be handed what is ours. So whatever in this library makes a descriptor does it by the
-//! functions of this module or of [`super::file`], or hands what it got to [`above_stdio`]; clippy.toml refuses the rest.
+//! functions of this module, of [`super::fs`] or of [`super::file`], or hands what it got to [`above_stdio`]; clippy.toml refuses
+//! the rest.
 //!
 //! No call makes a descriptor above a given number but those that copy one, so one that lands there is there for an instant.
 //! It is close-on-exec then as always, and by that `container/exec.rs` tells it from a stream of the host's. (A host that puts
@@ -129,7 +130,8 @@ mod tests {
             sys::memfd_create_exec(c"ctr-test").expect("a file"),
             sys::pidfd_open(std::process::id() as i32).expect("a pidfd"),
             file::open("/proc/self/stat").expect("it is there").into(),
-            file::openat(&dir, "stat", rustix::fs::OFlags::RDONLY, rustix::fs::Mode::empty()).expect("it is there"),
+            sys::fs::openat2(&dir, "stat", OFlag::O_RDONLY, Mode::empty(), nix::fcntl::ResolveFlag::empty())
+                .expect("it is there"),
             dir.try_clone().expect("a copy"),
         ];
         made.extend([one, other, read, write, dir, file]);

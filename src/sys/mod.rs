@@ -5,6 +5,7 @@ pub mod bpf;
 pub mod fd;
 pub mod file;
 pub mod fork_lock;
+pub mod fs;
 pub mod landlock;
 pub mod mount;
 mod own;

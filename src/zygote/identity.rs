@@ -4,7 +4,8 @@
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag};
 use nix::sys::stat::{Mode, fstatat};
 use nix::unistd::{getresgid, getresuid};
-use rustix::fs::readlinkat_raw;
+
+use crate::sys::fs::readlinkat_raw;
 
 /// What a host is, at one moment, for one thread (credentials are a thread's, credentials(7)).
 #[derive(Debug, PartialEq, Eq)]
@@ -107,7 +108,7 @@ fn namespaces() -> [u64; 8] {
     let Ok(dir) = crate::sys::openat(AT_FDCWD, "/proc/thread-self/ns", flags, Mode::empty()) else { return [0; 8] };
     ["mnt", "user", "net", "pid_for_children", "uts", "ipc", "cgroup", "time_for_children"].map(|name| {
         let mut text = [0u8; 64];
-        let len = readlinkat_raw(&dir, name, &mut text[..]).unwrap_or(0);
+        let len = readlinkat_raw(&dir, name, &mut text).unwrap_or(0);
         let digits = text[..len].iter().filter(|byte| byte.is_ascii_digit());
         digits.fold(0, |number, byte| number * 10 + u64::from(byte - b'0'))
     })

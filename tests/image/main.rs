@@ -1,6 +1,7 @@
 //! Images: archives into the store and out of it.
 
 mod support;
+mod xattrs;
 
 mod attacks;
 mod bad_input;

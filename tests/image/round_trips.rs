@@ -77,9 +77,8 @@ pub fn our_tree(scratch: &Scratch, name: &str, image: &Path) -> Vec<String> {
 pub fn tree_lines(root: &Path) -> Vec<String> {
     let mut found: Vec<String> = lines(root).into_iter().filter(|line| !line.starts_with(' ')).collect();
     found.retain(|line| !line.starts_with("v "));
-    let mut value = [0; 64];
-    let length = rustix::fs::lgetxattr(root.join("ping"), "security.capability", &mut value[..]).unwrap_or(0);
-    found.push(format!("capability of ping {:?}", &value[..length]));
+    let capability = getxattr(root.join("ping"), "security.capability").unwrap_or_default();
+    found.push(format!("capability of ping {capability:?}"));
     found
 }
 

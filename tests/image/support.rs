@@ -9,14 +9,15 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use ctr::image::{Source, Store};
 
+pub use crate::xattrs::{getxattr, listxattr, setxattr};
+
 /// A tmpfs where there is one that keeps attributes of users (Linux 6.6); everything else is slower.
 fn scratch_place() -> PathBuf {
     static PLACE: std::sync::OnceLock<PathBuf> = std::sync::OnceLock::new();
     PLACE
         .get_or_init(|| {
             let probe = format!("/dev/shm/ctr-image-probe-{}", std::process::id());
-            let is_fit = std::fs::write(&probe, "").is_ok()
-                && rustix::fs::setxattr(&probe, "user.ctr", b"1", rustix::fs::XattrFlags::empty()).is_ok();
+            let is_fit = std::fs::write(&probe, "").is_ok() && setxattr(&probe, "user.ctr", b"1").is_ok();
             let _ = std::fs::remove_file(&probe);
             if is_fit { "/dev/shm".into() } else { std::env::temp_dir() }
         })

@@ -94,7 +94,7 @@ pub(super) fn remove_tree(path: &Path) -> Result<()> {
         let why = "EPERM, the directory above it is not this user's, or others can write to it";
         return Err(Error::new(ErrorCode::Invalid, "remove", path.display(), libc::EPERM, why));
     }
-    let error = match image::remove_tree(above.as_fd(), name.as_bytes()).map_err(|errno| errno.raw_os_error()) {
+    let error = match image::remove_tree(above.as_fd(), name.as_bytes()).map_err(|errno| errno as i32) {
         Ok(()) => return Ok(()),
         Err(libc::EACCES) if !nix::unistd::geteuid().is_root() => fail(Errno::EACCES).with_hint(
             "it may have files of ids that /etc/subuid and /etc/subgid set aside for this user, and don't any more",
