@@ -87,7 +87,7 @@ pub const FORGED_RECORD: &str = "somebody has written to its record, or moved it
      control socket belongs to, and libctr ps removes what it left";
 
 /// Landlock or seccomp was refused to a container that was made in hope of it.
-pub const LATE_WALL: &str = "make it again: that is waited for now, and fails at once where it can't be; libctr doctor says \
+pub const LATE_WALL: &str = "make the container again: ctr now waits for its walls, and fails at once if they can't be put up; libctr doctor says \
      what this machine lacks";
 
 /// The zygote can't be started.

@@ -584,7 +584,7 @@ class Container:
         return value / 1000 if which == "cpus" and value is not None else value
 
     def set_limit(self, which: Literal["memory", "pids", "cpus"], value: Size | float | None) -> None:
-        """Set a limit, live; None lifts it. On cgroup v1 "cpus" needs a container that was created with such a limit."""
+        """Set a limit, live; None lifts it. On cgroup v1 "cpus" needs a container that was made with such a limit."""
         number: int | None
         if value is None:
             number = None

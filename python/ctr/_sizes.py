@@ -5,10 +5,10 @@ from __future__ import annotations
 from ._errors import invalid
 
 _UNITS = {"": 0, "k": 10, "m": 20, "g": 30, "t": 40, "p": 50}
-_MEND = 'give bytes, or a number with k, M, G or T, as "64M"'
+_HINT = 'give bytes, or a number with k, M, G or T, as "64M"'
 
 
-def size(value: int | str, what: str = "size") -> int:
+def size(value: object, what: str = "size") -> int:
     """64, "64", "64k", "1.5G", "64MiB" as a number of bytes."""
     if isinstance(value, bool) or not isinstance(value, (int, str)):
         raise TypeError(f"{what} must be an int or a str, not {type(value).__name__}")
@@ -23,7 +23,7 @@ def size(value: int | str, what: str = "size") -> int:
         elif unit[1:] in ("b", "ib"):
             unit = unit[0]
     if unit not in _UNITS or not _is_number(number):
-        raise invalid(f"set {what}", repr(value), "not a size", _MEND)
+        raise invalid(f"set {what}", repr(value), "not a size", _HINT)
     scale = 1 << _UNITS[unit]
     return int(number) * scale if "." not in number else int(float(number) * scale)
 

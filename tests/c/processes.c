@@ -343,6 +343,7 @@ int main(void)
 	RUN(a_time_limit_kills_and_says_so);
 	RUN(a_time_limit_ends_what_was_left_behind);
 	RUN(all_programs_are_killed_and_the_container_lives_on);
+	RUN(stopped_programs_may_end_by_themselves_before_the_container_does);
 	RUN(a_group_is_killed_as_one);
 	RUN(pidfds_tell_the_end_to_poll);
 	return done();

@@ -170,7 +170,13 @@ def test_the_processor_limit_is_set_read_and_lifted_live() -> None:
         assert (c.memory_limit, c.pids_limit, c.limit("pids")) == (64 << 20, 40, 40)
         with pytest.raises(ValueError, match="unknown limit"):
             c.set_limit("time", 1)  # type: ignore[arg-type]
-    for bad, error in (("1", TypeError), (True, TypeError), (0.001, ctr.Error), (-1, ctr.Error), (float("nan"), ctr.Error)):
+    for bad, error in (
+        ("1", TypeError),
+        (True, TypeError),
+        (0.001, ctr.Error),
+        (-1, ctr.Error),
+        (float("nan"), ctr.Error),
+    ):
         with pytest.raises(error):
             ctr.Container(cpus=bad)  # type: ignore[arg-type]
 
