@@ -1,4 +1,4 @@
-//! The ids of an ordinary user's container: his ranges of /etc/subuid and /etc/subgid where he has any, else a single one. The
+//! The ids of an ordinary user's container: their ranges of /etc/subuid and /etc/subgid where they have any, else a single one. The
 //! users of these tests exist in a private mount namespace only; see tests/lanes/as_user.sh.
 
 mod common;

@@ -72,7 +72,7 @@ class Image:
     digest: str
     """"sha256:" and 64 digits: of a tarball's uncompressed bytes, of an OCI or docker image's configuration."""
     names: tuple[str, ...]
-    """The names it had when it was looked up, or last named through this object."""
+    """The names that it had when it was looked up, or was last named through this object."""
     size: int
     """Bytes of its files, layer by layer, holes included."""
     created: float
@@ -168,7 +168,7 @@ class Difference(NamedTuple):
 
 
 class Pruned(NamedTuple):
-    """What `ctr.prune` took away."""
+    """What `ctr.prune` removed."""
 
     images: list[str]
     """The digests of the images."""
@@ -288,7 +288,7 @@ def image(name: str, *, store_dir: Path | None = None) -> Image:
 
 
 def prune(*, store_dir: Path | None = None) -> Pruned:
-    """Remove what nobody would miss: images without a name that no container uses, and layers without an image."""
+    """Remove images without a name that no container uses, and layers without an image."""
     return Pruned(*_ctr.prune(_place(store_dir)))
 
 
