@@ -83,8 +83,15 @@ pub const DESCRIPTORS: &str = "close files, or raise the limit on them (ulimit -
 pub const FILE_SIZE: &str = "raise the limit on the size of files (ulimit -f, RLIMIT_FSIZE)";
 
 /// A record that names what is not its container's.
-pub const FORGED_RECORD: &str = "somebody has written to its record, or moved it to another cgroup: kill its PID 1, which the record's \
-     control socket belongs to, and libctr ps removes what it left";
+pub const FORGED_RECORD: &str = "somebody has written to its record, or moved it to another cgroup: libctr rm, ctr.destroy() and \
+     ctr_destroy_named() end it all the same";
+
+/// A container whose record can't be read.
+pub const DAMAGED_RECORD: &str =
+    "the process that made it can still use it; libctr rm, ctr.destroy() and ctr_destroy_named() end it";
+
+/// A container that an earlier version has made.
+pub const OLDER_RECORD: &str = "that version can use it; libctr rm, ctr.destroy() and ctr_destroy_named() end it";
 
 /// Landlock or seccomp was refused to a container that was made in hope of it.
 pub const LATE_WALL: &str = "make the container again: ctr now waits for its walls, and fails at once if they can't be put up; libctr doctor says \

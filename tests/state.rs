@@ -7,6 +7,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use common::record::Written;
 use common::{eventually, quiet, run, sh};
 use ctr::{Config, Container, ErrorCode, Preset, Upper};
 
@@ -47,11 +48,17 @@ impl State {
     }
 
     /// The record of a container that was there and is dead.
-    fn dead_record(&self, name: &str) -> serde_json::Value {
+    fn dead_record(&self, name: &str) -> Written {
         let container = self.create(name);
-        let text = fs::read(self.record(name)).unwrap();
+        let written = Written::read(&self.record(name));
         container.destroy().unwrap();
-        serde_json::from_slice(&text).unwrap()
+        written
+    }
+
+    /// Adds to a record, as whoever has a resource made.
+    fn append(&self, name: &str, text: &str) {
+        let mut record = fs::OpenOptions::new().append(true).open(self.record(name)).unwrap();
+        std::io::Write::write_all(&mut record, text.as_bytes()).unwrap();
     }
 }
 
@@ -150,49 +157,247 @@ fn a_record_that_is_removed_by_hand_takes_nothing_from_anybody() {
 #[test]
 fn a_record_of_a_newer_version_is_left_to_it() {
     let state = State::new("newer");
-    let mut record = state.dead_record("newer");
-    record["version"] = 2.into();
-    record["exec"] = "something else".into();
-    fs::write(state.record("newer"), record.to_string()).unwrap();
-    assert_eq!(state.listed(), Vec::<String>::new());
-    assert_eq!(state.files(), ["newer.json"]);
-    let error = Container::join_in(&state.0, "newer").err().unwrap();
-    assert!(error.to_string().contains("newer version"), "{error}");
-    let error = Container::create("host", &state.config("newer")).err().unwrap();
-    assert_eq!(error.code(), ErrorCode::NameInUse);
+    let dead = state.dead_record("newer");
+    let mut record = dead.clone();
+    record.header["version"] = 3.into();
+    record.header["exec"] = "something else".into();
+    // Also where nothing but a resource is of a kind that is not known yet.
+    let mut with_more = dead.clone();
+    with_more.entries.push(serde_json::json!({ "has": { "veth": { "name": "v0" } } }));
+    for record in [record, with_more] {
+        fs::write(state.record("newer"), record.to_string()).unwrap();
+        assert_eq!(state.listed(), Vec::<String>::new());
+        assert_eq!(state.files(), ["newer.json"]);
+        let outcomes =
+            [Container::join_in(&state.0, "newer").err(), Container::destroy_named("newer", Some(&state.0)).err()];
+        for error in outcomes {
+            let error = error.unwrap();
+            assert!(error.to_string().contains("newer version"), "{error}");
+        }
+        let error = Container::create("host", &state.config("newer")).err().unwrap();
+        assert_eq!(error.code(), ErrorCode::NameInUse);
+        assert_eq!(fs::read_to_string(state.record("newer")).unwrap(), record.to_string());
+    }
 }
 
 #[test]
-fn a_container_of_an_earlier_version_is_listed_joined_and_destroyed() {
-    let state = State::new("earlier");
-    let config = Config { detached: true, preset: Preset::Privileged, ..state.config("earlier") };
-    let maker = Container::create("host", &config).unwrap();
-    let mut record: serde_json::Value = serde_json::from_slice(&fs::read(state.record("earlier")).unwrap()).unwrap();
-    // As it was written before the configuration stood in it.
-    assert_eq!(record["config"]["preset"], "privileged");
-    record.as_object_mut().unwrap().remove("config");
-    record["asked"] = serde_json::json!({"preset": "privileged", "namespaces": [["uts", "host"]], "memory": true});
-    fs::write(state.record("earlier"), record.to_string()).unwrap();
-    assert_eq!(state.listed(), ["earlier"]);
-    let joined = Container::join_in(&state.0, "earlier").unwrap();
-    assert_eq!(sh(&joined, "echo joined"), "joined");
-    let walls = joined.walls().unwrap();
-    let why = |name: &str| walls.iter().find(|wall| wall.name == name).map(|wall| wall.why.as_str());
-    assert_eq!(why("seccomp"), Some("preset privileged"));
-    assert_eq!(why("UTS namespace"), Some("asked for: namespace uts = host"));
-    joined.destroy().unwrap();
+fn what_a_newer_version_has_added_to_our_container_is_left_to_it() {
+    let state = State::new("added");
+    let container = state.create("added");
+    let veth = r#"{"has":{"veth":{"name":"v0"}}}"#;
+    state.append("added", &format!("{veth}\n"));
+    assert_eq!(sh(&container, "echo well"), "well");
+    container.destroy().unwrap();
+    // The rest is gone and struck off; it is the newer one's to release its own.
+    assert_eq!(state.files(), ["added.json"]);
+    assert_eq!(common::leftovers::cgroups("added."), Vec::<PathBuf>::new());
+    let entries = Written::read(&state.record("added")).entries;
+    let mut there =
+        entries.iter().filter(|entry| !entry["has"].is_null()).map(|entry| &entry["has"]).collect::<Vec<_>>();
+    let gone: Vec<_> = entries.iter().filter(|entry| !entry["gone"].is_null()).map(|entry| &entry["gone"]).collect();
+    there.retain(|resource| !gone.contains(resource));
+    assert_eq!(there, [&serde_json::json!({ "veth": { "name": "v0" } })]);
+}
+
+/// What 974c1ec wrote.
+const FIRST_VERSION: &str = r#"{"version":1,"name":"NAME","image":"host","created":1750000000,"owner":OWNER,"owner_start":START,"detached":true,"cgroups":CGROUPS,"upper":UPPER,"exec":{"env":["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin","HOME=/root"],"terminals":true,"many_ids":true,"own_pid":true,"has_root":true,"capabilities":2818844155,"cwd":null,"user":null},"asked":{"preset":"default","seccomp":null},"landlock":true,"root":"host","store":"STORE"}"#;
+
+fn first_version(record: &Written, upper: Option<&Path>, store: &Path) -> String {
+    let cgroups: Vec<_> = record.cgroups().into_iter().rev().collect();
+    FIRST_VERSION
+        .replace("NAME", record.header["name"].as_str().unwrap())
+        .replace("OWNER", &record.header["owner"].to_string())
+        .replace("START", &record.header["owner_start"].to_string())
+        .replace("CGROUPS", &serde_json::json!(cgroups).to_string())
+        .replace("UPPER", &serde_json::json!(upper).to_string())
+        .replace("STORE", store.to_str().unwrap())
+}
+
+#[test]
+fn a_container_of_the_first_version_is_listed_and_ended_and_not_joined() {
+    let state = State::new("first");
+    let config = Config { detached: true, memory: common::memory_if_possible(64 << 20), ..state.config("first") };
+    let container = Container::create("host", &config).unwrap();
+    let text = first_version(&Written::read(&state.record("first")), None, Path::new("/var/lib/ctr"));
+    // In place, as if that version had made it: PID 1 has the lock.
+    fs::write(state.record("first"), &text).unwrap();
+    let listed = Container::list_in(&state.0).unwrap();
+    assert_eq!((listed.len(), listed[0].name.as_str(), listed[0].pid), (1, "first", container.pid()));
+    assert!(listed[0].detached && listed[0].image == "host");
+    let error = Container::join_in(&state.0, "first").err().unwrap();
+    assert_eq!(error.code(), ErrorCode::Unsupported);
+    assert!(error.to_string().contains("older version") && error.hint().contains("libctr rm"), "{error}");
+    let error = Container::create("host", &state.config("first")).err().unwrap();
+    assert_eq!(error.code(), ErrorCode::NameInUse);
+    Container::destroy_named("first", Some(&state.0)).unwrap();
+    assert!(!container.is_running());
     assert_eq!(state.files(), Vec::<String>::new());
-    drop(maker);
+    assert_eq!(common::leftovers::cgroups("first."), Vec::<PathBuf>::new());
+    let error = Container::destroy_named("first", Some(&state.0)).unwrap_err();
+    assert_eq!(error.code(), ErrorCode::NotFound);
+}
+
+#[test]
+fn what_a_dead_container_of_the_first_version_left_is_swept() {
+    let state = State::new("first-dead");
+    let record = state.dead_record("first");
+    let store = common::scratch("first-store");
+    let upper = store.join("upper/first");
+    for path in record.cgroups() {
+        fs::create_dir(path).unwrap();
+    }
+    fs::create_dir_all(upper.join("upper/data")).unwrap();
+    fs::write(state.0.join("first.sock"), "").unwrap();
+    fs::write(state.record("first"), first_version(&record, Some(&upper), &store)).unwrap();
+    assert_eq!(state.listed(), Vec::<String>::new());
+    assert_eq!(state.files(), Vec::<String>::new());
+    assert!(record.cgroups().iter().all(|path| !Path::new(path).exists()) && !upper.exists());
+    fs::remove_dir_all(&store).unwrap();
+}
+
+// H8 of the attacks: it is not out of everybody's reach because its record is.
+#[test]
+fn a_container_whose_record_is_damaged_is_ended_by_its_name() {
+    let state = State::new("rm");
+    let truncated = |text: &str| text[text.len() / 3..].to_string();
+    let damage: [&dyn Fn(&str) -> String; 4] = [
+        &|_| "garbage".into(),
+        &|_| String::from("{}"),
+        // Its resources can still be read.
+        &truncated,
+        &|text| text.replace("\"name\":\"rm\"", "\"name\":\"mr\""),
+    ];
+    for (i, damage) in damage.into_iter().enumerate() {
+        let config = Config { detached: true, memory: common::memory_if_possible(64 << 20), ..state.config("rm") };
+        let container = Container::create("host", &config).unwrap();
+        let running = container.exec(["sleep", "1000"], &quiet()).unwrap();
+        let text = fs::read_to_string(state.record("rm")).unwrap();
+        fs::write(state.record("rm"), damage(&text)).unwrap();
+        for _ in 0..2 {
+            let error = Container::join_in(&state.0, "rm").err().unwrap();
+            assert!(error.to_string().contains("damaged") && error.hint().contains("libctr rm"), "{i}: {error}");
+        }
+        Container::destroy_named("rm", Some(&state.0)).unwrap();
+        assert!(!container.is_running(), "{i}");
+        assert_eq!(common::end_of(&running).reason, ctr::ExitReason::Destroyed);
+        assert_eq!(common::leftovers::cgroups("rm."), Vec::<PathBuf>::new(), "{i}");
+        // A person may look at it, and it is in nobody's way.
+        assert_eq!(state.files(), ["rm.json.damaged"], "{i}");
+        fs::remove_file(state.0.join("rm.json.damaged")).unwrap();
+    }
+}
+
+#[test]
+fn a_container_without_a_pid_namespace_of_its_own_is_ended_by_its_name_with_all_of_its_programs() {
+    if !common::can_limit() {
+        return common::skipped("its programs are told from others' by its cgroup");
+    }
+    let state = State::new("rm-shared");
+    let namespaces = ctr::Namespaces { pid: ctr::Namespace::Host, ..ctr::Namespaces::default() };
+    let config = Config { detached: true, namespaces, ..state.config("shared") };
+    let container = Container::create("host", &config).unwrap();
+    let running = container.exec(["setsid", "sleep", "1000"], &quiet()).unwrap();
+    let pid = running.host_pid().unwrap();
+    fs::write(state.record("shared"), "garbage").unwrap();
+    Container::destroy_named("shared", Some(&state.0)).unwrap();
+    eventually("its program is gone", || fs::metadata(format!("/proc/{pid}")).is_err());
+    assert_eq!(common::leftovers::cgroups("shared."), Vec::<PathBuf>::new());
+    assert_eq!(state.files(), ["shared.json.damaged"]);
+}
+
+#[test]
+fn a_torn_line_is_in_nobody_s_way() {
+    let state = State::new("torn");
+    let config = Config { memory: common::memory_if_possible(64 << 20), ..state.config("torn") };
+    let container = Container::create("host", &config).unwrap();
+    state.append("torn", r#"{"has":{"cgroup":{"path":"/sys/fs/cg"#);
+    let joined = Container::join_in(&state.0, "torn").unwrap();
+    assert_eq!(sh(&joined, "echo joined"), "joined");
+    if common::can_limit() {
+        // What is written behind it is whole.
+        joined.set_pids_limit(Some(50)).unwrap();
+        assert_eq!(container.pids_limit().unwrap(), Some(50));
+    }
+    container.destroy().unwrap();
+    assert_eq!(state.files(), Vec::<String>::new());
+    assert_eq!(common::leftovers::cgroups("torn."), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn what_a_joiner_has_made_is_on_record_before_and_swept_after_its_owner_s_death() {
+    if !common::can_limit() || fs::metadata("/sys/fs/cgroup/memory").is_err() {
+        return common::skipped("with cgroup v1, a limit of processes makes a cgroup");
+    }
+    let state = State::new("joiner");
+    for ended_by in ["destroy", "kill"] {
+        let mut owner = Owner::start(&state, "owned", "wait");
+        let joined = Container::join_in(&state.0, "owned").unwrap();
+        let before = Written::read(&state.record("owned"));
+        joined.set_pids_limit(Some(50)).unwrap();
+        let after = Written::read(&state.record("owned"));
+        assert_eq!(after.cgroups().len(), before.cgroups().len() + 1);
+        assert!(after.cgroups().iter().all(|path| Path::new(path).exists()));
+        // The second time it is there.
+        joined.set_pids_limit(Some(60)).unwrap();
+        assert_eq!(Written::read(&state.record("owned")).cgroups(), after.cgroups());
+        if ended_by == "kill" {
+            owner.process.kill().unwrap();
+        } else {
+            owner.process.stdin.take();
+        }
+        owner.process.wait().unwrap();
+        assert_eq!(state.listed(), Vec::<String>::new());
+        assert!(after.cgroups().iter().all(|path| !Path::new(path).exists()), "{ended_by}");
+        assert_eq!(state.files(), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn nothing_is_made_for_a_container_that_has_no_record_any_more() {
+    if !common::can_limit() || fs::metadata("/sys/fs/cgroup/memory").is_err() {
+        return common::skipped("with cgroup v1, a limit of processes makes a cgroup");
+    }
+    let state = State::new("unrecorded");
+    let config = Config { memory: Some(64 << 20), ..state.config("unrecorded") };
+    let container = Container::create("host", &config).unwrap();
+    fs::remove_file(state.record("unrecorded")).unwrap();
+    let error = container.set_pids_limit(Some(50)).unwrap_err();
+    assert!(error.to_string().contains("its record was removed"), "{error}");
+    assert_eq!(common::leftovers::cgroups("unrecorded.").len(), 1);
+    container.destroy().unwrap();
+    assert_eq!(common::leftovers::cgroups("unrecorded."), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn what_a_sweep_has_released_is_struck_off_where_the_rest_can_not_be() {
+    let state = State::new("struck");
+    let store = common::scratch("struck-store");
+    let config = Config { upper: Upper::Disk, store_dir: Some(store.clone()), ..state.config("struck") };
+    let container = Container::create(common::busybox(), &config).unwrap();
+    let mut record = Written::read(&state.record("struck"));
+    container.destroy().unwrap();
+    record.set_cgroups(&[Path::new("/sys/fs/cgroup/not-ours")]);
+    fs::write(state.record("struck"), record.to_string()).unwrap();
+    let upper = store.join("upper/struck");
+    fs::create_dir_all(upper.join("upper")).unwrap();
+    assert_eq!(state.listed(), Vec::<String>::new());
+    assert!(!upper.exists());
+    assert_eq!(state.files(), ["struck.json"]);
+    // Another container of another state directory has it now.
+    fs::create_dir_all(upper.join("upper")).unwrap();
+    assert_eq!(state.listed(), Vec::<String>::new());
+    assert!(upper.exists(), "what is another's was removed");
+    fs::remove_dir_all(&store).unwrap();
 }
 
 #[test]
 fn a_record_with_more_in_it_than_we_know_is_read() {
     let state = State::new("more");
     let container = state.create("more");
-    let mut record: serde_json::Value = serde_json::from_slice(&fs::read(state.record("more")).unwrap()).unwrap();
-    record["since"] = "version 1.7".into();
-    record["config"]["upper"] = "in another place".into();
-    record["exec"]["further"] = 7.into();
+    let mut record = Written::read(&state.record("more"));
+    record.header["since"] = "version 1.7".into();
+    record.header["exec"]["further"] = 7.into();
+    record.header["config"]["upper"] = "in another place".into();
     // Written in place: another file would have another lock.
     fs::write(state.record("more"), record.to_string()).unwrap();
     assert_eq!(state.listed(), ["more"]);
@@ -211,7 +416,7 @@ fn a_sweeper_removes_nothing_that_ctr_does_not_make() {
     let dead = state.dead_record("edited");
     for path in [precious.clone(), upper.clone(), upper.join("other"), upper.join("other/../../upper/edited")] {
         let mut record = dead.clone();
-        record["upper"] = path.to_str().unwrap().into();
+        record.set_upper(&path);
         fs::write(state.record("edited"), record.to_string()).unwrap();
         assert_eq!(state.listed(), Vec::<String>::new());
         assert!(precious.join("kept").exists() && upper.join("other").exists(), "{}", path.display());
@@ -219,7 +424,7 @@ fn a_sweeper_removes_nothing_that_ctr_does_not_make() {
     }
     // A cgroup must be one of ours, and only an empty directory is ever removed.
     let mut record = dead.clone();
-    record["cgroups"] = serde_json::json!([upper.join("other")]);
+    record.set_cgroups(&[&upper.join("other")]);
     fs::write(state.record("edited"), record.to_string()).unwrap();
     assert_eq!(state.listed(), Vec::<String>::new());
     assert!(upper.join("other").exists());
@@ -452,14 +657,13 @@ fn own_record_a_detached_container_keeps_its_ids() {
 fn many_processes_sweep_what_many_dead_owners_left() {
     let state = State::new("many");
     let mut record = state.dead_record("name");
-    let cgroups = record["cgroups"].as_array().unwrap().clone();
+    let cgroups = record.cgroups();
     for i in 0..200 {
         let name = format!("dead-{i}");
-        record["name"] = name.clone().into();
-        for (cgroup, of_the_first) in record["cgroups"].as_array_mut().unwrap().iter_mut().zip(&cgroups) {
-            cgroup["path"] =
-                of_the_first["path"].as_str().unwrap().replace("ctr-name.", &format!("ctr-{name}.")).into();
-        }
+        record.header["name"] = name.clone().into();
+        let cgroups = cgroups.iter().map(|path| path.replace("ctr-name.", &format!("ctr-{name}.")).into());
+        let cgroups: Vec<PathBuf> = cgroups.collect();
+        record.set_cgroups(&cgroups.iter().map(PathBuf::as_path).collect::<Vec<_>>());
         fs::write(state.record(&name), record.to_string()).unwrap();
     }
     let sweepers: Vec<_> = (0..4)

@@ -14,8 +14,8 @@ use nix::fcntl::{AT_FDCWD, AtFlags};
 use nix::sys::statfs::{CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, FsType, statfs};
 use nix::unistd::{AccessFlags, faccessat, geteuid};
 
-use super::controller::{Controller, Controllers};
-use super::{Directory, control};
+use super::controller::{Controller, Controllers, Version};
+use super::{Directory, Place, control};
 use crate::{Error, ErrorCode};
 
 /// Where nearly every system has its cgroups; another place is looked up in mountinfo.
@@ -87,6 +87,25 @@ pub(crate) fn hierarchies(caller: Caller<'_>) -> Arc<Hierarchies> {
 /// The place for one controller.
 pub(super) fn home(controller: Controller, caller: Caller<'_>) -> Home {
     Mounts::find([controller].into_iter().collect()).home(controller, caller)
+}
+
+/// The directories that a process with these lines of /proc/PID/cgroup is in, in every hierarchy in which a container may have one.
+pub(super) fn own(cgroups: &str) -> Vec<Place> {
+    let caller = Caller { cgroups, parent: None, insists: false };
+    let mounts = Mounts::find(Controller::ALL.into_iter().collect());
+    let on_v2 = Controller::ALL.into_iter().filter(|controller| mounts.v1(*controller).is_none()).collect();
+    let v2 = mounts.v2.as_deref().and_then(|mount| caller.below(mount, ""));
+    let mut own: Vec<Place> = v2.into_iter().map(|path| Place::new(Version::V2, path, on_v2)).collect();
+    for controller in Controller::ALL {
+        let mount = mounts.v1(controller);
+        let Some(path) = mount.and_then(|mount| caller.below(mount, controller.name())) else { continue };
+        // One hierarchy may have several controllers.
+        match own.iter_mut().find(|place| place.path == path) {
+            Some(place) => place.controllers.add(controller),
+            None => own.push(Place::new(Version::V1, path, [controller].into_iter().collect())),
+        }
+    }
+    own
 }
 
 /// Those that are looked up once.

@@ -7,35 +7,37 @@ use nix::errno::Errno;
 
 use super::controller::Controller;
 use super::directory::open_failed;
-use super::{Cgroup, Directory, Held, control, without};
+use super::{Cgroup, Directory, Held, Place, control, without};
 use crate::{Error, ErrorCode, Result};
+
+/// Has a directory made once it is on record.
+pub(crate) type Acquire<'a> = &'a dyn Fn(&Place, &mut dyn FnMut() -> Result<()>) -> Result<()>;
 
 /// How often the move of a container's processes goes on for those that were forked meanwhile.
 const PASSES: usize = 100;
 
 impl Cgroup {
     /// Makes the directory of a controller that the container was made without.
-    pub(super) fn make_late(&self, controller: Controller) -> Result<&Directory> {
+    pub(super) fn make_late(&self, controller: Controller, acquire: Acquire<'_>) -> Result<&Directory> {
         let late = self.held(controller).ok_or_else(|| {
             let error = without(controller.name());
             // The policy asks for what all containers have.
             if controller.is_usual() { error } else { error.with_hint("give it such a limit when it is created") }
         })?;
-        let path = late.place.path();
-        let made = match Directory::make(path) {
-            // Another process that joined the container was faster.
-            Err(error) if error.errno() == libc::EEXIST => {
-                Directory::open(path).map_err(|errno| open_failed(path, errno))
-            }
-            other => other,
-        }?;
-        // A container is destroyed in the order of its places, this one behind what it always has: if that is gone, so is
-        // whoever would remove this one.
-        if let Err(error) = self.any()?.check_not_removed() {
-            super::remove(std::slice::from_ref(&late.place))?;
-            return Err(error);
-        }
-        Ok(late.made.get_or_init(|| made))
+        acquire(&late.place, &mut || {
+            self.any()?.check_not_removed()?;
+            let path = late.place.path();
+            let made = match Directory::make(path) {
+                // Another process that joined the container was faster.
+                Err(error) if error.errno() == libc::EEXIST => {
+                    Directory::open(path).map_err(|errno| open_failed(path, errno))
+                }
+                other => other,
+            }?;
+            late.made.get_or_init(|| made);
+            Ok(())
+        })?;
+        late.made.get().ok_or_else(|| without(controller.name()))
     }
 
     /// Moves all processes in, where the directory may have been made late: also where it was there, since whoever made it may

@@ -27,7 +27,7 @@ pub(super) const PREFIX: &str = "ctr-";
 /// The directories of a container that is to be made.
 #[derive(Debug)]
 pub(crate) struct Layout {
-    /// What [`super::remove()`] takes: every directory that may ever be made, those that may come late behind the others.
+    /// Every directory that may ever be made, those that may come late behind the others.
     places: Vec<Place>,
     limits: Limits,
     /// Where it stands, in words.
@@ -200,9 +200,20 @@ impl Layout {
         &self.where_it_is
     }
 
-    /// Every directory that the container may ever have, for its record, before they exist.
-    pub(crate) fn places(&self) -> &[Place] {
+    /// Every directory that the container may ever have.
+    #[cfg(test)]
+    pub(super) fn places(&self) -> &[Place] {
         &self.places
+    }
+
+    /// Those that are made with it, in the order in which they are removed: for its record, before they exist.
+    pub(crate) fn first(&self) -> impl DoubleEndedIterator<Item = &Place> {
+        self.places.iter().filter(|place| self.is_made_first(place))
+    }
+
+    /// Those that the first limit makes.
+    pub(crate) fn late(&self) -> impl Iterator<Item = &Place> {
+        self.places.iter().filter(|place| !self.is_made_first(place))
     }
 
     fn v2(&self) -> Option<&Place> {

@@ -38,10 +38,11 @@ use controller::{At, Controller, Version};
 pub(crate) use devices::unavailable as devices_unavailable;
 use directory::{Directory, open_failed};
 pub(crate) use hierarchies::{Caller, hierarchies};
+pub(crate) use late::Acquire;
 pub(crate) use layout::{Layout, Planned};
 pub(crate) use place::Place;
 pub(crate) use remove::remove;
-pub(crate) use verify::{check_names, verify};
+pub(crate) use verify::{check_names, of_process, verify};
 
 use crate::config::LimitNumbers;
 use crate::security::DeviceRule;
@@ -69,10 +70,11 @@ struct Held {
 }
 
 impl Cgroup {
-    /// The cgroup of a container that another process made, from the places of its record.
-    pub(crate) fn open(places: &[Place]) -> Result<Self> {
+    /// The cgroup of a container that another process made, from the places of its record: those that there are, and those that
+    /// are not made yet.
+    pub(crate) fn open(places: &[Place], late: &[Place]) -> Result<Self> {
         let mut held: Vec<Held> = Vec::with_capacity(places.len());
-        for place in places {
+        for place in places.iter().chain(late.iter().filter(|late| !places.contains(late))) {
             let directory = match Directory::open(place.path()) {
                 Ok(directory) => Some(directory),
                 Err(Errno::ENOENT) => None,
@@ -121,6 +123,11 @@ impl Cgroup {
         Ok(numbers)
     }
 
+    /// Its directories that there are.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.made().map(|(place, _)| place.path())
+    }
+
     /// Which directory counts a limit, and whether it is one of v2.
     pub(crate) fn counts(&self, limit: Limit) -> Option<(&Path, bool)> {
         let place = &self.held(limit.rule().controller)?.place;
@@ -129,14 +136,14 @@ impl Cgroup {
 
     /// Sets a limit; `None` lifts it. What happens below present use is each controller's: see its file.
     ///
-    /// On v1 a container that was made without such a limit may have no directory for it: the first one makes it.
-    pub(crate) fn set(&self, limit: Limit, value: Option<u64>) -> Result<()> {
+    /// On v1 a container that was made without such a limit may have no directory for it: the first one has `acquire` make it.
+    pub(crate) fn set(&self, limit: Limit, value: Option<u64>, acquire: Acquire<'_>) -> Result<()> {
         let rule = limit.rule();
         value.map_or(Ok(()), rule.check)?;
         let at = match (self.at(rule.controller)?, value) {
             (Some(at), _) => at,
             (None, None) => return Ok(()),
-            (None, Some(_)) => At::V1(self.make_late(rule.controller)?),
+            (None, Some(_)) => At::V1(self.make_late(rule.controller, acquire)?),
         };
         match (rule.set)(at, value) {
             // v2: it was not handed on, since nobody was limited by it.

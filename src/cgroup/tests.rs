@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use super::controller::Controller;
 use super::hierarchies::{Caller, Home};
 use super::layout::Homes;
-use super::{Cgroup, Layout, Limits, Place, hierarchies, memory, pids, remove};
+use super::{Cgroup, Layout, Limits, Place, hierarchies, memory, pids, remove, without};
 use crate::{CgroupPolicy, ErrorCode, Limit, Result};
 
 const MIB: u64 = 1 << 20;
@@ -59,6 +59,11 @@ impl Made {
         until("the hog holds its memory", || self.cgroup.memory_usage().unwrap().0 >= mib * MIB);
         child
     }
+}
+
+/// As if it had been written down.
+fn acquire(_: &Place, make: &mut dyn FnMut() -> Result<()>) -> Result<()> {
+    make()
 }
 
 fn paths(layout: &Layout) -> impl Iterator<Item = &Path> {
@@ -171,7 +176,7 @@ fn a_name_in_use_is_told_and_what_was_made_before_is_taken_back() {
 #[test]
 fn a_process_enters_by_the_descriptors_of_a_joiner() {
     let Some(made) = Made::with(None, Some(10)) else { return };
-    let joined = Cgroup::open(&made.places).unwrap();
+    let joined = Cgroup::open(&made.places, &[]).unwrap();
     let fds = joined.join_fds().unwrap();
     let v1 = made.paths().filter(|path| path.join("tasks").exists()).count();
     assert_eq!(fds.len(), v1);
@@ -199,14 +204,14 @@ fn the_limit_moves_up_and_down_and_away() {
     let cgroup = &made.cgroup;
     assert_eq!(cgroup.limit(Limit::Memory).unwrap(), None);
     for limit in [64 * MIB, 128 * MIB, 16 * MIB, 4096 * MIB, memory::MIN] {
-        cgroup.set(Limit::Memory, Some(limit)).unwrap();
+        cgroup.set(Limit::Memory, Some(limit), &acquire).unwrap();
         assert_eq!(cgroup.limit(Limit::Memory).unwrap(), Some(limit));
     }
-    cgroup.set(Limit::Memory, None).unwrap();
+    cgroup.set(Limit::Memory, None, &acquire).unwrap();
     assert_eq!(cgroup.limit(Limit::Memory).unwrap(), None);
-    cgroup.set(Limit::Memory, None).unwrap();
-    cgroup.set(Limit::Memory, Some(u64::MAX)).unwrap();
-    cgroup.set(Limit::Memory, Some(64 * MIB + 5)).unwrap();
+    cgroup.set(Limit::Memory, None, &acquire).unwrap();
+    cgroup.set(Limit::Memory, Some(u64::MAX), &acquire).unwrap();
+    cgroup.set(Limit::Memory, Some(64 * MIB + 5), &acquire).unwrap();
     assert_eq!(cgroup.limit(Limit::Memory).unwrap(), Some(64 * MIB));
 }
 
@@ -214,15 +219,15 @@ fn the_limit_moves_up_and_down_and_away() {
 fn a_limit_below_what_is_in_use_is_refused_and_nobody_dies() {
     let Some(made) = Made::with(Some(256 * MIB), None) else { return };
     let mut hog = made.hog(64);
-    let error = made.cgroup.set(Limit::Memory, Some(32 * MIB)).unwrap_err();
+    let error = made.cgroup.set(Limit::Memory, Some(32 * MIB), &acquire).unwrap_err();
     assert_eq!(error.errno(), libc::EBUSY, "{error}");
     assert_eq!(made.cgroup.limit(Limit::Memory).unwrap(), Some(256 * MIB));
     assert_eq!(made.cgroup.oom_kills().unwrap(), 0);
     assert!(hog.try_wait().unwrap().is_none(), "the hog died");
-    made.cgroup.set(Limit::Memory, Some(100 * MIB)).unwrap();
+    made.cgroup.set(Limit::Memory, Some(100 * MIB), &acquire).unwrap();
     assert_eq!(made.cgroup.limit(Limit::Memory).unwrap(), Some(100 * MIB));
     end(hog);
-    made.cgroup.set(Limit::Memory, Some(16 * MIB)).unwrap();
+    made.cgroup.set(Limit::Memory, Some(16 * MIB), &acquire).unwrap();
 }
 
 #[test]
@@ -233,12 +238,12 @@ fn threads_that_set_limits_at_once_never_fail() {
             let cgroup = &made.cgroup;
             scope.spawn(move || {
                 for round in 0..50 {
-                    cgroup.set(Limit::Memory, Some((16 + thread * 7 + round) * MIB)).unwrap();
+                    cgroup.set(Limit::Memory, Some((16 + thread * 7 + round) * MIB), &acquire).unwrap();
                 }
             });
         }
     });
-    made.cgroup.set(Limit::Memory, Some(64 * MIB)).unwrap();
+    made.cgroup.set(Limit::Memory, Some(64 * MIB), &acquire).unwrap();
     assert_eq!(made.cgroup.limit(Limit::Memory).unwrap(), Some(64 * MIB));
 }
 
@@ -253,8 +258,8 @@ fn limits_that_no_container_can_live_with_are_refused_by_name() {
         refused(Cgroup::plan("x", &limits, CgroupPolicy::Optional, caller("")), ErrorCode::Invalid, "at the least");
     }
     let Some(made) = Made::with(None, Some(pids::MAX)) else { return };
-    refused(made.cgroup.set(Limit::Memory, Some(0)), ErrorCode::Invalid, "2 MiB");
-    refused(made.cgroup.set(Limit::Pids, Some(0)), ErrorCode::Invalid, "at the least");
+    refused(made.cgroup.set(Limit::Memory, Some(0), &acquire), ErrorCode::Invalid, "2 MiB");
+    refused(made.cgroup.set(Limit::Pids, Some(0), &acquire), ErrorCode::Invalid, "at the least");
     assert_eq!(made.cgroup.limit(Limit::Pids).unwrap(), Some(pids::MAX));
 }
 
@@ -263,7 +268,7 @@ fn a_pids_limit_stops_forks() {
     let Some(made) = Made::with(None, Some(3)) else { return };
     let mut child = made.shell("sleep 1000 & sleep 1000 & (sleep 1000 & echo forked) 2>/dev/null; echo done; read x");
     until("three are inside", || made.cgroup.pids_now().unwrap() == 3);
-    made.cgroup.set(Limit::Pids, Some(2)).unwrap();
+    made.cgroup.set(Limit::Pids, Some(2), &acquire).unwrap();
     assert_eq!(made.cgroup.limit(Limit::Pids).unwrap(), Some(2));
     child.kill().unwrap();
     let mut output = String::new();
@@ -278,13 +283,13 @@ fn a_pids_limit_set_later_holds_for_all_that_run_already() {
     let Some(made) = Made::with(None, None) else { return };
     let child = made.shell("sleep 1000 & sleep 1000 & read x; sleep 1000 & sleep 1000 & wait");
     until("three are inside", || made.cgroup.pids_now().unwrap() == 3);
-    let joined = Cgroup::open(&made.places).unwrap();
-    made.cgroup.set(Limit::Pids, None).unwrap();
+    let joined = Cgroup::open(&made.places, &[]).unwrap();
+    made.cgroup.set(Limit::Pids, None, &acquire).unwrap();
     assert_eq!(made.cgroup.limit(Limit::Pids).unwrap(), None);
-    made.cgroup.set(Limit::Pids, Some(4)).unwrap();
+    made.cgroup.set(Limit::Pids, Some(4), &acquire).unwrap();
     assert_eq!(made.cgroup.pids_now().unwrap(), 3);
     assert_eq!(joined.limit(Limit::Pids).unwrap(), Some(4));
-    joined.set(Limit::Pids, Some(3)).unwrap();
+    joined.set(Limit::Pids, Some(3), &acquire).unwrap();
     assert_eq!(made.cgroup.limit(Limit::Pids).unwrap(), Some(3));
     end(child);
 }
@@ -319,8 +324,8 @@ fn removal_waits_for_the_dying_and_takes_cgroups_inside_along() {
     });
     child.wait().unwrap();
     assert!(made.paths().all(|path| !path.exists()));
-    refused(made.cgroup.set(Limit::Memory, Some(64 * MIB)), ErrorCode::Destroyed, "gone");
-    refused(made.cgroup.set(Limit::Pids, Some(10)), ErrorCode::Destroyed, "gone");
+    refused(made.cgroup.set(Limit::Memory, Some(64 * MIB), &acquire), ErrorCode::Destroyed, "gone");
+    refused(made.cgroup.set(Limit::Pids, Some(10), &acquire), ErrorCode::Destroyed, "gone");
     refused(made.cgroup.limit(Limit::Pids), ErrorCode::Destroyed, "gone");
     refused(made.cgroup.memory_usage(), ErrorCode::Destroyed, "gone");
     refused(made.cgroup.oom_kills(), ErrorCode::Destroyed, "gone");
@@ -447,7 +452,7 @@ fn the_commands_of_explain_make_the_same_cgroup() {
         Command::new("sh").args(["-c", &script]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let mut ready = [0; 6];
     child.stdout.take().unwrap().read_exact(&mut ready).unwrap();
-    let cgroup = Cgroup::open(layout.places()).unwrap();
+    let cgroup = Cgroup::open(layout.places(, &[]), &[]).unwrap();
     let seen = (cgroup.limits(), cgroup.pids_now());
     child.wait().unwrap();
     remove(layout.places()).unwrap();
@@ -475,9 +480,9 @@ fn a_container_of_an_older_record_has_its_limits() {
     for pids in [Some(10), None] {
         let Some(made) = Made::with(Some(64 * MIB), pids) else { return };
         let places: Vec<_> = made.paths().map(older).collect();
-        let joined = Cgroup::open(&places).unwrap();
+        let joined = Cgroup::open(&places, &[]).unwrap();
         assert_eq!(joined.limits().unwrap()[..2], [Some(64 * MIB), pids]);
-        joined.set(Limit::Pids, Some(12)).unwrap();
+        joined.set(Limit::Pids, Some(12), &acquire).unwrap();
         assert_eq!(made.cgroup.limit(Limit::Pids).unwrap(), Some(12));
         remove(&places).unwrap();
         assert!(made.paths().all(|path| !path.exists()));
@@ -509,7 +514,7 @@ fn more_processors_than_a_cgroup_above_has_are_refused_on_v1() {
     };
     let outcome = made(500);
     let fits = made(200);
-    let live = fits.as_ref().map(|cgroup| (cgroup.set(Limit::Cpus, Some(201)), cgroup.limit(Limit::Cpus).unwrap()));
+    let live = fits.as_ref().map(|cgroup| (cgroup.set(Limit::Cpus, Some(201), &acquire), cgroup.limit(Limit::Cpus).unwrap()));
     let _ = std::fs::remove_dir(parent.join("ctr-x"));
     std::fs::remove_dir(&parent).unwrap();
     refused(outcome, ErrorCode::System, "a cgroup above");
@@ -524,4 +529,8 @@ fn a_container_without_a_pids_limit_costs_v1_no_second_directory() {
     assert_eq!(made.paths().filter(|path| path.exists()).count(), 1);
     let Home::V1(_) = home(Controller::Pids) else { return };
     assert_eq!(made.places.len(), 2);
+    assert!(made.cgroup.set(Limit::Pids, Some(10), &|_, _| Err(without("pids"))).is_err(), "it was not written down");
+    assert_eq!(made.paths().filter(|path| path.exists()).count(), 1);
+    made.cgroup.set(Limit::Pids, Some(10), &acquire).unwrap();
+    assert_eq!(made.paths().filter(|path| path.exists()).count(), 2);
 }

@@ -7,6 +7,7 @@ use std::path::Path;
 use nix::errno::Errno;
 use nix::sys::statfs::{CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, FsType, SYSFS_MAGIC, fstatfs, statfs};
 
+use super::hierarchies::own;
 use super::layout::PREFIX;
 use super::{Directory, Place, control};
 use crate::{Error, ErrorCode, Result};
@@ -51,6 +52,15 @@ pub(crate) fn verify(name: &str, pid: i32, places: &[Place]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The cgroups of the container `name` that the process `pid`, its PID 1, is in now, by the kernel's word and not by a record's.
+pub(crate) fn of_process(name: &str, pid: i32) -> Result<Vec<Place>> {
+    let file = format!("/proc/{pid}/cgroup");
+    let text = crate::sys::file::read_to_string(&file).map_err(|e| Error::io("read", &file, &e))?;
+    let mut places = own(&text);
+    places.retain(|place| check_names(name, std::slice::from_ref(place)).is_ok());
+    verify(name, pid, &places).map(|()| places)
 }
 
 fn foreign(path: &Path, why: &str) -> Error {

@@ -13,8 +13,8 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, bind};
 use super::blueprint::{Acquired, Blueprint};
 use super::shared::Shared;
 use super::spawn::{Spawned, spawn};
-use super::state::{Claim, ExecDefaults, Record, StateDir, start_of};
-use crate::cgroup::Cgroup;
+use super::state::{Claim, ExecDefaults, Record, RecordFile, Resource, StateDir, VERSION, start_of};
+use crate::cgroup::{Cgroup, Layout};
 use crate::image::Report;
 use crate::sys::Own;
 use crate::sys::fork_lock::ForkLock;
@@ -44,17 +44,17 @@ pub fn create(image: &OsStr, config: &Config, report: Report<'_>) -> Result<Shar
     }
     let blueprint = Blueprint::new(image, config, report, &state, &zygote)?;
     let record = record(&blueprint, image, owner);
-    let ledger = OnceCell::new();
-    let raised = raise(&blueprint, &record, &state, &ledger, zygote).inspect_err(|_| {
-        // What can't be removed now stays on record, and the next sweep tries again.
-        if let Some(inode) = ledger.get() {
-            _ = state.sweep_known(&record.name, *inode, &record);
+    let written = OnceCell::new();
+    let raised = raise(&blueprint, &record, &state, &written, zygote).inspect_err(|_| {
+        // What can't be released now stays on record, and the next sweep tries again.
+        if let Some(file) = written.get() {
+            _ = state.sweep_known(&record.name, *file, &record.resources);
         }
     });
     let (spawned, cgroup, zygote) = raised.map_err(add_hint)?;
-    Ok(Shared {
+    let container = Shared {
         record,
-        inode: ledger.get().copied(),
+        written: written.get().copied(),
         state: Some(state.kept()),
         control: Own::new(spawned.control),
         spawn_channel: Some(spawned.channel.kept()),
@@ -69,10 +69,23 @@ pub fn create(image: &OsStr, config: &Config, report: Report<'_>) -> Result<Shar
         made_with_limit: blueprint.config.memory.is_some(),
         may_have_killed: AtomicBool::new(false),
         hangs_up: AtomicBool::new(false),
-        inherited: OnceLock::from(spawned.inherited),
+        inherited: OnceLock::new(),
         lent: ForkLock::new(()),
         is_lent: AtomicBool::new(false),
-    })
+    };
+    attach(&container).map_err(|error| {
+        // The caller never had it: PID 1 and all that is on record, also by attach itself, goes.
+        _ = container.destroy();
+        add_hint(error)
+    })?;
+    Ok(container)
+}
+
+/// Attach: PID 1 serves, no program runs in it, and the caller has not been answered. What is done here needs a container that
+/// is there, by its pidfd or its namespaces; what outlives processes is had by [`Shared::acquire`]. Where anything fails, all of
+/// the container is taken back.
+fn attach(container: &Shared) -> Result<()> {
+    container.schedule_as_caller()
 }
 
 fn add_hint(error: Error) -> Error {
@@ -88,22 +101,22 @@ fn add_hint(error: Error) -> Error {
     }
 }
 
-/// Makes all of it. `ledger` says, as soon as there is something to take back, which file has it on record.
+/// Makes all of it. `written` says, as soon as there is something to take back, which file has it on record.
 fn raise(
     blueprint: &Blueprint,
     record: &Record,
     state: &StateDir,
-    ledger: &OnceCell<u64>,
+    written: &OnceCell<RecordFile>,
     mut zygote: Arc<Zygote>,
 ) -> Result<(Spawned, Option<Cgroup>, Arc<Zygote>)> {
     let held = OnceCell::new();
     let acquire = || -> Result<&(Acquired, Option<Cgroup>)> {
         let claim = state.claim(record)?;
-        _ = ledger.set(claim.inode);
+        _ = written.set(claim.written);
         if let Some(upper) = &blueprint.upper {
             make_upper(upper)?;
         }
-        let cgroup = blueprint.cgroup.as_ref().map(crate::cgroup::Layout::make).transpose()?;
+        let cgroup = blueprint.cgroup.as_ref().map(Layout::make).transpose()?;
         let acquired = acquire(state, &blueprint.name, claim, cgroup.as_ref())?;
         Ok(held.get_or_init(|| (acquired, cgroup)))
     };
@@ -128,17 +141,17 @@ fn record(blueprint: &Blueprint, image: &OsStr, (owner, owner_start): (u32, u64)
         blueprint.image_config().map(what).filter(|text| !text.is_empty()).cloned()
     };
     Record {
-        version: 1,
+        version: VERSION,
         name: blueprint.name.clone(),
         image: image.to_string_lossy().into_owned(),
         created: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
         owner: owner as i32,
         owner_start,
         detached: config.detached,
-        cgroups: blueprint.cgroup.as_ref().map(|layout| layout.places().to_vec()).unwrap_or_default(),
+        resources: resources(blueprint),
+        late_cgroups: blueprint.cgroup.iter().flat_map(Layout::late).cloned().collect(),
         cgroup_place: blueprint.cgroup.as_ref().map(|layout| layout.where_it_is().to_string()).unwrap_or_default(),
         warnings: blueprint.dropped.clone(),
-        upper: blueprint.upper.clone(),
         exec: ExecDefaults {
             env: blueprint.env().into_iter().map(Into::into).collect(),
             terminals: blueprint.own_root(),
@@ -158,6 +171,14 @@ fn record(blueprint: &Blueprint, image: &OsStr, (owner, owner_start): (u32, u64)
         etc_files: blueprint.has_etc_files(),
         run: blueprint.image_config().cloned().unwrap_or_default(),
     }
+}
+
+/// What is made on the host before PID 1 serves, in that order.
+fn resources(blueprint: &Blueprint) -> Vec<Resource> {
+    let upper = blueprint.upper.iter().map(|path| Resource::Upper { path: path.clone() });
+    // The last one is removed first.
+    let cgroups = blueprint.cgroup.iter().flat_map(|layout| layout.first().rev().cloned().map(Resource::Cgroup));
+    upper.chain(cgroups).chain([Resource::Socket]).collect()
 }
 
 /// This process's pid and when it started, which is asked once; and how often this was called before.

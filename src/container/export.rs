@@ -23,7 +23,7 @@ pub fn running(container: &Arc<Shared>) -> Result<Running> {
     container.check_running()?;
     let record = &container.record;
     let store = || Store::open(Some(&record.store).filter(|path| !path.as_os_str().is_empty()).map(PathBuf::as_path));
-    let changes = || match &record.upper {
+    let changes = || match record.upper() {
         Some(upper) => held(container, UPPER, &Is::Directory(upper.join("upper"))),
         None => held(container, UPPER, &Is::On(TMPFS_MAGIC)),
     };

@@ -1,14 +1,15 @@
 //! Join: a handle on a container that another process made, or on the namespaces of any process at all.
 
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
 use ctr_wire::{self as wire, NONE, RUN};
+use nix::errno::Errno;
 use nix::fcntl::OFlag;
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, getsockopt, sockopt};
+use nix::sys::socket::SockFlag;
 use nix::sys::stat::Mode;
 
 use super::blueprint::{Finish, Setup};
@@ -17,7 +18,7 @@ use super::ids::has_many_ids;
 use super::namespaces::{KINDS, Kind};
 use super::shared::Shared;
 use super::spawn::spawn;
-use super::state::{ExecDefaults, Record, Root, StateDir};
+use super::state::{ExecDefaults, Record, RecordFile, Root, StateDir, VERSION, listener_pid, listener_pidfd};
 use crate::cgroup::Cgroup;
 use crate::image::ImageConfig;
 use crate::plan::{Fd, Header, Plan};
@@ -37,46 +38,34 @@ impl NamespaceSet {
 
 /// A handle on a running container by its name.
 pub fn join(state: StateDir, name: &str) -> Result<Shared> {
-    let (mut record, inode) = state.find(name)?;
-    let fail = |errno: nix::errno::Errno| Error::system("join container", name, errno as i32);
-    let control = sys::socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::empty()).map_err(fail)?;
-    let address = UnixAddr::new(&state.socket_path(name)).map_err(fail)?;
-    connect(control.as_raw_fd(), &address).map_err(|errno| match errno {
-        nix::errno::Errno::ECONNREFUSED | nix::errno::Errno::ENOENT => ending(&state, name, errno as i32),
-        _ => fail(errno),
-    })?;
-    // The kernel's word for who listens: the container's PID 1.
-    let pid = getsockopt(&control, sockopt::PeerCredentials).map_err(fail)?.pid();
-    let pidfd =
-        sys::peer_pidfd(control.as_fd()).or_else(|_| sys::pidfd_open(pid)).map_err(|e| match e.raw_os_error() {
-            Some(errno @ (libc::ENOSYS | libc::EPERM)) => {
-                let why = "the system call pidfd_open(2) is refused here, and the kernel is older than 6.5";
-                let error = Error::new(ErrorCode::Unsupported, "join container", name, errno, why);
-                error.with_hint(hints::refused_call("pidfd_open"))
-            }
-            Some(libc::ESRCH) => ending(&state, name, libc::ESRCH),
-            _ => Error::io("join container", name, &e),
-        })?;
+    let (record, file) = state.find(name)?;
+    join_found(state, record, file)
+}
+
+pub fn join_found(state: StateDir, mut record: Record, file: RecordFile) -> Result<Shared> {
+    let Peer { control, pid, pidfd } = Peer::of(&state, &record.name)?;
     // What the record says of its processes is believed where the kernel says the same, for more than a look is taken at them.
     if let Some(is_init) = sys::pidfd_is_init(pidfd.as_fd()) {
         record.exec.own_pid = is_init;
     }
-    let cgroup = match &record.cgroups[..] {
-        [] => None,
-        cgroups => {
-            match crate::cgroup::verify(name, pid, cgroups) {
+    let (cgroups, late) = (record.cgroups(), &record.late_cgroups);
+    let cgroup = match cgroups.is_empty() && late.is_empty() {
+        true => None,
+        false => {
+            let all: Vec<_> = cgroups.iter().chain(late).cloned().collect();
+            match crate::cgroup::verify(&record.name, pid, &all) {
                 Err(_) if wait_readable(&[pidfd.as_fd()], Some(Duration::ZERO)).unwrap_or(false) => {
-                    return Err(ending(&state, name, libc::ESRCH));
+                    return Err(ending(&state, &record.name, libc::ESRCH));
                 }
                 verified => verified.map_err(|error| error.with_hint(hints::FORGED_RECORD))?,
             }
-            Some(Cgroup::open(cgroups)?)
+            Some(Cgroup::open(&cgroups, late)?)
         }
     };
     let oom_kills = cgroup.as_ref().and_then(|cgroup| cgroup.oom_kills().ok()).unwrap_or(0);
     Ok(Shared {
         record,
-        inode: Some(inode),
+        written: Some(file),
         state: Some(state.kept()),
         control: Own::new(control),
         spawn_channel: None,
@@ -97,6 +86,49 @@ pub fn join(state: StateDir, name: &str) -> Result<Shared> {
     })
 }
 
+/// Who serves a container.
+pub struct Peer {
+    /// Connected to its PID 1.
+    pub control: OwnedFd,
+    pub pid: i32,
+    pub pidfd: OwnedFd,
+}
+
+impl Peer {
+    /// By the kernel's word for who listens on the control socket of the container `name`.
+    pub fn of(state: &StateDir, name: &str) -> Result<Self> {
+        let fail = |errno: Errno| Error::system("join container", name, errno as i32);
+        let control = state.connect(name, SockFlag::empty()).map_err(|errno| match errno {
+            Errno::ECONNREFUSED | Errno::ENOENT => ending(state, name, errno as i32),
+            _ => fail(errno),
+        })?;
+        let pid = listener_pid(control.as_fd()).map_err(fail)?;
+        let pidfd = listener_pidfd(control.as_fd()).map_err(|e| match e.raw_os_error() {
+            Some(errno @ (libc::ENOSYS | libc::EPERM)) => {
+                let why = "the system call pidfd_open(2) is refused here, and the kernel is older than 6.5";
+                let error = Error::new(ErrorCode::Unsupported, "join container", name, errno, why);
+                error.with_hint(hints::refused_call("pidfd_open"))
+            }
+            Some(libc::ESRCH) => ending(state, name, libc::ESRCH),
+            _ => Error::io("join container", name, &e),
+        })?;
+        Ok(Self { control, pid, pidfd })
+    }
+}
+
+/// The pid of the PID 1 of a container that is on record; `None` where it ends meanwhile, or is just being made.
+pub fn pid_of(state: &StateDir, name: &str) -> Result<Option<i32>> {
+    let pid = state.connect(name, SockFlag::empty()).and_then(|control| listener_pid(control.as_fd()));
+    match pid {
+        Ok(pid) => Ok(Some(pid)),
+        Err(errno @ (Errno::ECONNREFUSED | Errno::ENOENT)) => {
+            _ = ending(state, name, errno as i32);
+            Ok(None)
+        }
+        Err(errno) => Err(Error::system("look at container", name, errno as i32)),
+    }
+}
+
 /// It is on record, but nobody answers. Where it is ending, its end is waited for, so that who is told that there is no such
 /// container finds nothing of it.
 fn ending(state: &StateDir, name: &str, errno: i32) -> Error {
@@ -112,8 +144,9 @@ pub fn closed(state: &StateDir, pid: i32) -> Option<Shared> {
     if refused.kind() != std::io::ErrorKind::PermissionDenied {
         return None;
     }
-    let mut names = state.list().ok()?.into_iter().map(|(record, _)| record.name);
-    names.find_map(|name| join(StateDir::open(Some(state.path())).ok()?, &name).ok().filter(|other| other.pid == pid))
+    let names = state.list().ok()?.into_iter().map(|container| container.name);
+    let name = names.into_iter().find(|name| matches!(pid_of(state, name), Ok(Some(found)) if found == pid))?;
+    join(StateDir::open(Some(state.path())).ok()?, &name).ok()
 }
 
 /// The namespace of a running container, opened by its own PID 1: nobody else may look at its /proc entries.
@@ -226,9 +259,9 @@ pub fn join_pid(pid: i32, set: NamespaceSet) -> Result<Shared> {
         libc::EPERM => error.with_hint("it takes rights over them: enter the user namespace too, or be root"),
         _ => error,
     })?;
-    Ok(Shared {
+    let joined = Shared {
         record: record(pid, has_root, has_many_ids(&pid.to_string())),
-        inode: None,
+        written: None,
         state: None,
         control: Own::new(spawned.control),
         spawn_channel: Some(spawned.channel.kept()),
@@ -243,10 +276,12 @@ pub fn join_pid(pid: i32, set: NamespaceSet) -> Result<Shared> {
         made_with_limit: false,
         may_have_killed: AtomicBool::new(false),
         hangs_up: AtomicBool::new(false),
-        inherited: OnceLock::from(spawned.inherited),
+        inherited: OnceLock::new(),
         lent: ForkLock::new(()),
         is_lent: AtomicBool::new(false),
-    })
+    };
+    joined.schedule_as_caller().inspect_err(|_| _ = joined.destroy())?;
+    Ok(joined)
 }
 
 /// The kinds in which `pid` is elsewhere than this thread. setns(2) refuses the user namespace one is in already.
@@ -278,17 +313,17 @@ fn differing(pid: i32) -> Result<u32> {
 
 fn record(pid: i32, has_root: bool, many_ids: bool) -> Record {
     Record {
-        version: 1,
+        version: VERSION,
         name: String::new(),
         image: format!("pid {pid}"),
         created: 0,
         owner: sys::process_id() as i32,
         owner_start: 0,
         detached: false,
-        cgroups: Vec::new(),
+        resources: Vec::new(),
+        late_cgroups: Vec::new(),
         cgroup_place: String::new(),
         warnings: Vec::new(),
-        upper: None,
         exec: ExecDefaults {
             env: vec![
                 b"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_vec().into(),

@@ -3,13 +3,14 @@
 //! `blueprint` decides and plans, `create` and `spawn` carry out, `exec` and `lookup` start programs, `join` enters what others made,
 //! `shared` is what the handles of a container have in common, `process` is what `exec` answers, `state` is the ledger.
 //! `walls` tells of every wall whether it stands and why, `inspect` all that is known of a running container.
-//! `ids` decides whose ids a container has, `clocks` sets its clocks off, `devices` decides which devices it has,
+//! `end` ends one whose record is of no use. `ids` decides whose ids a container has, `clocks` sets its clocks off, `devices` decides which devices it has,
 //! `trial` tries a few steps out in a process that leaves nothing.
 
 mod blueprint;
 mod clocks;
 mod create;
 mod devices;
+mod end;
 mod exec;
 mod explain;
 mod export;
@@ -46,7 +47,9 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, UNIX_EPOCH};
 
 use shared::Shared;
+use state::Resource;
 
+use crate::cgroup::Place;
 use crate::image::{Difference, ExportOptions, Image, ImageConfig, MakeOptions, Output, Report};
 use crate::{Config, Error, ErrorCode, ExecConfig, Limit, Result};
 
@@ -79,6 +82,13 @@ impl Container {
     /// As [`Container::join`], with the state directory given.
     pub fn join_in(state_dir: &Path, name: &str) -> Result<Self> {
         Ok(Self { shared: Arc::new(join::join(StateDir::open(Some(state_dir))?, name)?), ends: false })
+    }
+
+    /// Ends the container of this name, as [`Container::destroy`] of a joined handle; also one that can't be joined, because its
+    /// record is damaged or an earlier version's: then it is ended by the process that its control socket belongs to, and a damaged
+    /// record is put aside. Without a state directory it is the usual one.
+    pub fn destroy_named(name: &str, state_dir: Option<&Path>) -> Result<()> {
+        end::destroy_named(StateDir::open(state_dir)?, name)
     }
 
     /// The namespaces of any process, as nsenter(1) enters them. Programs started there end with the handle.
@@ -190,7 +200,10 @@ impl Container {
     /// Sets a limit, live; `None` lifts it. What happens to programs that have more than that already, docs/limits.md says of
     /// each limit.
     pub fn set_limit(&self, limit: Limit, value: Option<u64>) -> Result<()> {
-        self.cgroup()?.set(limit, value)?;
+        let acquire = |place: &Place, make: &mut dyn FnMut() -> Result<()>| {
+            self.shared.acquire(Resource::Cgroup(place.clone()), make)
+        };
+        self.cgroup()?.set(limit, value, &acquire)?;
         self.shared.may_have_killed.fetch_or(limit == Limit::Memory, Ordering::Relaxed);
         Ok(())
     }
@@ -341,20 +354,15 @@ impl Drop for Container {
 
 fn list(state: &StateDir) -> Result<Vec<ContainerInfo>> {
     let mut running = Vec::new();
-    for (record, _) in state.list()? {
-        let pid = match join::join(StateDir::open(Some(state.path()))?, &record.name) {
-            Ok(joined) => joined.pid,
-            // It ends meanwhile, or is just being made.
-            Err(error) if matches!(error.code(), ErrorCode::NotFound | ErrorCode::Destroyed) => continue,
-            Err(error) => return Err(error),
-        };
+    for container in state.list()? {
+        let Some(pid) = join::pid_of(state, &container.name)? else { continue };
         running.push(ContainerInfo {
             pid,
-            created: UNIX_EPOCH + Duration::from_secs(record.created),
-            name: record.name,
-            image: record.image,
-            owner: record.owner,
-            detached: record.detached,
+            created: UNIX_EPOCH + Duration::from_secs(container.created),
+            name: container.name,
+            image: container.image,
+            owner: container.owner,
+            detached: container.detached,
         });
     }
     Ok(running)

@@ -10,21 +10,21 @@ use ctr_wire::{DONE, EXITED, FAILED, IN_LATE, IN_START, MAX_SOCKETS, RUN, Reply}
 use nix::errno::Errno;
 
 use super::blueprint::put_up_last;
-use super::inherit::Inherited;
-use super::state::{Record, StateDir};
+use super::inherit::{self, Inherited};
+use super::state::{Record, RecordFile, Resource, StateDir};
 use crate::cgroup::Cgroup;
 use crate::plan::{Header, Plan, encode};
 use crate::security::Walls;
 use crate::sys::Own;
 use crate::sys::fork_lock::ForkLock;
-use crate::zygote::{Answer, Channel, NO_WALLS, Zygote, send, wait_readable};
+use crate::zygote::{Answer, Channel, NO_WALLS, Scheduling, Zygote, send, wait_readable};
 use crate::{Config, Error, ErrorCode, Result, hints, sys};
 
 /// A container that this process made or joined.
 pub struct Shared {
     pub record: Record,
     /// Its record's file, where it has one: a joined pid has none.
-    pub inode: Option<u64>,
+    pub written: Option<RecordFile>,
     pub state: Option<StateDir>,
     /// Requests go to its PID 1 by this.
     pub control: Own,
@@ -264,8 +264,8 @@ impl Shared {
         let end = Instant::now() + PATIENCE;
         self.kill_init(end)?;
         // The zygote reaps it while we remove what was made for it.
-        let swept = match (&self.state, self.inode) {
-            (Some(state), Some(inode)) => state.sweep_known(&self.record.name, inode, &self.record).map(drop),
+        let swept = match (&self.state, self.written) {
+            (Some(state), Some(file)) => state.sweep_known(&self.record.name, file, &self.record.resources).map(drop),
             _ => Ok(()),
         };
         self.wait_reaped(end);
@@ -277,11 +277,43 @@ impl Shared {
         let Some(state) = &self.state else { return Err(self.foreign()) };
         let again = StateDir::open(Some(state.path())).and_then(|state| super::join::join(state, &self.record.name));
         match again {
-            Ok(other) if other.inode == self.inode => other.destroy(),
+            Ok(other) if other.is_same(self) => other.destroy(),
             Err(error) if error.code() != ErrorCode::NotFound => Err(error),
             // The lifeline was among them, so it has ended.
             _ => Ok(()),
         }
+    }
+
+    /// Whether two handles are of one container.
+    fn is_same(&self, other: &Self) -> bool {
+        self.written.map(|file| file.inode) == other.written.map(|file| file.inode)
+    }
+
+    /// Has a resource of this container made, which is on record before it exists. A joiner may do so as well as the maker.
+    pub fn acquire<T>(&self, resource: Resource, make: impl FnOnce() -> Result<T>) -> Result<T> {
+        let (Some(state), Some(file)) = (&self.state, self.written) else { return make() };
+        let acquired = state.acquire(&self.record.name, file, resource, make)?;
+        acquired.ok_or_else(|| {
+            if !self.lives() {
+                return self.gone();
+            }
+            let why = "its record was removed, so nobody could take back what is made for it";
+            Error::new(ErrorCode::System, "write the record of container", self.called(), libc::ENOENT, why)
+        })
+    }
+
+    /// Gives PID 1, which has the rest of the zygote, the scheduling of the calling thread.
+    pub fn schedule_as_caller(&self) -> Result<()> {
+        let Some(zygote) = &self.zygote else { return Ok(()) };
+        let scheduling = Scheduling::of(0);
+        match inherit::give(&scheduling, self.pid, zygote.scheduling()) {
+            // It has ended already, which whoever asks for something next is told.
+            Err(error) if error.errno() != libc::ESRCH => return Err(error),
+            _ => {}
+        }
+        let (rlimits, oom_score_adj) = (*zygote.rlimits(), zygote.oom_score_adj());
+        _ = self.inherited.set(Inherited { scheduling, rlimits, oom_score_adj });
+        Ok(())
     }
 
     /// Kills PID 1, and with it its PID namespace, and waits until all of it is dead.

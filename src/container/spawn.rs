@@ -10,10 +10,9 @@ use ctr_wire::{
 };
 
 use super::blueprint::{Finish, Setup};
-use super::inherit::{self, Inherited};
 use crate::helper::refused_by;
 use crate::plan::{Header, Plan, encode, encode_spawn};
-use crate::zygote::{self, Answer, Channel, Scheduling, Zygote, pair, send};
+use crate::zygote::{self, Answer, Channel, Zygote, pair, send};
 use crate::{Error, ErrorCode, Result, hints, sys};
 
 /// A server process that is ready.
@@ -24,8 +23,6 @@ pub struct Spawned {
     pub channel: Channel,
     pub pid: i32,
     pub pidfd: OwnedFd,
-    /// What it has of the thread for which it was spawned.
-    pub inherited: Inherited,
 }
 
 enum Failure {
@@ -75,32 +72,12 @@ pub fn spawn<'a>(
     if setup.poolable && matches!(spawned, Err(Failure::Child(_))) {
         spawned = spawn.again(&finish, zygote);
     }
-    let mut spawned = spawned.map_err(|failure| match failure {
+    spawned.map_err(|failure| match failure {
         Failure::Zygote => {
             Error::new(ErrorCode::System, "make", name, libc::EPIPE, "ctr's zygote ended while it worked on it")
         }
         Failure::Child(error) | Failure::Error(error) => error,
-    })?;
-    spawned.inherit(zygote)?;
-    Ok(spawned)
-}
-
-impl Spawned {
-    /// Gives it the scheduling of the calling thread in the place of the zygote's, from which it has the rest.
-    fn inherit(&mut self, zygote: &Zygote) -> Result<()> {
-        let scheduling = Scheduling::of(0);
-        match inherit::give(&scheduling, self.pid, zygote.scheduling()) {
-            // It has ended already, which whoever asks for something next is told.
-            Err(error) if error.errno() != libc::ESRCH => {
-                _ = sys::pidfd_send_signal(self.pidfd.as_fd(), libc::SIGKILL, 0);
-                return Err(error);
-            }
-            _ => {}
-        }
-        let (rlimits, oom_score_adj) = (*zygote.rlimits(), zygote.oom_score_adj());
-        self.inherited = Inherited { scheduling, rlimits, oom_score_adj };
-        Ok(())
-    }
+    })
 }
 
 /// What is the same for every try.
@@ -169,7 +146,7 @@ impl Spawn<'_, '_> {
                     // Not before: a clone with namespaces and a child's mounting wait for each other in the kernel.
                     zygote.add_spare(&self.spawn);
                 }
-                Ok(Spawned { control, channel, pid, pidfd, inherited: Inherited::default() })
+                Ok(Spawned { control, channel, pid, pidfd })
             }
             Err(failure) => {
                 abandon(&channel);

@@ -19,5 +19,7 @@ mod others;
 mod pid1;
 mod privileges;
 mod proc;
+#[path = "../common/record.rs"]
+mod record;
 mod stall;
 mod taken_over;

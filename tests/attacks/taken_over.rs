@@ -15,6 +15,7 @@ use nix::sys::socket::{
 
 use crate::attack;
 use crate::fence::{defaults, is_well, scratch, with};
+use crate::record::Written;
 
 /// What an answer of PID 1 is: 48 bytes, the words of `Reply` in crates/wire/src/lib.rs.
 const REPLY: usize = 48;
@@ -398,15 +399,15 @@ attack!(own_record, {
 
     // As if it had been written to. The victim is a process of the host, in a cgroup of its own.
     let text = fs::read(&record).unwrap();
-    let plain: serde_json::Value = serde_json::from_slice(&text).unwrap();
-    let own = plain["cgroups"][0]["path"].as_str().unwrap().to_string();
+    let plain = Written::read(&record);
+    let own = plain.cgroups().pop().unwrap();
     let above = std::path::Path::new(&own).parent().unwrap();
     let names = [
         format!("t{}-victim", std::process::id()),
         format!("ctr-other.{}", std::process::id()),
         "ctr-recorded.fake".into(),
     ];
-    let forge = |change: &dyn Fn(&mut serde_json::Value)| {
+    let forge = |change: &dyn Fn(&mut Written)| {
         let mut forged = plain.clone();
         change(&mut forged);
         fs::write(&record, forged.to_string()).unwrap();
@@ -417,8 +418,8 @@ attack!(own_record, {
         let mut victim = std::process::Command::new("/bin/sleep").arg("1000").spawn().unwrap();
         fs::write(cgroup.join("cgroup.procs"), victim.id().to_string()).unwrap();
         forge(&|record| {
-            record["cgroups"][0]["path"] = serde_json::json!(cgroup);
-            record["exec"]["own_pid"] = false.into();
+            record.set_cgroups(&[&cgroup]);
+            record.header["exec"]["own_pid"] = false.into();
         });
         let before = fs::read_to_string(cgroup.join("memory.limit_in_bytes")).ok();
         let error = Container::join("recorded").err().expect("the cgroup is another's");
@@ -432,15 +433,33 @@ attack!(own_record, {
     // The root of the hierarchy, and a place that is no cgroup's.
     let elsewhere = scratch().join("ctr-recorded.made");
     for path in [above.to_path_buf(), elsewhere.clone()] {
-        forge(&|record| record["cgroups"][0]["path"] = serde_json::json!(path));
+        forge(&|record| record.set_cgroups(&[&path]));
         assert!(Container::join("recorded").is_err(), "{}", path.display());
     }
     assert!(!elsewhere.exists());
     // The kernel says whose first process it is.
-    forge(&|record| record["exec"]["own_pid"] = false.into());
+    forge(&|record| record.header["exec"]["own_pid"] = false.into());
     is_well(&Container::join("recorded").unwrap());
-    fs::write(&record, &text).unwrap();
+
+    // Ended by its name it ends, and nobody else: what the record names is another's.
+    let stranger = above.join(format!("ctr-recorded.t{}", std::process::id()));
+    fs::create_dir(&stranger).unwrap();
+    let mut victim = std::process::Command::new("/bin/sleep").arg("1000").spawn().unwrap();
+    fs::write(stranger.join("cgroup.procs"), victim.id().to_string()).unwrap();
+    forge(&|record| {
+        record.set_cgroups(&[&stranger]);
+        record.header["exec"]["own_pid"] = false.into();
+    });
+    Container::destroy_named("recorded", None).unwrap();
+    assert!(!container.is_running() && !std::path::Path::new(&own).exists());
+    assert!(victim.try_wait().unwrap().is_none(), "a process of the host was killed");
+    victim.kill().unwrap();
+    victim.wait().unwrap();
+    fs::remove_dir(&stranger).unwrap();
+    fs::remove_file(scratch().join("state/recorded.json.damaged")).unwrap();
     container.destroy().unwrap();
+    assert!(!record.exists());
+    fs::write(&record, &text).unwrap();
 
     // What lies elsewhere and has the container's name is not removed: another store, a link on the way to it.
     let precious = scratch().join("precious");
@@ -452,9 +471,9 @@ attack!(own_record, {
         [(&shared, shared.join("upper/recorded")), (&scratch().join("store"), precious.join("recorded"))]
     {
         forge(&|record| {
-            record["cgroups"] = serde_json::json!([]);
-            record["store"] = store.to_str().unwrap().into();
-            record["upper"] = upper.to_str().unwrap().into();
+            record.set_cgroups(&[]);
+            record.header["store"] = store.to_str().unwrap().into();
+            record.set_upper(&upper);
         });
         _ = Container::list().unwrap();
         assert!(precious.join("recorded").exists(), "{} was removed", upper.display());

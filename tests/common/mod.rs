@@ -4,6 +4,7 @@
 
 pub mod lane;
 pub mod leftovers;
+pub mod record;
 
 use std::io::Read;
 use std::os::fd::OwnedFd;

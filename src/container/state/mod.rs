@@ -1,5 +1,5 @@
-//! The state directory: what runs, on record. A record is the container's ledger: it names all that outlives a system call, and
-//! is written before any of it exists.
+//! The state directory: what runs, on record. A record is the container's ledger ([`ledger`]): it names all that outlives a system
+//! call, and is written before any of it exists; [`sweep`] releases that.
 //!
 //! `NAME.json` is the record, `NAME.sock` the control socket. A container's PID 1 holds a read lock on its record (an open file
 //! description lock, fcntl(2), which the kernel releases when the process is gone, however it went), so a record that can be
@@ -9,32 +9,35 @@
 //! to let go of the lock, and be swept. And what stands in a record is checked when it is used, not when it was written: a
 //! cgroup is one of this container's name with this PID 1 in it, the changes on disk lie in the store that it was made with.
 
+mod ledger;
 mod name;
-mod older;
 mod place;
 mod record;
+mod sweep;
 
+pub use ledger::{Outline, Resource, VERSION};
 pub use name::{check_name, random_name};
 pub use record::{ExecDefaults, Record, Root, Text, env_text, start_of};
 
-use place::{make_directories, remove_tree};
-use record::{Content, LARGEST};
+use ledger::{Content, Entry, LARGEST, cgroups};
+use place::make_directories;
 
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::SystemTime;
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, RenameFlags, renameat2};
-use nix::sys::stat::{FileStat, Mode, fchmod, fstat};
+use nix::fcntl::OFlag;
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, getsockopt, sockopt::PeerCredentials};
+use nix::sys::stat::{Mode, fchmod, fstat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
+use crate::cgroup::Place;
 use crate::sys::Own;
 use crate::sys::fork_lock::ForkLock;
-use crate::zygote::wait_readable;
-use crate::{Error, ErrorCode, Result, cgroup, sys};
+use crate::{Error, ErrorCode, Result, hints, sys};
 
 /// A line of [`crate::Container::list`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,21 +66,37 @@ pub struct StateDir {
 pub struct Claim {
     /// The record's file. Whoever has it open as we do keeps the lock.
     pub file: OwnedFd,
-    /// Which file it is, for there may be another of the same name once it is gone.
-    pub inode: u64,
+    /// Which file it is.
+    pub written: RecordFile,
     /// What is made has to be opened to its owner: the umask closes it.
     pub odd_umask: bool,
 }
 
-/// How long a killed PID 1 may take to let go of its record.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// How long it is waited before something else than the lock is asked.
-const FORKED: Duration = Duration::from_millis(20);
+/// Which file a record is, and how much of it is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecordFile {
+    /// There may be another of the same name once it is gone.
+    pub inode: u64,
+    /// Its bytes: more of them have been added by others.
+    pub length: u64,
+}
 
-/// As many records a sweep on the way of a create looks at.
-const MAX_LOOKS: usize = 256;
-/// As many it sweeps.
-const MAX_SWEPT: usize = 64;
+/// A container that runs and whose record is of no use to join it.
+pub struct Unusable {
+    pub file: RecordFile,
+    /// The cgroups that stand there all the same.
+    pub cgroups: Vec<Place>,
+    /// Why it can't be joined.
+    pub why: Error,
+}
+
+/// What is on record under a name.
+pub enum Found {
+    /// A container that runs, and can be joined.
+    Running(Box<Record>, RecordFile),
+    /// One that runs and can't be joined, for this reason; but it can be ended.
+    Unusable(Unusable),
+}
 
 impl StateDir {
     /// Opens the state directory, which is made where it is missing: the chosen one, or that of CTR_STATE_DIR, or the best that
@@ -161,8 +180,7 @@ impl StateDir {
             add_hint(Error::system("write the record", self.path.join(&file_name).display(), errno as i32))
         };
         let flags = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_RDONLY | OFlag::O_CLOEXEC;
-        let text =
-            serde_json::to_vec(record).map_err(|e| Error::invalid("write the record", &file_name, e.to_string()))?;
+        let text = record.text().map_err(|e| Error::invalid("write the record", &file_name, e.to_string()))?;
         if text.len() as u64 > LARGEST {
             // Nobody could read it, so nobody could join, end or sweep it.
             let why = format!("E2BIG, it has {} bytes, the most is {LARGEST}", text.len());
@@ -210,27 +228,40 @@ impl StateDir {
                 _ = unlinkat(&self.fd, file_name.as_str(), UnlinkatFlags::NoRemoveDir);
                 return Err(add_hint(Error::io("write the record", self.path.join(&file_name).display(), &e)));
             }
-            return Ok(Claim { file: fd, inode: stat.st_ino, odd_umask });
+            let written = RecordFile { inode: stat.st_ino, length: text.len() as u64 };
+            return Ok(Claim { file: fd, written, odd_umask });
         }
     }
 
     /// The record of a container that runs.
-    pub fn find(&self, name: &str) -> Result<(Record, u64)> {
+    pub fn find(&self, name: &str) -> Result<(Record, RecordFile)> {
+        match self.look(name)? {
+            Found::Running(record, file) => Ok((*record, file)),
+            Found::Unusable(unusable) => Err(unusable.why),
+        }
+    }
+
+    /// What runs under this name; where nothing does, an error.
+    pub fn look(&self, name: &str) -> Result<Found> {
         check_name(name)?;
         let gone = || {
             Error::new(ErrorCode::NotFound, "find container", name, libc::ENOENT, "no container of this name runs")
                 .with_hint("libctr ps, ctr.containers() and ctr_list() show what does")
         };
-        let unreadable = |why: &str, hint: &str| {
+        let refused = |why: &str, hint: &str| {
             Error::new(ErrorCode::Unsupported, "join container", name, libc::EPROTO, why).with_hint(hint)
         };
         match self.read(name)? {
-            Some((Content::Record(record), inode, true)) => Ok((*record, inode)),
-            Some((Content::Newer, ..)) => Err(unreadable("a newer version of ctr made it", "update ctr")),
-            Some((Content::Damaged, _, true)) => {
-                Err(unreadable("its record is damaged", "the process that made it can still use and destroy it"))
+            Some((Content::Record(record), file, true)) => Ok(Found::Running(record, file)),
+            Some((Content::Newer, ..)) => Err(refused("a newer version of ctr made it", "update ctr")),
+            Some((content @ (Content::Older(_) | Content::Damaged(_)), file, true)) => {
+                let why = match content {
+                    Content::Older(_) => refused("an older version of ctr made it", hints::OLDER_RECORD),
+                    _ => refused("its record is damaged", hints::DAMAGED_RECORD),
+                };
+                Ok(Found::Unusable(Unusable { file, cgroups: cgroups(content.resources()), why }))
             }
-            Some((Content::Damaged, _, false)) => {
+            Some((Content::Damaged(_), _, false)) => {
                 self.sweep(name)?;
                 let aside = self.path.join(format!("{name}.json.damaged"));
                 Err(gone().with_hint(format!("its record was damaged and is put aside as {}", aside.display())))
@@ -244,8 +275,8 @@ impl StateDir {
         }
     }
 
-    /// What stands in a record, its inode, and whether its container lives.
-    fn read(&self, name: &str) -> Result<Option<(Content, u64, bool)>> {
+    /// What stands in a record, which file it is, and whether its container lives.
+    fn read(&self, name: &str) -> Result<Option<(Content, RecordFile, bool)>> {
         let file_name = format!("{name}.json");
         let fail = |errno: Errno| Error::system("read the record", self.path.join(&file_name).display(), errno as i32);
         let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
@@ -255,144 +286,43 @@ impl StateDir {
             Err(errno) => return Err(fail(errno)),
         };
         let lives = sys::fcntl_is_locked(fd.as_fd()).map_err(|e| Error::io("read the record", &file_name, &e))?;
-        let inode = fstat(&fd).map_err(fail)?.st_ino;
-        let content = content(name, fd).map_err(|e| Error::io("read the record", &file_name, &e))?;
-        Ok(Some((content, inode, lives)))
-    }
-
-    /// Removes all that a dead container left, its record last. Whether there was one: a living one is left alone.
-    pub fn sweep(&self, name: &str) -> Result<bool> {
-        self.sweep_if(name, None, None)
-    }
-
-    /// As [`StateDir::sweep`], only if the record is the file `inode`; `known` is what stands in it, where that is known.
-    /// Waits for the lock as long as it takes a killed PID 1 to let go of it.
-    pub fn sweep_known(&self, name: &str, inode: u64, known: &Record) -> Result<bool> {
-        self.sweep_if(name, Some(inode), Some(known))
-    }
-
-    fn sweep_if(&self, name: &str, inode: Option<u64>, known: Option<&Record>) -> Result<bool> {
-        let file_name = format!("{name}.json");
-        let fail = |errno: Errno| Error::system("sweep", self.path.join(&file_name).display(), errno as i32);
-        let flags = OFlag::O_RDWR | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
-        let fd = match sys::openat(&self.fd, file_name.as_str(), flags, Mode::empty()) {
-            Ok(fd) => fd,
-            Err(Errno::ENOENT) => return self.sweep_without_record(inode, known),
-            Err(Errno::EISDIR | Errno::ELOOP | Errno::ENXIO) if inode.is_none() => return self.put_aside(name),
-            Err(errno) => return Err(fail(errno)),
-        };
-        let is_another = |stat: &FileStat| stat.st_nlink == 0 || inode.is_some_and(|inode| inode != stat.st_ino);
-        let start = Instant::now();
-        while !sys::fcntl_setlk(fd.as_fd(), true).map_err(|e| Error::io("lock the record", &file_name, &e))? {
-            if inode.is_none() {
-                return Ok(false);
-            }
-            if is_another(&fstat(&fd).map_err(fail)?) {
-                return self.sweep_without_record(inode, known);
-            }
-            if start.elapsed() > PATIENCE {
-                return Err(fail(Errno::EBUSY).with_hint("its PID 1 does not end; the next call tries again"));
-            }
-            // A child that the host forked in the middle of a create may hold the lock for as long as it lives. Where nobody
-            // hears the control socket, there is no PID 1, whoever holds the lock.
-            if start.elapsed() > FORKED && !self.is_heard(name) {
-                break;
-            }
-            std::thread::sleep(Duration::from_micros(200));
-        }
-        // Another sweeper may have been here first; then the name may be somebody else's by now.
         let stat = fstat(&fd).map_err(fail)?;
-        if is_another(&stat) {
-            return self.sweep_without_record(inode, known);
-        }
-        let read;
-        let record = match known {
-            Some(record) => Some(record),
-            None => {
-                let again = fd.try_clone().map_err(|e| Error::io("sweep", &file_name, &e))?;
-                read = content(name, again).map_err(|e| Error::io("sweep", &file_name, &e))?;
-                match &read {
-                    Content::Record(record) => Some(&**record),
-                    Content::Nothing => None,
-                    Content::Damaged => return self.put_aside(name),
-                    Content::Newer => return Ok(false),
-                }
-            }
-        };
-        let mut left = None;
-        if let Some(record) = record {
-            cgroup::check_names(&record.name, &record.cgroups)?;
-            cgroup::remove(&record.cgroups)?;
-            if let Some(upper) = &record.upper
-                && let Err(error) = remove_tree(upper)
-            {
-                if upper.symlink_metadata().is_ok() {
-                    return Err(error);
-                }
-                left = Some(error);
-            }
-        }
-        for file in [format!("{name}.sock"), file_name.clone()] {
-            match unlinkat(&self.fd, file.as_str(), UnlinkatFlags::NoRemoveDir) {
-                Ok(()) | Err(Errno::ENOENT) => {}
-                Err(errno) => return Err(fail(errno)),
-            }
-        }
-        left.map_or(Ok(true), Err)
+        let file = RecordFile { inode: stat.st_ino, length: stat.st_size as u64 };
+        let content = content(name, fd).map_err(|e| Error::io("read the record", &file_name, &e))?;
+        Ok(Some((content, file, lives)))
     }
 
-    /// The record is gone, or is another container's by now: somebody has swept already, or has removed it by hand. Then the
-    /// cgroups are still there; their names come never again, as that of a directory of changes may.
-    fn sweep_without_record(&self, inode: Option<u64>, known: Option<&Record>) -> Result<bool> {
-        if let Some(record) = known {
-            cgroup::check_names(&record.name, &record.cgroups)?;
-            cgroup::remove(&record.cgroups)?;
-        }
-        Ok(inode.is_none())
-    }
-
-    /// Whether the PID 1 that listens on the control socket lives: the kernel remembers who called listen(2), even where a
-    /// forked child has the socket too.
-    fn is_heard(&self, name: &str) -> bool {
-        use nix::sys::socket::{
-            AddressFamily, SockFlag, SockType, UnixAddr, connect, getsockopt, sockopt::PeerCredentials,
-        };
-        let socket = sys::socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_NONBLOCK);
-        let Ok(socket) = socket else { return true };
-        let Ok(address) = UnixAddr::new(&self.socket_path(name)) else { return true };
-        match connect(socket.as_raw_fd(), &address) {
-            Ok(()) => {}
-            Err(Errno::ECONNREFUSED | Errno::ENOENT) => return false,
-            Err(_) => return true,
-        }
-        let listener = sys::peer_pidfd(socket.as_fd()).or_else(|_| {
-            let pid = getsockopt(&socket, PeerCredentials)?.pid();
-            sys::pidfd_open(pid)
-        });
-        match listener {
-            Ok(pidfd) => !wait_readable(&[pidfd.as_fd()], Some(Duration::ZERO)).unwrap_or(true),
-            // A filter that refuses to say it is no proof of death.
-            Err(error) => matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM)),
-        }
-    }
-
-    /// A record that can't be read is kept for a person to look at, and is in nobody's way.
-    fn put_aside(&self, name: &str) -> Result<bool> {
+    /// Writes `resource` into the record `file` of the container `name`, and then has it made. Nobody sweeps meanwhile, for the
+    /// record is locked. Nothing is made where that is being swept, or is gone: `None`.
+    pub fn acquire<T>(
+        &self,
+        name: &str,
+        file: RecordFile,
+        resource: Resource,
+        make: impl FnOnce() -> Result<T>,
+    ) -> Result<Option<T>> {
         let file_name = format!("{name}.json");
-        let mut aside = format!("{file_name}.damaged");
-        for count in 1.. {
-            match renameat2(&self.fd, file_name.as_str(), &self.fd, aside.as_str(), RenameFlags::RENAME_NOREPLACE) {
-                Err(Errno::EEXIST) if count < 1000 => aside = format!("{file_name}.damaged.{count}"),
-                // Another sweeper was here.
-                Ok(()) | Err(Errno::ENOENT) => break,
-                Err(errno) => {
-                    let path = self.path.join(&file_name);
-                    return Err(Error::system("put aside the damaged record", path.display(), errno as i32));
-                }
-            }
+        let fail =
+            |e: std::io::Error| add_hint(Error::io("write the record", self.path.join(&file_name).display(), &e));
+        let flags = OFlag::O_RDWR | OFlag::O_APPEND | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
+        let fd = match sys::openat(&self.fd, file_name.as_str(), flags, Mode::empty()) {
+            Err(Errno::ENOENT) => return Ok(None),
+            opened => opened.map_err(|errno| fail(errno.into()))?,
+        };
+        let locked = sys::fcntl_set_read_lock(fd.as_fd()).map_err(fail)?;
+        let stat = fstat(&fd).map_err(|errno| fail(errno.into()))?;
+        if !locked || stat.st_nlink == 0 || stat.st_ino != file.inode {
+            return Ok(None);
         }
-        _ = self.remove_socket(name);
-        Ok(true)
+        let line = ledger::lines([Entry::Has(resource)]).map_err(|e| fail(e.into()))?;
+        // What stands before it may be torn.
+        let line = [b"\n", &line[..]].concat();
+        if stat.st_size as u64 + line.len() as u64 > LARGEST {
+            return Err(fail(std::io::Error::from_raw_os_error(libc::EFBIG)));
+        }
+        let mut record = File::from(fd);
+        record.write_all(&line).map_err(fail)?;
+        make().map(Some)
     }
 
     /// Removes a control socket without its record.
@@ -400,22 +330,22 @@ impl StateDir {
         unlinkat(&self.fd, format!("{name}.sock").as_str(), UnlinkatFlags::NoRemoveDir)
     }
 
-    /// The records of the containers that run, oldest first. What dead owners left is swept.
-    pub fn list(&self) -> Result<Vec<(Record, u64)>> {
+    /// The containers that run, oldest first. What dead owners left is swept.
+    pub fn list(&self) -> Result<Vec<Outline>> {
         let entries = sys::file::names(&self.path).map_err(|e| Error::io("read", self.path.display(), &e))?;
         let mut running = Vec::new();
         for file_name in entries {
             let Some(name) = file_name.to_str().and_then(|file| file.strip_suffix(".json")) else { continue };
             running.extend(self.look_after(name)?);
         }
-        running.sort_by(|(a, _), (b, _)| (a.created, &a.name).cmp(&(b.created, &b.name)));
+        running.sort_by(|a, b| (a.created, &a.name).cmp(&(b.created, &b.name)));
         Ok(running)
     }
 
-    /// The record of `name` if it runs. Where its owner is gone, so will it be in a moment: that is waited for. What can't be
-    /// swept stays on record for the next one who tries, and stops nobody; nor does what is no record of ours.
-    pub fn look_after(&self, name: &str) -> Result<Option<(Record, u64)>> {
-        let (content, inode, lives) = match self.read(name) {
+    /// What is on record of `name` if it runs. Where its owner is gone, so will it be in a moment: that is waited for. What can't
+    /// be swept stays on record for the next one who tries, and stops nobody; nor does what is no record of ours.
+    pub fn look_after(&self, name: &str) -> Result<Option<Outline>> {
+        let (content, file, lives) = match self.read(name) {
             Ok(Some(read)) => read,
             Ok(None) => return Ok(None),
             Err(error) if matches!(error.errno(), libc::ELOOP | libc::EISDIR | libc::ENXIO | libc::EACCES) => {
@@ -429,49 +359,23 @@ impl StateDir {
             _ = self.sweep(name);
             return Ok(None);
         }
-        let Content::Record(record) = content else { return Ok(None) };
-        if !record.detached && !record.has_owner()? {
-            _ = self.sweep_known(name, inode, &record);
+        let outline = match content {
+            Content::Record(record) => record.into_outline(),
+            Content::Older(outline) => outline,
+            Content::Newer | Content::Nothing | Content::Damaged(_) => return Ok(None),
+        };
+        if !outline.detached && !outline.has_owner()? {
+            _ = self.sweep_known(name, file, &outline.resources);
             return Ok(None);
         }
-        Ok(Some((*record, inode)))
+        Ok(Some(outline))
     }
 
-    /// Sweeps some of what dead owners left, on the way of a create. It costs one listing and three calls for each container
-    /// that lives, and has a bound; what fails is left to the next.
-    pub fn sweep_some(&self) {
-        let Ok(mut names) = sys::file::names(&self.path) else { return };
-        // Not always the same ones, where there are more than are looked at.
-        let first = sys::process_id() as usize % names.len().max(1);
-        names.rotate_left(first);
-        let records = names.iter().filter_map(|file| file.to_str()?.strip_suffix(".json"));
-        let (mut swept, mut trees) = (0, 0);
-        for name in records.take(MAX_LOOKS) {
-            if !self.is_dead(name) {
-                continue;
-            }
-            // A tree of changes on disk may be large.
-            if let Ok(Some((Content::Record(record), ..))) = self.read(name)
-                && record.upper.is_some()
-            {
-                trees += 1;
-                if trees > 1 {
-                    continue;
-                }
-            }
-            _ = self.sweep(name);
-            swept += 1;
-            if swept == MAX_SWEPT {
-                return;
-            }
-        }
-    }
-
-    /// Whether a record's container is dead, as far as that can be told without waiting.
-    fn is_dead(&self, name: &str) -> bool {
-        let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
-        let fd = sys::openat(&self.fd, format!("{name}.json").as_str(), flags, Mode::empty());
-        fd.is_ok_and(|fd| sys::fcntl_is_locked(fd.as_fd()).is_ok_and(|locked| !locked))
+    /// A socket that is connected to `name`'s PID 1.
+    pub fn connect(&self, name: &str, flags: SockFlag) -> nix::Result<OwnedFd> {
+        let socket = sys::socket(AddressFamily::Unix, SockType::SeqPacket, flags)?;
+        let address = UnixAddr::new(&self.socket_path(name))?;
+        connect(socket.as_raw_fd(), &address).map(|()| socket)
     }
 
     /// A path to `name`'s control socket that fits into a sockaddr_un, however deep the directory lies.
@@ -499,11 +403,21 @@ fn add_hint(error: Error) -> Error {
     }
 }
 
+/// Who listens on the other end of a connected control socket, by the kernel's word.
+pub fn listener_pid(socket: BorrowedFd<'_>) -> nix::Result<i32> {
+    getsockopt(&socket, PeerCredentials).map(|credentials| credentials.pid())
+}
+
+/// The same process by a pidfd.
+pub fn listener_pidfd(socket: BorrowedFd<'_>) -> std::io::Result<OwnedFd> {
+    sys::peer_pidfd(socket).or_else(|_| sys::pidfd_open(listener_pid(socket)?))
+}
+
 /// What stands in an open record. Whatever lies there: a fifo would keep us waiting, a huge file would take our memory.
 fn content(name: &str, fd: OwnedFd) -> std::io::Result<Content> {
     let stat = fstat(&fd)?;
     if stat.st_mode & libc::S_IFMT != libc::S_IFREG || stat.st_size as u64 > LARGEST {
-        return Ok(Content::Damaged);
+        return Ok(Content::Damaged(Vec::new()));
     }
     let mut text = Vec::new();
     File::from(fd).read_to_end(&mut text)?;

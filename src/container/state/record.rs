@@ -1,20 +1,20 @@
-//! A record: what is written down about one container, and what may stand in its file instead.
+//! The first line of a record: what a container is, for whoever joins it.
 
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Component, Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::older::Older;
+use super::ledger::Resource;
+use crate::Config;
 use crate::cgroup::Place;
 use crate::container::devices::Listed;
 use crate::image::ImageConfig;
-use crate::{Config, Error, Result};
 
 /// What is written down about a container: all that a joiner or a sweeper needs.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Record {
-    /// 1. A sweeper leaves what is newer alone.
+    /// [`super::VERSION`]. Whoever knows only earlier ones leaves it alone.
     pub version: u32,
     pub name: String,
     pub image: String,
@@ -24,17 +24,18 @@ pub struct Record {
     /// When the owner started, in clock ticks since boot: with the pid, it names one process for good.
     pub owner_start: u64,
     pub detached: bool,
-    /// Directories to remove.
-    pub cgroups: Vec<Place>,
-    /// Where they are, in words for people.
+    /// What it has on the host, in the order in which it was made: the further lines.
+    #[serde(skip)]
+    pub resources: Vec<Resource>,
+    /// Cgroups that are only made once there is a limit.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub late_cgroups: Vec<Place>,
+    /// Where its cgroups are, in words for people.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub cgroup_place: String,
     /// What was asked for and could not be had, in words for people.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
-    /// The directory of its changes, where they are on disk.
-    #[serde(with = "path_text::optional", default)]
-    pub upper: Option<PathBuf>,
     /// How programs are started in it.
     pub exec: ExecDefaults,
     /// How it was asked for.
@@ -82,11 +83,8 @@ pub enum Root {
 }
 
 impl Record {
-    /// Whether it is this container's, and names nothing that ctr doesn't make: for removal, or as what is below its root.
+    /// Whether it is this container's, and names nothing that ctr doesn't make as what is below its root.
     pub(super) fn is_sound(&self, name: &str) -> bool {
-        let ours = |upper: &Path| {
-            upper == self.store.join("upper").join(name) && !upper.components().any(|part| part == Component::ParentDir)
-        };
         let root = match &self.root {
             Root::Foreign | Root::Host | Root::Direct => true,
             Root::Directory(path) => path.is_absolute(),
@@ -94,65 +92,9 @@ impl Record {
                 hex.len() == 64 && hex.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
             }),
         };
-        self.version == 1 && self.name == name && self.upper.as_deref().is_none_or(ours) && root
-    }
-
-    /// Whether the process that made it still lives.
-    pub(super) fn has_owner(&self) -> Result<bool> {
-        match start_of(self.owner) {
-            Ok(start) => Ok(start == Some(self.owner_start)),
-            Err(e) => Err(Error::io("look at the owner of container", &self.name, &e)),
-        }
+        self.name == name && root
     }
 }
-
-/// What stands in the file of a record.
-pub(super) enum Content {
-    Record(Box<Record>),
-    /// A newer ctr's, which knows what is to be done.
-    Newer,
-    /// Nothing yet: it is just being made, or its maker died before it wrote anything.
-    Nothing,
-    /// No record, or not this container's: somebody's hand has been at it, or a disk.
-    Damaged,
-}
-
-impl Content {
-    pub(super) fn of(name: &str, text: &[u8]) -> Self {
-        #[derive(Deserialize)]
-        struct Version {
-            version: u64,
-        }
-        if text.is_empty() {
-            return Self::Nothing;
-        }
-        match serde_json::from_slice::<Version>(text) {
-            Ok(Version { version }) if version > 1 => Self::Newer,
-            Ok(_) => match serde_json::from_slice::<Box<Record>>(text) {
-                Ok(record) if record.is_sound(name) => Self::Record(with_older(record, text)),
-                _ => Self::Damaged,
-            },
-            Err(_) => Self::Damaged,
-        }
-    }
-}
-
-/// A record that an earlier ctr wrote has its configuration in words.
-fn with_older(mut record: Box<Record>, text: &[u8]) -> Box<Record> {
-    #[derive(Deserialize)]
-    struct InWords {
-        asked: Option<Older>,
-    }
-    if record.config == Config::default()
-        && let Ok(InWords { asked: Some(older) }) = serde_json::from_slice(text)
-    {
-        record.config = older.config();
-    }
-    record
-}
-
-/// No record is larger; what is, is damaged.
-pub(super) const LARGEST: u64 = 4 << 20;
 
 /// What a joiner must know to start a program as the creator would.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -208,7 +150,7 @@ impl Text {
 }
 
 /// Paths as [`Text`]: one need not be UTF-8.
-mod path_text {
+pub(super) mod path_text {
     use std::ffi::OsString;
     use std::os::unix::ffi::{OsStrExt, OsStringExt};
     use std::path::{Path, PathBuf};
@@ -234,10 +176,6 @@ mod path_text {
 
     pub mod optional {
         use super::*;
-
-        pub fn serialize<S: Serializer>(path: &Option<PathBuf>, to: S) -> Result<S::Ok, S::Error> {
-            path.as_ref().map(|path| Text::from(path.as_os_str().as_bytes().to_vec())).serialize(to)
-        }
 
         pub fn deserialize<'d, D: Deserializer<'d>>(from: D) -> Result<Option<PathBuf>, D::Error> {
             Option::<Text>::deserialize(from).map(|text| text.map(path))
