@@ -17,7 +17,7 @@ TYPE_CHECKING = bool()  # noqa: UP018
 if TYPE_CHECKING:
     from subprocess import CalledProcessError, TimeoutExpired
 
-    from ._container import Container, ContainerInfo, containers, explain, join
+    from ._container import Container, ContainerInfo, containers, destroy, explain, join
     from ._errors import Error
     from ._exit import CompletedProcess, Exit
     from ._image import (
@@ -64,6 +64,7 @@ __all__ = [
     "Wall",
     "build_image",
     "containers",
+    "destroy",
     "disk_use",
     "explain",
     "image",
@@ -101,6 +102,7 @@ _ROOMS = {
     "Wall": "_walls",
     "build_image": "_image",
     "containers": "_container",
+    "destroy": "_container",
     "disk_use": "_image",
     "explain": "_container",
     "image": "_image",

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from . import DEVNULL, __version__
 from ._cli_images import add_commands, age, bar, table
 from ._cli_streams import PipedFiles
-from ._container import Container, containers, explain, join
+from ._container import Container, containers, destroy, explain, join
 from ._errors import Error
 from ._options import Tmpfs
 from ._probe import probe
@@ -394,24 +394,31 @@ def _explain(options: argparse.Namespace) -> int:
 
 
 def _rm(options: argparse.Namespace) -> int:
-    return _each(options.names, Container.destroy)
+    return _each(options.names, destroy)
 
 
 def _stop(options: argparse.Namespace) -> int:
-    return _each(options.names, lambda container: container.stop(options.timeout))
+    return _each(options.names, _joined(lambda container: container.stop(options.timeout)))
 
 
 def _kill(options: argparse.Namespace) -> int:
-    return _each(options.names, lambda container: container.kill_all(options.signal))
+    return _each(options.names, _joined(lambda container: container.kill_all(options.signal)))
 
 
-def _each(names: list[str], act: Callable[[Container], None]) -> int:
+def _joined(act: Callable[[Container], None]) -> Callable[[str], None]:
+    def by_name(name: str) -> None:
+        with join(name) as container:
+            act(container)
+
+    return by_name
+
+
+def _each(names: list[str], act: Callable[[str], None]) -> int:
     """Does the same to each container; one that fails keeps it from none of the others."""
     status = 0
     for name in names:
         try:
-            with join(name) as container:
-                act(container)
+            act(name)
         except Error as error:
             print(f"libctr: {error}", file=sys.stderr)
             status = _FAILED

@@ -747,6 +747,17 @@ def join(container: str | int, *, namespaces: Iterable[str] | None = None, state
     return Container._joined(_ctr.Container.join(container, _text(state_dir)))
 
 
+def destroy(name: str, *, state_dir: Path | None = None) -> None:
+    """End a container by its name, as `ctr.join(name).destroy()`; also one that can't be joined, because its record is damaged or
+    was written by an earlier version: a damaged record is then put aside.
+
+    Args:
+        name: The container's name.
+        state_dir: Where running containers are written down; as for `Container` by default.
+    """
+    _ctr.destroy(name, _text(state_dir))
+
+
 def containers(*, state_dir: Path | None = None) -> list[ContainerInfo]:
     """The running containers of this user, oldest first."""
     return [ContainerInfo(*parts) for parts in _ctr.containers(_text(state_dir))]

@@ -421,6 +421,26 @@ pub extern "C" fn ctr_stop(c: *mut ctr_container, grace_ms: c_int) -> c_int {
     border(|| CONTAINERS.release(c)?.container.stop(grace).map(|()| 0))
 }
 
+/// Ends a container by its name, as ctr_join() and ctr_destroy() do; also one that can't be joined, because its record is damaged or
+/// was written by an earlier version. That one is ended by the process that its control socket belongs to, and a damaged record is
+/// put aside.
+///
+/// name        as for ctr_join()
+/// state_dir   as for ctr_join_in(); NULL for the usual one
+///
+/// Return value: 0; CTR_ERR_NOT_FOUND when no such container runs; CTR_ERR_UNSUPPORTED when a later version made it; else as
+/// ctr_destroy().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ctr_destroy_named(name: *const c_char, state_dir: *const c_char) -> c_int {
+    border(|| {
+        // SAFETY: the caller's promise.
+        let name = unsafe { text("name", name)? };
+        // SAFETY: as above.
+        let dir = (!state_dir.is_null()).then(|| unsafe { bytes("state_dir", state_dir) }).transpose()?;
+        Container::destroy_named(name, dir.map(Path::new)).map(|()| 0)
+    })
+}
+
 /// Releases this handle only: a container that was joined or is detached lives on. One that this process made and that
 /// is not detached is destroyed, as by ctr_destroy(), but not in a forked child.
 ///

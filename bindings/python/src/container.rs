@@ -359,6 +359,13 @@ pub fn explain(
     listener.answer(answer.or_raise(py))
 }
 
+/// Ends a container by its name, whatever its record is like.
+#[pyfunction]
+#[pyo3(signature = (name, state_dir=None))]
+pub fn destroy(py: Python<'_>, name: &str, state_dir: Option<PathBuf>) -> PyResult<()> {
+    py.detach(|| ctr::Container::destroy_named(name, state_dir.as_deref())).or_raise(py)
+}
+
 /// The running containers of this user, oldest first.
 #[pyfunction]
 #[pyo3(signature = (state_dir=None))]

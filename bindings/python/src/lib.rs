@@ -21,7 +21,7 @@ use pyo3::prelude::*;
 #[pymodule]
 mod _ctr {
     #[pymodule_export]
-    use super::container::{Container, containers, explain};
+    use super::container::{Container, containers, destroy, explain};
     #[pymodule_export]
     use super::image::{
         build_image, disk_use, find_image, image, images, import_image, prune, remove_image, save_image, tag_image,
