@@ -452,7 +452,7 @@ fn the_commands_of_explain_make_the_same_cgroup() {
         Command::new("sh").args(["-c", &script]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let mut ready = [0; 6];
     child.stdout.take().unwrap().read_exact(&mut ready).unwrap();
-    let cgroup = Cgroup::open(layout.places(, &[]), &[]).unwrap();
+    let cgroup = Cgroup::open(layout.places(), &[]).unwrap();
     let seen = (cgroup.limits(), cgroup.pids_now());
     child.wait().unwrap();
     remove(layout.places()).unwrap();
@@ -514,7 +514,8 @@ fn more_processors_than_a_cgroup_above_has_are_refused_on_v1() {
     };
     let outcome = made(500);
     let fits = made(200);
-    let live = fits.as_ref().map(|cgroup| (cgroup.set(Limit::Cpus, Some(201), &acquire), cgroup.limit(Limit::Cpus).unwrap()));
+    let live =
+        fits.as_ref().map(|cgroup| (cgroup.set(Limit::Cpus, Some(201), &acquire), cgroup.limit(Limit::Cpus).unwrap()));
     let _ = std::fs::remove_dir(parent.join("ctr-x"));
     std::fs::remove_dir(&parent).unwrap();
     refused(outcome, ErrorCode::System, "a cgroup above");

@@ -247,6 +247,7 @@ TEST(null_arguments_are_answered)
 	FAILS(CTR_ERR_INVALID, "name", ctr_join(NULL, &c));
 	FAILS(CTR_ERR_INVALID, "out", ctr_join("x", NULL));
 	FAILS(CTR_ERR_INVALID, "state_dir", ctr_join_in(NULL, "x", &c));
+	FAILS(CTR_ERR_INVALID, "name", ctr_destroy_named(NULL, NULL));
 	FAILS(CTR_ERR_INVALID, "out", ctr_join_pid(1, NULL));
 	FAILS(CTR_ERR_INVALID, "argv", ctr_exec(good, NULL, NULL, &p));
 	CHECK(p == NULL);

@@ -409,6 +409,31 @@ TEST(a_detached_container_outlives_its_maker_and_others_do_not)
 	ctr_config_free(bound);
 }
 
+TEST(a_container_whose_record_is_damaged_is_ended_by_its_name)
+{
+	ctr_config *config = named();
+	ctr_container *c, *joined;
+	char name[80], dir[4000], record[4200];
+	FILE *file;
+
+	snprintf(dir, sizeof dir, "%s/damaged", getenv("SCRATCH"));
+	OK(ctr_config_set_state_dir(config, dir));
+	OK(ctr_config_set_detached(config, true));
+	OK(ctr_create("host", config, &c));
+	snprintf(name, sizeof name, "%s", ctr_name(c));
+	snprintf(record, sizeof record, "%s/%s.json", dir, name);
+	file = fopen(record, "w");
+	CHECK(file != NULL && fputs("garbage", file) >= 0 && fclose(file) == 0);
+	FAILS(CTR_ERR_UNSUPPORTED, "its record is damaged", ctr_join_in(dir, name, &joined));
+	FAILS(CTR_ERR_NOT_FOUND, name, ctr_destroy_named(name, NULL));
+	OK(ctr_destroy_named(name, dir));
+	CHECK(ctr_is_running(c) == 0);
+	ANSWERS(CTR_ERR_NOT_FOUND, ctr_destroy_named(name, dir));
+	CHECK(access(record, F_OK) != 0);
+	OK(ctr_close(c));
+	ctr_config_free(config);
+}
+
 TEST(closing_the_only_handle_ends_a_container_that_is_not_detached)
 {
 	ctr_container *c = new_container(), *none;

@@ -187,6 +187,21 @@ def test_a_program_in_the_background_stays_until_it_is_removed() -> None:
     assert name not in command("ps", "-q").stdout.split()
 
 
+def test_rm_ends_what_can_not_be_joined() -> None:
+    name = f"t-{uuid.uuid4().hex[:8]}"
+    assert command("run", "-d", "--name", name, "host", "sleep", "1000").returncode == 0
+    pid = ctr.join(name).pid
+    (record,) = Path(ctr.join(name).inspect()["state_dir"]).glob(f"{name}.json")
+    record.write_text("garbage")
+    try:
+        refused = command("exec", name, "true")
+        assert refused.returncode == 125 and "libctr rm" in refused.stderr
+        assert command("rm", name).returncode == 0
+        assert not Path(f"/proc/{pid}").exists()
+    finally:
+        record.with_name(f"{name}.json.damaged").unlink()
+
+
 def test_what_is_typed_for_docker_works() -> None:
     assert command("run", "-i", "--rm", "host", "cat", input="in").stdout == "in"
     mask = "grep CapBnd /proc/self/status | cut -f 2"

@@ -378,6 +378,22 @@ def test_the_state_directory_can_be_chosen(tmp_path: Path) -> None:
             assert shown(c, "echo joined") == "joined\n"
 
 
+def test_a_container_whose_record_is_damaged_is_ended_by_its_name(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    c = ctr.Container(name="damaged", state_dir=state, detached=True)
+    (state / "damaged.json").write_text("garbage")
+    with pytest.raises(ctr.Error, match="its record is damaged"):
+        ctr.join("damaged", state_dir=state)
+    with pytest.raises(ctr.Error, match="no container of this name") as told:
+        ctr.destroy("damaged")
+    assert told.value.errno == errno.ENOENT
+    ctr.destroy("damaged", state_dir=state)
+    assert not c.running
+    assert [path.name for path in state.glob("damaged*")] == ["damaged.json.damaged"]
+    with pytest.raises(ctr.Error, match="no container of this name"):
+        ctr.destroy("damaged", state_dir=state)
+
+
 def test_explain_tells_each_wall_as_a_shell_command() -> None:
     text = ctr.explain(memory="64M", cgroup="optional", hostname="told")
     for word in ("unshare", "mount", "pivot_root", "told", *(["67108864"] if CAN_LIMIT else [])):
