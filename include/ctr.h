@@ -1121,6 +1121,19 @@ int ctr_destroy(ctr_container *c);
 int ctr_stop(ctr_container *c, int grace_ms);
 
 /**
+ * Ends a container by its name, as ctr_join() and ctr_destroy() do; also one that can't be joined, because its record is damaged or
+ * was written by an earlier version. That one is ended by the process that its control socket belongs to, and a damaged record is
+ * put aside.
+ *
+ * name        as for ctr_join()
+ * state_dir   as for ctr_join_in(); NULL for the usual one
+ *
+ * Return value: 0; CTR_ERR_NOT_FOUND when no such container runs; CTR_ERR_UNSUPPORTED when a later version made it; else as
+ * ctr_destroy().
+ */
+int ctr_destroy_named(const char *name, const char *state_dir);
+
+/**
  * Releases this handle only: a container that was joined or is detached lives on. One that this process made and that
  * is not detached is destroyed, as by ctr_destroy(), but not in a forked child.
  *

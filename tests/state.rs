@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use common::record::Written;
 use common::{eventually, quiet, run, sh};
-use ctr::{Config, Container, ErrorCode, Preset, Upper};
+use ctr::{Config, Container, ErrorCode, Upper};
 
 /// A state directory of the test's own, removed with it.
 struct State(PathBuf);

@@ -86,13 +86,6 @@ impl Kind {
 }
 
 impl Namespaces {
-    /// Makes a choice for the kind of this name in /proc/PID/ns.
-    pub(crate) fn choose(&mut self, name: &str, choice: Namespace) {
-        if let Some(kind) = KINDS.iter().find(|kind| kind.name == name) {
-            kind.set(self, choice);
-        }
-    }
-
     /// Where the namespace of this kind comes from, if that is not the default: a new one, and for time the host's.
     pub(crate) fn asked(&self, name: &str) -> Option<&Namespace> {
         let chosen = KINDS.iter().find(|kind| kind.name == name)?.of(self);
