@@ -488,6 +488,14 @@ int ctr_config_set_name(ctr_config *config, const char *name);
 int ctr_config_set_hostname(ctr_config *config, const char *hostname);
 
 /**
+ * The NIS domain name inside, setdomainname(2), at most 64 bytes. It needs a UTS namespace that is not the host's. Default:
+ * the host's.
+ *
+ * Return value: 0, or CTR_ERR_INVALID.
+ */
+int ctr_config_set_domainname(ctr_config *config, const char *domain);
+
+/**
  * Adds an environment variable, environ(7), for every process of the container. The same name again replaces the
  * value. Default: PATH, HOME and HOSTNAME only, nothing of the caller's environment.
  *

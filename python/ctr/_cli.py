@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import DEVNULL, __version__
 from ._cli_images import add_commands, age, bar, table
+from ._cli_options import add_rows, container_keywords, pair
 from ._cli_streams import PipedFiles
 from ._container import Container, containers, destroy, explain, join
 from ._errors import Error
-from ._options import Tmpfs
 from ._probe import probe
-from ._sizes import size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -73,7 +72,6 @@ _ELSEWHERE = {
     "--net": "--network",
     "--env-file": "-e NAME=VALUE",
     "--mount": "-v SRC:DST[:ro]",
-    "--cpus": "there is no limit on CPU time yet",
     "-p": "no port is published; --network host has the host's",
     "--publish": "no port is published; --network host has the host's",
     "--security-opt": "--seccomp, --apparmor or --selinux",
@@ -191,7 +189,7 @@ def _parser() -> _Parser:
         return child
 
     run = command("run", _run, "run a program in a new container", "IMAGE [CMD...]")
-    _about_the_container(run)
+    add_rows(run)
     _about_the_program(run)
     run.add_argument("--entrypoint", metavar="CMD", help='in the place of the image\'s; "" for none')
     run.add_argument("image", metavar="IMAGE", help='a tarball, a directory, the name of an image, or "host"')
@@ -209,7 +207,7 @@ def _parser() -> _Parser:
     listed.add_argument("-q", "--quiet", action="store_true", help="only names")
 
     shown = command("explain", _explain, "show every wall, and what run would do, as shell commands", "[IMAGE]")
-    _about_the_container(shown)
+    add_rows(shown)
     shown.add_argument("image", metavar="IMAGE", nargs="?", default="host", help='as for run; "host" by default')
 
     remove = command("rm", _rm, "destroy containers, whatever runs in them")
@@ -235,71 +233,6 @@ def _parser() -> _Parser:
 def _about_the_words(parser: argparse.ArgumentParser, help: str) -> None:
     # Older Pythons say that it is required.
     parser.add_argument("argv", metavar="CMD", nargs=argparse.REMAINDER, help=help).required = False
-
-
-def _about_the_container(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    add("--name", help="a name for exec and rm")
-    add("--hostname", help="the hostname inside")
-    add("-m", "--memory", metavar="SIZE", help="memory limit, as 256M")
-    add("--pids", "--pids-limit", type=int, metavar="N", help="the number of processes at one time")
-    add("--cpus", type=float, metavar="N", help="processor time of all its programs together, as 0.5")
-    add("--network", metavar="NET", help='"none" (the default), "host" or "container:NAME"')
-    add("-v", "--volume", action="append", default=[], metavar="SRC:DST[:ro]", help="show a host path inside")
-    add("--tmpfs", action="append", default=[], metavar="DST[:SIZE]", help="an empty tmpfs inside")
-    add("--read-only", action="store_true", help="mount the root read-only")
-    add("--upper", choices=("memory", "disk"), default="memory", help="where changes go: a tmpfs, or the store's disk")
-    add("--upper-size", metavar="SIZE", help="the size limit of changes in memory; half of the memory limit by default")
-    add("--no-etc-files", action="store_true", help="keep the image's /etc/hosts, /etc/hostname and /etc/resolv.conf")
-    add(
-        "--directory",
-        choices=("lower", "direct"),
-        default="lower",
-        help="an image that is a directory: changes above it, or in it",
-    )
-    add(
-        "--cgroup",
-        choices=("auto", "required", "optional", "off"),
-        default="auto",
-        help="if no cgroup can be made: fail if a limit was asked for, always, never; off: make none",
-    )
-    add("--cgroup-parent", metavar="CGROUP", help="the cgroup that its cgroup is made in; the caller's own by default")
-    add(
-        "--preset",
-        choices=("default", "strict", "privileged"),
-        default="default",
-        help="which walls stand; privileged: NONE but the namespaces",
-    )
-    add("--cap", action="append", metavar="NAME", help="keep only these capabilities")
-    add("--cap-add", action="append", default=[], metavar="NAME", help="a capability more; ALL for every one")
-    add("--cap-drop", action="append", default=[], metavar="NAME", help="a capability less; ALL for every one")
-    add("--seccomp", metavar="PROFILE", help='"default", "strict", "unconfined", or a file in docker\'s format')
-    add("--ulimit", action="append", default=[], metavar="NAME=SOFT[:HARD]", help="a limit of each process")
-    add("--sysctl", action="append", default=[], metavar="NAME=VALUE", help="a kernel parameter of its namespaces")
-    add("--device", action="append", default=[], metavar="SRC[:DST][:rwm]", help="give it a device, as /dev/fuse")
-    add(
-        "--device-cgroup-rule",
-        action="append",
-        default=[],
-        metavar="RULE",
-        help='allow devices, as "c 10:229 rwm"',
-    )
-    add("--apparmor", metavar="PROFILE", help="run programs under this AppArmor profile")
-    add("--selinux", metavar="CONTEXT", help="run programs in this SELinux context")
-    add(
-        "--time-offset",
-        action="append",
-        default=[],
-        metavar="CLOCK=SECONDS",
-        help="the offset of boottime or monotonic",
-    )
-    add(
-        "--ns",
-        action="append",
-        default=[],
-        metavar="KIND=FROM",
-        help='a namespace: "host", "new", "container:NAME", a pid, a path',
-    )
 
 
 def _about_the_program(parser: argparse.ArgumentParser) -> None:
@@ -329,7 +262,7 @@ def _about_the_program(parser: argparse.ArgumentParser) -> None:
 def _run(options: argparse.Namespace) -> int:
     with _ending_by_signal():
         with bar("importing", options.image) as progress:
-            made = Container(options.image, progress=progress, detached=options.detach, **_container_options(options))
+            made = Container(options.image, progress=progress, detached=options.detach, **container_keywords(options))
         if options.detach:
             return _detached(made, options)
         # In this order: what the program has left behind is dead before the pipes are at their end.
@@ -389,7 +322,7 @@ def _runs(pid: int) -> str:
 
 
 def _explain(options: argparse.Namespace) -> int:
-    print(explain(options.image, **_container_options(options)))
+    print(explain(options.image, **container_keywords(options)))
     return 0
 
 
@@ -447,57 +380,6 @@ def _doctor(options: argparse.Namespace) -> int:
     return 0 if checks[-1].ok else 1
 
 
-def _container_options(options: argparse.Namespace) -> dict[str, Any]:
-    mounts: list[Any] = list(options.volume)
-    for text in options.tmpfs:
-        target, _, size = text.partition(":")
-        mounts.append(Tmpfs(target, size or None))
-    chosen = (_pair(text, "KIND=FROM") for text in options.ns)
-    namespaces = {kind: int(source) if source.isdecimal() else source for kind, source in chosen}
-    offsets = (_pair(text, "CLOCK=SECONDS") for text in options.time_offset)
-    time_offsets = {clock: float(seconds) for clock, seconds in offsets}
-    if time_offsets:
-        namespaces.setdefault("time", "new")
-    return {
-        "name": options.name,
-        "hostname": options.hostname,
-        "memory": _memory(options.memory),
-        "pids": options.pids,
-        "cpus": options.cpus,
-        "network": options.network,
-        "mounts": mounts,
-        "read_only": options.read_only,
-        "upper": options.upper,
-        "upper_size": options.upper_size,
-        "etc_files": not options.no_etc_files,
-        "directory": options.directory,
-        "cgroup": options.cgroup,
-        "cgroup_parent": options.cgroup_parent,
-        "capabilities": options.cap,
-        "cap_add": options.cap_add,
-        "cap_drop": options.cap_drop,
-        "seccomp": options.seccomp,
-        "rlimits": dict(map(_limit, options.ulimit)),
-        "sysctls": dict(map(_pair, options.sysctl)),
-        "preset": options.preset,
-        "namespaces": namespaces,
-        "time_offsets": time_offsets,
-        "devices": options.device + options.device_cgroup_rule,
-        "apparmor": options.apparmor,
-        "selinux": options.selinux,
-    }
-
-
-def _memory(text: str | None) -> int | None:
-    """As docker: a number alone is bytes, of which nobody ever wants so few."""
-    if text is None:
-        return None
-    limit = size(text, "memory")
-    if 0 <= limit < 1 << 16:
-        raise ValueError(f"-m {text} is {limit} bytes: write {text.rstrip('bB')}M for megabytes")
-    return limit
-
-
 def _words(options: argparse.Namespace) -> list[str]:
     words: list[str] = options.argv
     return words[1:] if words[:1] == ["--"] else words
@@ -545,7 +427,7 @@ def _is_in_the_foreground() -> bool:
 
 def _program_options(options: argparse.Namespace) -> dict[str, Any]:
     ours = {name: os.environ[name] for name in options.env if name in os.environ}
-    given = dict(_pair(text) for text in options.env if "=" in text)
+    given = dict(pair(text) for text in options.env if "=" in text)
     return {
         "cwd": options.workdir,
         "user": options.user,
@@ -616,23 +498,6 @@ def _passing_signals_on() -> Iterator[Callable[[Popen[Any]], None]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _pair(text: str, form: str = "NAME=VALUE") -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise ValueError(f"write {form}, not {text!r}")
-    return name, value
-
-
-def _limit(text: str) -> tuple[str, tuple[int | None, int | None]]:
-    name, value = _pair(text)
-    soft, _, hard = value.partition(":")
-    numbers = [None if word in ("unlimited", "-1") else word for word in (soft, hard or soft)]
-    if not all(word is None or word.isdecimal() for word in numbers):
-        raise ValueError(f'write NAME=SOFT:HARD with numbers or "unlimited", not {text!r}')
-    first, second = (None if word is None else int(word) for word in numbers)
-    return name, (first, second)
 
 
 def _name_or_pid(text: str) -> str | int:

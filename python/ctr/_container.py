@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import signal as _signal
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast, overload
 
 from . import _ctr
 from ._errors import Error, invalid
 from ._exit import CompletedProcess
-from ._options import container_options, namespace_mask
+from ._options import check_keywords, container_options, namespace_mask
 from ._popen import Popen, given, is_cooperative
 from ._run import run_in
 from ._sizes import count, size, thousandths
@@ -22,15 +22,10 @@ from ._types import (
     Environment,
     Fds,
     ImageSource,
-    Mounts,
-    Namespace,
     OnProgress,
     Path,
     PopenOptions,
     Pty,
-    Refusal,
-    Rlimit,
-    Seccomp,
     Self,
     Size,
     Stream,
@@ -40,6 +35,7 @@ from ._types import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
     from ._exit import Parts
@@ -47,6 +43,23 @@ if TYPE_CHECKING:
     from ._walls import Wall
 
 _CHANGES = ("added", "changed", "deleted")
+
+
+class _Signature:
+    """Every keyword of `Container`, for `inspect.signature` and those who ask it; made when it is asked for."""
+
+    def __get__(self, instance: object, owner: object) -> Any:
+        from inspect import Parameter, Signature
+
+        if instance is not None:
+            raise AttributeError("a Container can't be called")
+        image = Parameter("image", Parameter.POSITIONAL_OR_KEYWORD, default="host", annotation="ImageSource")
+        options = []
+        for name, annotation in ContainerOptions.__annotations__.items():
+            written = getattr(annotation, "__forward_arg__", annotation)
+            # None leaves an option to the core, also where no type checker lets it be given.
+            options.append(Parameter(name, Parameter.KEYWORD_ONLY, default=None, annotation=written))
+        return Signature([image, *options])
 
 
 class Container:
@@ -67,49 +80,9 @@ class Container:
     _owned: bool
     _holder: int
 
-    def __init__(
-        self,
-        image: ImageSource = "host",
-        *,
-        name: str | None = None,
-        hostname: str | None = None,
-        env: Environment | None = None,
-        mounts: Mounts = (),
-        memory: Size | None = None,
-        pids: int | None = None,
-        cpus: float | None = None,
-        network: str | None = None,
-        cgroup: Literal["auto", "required", "optional", "off"] = "auto",
-        cgroup_parent: Path | None = None,
-        namespaces: Mapping[str, Namespace] | None = None,
-        read_only: bool = False,
-        upper: Literal["memory", "disk"] = "memory",
-        upper_size: Size | None = None,
-        directory: Literal["lower", "direct"] = "lower",
-        etc_files: bool = True,
-        detached: bool = False,
-        capabilities: Iterable[str] | int | None = None,
-        cap_add: Iterable[str] = (),
-        cap_drop: Iterable[str] = (),
-        new_privileges: bool = False,
-        masked_paths: bool | None = None,
-        landlock: bool | None = None,
-        preset: Literal["default", "strict", "privileged"] = "default",
-        seccomp: Seccomp | None = None,
-        seccomp_refusal: Refusal | None = None,
-        rlimits: Mapping[str, Rlimit] | None = None,
-        sysctls: Mapping[str, str | int] | None = None,
-        time_offsets: Mapping[str, float] | None = None,
-        devices: Iterable[str] = (),
-        device_list: Literal["auto", "required", "off"] = "auto",
-        apparmor: str | None = None,
-        selinux: str | None = None,
-        selinux_mounts: str | None = None,
-        labels_optional: bool = False,
-        state_dir: Path | None = None,
-        store_dir: Path | None = None,
-        progress: OnProgress | None = None,
-    ) -> None:
+    __signature__ = _Signature()
+
+    def __init__(self, image: ImageSource = "host", **options: Unpack[ContainerOptions]) -> None:
         """Make a container.
 
         Args:
@@ -118,6 +91,7 @@ class Container:
                 so is a name that no image has.
             name: What `ctr.join` takes; a random one by default.
             hostname: The hostname inside; the name by default.
+            domainname: The NIS domain name inside; the host's by default.
             env: Environment of every process, over the defaults (PATH, HOME, HOSTNAME).
             mounts: `Bind`, `Tmpfs`, (source, target), (source, target, "ro") or "source:target:ro", in order.
             memory: Memory limit, "256M" or bytes; no limit by default, 512 MiB in the preset "strict".
@@ -170,51 +144,13 @@ class Container:
                 /dev/shm/ctr-UID, /tmp/ctr-UID, $HOME/.local/state/ctr.
             store_dir: Where images are kept; $CTR_STORE_DIR by default, and else /var/lib/ctr for root and
                 $XDG_DATA_HOME/ctr for others.
-            progress: Called with a `Progress` about ten times a second while the image is imported, which happens the
-                first time only. An exception that it raises ends the import.
+            progress: Called with a `Progress` some ten times a second while the image is imported, which happens the
+                first time only. What it raises ends that.
+            **options: Those above, but for the image; None leaves one as it is by default.
         """
-        image, store_dir = found(image, store_dir)
-        options = container_options(
-            name=name,
-            hostname=hostname,
-            env=env,
-            mounts=mounts,
-            memory=memory,
-            pids=pids,
-            cpus=cpus,
-            network=network,
-            cgroup=cgroup,
-            cgroup_parent=cgroup_parent,
-            namespaces=namespaces,
-            read_only=read_only,
-            upper=upper,
-            upper_size=upper_size,
-            directory=directory,
-            etc_files=etc_files,
-            detached=detached,
-            capabilities=capabilities,
-            cap_add=cap_add,
-            cap_drop=cap_drop,
-            new_privileges=new_privileges,
-            masked_paths=masked_paths,
-            landlock=landlock,
-            preset=preset,
-            seccomp=seccomp,
-            seccomp_refusal=seccomp_refusal,
-            rlimits=rlimits,
-            sysctls=sysctls,
-            time_offsets=time_offsets,
-            devices=list(devices) if not isinstance(devices, str) else [devices],
-            device_list=device_list,
-            apparmor=apparmor,
-            selinux=selinux,
-            selinux_mounts=selinux_mounts,
-            labels_optional=labels_optional,
-            state_dir=state_dir,
-            store_dir=store_dir,
-        )
-        self._hold(_ctr.Container.create(image, options, _told(progress)), owned=not detached)
-        if cgroup == "optional":
+        check_keywords("Container", options, ContainerOptions.__annotations__)
+        self._hold(_made(_ctr.Container.create, image, options), owned=not options.get("detached"))
+        if options.get("cgroup") == "optional":
             for warning in self._native.warnings():
                 warnings.warn(warning, stacklevel=2)
 
@@ -591,7 +527,7 @@ class Container:
         elif which == "cpus":
             number = thousandths(value, "cpu limit")
         else:
-            number = count(value if which == "pids" else size(value, f"{which} limit"), f"{which} limit")
+            number = count(value if which == "pids" else size(cast("Size", value), f"{which} limit"), f"{which} limit")
         self._native.set_limit(which, number)
 
     def export(
@@ -768,18 +704,22 @@ def explain(image: ImageSource = "host", **options: Unpack[ContainerOptions]) ->
 
     Nothing is made.
     """
-    image, options["store_dir"] = found(image, options.get("store_dir"))
-    progress = _told(options.pop("progress", None))
-    return _ctr.explain(image, container_options(**options), progress)
+    check_keywords("explain", options, ContainerOptions.__annotations__)
+    text: str = _made(_ctr.explain, image, options)
+    return text
 
 
-def found(image: ImageSource, store_dir: Path | None) -> tuple[Path, Path | None]:
-    """An `Image` by its digest, in the store that it is in; anything else as it is."""
-    if isinstance(image, (str, bytes, os.PathLike)):
-        return image, store_dir
-    if not hasattr(image, "digest"):
-        raise TypeError(f"an image is a path, a name or a ctr.Image, not {type(image).__name__}")
-    return image.digest, image.store_dir if store_dir is None else store_dir
+def _made(make: Callable[..., Any], image: ImageSource, options: ContainerOptions) -> Any:
+    """What the core makes of an image and options. An `Image` is its digest, in the store that it is in."""
+    given: dict[str, Any] = {**options}
+    progress = _told(given.pop("progress", None))
+    if not isinstance(image, (str, bytes, os.PathLike)):
+        if not hasattr(image, "digest"):
+            raise TypeError(f"an image is a path, a name or a ctr.Image, not {type(image).__name__}")
+        if given.get("store_dir") is None:
+            given["store_dir"] = image.store_dir
+        image = image.digest
+    return make(image, container_options(**given), progress)
 
 
 def _told(progress: OnProgress | None) -> Any:

@@ -6,12 +6,13 @@ import math
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from . import _ctr
 from ._sizes import count, size, thousandths
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
-    from ._types import Environment, Namespace, Path, Refusal, Rlimit, Seccomp, Size
+    from ._types import Environment, Mounts, Namespace, Path, Refusal, Rlimit, Seccomp, Size
 
 # capabilities(7), by their numbers.
 _CAPABILITIES = (
@@ -56,68 +57,16 @@ class Tmpfs(NamedTuple):
     """Permission bits of its root; 0o1777 where there are none."""
 
 
-def container_options(
-    *,
-    env: Environment | None = None,
-    mounts: Iterable[Any] = (),
-    memory: Size | None = None,
-    upper_size: Size | None = None,
-    pids: int | None = None,
-    cpus: float | None = None,
-    network: str | None = None,
-    namespaces: Mapping[str, Namespace] | None = None,
-    capabilities: Iterable[str] | int | None = None,
-    cap_add: Iterable[str] = (),
-    cap_drop: Iterable[str] = (),
-    seccomp: Seccomp | None = None,
-    seccomp_refusal: Refusal | None = None,
-    rlimits: Mapping[str, Rlimit] | None = None,
-    sysctls: Mapping[str, str | int] | None = None,
-    time_offsets: Mapping[str, float] | None = None,
-    **rest: object,
-) -> dict[str, object]:
+def container_options(**options: Any) -> dict[str, object]:
     """The options that were given. An option that is None stays at the core's default."""
-    options = {key: value for key, value in rest.items() if value is not None}
-    if env:
-        options["env"] = list(mapping(env, "env").items())
-    if isinstance(mounts, (str, bytes)):
-        raise TypeError('mounts must be a list, as ["source:target"], not one str')
-    if mounts:
-        options["mounts"] = [_mount(item) for item in mounts]
-    if memory is not None:
-        options["memory"] = count(size(memory, "memory"), "memory")
-    if upper_size is not None:
-        options["upper_size"] = count(size(upper_size, "upper_size"), "upper_size")
-    if pids is not None:
-        options["pids"] = count(pids, "pids")
-    if cpus is not None:
-        options["cpus"] = thousandths(cpus, "cpus")
-    if capabilities is not None:
-        options["capabilities"] = _capability_mask(capabilities)
-    for key, names in (("cap_add", cap_add), ("cap_drop", cap_drop)):
-        if isinstance(names, str):
-            raise TypeError(f"{key} must be a list of names, not one str")
-        if names:
-            options[key] = list(names)
-    if seccomp is not None:
-        options["seccomp"] = _profile(seccomp)
-    if seccomp_refusal is not None:
-        options["seccomp_refusal"] = _action(seccomp_refusal)
-    if rlimits:
-        options["rlimits"] = [(name, *_soft_and_hard(limit)) for name, limit in rlimits.items()]
-    if sysctls:
-        options["sysctls"] = [(name, str(value)) for name, value in sysctls.items()]
-    if time_offsets:
-        options["time_offsets"] = {clock: _seconds(offset, clock) for clock, offset in time_offsets.items()}
-    chosen = {kind: _namespace(kind, source) for kind, source in (namespaces or {}).items()}
-    if network is not None:
-        if "net" in chosen:
-            raise ValueError("network and namespaces['net'] may not both be used")
-        said = f'network is "none", "host", "container:NAME", a pid or a path, not {network!r}'
-        chosen["net"] = ("new", None) if network == "none" else _namespace("net", network, said)
-    if chosen:
-        options["namespaces"] = chosen
-    return options
+    return {key: _READ.get(key, _as_it_is)(value) for key, value in options.items() if value is not None}
+
+
+def check_keywords(function: str, options: Mapping[str, object], known: Collection[str]) -> None:
+    """Each keyword has to be a known one, as where Python checks them itself."""
+    for key in options:
+        if key not in known:
+            raise TypeError(f"{function}() got an unexpected keyword argument {key!r}")
 
 
 def mapping(value: Any, what: str) -> Any:
@@ -141,19 +90,51 @@ def namespace_mask(kinds: Iterable[str] | None) -> int:
     return mask
 
 
-def _mount(item: Any) -> tuple[object, ...]:
+def _as_it_is(value: object) -> object:
+    return value
+
+
+def _environment(env: Environment) -> object:
+    return list(mapping(env, "env").items())
+
+
+def _mounts(mounts: Mounts) -> object:
+    if isinstance(mounts, (str, bytes)):
+        raise TypeError('mounts must be a list, as ["source:target"], not one str')
+    return [_mount(item) for item in mounts]
+
+
+def _mount(item: Any) -> tuple[str, dict[str, object]]:
     """A `Bind`, a `Tmpfs`, (source, target[, "ro"]), or docker's "source:target[:ro]"."""
     if isinstance(item, Tmpfs):
-        return "tmpfs", item.target, None if item.size is None else size(item.size, "tmpfs size"), item.mode
+        most = None if item.size is None else size(item.size, "tmpfs size")
+        return "tmpfs", {"target": item.target, "size": most, "mode": item.mode}
     if isinstance(item, Bind):
-        return "bind", os.path.abspath(item.source), item.target, item.read_only
+        return _bind(*item)
     parts = item.split(":") if isinstance(item, str) else tuple(item) if hasattr(item, "__iter__") else ()
     if len(parts) not in (2, 3) or (len(parts) == 3 and parts[2] not in ("ro", "rw")):
         raise ValueError(f'a mount is a Bind, a Tmpfs, (source, target) or "source:target:ro", not {item!r}')
-    return "bind", os.path.abspath(parts[0]), parts[1], len(parts) == 3 and parts[2] == "ro"
+    return _bind(parts[0], parts[1], len(parts) == 3 and parts[2] == "ro")
 
 
-def _namespace(kind: str, source: Namespace, said: str = "") -> tuple[str, object]:
+def _bind(source: Path, target: Path, read_only: bool) -> tuple[str, dict[str, object]]:
+    return "bind", {"source": os.path.abspath(source), "target": target, "read_only": read_only}
+
+
+def _namespaces(chosen: Mapping[str, Namespace]) -> object:
+    return {kind: _namespace(kind, source) for kind, source in mapping(chosen, "namespaces").items()}
+
+
+def _network(network: Namespace) -> object:
+    if network == "none":
+        return network
+    said = f'network is "none", "host", "container:NAME", a pid or a path, not {network!r}'
+    if network == "new":
+        raise ValueError(said)
+    return _namespace("net", network, said)
+
+
+def _namespace(kind: str, source: Namespace, said: str = "") -> object:
     """One of "new", "host", "container:NAME", a pid, the path of a namespace file, or a `Container`."""
     if kind not in NAMESPACES:
         raise ValueError(f"unknown kind of namespace: {kind!r}; there are {', '.join(NAMESPACES)}")
@@ -163,7 +144,7 @@ def _namespace(kind: str, source: Namespace, said: str = "") -> tuple[str, objec
         return "path", source
     if isinstance(source, str):
         if source in ("new", "host"):
-            return source, None
+            return source
         if source.startswith("container:"):
             return "container", source.partition(":")[2]
         if source.startswith("/"):
@@ -174,10 +155,10 @@ def _namespace(kind: str, source: Namespace, said: str = "") -> tuple[str, objec
     raise ValueError(said)
 
 
-def _profile(seccomp: Seccomp) -> tuple[str, object]:
+def _profile(seccomp: Seccomp) -> object:
     """A profile of ours by its name, or docker's JSON: the path of a file, or what is in it."""
     if isinstance(seccomp, str):
-        return (seccomp, None) if seccomp in ("default", "strict", "unconfined") else ("file", seccomp)
+        return seccomp if seccomp in ("default", "strict", "unconfined") else ("file", seccomp)
     if isinstance(seccomp, os.PathLike):
         return "file", seccomp
     import json
@@ -185,15 +166,36 @@ def _profile(seccomp: Seccomp) -> tuple[str, object]:
     return "json", json.dumps(seccomp)
 
 
-def _action(refusal: Refusal) -> tuple[str, int]:
+def _action(refusal: Refusal) -> object:
     """An errno, "kill-process", "kill-thread", "trap", "log", or ("trace", number)."""
-    if isinstance(refusal, int):
-        return "errno", refusal
-    return (refusal, 0) if isinstance(refusal, str) else refusal
+    return ("errno", refusal) if isinstance(refusal, int) else refusal
 
 
-def _soft_and_hard(limit: Rlimit) -> tuple[int | None, int | None]:
-    return limit if isinstance(limit, tuple) else (limit, limit)
+def _rlimits(limits: Mapping[str, Rlimit]) -> object:
+    read = []
+    for name, limit in mapping(limits, "rlimits").items():
+        soft, hard = limit if isinstance(limit, tuple) else (limit, limit)
+        try:
+            _ctr.check_rlimit(name, soft, hard)
+        except TypeError as error:
+            raise TypeError(f"rlimits: {error}") from None
+        read.append((name, soft, hard))
+    return read
+
+
+def _sysctls(parameters: Mapping[str, str | int]) -> object:
+    return [(name, str(value)) for name, value in mapping(parameters, "sysctls").items()]
+
+
+def _devices(devices: Iterable[str]) -> object:
+    devices = [devices] if isinstance(devices, str) else list(devices)
+    for device in devices:
+        _ctr.check_device(device)
+    return devices
+
+
+def _time_offsets(offsets: Mapping[str, float]) -> object:
+    return {clock: _seconds(offset, clock) for clock, offset in mapping(offsets, "time_offsets").items()}
 
 
 def _seconds(offset: float, clock: str) -> tuple[int, int]:
@@ -219,3 +221,39 @@ def _capability_mask(names: Iterable[str] | int) -> int:
             raise ValueError(f"unknown capability: {name!r}")
         mask |= 1 << _CAPABILITIES.index(plain)
     return mask
+
+
+def _bytes_of(what: str) -> Callable[[Size], int]:
+    return lambda value: count(size(value, what), what)
+
+
+def _names_of(what: str) -> Callable[[Iterable[str]], list[str]]:
+    def read(names: Iterable[str]) -> list[str]:
+        if isinstance(names, str):
+            raise TypeError(f"{what} must be a list of names, not one str")
+        return list(names)
+
+    return read
+
+
+# How a keyword is read whose value is written otherwise in Python than in the core's Config. Those that are not here
+# are taken as they are: what they may be, the core says.
+_READ: dict[str, Callable[[Any], object]] = {
+    "env": _environment,
+    "mounts": _mounts,
+    "memory": _bytes_of("memory"),
+    "upper_size": _bytes_of("upper_size"),
+    "pids": lambda value: count(value, "pids"),
+    "cpus": lambda value: thousandths(value, "cpus"),
+    "network": _network,
+    "namespaces": _namespaces,
+    "capabilities": _capability_mask,
+    "cap_add": _names_of("cap_add"),
+    "cap_drop": _names_of("cap_drop"),
+    "seccomp": _profile,
+    "seccomp_refusal": _action,
+    "rlimits": _rlimits,
+    "sysctls": _sysctls,
+    "time_offsets": _time_offsets,
+    "devices": _devices,
+}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 from ._exit import CompletedProcess
 from ._popen import OPTIONS, Popen, is_cooperative, wants_text
 from ._spawn import PIPE, argument_list, check_bufsize, check_idle, exec_options, unexpected
-from ._types import Argv, ImageSource, RunOptions, Unpack
+from ._types import Argv, ContainerOptions, ImageSource, RunOptions, Unpack
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -151,7 +151,7 @@ def run(
 
     spawn: dict[str, Any] = {}
     make: dict[str, Any] = {}
-    of_container = Container.__init__.__kwdefaults__ or {}
+    of_container = ContainerOptions.__annotations__
     for key, value in options.items():
         if key not in OPTIONS and key not in of_container:
             raise unexpected("run", key)

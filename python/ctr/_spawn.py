@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ._types import Argv, Environment, Fds, Path, Pty, Stream, User
 
 PIPE, STDOUT = -1, -2
+_STREAMS = {PIPE: "pipe", STDOUT: "stdout", -3: "null"}
 
 
 def unexpected(function: str, key: str) -> TypeError:
@@ -85,7 +86,10 @@ def exec_options(
     options: dict[str, Any] = {}
     for name, stream in (("stdin", stdin), ("stdout", stdout), ("stderr", stderr)):
         if stream is not None:
-            options[name] = stream if isinstance(stream, int) else stream.fileno()
+            fd = stream if isinstance(stream, int) else stream.fileno()
+            if fd < 0 and fd not in _STREAMS:
+                raise ValueError(f"{fd} is not a file descriptor")
+            options[name] = _STREAMS.get(fd) or ("fd", fd)
     if options and pty:
         raise ValueError("a pty is stdin, stdout and stderr: none of them may be given beside it")
     if executable is not None:
@@ -111,10 +115,10 @@ def exec_options(
         options["umask"] = umask
     if pass_fds:
         options["fds"] = list(pass_fds.items()) if hasattr(pass_fds, "items") else [(fd, fd) for fd in pass_fds]
-    if process_group is not None:
-        options["process_group"] = process_group
-    elif not start_new_session:
-        options["process_group"] = 0
+    if process_group:
+        options["session"] = "join", process_group
+    elif process_group == 0 or not start_new_session:
+        options["session"] = "group"
     if time_limit is not None:
         if not time_limit >= 0:
             raise ValueError(f"time_limit must be a number of seconds, 0 or more, not {time_limit!r}")

@@ -76,9 +76,50 @@ ImageSource = Union[Path, AnImage]
 Namespace = Union[str, int, PathLike[str], AContainer]
 
 
-class _MoreOfContainers(TypedDict, total=False):
+class PopenOptions(TypedDict, total=False):
+    """The keywords of `Container.popen` but for those that say whether pipes carry text."""
+
+    bufsize: int | None
+    executable: Path | None
+    stdin: Stream
+    stdout: Stream
+    stderr: Stream
+    preexec_fn: None
+    close_fds: bool | None
+    shell: bool
+    cwd: Path | None
+    env: Environment | None
+    startupinfo: None
+    creationflags: int
+    restore_signals: bool | None
+    start_new_session: bool
+    pass_fds: Fds
+    user: User
+    group: User
+    extra_groups: Iterable[str | int] | None
+    umask: int
+    pipesize: int
+    process_group: int | None
+    extra_env: Environment | None
+    pty: Pty
+    time_limit: float | None
+    start_timeout: float | None
+
+
+class OfContainers(TypedDict, total=False):
+    """The keywords of `ctr.Container` that mean the same to `ctr.run`.
+
+    A new option is a line here, under its name in the core's `Config`.
+    """
+
     name: str | None
     hostname: str | None
+    domainname: str | None
+    mounts: Mounts
+    memory: Size | None
+    pids: int | None
+    cpus: float | None
+    network: Namespace | None
     cgroup: Literal["auto", "required", "optional", "off"]
     cgroup_parent: Path | None
     namespaces: Mapping[str, Namespace] | None
@@ -110,56 +151,11 @@ class _MoreOfContainers(TypedDict, total=False):
     progress: OnProgress | None
 
 
-class PopenOptions(TypedDict, total=False):
-    """The keywords of `Container.popen` but for those that say whether pipes carry text."""
-
-    bufsize: int | None
-    executable: Path | None
-    stdin: Stream
-    stdout: Stream
-    stderr: Stream
-    preexec_fn: None
-    close_fds: bool | None
-    shell: bool
-    cwd: Path | None
-    env: Environment | None
-    startupinfo: None
-    creationflags: int
-    restore_signals: bool | None
-    start_new_session: bool
-    pass_fds: Fds
-    user: User
-    group: User
-    extra_groups: Iterable[str | int] | None
-    umask: int
-    pipesize: int
-    process_group: int | None
-    extra_env: Environment | None
-    pty: Pty
-    time_limit: float | None
-    start_timeout: float | None
-
-
-class ContainerOptions(_MoreOfContainers, total=False):
+class ContainerOptions(OfContainers, total=False):
     """The keywords of `ctr.Container`."""
 
     env: Environment | None
-    mounts: Mounts
-    memory: Size | None
-    pids: int | None
-    cpus: float | None
-    network: str | None
     detached: bool
-
-
-class OfContainers(_MoreOfContainers, total=False):
-    """The keywords of `Container` that mean the same to `ctr.run`."""
-
-    mounts: Mounts
-    memory: Size | None
-    pids: int | None
-    cpus: float | None
-    network: str | None
 
 
 class RunOptions(OfContainers, PopenOptions, total=False):

@@ -27,10 +27,12 @@ pub struct Config {
     pub name: Option<String>,
     /// The hostname inside; the container's name where there is none. Needs a UTS namespace of its own.
     pub hostname: Option<String>,
+    /// The NIS domain name inside, setdomainname(2); the host's where there is none. Needs a UTS namespace of its own.
+    pub domainname: Option<String>,
     /// Mount an /etc/hosts, /etc/hostname and /etc/resolv.conf of its own over the image's, as docker does; so it is where there is
     /// no choice.
     pub etc_files: Option<bool>,
-    /// Environment of every process, over the defaults (PATH, HOME, HOSTNAME): sethostname-like pairs of name and value.
+    /// Environment of every process, over the defaults (PATH, HOME, HOSTNAME): pairs of name and value.
     // The record has the environment that programs get, which this is part of.
     #[serde(with = "text", skip_serializing)]
     pub env: Vec<(OsString, OsString)>,
@@ -314,6 +316,7 @@ mod tests {
         Config {
             name: Some("n".into()),
             hostname: Some("h".into()),
+            domainname: Some("d".into()),
             etc_files: Some(false),
             env: vec![("A".into(), odd.clone().into())],
             mounts: vec![

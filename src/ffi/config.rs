@@ -62,6 +62,16 @@ pub unsafe extern "C" fn ctr_config_set_hostname(config: *mut ctr_config, hostna
     )
 }
 
+/// The NIS domain name inside, setdomainname(2), at most 64 bytes. It needs a UTS namespace that is not the host's. Default:
+/// the host's.
+///
+/// Return value: 0, or CTR_ERR_INVALID.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ctr_config_set_domainname(config: *mut ctr_config, domain: *const c_char) -> c_int {
+    // SAFETY: the caller's promise.
+    checked(config, || unsafe { text("domain", domain) }, |config, domain| config.domainname = Some(domain.into()))
+}
+
 /// Adds an environment variable, environ(7), for every process of the container. The same name again replaces the
 /// value. Default: PATH, HOME and HOSTNAME only, nothing of the caller's environment.
 ///

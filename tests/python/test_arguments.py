@@ -62,7 +62,7 @@ def test_a_limit_out_of_range_is_refused_by_name(limit: int) -> None:
 
 
 def test_only_given_options_reach_the_core() -> None:
-    assert container_options(name=None, memory=None, mounts=()) == {}
+    assert container_options(name=None, memory=None, landlock=False) == {"landlock": False}
     assert exec_options() == {}
 
 
@@ -77,14 +77,15 @@ def test_a_mount_is_written_in_four_ways() -> None:
             ctr.Tmpfs("/t", "1M"),
         ]
     )
-    writable, read_only = ("bind", "/a", "/b", False), ("bind", "/a", "/b", True)
+    writable = ("bind", {"source": "/a", "target": "/b", "read_only": False})
+    read_only = ("bind", {"source": "/a", "target": "/b", "read_only": True})
     assert options["mounts"] == [
         writable,
         read_only,
         writable,
         read_only,
         read_only,
-        ("tmpfs", "/t", 1 << 20, None),
+        ("tmpfs", {"target": "/t", "size": 1 << 20, "mode": None}),
     ]
 
 
@@ -96,7 +97,7 @@ def test_what_is_no_mount_is_a_value_error(mount: object) -> None:
 
 def test_a_relative_mount_source_is_relative_to_our_directory() -> None:
     options = container_options(mounts=[("data", "/data")])
-    assert options["mounts"] == [("bind", os.path.abspath("data"), "/data", False)]
+    assert options["mounts"] == [("bind", {"source": os.path.abspath("data"), "target": "/data", "read_only": False})]
 
 
 def test_capabilities_are_names_in_any_spelling() -> None:
@@ -112,14 +113,14 @@ def test_a_namespace_is_chosen_by_word_pid_path_or_container() -> None:
         namespaces={"uts": "host", "pid": "new", "ipc": 12, "net": "/proc/1/ns/net", "user": "container:web"}
     )["namespaces"]
     assert chosen == {
-        "uts": ("host", None),
-        "pid": ("new", None),
+        "uts": "host",
+        "pid": "new",
         "ipc": ("pid", 12),
         "net": ("path", "/proc/1/ns/net"),
         "user": ("container", "web"),
     }
-    assert container_options(network="host")["namespaces"] == {"net": ("host", None)}
-    assert container_options(network="none")["namespaces"] == {"net": ("new", None)}
+    for network, read in (("none", "none"), ("host", "host"), ("container:web", ("container", "web")), (7, ("pid", 7))):
+        assert container_options(network=network) == {"network": read}
 
 
 def test_a_namespace_that_does_not_exist_is_refused_by_name() -> None:
@@ -128,7 +129,7 @@ def test_a_namespace_that_does_not_exist_is_refused_by_name() -> None:
     with pytest.raises(ValueError, match=r'network is "none".* not \'bridge0\''):
         container_options(network="bridge0")
     with pytest.raises(ValueError, match="may not both be used"):
-        container_options(network="host", namespaces={"net": "host"})
+        ctr.explain(network="host", namespaces={"net": "host"})
     with pytest.raises(ValueError, match="unknown kind"):
         namespace_mask(["nets"])
 

@@ -102,6 +102,28 @@ def test_a_device_is_given() -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_every_wall_can_be_typed() -> None:
+    done = command(
+        *("explain", "--domainname", "example.org", "--landlock", "off", "--masked-paths", "off", "--new-privileges"),
+        *("--seccomp-refusal", "EPROTO", "--device-list", "off", "--labels-optional", "--selinux", "a:b:c:s0"),
+        *("--selinux-mounts", "a:b:c:s0", "--no-etc-files", "--time-offset", "boottime=60", "host"),
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    for words in (
+        "asked for: landlock = false",
+        "asked for: masked_paths = false",
+        "asked for: new_privileges",
+        "asked for: refusal = EPROTO",
+        "asked for: device_list = off",
+        "domain name example.org",
+        "boottime 60 s",
+    ):
+        assert words in done.stdout
+    wrong = command("run", "--landlock", "perhaps", "host", "true")
+    assert wrong.returncode == 125
+    assert "--landlock" in wrong.stderr
+
+
 def test_inspect_shows_a_running_container_with_its_walls() -> None:
     with ctr.Container(preset="strict", cgroup="optional") as c:
         (told,) = json.loads(command("inspect", c.name).stdout)

@@ -119,6 +119,19 @@ def test_every_keyword_of_subprocess_is_there_and_can_be_seen(c: ctr.Container) 
     assert said == ours
 
 
+def test_every_keyword_of_a_container_can_be_seen() -> None:
+    from ctr._types import ContainerOptions
+
+    parameters = inspect.signature(ctr.Container).parameters
+    assert list(parameters) == ["image", *ContainerOptions.__annotations__]
+    assert parameters["memory"].kind is inspect.Parameter.KEYWORD_ONLY
+    assert "Size" in str(parameters["memory"].annotation)
+    with pytest.raises(TypeError, match=r"^Container\(\) got an unexpected keyword argument 'memroy'$"):
+        ctr.Container(memroy="1G")  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match=r"^explain\(\) got an unexpected keyword argument 'memroy'$"):
+        ctr.explain(memroy="1G")  # type: ignore[call-arg]
+
+
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="annotations are written with | and Unpack")
 def test_annotations_can_be_evaluated() -> None:
     for function in (ctr.run, ctr.Container.run, ctr.Container.popen, ctr.Container.__init__, ctr.join, ctr.explain):
@@ -330,6 +343,8 @@ def test_an_editor_sees_what_there_is(c: ctr.Container) -> None:
     script = jedi.Script(source, path="editor.py")
     assert {"run", "Container", "Image", "join"} <= {name.name for name in script.complete(2, 4)}
     assert {"run", "popen", "memory_limit"} <= {name.name for name in script.complete(3, 16)}
+    for call in ("ctr.Container('x', mem", "ctr.Container(mem"):
+        assert "memory=" in {name.name for name in jedi.Interpreter(call, [{"ctr": ctr}]).complete()}
     for call in ("c.popen(['x'], std", "c.run(['x'], std"):
         completed = {name.name for name in jedi.Interpreter(call, [{"c": c}]).complete()}
         assert {"stdin=", "stdout=", "stderr="} <= completed, call

@@ -13,6 +13,7 @@ mod probe;
 mod process;
 mod progress;
 mod stream;
+mod values;
 mod wait;
 
 use pyo3::prelude::*;
@@ -22,6 +23,8 @@ use pyo3::prelude::*;
 mod _ctr {
     #[pymodule_export]
     use super::container::{Container, containers, destroy, explain};
+    #[pymodule_export]
+    use super::convert::{check_device, check_rlimit};
     #[pymodule_export]
     use super::image::{
         build_image, disk_use, find_image, image, images, import_image, prune, remove_image, save_image, tag_image,

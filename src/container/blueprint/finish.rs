@@ -54,6 +54,11 @@ impl Blueprint {
             let name = finish.bytes(c_string("set the hostname", hostname)?.as_bytes());
             finish.step("set the hostname", hostname.to_string(), "a name of its own", "hostname {}");
             finish.call(libc::SYS_sethostname, [name, hostname.len().into()]);
+            if let Some(domain) = &self.config.domainname {
+                let name = finish.bytes(c_string("set the domain name", domain.as_str())?.as_bytes());
+                finish.step("set the domain name", domain.to_string(), "it was asked for", "domainname {}");
+                finish.call(libc::SYS_setdomainname, [name, domain.len().into()]);
+            }
         }
         finish.step("settle", "", "files are made with the usual permissions", "umask 022");
         finish.call(libc::SYS_umask, [0o022.into()]);

@@ -146,15 +146,17 @@ impl Blueprint {
                 ));
             }
         }
-        if let Some(long) = self.config.hostname.as_deref().filter(|name| name.len() > MAX_HOSTNAME) {
-            return Err(Error::invalid("set the hostname", long, "it is longer than 64 bytes"));
-        }
-        if self.config.hostname.is_some() && namespaces.uts != Namespace::New {
-            return Err(Error::invalid(
-                "set the hostname of",
-                &self.name,
-                "the UTS namespace is not the container's own",
-            ));
+        for (step, name) in
+            [("set the hostname", &self.config.hostname), ("set the domain name", &self.config.domainname)]
+        {
+            let Some(name) = name else { continue };
+            if name.len() > MAX_HOSTNAME {
+                return Err(Error::invalid(step, name, "it is longer than 64 bytes"));
+            }
+            if namespaces.uts != Namespace::New {
+                let why = "the UTS namespace is not the container's own";
+                return Err(Error::invalid(format!("{step} of"), &self.name, why));
+            }
         }
         clocks::check(&self.config)?;
         if self.config.upper_size.is_some() && self.upper.is_some() {

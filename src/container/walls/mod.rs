@@ -227,8 +227,9 @@ fn namespace(of: &Subject<'_>, (kind, name, own, lost): (&str, &'static str, &st
         Some(Namespace::New) | None => {
             let asked = Some(of.asked.time_offsets).filter(|offsets| *offsets != TimeOffsets::default());
             let offsets = of.facts.map_or(asked, |facts| facts.time_offsets);
-            let says = match offsets {
-                Some(offsets) if kind == "time" => clocks(&offsets),
+            let says = match (offsets, &of.asked.domainname) {
+                (Some(offsets), _) if kind == "time" => clocks(&offsets),
+                (_, Some(domain)) if kind == "uts" => format!("{own}, the domain name {domain}"),
                 _ => own.into(),
             };
             of.wall(name, WallState::On, says, why, shared.map(|shared| !shared))

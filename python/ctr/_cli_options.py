@@ -1,0 +1,215 @@
+"""The options of `run` and `explain` that are keywords of `Container`, a row each."""
+
+from __future__ import annotations
+
+import errno
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ._options import Tmpfs
+from ._sizes import size
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable
+
+
+class Row(NamedTuple):
+    """An option of the command line."""
+
+    keyword: str
+    """The keyword of `Container`. Several rows may add to the same."""
+    names: str
+    """How it is typed, as "-m --memory"."""
+    help: str
+    metavar: str = ""
+    """What stands for its value. Without this and without choices it is a flag, which stands for `value`."""
+    choices: tuple[str, ...] = ()
+    value: bool = True
+    many: bool = False
+    """It may be given again: the keyword has a list of what is read, or a dict where that is pairs."""
+    read: Callable[[str], Any] = str
+    type: Callable[[str], Any] = str
+    """What argparse reads, and names where that fails."""
+
+
+def pair(text: str, form: str = "NAME=VALUE") -> tuple[str, str]:
+    """Both sides of the first =."""
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise ValueError(f"write {form}, not {text!r}")
+    return name, value
+
+
+def _memory(text: str) -> int:
+    """As docker: a number alone is bytes, of which nobody ever wants so few."""
+    limit = size(text, "memory")
+    if 0 <= limit < 1 << 16:
+        raise ValueError(f"-m {text} is {limit} bytes: write {text.rstrip('bB')}M for megabytes")
+    return limit
+
+
+def _tmpfs(text: str) -> Tmpfs:
+    target, _, most = text.partition(":")
+    return Tmpfs(target, most or None)
+
+
+def _limit(text: str) -> tuple[str, tuple[int | None, int | None]]:
+    name, value = pair(text)
+    soft, _, hard = value.partition(":")
+    numbers = [None if word in ("unlimited", "-1") else word for word in (soft, hard or soft)]
+    if not all(word is None or word.isdecimal() for word in numbers):
+        raise ValueError(f'write NAME=SOFT:HARD with numbers or "unlimited", not {text!r}')
+    first, second = (None if word is None else int(word) for word in numbers)
+    return name, (first, second)
+
+
+def _namespace(text: str) -> tuple[str, str | int]:
+    kind, source = pair(text, "KIND=FROM")
+    return kind, int(source) if source.isdecimal() else source
+
+
+def _time_offset(text: str) -> tuple[str, float]:
+    clock, seconds = pair(text, "CLOCK=SECONDS")
+    return clock, float(seconds)
+
+
+def _refusal(text: str) -> str | int:
+    """An errno by its name or number, or an action."""
+    return int(text) if text.isdecimal() else getattr(errno, text.upper(), text)
+
+
+def _is_on(text: str) -> bool:
+    return text == "on"
+
+
+_SWITCH = ("on", "off")
+
+ROWS = (
+    Row("name", "--name", "a name for exec and rm", "NAME"),
+    Row("hostname", "--hostname", "the hostname inside", "NAME"),
+    Row("domainname", "--domainname", "the NIS domain name inside", "NAME"),
+    Row("memory", "-m --memory", "memory limit, as 256M", "SIZE", read=_memory),
+    Row("pids", "--pids --pids-limit", "the number of processes at one time", "N", type=int, read=int),
+    Row("cpus", "--cpus", "processor time of all its programs together, as 0.5", "N", type=float, read=float),
+    Row("network", "--network", '"none" (the default), "host" or "container:NAME"', "NET"),
+    Row("mounts", "-v --volume", "show a host path inside", "SRC:DST[:ro]", many=True),
+    Row("mounts", "--tmpfs", "an empty tmpfs inside", "DST[:SIZE]", many=True, read=_tmpfs),
+    Row("read_only", "--read-only", "mount the root read-only"),
+    Row("upper", "--upper", "where changes go: a tmpfs, or the store's disk", choices=("memory", "disk")),
+    Row(
+        "upper_size",
+        "--upper-size",
+        "the size limit of changes in memory; half of the memory limit by default",
+        "SIZE",
+    ),
+    Row("etc_files", "--no-etc-files", "keep the image's /etc/hosts, /etc/hostname and /etc/resolv.conf", value=False),
+    Row(
+        "directory",
+        "--directory",
+        "an image that is a directory: changes above it, or in it",
+        choices=("lower", "direct"),
+    ),
+    Row(
+        "cgroup",
+        "--cgroup",
+        "if no cgroup can be made: fail if a limit was asked for, always, never; off: make none",
+        choices=("auto", "required", "optional", "off"),
+    ),
+    Row(
+        "cgroup_parent",
+        "--cgroup-parent",
+        "the cgroup that its cgroup is made in; the caller's own by default",
+        "CGROUP",
+    ),
+    Row(
+        "preset",
+        "--preset",
+        "which walls stand; privileged: NONE but the namespaces",
+        choices=("default", "strict", "privileged"),
+    ),
+    Row("capabilities", "--cap", "keep only these capabilities", "NAME", many=True),
+    Row("cap_add", "--cap-add", "a capability more; ALL for every one", "NAME", many=True),
+    Row("cap_drop", "--cap-drop", "a capability less; ALL for every one", "NAME", many=True),
+    Row("new_privileges", "--new-privileges", "let setuid programs and file capabilities work"),
+    Row("seccomp", "--seccomp", '"default", "strict", "unconfined", or a file in docker\'s format', "PROFILE"),
+    Row(
+        "seccomp_refusal",
+        "--seccomp-refusal",
+        'what a refused system call gets: an errno, "kill-process", "kill-thread", "trap", "log"',
+        "ACTION",
+        read=_refusal,
+    ),
+    Row(
+        "landlock", "--landlock", "Landlock's second wall; by default where it can be had", choices=_SWITCH, read=_is_on
+    ),
+    Row("masked_paths", "--masked-paths", "mask parts of /proc and /sys", choices=_SWITCH, read=_is_on),
+    Row("rlimits", "--ulimit", "a limit of each process", "NAME=SOFT[:HARD]", many=True, read=_limit),
+    Row("sysctls", "--sysctl", "a kernel parameter of its namespaces", "NAME=VALUE", many=True, read=pair),
+    Row("devices", "--device", "give it a device, as /dev/fuse", "SRC[:DST][:rwm]", many=True),
+    Row("devices", "--device-cgroup-rule", 'allow devices, as "c 10:229 rwm"', "RULE", many=True),
+    Row(
+        "device_list",
+        "--device-list",
+        "a list of the devices that can be opened: where it is needed and can be had, or else refuse; off",
+        choices=("auto", "required", "off"),
+    ),
+    Row("apparmor", "--apparmor", "run programs under this AppArmor profile", "PROFILE"),
+    Row("selinux", "--selinux", "run programs in this SELinux context", "CONTEXT"),
+    Row("selinux_mounts", "--selinux-mounts", "the SELinux context of the files of its own mounts", "CONTEXT"),
+    Row("labels_optional", "--labels-optional", "ignore a label whose security module is not active"),
+    Row(
+        "time_offsets",
+        "--time-offset",
+        "the offset of boottime or monotonic",
+        "CLOCK=SECONDS",
+        many=True,
+        read=_time_offset,
+    ),
+    Row(
+        "namespaces",
+        "--ns",
+        'a namespace: "host", "new", "container:NAME", a pid, a path',
+        "KIND=FROM",
+        many=True,
+        read=_namespace,
+    ),
+)
+"""In the order in which --help shows them."""
+
+
+def add_rows(parser: argparse.ArgumentParser) -> None:
+    """Let them be typed."""
+    for row in ROWS:
+        names, dest = row.names.split(), _dest(row)
+        if row.many:
+            parser.add_argument(*names, dest=dest, metavar=row.metavar, action="append", default=[], help=row.help)
+        elif row.choices:
+            parser.add_argument(*names, dest=dest, choices=row.choices, help=row.help)
+        elif row.metavar:
+            parser.add_argument(*names, dest=dest, metavar=row.metavar, type=row.type, help=row.help)
+        else:
+            parser.add_argument(*names, dest=dest, action="store_const", const=row.value, help=row.help)
+
+
+def container_keywords(options: argparse.Namespace) -> dict[str, Any]:
+    """What was typed, as the keywords of `Container`."""
+    keywords: dict[str, Any] = {}
+    for row in ROWS:
+        typed = getattr(options, _dest(row))
+        if typed is None or (row.many and not typed):
+            continue
+        if not row.many:
+            keywords[row.keyword] = row.read(typed) if row.metavar or row.choices else typed
+            continue
+        read = [row.read(text) for text in typed]
+        if type(read[0]) is tuple:
+            keywords.setdefault(row.keyword, {}).update(read)
+        else:
+            keywords.setdefault(row.keyword, []).extend(read)
+    if "time_offsets" in keywords:
+        keywords.setdefault("namespaces", {}).setdefault("time", "new")
+    return keywords
+
+
+def _dest(row: Row) -> str:
+    return "container" + row.names.split()[-1].replace("-", "_")
