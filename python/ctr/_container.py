@@ -684,8 +684,9 @@ def join(container: str | int, *, namespaces: Iterable[str] | None = None, state
 
 
 def destroy(name: str, *, state_dir: Path | None = None) -> None:
-    """End a container by its name, as `ctr.join(name).destroy()`; also one that can't be joined, because its record is damaged or
-    was written by an earlier version: a damaged record is then put aside.
+    """End a container by its name, as `ctr.join(name).destroy()`; also one that can't be joined.
+
+    It can't be if its record is damaged, which is then put aside, or was written by an earlier version.
 
     Args:
         name: The container's name.
