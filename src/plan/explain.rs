@@ -11,6 +11,8 @@ pub enum Shell {
     Text(String),
     /// Made from a number when somebody asks, with `{}` where the step's object goes.
     From(fn(u64) -> String, u64),
+    /// Made when somebody asks.
+    Later(Box<dyn Fn() -> String + Send + Sync>),
     /// Nothing that a shell has a command for.
     None,
 }
@@ -27,6 +29,13 @@ impl From<String> for Shell {
     }
 }
 
+impl Shell {
+    /// Made by `make` when somebody asks: a create doesn't.
+    pub fn later(make: impl Fn() -> String + Send + Sync + 'static) -> Self {
+        Self::Later(Box::new(make))
+    }
+}
+
 impl Plan<'_> {
     /// Every step that a shell has a command for: a comment line that says what it is for, the command below it.
     pub fn commands(&self) -> Vec<String> {
@@ -34,6 +43,7 @@ impl Plan<'_> {
             Shell::Template(template) => Some(template.replace("{}", &quote(&step.object))),
             Shell::Text(text) => Some(text.clone()),
             Shell::From(make, number) => Some(make(*number).replace("{}", &quote(&step.object))),
+            Shell::Later(make) => Some(make()),
             Shell::None => None,
         };
         self.steps.iter().filter_map(|step| Some(explained(&step.why, &command(step)?))).collect()

@@ -147,6 +147,16 @@ impl<'a> Plan<'a> {
         Self::default()
     }
 
+    /// An empty plan with room for so many steps, calls and bytes of data: a long one is spared its moves as it grows.
+    pub fn with_room(steps: usize, calls: usize, data: usize) -> Self {
+        Self {
+            steps: Vec::with_capacity(steps),
+            calls: Vec::with_capacity(calls),
+            data: Vec::with_capacity(data),
+            ..Self::default()
+        }
+    }
+
     /// Begins a step; the calls that follow belong to it.
     pub fn step(
         &mut self,
