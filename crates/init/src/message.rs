@@ -3,7 +3,7 @@
 use ctr_wire::{BASE, Call, INLINE, KEPT, LARGE, LARGEST, MAX_FDS, ParentPlan, Reply, Request};
 
 use super::kernel::{close, errno, nr, syscall, syscall3};
-use super::memory::{MEMORY, PAGE, give_back};
+use super::memory::{self, MEMORY, PAGE};
 use super::walk::Slots;
 
 #[repr(C)]
@@ -81,10 +81,16 @@ pub fn forget(large: bool) {
             syscall3(nr::MUNMAP, BASE + INLINE, LARGEST - INLINE, 0);
             map(INLINE);
         } else {
-            give_back(BASE, INLINE);
+            memory::give_back(BASE, INLINE);
         }
-        give_back(&raw const MEMORY.deep as usize, PAGE);
+        memory::give_back(&raw const MEMORY.deep as usize, PAGE);
     }
+}
+
+/// Gives back the memory of a message that is none of the large ones.
+pub fn give_back() {
+    // SAFETY: the caller refers to nothing of it any more.
+    unsafe { memory::give_back(BASE, INLINE) };
 }
 
 /// What came.

@@ -227,6 +227,7 @@ impl Server {
                 large = request.flags & LARGE != 0;
                 let calls = calls_of(request);
                 self.serving = request.kind;
+                let role = self.role;
                 match request.kind {
                     SPAWN if self.role == Role::Zygote => self.spawn(request, calls, fds),
                     SPARE if self.role == Role::Zygote => self.add_spare(request, calls),
@@ -237,7 +238,10 @@ impl Server {
                     _ => self.fail(Failure { call: IN_MESSAGE, errno: kernel::errno::EPROTO }),
                 }
                 close_slots(&mut self.slots);
-                message::forget(large);
+                // After these another request is on its way, and takes the same memory.
+                if large || self.serving != PREPARE && self.role == role {
+                    message::forget(large);
+                }
                 return;
             }
         }
@@ -478,8 +482,9 @@ impl Server {
 
     /// We are the child. Returns when it is set up, into the loop, as a server of its own.
     fn become_init(&mut self, setup: i32, request: &Request, calls: &[Call], fds: usize) {
-        self.news = Some(set_up(setup, calls, &mut self.slots, fds));
-        self.role = if request.flags & DETACHED == 0 { Role::Init } else { Role::Detached };
+        let flags = request.flags;
+        self.news = Some(set_up(setup, calls, flags & LARGE != 0, &mut self.slots, fds));
+        self.role = if flags & DETACHED == 0 { Role::Init } else { Role::Detached };
         self.children.clear();
         self.spare.pid = 0;
         self.retired = false;

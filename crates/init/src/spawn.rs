@@ -13,7 +13,7 @@ use super::kernel::{
     CLONE_FILES, CLONE_PARENT, CLONE_VFORK, Flock, SIGCHLD, SIGKILL, SIGNALS, close, close_all_but, errno, exit, now,
     nr, syscall, syscall3,
 };
-use super::message::{MSG_DONTWAIT, pair, receive_into, send};
+use super::message::{self, MSG_DONTWAIT, pair, receive_into, send};
 use super::newuidmap;
 use super::owner::fork;
 use super::walk::{Failure, Slots, walk};
@@ -112,8 +112,9 @@ pub fn kill(child: &Spawned) {
 }
 
 /// The child's half: forgets what it holds of the zygote's, walks its calls, waits for its control socket. Ends the
-/// process where that fails.
-pub fn set_up(setup: i32, calls: &[Call], slots: &mut Slots, fds: usize) -> Handover {
+/// process where that fails. The message with the calls is given back, unless it is a large one, before it waits: nobody may look at
+/// it any more.
+pub fn set_up(setup: i32, calls: &[Call], large: bool, slots: &mut Slots, fds: usize) -> Handover {
     let mut keep = [0i32; SLOTS];
     let mut kept = 0;
     let sent = slots.iter().take(fds).skip(2).copied();
@@ -133,6 +134,9 @@ pub fn set_up(setup: i32, calls: &[Call], slots: &mut Slots, fds: usize) -> Hand
         let last_words = Reply { tag: FAILED, call: failure.call, errno: failure.errno, ..Reply::default() };
         send(setup, &raw const last_words as usize, size_of::<Reply>(), &[]);
         exit(1);
+    }
+    if !large {
+        message::give_back();
     }
     let mut handover = Handover::default();
     let len = size_of::<Handover>();
