@@ -312,6 +312,45 @@ fn an_images_own_files_are_left_as_they_are() {
 }
 
 #[test]
+fn an_etc_of_an_image_stays_as_it_is_below_the_names() {
+    // What is known of an image ahead of time differs: whether it lacks the files, whether its /etc is like any other.
+    let kinds: [(&str, u32, &[&str]); 4] =
+        [("lacks-all", 0o755, &[]), ("has-one", 0o755, &["hosts"]), ("closed", 0o700, &[]), ("full", 0o755, &["hosts", "hostname"])];
+    for (kind, mode, files) in kinds {
+        let root = common::scratch(&format!("etc-{kind}"));
+        std::fs::create_dir_all(root.join("bin")).unwrap();
+        std::fs::create_dir_all(root.join("etc")).unwrap();
+        for name in ["sh", "cat", "stat", "ls"] {
+            std::fs::copy(common::busybox().join("bin/busybox"), root.join("bin").join(name)).unwrap();
+        }
+        std::fs::write(root.join("etc/passwd"), "root:x:0:0::/:/bin/sh\n").unwrap();
+        for file in files {
+            std::fs::write(root.join("etc").join(file), "the image's\n").unwrap();
+        }
+        std::fs::set_permissions(root.join("etc"), std::fs::Permissions::from_mode(mode)).unwrap();
+        let tar = common::scratch("etc-tars").join(format!("{kind}.tar"));
+        // Root's, whoever made it. The tar of busybox(1) knows no such options.
+        let pack = |owner: &[&str]| {
+            let mut packed = std::process::Command::new("tar");
+            packed.args(owner).arg("-C").arg(&root).arg("-cf").arg(&tar).arg(".").status().unwrap().success()
+        };
+        assert!(pack(&["--owner=0", "--group=0", "--numeric-owner"]) || pack(&[]));
+        let [memory, disk] = [Upper::Memory, Upper::Disk].map(|upper| Config { upper, ..Config::default() });
+        // From the third on a PID 1 is made ahead of time.
+        for config in [&memory, &memory, &memory, &memory, &disk, &Config { read_only: true, ..memory.clone() }] {
+            let c = Container::create(&tar, config).unwrap();
+            let of_etc = sh(&c, "stat -c '%a %u %g' /etc; ls /etc; cat /etc/passwd /etc/hostname");
+            let expected =
+                format!("{mode:o} 0 0\nhostname\nhosts\npasswd\nresolv.conf\nroot:x:0:0::/:/bin/sh\n{}", c.name());
+            assert_eq!(of_etc, expected, "{kind}");
+            assert!(sh(&c, "cat /etc/hosts").contains("127.0.0.1\tlocalhost\n"), "{kind}");
+            assert!(sh(&c, "cat /etc/resolv.conf").contains("loopback only"), "{kind}");
+            assert_eq!(c.diff().unwrap(), [], "{kind}: nothing of it is a change");
+        }
+    }
+}
+
+#[test]
 fn a_root_without_etc_gets_one_and_a_bind_of_the_callers_wins() {
     let image = common::scratch("no-etc");
     std::fs::create_dir_all(image.join("bin")).unwrap();

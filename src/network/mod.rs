@@ -4,7 +4,7 @@ mod names;
 
 pub use names::{Net, hosts, is_name, resolv_conf};
 
-use crate::plan::Plan;
+use crate::plan::{Plan, Shell};
 
 /// Brings the loopback device up, as every program expects it.
 pub fn loopback(setup: &mut Plan<'_>) {
@@ -24,19 +24,22 @@ pub fn loopback(setup: &mut Plan<'_>) {
 /// In a network namespace of its own nobody is harmed by who listens on a low port or sends an echo request: every user may, as
 /// in docker; see ip(7), icmp(7). `last_group` is the last one that may be named. Kernels without one of the two do without.
 pub fn open_to_users(setup: &mut Plan<'_>, last_group: u64, own_root: bool) {
+    let last_group = format!("0 {last_group}");
     let opened = [
-        ("ip_unprivileged_port_start", "0".to_string(), "every user inside may listen on port 80"),
-        ("ping_group_range", format!("0 {last_group}"), "every user inside may send an echo request, as ping does"),
+        ("net.ipv4.ip_unprivileged_port_start", "0", "every user inside may listen on port 80"),
+        ("net.ipv4.ping_group_range", &last_group, "every user inside may send an echo request, as ping does"),
     ];
-    for (name, value, why) in opened {
-        let object = format!("net.ipv4.{name}");
-        let proc = if own_root { "$ROOT/proc" } else { "/proc" };
-        let command = format!("echo {value} > {proc}/sys/net/ipv4/{name}");
-        setup.step("set the sysctl", object, why, command);
+    for (object, value, why) in opened {
+        let (name, text) = (object.trim_start_matches("net.ipv4."), value.to_string());
+        let shell = Shell::later(move || {
+            let proc = if own_root { "$ROOT/proc" } else { "/proc" };
+            format!("echo {text} > {proc}/sys/net/ipv4/{name}")
+        });
+        setup.step("set the sysctl", object, why, shell);
         // A procfs that was made a moment ago in the working directory, or the caller's own: nothing of an image is in the path.
         let proc = if own_root { "proc" } else { "/proc" };
-        let path = setup.bytes(format!("{proc}/sys/net/ipv4/{name}"));
-        let (file, text) = (setup.slot(), setup.bytes(&value));
+        let path = setup.bytes([proc, "/sys/net/ipv4/", name].concat());
+        let (file, text) = (setup.slot(), setup.bytes(value));
         let flags = libc::O_WRONLY | libc::O_CLOEXEC;
         setup.call(libc::SYS_openat, [libc::AT_FDCWD.into(), path, flags.into()]).out(file).optional();
         setup.call(libc::SYS_write, [file.into(), text, value.len().into()]).optional();

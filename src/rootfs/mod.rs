@@ -15,7 +15,7 @@ mod mounts;
 mod nodes;
 mod root;
 
-pub use etc::{EtcFiles, etc_files};
+pub use etc::{EtcFiles, Lacking, etc_files};
 pub use root::{FIRST_FURNITURE, Layers, Mapped, Root, Source, furnish, idmap, make, pivot};
 
 use std::borrow::Cow;
@@ -50,8 +50,8 @@ pub struct Shape<'a> {
     pub own_ipc: bool,
     /// The IPC namespace is the host's.
     pub host_ipc: bool,
-    /// It has an /etc/hosts and the like of its own.
-    pub etc_files: bool,
+    /// Its own /etc/hosts and the like, where it has them.
+    pub etc_files: Option<&'a EtcFiles>,
     /// Most bytes of the tmpfs that has the changes; half of the machine's memory where there is none.
     pub size: Option<u64>,
 }
@@ -82,8 +82,8 @@ const LOWER: &CStr = c"lower";
 const UPPER: &CStr = c"upper";
 const WORK: &CStr = c"work";
 
-/// Appends the steps that every container of this shape begins with.
-pub fn setup(plan: &mut Plan<'_>, shape: &Shape<'_>) {
+/// Appends the steps that every container of this shape begins with. The slots of files for [`etc_files`].
+pub fn setup(plan: &mut Plan<'_>, shape: &Shape<'_>) -> [Option<Slot>; 2] {
     if !shape.own_user {
         let root = plan.string(c"/");
         plan.step("make private", "/", "what is mounted here must not spread to the host", "mount --make-rslave /");
@@ -104,7 +104,7 @@ pub fn setup(plan: &mut Plan<'_>, shape: &Shape<'_>) {
         "changes",
         "what the container writes is gone with it, by the kernel's own doing",
         match shape.size {
-            Some(size) => Shell::Text(format!("mount -t tmpfs -o mode=755,size={size} tmpfs $SCRATCH")),
+            Some(size) => Shell::From(sized_tmpfs, size),
             None => "mount -t tmpfs -o mode=755 tmpfs $SCRATCH".into(),
         },
     );
@@ -157,9 +157,11 @@ pub fn setup(plan: &mut Plan<'_>, shape: &Shape<'_>) {
         plan.set_attributes_below(SYS, read_only);
     }
     dev::dev(plan, shape);
-    if shape.etc_files {
-        etc::setup(plan);
-    }
+    shape.etc_files.map_or([None; 2], |files| etc::setup(plan, files))
+}
+
+fn sized_tmpfs(size: u64) -> String {
+    format!("mount -t tmpfs -o mode=755,size={size} tmpfs $SCRATCH")
 }
 
 /// fsopen, fsconfig, fsmount: a new tmpfs with these attributes, attached nowhere yet, into `slot`.

@@ -28,7 +28,7 @@ pub struct Acquired {
 impl Blueprint {
     /// The second half, for a container that was begun with `setup`.
     pub fn finish<'a>(&'a self, setup: &Setup<'a>, acquired: &'a Acquired) -> Result<Finish<'a>> {
-        let mut plan = Plan::new();
+        let mut plan = Plan::with_room(16, 32, 4096);
         plan.continue_from(&setup.root);
         let finish = &mut plan;
         let mut run = Header::new(wire::RUN);

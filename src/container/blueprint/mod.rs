@@ -25,7 +25,7 @@ use crate::cgroup::{Caller, Cgroup, Layout, Planned};
 use crate::image::{ImageConfig, Report, Source, Store};
 use crate::network;
 use crate::plan::c_string;
-use crate::rootfs::{EtcFiles, Mapped};
+use crate::rootfs::{EtcFiles, Lacking, Mapped};
 use crate::security::{Walls, landlock};
 use crate::zygote::Zygote;
 use crate::{Config, DirectoryUse, Error, ErrorCode, Mount, Namespace, Result, Upper};
@@ -238,14 +238,24 @@ impl Blueprint {
     }
 
     /// What these files have in them.
-    fn etc_files(&self) -> EtcFiles {
+    fn etc_files(&self) -> Option<EtcFiles> {
+        if !self.has_etc_files() {
+            return None;
+        }
+        let lacking = match &self.image {
+            // On disk the directory of the changes is mounted with the root only.
+            Source::Layers { layers, .. } if self.upper.is_none() => Lacking::in_layers(layers),
+            _ => Lacking::default(),
+        };
         let Names { hostname, neighbour, net } = &self.names;
         let names: Vec<_> = hostname.iter().chain(neighbour).map(String::as_str).collect();
-        EtcFiles {
+        Some(EtcFiles {
             hosts: Some(network::hosts(*net, &names)),
             hostname: hostname.as_ref().map(|name| format!("{name}\n")),
             resolv_conf: Some(network::resolv_conf(*net)),
-        }
+            read_only: self.config.read_only,
+            lacking,
+        })
     }
 
     /// What the image says about how it is run.

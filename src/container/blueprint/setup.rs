@@ -10,7 +10,7 @@ use crate::container::ids::Ids;
 use crate::container::{clocks, namespaces};
 use crate::image::Source;
 use crate::plan::{Fd, Header, Plan, Shell, Slot};
-use crate::rootfs::{self, Layers, Mapped, Root};
+use crate::rootfs::{self, EtcFiles, Layers, Mapped, Root};
 use crate::security::{Profile, capabilities, labels, masks, rlimits, steps, sysctl};
 use crate::{DirectoryUse, Error, Namespace, Result};
 
@@ -42,7 +42,7 @@ impl Blueprint {
     /// The first half. On v2 the child is cloned into its cgroup, which has to be there then.
     pub fn setup<'a>(&'a self, clone_into: Option<BorrowedFd<'a>>) -> Result<Setup<'a>> {
         let mut spawn = Header::new(wire::SPAWN);
-        let mut setup = Plan::new();
+        let mut setup = Plan::with_room(128, 224, 4096);
         setup.reserve_sent(1); // The control socket.
         // A child from the pool has the mounts of the moment it was cloned; where it is to open by path what the caller
         // has chosen, it may find something else by now.
@@ -72,8 +72,10 @@ impl Blueprint {
         if self.config.namespaces.net == Namespace::New {
             crate::network::loopback(&mut setup);
         }
+        let files = self.etc_files();
+        let mut open = [None; 2];
         if self.own_root() {
-            rootfs::setup(&mut setup, &self.shape());
+            open = rootfs::setup(&mut setup, &self.shape(files.as_ref()));
         }
         if self.config.namespaces.net == Namespace::New {
             crate::network::open_to_users(&mut setup, self.ids.ping_groups(), self.own_root());
@@ -98,21 +100,27 @@ impl Blueprint {
         limit_privileges(&mut setup, self.capabilities(), self.walls.new_privileges)?;
 
         let over = self.hand_over(&mut setup)?;
-        let mut root = Plan::new();
+        let mut root = Plan::with_room(32, 64, 2048);
         root.continue_from(&setup);
         if self.own_root() {
-            self.make_root(&mut root, &over)?;
+            self.make_root(&mut root, &over, files.as_ref(), open)?;
         }
         let HandedOver { parent, handed, .. } = over;
         Ok(Setup { plan: setup, parent, handed, header: spawn, poolable, root })
     }
 
-    fn make_root(&self, plan: &mut Plan<'_>, over: &HandedOver<'_>) -> Result<()> {
+    fn make_root(
+        &self,
+        plan: &mut Plan<'_>,
+        over: &HandedOver<'_>,
+        files: Option<&EtcFiles>,
+        open: [Option<Slot>; 2],
+    ) -> Result<()> {
         let read_only = self.config.read_only;
         let slot = rootfs::make(plan, &over.root, self.context(), self.walls.new_privileges)?;
         rootfs::furnish(plan, slot, read_only, self.context());
-        if self.has_etc_files() {
-            rootfs::etc_files(plan, slot, &self.etc_files(), read_only);
+        if let Some(files) = files {
+            rootfs::etc_files(plan, slot, files, open);
         }
         if let Some(image) = self.image_config() {
             rootfs::image_places(plan, slot, image.working_dir.as_ref(), &image.volumes, read_only)?;
@@ -123,7 +131,7 @@ impl Blueprint {
         Ok(())
     }
 
-    fn shape(&self) -> rootfs::Shape<'_> {
+    fn shape<'s>(&'s self, files: Option<&'s EtcFiles>) -> rootfs::Shape<'s> {
         let namespaces = &self.config.namespaces;
         rootfs::Shape {
             context: self.context(),
@@ -134,7 +142,7 @@ impl Blueprint {
             own_net: namespaces.net == Namespace::New,
             own_ipc: namespaces.ipc == Namespace::New,
             host_ipc: namespaces.ipc == Namespace::Host,
-            etc_files: self.has_etc_files(),
+            etc_files: files,
             size: self.upper_size(),
         }
     }
