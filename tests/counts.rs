@@ -81,10 +81,10 @@ fn a_life_takes_these_calls_of_the_host() {
     }
     let counted = ["create", "exec", "wait", "destroy"].map(|phase| counts[phase]);
     // Of create three each are for the cgroups that the caller is in now, and for the limit of sockets on v1. Of create and of
-    // exec 16 are for the caller's limits of resources, and three each for its scheduling (twice in create) and its oom_score_adj.
+    // exec 16 are for the caller's limits of resources, three for its scheduling (twice in create) and two for its oom_score_adj.
     // Of these, fstat(2) is called of every descriptor that is kept: when it is made, and before it is used or closed later, in a
     // process whose other code may have closed it and opened something else meanwhile.
-    assert_eq!(counted, [107, 34, 4, 27], "{}", calls.join("\n"));
+    assert_eq!(counted, [106, 33, 3, 27], "{}", calls.join("\n"));
 }
 
 #[test]

@@ -314,8 +314,12 @@ fn an_images_own_files_are_left_as_they_are() {
 #[test]
 fn an_etc_of_an_image_stays_as_it_is_below_the_names() {
     // What is known of an image ahead of time differs: whether it lacks the files, whether its /etc is like any other.
-    let kinds: [(&str, u32, &[&str]); 4] =
-        [("lacks-all", 0o755, &[]), ("has-one", 0o755, &["hosts"]), ("closed", 0o700, &[]), ("full", 0o755, &["hosts", "hostname"])];
+    let kinds: [(&str, u32, &[&str]); 4] = [
+        ("lacks-all", 0o755, &[]),
+        ("has-one", 0o755, &["hosts"]),
+        ("closed", 0o700, &[]),
+        ("full", 0o755, &["hosts", "hostname"]),
+    ];
     for (kind, mode, files) in kinds {
         let root = common::scratch(&format!("etc-{kind}"));
         std::fs::create_dir_all(root.join("bin")).unwrap();

@@ -33,7 +33,7 @@ pub fn exec(container: &Arc<Shared>, argv: &[&OsStr], config: &ExecConfig) -> Re
     let env = environment(container, config, user.as_ref())?;
     let extra = extra_fds(config)?;
 
-    let mut plan = Plan::new();
+    let mut plan = Plan::with_room(16, 48, 1024);
     let mut header = Header::new(EXEC);
     let mut targets = Vec::new();
     // With a single id, whoever runs inside is the caller.
@@ -115,7 +115,10 @@ pub fn exec(container: &Arc<Shared>, argv: &[&OsStr], config: &ExecConfig) -> Re
         drop(fds);
         drop(theirs);
         // It is needed last, so it is read while PID 1 is at work.
-        oom_score_adj = zygote::oom_score_adj(0);
+        oom_score_adj = match &container.zygote {
+            Some(zygote) => zygote.oom_score_adj_now(),
+            None => zygote::own_oom_score_adj(None),
+        };
         container.answer_or_failure(&channel, within)
     });
     let (reply, mut fds) = match started? {
@@ -428,6 +431,10 @@ fn move_descriptors(plan: &mut Plan<'_>, targets: &mut [(Slot, i32)]) {
 
 fn become_user(plan: &mut Plan<'_>, container: &Shared, user: Option<&User>) {
     let Some(user) = user else { return };
+    // PID 1 is that already, and its children are.
+    if (user.uid, user.gid) == (0, 0) && user.groups.is_empty() && container.has_ids_of_its_own() {
+        return;
+    }
     plan.step("become user", user.name.clone(), "", "");
     let groups: Vec<u8> = user.groups.iter().flat_map(|group| group.to_ne_bytes()).collect();
     let list = plan.data(&groups, 4);

@@ -124,8 +124,8 @@ impl Process {
             _ => Error::io("wait for process", self.pid, &e),
         };
         self.container.check_holder()?;
-        if let Err(error) = self.channel.check() {
-            return self.exit.lock().map(Some).ok_or_else(|| fail(error));
+        if let Some(exit) = *self.exit.lock() {
+            return Ok(Some(exit));
         }
         let end = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         // The end of the channel is no news any more.
@@ -139,6 +139,8 @@ impl Process {
             let heard = if hung_up { self.pidfd.as_fd() } else { self.channel.as_fd() };
             let slice = self.until_late().min(left.unwrap_or(LOOK)).min(LOOK);
             if left == Some(Duration::ZERO) || hung_up || !wait_readable(&[heard], Some(slice)).map_err(fail)? {
+                // Whoever waits in vain for what is not ours any more is told so here, and whoever hears something before it is taken.
+                self.channel.check().map_err(fail)?;
                 self.keep_limit()?;
                 // Its pidfd tells of its end a moment before PID 1 has reaped it.
                 let moment = if hung_up { slice } else { Duration::ZERO };

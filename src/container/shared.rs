@@ -18,7 +18,7 @@ use crate::security::Walls;
 use crate::sys::Own;
 use crate::sys::fork_lock::ForkLock;
 use crate::zygote::{Answer, Channel, NO_WALLS, Scheduling, Zygote, send, wait_readable};
-use crate::{Config, Error, ErrorCode, Result, hints, sys};
+use crate::{Config, Error, ErrorCode, Namespace, Result, hints, sys};
 
 /// A container that this process made or joined.
 pub struct Shared {
@@ -80,6 +80,13 @@ impl Shared {
         let why = "this process has closed descriptors of ctr, or put others in their places";
         let error = Error::new(ErrorCode::Invalid, "use container", self.called(), libc::EBADF, why);
         error.with_hint("destroy containers before you close all descriptors; what their owner closes ends them")
+    }
+
+    /// Whether this process has made it with a user namespace that is new and has more ids than one: then its PID 1 is root there
+    /// and in no group besides.
+    pub fn has_ids_of_its_own(&self) -> bool {
+        let is_new = |config: &Config| config.namespaces.user == Namespace::New;
+        self.record.exec.many_ids && self.made_from.as_ref().is_some_and(|(_, config)| is_new(config))
     }
 
     /// Refuses where it is over.

@@ -7,6 +7,8 @@ use nix::unistd::{getresgid, getresuid};
 
 use crate::sys::fs::readlinkat_raw;
 
+use crate::sys::Own;
+
 /// What a host is, at one moment, for one thread (credentials are a thread's, credentials(7)).
 #[derive(Debug, PartialEq, Eq)]
 pub struct Identity {
@@ -32,14 +34,28 @@ pub struct Identity {
 /// RLIM_NLIMITS.
 pub const RLIMITS: usize = 16;
 
-/// Of the calling process (0), or of another.
+/// Of another process.
 pub fn oom_score_adj(pid: i32) -> Option<i32> {
-    let path = if pid == 0 { "/proc/self/oom_score_adj".into() } else { format!("/proc/{pid}/oom_score_adj") };
-    read_small(&path).trim().parse().ok()
+    read_small(&format!("/proc/{pid}/oom_score_adj")).trim().parse().ok()
 }
 
+/// Of the calling process. `kept` is its file where it is open already, and still what it was: to look the path up takes most of the
+/// time.
+pub fn own_oom_score_adj(kept: Option<&Own>) -> Option<i32> {
+    let Some(file) = kept.and_then(|file| file.check().ok()) else {
+        return read_small(OOM_SCORE_ADJ).trim().parse().ok();
+    };
+    let mut text = [0; 16];
+    let len = crate::sys::fs::pread(file, &mut text, 0).ok()?;
+    std::str::from_utf8(&text[..len]).ok()?.trim().parse().ok()
+}
+
+/// The file of one's own.
+pub const OOM_SCORE_ADJ: &str = "/proc/self/oom_score_adj";
+
 impl Identity {
-    pub fn of_this_thread() -> Self {
+    /// `oom_score_adj` is its file, where it is open already.
+    pub fn of_this_thread(oom_score_adj: Option<&Own>) -> Self {
         let uid = getresuid().map_or([0; 3], |ids| [ids.real, ids.effective, ids.saved].map(|id| id.as_raw()));
         let gid = getresgid().map_or([0; 3], |ids| [ids.real, ids.effective, ids.saved].map(|id| id.as_raw()));
         Self {
@@ -53,7 +69,7 @@ impl Identity {
             root: fstatat(AT_FDCWD, "/", AtFlags::empty()).map_or((0, 0), |stat| (stat.st_dev, stat.st_ino)),
             cgroups: read_small("/proc/thread-self/cgroup"),
             rlimits: std::array::from_fn(|resource| crate::sys::sched::prlimit(0, resource as u32, None).ok()),
-            oom_score_adj: oom_score_adj(0),
+            oom_score_adj: own_oom_score_adj(oom_score_adj),
         }
     }
 }

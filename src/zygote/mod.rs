@@ -11,7 +11,7 @@ mod scheduling;
 mod start;
 
 pub use channel::{Answer, Channel, pair, send, wait_readable};
-pub use identity::{Pieces, RLIMITS, oom_score_adj, pieces};
+pub use identity::{Pieces, RLIMITS, oom_score_adj, own_oom_score_adj, pieces};
 pub use scheduling::{Scheduling, has_nice_apart};
 pub use start::TITLE;
 
@@ -38,6 +38,8 @@ pub struct Zygote {
     last_shape: AtomicU64,
     /// What the last walls that stood in a container are told by.
     last_walls: AtomicU64,
+    /// The oom_score_adj of the process whose zygote it is.
+    oom_score_adj: Option<Own>,
     /// The file whose lock is its lifeline; see crates/init/src/lifeline.rs.
     _lifeline: Own,
 }
@@ -49,7 +51,8 @@ static CURRENT: ForkLock<Option<Arc<Zygote>>> = ForkLock::new(None);
 
 /// This process's zygote, started if there is none that fits.
 pub fn current() -> Result<Arc<Zygote>> {
-    let identity = Identity::of_this_thread();
+    let known = CURRENT.lock().clone();
+    let identity = Identity::of_this_thread(known.as_ref().and_then(|zygote| zygote.oom_score_adj_file()));
     let mut current = CURRENT.lock();
     if let Some(zygote) = current.as_ref()
         && zygote.identity == identity
@@ -127,6 +130,16 @@ impl Zygote {
     /// Its children's place in line when memory runs out.
     pub fn oom_score_adj(&self) -> Option<i32> {
         self.identity.oom_score_adj
+    }
+
+    /// What this process's own is now.
+    pub fn oom_score_adj_now(&self) -> Option<i32> {
+        own_oom_score_adj(self.oom_score_adj_file())
+    }
+
+    /// A forked child has the file too, which tells of its parent.
+    fn oom_score_adj_file(&self) -> Option<&Own> {
+        self.oom_score_adj.as_ref().filter(|_| self.identity.pid == crate::sys::process_id())
     }
 
     /// In which cgroups the calling thread is, and so its children are cloned: see [`Identity::cgroups`].

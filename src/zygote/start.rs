@@ -19,7 +19,7 @@ use nix::sys::signal::{SigSet, SigmaskHow, pthread_sigmask};
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
 
-use super::identity::Identity;
+use super::identity::{Identity, OOM_SCORE_ADJ};
 use super::{NO_WALLS, Scheduling, Zygote, channel, failed};
 use crate::sys::{self, Own, raw};
 use crate::{ErrorCode, Result};
@@ -81,7 +81,8 @@ pub fn start(identity: Identity) -> Result<Zygote> {
     let (last_shape, last_walls) = (AtomicU64::new(0), AtomicU64::new(NO_WALLS));
     let (socket, lifeline) = (Own::new(socket), Own::new(lifeline));
     let scheduling = Scheduling::of(0);
-    Ok(Zygote { socket, identity, scheduling, mapped, last_shape, last_walls, _lifeline: lifeline })
+    let oom_score_adj = sys::file::open(OOM_SCORE_ADJ).ok().map(|file| Own::new(file.into()));
+    Ok(Zygote { socket, identity, scheduling, mapped, last_shape, last_walls, oom_score_adj, _lifeline: lifeline })
 }
 
 /// The program in a memfd that nobody can write to any more, not even root in a container through /proc/1/exe.
