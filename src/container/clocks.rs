@@ -1,7 +1,10 @@
 //! The clocks of a time namespace of the container's own, time_namespaces(7): those that count from boot can be set off from
 //! the host's.
 
-use crate::plan::Plan;
+use nix::fcntl::OFlag;
+use nix::sched::CloneFlags;
+
+use crate::plan::{CWD, Plan};
 use crate::{Config, Error, Namespace, Result, TimeOffset, TimeOffsets};
 
 /// Half of the seconds that a ktime_t holds, beyond which no clock may be set: KTIME_SEC_MAX of the kernel's
@@ -41,21 +44,21 @@ pub fn own(plan: &mut Plan<'_>, offsets: &TimeOffsets) {
     let options: String = set.clone().map(|(clock, offset)| format!(" --{clock}={}", offset.secs)).collect();
     let why = "clocks that can be set off from the host's, with unshare(1) by whole seconds";
     plan.step("unshare", "time", why, format!("unshare --time{options} --fork bash"));
-    plan.call(libc::SYS_unshare, [CLONE_NEWTIME.into()]);
+    plan.unshare(CloneFlags::from_bits_retain(CLONE_NEWTIME));
     for (clock, TimeOffset { secs, nanosecs }) in set {
         let text = format!("{clock} {secs} {nanosecs}");
         plan.step("set off", format!("the clock {clock}"), "", "");
         let (file, path) = (plan.slot(), plan.string(c"/proc/self/timens_offsets"));
-        let flags = libc::O_WRONLY | libc::O_CLOEXEC;
-        plan.call(libc::SYS_openat, [libc::AT_FDCWD.into(), path, flags.into()]).out(file);
+        let flags = OFlag::O_WRONLY | OFlag::O_CLOEXEC;
+        plan.openat(CWD, path, flags).out(file);
         let data = plan.bytes(&text);
-        plan.call(libc::SYS_write, [file.into(), data, text.len().into()]);
+        plan.write(file, data, text.len());
         plan.close(file);
     }
     plan.step("go into", "the time namespace", "", "");
     let (namespace, path) = (plan.slot(), plan.string(c"/proc/self/ns/time_for_children"));
-    let flags = libc::O_RDONLY | libc::O_CLOEXEC;
-    plan.call(libc::SYS_openat, [libc::AT_FDCWD.into(), path, flags.into()]).out(namespace);
-    plan.call(libc::SYS_setns, [namespace.into(), CLONE_NEWTIME.into()]);
+    let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
+    plan.openat(CWD, path, flags).out(namespace);
+    plan.setns(namespace, CloneFlags::from_bits_retain(CLONE_NEWTIME));
     plan.close(namespace);
 }

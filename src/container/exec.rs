@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use ctr_wire::{EXEC, IN_START, IN_TABLE, MAX_CHILDREN, NONE, TERMINALS};
+use nix::fcntl::OFlag;
 use nix::sys::statfs::FsType;
 
 use super::inherit::Inherited;
@@ -17,7 +18,7 @@ use super::process::Process;
 use super::shared::{PATIENCE, Shared};
 use super::state::env_text;
 use super::user::User;
-use crate::plan::{Arg, Fd, Header, Plan, Slot, c_string, encode};
+use crate::plan::{Arg, Fd, Header, Plan, Prctl, Slot, c_string, encode};
 use crate::sys::Own;
 use crate::sys::fork_lock::ForkLock;
 use crate::zygote::{self, Channel, wait_readable};
@@ -80,7 +81,7 @@ pub fn exec(container: &Arc<Shared>, argv: &[&OsStr], config: &ExecConfig) -> Re
             ));
         }
         plan.step("set", "the umask", "", "");
-        plan.call(libc::SYS_umask, [mask.into()]);
+        plan.umask(mask);
     }
     let (now, before) = (Inherited::of_caller(), container.inherited.get_or_init(|| Inherited::of(container.pid)));
     now.put(&mut plan, before, container);
@@ -92,7 +93,7 @@ pub fn exec(container: &Arc<Shared>, argv: &[&OsStr], config: &ExecConfig) -> Re
         }
         plan.step("change to the working directory", cwd.to_string_lossy().into_owned(), "", "");
         let path = plan.string(c_string("change to the working directory", cwd.as_os_str().as_bytes())?);
-        plan.call(libc::SYS_chdir, [path]);
+        plan.chdir(path);
     }
     let exec_step = plan.len() as u32;
     lookup.put(&mut plan, argv, &env);
@@ -366,19 +367,19 @@ fn terminal_of_ours(size: Winsize) -> std::io::Result<(OwnedFd, OwnedFd)> {
 /// Opens a terminal of the container's own devpts; its master goes back to us. The slave's slot.
 fn own_terminal(plan: &mut Plan<'_>, size: Winsize, user: Option<&User>, header: &mut Header) -> Slot {
     plan.step("open", "a terminal", "", "");
-    let flags = libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC;
+    let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
     let (master, slave) = (plan.slot(), plan.slot());
     let name = plan.string(c"ptmx");
-    plan.call(libc::SYS_openat, [Slot(TERMINALS as u8).into(), name, flags.into()]).out(master);
+    plan.openat(Slot(TERMINALS as u8), name, flags).out(master);
     let unlock = plan.data(&0i32.to_ne_bytes(), 4);
     plan.call(libc::SYS_ioctl, [master.into(), libc::TIOCSPTLCK.into(), unlock]);
     // TIOCGPTPEER and no path: whatever the container has put at /dev/pts is of no matter.
-    plan.call(libc::SYS_ioctl, [master.into(), libc::TIOCGPTPEER.into(), flags.into()]).out(slave);
+    plan.call(libc::SYS_ioctl, [master.into(), libc::TIOCGPTPEER.into(), flags.bits().into()]).out(slave);
     let window = [size.rows, size.cols, 0, 0].map(u16::to_ne_bytes);
     let window = plan.data(window.as_flattened(), 4);
     plan.call(libc::SYS_ioctl, [master.into(), libc::TIOCSWINSZ.into(), window]);
     if let Some(user) = user {
-        plan.call(libc::SYS_fchown, [slave.into(), user.uid.into(), u32::MAX.into()]);
+        plan.fchown(slave, user.uid, u32::MAX);
     }
     header.give = [master.0, NONE, NONE, NONE];
     slave
@@ -399,7 +400,7 @@ fn new_process(plan: &mut Plan<'_>, container: &Shared, config: &ExecConfig) {
     }
     if !container.record.exec.own_pid {
         // Nobody's end will end it otherwise.
-        plan.call(libc::SYS_prctl, [libc::PR_SET_PDEATHSIG.into(), libc::SIGKILL.into()]);
+        plan.prctl(Prctl::DeathSignal(libc::SIGKILL));
     }
 }
 
@@ -411,11 +412,11 @@ fn move_descriptors(plan: &mut Plan<'_>, targets: &mut [(Slot, i32)]) {
     for &(slot, _) in targets.iter() {
         if !moved.contains(&slot) {
             moved.push(slot);
-            plan.call(libc::SYS_fcntl, [slot.into(), libc::F_DUPFD_CLOEXEC.into(), high.into()]).out(slot);
+            plan.dupfd_cloexec(slot, high).out(slot);
         }
     }
     for &(slot, target) in targets.iter() {
-        plan.call(libc::SYS_dup3, [slot.into(), target.into(), 0.into()]);
+        plan.dup3(slot, target, OFlag::empty());
     }
     targets.sort_by_key(|&(_, target)| target);
     let mut first = 0u32;
@@ -436,11 +437,8 @@ fn become_user(plan: &mut Plan<'_>, container: &Shared, user: Option<&User>) {
         return;
     }
     plan.step("become user", user.name.clone(), "", "");
-    let groups: Vec<u8> = user.groups.iter().flat_map(|group| group.to_ne_bytes()).collect();
-    let list = plan.data(&groups, 4);
     let refused = if container.record.exec.many_ids { 0 } else { libc::EPERM };
-    plan.call(libc::SYS_setgroups, [user.groups.len().into(), list]).ok(refused);
-    let [uid, gid]: [Arg; 2] = [user.uid.into(), user.gid.into()];
-    plan.call(libc::SYS_setresgid, [gid, gid, gid]);
-    plan.call(libc::SYS_setresuid, [uid, uid, uid]);
+    plan.setgroups(&user.groups).ok(refused);
+    plan.setresgid(user.gid);
+    plan.setresuid(user.uid);
 }

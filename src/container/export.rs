@@ -14,7 +14,7 @@ use super::ids::Inside;
 use super::shared::Shared;
 use super::state::{Record, Root, Text};
 use crate::image::{Below, Opener, Opens, Rights, Running, Store};
-use crate::plan::{Arg, Fd, Header, Plan, Slot, c_string};
+use crate::plan::{CWD, Fd, Header, Plan, Slot, c_string};
 use crate::sys::fs::OFlag;
 use crate::{Error, ErrorCode, Result};
 
@@ -144,7 +144,7 @@ const MADE_UP: [FsType; 9] = [
 fn held(container: &Shared, slot: usize, is: &Is) -> Result<OwnedFd> {
     let slot = Slot(slot as u8);
     hand_over(container, is, |plan, into| {
-        plan.call(libc::SYS_fcntl, [slot.into(), libc::F_DUPFD_CLOEXEC.into(), 0.into()]).out(into);
+        plan.dupfd_cloexec(slot, 0).out(into);
     })
     .map_err(|error| match error.errno() {
         libc::EBADF => Error::new(
@@ -161,8 +161,8 @@ fn held(container: &Shared, slot: usize, is: &Is) -> Result<OwnedFd> {
 fn open_root(container: &Shared) -> Result<OwnedFd> {
     hand_over(container, &Is::Any, |plan, into| {
         let path = plan.string(c"/");
-        let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC;
-        plan.call(libc::SYS_openat, [libc::AT_FDCWD.into(), path, flags.into()]).out(into);
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        plan.openat(CWD, path, flags).out(into);
     })
 }
 
@@ -193,12 +193,12 @@ impl Opens for ByInit {
     fn open(&self, parent: BorrowedFd<'_>, name: &[u8], flags: OFlag) -> std::result::Result<OwnedFd, Errno> {
         let errno = |error: Error| Errno::from_raw(error.errno());
         let mut plan = Plan::new();
-        let parent: Arg = plan.send(Fd::Borrowed(parent.as_fd())).into();
+        let parent = plan.send(Fd::Borrowed(parent.as_fd()));
         plan.step("open", "a file", "", "");
         let slot = plan.slot();
         let name = plan.string(c_string("open", name).map_err(errno)?);
-        let flags = flags.bits() | libc::O_NOFOLLOW | libc::O_CLOEXEC;
-        plan.call(libc::SYS_openat, [parent, name, flags.into()]).out(slot);
+        let flags = flags | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        plan.openat(parent, name, flags).out(slot);
         let mut header = Header::new(RUN);
         header.flags |= BY_CHILD;
         header.give = [slot.0, NONE, NONE, NONE];

@@ -9,6 +9,7 @@ use std::time::Duration;
 use ctr_wire::{self as wire, NONE, RUN};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
+use nix::sched::CloneFlags;
 use nix::sys::socket::SockFlag;
 use nix::sys::stat::Mode;
 
@@ -21,7 +22,7 @@ use super::spawn::spawn;
 use super::state::{ExecDefaults, Record, RecordFile, Root, StateDir, VERSION, listener_pid, listener_pidfd};
 use crate::cgroup::Cgroup;
 use crate::image::ImageConfig;
-use crate::plan::{Fd, Header, Plan};
+use crate::plan::{CWD, Fd, Header, Plan, Prctl};
 use crate::sys::Own;
 use crate::sys::fork_lock::ForkLock;
 use crate::zygote::{self, wait_readable};
@@ -161,8 +162,8 @@ fn open_by_itself(container: &Shared, kind: &'static str) -> Result<OwnedFd> {
     plan.step("open the namespace", kind, "", "");
     let slot = plan.slot();
     let path = plan.bytes(format!("/proc/self/ns/{kind}"));
-    let flags = libc::O_RDONLY | libc::O_CLOEXEC;
-    plan.call(libc::SYS_openat, [libc::AT_FDCWD.into(), path, flags.into()]).out(slot);
+    let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
+    plan.openat(CWD, path, flags).out(slot);
     let mut header = Header::new(RUN);
     header.give = [slot.0, NONE, NONE, NONE];
     let fd = container.run(&header, &plan)?.pop();
@@ -230,25 +231,25 @@ pub fn join_pid(pid: i32, set: NamespaceSet) -> Result<Shared> {
     // The host's, before its namespaces are left: the programs that are started here are seen there.
     setup.step("open", "/proc", "", "");
     let (kept, path) = (setup.keep_in(wire::PROC), setup.string(c"/proc"));
-    let open = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC;
-    setup.call(libc::SYS_openat, [libc::AT_FDCWD.into(), path, open.into()]).out(kept).ok(libc::ENOENT);
+    let open = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    setup.openat(CWD, path, open).out(kept).ok(libc::ENOENT);
     setup.step("enter the namespaces of process", pid.to_string(), "", "nsenter --target {} --all");
     for (slot, flags) in entered.into_iter().filter(|&(_, flags)| flags != 0) {
-        setup.call(libc::SYS_setns, [slot.into(), flags.into()]);
+        setup.setns(slot, CloneFlags::from_bits_retain(flags as i32));
     }
     let has_root = flags & libc::CLONE_NEWUSER as u32 != 0;
     if has_root {
         setup.step("become root in the user namespace of process", pid.to_string(), "", "");
-        setup.call(libc::SYS_setgroups, [0.into(), 0.into()]).ok(libc::EPERM);
-        setup.call(libc::SYS_setresgid, [0.into(), 0.into(), 0.into()]).ok(libc::EINVAL);
-        setup.call(libc::SYS_setresuid, [0.into(), 0.into(), 0.into()]).ok(libc::EINVAL);
+        setup.setgroups(&[]).ok(libc::EPERM);
+        setup.setresgid(0).ok(libc::EINVAL);
+        setup.setresuid(0).ok(libc::EINVAL);
     }
     setup.step("settle in", pid.to_string(), "", "");
-    setup.call(libc::SYS_prctl, [libc::PR_SET_DUMPABLE.into(), 0.into()]);
-    setup.call(libc::SYS_prctl, [libc::PR_SET_CHILD_SUBREAPER.into(), 1.into()]);
-    setup.call(libc::SYS_prctl, [libc::PR_SET_PDEATHSIG.into(), libc::SIGKILL.into()]);
+    setup.prctl(Prctl::Dumpable(false));
+    setup.prctl(Prctl::ChildSubreaper);
+    setup.prctl(Prctl::DeathSignal(libc::SIGKILL));
     let name = setup.string(c"ctr-join");
-    setup.call(libc::SYS_prctl, [libc::PR_SET_NAME.into(), name]);
+    setup.prctl(Prctl::Name(name));
 
     let mut zygote = zygote::current()?;
     let what = format!("a server in the namespaces of process {pid}");

@@ -7,10 +7,11 @@ use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
 use ctr_wire::{BY_CHILD, NONE, RUN};
+use nix::fcntl::OFlag;
 
 use super::shared::Shared;
 use super::state::Root;
-use crate::plan::{Header, Plan, c_string};
+use crate::plan::{CWD, Header, Plan, c_string};
 use crate::{Error, ErrorCode, ExecConfig, Result, hints};
 
 /// The bytes of one argument or variable with its NUL, execve(2): 32 pages.
@@ -217,7 +218,7 @@ impl Lookup {
     /// A file of the container, opened by its PID 1 so that it is the container's path, and only as a place (O_PATH): a fifo
     /// or a device in it does nothing.
     fn open(&self, container: &Shared, path: &[u8]) -> Option<OwnedFd> {
-        open_in(container, &self.full(path), libc::O_PATH)
+        open_in(container, &self.full(path), OFlag::O_PATH)
     }
 
     /// `path` from the root on.
@@ -237,12 +238,12 @@ fn not_executable(file: &OwnedFd) -> Option<String> {
 }
 
 /// Has PID 1 open `path` with `flags`, open(2); nothing where there is none.
-pub fn open_in(container: &Shared, path: &[u8], flags: i32) -> Option<OwnedFd> {
+pub fn open_in(container: &Shared, path: &[u8], flags: OFlag) -> Option<OwnedFd> {
     let mut plan = Plan::new();
     plan.step("look at", String::from_utf8_lossy(path).into_owned(), "", "");
     let slot = plan.slot();
     let path = plan.string(c_string("look at", path).ok()?);
-    plan.call(libc::SYS_openat, [libc::AT_FDCWD.into(), path, (flags | libc::O_CLOEXEC).into()]).out(slot);
+    plan.openat(CWD, path, flags | OFlag::O_CLOEXEC).out(slot);
     let mut header = Header::new(RUN);
     header.flags |= BY_CHILD;
     header.give = [slot.0, NONE, NONE, NONE];
@@ -254,7 +255,7 @@ pub fn open_in(container: &Shared, path: &[u8], flags: i32) -> Option<OwnedFd> {
 /// fifo would not keep it waiting.
 pub fn read_file(container: &Shared, path: &[u8], most: usize) -> Option<Vec<u8>> {
     use std::io::Read;
-    let file = open_in(container, path, libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOCTTY)?;
+    let file = open_in(container, path, OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY)?;
     let stat = nix::sys::stat::fstat(&file).ok()?;
     if stat.st_mode & libc::S_IFMT != libc::S_IFREG {
         return None;

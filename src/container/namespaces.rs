@@ -5,6 +5,7 @@ use std::path::Path;
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
+use nix::sched::CloneFlags;
 use nix::sys::stat::Mode;
 
 use super::state::StateDir;
@@ -150,13 +151,13 @@ impl Joined {
         if self.has("user") {
             setup.step("become root in", "the joined user namespace", "", "");
             // Whoever enters has all rights there, but no id yet; what it makes would belong to nobody.
-            setup.call(libc::SYS_setgroups, [0.into(), 0.into()]).ok(libc::EPERM);
-            setup.call(libc::SYS_setresgid, [0.into(), 0.into(), 0.into()]);
-            setup.call(libc::SYS_setresuid, [0.into(), 0.into(), 0.into()]);
+            setup.setgroups(&[]).ok(libc::EPERM);
+            setup.setresgid(0);
+            setup.setresuid(0);
         }
         for ((kind, _), slot) in self.0.iter().zip(slots).filter(|((kind, _), _)| !kind.early()) {
             setup.step("enter the namespace", kind.name, "joined, not made", kind.typed());
-            setup.call(libc::SYS_setns, [(*slot).into(), kind.flag.into()]);
+            setup.setns(*slot, CloneFlags::from_bits_retain(kind.flag));
         }
     }
 }

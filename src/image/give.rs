@@ -147,7 +147,7 @@ impl Give<'_> {
         let mut plan = Plan::new();
         plan.step("chown", "a file", "", "");
         let slot = plan.send(Fd::Borrowed(file.as_fd()));
-        plan.call(libc::SYS_fchown, [slot.into(), owner.0.into(), owner.1.into()]);
+        plan.fchown(slot, owner.0, owner.1);
         self.rights.run(&plan).map_err(failed)?;
         let attributes = std::mem::take(&mut entry.xattrs);
         let mut rest = Vec::new();
@@ -169,11 +169,11 @@ impl Give<'_> {
         let mut plan = Plan::new();
         plan.step("chmod", "a file", "", "");
         let slot = plan.send(Fd::Borrowed(file.as_fd()));
-        plan.call(libc::SYS_fchmod, [slot.into(), owner.2.into()]);
+        plan.fchmod(slot, owner.2);
         let marks = acl::RECORDS.map(|(record, _)| waiting(record));
         for mark in marks.iter().map(Vec::as_slice).chain([OWED_XATTR, OWNER_XATTR.as_bytes()]) {
             let mark = plan.bytes(mark);
-            plan.call(libc::SYS_fremovexattr, [slot.into(), mark]).ok(libc::ENODATA).ok(libc::EOPNOTSUPP);
+            plan.fremovexattr(slot, mark).ok(libc::ENODATA).ok(libc::EOPNOTSUPP);
         }
         self.rights.run(&plan).map_err(|errno| Fault::system("give to its owner", &entry.path, errno))?;
         if !rest.is_empty() {
@@ -193,11 +193,11 @@ impl Give<'_> {
         plan.step("chown", "a file", "", "");
         let slot = plan.send(Fd::Borrowed(parent.as_fd()));
         let name = string(&mut plan, entry.split().1).map_err(failed)?;
-        let (uid, gid) = (entry.uid.into(), entry.gid.into());
-        plan.call(libc::SYS_fchownat, [slot.into(), name, uid, gid, libc::AT_SYMLINK_NOFOLLOW.into()]);
+        let (uid, gid) = (entry.uid, entry.gid);
+        plan.fchownat(slot, name, uid, gid, AtFlags::AT_SYMLINK_NOFOLLOW);
         if entry.kind == Kind::Fifo {
             // It is one: nobody else works in this tree.
-            plan.call(libc::SYS_fchmodat, [slot.into(), name, entry.mode.into()]);
+            plan.fchmodat(slot, name, entry.mode);
         }
         self.rights.run(&plan).map_err(failed)?;
         if entry.xattrs.is_empty() { Ok(()) } else { self.rest.keep(entry) }
@@ -213,9 +213,9 @@ impl Give<'_> {
         let slots: Vec<_> = batch.iter().map(|gift| plan.send(Fd::Borrowed(gift.file.as_fd()))).collect();
         let mark = plan.bytes(OWNER_XATTR);
         for (slot, Gift { owner: (uid, gid, mode), .. }) in slots.into_iter().zip(&batch) {
-            plan.call(libc::SYS_fchown, [slot.into(), (*uid).into(), (*gid).into()]);
-            plan.call(libc::SYS_fchmod, [slot.into(), (*mode).into()]);
-            plan.call(libc::SYS_fremovexattr, [slot.into(), mark]).ok(libc::ENODATA).ok(libc::EOPNOTSUPP);
+            plan.fchown(slot, *uid, *gid);
+            plan.fchmod(slot, *mode);
+            plan.fremovexattr(slot, mark).ok(libc::ENODATA).ok(libc::EOPNOTSUPP);
         }
         self.rights.run(&plan).map_err(|errno| Fault::system("give to their owners", b"", errno))
     }

@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use nix::errno::Errno;
+use nix::fcntl::AtFlags;
 
 use super::dirs::{Opener, Opens};
 use super::export::Id;
@@ -119,10 +120,10 @@ impl Rights {
         plan.step("take back", "a directory", "", "");
         // Not by the name alone, which chmod would follow where it is a link.
         let (name, dot, directory) = (string(&mut plan, name)?, plan.string(c"."), plan.slot());
-        let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_NOFOLLOW | libc::O_CLOEXEC;
-        plan.call(libc::SYS_openat, [parent.into(), name, flags.into()]).out(directory);
-        plan.call(libc::SYS_fchownat, [directory.into(), dot, 0.into(), 0.into(), 0.into()]);
-        plan.call(libc::SYS_fchmodat, [directory.into(), dot, 0o700.into()]);
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        plan.openat(parent, name, flags).out(directory);
+        plan.fchownat(directory, dot, 0, 0, AtFlags::empty());
+        plan.fchmodat(directory, dot, 0o700);
         self.run(&plan)
     }
 
@@ -131,7 +132,7 @@ impl Rights {
         let mut plan = Plan::new();
         plan.step("chown", "a file", "", "");
         let file = plan.send(Fd::Borrowed(file));
-        plan.call(libc::SYS_fchown, [file.into(), self.inside(uid).into(), self.inside(gid).into()]);
+        plan.fchown(file, self.inside(uid), self.inside(gid));
         self.run(&plan)
     }
 
@@ -150,8 +151,8 @@ impl Opens for Rights {
         let parent = plan.send(Fd::Borrowed(parent));
         plan.step("open", "a file", "", "");
         let (name, slot) = (string(&mut plan, name)?, plan.slot());
-        let flags = flags.bits() | libc::O_NOFOLLOW | libc::O_CLOEXEC;
-        plan.call(libc::SYS_openat, [parent.into(), name, flags.into()]).out(slot);
+        let flags = flags | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        plan.openat(parent, name, flags).out(slot);
         let mut fds = self.helper().and_then(|helper| helper.run(&plan, &[slot])).map_err(|error| errno(&error))?;
         fds.pop().ok_or(Errno::EPROTO)
     }

@@ -4,7 +4,9 @@ mod names;
 
 pub use names::{Net, hosts, is_name, resolv_conf};
 
-use crate::plan::{Plan, Shell};
+use nix::fcntl::OFlag;
+
+use crate::plan::{CWD, Plan, Shell};
 
 /// Brings the loopback device up, as every program expects it.
 pub fn loopback(setup: &mut Plan<'_>) {
@@ -40,9 +42,9 @@ pub fn open_to_users(setup: &mut Plan<'_>, last_group: u64, own_root: bool) {
         let proc = if own_root { "proc" } else { "/proc" };
         let path = setup.bytes([proc, "/sys/net/ipv4/", name].concat());
         let (file, text) = (setup.slot(), setup.bytes(value));
-        let flags = libc::O_WRONLY | libc::O_CLOEXEC;
-        setup.call(libc::SYS_openat, [libc::AT_FDCWD.into(), path, flags.into()]).out(file).optional();
-        setup.call(libc::SYS_write, [file.into(), text, value.len().into()]).optional();
+        let flags = OFlag::O_WRONLY | OFlag::O_CLOEXEC;
+        setup.openat(CWD, path, flags).out(file).optional();
+        setup.write(file, text, value.len()).optional();
         setup.close(file);
     }
 }

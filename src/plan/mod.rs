@@ -6,10 +6,12 @@
 //!
 //! The middle rooms (image, rootfs, cgroup, network, security) append steps; `container` puts them together.
 
+mod calls;
 mod encode;
 mod explain;
 mod mount;
 
+pub use calls::{At, CWD, Prctl};
 pub use encode::{Header, encode, encode_spawn};
 pub use explain::{Shell, explained, quote};
 pub use mount::mount_attr;

@@ -2,8 +2,8 @@
 
 use std::ffi::CStr;
 
-use super::{Arg, Call, Plan};
-use crate::sys::mount::AT_RECURSIVE;
+use super::{At, CWD, Call, Plan};
+use crate::sys::mount::{AT_RECURSIVE, MountAttributes, TreeFlags};
 
 impl Plan<'_> {
     /// mount: a new file system of this kind at `target`. `flags` are MS_*.
@@ -24,39 +24,39 @@ impl Plan<'_> {
     /// recursive.
     pub fn set_attributes(
         &mut self,
-        dir: impl Into<Arg>,
+        dir: impl Into<At>,
         path: impl AsRef<CStr>,
-        attributes: u64,
-        flags: u32,
+        attributes: MountAttributes,
+        flags: TreeFlags,
     ) -> &mut Call {
         let attr = self.data(&mount_attr(attributes), 8);
         let path = self.string(path);
-        self.call(libc::SYS_mount_setattr, [dir.into(), path, flags.into(), attr, 32.into()])
+        self.call(libc::SYS_mount_setattr, [dir.into().into(), path, flags.bits().into(), attr, 32.into()])
     }
 
     /// The same for everything at and below `path`, relative to the working directory.
-    pub fn set_attributes_below(&mut self, path: impl AsRef<CStr>, attributes: u64) -> &mut Call {
-        self.set_attributes(libc::AT_FDCWD, path, attributes, AT_RECURSIVE)
+    pub fn set_attributes_below(&mut self, path: impl AsRef<CStr>, attributes: MountAttributes) -> &mut Call {
+        self.set_attributes(CWD, path, attributes, AT_RECURSIVE)
     }
 
     /// mkdirat, below the working directory.
     pub fn mkdir(&mut self, path: &CStr, mode: u32) -> &mut Call {
         let path = self.string(path);
-        self.call(libc::SYS_mkdirat, [libc::AT_FDCWD.into(), path, mode.into()])
+        self.mkdirat(CWD, path, mode)
     }
 
     /// mknodat: an empty file below the working directory, to mount something on.
     pub fn touch(&mut self, path: &CStr, mode: u32) {
         let path = self.string(path);
-        self.call(libc::SYS_mknodat, [libc::AT_FDCWD.into(), path, (libc::S_IFREG | mode).into(), 0.into()]);
+        self.mknodat(CWD, path, libc::S_IFREG | mode, 0);
     }
 }
 
 /// struct mount_attr of mount_setattr(2): attr_set, attr_clr, propagation, userns_fd. Private always: a copy of a shared
 /// mount is a peer of it, and what is mounted on the one shows on the other. systemd makes every mount of a host shared.
-pub fn mount_attr(attributes: u64) -> [u8; 32] {
+pub fn mount_attr(attributes: MountAttributes) -> [u8; 32] {
     let mut attr = [0; 32];
-    attr[..8].copy_from_slice(&attributes.to_ne_bytes());
+    attr[..8].copy_from_slice(&attributes.bits().to_ne_bytes());
     attr[16..24].copy_from_slice(&libc::MS_PRIVATE.to_ne_bytes());
     attr
 }

@@ -3,7 +3,7 @@
 use super::Check;
 use crate::Result;
 use crate::container::Trial;
-use crate::plan::{Arg, Plan};
+use crate::plan::{Arg, Plan, Prctl};
 use crate::sys::landlock::CREATE_RULESET_VERSION;
 
 /// A call, arguments with which it does nothing, the errno that says that it is there, and what is lost without it.
@@ -63,7 +63,7 @@ pub fn seccomp() -> Result<()> {
     let mut trial = Trial::new(libc::CLONE_NEWUSER);
     let setup = &mut trial.setup;
     setup.step("load", "a seccomp filter", "", "");
-    setup.call(libc::SYS_prctl, [libc::PR_SET_NO_NEW_PRIVS.into(), 1.into(), 0.into(), 0.into(), 0.into()]);
+    setup.prctl(Prctl::NoNewPrivs);
     let program = setup.data(&RET_ALLOW, 8);
     let record = setup.words(&[Arg::Number(1), program]);
     setup.call(libc::SYS_seccomp, [libc::SECCOMP_SET_MODE_FILTER.into(), 0.into(), record]);

@@ -5,17 +5,18 @@ use std::path::{Path, PathBuf};
 
 use ctr_wire::RESULTS;
 use nix::fcntl::OFlag;
+use nix::sched::CloneFlags;
 use nix::sys::stat::Mode;
 
 use super::Check;
 use crate::container::Trial;
 use crate::helper::SubIds;
 use crate::image::Store;
-use crate::plan::{Fd, Plan, Slot};
+use crate::plan::{CWD, Fd, Plan, Slot};
 use crate::rootfs::{Mapped, idmap};
 use crate::sys::mount::{
-    FSCONFIG_CMD_CREATE, FSMOUNT_CLOEXEC, FSOPEN_CLOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY,
-    MOVE_MOUNT_F_EMPTY_PATH, OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE,
+    MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, MOVE_MOUNT_F_EMPTY_PATH, MountAttributes, MoveFlags, OPEN_TREE_CLOEXEC,
+    OPEN_TREE_CLONE,
 };
 use crate::{Error, Result, sys, zygote};
 
@@ -28,7 +29,7 @@ pub fn namespaces() -> Result<()> {
     const CLONE_NEWTIME: i32 = 0x80;
     for (kind, flag) in [("cgroup", libc::CLONE_NEWCGROUP), ("time", CLONE_NEWTIME)] {
         trial.setup.step("unshare", kind, "", "");
-        trial.setup.call(libc::SYS_unshare, [flag.into()]);
+        trial.setup.unshare(CloneFlags::from_bits_retain(flag));
     }
     trial.go()
 }
@@ -42,22 +43,20 @@ pub fn checks() -> Vec<Check> {
         setup.bind(c"/proc", c"a", true);
         setup.set_attributes_below(c"a", MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID);
         let [from, to] = [c"a", c"b"].map(|name| setup.string(name));
-        setup.call(libc::SYS_move_mount, [libc::AT_FDCWD.into(), from, libc::AT_FDCWD.into(), to, 0.into()]);
+        setup.move_mount((CWD, from), (CWD, to), MoveFlags::default());
     });
     let by_descriptor = trial(MOUNTING, |setup| {
         staging(setup);
         setup.step("make and clone a mount by", "descriptor", "", "");
         let (context, made, cloned) = (setup.slot(), setup.slot(), setup.slot());
         let (kind, here, empty) = (setup.string(c"tmpfs"), setup.string(c"."), setup.string(c""));
-        setup.call(libc::SYS_fsopen, [kind, FSOPEN_CLOEXEC.into()]).out(context);
-        let create = [context.into(), FSCONFIG_CMD_CREATE.into(), 0.into(), 0.into(), 0.into()];
-        setup.call(libc::SYS_fsconfig, create);
-        setup.call(libc::SYS_fsmount, [context.into(), FSMOUNT_CLOEXEC.into(), 0.into()]).out(made);
+        setup.fsopen(kind).out(context);
+        setup.fsconfig_create(context);
+        setup.fsmount(context, MountAttributes::default()).out(made);
         let flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC;
-        setup.call(libc::SYS_open_tree, [libc::AT_FDCWD.into(), here, flags.into()]).out(cloned);
+        setup.open_tree(CWD, here, flags).out(cloned);
         let place = setup.string(c"b");
-        let to = [cloned.into(), empty, libc::AT_FDCWD.into(), place, MOVE_MOUNT_F_EMPTY_PATH.into()];
-        setup.call(libc::SYS_move_mount, to);
+        setup.move_mount((cloned, empty), (CWD, place), MOVE_MOUNT_F_EMPTY_PATH);
     });
     let proc = trial(MOUNTING | libc::CLONE_NEWPID, |setup| {
         staging(setup);
@@ -101,7 +100,7 @@ fn staging(setup: &mut Plan<'_>) {
     setup.step("make a tmpfs for", "changes", "", "");
     setup.mount(c"tmpfs", PLACE, 0, c"mode=755");
     let place = setup.string(PLACE);
-    setup.call(libc::SYS_chdir, [place]);
+    setup.chdir(place);
     for name in [c"a", c"b"] {
         setup.mkdir(name, 0o755);
     }

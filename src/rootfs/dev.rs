@@ -6,9 +6,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use ctr_wire::TERMINALS;
+use nix::fcntl::OFlag;
 
 use super::{DEV, Shape};
-use crate::plan::Plan;
+use crate::plan::{CWD, Plan};
 use crate::sys::mount::{MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID};
 
 /// On the host, and in the staging tree.
@@ -60,7 +61,7 @@ pub fn dev(plan: &mut Plan<'_>, shape: &Shape<'_>) {
     );
     for (name, target) in LINKS {
         let (name, target) = (plan.string(name), plan.string(target));
-        plan.call(libc::SYS_symlinkat, [target, libc::AT_FDCWD.into(), name]);
+        plan.symlinkat(target, CWD, name);
     }
     plan.step(
         "make a devpts for",
@@ -76,8 +77,8 @@ pub fn dev(plan: &mut Plan<'_>, shape: &Shape<'_>) {
     plan.mount(c"devpts", c"dev/pts", libc::MS_NOSUID | libc::MS_NOEXEC, &shape.context.with(options));
     let pts = plan.keep_in(TERMINALS);
     let place = plan.string(c"dev/pts");
-    let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC;
-    plan.call(libc::SYS_openat, [libc::AT_FDCWD.into(), place, flags.into()]).out(pts);
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    plan.openat(CWD, place, flags).out(pts);
     if shape.host_ipc {
         share_ipc(plan);
         return;

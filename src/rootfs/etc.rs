@@ -8,14 +8,14 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use nix::fcntl::OFlag;
+use nix::fcntl::{OFlag, ResolveFlag};
 use nix::sys::stat::Mode;
 
 use super::UPPER;
-use crate::plan::{Plan, Shell, Slot, quote};
+use crate::plan::{CWD, Plan, Shell, Slot, quote};
 use crate::sys;
 use crate::sys::fork_lock::ForkLock;
-use crate::sys::mount::{MOUNT_ATTR_RDONLY, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS};
+use crate::sys::mount::{MOUNT_ATTR_RDONLY, MoveFlags, TreeFlags};
 
 /// In the staging tree, and in /etc.
 const NAMES: [&CStr; 3] = [c"hosts", c"hostname", c"resolv.conf"];
@@ -92,11 +92,11 @@ pub(super) fn setup(plan: &mut Plan<'_>, files: &EtcFiles) -> [Option<Slot>; 2] 
     if files.lacking != Lacking::default() {
         let etc = [UPPER.to_bytes(), b"/etc"].concat();
         let path = plan.bytes(&etc);
-        plan.call(libc::SYS_mkdirat, [libc::AT_FDCWD.into(), path, 0o755.into()]);
+        plan.mkdirat(CWD, path, 0o755);
         for (name, _) in NAMES.iter().zip(files.lacking.0).filter(|(_, lacks)| *lacks) {
             let path = plan.bytes([&etc, &b"/"[..], name.to_bytes()].concat());
             let mode = libc::S_IFREG | 0o644;
-            plan.call(libc::SYS_mknodat, [libc::AT_FDCWD.into(), path, mode.into(), 0.into()]);
+            plan.mknodat(CWD, path, mode, 0);
         }
     }
     let mut open = [None; 2];
@@ -104,8 +104,7 @@ pub(super) fn setup(plan: &mut Plan<'_>, files: &EtcFiles) -> [Option<Slot>; 2] 
         let Some(text) = text else { continue };
         let file = plan.kept_slot();
         let path = plan.string(name);
-        let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_CLOEXEC;
-        plan.call(libc::SYS_openat, [libc::AT_FDCWD.into(), path, flags.into(), 0o644.into()]).out(file);
+        plan.create(CWD, path, OFlag::O_WRONLY | OFlag::O_CLOEXEC, 0o644).out(file);
         match open.get_mut(i) {
             Some(place) => *place = Some(file),
             None => fill(plan, file, text),
@@ -113,7 +112,7 @@ pub(super) fn setup(plan: &mut Plan<'_>, files: &EtcFiles) -> [Option<Slot>; 2] 
         plan.bind(name, name, false);
         if files.read_only {
             // Of the mount; who has the file open from before may write to it.
-            plan.set_attributes(libc::AT_FDCWD, name, MOUNT_ATTR_RDONLY, 0);
+            plan.set_attributes(CWD, name, MOUNT_ATTR_RDONLY, TreeFlags::default());
         }
     }
     open
@@ -121,7 +120,7 @@ pub(super) fn setup(plan: &mut Plan<'_>, files: &EtcFiles) -> [Option<Slot>; 2] 
 
 fn fill(plan: &mut Plan<'_>, file: Slot, text: &str) {
     let data = plan.bytes(text);
-    plan.call(libc::SYS_write, [file.into(), data, text.len().into()]);
+    plan.write(file, data, text.len());
     plan.close(file);
 }
 
@@ -153,17 +152,16 @@ pub fn etc_files(plan: &mut Plan<'_>, root: Slot, files: &EtcFiles, open: [Optio
             fill(plan, file, text);
         }
         let path = plan.string(name);
-        let put = [libc::AT_FDCWD.into(), path, etc.into(), path, 0.into()];
         if lacks {
             // Its place is there.
-            plan.call(libc::SYS_move_mount, put).optional();
+            plan.move_mount((CWD, path), (etc, path), MoveFlags::default()).optional();
             continue;
         }
-        plan.call(libc::SYS_move_mount, put).unless(libc::ENOENT, 2).optional();
+        plan.move_mount((CWD, path), (etc, path), MoveFlags::default()).unless(libc::ENOENT, 2).optional();
         // What can't be made, in an /etc of the host's, is missed as it is there.
         let mode = libc::S_IFREG | 0o644;
-        plan.call(libc::SYS_mknodat, [etc.into(), path, mode.into(), 0.into()]).optional();
-        plan.call(libc::SYS_move_mount, put).optional();
+        plan.mknodat(etc, path, mode, 0).optional();
+        plan.move_mount((CWD, path), (etc, path), MoveFlags::default()).optional();
     }
     plan.close(etc);
 }
@@ -172,14 +170,13 @@ pub fn etc_files(plan: &mut Plan<'_>, root: Slot, files: &EtcFiles, open: [Optio
 fn open_etc(plan: &mut Plan<'_>, root: Slot) -> Slot {
     let etc = plan.slot();
     let name = plan.string(c"etc");
-    let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC;
-    let how = [flags as u64, 0, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS];
-    let how = plan.data(how.map(u64::to_ne_bytes).as_flattened(), 8);
-    plan.call(libc::SYS_openat2, [root.into(), name, how, 24.into()]).out(etc).unless(libc::ENOENT, 3).optional();
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let resolve = ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS;
+    plan.openat2(root, name, flags, resolve).out(etc).unless(libc::ENOENT, 3).optional();
     // Where that call is missing no link is followed.
-    let plainly = [root.into(), name, (flags | libc::O_NOFOLLOW).into()];
-    plan.call(libc::SYS_openat, plainly).out(etc).unless(libc::ENOENT, 2).optional();
-    plan.call(libc::SYS_mkdirat, [root.into(), name, 0o755.into()]).optional();
-    plan.call(libc::SYS_openat, plainly).out(etc).optional();
+    let plainly = flags | OFlag::O_NOFOLLOW;
+    plan.openat(root, name, plainly).out(etc).unless(libc::ENOENT, 2).optional();
+    plan.mkdirat(root, name, 0o755).optional();
+    plan.openat(root, name, plainly).out(etc).optional();
     etc
 }

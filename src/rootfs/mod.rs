@@ -22,11 +22,11 @@ use std::borrow::Cow;
 use std::ffi::{CStr, CString};
 
 use ctr_wire as wire;
+use nix::fcntl::OFlag;
 
-use crate::plan::{Arg, Plan, Shell, Slot};
+use crate::plan::{Arg, At, CWD, Plan, Shell, Slot};
 use crate::sys::mount::{
-    FSCONFIG_CMD_CREATE, FSCONFIG_SET_STRING, FSMOUNT_CLOEXEC, FSOPEN_CLOEXEC, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC,
-    MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, MOVE_MOUNT_F_EMPTY_PATH,
+    MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, MOVE_MOUNT_F_EMPTY_PATH, MountAttributes,
 };
 
 pub use mounts::{image_places, user_mounts};
@@ -112,7 +112,7 @@ pub fn setup(plan: &mut Plan<'_>, shape: &Shape<'_>) -> [Option<Slot>; 2] {
     let sized = shape.size.map(|size| CString::new(format!("mode=755,size={size}")).unwrap_or_default());
     plan.mount(c"tmpfs", STAGING, 0, &shape.context.with(sized.as_deref().unwrap_or(c"mode=755")));
     let staging = plan.string(STAGING);
-    plan.call(libc::SYS_chdir, [staging]);
+    plan.chdir(staging);
     for name in [ROOT, LOWER, UPPER, WORK, PROC, SYS] {
         plan.mkdir(name, 0o755);
     }
@@ -135,8 +135,8 @@ pub fn setup(plan: &mut Plan<'_>, shape: &Shape<'_>) -> [Option<Slot>; 2] {
         plan.bind(c"/proc", PROC, true);
     }
     let (kept, at) = (plan.keep_in(wire::PROC), plan.string(PROC));
-    let flags = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC;
-    plan.call(libc::SYS_openat, [libc::AT_FDCWD.into(), at, flags.into()]).out(kept);
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    plan.openat(CWD, at, flags).out(kept);
     if shape.own_net || !shape.own_user {
         plan.step(
             "make a sysfs for",
@@ -165,22 +165,28 @@ fn sized_tmpfs(size: u64) -> String {
 }
 
 /// fsopen, fsconfig, fsmount: a new tmpfs with these attributes, attached nowhere yet, into `slot`.
-fn new_tmpfs(plan: &mut Plan<'_>, options: &[(&CStr, &CStr)], context: Context<'_>, attributes: u64, slot: Slot) {
+fn new_tmpfs(
+    plan: &mut Plan<'_>,
+    options: &[(&CStr, &CStr)],
+    context: Context<'_>,
+    attributes: MountAttributes,
+    slot: Slot,
+) {
     let made = plan.slot();
     let name = plan.string(c"tmpfs");
-    plan.call(libc::SYS_fsopen, [name, FSOPEN_CLOEXEC.into()]).out(made);
+    plan.fsopen(name).out(made);
     let context = context.0.map(|context| (c"context", context));
     for (key, value) in options.iter().copied().chain(context) {
         let (key, value) = (plan.string(key), plan.string(value));
-        plan.call(libc::SYS_fsconfig, [made.into(), FSCONFIG_SET_STRING.into(), key, value, 0.into()]);
+        plan.fsconfig_set_string(made, key, value);
     }
-    plan.call(libc::SYS_fsconfig, [made.into(), FSCONFIG_CMD_CREATE.into(), 0.into(), 0.into(), 0.into()]);
-    plan.call(libc::SYS_fsmount, [made.into(), FSMOUNT_CLOEXEC.into(), attributes.into()]).out(slot);
+    plan.fsconfig_create(made);
+    plan.fsmount(made, attributes).out(slot);
     plan.close(made);
 }
 
 /// move_mount: attaches the mount in `slot` at `path` below `dir`. A symlink there is not followed.
-fn attach(plan: &mut Plan<'_>, slot: Slot, dir: Arg, path: Arg) {
+fn attach(plan: &mut Plan<'_>, slot: Slot, dir: impl Into<At>, path: Arg) {
     let empty = plan.string(c"");
-    plan.call(libc::SYS_move_mount, [slot.into(), empty, dir, path, MOVE_MOUNT_F_EMPTY_PATH.into()]);
+    plan.move_mount((slot, empty), (dir, path), MOVE_MOUNT_F_EMPTY_PATH);
 }

@@ -5,13 +5,15 @@ use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
+use nix::fcntl::{OFlag, ResolveFlag};
+
 use super::root::Source;
 use super::{Context, new_tmpfs};
 use crate::plan::{Plan, Slot, c_string, quote};
 use crate::sys::has_openat2;
 use crate::sys::mount::{
     AT_EMPTY_PATH, AT_RECURSIVE, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, MOVE_MOUNT_F_EMPTY_PATH,
-    MOVE_MOUNT_T_EMPTY_PATH, OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS,
+    MOVE_MOUNT_T_EMPTY_PATH, MountAttributes, OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE,
 };
 use crate::{Error, ErrorCode, Mount, Result};
 
@@ -34,7 +36,8 @@ pub fn user_mounts(
                 } else {
                     format!("mkdir -p \"$(dirname $ROOT{at})\" && touch $ROOT{at}")
                 };
-                let (option, extra) = if *read_only { (",ro", MOUNT_ATTR_RDONLY) } else { ("", 0) };
+                let (option, extra) =
+                    if *read_only { (",ro", MOUNT_ATTR_RDONLY) } else { ("", MountAttributes::default()) };
                 plan.step(
                     "bind into the container",
                     target.to_string_lossy().into_owned(),
@@ -98,7 +101,7 @@ pub fn image_places(plan: &mut Plan<'_>, root: Slot, cwd: &Path, volumes: &[Stri
         if read_only {
             let (copy, empty) = (plan.slot(), plan.string(c""));
             let flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH;
-            plan.call(libc::SYS_open_tree, [opened.into(), empty, flags.into()]).out(copy);
+            plan.open_tree(opened, empty, flags).out(copy);
             attach_to(plan, copy, opened);
             plan.close(copy);
         }
@@ -119,7 +122,7 @@ pub(super) fn mount_at(plan: &mut Plan<'_>, root: Slot, target: &Path, slot: Slo
 fn attach_to(plan: &mut Plan<'_>, slot: Slot, place: Slot) {
     let empty = plan.string(c"");
     let flags = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH;
-    plan.call(libc::SYS_move_mount, [slot.into(), empty, place.into(), empty, flags.into()]);
+    plan.move_mount((slot, empty), (place, empty), flags);
 }
 
 /// Opens what `names` lead to, one below the other; what is missing is made, the last one as a file if it is to be no
@@ -133,25 +136,21 @@ fn open_at(plan: &mut Plan<'_>, root: Slot, names: &[PathBuf], directory: bool) 
     for (i, name) in names.iter().enumerate() {
         let name_in_plan = plan.bytes(name.as_os_str().as_bytes());
         if directory || i + 1 < names.len() {
-            plan.call(libc::SYS_mkdirat, [parent.into(), name_in_plan, 0o755.into()]).ok(libc::EEXIST).ok(libc::EROFS);
+            plan.mkdirat(parent, name_in_plan, 0o755).ok(libc::EEXIST).ok(libc::EROFS);
         } else {
             let mode = libc::S_IFREG | 0o644;
-            plan.call(libc::SYS_mknodat, [parent.into(), name_in_plan, mode.into(), 0.into()])
-                .ok(libc::EEXIST)
-                .ok(libc::EROFS);
+            plan.mknodat(parent, name_in_plan, mode, 0).ok(libc::EEXIST).ok(libc::EROFS);
         }
         path.push(name);
         let opened = plan.slot();
         if by_name {
-            let only = if directory || i + 1 < names.len() { libc::O_DIRECTORY } else { 0 };
-            let flags = libc::O_PATH | libc::O_NOFOLLOW | libc::O_CLOEXEC | only;
-            plan.call(libc::SYS_openat, [parent.into(), name_in_plan, flags.into()]).out(opened);
+            let only = if directory || i + 1 < names.len() { OFlag::O_DIRECTORY } else { OFlag::empty() };
+            let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | only;
+            plan.openat(parent, name_in_plan, flags).out(opened);
         } else {
             let in_plan = plan.bytes(path.as_os_str().as_bytes());
-            let flags = (libc::O_PATH | libc::O_CLOEXEC) as u64;
-            let how = [flags, 0, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS];
-            let how = plan.data(how.map(u64::to_ne_bytes).as_flattened(), 8);
-            plan.call(libc::SYS_openat2, [root.into(), in_plan, how, 24.into()]).out(opened);
+            let resolve = ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS;
+            plan.openat2(root, in_plan, OFlag::O_PATH | OFlag::O_CLOEXEC, resolve).out(opened);
         }
         if parent != root {
             plan.close(parent);

@@ -11,7 +11,7 @@ use super::mounts::mount_at;
 use super::root::Source;
 use super::{Context, attach, new_tmpfs};
 use crate::Result;
-use crate::plan::{Plan, Slot, quote};
+use crate::plan::{CWD, Plan, Slot, quote};
 use crate::sys::mount::{AT_EMPTY_PATH, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE};
 
 /// A node that a container is given.
@@ -47,9 +47,9 @@ pub fn make_nodes(parent: &mut Plan<'_>, nodes: &[Node], handed: Slot, context: 
         parent.step("make a node for", path, "a copy, which everybody inside may use", command);
         let name = parent.string(copy(i));
         let mode = node.kind | 0o666;
-        parent.call(libc::SYS_mknodat, [handed.into(), name, mode.into(), node.device.into()]);
+        parent.mknodat(handed, name, mode, node.device);
         // The caller's umask counts.
-        parent.call(libc::SYS_fchmodat, [handed.into(), name, 0o666.into()]);
+        parent.fchmodat(handed, name, 0o666);
     }
 }
 
@@ -59,7 +59,7 @@ pub fn nodes(plan: &mut Plan<'_>, root: Slot, nodes: &[Node], made: Option<Slot>
         plan.step("attach", "the device nodes", "", "");
         plan.mkdir(NODES, 0o755);
         let name = plan.string(NODES);
-        attach(plan, made, libc::AT_FDCWD.into(), name);
+        attach(plan, made, CWD, name);
         plan.close(made);
     }
     for (i, node) in nodes.iter().enumerate() {
@@ -74,7 +74,7 @@ pub fn nodes(plan: &mut Plan<'_>, root: Slot, nodes: &[Node], made: Option<Slot>
             let slot = plan.slot();
             let name = plan.bytes([NODES.to_bytes(), b"/", copy(i).to_bytes()].concat());
             let flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC;
-            plan.call(libc::SYS_open_tree, [libc::AT_FDCWD.into(), name, flags.into()]).out(slot);
+            plan.open_tree(CWD, name, flags).out(slot);
             slot
         } else {
             Source::Path(node.path.clone()).mount(plan)?

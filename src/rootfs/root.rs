@@ -5,12 +5,13 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use ctr_wire::{self as wire, PATCH};
+use nix::fcntl::{AtFlags, OFlag, ResolveFlag};
 
 use super::{Context, DEV, LOWER, PROC, ROOT, SYS, UPPER, WORK, attach, new_tmpfs};
-use crate::plan::{Arg, Plan, Shell, Slot, c_string, mount_attr, quote};
+use crate::plan::{Arg, CWD, Plan, Shell, Slot, c_string, mount_attr, quote};
 use crate::sys::mount::{
-    AT_EMPTY_PATH, AT_RECURSIVE, MOUNT_ATTR_IDMAP, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY,
-    OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE, RESOLVE_NO_SYMLINKS,
+    AT_EMPTY_PATH, AT_RECURSIVE, MOUNT_ATTR_IDMAP, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, MoveFlags,
+    OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE, TreeFlags,
 };
 use crate::{Error, Result};
 
@@ -68,7 +69,7 @@ impl Source {
                 let slot = plan.slot();
                 let empty = plan.string(c"");
                 let flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE;
-                plan.call(libc::SYS_open_tree, [at.into(), empty, flags.into()]).out(slot);
+                plan.open_tree(at, empty, flags).out(slot);
                 plan.close(at);
                 Ok(slot)
             }
@@ -81,23 +82,22 @@ fn open_without_links(plan: &mut Plan<'_>, path: &Path) -> Result<Slot> {
     let at = plan.slot();
     let in_plan = plan.string(c_path("use", path)?);
     if crate::sys::has_openat2() {
-        let how = [(libc::O_PATH | libc::O_CLOEXEC) as u64, 0, RESOLVE_NO_SYMLINKS];
-        let how = plan.data(how.map(u64::to_ne_bytes).as_flattened(), 8);
-        plan.call(libc::SYS_openat2, [libc::AT_FDCWD.into(), in_plan, how, 24.into()]).out(at);
+        let flags = OFlag::O_PATH | OFlag::O_CLOEXEC;
+        plan.openat2(CWD, in_plan, flags, ResolveFlag::RESOLVE_NO_SYMLINKS).out(at);
         return Ok(at);
     }
     // The last name may be a file's. Were it a link by now, it would be the link that is mounted, and lead to something
     // of the container's.
-    let flags = libc::O_PATH | libc::O_NOFOLLOW | libc::O_CLOEXEC;
+    let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let root = plan.string(c"/");
-    plan.call(libc::SYS_openat, [libc::AT_FDCWD.into(), root, (flags | libc::O_DIRECTORY).into()]).out(at);
+    plan.openat(CWD, root, flags | OFlag::O_DIRECTORY).out(at);
     let mut names = path.components().skip(1).peekable();
     while let Some(name) = names.next() {
         let name = plan.bytes(name.as_os_str().as_bytes());
-        let only = if names.peek().is_some() { libc::O_DIRECTORY } else { 0 };
+        let only = if names.peek().is_some() { OFlag::O_DIRECTORY } else { OFlag::empty() };
         let below = plan.slot();
-        plan.call(libc::SYS_openat, [at.into(), name, (flags | only).into()]).out(below);
-        plan.call(libc::SYS_dup3, [below.into(), at.into(), libc::O_CLOEXEC.into()]);
+        plan.openat(at, name, flags | only).out(below);
+        plan.dup3(below, at, OFlag::O_CLOEXEC);
         plan.close(below);
     }
     Ok(at)
@@ -115,15 +115,15 @@ pub fn idmap(parent: &mut Plan<'_>, path: &Path, sent: Slot, handed: Slot, what:
         Shell::From(idmapped, u64::from(handed.0) << 1 | u64::from(recursive)),
     );
     let empty = parent.string(c"");
-    let recursive = if recursive { crate::sys::mount::AT_RECURSIVE } else { 0 };
+    let recursive = if recursive { AT_RECURSIVE } else { TreeFlags::default() };
     let flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | recursive;
-    parent.call(libc::SYS_open_tree, [sent.into(), empty, flags.into()]).out(handed);
+    parent.open_tree(sent, empty, flags).out(handed);
     let attr = parent.data(&mount_attr(MOUNT_ATTR_IDMAP), 8);
     let Arg::Data(at) = attr else { return };
     let namespace = u64::from(ctr_wire::USER_NAMESPACE as u8);
     parent.call(i64::from(PATCH), [Arg::Data(at + 24), namespace.into()]);
     let flags = AT_EMPTY_PATH | recursive;
-    let map = parent.call(libc::SYS_mount_setattr, [handed.into(), empty, flags.into(), attr, 32.into()]);
+    let map = parent.call(libc::SYS_mount_setattr, [handed.into(), empty, flags.bits().into(), attr, 32.into()]);
     if what == Mapped::BindIfPossible {
         // Overlays, most FUSE, NFS, /proc and cgroupfs refuse it. All or nothing: a part that is mapped is none.
         map.ok(libc::EINVAL).ok(libc::EPERM);
@@ -166,15 +166,15 @@ pub fn make(plan: &mut Plan<'_>, root: &Root, context: Context<'_>, new_privileg
             plan.step("use as root", path, "the directory itself is the root", command);
             let slot = source.mount(plan)?;
             let at = plan.string(ROOT);
-            attach(plan, slot, libc::AT_FDCWD.into(), at);
+            attach(plan, slot, CWD, at);
             hold_copy(plan);
             return Ok(slot);
         }
         Root::Host => host(plan)?,
     }
     let (root, at) = (plan.slot(), plan.string(ROOT));
-    let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC;
-    plan.call(libc::SYS_openat, [libc::AT_FDCWD.into(), at, flags.into()]).out(root);
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    plan.openat(CWD, at, flags).out(root);
     Ok(root)
 }
 
@@ -203,21 +203,20 @@ fn overlay(plan: &mut Plan<'_>, layers: &Layers, context: Context<'_>, new_privi
     );
     let slot = layers.base.mount(plan)?;
     let at = plan.string(LOWER);
-    attach(plan, slot, libc::AT_FDCWD.into(), at);
+    attach(plan, slot, CWD, at);
     plan.close(slot);
     if let Some(upper) = &layers.upper {
         let slot = upper.mount(plan)?;
         let at = plan.string(UPPER);
-        attach(plan, slot, libc::AT_FDCWD.into(), at);
+        attach(plan, slot, CWD, at);
         plan.close(slot);
     }
     let [upper, on_disk] = [UPPER.to_bytes().to_vec(), [UPPER.to_bytes(), b"/", UPPER.to_bytes()].concat()];
     let name = plan.bytes(if layers.upper.is_some() { on_disk } else { upper });
     if let Some((uid, gid, mode)) = layers.root {
         // The uppermost directory is the one that counts. An id that there isn't inside stays root's.
-        let owner = [libc::AT_FDCWD.into(), name, uid.into(), gid.into(), 0.into()];
-        plan.call(libc::SYS_fchownat, owner).ok(libc::EINVAL).ok(libc::EPERM);
-        plan.call(libc::SYS_fchmodat, [libc::AT_FDCWD.into(), name, mode.into()]);
+        plan.fchownat(CWD, name, uid, gid, AtFlags::empty()).ok(libc::EINVAL).ok(libc::EPERM);
+        plan.fchmodat(CWD, name, mode);
     }
     // Where nobody gains privileges, a file's capabilities are passed over: execve(2) would answer EPERM for one that the container
     // lacks, as for Debian's ping with cap_net_raw.
@@ -225,8 +224,8 @@ fn overlay(plan: &mut Plan<'_>, layers: &Layers, context: Context<'_>, new_privi
     plan.mount(c"overlay", ROOT, flags, &context.with(&options));
     keep_hold(plan);
     let changes = plan.keep_in(wire::UPPER);
-    let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC;
-    plan.call(libc::SYS_openat, [libc::AT_FDCWD.into(), name, flags.into()]).out(changes);
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    plan.openat(CWD, name, flags).out(changes);
     Ok(())
 }
 
@@ -237,8 +236,8 @@ fn keep_hold(plan: &mut Plan<'_>) {
     let kept = plan.keep_in(wire::ROOT);
     plan.bind(ROOT, LOWER, false);
     let at = plan.string(LOWER);
-    let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC;
-    plan.call(libc::SYS_openat, [libc::AT_FDCWD.into(), at, flags.into()]).out(kept);
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    plan.openat(CWD, at, flags).out(kept);
 }
 
 /// The same for a directory of the host's, on which other things may be mounted already. There is no copy without these (EINVAL,
@@ -247,7 +246,7 @@ fn hold_copy(plan: &mut Plan<'_>) {
     hold(plan);
     let (kept, at) = (plan.keep_in(wire::ROOT), plan.string(ROOT));
     let flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC;
-    plan.call(libc::SYS_open_tree, [libc::AT_FDCWD.into(), at, flags.into()]).out(kept).ok(libc::EINVAL);
+    plan.open_tree(CWD, at, flags).out(kept).ok(libc::EINVAL);
 }
 
 fn hold(plan: &mut Plan<'_>) {
@@ -312,7 +311,7 @@ fn host(plan: &mut Plan<'_>) -> Result<()> {
             let command = format!("ln -s {} $ROOT{path}", quote(&target.to_string_lossy()));
             plan.step("link", path, "as on the host", command);
             let (target, name) = (plan.bytes(target.as_os_str().as_bytes()), plan.string(name));
-            plan.call(libc::SYS_symlinkat, [target, libc::AT_FDCWD.into(), name]);
+            plan.symlinkat(target, CWD, name);
         } else if kind.is_dir() {
             plan.step(
                 "bind",
@@ -355,16 +354,15 @@ pub fn furnish(plan: &mut Plan<'_>, root: Slot, read_only: bool, context: Contex
         plan.step("put into the root", path, "it was made ready before", "");
         let name = plan.string(part);
         // A symlink of the image's in its place is not followed: ENOTDIR, and the container is not made.
-        let put = [libc::AT_FDCWD.into(), name, root.into(), name, 0.into()];
-        plan.call(libc::SYS_move_mount, put).unless(libc::ENOENT, 2);
-        plan.call(libc::SYS_mkdirat, [root.into(), name, 0o755.into()]);
-        plan.call(libc::SYS_move_mount, put);
+        plan.move_mount((CWD, name), (root, name), MoveFlags::default()).unless(libc::ENOENT, 2);
+        plan.mkdirat(root, name, 0o755);
+        plan.move_mount((CWD, name), (root, name), MoveFlags::default());
     }
     plan.step("make", "/tmp", "a place for everyone to write", "mkdir -p -m 1777 $ROOT{}");
     let name = plan.string(c"tmp");
     let look = [root.into(), name, libc::F_OK.into(), libc::AT_SYMLINK_NOFOLLOW.into()];
     plan.call(libc::SYS_faccessat2, look).unless(libc::ENOENT, 1);
-    plan.call(libc::SYS_mkdirat, [root.into(), name, 0o1777.into()]);
+    plan.mkdirat(root, name, 0o1777);
     if read_only {
         plan.step(
             "make a tmpfs for",
@@ -374,7 +372,7 @@ pub fn furnish(plan: &mut Plan<'_>, root: Slot, read_only: bool, context: Contex
         );
         let slot = plan.slot();
         new_tmpfs(plan, &[(c"mode", c"1777")], context, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, slot);
-        attach(plan, slot, root.into(), name);
+        attach(plan, slot, root, name);
         plan.close(slot);
     }
 }
@@ -396,7 +394,7 @@ pub fn pivot(plan: &mut Plan<'_>, root: Slot, read_only: bool) {
     plan.call(libc::SYS_fchdir, [root.into()]);
     plan.call(libc::SYS_pivot_root, [dot, dot]);
     plan.call(libc::SYS_umount2, [dot, libc::MNT_DETACH.into()]);
-    plan.call(libc::SYS_chdir, [slash]);
+    plan.chdir(slash);
     plan.close(root);
 }
 

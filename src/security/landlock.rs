@@ -11,8 +11,9 @@
 //! Reading and writing files is not handled: mounts say who may do that, and each open would get slower.
 
 use ctr_wire::PATCH;
+use nix::fcntl::OFlag;
 
-use crate::plan::{Arg, Plan};
+use crate::plan::{Arg, CWD, Plan};
 use crate::sys::landlock::{
     ACCESS_FS_IOCTL_DEV, ACCESS_FS_MAKE_BLOCK, ACCESS_FS_MAKE_CHAR, ACCESS_FS_REFER, RULE_PATH_BENEATH, RulesetAttr,
     SCOPE_ABSTRACT_UNIX_SOCKET, SCOPE_SIGNAL, landlock_abi,
@@ -73,8 +74,8 @@ pub(crate) fn restrict(plan: &mut Plan<'_>, ruleset: &Ruleset) {
     for (path, access) in &ruleset.beneath {
         let dir = plan.slot();
         let path = plan.bytes(path);
-        let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC;
-        plan.call(libc::SYS_openat, [libc::AT_FDCWD.into(), path, flags.into()]).out(dir);
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        plan.openat(CWD, path, flags).out(dir);
         // Struct landlock_path_beneath_attr: allowed_access and, packed behind it, parent_fd.
         let rule = plan.data([*access, 0].map(u64::to_ne_bytes).as_flattened(), 8);
         if let Arg::Data(at) = rule {

@@ -14,7 +14,7 @@ use std::io::ErrorKind;
 use std::sync::OnceLock;
 
 use crate::plan::Plan;
-use crate::sys::mount::{MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY};
+use crate::sys::mount::{MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, MountAttributes};
 use crate::{Error, Result};
 
 /// In the staging tree of `rootfs`.
@@ -91,7 +91,8 @@ fn look() -> Result<(Vec<Place>, Vec<Place>)> {
 /// Covers the places on the `proc` and `sys` of the working directory. They are moved into the root later with what is on
 /// them; the covers themselves stay behind and are gone with the old root.
 pub(crate) fn cover(plan: &mut Plan<'_>, places: &(Vec<Place>, Vec<Place>)) {
-    const CLOSED: u64 = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+    const CLOSED: MountAttributes =
+        MOUNT_ATTR_RDONLY.union(MOUNT_ATTR_NOSUID).union(MOUNT_ATTR_NODEV).union(MOUNT_ATTR_NOEXEC);
     let (masked, read_only) = places;
     plan.step("make a cover", "", "an empty file and an empty directory, of our own making", "");
     plan.mkdir(COVER, 0o755);

@@ -3,10 +3,11 @@
 use std::os::fd::{AsFd, OwnedFd};
 
 use ctr_wire as wire;
+use nix::sched::CloneFlags;
 
 use super::{Blueprint, Setup};
 use crate::image::Source;
-use crate::plan::{Fd, Header, Plan, c_string};
+use crate::plan::{Fd, Header, Plan, Prctl, c_string};
 use crate::security::{Walls, landlock, steps};
 use crate::{Namespace, Result};
 
@@ -43,11 +44,11 @@ impl Blueprint {
         finish.step("join cgroup", "", "", "");
         for cgroup in cgroups {
             let zero = finish.bytes("0");
-            finish.call(libc::SYS_write, [cgroup.into(), zero, 1.into()]);
+            finish.write(cgroup, zero, 1);
         }
         if self.config.namespaces.cgroup == Namespace::New {
             finish.step("unshare", "cgroup", "its own cgroup is the root of the tree it sees", "unshare --cgroup bash");
-            finish.call(libc::SYS_unshare, [libc::CLONE_NEWCGROUP.into()]);
+            finish.unshare(CloneFlags::CLONE_NEWCGROUP);
         }
         if self.config.namespaces.uts == Namespace::New {
             let hostname = self.config.hostname.as_deref().unwrap_or(&self.name);
@@ -61,15 +62,15 @@ impl Blueprint {
             }
         }
         finish.step("settle", "", "files are made with the usual permissions", "umask 022");
-        finish.call(libc::SYS_umask, [0o022.into()]);
+        finish.umask(0o022);
         if !self.config.detached {
             finish.step("die with the zygote", "", "the container ends when the process that made it ends", "");
-            finish.call(libc::SYS_prctl, [libc::PR_SET_PDEATHSIG.into(), libc::SIGKILL.into()]);
+            finish.prctl(Prctl::DeathSignal(libc::SIGKILL));
         }
         finish.step("keep the locks of", "its record and its image", "they show that this container lives", "");
         for lock in locks {
             let kept = finish.kept_slot();
-            finish.call(libc::SYS_fcntl, [lock.into(), libc::F_DUPFD_CLOEXEC.into(), 0.into()]).out(kept);
+            finish.dupfd_cloexec(lock, 0).out(kept);
         }
         if let Some(listener) = listener {
             finish.step("listen on", "the control socket", "other processes of this user may join", "");

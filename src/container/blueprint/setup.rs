@@ -4,12 +4,13 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use ctr_wire::{self as wire, RESULTS};
+use nix::fcntl::OFlag;
 
 use super::{Blueprint, open_path};
 use crate::container::ids::Ids;
 use crate::container::{clocks, namespaces};
 use crate::image::Source;
-use crate::plan::{Fd, Header, Plan, Shell, Slot};
+use crate::plan::{CWD, Fd, Header, Plan, Prctl, Shell, Slot};
 use crate::rootfs::{self, EtcFiles, Layers, Mapped, Root};
 use crate::security::{Profile, capabilities, labels, masks, rlimits, steps, sysctl};
 use crate::{DirectoryUse, Error, Namespace, Result};
@@ -86,8 +87,8 @@ impl Blueprint {
         if !self.own_root() && self.config.namespaces.pid == Namespace::Host {
             setup.step("open", "/proc", "", "");
             let (kept, path) = (setup.keep_in(wire::PROC), setup.string(c"/proc"));
-            let flags = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC;
-            setup.call(libc::SYS_openat, [libc::AT_FDCWD.into(), path, flags.into()]).out(kept).ok(libc::ENOENT);
+            let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+            setup.openat(CWD, path, flags).out(kept).ok(libc::ENOENT);
         }
         labels::set(&mut setup, &self.walls.labels, self.own_root());
         if self.own_root() && self.walls.masks {
@@ -279,16 +280,16 @@ fn split_layers(layers: &[PathBuf]) -> (PathBuf, Vec<PathBuf>) {
 fn become_root(setup: &mut Plan<'_>, ids: &Ids, own_pid: bool) {
     setup.step("become", "root", "of this user namespace only", "");
     if ids.are_new() {
-        setup.call(libc::SYS_setgroups, [0.into(), 0.into()]).ok(libc::EPERM);
-        setup.call(libc::SYS_setresgid, [0.into(), 0.into(), 0.into()]);
-        setup.call(libc::SYS_setresuid, [0.into(), 0.into(), 0.into()]);
+        setup.setgroups(&[]).ok(libc::EPERM);
+        setup.setresgid(0);
+        setup.setresuid(0);
     }
-    setup.call(libc::SYS_prctl, [libc::PR_SET_DUMPABLE.into(), 0.into()]);
+    setup.prctl(Prctl::Dumpable(false));
     let name = setup.string(c"ctr-init");
-    setup.call(libc::SYS_prctl, [libc::PR_SET_NAME.into(), name]);
-    setup.call(libc::SYS_umask, [0.into()]);
+    setup.prctl(Prctl::Name(name));
+    setup.umask(0);
     if !own_pid {
-        setup.call(libc::SYS_prctl, [libc::PR_SET_CHILD_SUBREAPER.into(), 1.into()]);
+        setup.prctl(Prctl::ChildSubreaper);
     }
 }
 
@@ -301,7 +302,7 @@ fn limit_privileges(setup: &mut Plan<'_>, mask: u64, new_privileges: bool) -> Re
         Shell::From(setpriv, mask),
     );
     for capability in capabilities::bounding_drops(mask)? {
-        setup.call(libc::SYS_prctl, [libc::PR_CAPBSET_DROP.into(), capability.into()]);
+        setup.prctl(Prctl::DropBounding(capability));
     }
     if !new_privileges {
         setup.step(
@@ -310,7 +311,7 @@ fn limit_privileges(setup: &mut Plan<'_>, mask: u64, new_privileges: bool) -> Re
             "no setuid program can raise anyone's rights",
             "setpriv --no-new-privs bash",
         );
-        setup.call(libc::SYS_prctl, [libc::PR_SET_NO_NEW_PRIVS.into(), 1.into(), 0.into(), 0.into(), 0.into()]);
+        setup.prctl(Prctl::NoNewPrivs);
     }
     Ok(())
 }

@@ -5,10 +5,11 @@
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use ctr_wire::RUN;
+use nix::fcntl::OFlag;
 
 use crate::container::namespaces::KINDS;
 use crate::container::shared::Shared;
-use crate::plan::{Header, Plan};
+use crate::plan::{CWD, Header, Plan};
 use crate::{ErrorCode, Result, TimeOffset, TimeOffsets};
 
 /// All that is read.
@@ -102,8 +103,8 @@ fn namespaces(container: &Shared) -> Result<Vec<Namespace>> {
         for (kind, give) in kinds.iter().zip(&mut header.give) {
             let slot = plan.slot();
             let path = plan.bytes(format!("/proc/self/ns/{}", kind.name));
-            let flags = libc::O_RDONLY | libc::O_CLOEXEC;
-            plan.call(libc::SYS_openat, [libc::AT_FDCWD.into(), path, flags.into()]).out(slot).ok(libc::ENOENT);
+            let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
+            plan.openat(CWD, path, flags).out(slot).ok(libc::ENOENT);
             *give = slot.0;
         }
         match container.run(&header, &plan) {
