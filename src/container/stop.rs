@@ -1,26 +1,38 @@
 //! Ending a container by asking its programs first, as `docker stop` does.
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use ctr_wire::RUN;
 use nix::errno::Errno;
 
 use super::shared::{Shared, children};
+
+use crate::plan::{Header, Plan};
 use crate::zygote::wait_readable;
 use crate::{Error, ErrorCode, Result, sys};
 
 /// Programs that were asked to end: their pidfds.
-pub struct Stopping(Vec<OwnedFd>);
+pub struct Stopping {
+    programs: Vec<OwnedFd>,
+    container: Arc<Shared>,
+}
 
 impl Stopping {
     /// Waits until all of them have ended, at most `timeout`; whether they have.
     pub fn wait(&self, timeout: Duration) -> Result<bool> {
         let end = Instant::now().checked_add(timeout);
-        for pidfd in &self.0 {
+        for pidfd in &self.programs {
             let left = end.map(|end| end.saturating_duration_since(Instant::now()));
             if !wait_readable(&[pidfd.as_fd()], left).map_err(|e| Error::io("wait for a program", "to end", &e))? {
                 return Ok(false);
             }
+        }
+        // Who waits for a program is to hear how it ended, not that its container was destroyed. PID 1 answers before it reaps
+        // what has ended meanwhile, so the second answer comes after that.
+        if !self.programs.is_empty() {
+            _ = (0..2).try_for_each(|_| self.container.run(&Header::new(RUN), &Plan::new()).map(drop));
         }
         Ok(true)
     }
@@ -29,7 +41,7 @@ impl Stopping {
 impl Shared {
     /// Sends the image's stop signal to the children of PID 1: the programs that were started, and orphans. What a program has
     /// started itself is left to that program. A container that has ended has none.
-    pub fn ask_to_stop(&self) -> Result<Stopping> {
+    pub fn ask_to_stop(self: &Arc<Self>) -> Result<Stopping> {
         self.check_holder()?;
         let signal = self.record.run.stop_signal_number()?;
         // A descriptor first, then a look whether it is still of a child, and not of another process that got its number.
@@ -44,7 +56,7 @@ impl Shared {
                 Err(errno) => return Err(Error::system("stop container", self.called(), errno as i32)),
             }
         }
-        Ok(Stopping(stopping))
+        Ok(Stopping { programs: stopping, container: Arc::clone(self) })
     }
 
     fn children(&self) -> Result<Vec<i32>> {
