@@ -46,9 +46,10 @@ pub const MASKED: &str = "parts of /proc or /sys are hidden here (an outer conta
      it";
 
 /// A file system with an image that can't be id-mapped.
-pub const IDMAP: &str = "the file system it lies on can't be id-mapped, as overlay (in a docker container), FUSE and NFS can't: have images \
-     on ext4, xfs, btrfs or a tmpfs (Linux 6.3 or later), with CTR_STORE_DIR or store_dir; or give the container the host's user \
-     namespace, where root inside is root outside";
+pub const IDMAP: &str = "the file system it lies on can't be id-mapped, as overlay (in a docker container), FUSE and NFS can't: have it \
+     on ext4, xfs, btrfs or a tmpfs (Linux 6.3 or later), with CTR_STORE_DIR or store_dir; or import a tarball of it, and keep changes in \
+     memory: the store has copies where it can't be id-mapped; or give the container the host's user namespace, where root inside is \
+     root outside";
 
 /// A store on an overlay.
 pub const STORE: &str = "is the store on an overlay, as in a docker container? set CTR_STORE_DIR to a directory on ext4, xfs, btrfs or a \

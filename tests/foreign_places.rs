@@ -74,7 +74,7 @@ fn role_binds() {
 }
 
 #[test]
-fn images_on_an_overlay_say_what_to_do_and_it_works() {
+fn an_image_in_a_store_on_an_overlay_is_copied_and_a_directory_says_what_to_do() {
     on_an_overlay("role_images");
 }
 
@@ -87,22 +87,96 @@ fn role_images() {
         );
     }
     let store = overlay().join("store");
+    let config = || Config { store_dir: Some(store.clone()), ..Config::default() };
+    let look = "id -u; echo x > /root/new && cat /root/new; rm /bin/true; stat -c '%u:%g %a' /root /bin/busybox /tmp; cat /proc/self/uid_map";
+    // Explained before it is known, and made: a copy whose files are root's inside, and nobody's outside.
+    let told = ctr::explain(busybox_tar(), &config()).unwrap();
+    assert!(told.contains("can't be id-mapped") && told.contains("echo 0 1878982656 65536"), "{told}");
+    for _ in 0..2 {
+        let c = Container::create(busybox_tar(), &config()).unwrap();
+        let said = sh(&c, look);
+        let lines: Vec<_> = said.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+        assert_eq!(lines[0..2], ["0", "x"], "{said}");
+        assert!(lines[2..5].iter().all(|line| line.starts_with("0:0 ")), "{said}");
+        assert_eq!(lines[5], "0 1878982656 65536");
+        assert!(matches!(c.warnings(), [warning] if warning.contains("CTR_STORE_DIR")), "{:?}", c.warnings());
+        // What it changed goes out as it is inside, and the image below is as it was.
+        let changes: Vec<_> = c.diff().unwrap().into_iter().map(|change| change.path).collect();
+        assert_eq!(changes.len(), 4, "{changes:?}");
+        let mut tar = Vec::new();
+        c.export(ctr::image::Output::Writer(Box::new(&mut tar)), &Default::default(), &mut |_| true).unwrap();
+        let mut archive = tar::Archive::new(&tar[..]);
+        let ours = |entry: tar::Entry<'_, _>| (entry.header().uid().unwrap(), entry.header().gid().unwrap()) == (0, 0);
+        assert!(archive.entries().unwrap().all(|entry: std::io::Result<tar::Entry<'_, &[u8]>>| ours(entry.unwrap())));
+        c.destroy().unwrap();
+    }
+    let copies: Vec<_> = store.join("shifted").read_dir().unwrap().map(|copy| copy.unwrap().path()).collect();
+    assert_eq!(copies.len(), 1);
+    assert_eq!(std::os::unix::fs::MetadataExt::uid(&copies[0].join("bin/busybox").metadata().unwrap()), 0x6fff_0000);
+    // In the host's user namespace it is the image itself.
+    let c = Container::create(busybox_tar(), &in_the_hosts_user_namespace(config())).unwrap();
+    assert_eq!(sh(&c, "echo x > /root/new && cat /root/new"), "x");
+    drop(c);
+    let images = ctr::image::Store::open(Some(&store)).unwrap();
+    images.prune().unwrap();
+    assert!(store.join("layers").read_dir().unwrap().next().is_none());
+    assert!(store.join("shifted").read_dir().unwrap().next().is_none());
+
+    // A directory is not copied.
     let tree = overlay().join("tree");
     assert!(Command::new("cp").arg("-a").arg(busybox()).arg(&tree).status().unwrap().success());
     std::fs::set_permissions(&tree, std::fs::Permissions::from_mode(0o755)).unwrap();
-    let config = || Config { store_dir: Some(store.clone()), ..Config::default() };
-    for image in [busybox_tar(), tree.as_path()] {
-        let error = Container::create(image, &config()).err().expect("an overlay can't be id-mapped").to_string();
-        assert!(error.contains("CTR_STORE_DIR") && error.contains("user namespace"), "{error}");
-        let c = Container::create(image, &in_the_hosts_user_namespace(config())).unwrap();
-        assert_eq!(
-            sh(&c, "echo x > /root/new && cat /root/new && ls -ld /root | cut -d' ' -f3-"),
-            sh(&c, "echo x; ls -ld /root | cut -d' ' -f3-")
-        );
-    }
-    // Another store is all that an archive needs.
+    let error = Container::create(&tree, &config()).err().expect("an overlay can't be id-mapped").to_string();
+    assert!(error.contains("import a tarball") && error.contains("user namespace"), "{error}");
+    let c = Container::create(&tree, &in_the_hosts_user_namespace(config())).unwrap();
+    assert_eq!(sh(&c, "echo x > /root/new && cat /root/new"), "x");
+    // In another store there is nothing to warn of.
     let elsewhere = Config { store_dir: Some(common::scratch("elsewhere")), ..Config::default() };
-    assert_eq!(sh(&Container::create(busybox_tar(), &elsewhere).unwrap(), "echo ok"), "ok");
+    let c = Container::create(busybox_tar(), &elsewhere).unwrap();
+    assert_eq!((sh(&c, "echo ok"), c.warnings().len()), ("ok".into(), 0));
+}
+
+#[test]
+fn an_ordinary_user_s_store_on_an_overlay_needs_no_copy() {
+    on_an_overlay("role_ordinary_user");
+}
+
+#[test]
+#[ignore = "a role"]
+fn role_ordinary_user() {
+    if !common::kernel_is_at_least(6, 6) {
+        return common::skipped("before Linux 6.6 changes are in the store");
+    }
+    // In the overlay, where another user reaches them.
+    let image = overlay().join("busybox.tar");
+    std::fs::copy(busybox_tar(), &image).unwrap();
+    let home = overlay().join("home");
+    std::fs::create_dir(&home).unwrap();
+    for directory in ["store", "state"] {
+        std::fs::create_dir(home.join(directory)).unwrap();
+        std::fs::set_permissions(home.join(directory), std::fs::Permissions::from_mode(0o700)).unwrap();
+        std::os::unix::fs::chown(home.join(directory), Some(65534), Some(65534)).unwrap();
+    }
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    std::os::unix::process::CommandExt::uid(&mut command, 65534);
+    std::os::unix::process::CommandExt::gid(&mut command, 65534);
+    command.args(["--exact", "role_of_nobody", "--ignored", "--nocapture"]).env("CTR_STORE_DIR", home.join("store"));
+    let output = command.env("CTR_STATE_DIR", home.join("state")).env_remove("CTR_CGROUP_PARENT").output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    assert!(!home.join("store/shifted").exists());
+}
+
+#[test]
+#[ignore = "a role"]
+fn role_of_nobody() {
+    let c = match Container::create(overlay().join("busybox.tar"), &Config::default()) {
+        Ok(c) => c,
+        Err(error) if error.step() == "clone into" => return common::skipped(&error.to_string()),
+        Err(error) => panic!("{error}"),
+    };
+    assert_eq!(sh(&c, "id -u; echo x > /root/new && cat /root/new"), "0\nx");
+    assert!(c.warnings().is_empty());
 }
 
 /// The usual mounts of a monitoring agent.

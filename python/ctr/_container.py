@@ -150,9 +150,8 @@ class Container:
         """
         check_keywords("Container", options, ContainerOptions.__annotations__)
         self._hold(_made(_ctr.Container.create, image, options), owned=not options.get("detached"))
-        if options.get("cgroup") == "optional":
-            for warning in self._native.warnings():
-                warnings.warn(warning, stacklevel=2)
+        for warning in self._native.warnings():
+            warnings.warn(warning, stacklevel=2)
 
     def _hold(self, native: _ctr.Container, *, owned: bool) -> None:
         self._native = native
@@ -606,7 +605,8 @@ class Container:
 
         Its "name", "pid", "image", "image_digest", "created" (seconds since the epoch), "owner", "detached", "preset",
         "warning" (where it is privileged), "state_dir", "store_dir", "upper", "cgroups", "cgroup_place",
-        "warnings" (of limits that were dropped), "limits", "network",
+        "warnings" (of limits that were dropped, and of a store
+        that can't be id-mapped), "limits", "network",
         "namespaces", "uid_map", "capabilities", "mounts" and "walls". Later releases may add keys.
         """
         import json

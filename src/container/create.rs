@@ -15,7 +15,7 @@ use super::shared::Shared;
 use super::spawn::{Spawned, spawn};
 use super::state::{Claim, ExecDefaults, Record, RecordFile, Resource, StateDir, VERSION, start_of};
 use crate::cgroup::{Cgroup, Layout};
-use crate::image::Report;
+use crate::image::{Report, Store};
 use crate::sys::Own;
 use crate::sys::fork_lock::ForkLock;
 use crate::zygote::{self, Zygote};
@@ -30,6 +30,9 @@ pub fn explain(image: impl AsRef<OsStr>, config: &Config) -> Result<String> {
 /// As [`explain`]; `report` hears of the image's import, if there is one, and can stop it by answering false.
 pub fn explain_with(image: impl AsRef<OsStr>, config: &Config, report: Report<'_>) -> Result<String> {
     let state = StateDir::open(config.state_dir.as_deref())?;
+    if nix::unistd::geteuid().is_root() {
+        Store::open(config.store_dir.as_deref())?.guess_without_map();
+    }
     Blueprint::new(image.as_ref(), config, report, &state, &*zygote::current()?)?.explain()
 }
 
@@ -51,6 +54,11 @@ pub fn create(image: &OsStr, config: &Config, report: Report<'_>) -> Result<Shar
             _ = state.sweep_known(&record.name, *file, &record.resources);
         }
     });
+    if raised.as_ref().is_err_and(|error| error.step() == "id-map" && error.errno() == libc::EINVAL)
+        && blueprint.goes_without_map()?
+    {
+        return create(image, config, report);
+    }
     let (spawned, cgroup, zygote) = raised.map_err(add_hint)?;
     let container = Shared {
         record,
@@ -151,7 +159,7 @@ fn record(blueprint: &Blueprint, image: &OsStr, (owner, owner_start): (u32, u64)
         resources: resources(blueprint),
         late_cgroups: blueprint.cgroup.iter().flat_map(Layout::late).cloned().collect(),
         cgroup_place: blueprint.cgroup.as_ref().map(|layout| layout.where_it_is().to_string()).unwrap_or_default(),
-        warnings: blueprint.dropped.clone(),
+        warnings: blueprint.warnings(),
         exec: ExecDefaults {
             env: blueprint.env().into_iter().map(Into::into).collect(),
             terminals: blueprint.own_root(),

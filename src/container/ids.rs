@@ -3,7 +3,7 @@
 use std::ffi::CString;
 use std::sync::Arc;
 
-use ctr_wire::{DENY_SETGROUPS, ID_RANGE, MAP_BY_PROGRAM, RANGE};
+use ctr_wire::{DENY_SETGROUPS, ID_RANGE, MAP_BY_PROGRAM, RANGE, SHARED_RANGE};
 
 use super::state::StateDir;
 use crate::helper::SubIds;
@@ -21,6 +21,9 @@ pub enum Ids {
     Joined { many: bool },
     /// A range that no other container has. The caller is root of the machine.
     Range,
+    /// The range that containers of images that can't be id-mapped share; these files belong to it. The caller is root of the
+    /// machine.
+    Shared,
     /// The caller is root, but in a user namespace itself: the same uids and gids as outside.
     Same([Pieces; 2]),
     /// The caller is an ordinary user with ranges of ids: root inside is the caller outside, the others are from the ranges.
@@ -84,7 +87,7 @@ impl Ids {
         const MAX: u64 = i32::MAX as u64;
         let last = match self {
             Self::Host => MAX,
-            Self::Joined { many: true } | Self::Range => u64::from(RANGE) - 1,
+            Self::Joined { many: true } | Self::Range | Self::Shared => u64::from(RANGE) - 1,
             Self::Joined { many: false } | Self::Single { .. } => 0,
             Self::Same([_, gids]) => {
                 let of_root = gids.iter().find(|&&(first, _)| first == 0);
@@ -102,7 +105,7 @@ impl Ids {
 
     /// Directories can be id-mapped, and have to be: it takes rights over the file system they lie on.
     pub fn can_map(&self) -> bool {
-        *self == Self::Range
+        matches!(self, Self::Range | Self::Shared)
     }
 
     /// Puts the maps into a SPAWN.
@@ -112,6 +115,10 @@ impl Ids {
             Self::Range => {
                 header.flags |= ID_RANGE;
                 header.ranges = Some(setup.string(&ranges));
+            }
+            Self::Shared => {
+                let map = format!("0 {SHARED_RANGE} {RANGE}\n");
+                header.maps = [(); 2].map(|()| Some((setup.bytes(&map), map.len())));
             }
             Self::Same(maps) => {
                 header.maps = maps.each_ref().map(|pieces| {
@@ -140,6 +147,9 @@ impl Ids {
         let maps = match self {
             Self::Host | Self::Joined { .. } | Self::Single { .. } => return None,
             Self::Range => "for map in uid_map gid_map; do echo 0 $RANGE 65536 > /proc/$PID/$map; done".into(),
+            Self::Shared => {
+                format!("for map in uid_map gid_map; do echo 0 {SHARED_RANGE} {RANGE} > /proc/$PID/$map; done")
+            }
             Self::Same(maps) => {
                 let [uids, gids] = maps.each_ref().map(|pieces| {
                     let lines = pieces.iter().take(MAX_PIECES);
@@ -158,6 +168,10 @@ impl Ids {
             Self::Host => "the host's".into(),
             Self::Joined { .. } => "those of the joined user namespace".into(),
             Self::Range => "root inside owns nothing outside: 65536 ids that no other container has".into(),
+            Self::Shared => format!(
+                "root inside owns nothing outside but copies of images: {RANGE} ids that all containers of stores on file systems \
+                 without id-mapped mounts share"
+            ),
             Self::Same(_) => "the same ids as outside, without their rights".into(),
             Self::Sub(ids) => {
                 format!("root inside is this user, the others are from this user's ranges: {}", ids.commands())

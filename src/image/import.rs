@@ -18,6 +18,7 @@ use super::layout::{self, Platform, Wanted};
 use super::limits::{Limits, Used};
 use super::pipeline::{self, Counters, Course, Report, Stream};
 use super::rights::Rights;
+use super::shifted;
 use super::source::{Known, MAX_RECORD, Record, is_same, settled};
 use super::split::Recorder;
 use super::store::{Lock, Store, Workspace};
@@ -111,7 +112,7 @@ impl<'s> Importing<'s> {
         answer
     }
 
-    fn begin(store: &'s Store) -> Result<Self> {
+    pub fn begin(store: &'s Store) -> Result<Self> {
         let lock = store.lock("lock", true, &mut || true)?;
         store.sweep()?;
         Ok(Self {
@@ -331,6 +332,8 @@ pub(super) struct Taking {
     pub strip: usize,
     /// Others know it by its digest, so it must be possible to write it again: see `split`.
     pub splits: bool,
+    /// Its files are to have the owners of the range that is shared: see `shifted`.
+    pub shifted: bool,
     /// It may be an archive of images, whose layers are another piece of work.
     pub may_be_layout: bool,
 }
@@ -358,7 +361,10 @@ pub(super) fn layer(
     let mut unpack = Unpack::new(again, layer.as_fd(), (limits, used), own_umask, gives)?;
     let recorder = taking.splits.then(|| Recorder::create(layer.as_fd())).transpose()?;
     let mut archive = Archive::new(stream, limits).stripped(taking.strip).recorded(recorder);
-    while let Some(entry) = archive.next()? {
+    while let Some(mut entry) = archive.next()? {
+        if taking.shifted {
+            (entry.uid, entry.gid) = (shifted::shift(entry.uid), shifted::shift(entry.gid));
+        }
         if taking.may_be_layout && archive.entries() == 1 && layout::looks_like_layout(&entry.path) {
             counters.half();
         }

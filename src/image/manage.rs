@@ -147,8 +147,7 @@ impl Store {
 
     /// Bytes of disk space that all layers take.
     pub fn disk_use(&self) -> Result<u64> {
-        let layers = self.entries("layers")?;
-        Ok(disk_use(&layers.iter().map(|layer| self.path().join("layers").join(layer)).collect::<Vec<_>>()))
+        Ok(disk_use(&PLACES.map(|place| self.path().join(place))))
     }
 
     /// The image of this name or digest, in use.
@@ -304,14 +303,16 @@ impl Store {
             }
         }
         let mut bytes = 0;
-        for layer in self.entries("layers")? {
-            if needed.contains(&layer) {
-                continue;
+        for place in PLACES {
+            for layer in self.entries(place)? {
+                if needed.contains(&layer) {
+                    continue;
+                }
+                bytes += disk_use(&[self.path().join(place).join(&layer)]);
+                let workspace = self.workspace()?;
+                fs::renameat(root, format!("{place}/{layer}").as_str(), workspace.fd(), "layer").map_err(failed)?;
+                remove::tree(workspace.fd().as_fd(), b"layer").map_err(failed)?;
             }
-            bytes += disk_use(&[self.path().join("layers").join(&layer)]);
-            let workspace = self.workspace()?;
-            fs::renameat(root, format!("layers/{layer}").as_str(), workspace.fd(), "layer").map_err(failed)?;
-            remove::tree(workspace.fd().as_fd(), b"layer").map_err(failed)?;
         }
         Ok(bytes)
     }
@@ -341,6 +342,9 @@ pub(super) fn name_link(name: &str) -> Result<String> {
 }
 
 /// Bytes of disk space below `roots`, each file counted once.
+/// Where layers are.
+const PLACES: [&str; 2] = ["layers", super::shifted::PLACE];
+
 fn disk_use(roots: &[PathBuf]) -> u64 {
     let (mut bytes, mut seen, mut todo) = (0, HashSet::new(), roots.to_vec());
     while let Some(path) = todo.pop() {

@@ -41,6 +41,7 @@ mod remove;
 mod rights;
 mod running;
 mod save;
+mod shifted;
 mod source;
 mod sparse;
 mod split;

@@ -8,6 +8,7 @@
 //!   layers/HEX/root      owner, group and mode of the root, where the layer says any
 //!   layers/HEX/owners    by which maps the files were given to their owners; an ordinary user's only
 //!   layers/HEX/split     what of the layer's archive is not in its tree, where it came in an archive of an image
+//!   shifted/HEX/         the tree with other owners, where the file system can't be id-mapped; see `shifted`
 //!   images/HEX           an image's layers and configuration, JSON; a shared flock(2) on it says that it is in use
 //!   names/NAME           symbolic link whose text is an image's HEX
 //!   seen/DEV-INO         symbolic link whose text says which file of the host was imported as which image

@@ -106,18 +106,23 @@ fn open_without_links(plan: &mut Plan<'_>, path: &Path) -> Result<Slot> {
 /// The zygote's part of handing over a directory: a copy of its mount in which the child's root owns what the host's
 /// root owns. `sent` is the directory's descriptor, `handed` the slot from which it is handed over.
 pub fn idmap(parent: &mut Plan<'_>, path: &Path, sent: Slot, handed: Slot, what: Mapped) {
-    let recursive = what != Mapped::Image;
-    let step = if recursive { "id-map for a bind" } else { "id-map" };
-    parent.step(
-        step,
-        path.to_string_lossy().into_owned(),
-        "files of root belong to the container's root, without copying or changing them",
-        Shell::From(idmapped, u64::from(handed.0) << 1 | u64::from(recursive)),
-    );
+    let recursive = matches!(what, Mapped::Bind | Mapped::BindIfPossible);
+    let object = path.to_string_lossy().into_owned();
+    if what == Mapped::Shifted {
+        let why = "a copy of the image, whose files belong to the container's root: what it lies on can't be id-mapped";
+        parent.step("hand over", object, why, Shell::From(handed_over, u64::from(handed.0)));
+    } else {
+        let why = "files of root belong to the container's root, without copying or changing them";
+        let shell = Shell::From(idmapped, u64::from(handed.0) << 1 | u64::from(recursive));
+        parent.step(if recursive { "id-map for a bind" } else { "id-map" }, object, why, shell);
+    }
     let empty = parent.string(c"");
     let recursive = if recursive { AT_RECURSIVE } else { TreeFlags::default() };
     let flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | recursive;
     parent.open_tree(sent, empty, flags).out(handed);
+    if what == Mapped::Shifted {
+        return;
+    }
     let attr = parent.data(&mount_attr(MOUNT_ATTR_IDMAP), 8);
     let Arg::Data(at) = attr else { return };
     let namespace = u64::from(ctr_wire::USER_NAMESPACE as u8);
@@ -135,6 +140,8 @@ pub fn idmap(parent: &mut Plan<'_>, path: &Path, sent: Slot, handed: Slot, what:
 pub enum Mapped {
     /// An image, whose files have to have owners.
     Image,
+    /// A copy of one, whose files have these owners already.
+    Shifted,
     /// A file or directory that is bound, with what is mounted below it; without the map nothing of root's could be written.
     Bind,
     /// One that everybody may read and nobody write: where it can't be mapped its owners are nobody inside.
@@ -149,6 +156,11 @@ fn idmapped(slot_and_recursive: u64) -> String {
         _ => (format!("{{ [ -d {{}} ] && mkdir {place} || touch {place}; }}"), "rbind"),
     };
     format!("{make} && mount --{bind} -o X-mount.idmap=/proc/$PID/ns/user {{}} {place}")
+}
+
+fn handed_over(slot: u64) -> String {
+    let place = mapped(Slot(slot as u8));
+    format!("mkdir {place} && mount --bind {{}} {place}")
 }
 
 /// Where a person has what is handed over.

@@ -80,7 +80,7 @@ pub const INTO_CGROUP: u32 = 32;
 pub const MAP_BY_PROGRAM: u32 = 64;
 
 /// Request flag of [`RUN`]: a child walks the calls, since they open what the container may have put there, and that may not
-/// answer. It shares the server's descriptors.
+/// answer. It shares the server's descriptors where some of them are to be handed back.
 pub const BY_CHILD: u32 = 128;
 
 /// The most children of a server: programs of a container, or containers and joins of a process.
@@ -93,6 +93,8 @@ pub const MAX_SOCKETS: usize = 64;
 pub const RANGE_FIRST: u32 = 0x4000_0000;
 /// How many ranges there are.
 pub const RANGES: u32 = 0x2fff;
+/// First host id of the range behind those, which nobody claims: containers of images that can't be id-mapped share it.
+pub const SHARED_RANGE: u32 = RANGE_FIRST + RANGES * RANGE;
 /// Ids in a range.
 pub const RANGE: u32 = 0x1_0000;
 

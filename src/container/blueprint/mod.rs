@@ -22,7 +22,7 @@ use super::namespaces::{self, Joined};
 use super::state::{self, StateDir, env_text};
 use super::walls::{self, Subject};
 use crate::cgroup::{Caller, Cgroup, Layout, Planned};
-use crate::image::{ImageConfig, Report, Source, Store};
+use crate::image::{ImageConfig, Progress, Report, Source, Store};
 use crate::network;
 use crate::plan::c_string;
 use crate::rootfs::{EtcFiles, Lacking, Mapped};
@@ -95,7 +95,11 @@ impl Blueprint {
         }
         let (walls, config) = Walls::of(&asked)?;
         let store = Store::open(config.store_dir.as_deref())?;
-        let image = store.resolve_with(image, report)?;
+        let mut last = Progress::default();
+        let image = store.resolve_with(image, &mut |progress| {
+            last = progress;
+            report(progress)
+        })?;
         let parent = cgroup_parent(&config);
         let insists = config.cgroup_parent.is_some();
         let caller = Caller { cgroups: zygote.cgroups(), parent: parent.as_deref(), insists };
@@ -106,12 +110,19 @@ impl Blueprint {
         let Planned { layout: cgroup, dropped } = Cgroup::plan(&called, &limits, config.cgroup, caller)?;
         let on_disk = config.upper == Upper::Disk || !crate::sys::tmpfs_has_user_xattrs();
         let upper = (on_disk && uses_overlay(&image, &config)).then(|| store.path().join("upper").join(&name));
+        let mut ids = Ids::of(zygote, state, &config.namespaces.user);
+        let image = if may_be_shifted(&image, &ids, upper.is_some()) && store.is_without_map() {
+            ids = Ids::Shared;
+            store.shifted(image, &mut |_| report(last))?
+        } else {
+            image
+        };
         let binds = config.mounts.iter().filter_map(Bind::open).collect::<Result<_>>()?;
         let ranges = c_string("use the state directory", state.path().join("ids").as_os_str().as_bytes())?;
         let blueprint = Self {
             name,
             image,
-            ids: Ids::of(zygote, state, &config.namespaces.user),
+            ids,
             config,
             landlock: walls.landlock(),
             walls,
@@ -129,6 +140,29 @@ impl Blueprint {
         };
         blueprint.check()?;
         Ok(blueprint)
+    }
+
+    /// Its image can't be id-mapped, as it has turned out: true where it goes without from now on.
+    pub fn goes_without_map(&self) -> Result<bool> {
+        if !may_be_shifted(&self.image, &self.ids, self.upper.is_some()) {
+            return Ok(false);
+        }
+        Store::open(Some(&self.store))?.learn_without_map();
+        Ok(true)
+    }
+
+    /// What is other than was asked for, or than one may think, in words.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = self.dropped.clone();
+        if self.ids == Ids::Shared {
+            let store = self.store.display();
+            warnings.push(format!(
+                "the store {store} lies on a file system that can't be id-mapped, so this container has a copy of the image, and the \
+                 same ids as all containers of such stores: set CTR_STORE_DIR to a place on ext4, xfs, btrfs or a tmpfs (Linux 6.3 or \
+                 later)"
+            ));
+        }
+        warnings
     }
 
     /// Refuses what can't work, in words.
@@ -350,6 +384,11 @@ pub fn open_path(path: &Path) -> Result<OwnedFd> {
     let flags = nix::fcntl::OFlag::O_PATH | nix::fcntl::OFlag::O_CLOEXEC | nix::fcntl::OFlag::O_NOFOLLOW;
     crate::sys::open(path, flags, nix::sys::stat::Mode::empty())
         .map_err(|errno| Error::system("open", path.display(), errno as i32))
+}
+
+/// Whether its layers may be copied for other ids: those of root's containers, whose changes go to memory.
+fn may_be_shifted(image: &Source, ids: &Ids, on_disk: bool) -> bool {
+    matches!(image, Source::Layers { .. }) && *ids == Ids::Range && !on_disk
 }
 
 fn uses_overlay(image: &Source, config: &Config) -> bool {

@@ -204,12 +204,8 @@ impl Blueprint {
             }),
             Source::Layers { layers, root, .. } => {
                 let (base, names) = split_layers(layers);
-                Root::Overlay(Layers {
-                    base: source(setup, &base, None, Mapped::Image)?,
-                    names,
-                    upper: None,
-                    root: *root,
-                })
+                let what = if self.ids == Ids::Shared { Mapped::Shifted } else { Mapped::Image };
+                Root::Overlay(Layers { base: source(setup, &base, None, what)?, names, upper: None, root: *root })
             }
         };
         let root = match (root, &self.upper) {
