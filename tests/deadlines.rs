@@ -278,3 +278,17 @@ fn in_a_shared_pid_namespace_all_are_those_of_the_container() {
     other.kill().unwrap();
     other.wait().unwrap();
 }
+
+#[test]
+fn what_no_directory_of_a_long_path_has_is_looked_for_in_a_few() {
+    let c = host();
+    let pid = || sh(&c, "echo $$").parse::<u32>().unwrap();
+    let path: Vec<_> = (0..3000).map(|at| format!("/nowhere/{at}")).collect();
+    let config = ExecConfig { env: vec![("PATH".into(), path.join(":").into())], ..quiet() };
+    let before = pid();
+    let error = c.exec(["no-such-program"], &config).err().expect("there is none");
+    assert_eq!(error.code(), ErrorCode::NotFound, "{error}");
+    // Each look is a child of PID 1, and so a pid; the program and the shell that tells are two more.
+    let looks = pid() - before - 2;
+    assert!((1..=64).contains(&looks), "{looks}");
+}

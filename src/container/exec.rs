@@ -62,6 +62,8 @@ pub fn exec(container: &Arc<Shared>, argv: &[&OsStr], config: &ExecConfig) -> Re
     let patience = config.time_limit.map_or(START, |limit| START.min(limit.saturating_add(Duration::from_secs(1))));
     let patience = patience.min(config.start_timeout.unwrap_or(START)).max(Duration::from_millis(1));
     header.patience = patience.as_millis() as u64;
+    // What went wrong is looked for in what is left of the time that the start may take.
+    let until = Instant::now() + patience;
 
     new_process(&mut plan, container, config);
     if config.time_limit.is_some() {
@@ -110,7 +112,7 @@ pub fn exec(container: &Arc<Shared>, argv: &[&OsStr], config: &ExecConfig) -> Re
         fds.extend(plan.fds());
         container.send(&encode(&header, &plan), &fds).map_err(|error| match error.errno() {
             // More than a message holds is more than execve(2) takes.
-            libc::E2BIG => lookup.explain(container, libc::E2BIG, &env),
+            libc::E2BIG => lookup.explain(container, libc::E2BIG, &env, until),
             _ => error,
         })?;
         drop(fds);
@@ -129,7 +131,7 @@ pub fn exec(container: &Arc<Shared>, argv: &[&OsStr], config: &ExecConfig) -> Re
             return Err(container.not_started("start", lookup.name(), failure.errno));
         }
         Err(failure) if failure.call >= exec_step => {
-            return Err(lookup.explain(container, failure.errno, &env));
+            return Err(lookup.explain(container, failure.errno, &env, until));
         }
         Err(failure) => return Err(add_hint(plan.error(failure.call, failure.errno), config)),
     };

@@ -2,16 +2,20 @@
 //! the container's PATH; the diagnosis looks at the program's own first bytes, as execve(2) does.
 
 use std::ffi::OsStr;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use ctr_wire::{BY_CHILD, NONE, RUN};
 use nix::fcntl::OFlag;
 
+use nix::errno::Errno;
+use nix::sys::socket::{AddressFamily, MsgFlags, SockType, recv};
+
 use super::shared::Shared;
 use super::state::Root;
-use crate::plan::{CWD, Header, Plan, c_string};
+use crate::plan::{CWD, Fd, Header, Plan, c_string};
 use crate::{Error, ErrorCode, ExecConfig, Result, hints};
 
 /// The bytes of one argument or variable with its NUL, execve(2): 32 pages.
@@ -96,7 +100,8 @@ impl Lookup {
     }
 
     /// Why it can't be run, in words.
-    pub fn explain(&self, container: &Shared, errno: i32, env: &[Vec<u8>]) -> Error {
+    /// All looks together end at `until`: each takes as long as what is in the container has it take.
+    pub fn explain(&self, container: &Shared, errno: i32, env: &[Vec<u8>], until: Instant) -> Error {
         let name = self.name();
         let fail = |code, errno, why: String| Error::new(code, "start", &name, errno, why);
         match errno {
@@ -111,8 +116,9 @@ impl Lookup {
             _ => {}
         }
         let candidates = self.candidates(env);
+        let looks = Looks { container, until };
         let mut looked_into = candidates.iter().take(MAX_LOOKED_INTO);
-        let found = looked_into.find_map(|path| Some((path.clone(), self.open(container, path)?)));
+        let found = looked_into.find_map(|path| Some((path.clone(), self.open(&looks, path)?)));
         let Some((path, file)) = found else {
             if errno != libc::ENOENT && errno != libc::ENOTDIR {
                 return Error::system("start", &name, errno).with_code(ErrorCode::Exec);
@@ -143,14 +149,10 @@ impl Lookup {
         let shown = String::from_utf8_lossy(&path).into_owned();
         match errno {
             libc::EACCES if not_executable(&file).is_some() => self.may_not_run(&shown, &file),
-            libc::ENOENT | libc::EACCES | libc::ELIBBAD => {
-                self.needs(container, &path).unwrap_or_else(|| match errno {
-                    libc::EACCES => self.may_not_run(&shown, &file),
-                    _ => {
-                        fail(ErrorCode::Exec, errno, format!("ENOENT, {shown} is there, but something it needs is not"))
-                    }
-                })
-            }
+            libc::ENOENT | libc::EACCES | libc::ELIBBAD => self.needs(&looks, &path).unwrap_or_else(|| match errno {
+                libc::EACCES => self.may_not_run(&shown, &file),
+                _ => fail(ErrorCode::Exec, errno, format!("ENOENT, {shown} is there, but something it needs is not")),
+            }),
             libc::ENOEXEC => fail(
                 ErrorCode::Exec,
                 errno,
@@ -171,11 +173,11 @@ impl Lookup {
     }
 
     /// What is wrong with what it needs besides itself: its interpreter, that one's, and so on to an ELF loader.
-    fn needs(&self, container: &Shared, path: &[u8]) -> Option<Error> {
+    fn needs(&self, looks: &Looks<'_>, path: &[u8]) -> Option<Error> {
         let mut path = path.to_vec();
         // The kernel follows no more interpreters of interpreters than that.
         for depth in 0..6 {
-            let (what, needed) = match kind(container, &self.full(&path)) {
+            let (what, needed) = match kind(looks, &self.full(&path)) {
                 Kind::Script(needed) => ("interpreter", needed),
                 Kind::Dynamic(needed) => ("ELF loader", needed),
                 Kind::Other => return None,
@@ -185,7 +187,8 @@ impl Lookup {
                 0 => format!("its {what} {name}"),
                 _ => format!("the {what} {name} of {}", String::from_utf8_lossy(&path)),
             };
-            let Some(file) = self.open(container, &needed) else {
+            let Some(file) = self.open(looks, &needed) else {
+                looks.left()?;
                 let why = format!("ENOENT, {named} is missing in the container");
                 let error = Error::new(ErrorCode::NotFound, "start", self.name(), libc::ENOENT, why);
                 return Some(match what {
@@ -217,8 +220,8 @@ impl Lookup {
 
     /// A file of the container, opened by its PID 1 so that it is the container's path, and only as a place (O_PATH): a fifo
     /// or a device in it does nothing.
-    fn open(&self, container: &Shared, path: &[u8]) -> Option<OwnedFd> {
-        open_in(container, &self.full(path), OFlag::O_PATH)
+    fn open(&self, looks: &Looks<'_>, path: &[u8]) -> Option<OwnedFd> {
+        open_in(looks.container, &self.full(path), OFlag::O_PATH, looks.left()?)
     }
 
     /// `path` from the root on.
@@ -227,18 +230,30 @@ impl Lookup {
     }
 }
 
+/// Looks into the container, and when there is no more time for them.
+struct Looks<'a> {
+    container: &'a Shared,
+    until: Instant,
+}
+
+impl Looks<'_> {
+    /// How long the next one may take, if there may be one.
+    fn left(&self) -> Option<Duration> {
+        self.until.checked_duration_since(Instant::now()).filter(|left| *left >= Duration::from_millis(1))
+    }
+}
+
 /// Why nobody can execute a file.
 fn not_executable(file: &OwnedFd) -> Option<String> {
-    let stat = nix::sys::stat::fstat(file).ok()?;
-    match stat.st_mode {
+    match crate::sys::fs::known_mode(file).ok()? {
         mode if mode & libc::S_IFMT == libc::S_IFDIR => Some("is a directory".into()),
         mode if mode & 0o111 == 0 => Some(format!("is not executable (mode {:04o})", mode & 0o7777)),
         _ => None,
     }
 }
 
-/// Has PID 1 open `path` with `flags`, open(2); nothing where there is none.
-pub fn open_in(container: &Shared, path: &[u8], flags: OFlag) -> Option<OwnedFd> {
+/// Has PID 1 open `path` with `flags`, open(2), within `patience`; nothing where there is none.
+fn open_in(container: &Shared, path: &[u8], flags: OFlag, patience: Duration) -> Option<OwnedFd> {
     let mut plan = Plan::new();
     plan.step("look at", String::from_utf8_lossy(path).into_owned(), "", "");
     let slot = plan.slot();
@@ -247,26 +262,67 @@ pub fn open_in(container: &Shared, path: &[u8], flags: OFlag) -> Option<OwnedFd>
     let mut header = Header::new(RUN);
     header.flags |= BY_CHILD;
     header.give = [slot.0, NONE, NONE, NONE];
-    container.run(&header, &plan).ok()?.pop()
+    header.patience = patience.as_millis() as u64;
+    container.run_within(&header, &plan, patience + Duration::from_secs(1)).ok()?.pop()
 }
 
-/// The first bytes of a regular file of the container, at most `most`; nothing of what is no regular file. PID 1 opens it for
-/// reading, so it is read with the container's rights: what it may not read we don't read for it, whatever it sends us. A
-/// fifo would not keep it waiting.
-pub fn read_file(container: &Shared, path: &[u8], most: usize) -> Option<Vec<u8>> {
-    use std::io::Read;
-    let file = open_in(container, path, OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY)?;
-    let stat = nix::sys::stat::fstat(&file).ok()?;
-    if stat.st_mode & libc::S_IFMT != libc::S_IFREG {
-        return None;
-    }
+/// The first bytes of a file of the container, about as many as `most`, within `patience`. Children of PID 1 read it for us: with
+/// the container's rights, so what these don't let it read we don't read for it; and where the file is on a file system that does
+/// not answer, as a FUSE may, they wait, and not we. A fifo would not keep them waiting.
+pub fn read_file(container: &Shared, path: &[u8], most: usize, patience: Duration) -> Option<Vec<u8>> {
+    let looks = Looks { container, until: Instant::now() + patience };
     let mut bytes = Vec::new();
-    std::fs::File::from(file).take(most as u64).read_to_end(&mut bytes).ok()?;
+    while bytes.len() < most {
+        let piece = read_piece(&looks, path, bytes.len())?;
+        bytes.extend_from_slice(&piece);
+        // The last page of a file is seldom a whole one.
+        if piece.is_empty() || piece.len() % PAGE != 0 {
+            break;
+        }
+    }
+    bytes.truncate(most);
     Some(bytes)
 }
 
-fn kind(container: &Shared, path: &[u8]) -> Kind {
-    let Some(start) = read_file(container, path, 64 << 10) else { return Kind::Other };
+const PAGE: usize = 4096;
+
+/// As much as an empty socket takes, so that nobody waits for its reader. It is no pipe, which sendfile(2) locks while it waits for
+/// the file, so that we could not even close it (`splice_file_to_pipe` of fs/splice.c); and no file, to which the container's
+/// limit on the size of files applies.
+fn read_piece(looks: &Looks<'_>, path: &[u8], from: usize) -> Option<Vec<u8>> {
+    const PIECE: usize = 64 << 10;
+    let patience = looks.left()?;
+    let (ours, theirs) = crate::sys::socketpair(AddressFamily::Unix, SockType::Stream).ok()?;
+    let mut plan = Plan::new();
+    let into = plan.send(Fd::Owned(theirs));
+    plan.step("look at", String::from_utf8_lossy(path).into_owned(), "", "");
+    let slot = plan.slot();
+    let path = plan.string(c_string("look at", path).ok()?);
+    let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+    plan.openat(CWD, path, flags).out(slot);
+    plan.call(libc::SYS_lseek, [slot.into(), from.into(), libc::SEEK_SET.into()]);
+    plan.call(libc::SYS_sendfile, [into.into(), slot.into(), 0.into(), PIECE.into()]);
+    let mut header = Header::new(RUN);
+    header.flags |= BY_CHILD;
+    header.patience = patience.as_millis() as u64;
+    looks.container.run_within(&header, &plan, patience + Duration::from_secs(1)).ok()?;
+    let (mut bytes, mut filled) = (vec![0; PIECE], 0);
+    // Whoever has taken PID 1 over may keep the other end, and write nothing: we never wait for it.
+    while filled < PIECE {
+        match recv(ours.as_raw_fd(), &mut bytes[filled..], MsgFlags::MSG_DONTWAIT) {
+            Ok(0) | Err(Errno::EAGAIN) => break,
+            Ok(length) => filled += length,
+            Err(Errno::EINTR) => {}
+            Err(_) => return None,
+        }
+    }
+    bytes.truncate(filled);
+    Some(bytes)
+}
+
+fn kind(looks: &Looks<'_>, path: &[u8]) -> Kind {
+    let start = looks.left().and_then(|left| read_file(looks.container, path, 64 << 10, left));
+    let Some(start) = start else { return Kind::Other };
     if let Some(line) = start.strip_prefix(b"#!") {
         let line = line.split(|&byte| byte == b'\n').next().unwrap_or_default();
         // As the kernel reads it, to which a carriage return is a part of the name.

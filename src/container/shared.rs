@@ -145,18 +145,23 @@ impl Shared {
 
     /// Has PID 1 walk a plan. `plan` has room for the status channel in its first slot.
     pub fn run(&self, header: &Header, plan: &Plan<'_>) -> Result<Vec<OwnedFd>> {
+        self.run_within(header, plan, PATIENCE)
+    }
+
+    /// The same, with another bound for the answer.
+    pub fn run_within(&self, header: &Header, plan: &Plan<'_>, patience: Duration) -> Result<Vec<OwnedFd>> {
         let (channel, theirs) = Channel::new().map_err(|e| Error::io("make a channel", "", &e))?;
         let mut fds = vec![theirs.as_fd()];
         fds.extend(plan.fds());
         self.send(&encode(header, plan), &fds)?;
         drop(fds);
         drop(theirs);
-        self.answer(&channel, plan).map(|(_, fds)| fds)
+        self.answer(&channel, plan, patience).map(|(_, fds)| fds)
     }
 
     /// Waits for the first answer to a request; a failure means what the plan says of it.
-    fn answer(&self, channel: &Channel, plan: &Plan<'_>) -> Result<(Reply, Vec<OwnedFd>)> {
-        self.answer_or_failure(channel, PATIENCE)?.map_err(|failure| match failure.call {
+    fn answer(&self, channel: &Channel, plan: &Plan<'_>, patience: Duration) -> Result<(Reply, Vec<OwnedFd>)> {
+        self.answer_or_failure(channel, patience)?.map_err(|failure| match failure.call {
             IN_START => self.not_started("look into container", self.called(), failure.errno),
             call => plan.error(call, failure.errno),
         })

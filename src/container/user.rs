@@ -16,6 +16,9 @@ pub struct User {
     pub home: Option<Vec<u8>>,
 }
 
+/// How long it may take to read each of them.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
+
 /// The largest /etc/passwd or /etc/group that is read.
 const LARGEST: usize = 4 << 20;
 
@@ -97,7 +100,7 @@ fn missing(what: &str, name: &str, place: &str) -> Error {
 }
 
 fn file(container: &Shared, path: &[u8]) -> Vec<u8> {
-    read_file(container, path, LARGEST).unwrap_or_default()
+    read_file(container, path, LARGEST, PATIENCE).unwrap_or_default()
 }
 
 fn lines(file: &[u8]) -> impl Iterator<Item = Vec<&[u8]>> {

@@ -36,6 +36,19 @@ pub fn openat2<P: ?Sized + NixPath>(
     above_stdio(nix::fcntl::openat2(dir, path, how)?).map_err(|error| errno_of(&error).unwrap_or(Errno::EMFILE))
 }
 
+/// The mode of a file as it is known here, statx(2) with AT_STATX_DONT_SYNC: a file system that may not answer is not asked.
+pub fn known_mode(fd: impl AsFd) -> nix::Result<libc::mode_t> {
+    let mut stat = std::mem::MaybeUninit::<libc::statx>::zeroed();
+    let flags = libc::AT_EMPTY_PATH | libc::AT_STATX_DONT_SYNC;
+    let mask = libc::STATX_TYPE | libc::STATX_MODE;
+    // SAFETY: an empty string, and a record that the kernel writes; zeros are a valid one.
+    let (answer, stat) = unsafe {
+        let answer = libc::statx(fd.as_fd().as_raw_fd(), c"".as_ptr(), flags, mask, stat.as_mut_ptr());
+        (answer, stat.assume_init())
+    };
+    Errno::result(answer).map(|_| libc::mode_t::from(stat.stx_mode))
+}
+
 /// The errno of an error of std's.
 pub fn errno_of(error: &std::io::Error) -> Option<Errno> {
     error.raw_os_error().map(Errno::from_raw)

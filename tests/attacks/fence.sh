@@ -4,7 +4,7 @@
 # is not closed.
 #
 # What stays writable because ctr works there: /proc/PID (id maps) and the cgroup hierarchies. Disks and other devices are
-# not reachable at all: /dev has the six harmless ones only.
+# not reachable at all: /dev has the six harmless ones only, and fuse, which does nothing to who does not mount it.
 set -eu
 scratch=$1
 shift
@@ -14,7 +14,8 @@ mkdir "$scratch/dev" "$scratch/tmp"
 chmod 1777 "$scratch/tmp"
 
 mount -t tmpfs -o mode=755,nosuid dev "$scratch/dev"
-for name in null zero full random urandom tty; do
+for name in null zero full random urandom tty fuse; do
+	[ -e "/dev/$name" ] || continue
 	: > "$scratch/dev/$name"
 	mount --bind "/dev/$name" "$scratch/dev/$name"
 done

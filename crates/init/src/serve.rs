@@ -289,8 +289,10 @@ impl Server {
             before => calls.split_at_checked(before).unwrap_or((calls, &[])),
         };
         if request.flags & BY_CHILD != 0 {
-            // It opens what the container may have put there, and that may take its time. Descriptors are shared.
-            match start(calls, 0, &mut self.slots, CLONE_FILES, request.patience, &mut self.children) {
+            // It opens what the container may have put there, and that may take its time. Descriptors are shared where some are to
+            // be handed back; else they are its own, since closing one may wait as well, for a FUSE that is told of it.
+            let shared = if request.give.iter().any(|&slot| slot != NONE) { CLONE_FILES } else { 0 };
+            match start(calls, 0, &mut self.slots, shared, request.patience, &mut self.children) {
                 Started::Walked => {}
                 Started::Failed(failure) => return self.fail(failure),
                 Started::Runs(..) => return self.fail(Failure { call: IN_START, errno: kernel::errno::EINTR }),

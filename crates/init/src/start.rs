@@ -13,8 +13,8 @@ use ctr_wire::{Call, IN_CLONE, IN_MESSAGE, IN_START};
 
 use super::children::Children;
 use super::kernel::{
-    self, CLONE_CHILD_CLEARTID, CLONE_PIDFD, CLONE_VM, SIGCHLD, SIGKILL, clone_shared, errno, exit, futex_wait, now,
-    nr, syscall3,
+    self, CLONE_CHILD_CLEARTID, CLONE_FILES, CLONE_PIDFD, CLONE_VM, SIGCHLD, SIGKILL, clone_shared, errno, exit,
+    futex_wait, now, nr, syscall3,
 };
 use super::memory::MEMORY;
 use super::walk::{Failure, Slots, walk};
@@ -92,7 +92,9 @@ pub fn start(
         _ if !in_time => Started::Failed(Failure { call: IN_START, errno: errno::ETIMEDOUT }),
         None => return Started::Runs(pid, pidfd),
         Some(Failure { errno: 0, .. }) => {
-            slots.copy_from_slice(&child.slots);
+            if flags & CLONE_FILES != 0 {
+                slots.copy_from_slice(&child.slots);
+            }
             Started::Walked
         }
         Some(failure) => Started::Failed(failure),

@@ -49,3 +49,39 @@ elif way == "orphans":
             os.waitpid(-1, os.WNOHANG)
         except OSError:
             pass
+elif way == "fuse":
+    # A file system that answers until a file is to be read, mounted over /etc, and one that never answers, at /tmp/silent: fuse(4),
+    # include/uapi/linux/fuse.h.
+    MOUNT, LOOKUP, GETATTR, OPEN, READ, INIT, OPENDIR, STATFS = 165, 1, 3, 14, 15, 26, 27, 17
+    os.makedirs("/tmp/silent", exist_ok=True)
+
+    def mount(at):
+        fuse = os.open("/dev/fuse", os.O_RDWR)
+        options = f"fd={fuse},rootmode=40000,user_id=0,group_id=0,allow_other".encode()
+        call(MOUNT, b"stall", at.encode(), b"fuse", 0, options)
+        request = os.read(fuse, 1 << 17)
+        _, kind, unique = struct.unpack_from("IIQ", request)
+        assert kind == INIT
+        answer(fuse, unique, struct.pack("IIIIHHIIHHI28x", 7, 31, 1 << 16, 0, 10, 10, 1 << 16, 1, 0, 0, 0))
+        return fuse
+
+    def answer(fuse, unique, data, error=0):
+        os.write(fuse, struct.pack("IiQ", 16 + len(data), error, unique) + data)
+
+    def attributes(node):
+        mode = 0o40755 if node == 1 else 0o100644
+        return struct.pack("QQQQQQIIIIIIIIII", node, 100, 1, 0, 0, 0, 0, 0, 0, mode, 1, 0, 0, 0, 4096, 0)
+
+    mount("/tmp/silent")
+    fuse = mount("/etc")
+    ready()
+    while True:
+        request = os.read(fuse, 1 << 17)
+        _, kind, unique, node = struct.unpack_from("IIQQ", request)
+        if kind == LOOKUP:
+            answer(fuse, unique, struct.pack("QQQQII", 2, 0, 100, 100, 0, 0) + attributes(2))
+        elif kind == GETATTR:
+            answer(fuse, unique, struct.pack("QII", 100, 0, 0) + attributes(node))
+        elif kind in (OPEN, OPENDIR):
+            answer(fuse, unique, struct.pack("QII", 7, 0, 0))
+        # Whoever reads, closes or asks for anything else waits.
