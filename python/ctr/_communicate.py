@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 # A pipe holds this much as long as nobody asks for more; proc(5), pipe-max-size.
 _PIPE = 1 << 20
 _CHUNK = 64 * 1024
+# Milliseconds that a signal may have to wait for.
+_SLICE = 500
 # What a person types to end the input, termios(3).
 _VEOF = b"\x04"
 
@@ -189,14 +191,14 @@ class Conversation:
         return data.decode(*self._process.codec(stream)).replace("\r\n", "\n").replace("\r", "\n")
 
 
-def milliseconds(deadline: float | None) -> int | None:
-    """Until `deadline`, as poll takes it."""
+def milliseconds(deadline: float | None) -> int:
+    """Until `deadline`, as poll takes it, but half a second at most: a signal that arrives just before it does not end it."""
     if deadline is None:
-        return None
+        return _SLICE
     left = deadline - time.monotonic()
     if left <= 0:
         raise TimeoutError
-    return min(int(left * 1000) + 1, 1 << 30)
+    return min(int(left * 1000) + 1, _SLICE)
 
 
 def _send_all(stdin: Any, data: Any) -> None:
