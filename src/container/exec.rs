@@ -136,17 +136,22 @@ pub fn exec(container: &Arc<Shared>, argv: &[&OsStr], config: &ExecConfig) -> Re
         Err(failure) => return Err(add_hint(plan.error(failure.call, failure.errno), config)),
     };
     let handed_back = config.pty.is_some() && pty.is_none();
-    if fds.is_empty() || (handed_back && fds.len() < 2) {
-        return Err(Error::new(ErrorCode::System, "start", lookup.name(), libc::EPROTO, "PID 1 sent no pidfd"));
-    }
-    let pidfd = fds.remove(0);
-    let given = handed_back.then(|| fds.remove(0));
     // Signals go to whatever PID 1 says that it has started, and bytes to what it says is its terminal: both may be a lie of
     // whoever has taken it over, who has a pidfd of this very process at hand.
-    if !is_child(container, &pidfd) || given.as_ref().is_some_and(|given| !is_terminal_of_its_own(given)) {
+    let told = fds.len() > usize::from(handed_back);
+    if !told || !is_child(container, &fds[0]) || (handed_back && !is_terminal_of_its_own(&fds[1])) {
+        let full = container.pidfd.as_fd().try_clone_to_owned().is_err_and(|e| e.raw_os_error() == Some(libc::EMFILE));
+        if full {
+            // Nobody's lie: where no descriptor is left, nothing can be received or looked at. What has been started ends.
+            drop((fds, channel));
+            _ = container.kill_group(reply.pid, libc::SIGKILL);
+            return Err(Error::system("start", lookup.name(), libc::EMFILE));
+        }
         let why = "what its PID 1 has sent is no process and terminal of the container's: has somebody taken it over?";
         return Err(Error::new(ErrorCode::System, "start", lookup.name(), libc::EPROTO, why));
     }
+    let pidfd = fds.remove(0);
+    let given = handed_back.then(|| fds.remove(0));
     let process = Process {
         container: Arc::clone(container),
         channel: channel.kept(),

@@ -9,6 +9,7 @@ import os
 import socket
 import tarfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -42,6 +43,10 @@ def nothing_is_left(fds: set[int]) -> Iterator[None]:
     ctr.prune()
     assert ctr.disk_use() == 0
     assert os.listdir(Path(os.environ["CTR_STORE_DIR"]) / "tmp") == []
+    # A thread that has been joined may still be on its way out of the kernel.
+    end = time.monotonic() + 10
+    while len(os.listdir("/proc/self/task")) != threads and time.monotonic() < end:
+        time.sleep(0.01)
     assert len(os.listdir("/proc/self/task")) == threads
 
 

@@ -320,6 +320,7 @@ def test_a_running_container_is_exported(box: ctr.Image, tmp_path: Path) -> None
     assert out(ctr.run(path, ["cat", "/work/link"], capture_output=True, text=True)) == "new"
 
 
+@FURTHER_IDS
 def test_what_a_container_has_changed_is_told_and_committed(box: ctr.Image) -> None:
     with ctr.Container(box) as c:
         assert c.diff() == []

@@ -15,6 +15,7 @@ import pytest
 
 import ctr
 from ctr import DEVNULL, PIPE, STDOUT
+from lanes import FURTHER_IDS
 
 
 def test_the_result_is_a_completed_process(c: ctr.Container) -> None:
@@ -269,6 +270,7 @@ def test_the_working_directory_is_one_inside(c: ctr.Container) -> None:
     assert c.run(["pwd"], cwd=PurePosixPath("/tmp"), stdout=PIPE).stdout == b"/tmp\n"
 
 
+@FURTHER_IDS
 def test_the_user_is_a_name_or_a_number(c: ctr.Container) -> None:
     script = ["sh", "-c", "echo $(id -u) $(id -g)"]
     assert c.run(script, stdout=PIPE).stdout == b"0 0\n"
@@ -347,6 +349,7 @@ def test_files_are_made_without_the_bits_of_the_umask(c: ctr.Container) -> None:
         c.run(["true"], umask=0o1000)
 
 
+@FURTHER_IDS
 def test_supplementary_groups_are_those_asked_for(c: ctr.Container) -> None:
     def groups(**options: object) -> bytes:
         return bytes(c.run(["id", "-G"], stdout=PIPE, check=True, **options).stdout.strip())  # type: ignore[call-overload]

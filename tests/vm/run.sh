@@ -8,8 +8,8 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 cd "$here/../.."
 
-# What needs more of a system than the machine has (GNU tar, strace, setpriv and unshare, newuidmap, Python, a C compiler), or hours of an emulated one.
-left_out=(image attacks capi counts faults places owners)
+# What needs more of a system than the machine has (GNU tar, strace, setpriv and unshare, newuidmap, Python, a C compiler, this repository), or hours of an emulated one.
+left_out=(image attacks capi counts faults options places owners)
 files=() labels=()
 while read -r binary; do
     name=$(basename "$binary")
