@@ -192,7 +192,7 @@ class Conversation:
 
 
 def milliseconds(deadline: float | None) -> int:
-    """Until `deadline`, as poll takes it, but half a second at most: a signal that arrives just before it does not end it."""
+    """Until `deadline`, as poll takes it, but half a second at most: a signal just before it would not end it."""
     if deadline is None:
         return _SLICE
     left = deadline - time.monotonic()
