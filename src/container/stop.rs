@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use ctr_wire::RUN;
 use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::sys::stat::Mode;
 
 use super::shared::{Shared, children};
 
@@ -23,9 +25,8 @@ impl Stopping {
     /// Waits until all of them have ended, at most `timeout`; whether they have.
     pub fn wait(&self, timeout: Duration) -> Result<bool> {
         let end = Instant::now().checked_add(timeout);
-        for pidfd in &self.programs {
-            let left = end.map(|end| end.saturating_duration_since(Instant::now()));
-            if !wait_readable(&[pidfd.as_fd()], left).map_err(|e| Error::io("wait for a program", "to end", &e))? {
+        for program in &self.programs {
+            if !has_ended(program, end).map_err(|e| Error::io("wait for a program", "to end", &e))? {
                 return Ok(false);
             }
         }
@@ -36,6 +37,23 @@ impl Stopping {
         }
         Ok(true)
     }
+}
+
+/// Waits until a program has ended, at most until `end`. Where no pidfd can be had, its directory of /proc stands for it, which
+/// can't be polled.
+fn has_ended(program: &OwnedFd, end: Option<Instant>) -> std::io::Result<bool> {
+    let left = || end.map(|end| end.saturating_duration_since(Instant::now()));
+    let stat = nix::sys::stat::fstat(program).map_err(std::io::Error::from)?;
+    if stat.st_mode & libc::S_IFMT != libc::S_IFDIR {
+        return wait_readable(&[program.as_fd()], left());
+    }
+    while sys::openat(program, c"stat", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()).is_ok() {
+        if left() == Some(Duration::ZERO) {
+            return Ok(false);
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    Ok(true)
 }
 
 impl Shared {

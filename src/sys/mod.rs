@@ -85,13 +85,20 @@ pub fn pidfd_send_signal(pidfd: BorrowedFd<'_>, signal: i32, flags: u32) -> nix:
         unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal, std::ptr::null::<u8>(), flags) };
     match nix::errno::Errno::result(result) {
         Err(nix::errno::Errno::ENOSYS) if flags == 0 => {
-            let pid = pidfd_pid(pidfd).filter(|&pid| pid > 0).ok_or(nix::errno::Errno::ESRCH)?;
+            let pid = pidfd_pid(pidfd).filter(|&pid| pid > 0).or_else(|| pid_of_directory(pidfd));
+            let pid = pid.ok_or(nix::errno::Errno::ESRCH)?;
             // SAFETY: plain numbers.
             nix::errno::Errno::result(unsafe { libc::kill(pid, signal) }).map(drop)
         }
         Err(nix::errno::Errno::ENOSYS) => Err(nix::errno::Errno::EINVAL),
         other => other.map(drop),
     }
+}
+
+/// Whose directory of /proc this is, as [`process_open`] gives where no pidfd can be had.
+fn pid_of_directory(fd: BorrowedFd<'_>) -> Option<i32> {
+    let place = nix::fcntl::readlink(format!("/proc/self/fd/{}", fd.as_raw_fd()).as_str()).ok()?;
+    place.to_str()?.strip_prefix("/proc/")?.parse().ok()
 }
 
 /// Takes a write lock on the whole file for this process: F_SETLK, or F_OFD_SETLK for this open file description; see

@@ -616,6 +616,21 @@ TEST(the_version_of_the_header_is_that_of_the_library)
 	CHECK(sizeof(ctr_exit) == 128);
 }
 
+TEST(a_domain_name_and_a_network_are_chosen)
+{
+	ctr_config *config = named();
+	ctr_container *c;
+
+	OK(ctr_config_set_domainname(config, "nis.example"));
+	OK(ctr_config_set_network(config, "none"));
+	OK(ctr_create("host", config, &c));
+	CHECK(sh(c, "test $(cat /proc/sys/kernel/domainname) = nis.example").code == 0);
+	CHECK(sh(c, "test $(grep -c : /proc/net/dev) = 1").code == 0);
+	OK(ctr_destroy(c));
+	FAILS(CTR_ERR_INVALID, "network", ctr_config_set_network(config, "some"));
+	ctr_config_free(config);
+}
+
 int main(void)
 {
 	RUN(mounts_are_where_they_were_asked_for);
@@ -627,6 +642,9 @@ int main(void)
 	RUN(a_fork_bomb_stops_at_the_pids_limit);
 	RUN(a_running_container_is_listed_with_its_facts);
 	RUN(every_wall_is_told_with_its_reason);
+	RUN(the_processor_limit_is_told_and_changed_by_its_kind);
+	RUN(a_container_whose_record_is_damaged_is_ended_by_its_name);
+	RUN(a_domain_name_and_a_network_are_chosen);
 	RUN(another_process_joins_by_name);
 	RUN(a_process_that_ctr_did_not_make_is_joined_by_its_pid);
 	RUN(a_detached_container_outlives_its_maker_and_others_do_not);
