@@ -47,7 +47,7 @@ pub fn running(container: &Arc<Shared>) -> Result<Running> {
         below,
         inside: Box::new(move |id| ids.map(id)),
         has_id: Box::new(move |id| again.has(id)),
-        // Host's root may read everything; anyone else may less than the container's root, who is he.
+        // Host's root may read everything; anyone else may do less than the container's root, as which they act inside.
         opener: (!nix::unistd::geteuid().is_root()).then(|| opener(container)),
         has_users: record.exec.many_ids,
         is_whole: !matches!(record.root, Root::Foreign | Root::Host),

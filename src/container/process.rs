@@ -157,7 +157,7 @@ impl Process {
                     return Ok(Some(*exit.get_or_insert_with(|| self.unreported())));
                 }
             }
-            // One thread at a time, since a OOM kill is told of once.
+            // One thread at a time, since an OOM kill is told of once.
             let mut exit = self.exit.lock();
             if exit.is_some() {
                 return Ok(*exit);

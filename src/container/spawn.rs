@@ -42,7 +42,7 @@ impl From<Error> for Failure {
 /// How long a container may take to come up. Mounting does wait for disks, at times.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Gives spawn: has the child begin with `setup`, asks meanwhile for the `finish`, and has it finish. A zygote that died,
+/// Spawns: has the child begin with `setup`, asks meanwhile for the `finish`, and has it finish. A zygote that died,
 /// before or on the way, is replaced by another, once; `zygote` is then that one.
 pub fn spawn<'a>(
     setup: &Setup<'a>,

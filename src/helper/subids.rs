@@ -2,7 +2,7 @@
 //! newgidmap(1), setuid programs of the system, map for them. See subuid(5), user_namespaces(7).
 //!
 //! What is used is decided here and by these alone: the two files, the two programs by PATH, this user's name. A user who
-//! lacks any of it has the single id 0, and [`Missing`] says what he lacks.
+//! lacks any of it has the single id 0, and [`Missing`] says what they lack.
 
 use std::fs;
 use std::io::Read;

@@ -87,7 +87,7 @@ impl Fault {
         Self::bad(entry, CUT_OFF)
     }
 
-    /// The sentence for the user: `archive` is what he named.
+    /// The sentence for the user: `archive` is what they named.
     pub fn into_error(self, archive: &str) -> Error {
         let place = |entry: String| if entry.is_empty() { archive.into() } else { format!("{archive}, entry {entry}") };
         match self {

@@ -1,5 +1,5 @@
-//! Gives the files of an ordinary user's image to their owners, where he has ids for them: the last step of unpacking. Until
-//! then all files are their own, with modes that keep them able to fill them, and [`OWED`] lists which are to become others'.
+//! Gives the files of an ordinary user's image to their owners, where the user has ids for these: the last step of unpacking. Until
+//! then all files are the user's, with modes that let the user fill them, and [`OWED`] lists which are to become others'.
 //!
 //! What a file is to have is on the file itself ([`OWNER_XATTR`]), so what an archive has replaced since is not mistaken for
 //! it; it goes last, so whatever is cut short is done again. The calls are made by the process of [`Rights`]: chown(2) and

@@ -66,7 +66,7 @@ impl Rights {
         }
     }
 
-    /// The owner of a file of the store, as it is inside; whom the user has no id for is who he is.
+    /// The owner of a file of the store, as it is inside; an owner whom the user has no id for stays as it is.
     pub fn inside(&self, id: Id) -> u32 {
         let (Id::User(here) | Id::Group(here)) = id;
         match (&self.ids, id) {

@@ -91,7 +91,7 @@ struct Identity {
     gid: u32,
     /// Root gives files their owners; anyone else makes files of their own only, and keeps the owners in [`OWNER_XATTR`].
     is_root: bool,
-    /// But has them given, at the end, since he has ranges of ids.
+    /// But has them given, at the end, since they have ranges of ids.
     gives: bool,
     /// The umask is 0, so a file has the mode that it was created with.
     exact_modes: bool,

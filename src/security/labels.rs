@@ -77,7 +77,7 @@ impl Module {
         if label.is_empty() || label.len() > 4000 || !label.chars().all(plain) {
             return Err(Error::invalid(step, label, "a label is one line of text, without quotes, and not empty"));
         }
-        // Whoever asks for no profile has what he asks for.
+        // Whoever asks for no profile has what they ask for.
         if self.is_active() || optional || (self == Self::AppArmor && label == "unconfined") {
             return Ok(self.is_active());
         }

@@ -81,7 +81,7 @@ pub fn serve(title: usize) -> ! {
                 server.end_all();
             }
             if server.retired && server.spare.pid != 0 {
-                server.discard_embryo();
+                server.discard_spare();
             }
             if server.retired && server.children.is_empty() {
                 exit(0);
@@ -147,7 +147,7 @@ impl Server {
         let ready = Awaited::wait(fds, limit);
         if ready.is_empty() {
             if self.spare.pid != 0 && spare_is_too_old {
-                self.discard_embryo();
+                self.discard_spare();
             }
             return self.children.more;
         }
@@ -177,7 +177,7 @@ impl Server {
     }
 
     /// Kills the child in the pool.
-    fn discard_embryo(&mut self) {
+    fn discard_spare(&mut self) {
         self.children.discard(&self.spare);
         self.spare.pid = 0;
     }
@@ -434,7 +434,7 @@ impl Server {
             if self.spare_shape == shape {
                 return;
             }
-            self.discard_embryo();
+            self.discard_spare();
         }
         match spawn(request, &mut self.slots) {
             Ok(Forked::Parent(child)) => {
