@@ -1,7 +1,7 @@
 //! Ending every process of a cgroup, for a container without a pid namespace of its own: elsewhere the death of PID 1
 //! does it.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -43,21 +43,18 @@ fn kill_all(directory: &Directory) -> Result<()> {
     }
 }
 
-/// One round: a pidfd for every process, then a look whether it is still listed (so that the pidfd is not of another
-/// process that got the number meanwhile), then the signal. Answers how many were listed.
+/// One round. Answers how many were listed.
 fn kill_each(directory: &Directory) -> Result<usize> {
-    let fds: Vec<(i32, OwnedFd)> =
-        list(directory)?.into_iter().filter_map(|pid| Some((pid, sys::process_open(pid).ok()?))).collect();
-    let listed = list(directory)?;
-    for (_, fd) in fds.iter().filter(|(pid, _)| listed.contains(pid)) {
-        match sys::pidfd_send_signal(fd.as_fd(), libc::SIGKILL, 0) {
+    let (processes, listed) = sys::open_listed(|| list(directory))?;
+    for process in processes {
+        match sys::pidfd_send_signal(process.as_fd(), libc::SIGKILL, 0) {
             Ok(()) | Err(Errno::ESRCH) => {}
             Err(errno) => {
                 return Err(Error::system("kill a process of cgroup", directory.path.display(), errno as i32));
             }
         }
     }
-    Ok(listed.len())
+    Ok(listed)
 }
 
 fn list(directory: &Directory) -> Result<Vec<i32>> {

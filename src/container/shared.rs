@@ -1,5 +1,6 @@
 //! What all handles of one container in a process share: its sockets, its record, how it ends.
 
+use std::convert::Infallible;
 use std::ffi::OsString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -385,14 +386,11 @@ impl Shared {
     /// One round for a signal; for SIGKILL as many as it takes until nobody is left.
     fn signal_descendants(&self, signal: i32) -> Result<()> {
         for _ in 0..1000 {
-            // A descriptor first, then a look whether it is of one of them still, and not of another that got its number.
-            let opened = descendants(self.pid).into_iter().filter_map(|pid| Some((pid, sys::process_open(pid).ok()?)));
-            let opened: Vec<_> = opened.collect();
-            let still = descendants(self.pid);
-            for (_, pidfd) in opened.iter().filter(|(pid, _)| still.contains(pid)) {
-                _ = sys::pidfd_send_signal(pidfd.as_fd(), signal, 0);
+            let Ok((processes, listed)) = sys::open_listed(|| Ok::<_, Infallible>(descendants(self.pid)));
+            for process in processes {
+                _ = sys::pidfd_send_signal(process.as_fd(), signal, 0);
             }
-            if signal != libc::SIGKILL || still.is_empty() {
+            if signal != libc::SIGKILL || listed == 0 {
                 return Ok(());
             }
             std::thread::sleep(Duration::from_millis(1));

@@ -10,12 +10,11 @@ use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 
 use super::shared::{Shared, children};
-
 use crate::plan::{Header, Plan};
 use crate::zygote::wait_readable;
 use crate::{Error, ErrorCode, Result, sys};
 
-/// Programs that were asked to end: their pidfds.
+/// Programs that were asked to end.
 pub struct Stopping {
     programs: Vec<OwnedFd>,
     container: Arc<Shared>,
@@ -62,19 +61,15 @@ impl Shared {
     pub fn ask_to_stop(self: &Arc<Self>) -> Result<Stopping> {
         self.check_holder()?;
         let signal = self.record.run.stop_signal_number()?;
-        // A descriptor first, then a look whether it is still of a child, and not of another process that got its number.
-        let asked = self.children()?.into_iter().filter_map(|pid| Some((pid, sys::process_open(pid).ok()?)));
-        let asked: Vec<_> = asked.collect();
-        let still = self.children()?;
-        let mut stopping = Vec::new();
-        for (_, pidfd) in asked.into_iter().filter(|(pid, _)| still.contains(pid)) {
-            match sys::pidfd_send_signal(pidfd.as_fd(), signal, 0) {
-                Ok(()) => stopping.push(pidfd),
+        let mut programs = Vec::new();
+        for program in sys::open_listed(|| self.children())?.0 {
+            match sys::pidfd_send_signal(program.as_fd(), signal, 0) {
+                Ok(()) => programs.push(program),
                 Err(Errno::ESRCH) => {}
                 Err(errno) => return Err(Error::system("stop container", self.called(), errno as i32)),
             }
         }
-        Ok(Stopping { programs: stopping, container: Arc::clone(self) })
+        Ok(Stopping { programs, container: Arc::clone(self) })
     }
 
     fn children(&self) -> Result<Vec<i32>> {

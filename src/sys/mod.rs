@@ -69,6 +69,17 @@ pub fn process_open(pid: i32) -> Result<OwnedFd> {
     })
 }
 
+/// Opens the processes that `list` answers, by [`process_open`]: a descriptor first, then a look whether it is listed still, and not
+/// another process that got its number. Answers also how many are listed then, which may be more.
+pub fn open_listed<E>(
+    list: impl Fn() -> std::result::Result<Vec<i32>, E>,
+) -> std::result::Result<(Vec<OwnedFd>, usize), E> {
+    let opened: Vec<_> = list()?.into_iter().filter_map(|pid| Some((pid, process_open(pid).ok()?))).collect();
+    let listed = list()?;
+    let still = opened.into_iter().filter(|(pid, _)| listed.contains(pid)).map(|(_, process)| process);
+    Ok((still.collect(), listed.len()))
+}
+
 /// Whether openat2(2) can be called.
 pub fn has_openat2() -> bool {
     // SAFETY: a record of no bytes is refused before anything is read.
