@@ -8,14 +8,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ctr_wire::{BY_CHILD, NONE, RUN};
-use nix::fcntl::OFlag;
-
 use nix::errno::Errno;
+use nix::fcntl::OFlag;
 use nix::sys::socket::{AddressFamily, MsgFlags, SockType, recv};
 
 use super::shared::Shared;
 use super::state::Root;
-use crate::plan::{CWD, Fd, Header, Plan, c_string};
+use crate::plan::{CWD, Fd, Header, Plan, Slot, c_string};
 use crate::{Error, ErrorCode, ExecConfig, Result, hints};
 
 /// The bytes of one argument or variable with its NUL, execve(2): 32 pages.
@@ -118,7 +117,7 @@ impl Lookup {
         let candidates = self.candidates(env);
         let looks = Looks { container, until };
         let mut looked_into = candidates.iter().take(MAX_LOOKED_INTO);
-        let found = looked_into.find_map(|path| Some((path.clone(), self.open(&looks, path)?)));
+        let found = looked_into.find_map(|path| Some((path.clone(), looks.open(&self.full(path))?)));
         let Some((path, file)) = found else {
             if errno != libc::ENOENT && errno != libc::ENOTDIR {
                 return Error::system("start", &name, errno).with_code(ErrorCode::Exec);
@@ -187,7 +186,7 @@ impl Lookup {
                 0 => format!("its {what} {name}"),
                 _ => format!("the {what} {name} of {}", String::from_utf8_lossy(&path)),
             };
-            let Some(file) = self.open(looks, &needed) else {
+            let Some(file) = looks.open(&self.full(&needed)) else {
                 looks.left()?;
                 let why = format!("ENOENT, {named} is missing in the container");
                 let error = Error::new(ErrorCode::NotFound, "start", self.name(), libc::ENOENT, why);
@@ -218,12 +217,6 @@ impl Lookup {
         Error::new(ErrorCode::Exec, "start", self.name(), libc::EACCES, why)
     }
 
-    /// A file of the container, opened by its PID 1 so that it is the container's path, and only as a place (O_PATH): a fifo
-    /// or a device in it does nothing.
-    fn open(&self, looks: &Looks<'_>, path: &[u8]) -> Option<OwnedFd> {
-        open_in(looks.container, &self.full(path), OFlag::O_PATH, looks.left()?)
-    }
-
     /// `path` from the root on.
     fn full(&self, path: &[u8]) -> Vec<u8> {
         if path.starts_with(b"/") { path.to_vec() } else { [&self.cwd[..], b"/", path].concat() }
@@ -241,6 +234,73 @@ impl Looks<'_> {
     fn left(&self) -> Option<Duration> {
         self.until.checked_duration_since(Instant::now()).filter(|left| *left >= Duration::from_millis(1))
     }
+
+    /// Has a child of PID 1 walk a plan, and answers what it hands back.
+    fn ask(&self, plan: &Plan<'_>, give: u8) -> Option<Vec<OwnedFd>> {
+        let patience = self.left()?;
+        let mut header = Header::new(RUN);
+        header.flags |= BY_CHILD;
+        header.give = [give, NONE, NONE, NONE];
+        header.patience = patience.as_millis() as u64;
+        self.container.run_within(&header, plan, patience + Duration::from_secs(1)).ok()
+    }
+
+    /// A file of the container, only as a place (O_PATH): a fifo or a device in it does nothing. Nothing where there is none.
+    fn open(&self, path: &[u8]) -> Option<OwnedFd> {
+        let mut plan = Plan::new();
+        let slot = look_at(&mut plan, path, OFlag::O_PATH)?;
+        self.ask(&plan, slot.0)?.pop()
+    }
+
+    /// The first bytes of a file, about as many as `most`.
+    fn read(&self, path: &[u8], most: usize) -> Option<Vec<u8>> {
+        let mut bytes = Vec::new();
+        while bytes.len() < most {
+            let piece = self.read_piece(path, bytes.len())?;
+            bytes.extend_from_slice(&piece);
+            // The last page of a file is seldom a whole one.
+            if piece.is_empty() || piece.len() % PAGE != 0 {
+                break;
+            }
+        }
+        bytes.truncate(most);
+        Some(bytes)
+    }
+
+    /// As much as an empty socket takes, so that nobody waits for its reader. It is no pipe, which sendfile(2) locks while it waits
+    /// for the file, so that we could not even close it (`splice_file_to_pipe` of fs/splice.c); and no file, to which the
+    /// container's limit on the size of files applies.
+    fn read_piece(&self, path: &[u8], from: usize) -> Option<Vec<u8>> {
+        const PIECE: usize = 64 << 10;
+        let (ours, theirs) = crate::sys::socketpair(AddressFamily::Unix, SockType::Stream).ok()?;
+        let mut plan = Plan::new();
+        let into = plan.send(Fd::Owned(theirs));
+        let slot = look_at(&mut plan, path, OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY)?;
+        plan.call(libc::SYS_lseek, [slot.into(), from.into(), libc::SEEK_SET.into()]);
+        plan.call(libc::SYS_sendfile, [into.into(), slot.into(), 0.into(), PIECE.into()]);
+        self.ask(&plan, NONE)?;
+        let (mut bytes, mut filled) = (vec![0; PIECE], 0);
+        // Whoever has taken PID 1 over may keep the other end, and write nothing: we never wait for it.
+        while filled < PIECE {
+            match recv(ours.as_raw_fd(), &mut bytes[filled..], MsgFlags::MSG_DONTWAIT) {
+                Ok(0) | Err(Errno::EAGAIN) => break,
+                Ok(length) => filled += length,
+                Err(Errno::EINTR) => {}
+                Err(_) => return None,
+            }
+        }
+        bytes.truncate(filled);
+        Some(bytes)
+    }
+}
+
+/// Opens `path` with `flags`, open(2), in PID 1's child, so that it is the container's path.
+fn look_at(plan: &mut Plan<'_>, path: &[u8], flags: OFlag) -> Option<Slot> {
+    plan.step("look at", String::from_utf8_lossy(path).into_owned(), "", "");
+    let slot = plan.slot();
+    let path = plan.string(c_string("look at", path).ok()?);
+    plan.openat(CWD, path, flags | OFlag::O_CLOEXEC).out(slot);
+    Some(slot)
 }
 
 /// Why nobody can execute a file.
@@ -252,77 +312,17 @@ fn not_executable(file: &OwnedFd) -> Option<String> {
     }
 }
 
-/// Has PID 1 open `path` with `flags`, open(2), within `patience`; nothing where there is none.
-fn open_in(container: &Shared, path: &[u8], flags: OFlag, patience: Duration) -> Option<OwnedFd> {
-    let mut plan = Plan::new();
-    plan.step("look at", String::from_utf8_lossy(path).into_owned(), "", "");
-    let slot = plan.slot();
-    let path = plan.string(c_string("look at", path).ok()?);
-    plan.openat(CWD, path, flags | OFlag::O_CLOEXEC).out(slot);
-    let mut header = Header::new(RUN);
-    header.flags |= BY_CHILD;
-    header.give = [slot.0, NONE, NONE, NONE];
-    header.patience = patience.as_millis() as u64;
-    container.run_within(&header, &plan, patience + Duration::from_secs(1)).ok()?.pop()
-}
-
 /// The first bytes of a file of the container, about as many as `most`, within `patience`. Children of PID 1 read it for us: with
 /// the container's rights, so what these don't let it read we don't read for it; and where the file is on a file system that does
 /// not answer, as a FUSE may, they wait, and not we. A fifo would not keep them waiting.
 pub fn read_file(container: &Shared, path: &[u8], most: usize, patience: Duration) -> Option<Vec<u8>> {
-    let looks = Looks { container, until: Instant::now() + patience };
-    let mut bytes = Vec::new();
-    while bytes.len() < most {
-        let piece = read_piece(&looks, path, bytes.len())?;
-        bytes.extend_from_slice(&piece);
-        // The last page of a file is seldom a whole one.
-        if piece.is_empty() || piece.len() % PAGE != 0 {
-            break;
-        }
-    }
-    bytes.truncate(most);
-    Some(bytes)
+    Looks { container, until: Instant::now() + patience }.read(path, most)
 }
 
 const PAGE: usize = 4096;
 
-/// As much as an empty socket takes, so that nobody waits for its reader. It is no pipe, which sendfile(2) locks while it waits for
-/// the file, so that we could not even close it (`splice_file_to_pipe` of fs/splice.c); and no file, to which the container's
-/// limit on the size of files applies.
-fn read_piece(looks: &Looks<'_>, path: &[u8], from: usize) -> Option<Vec<u8>> {
-    const PIECE: usize = 64 << 10;
-    let patience = looks.left()?;
-    let (ours, theirs) = crate::sys::socketpair(AddressFamily::Unix, SockType::Stream).ok()?;
-    let mut plan = Plan::new();
-    let into = plan.send(Fd::Owned(theirs));
-    plan.step("look at", String::from_utf8_lossy(path).into_owned(), "", "");
-    let slot = plan.slot();
-    let path = plan.string(c_string("look at", path).ok()?);
-    let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
-    plan.openat(CWD, path, flags).out(slot);
-    plan.call(libc::SYS_lseek, [slot.into(), from.into(), libc::SEEK_SET.into()]);
-    plan.call(libc::SYS_sendfile, [into.into(), slot.into(), 0.into(), PIECE.into()]);
-    let mut header = Header::new(RUN);
-    header.flags |= BY_CHILD;
-    header.patience = patience.as_millis() as u64;
-    looks.container.run_within(&header, &plan, patience + Duration::from_secs(1)).ok()?;
-    let (mut bytes, mut filled) = (vec![0; PIECE], 0);
-    // Whoever has taken PID 1 over may keep the other end, and write nothing: we never wait for it.
-    while filled < PIECE {
-        match recv(ours.as_raw_fd(), &mut bytes[filled..], MsgFlags::MSG_DONTWAIT) {
-            Ok(0) | Err(Errno::EAGAIN) => break,
-            Ok(length) => filled += length,
-            Err(Errno::EINTR) => {}
-            Err(_) => return None,
-        }
-    }
-    bytes.truncate(filled);
-    Some(bytes)
-}
-
 fn kind(looks: &Looks<'_>, path: &[u8]) -> Kind {
-    let start = looks.left().and_then(|left| read_file(looks.container, path, 64 << 10, left));
-    let Some(start) = start else { return Kind::Other };
+    let Some(start) = looks.read(path, 64 << 10) else { return Kind::Other };
     if let Some(line) = start.strip_prefix(b"#!") {
         let line = line.split(|&byte| byte == b'\n').next().unwrap_or_default();
         // As the kernel reads it, to which a carriage return is a part of the name.
