@@ -12,8 +12,9 @@ use std::path::{Component, Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::record::{Record, path_text, start_of};
+use super::record::{Record, start_of};
 use crate::cgroup::{Place, check_names};
+use crate::config::text;
 use crate::{Error, Result};
 
 /// The version of records and of the requests that PID 1 takes. A record of an earlier one is listed, ended and swept; it is not
@@ -31,7 +32,7 @@ pub enum Resource {
     Cgroup(Place),
     /// The directory of its changes, where they are on disk.
     Upper {
-        #[serde(with = "path_text")]
+        #[serde(with = "text")]
         path: PathBuf,
     },
     /// Its control socket, beside the record.
@@ -213,9 +214,9 @@ fn first_version(name: &str, header: &[u8], entries: &[Entry]) -> Option<Outline
         #[serde(flatten)]
         outline: Outline,
         cgroups: Vec<Place>,
-        #[serde(with = "path_text::optional", default)]
+        #[serde(with = "text", default)]
         upper: Option<PathBuf>,
-        #[serde(with = "path_text", default)]
+        #[serde(with = "text", default)]
         store: PathBuf,
     }
     let First { mut outline, cgroups, upper, store } = serde_json::from_slice(header).ok()?;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::ledger::Resource;
 use crate::Config;
 use crate::cgroup::Place;
+use crate::config::text;
 use crate::container::devices::Listed;
 use crate::image::ImageConfig;
 
@@ -51,7 +52,7 @@ pub struct Record {
     #[serde(default)]
     pub root: Root,
     /// The store that it was made with.
-    #[serde(with = "path_text", default)]
+    #[serde(with = "text", default)]
     pub store: PathBuf,
     /// What is mounted upon, besides the usual.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -76,7 +77,7 @@ pub enum Root {
     /// A directory of the host, as it is.
     Direct,
     /// A directory of the host below an overlay.
-    #[serde(with = "path_text")]
+    #[serde(with = "text")]
     Directory(PathBuf),
     /// An image of the store, by its digest, below an overlay.
     Image(String),
@@ -145,40 +146,6 @@ impl Text {
         match self {
             Self::Utf8(text) => text.as_bytes(),
             Self::Bytes(bytes) => bytes,
-        }
-    }
-}
-
-/// Paths as [`Text`]: one need not be UTF-8.
-pub(super) mod path_text {
-    use std::ffi::OsString;
-    use std::os::unix::ffi::{OsStrExt, OsStringExt};
-    use std::path::{Path, PathBuf};
-
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    use super::Text;
-
-    pub fn serialize<S: Serializer>(path: &Path, to: S) -> Result<S::Ok, S::Error> {
-        Text::from(path.as_os_str().as_bytes().to_vec()).serialize(to)
-    }
-
-    pub fn deserialize<'d, D: Deserializer<'d>>(from: D) -> Result<PathBuf, D::Error> {
-        Text::deserialize(from).map(path)
-    }
-
-    fn path(text: Text) -> PathBuf {
-        match text {
-            Text::Utf8(text) => text.into(),
-            Text::Bytes(bytes) => OsString::from_vec(bytes).into(),
-        }
-    }
-
-    pub mod optional {
-        use super::*;
-
-        pub fn deserialize<'d, D: Deserializer<'d>>(from: D) -> Result<Option<PathBuf>, D::Error> {
-            Option::<Text>::deserialize(from).map(|text| text.map(path))
         }
     }
 }
