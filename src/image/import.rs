@@ -23,7 +23,7 @@ use super::source::{Known, MAX_RECORD, Record, is_same, settled};
 use super::split::Recorder;
 use super::store::{Lock, Store, Workspace};
 use super::unpack::Unpack;
-use crate::sys::fs::{self, AT_FDCWD, AtFlags, FileStat, FileType, Mode, OFlag, RenameFlags};
+use crate::sys::fs::{self, AT_FDCWD, AtFlags, FileStat, FileType, Mode, OFlag};
 use crate::{Error, ErrorCode, Result};
 
 /// What of an archive is wanted; see [`super::ImportOptions`].
@@ -396,12 +396,7 @@ pub(super) fn publish_layer(importing: &Importing<'_>, name: &str, digest: Diges
     give::owed(layer.as_fd(), &importing.rights, &importing.store.limits)?;
     let root = importing.workspace.root();
     let place = format!("layers/{}", digest.hex());
-    let answer = match fs::renameat2(workspace, name, root, place.as_str(), RenameFlags::RENAME_NOREPLACE) {
-        // A file system without RENAME_NOREPLACE: a directory that is not empty is never replaced.
-        Err(Errno::EINVAL) => fs::renameat(workspace, name, root, place.as_str()),
-        answer => answer,
-    };
-    match answer {
+    match fs::rename_to_new(workspace, name, root, &place) {
         Ok(()) | Err(Errno::EEXIST | Errno::ENOTEMPTY) => Ok(()),
         Err(errno) => Err(failed(errno)),
     }

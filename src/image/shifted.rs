@@ -24,7 +24,7 @@ use super::store::Store;
 use super::{pipe, write};
 use crate::Result;
 use crate::sys::fork_lock::ForkLock;
-use crate::sys::fs::{self, AT_FDCWD, AtFlags, Gid, Mode, OFlag, RenameFlags, Uid};
+use crate::sys::fs::{self, AT_FDCWD, AtFlags, Gid, Mode, OFlag, Uid};
 
 /// Where the copies are.
 pub(super) const PLACE: &str = "shifted";
@@ -101,13 +101,8 @@ impl Store {
             Err(Errno::EEXIST) => {}
             Err(errno) => return Err(failed(errno)),
         }
-        let made = importing.workspace.fd();
-        match fs::renameat2(made, "copy/fs", root, place.as_str(), RenameFlags::RENAME_NOREPLACE) {
-            // The lock says that nobody else makes one.
-            Err(Errno::EINVAL) => fs::renameat(made, "copy/fs", root, place.as_str()),
-            answer => answer,
-        }
-        .map_err(failed)
+        // The lock says that nobody else makes one.
+        fs::rename_to_new(importing.workspace.fd(), "copy/fs", root, &place).map_err(failed)
     }
 }
 

@@ -125,21 +125,28 @@ pub fn fgetxattr<P: ?Sized + NixPath>(fd: impl AsFd, name: &P, value: &mut [u8])
 
 /// getxattr(2), likewise.
 pub fn getxattr<P: ?Sized + NixPath, N: ?Sized + NixPath>(path: &P, name: &N, value: &mut [u8]) -> nix::Result<usize> {
-    let length = path.with_nix_path(|path| {
-        name.with_nix_path(|name| {
-            // SAFETY: path and name are strings; the kernel writes no more bytes than there are.
-            unsafe { libc::getxattr(path.as_ptr(), name.as_ptr(), value.as_mut_ptr().cast(), value.len()) }
-        })
-    })??;
-    length_of(length)
+    xattr_by_path(libc::getxattr, path, name, value)
 }
 
 /// lgetxattr(2), likewise.
 pub fn lgetxattr<P: ?Sized + NixPath, N: ?Sized + NixPath>(path: &P, name: &N, value: &mut [u8]) -> nix::Result<usize> {
+    xattr_by_path(libc::lgetxattr, path, name, value)
+}
+
+/// A call of this form of libc's.
+type GetXattr =
+    unsafe extern "C" fn(*const libc::c_char, *const libc::c_char, *mut libc::c_void, libc::size_t) -> libc::ssize_t;
+
+fn xattr_by_path<P: ?Sized + NixPath, N: ?Sized + NixPath>(
+    call: GetXattr,
+    path: &P,
+    name: &N,
+    value: &mut [u8],
+) -> nix::Result<usize> {
     let length = path.with_nix_path(|path| {
         name.with_nix_path(|name| {
             // SAFETY: path and name are strings; the kernel writes no more bytes than there are.
-            unsafe { libc::lgetxattr(path.as_ptr(), name.as_ptr(), value.as_mut_ptr().cast(), value.len()) }
+            unsafe { call(path.as_ptr(), name.as_ptr(), value.as_mut_ptr().cast(), value.len()) }
         })
     })??;
     length_of(length)
@@ -171,6 +178,15 @@ pub fn fremovexattr<P: ?Sized + NixPath>(fd: impl AsFd, name: &P) -> nix::Result
 
 fn length_of(result: isize) -> nix::Result<usize> {
     Errno::result(result).map(|length| length as usize)
+}
+
+/// renameat2(2) to a name that is not taken yet. A file system may lack RENAME_NOREPLACE; then it is done plainly, which replaces no
+/// directory that is not empty.
+pub fn rename_to_new(from: impl AsFd, name: &str, to: impl AsFd, place: &str) -> nix::Result<()> {
+    match renameat2(&from, name, &to, place, RenameFlags::RENAME_NOREPLACE) {
+        Err(Errno::EINVAL) => renameat(from, name, to, place),
+        answer => answer,
+    }
 }
 
 /// The entries of a directory, by a descriptor of their own, so that its position is nobody else's.
