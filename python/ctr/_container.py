@@ -605,8 +605,7 @@ class Container:
 
         Its "name", "pid", "image", "image_digest", "created" (seconds since the epoch), "owner", "detached", "preset",
         "warning" (where it is privileged), "state_dir", "store_dir", "upper", "cgroups", "cgroup_place",
-        "warnings" (of limits that were dropped, and of a store
-        that can't be id-mapped), "limits", "network",
+        "warnings" (of limits that were dropped, and of a store that can't be id-mapped), "limits", "network",
         "namespaces", "uid_map", "capabilities", "mounts" and "walls". Later releases may add keys.
         """
         import json

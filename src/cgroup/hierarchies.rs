@@ -109,15 +109,15 @@ pub(super) fn own(cgroups: &str) -> Vec<Place> {
 }
 
 /// Those that are looked up once.
-fn usual() -> Controllers {
+fn handed_on() -> Controllers {
     Controller::ALL.into_iter().filter(|controller| controller.is_handed_on()).collect()
 }
 
 impl Hierarchies {
     fn probe(caller: Caller<'_>) -> Self {
-        let mounts = Mounts::find(usual());
+        let mounts = Mounts::find(handed_on());
         let mut homes = [const { None }; Controller::ALL.len()];
-        for controller in usual().iter() {
+        for controller in handed_on().iter() {
             let home = mounts.home(controller, caller);
             homes[controller as usize] = (controller.is_usual() || !home.is_not_there()).then_some(home);
         }
@@ -401,7 +401,7 @@ mod tests {
     fn cgroups_mounted_elsewhere_are_found() {
         let mut mounts = Mounts::default();
         mounts.complete(
-            usual(),
+            handed_on(),
             "24 1 0:22 / /proc rw - proc proc rw\n\
              31 30 0:26 / /cg/memory rw,nosuid shared:9 master:4 - cgroup cgroup rw,memory\n\
              32 30 0:27 / /cg/one rw - cgroup cgroup rw,cpu,cpuacct,pids\n\

@@ -341,7 +341,7 @@ impl Layout {
     /// The same by hand: shell commands, each with what it is for.
     pub(crate) fn commands(&self) -> Vec<(String, String)> {
         let mut commands = Vec::new();
-        let made: Vec<&Place> = self.places.iter().filter(|place| self.is_made_first(place)).collect();
+        let made: Vec<&Place> = self.first().collect();
         let mut first = true;
         for place in &made {
             let quoted = |file: &str| quote(&place.path().join(file).to_string_lossy());

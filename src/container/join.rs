@@ -50,18 +50,17 @@ pub fn join_found(state: StateDir, mut record: Record, file: RecordFile) -> Resu
         record.exec.own_pid = is_init;
     }
     let (cgroups, late) = (record.cgroups(), &record.late_cgroups);
-    let cgroup = match cgroups.is_empty() && late.is_empty() {
-        true => None,
-        false => {
-            let all: Vec<_> = cgroups.iter().chain(late).cloned().collect();
-            match crate::cgroup::verify(&record.name, pid, &all) {
-                Err(_) if wait_readable(&[pidfd.as_fd()], Some(Duration::ZERO)).unwrap_or(false) => {
-                    return Err(ending(&state, &record.name, libc::ESRCH));
-                }
-                verified => verified.map_err(|error| error.with_hint(hints::FORGED_RECORD))?,
+    let cgroup = if cgroups.is_empty() && late.is_empty() {
+        None
+    } else {
+        let all: Vec<_> = cgroups.iter().chain(late).cloned().collect();
+        match crate::cgroup::verify(&record.name, pid, &all) {
+            Err(_) if wait_readable(&[pidfd.as_fd()], Some(Duration::ZERO)).unwrap_or(false) => {
+                return Err(ending(&state, &record.name, libc::ESRCH));
             }
-            Some(Cgroup::open(&cgroups, late)?)
+            verified => verified.map_err(|error| error.with_hint(hints::FORGED_RECORD))?,
         }
+        Some(Cgroup::open(&cgroups, late)?)
     };
     let oom_kills = cgroup.as_ref().and_then(|cgroup| cgroup.oom_kills().ok()).unwrap_or(0);
     Ok(Shared {
