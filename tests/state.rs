@@ -491,6 +491,35 @@ fn sweepers_and_creators_of_one_name_get_on_with_each_other() {
     eventually("nothing is left", || state.listed().is_empty() && state.files().is_empty());
 }
 
+#[test]
+fn a_sweeper_takes_no_name_from_a_container_that_is_just_being_made() {
+    let state = State::new("taken");
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    Container::list_in(&state.0).expect("a sweeper fails");
+                }
+            });
+        }
+        let creators: Vec<_> = (0..2)
+            .map(|creator| {
+                let state = &state;
+                scope.spawn(move || {
+                    (0..200).find_map(|i| match Container::create("host", &state.config(&format!("n{creator}.{i}"))) {
+                        Ok(container) => container.destroy().err(),
+                        Err(error) => Some(error),
+                    })
+                })
+            })
+            .collect();
+        let failed: Vec<_> = creators.into_iter().filter_map(|creator| creator.join().unwrap()).collect();
+        over.store(true, Ordering::Relaxed);
+        assert!(failed.is_empty(), "{failed:?}");
+    });
+}
+
 /// A process of its own that has made a container, from [`role_owner`].
 struct Owner {
     process: std::process::Child,

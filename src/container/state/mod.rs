@@ -26,7 +26,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
@@ -209,11 +209,17 @@ impl StateDir {
                 }
                 Err(errno) => return Err(fail(errno)),
             };
-            // A sweeper may have come between; it has taken an empty record for a dead one, and removes it.
-            let locked =
-                sys::fcntl_set_read_lock(fd.as_fd()).map_err(|e| Error::io("lock the record", &file_name, &e))?;
+            // A sweeper may have come between; it has taken an empty record for a dead one, and removes it. It has the lock until
+            // that is done: who asked for the name anew before would find it taken.
+            let start = Instant::now();
+            while !sys::fcntl_set_read_lock(fd.as_fd()).map_err(|e| Error::io("lock the record", &file_name, &e))? {
+                if start.elapsed() > sweep::PATIENCE {
+                    return Err(fail(Errno::EBUSY));
+                }
+                std::thread::sleep(Duration::from_micros(200));
+            }
             let stat = fstat(&fd).map_err(fail)?;
-            if !locked || stat.st_nlink == 0 {
+            if stat.st_nlink == 0 {
                 continue;
             }
             // The umask takes from the owner as well, who is to open it again.

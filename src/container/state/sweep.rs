@@ -20,7 +20,7 @@ use crate::zygote::wait_readable;
 use crate::{Error, Result, cgroup, sys};
 
 /// How long a killed PID 1 may take to let go of its record.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 /// How long it is waited before something else than the lock is asked.
 const FORKED: Duration = Duration::from_millis(20);
 
