@@ -147,7 +147,11 @@ impl Store {
 
     /// Bytes of disk space that all layers take.
     pub fn disk_use(&self) -> Result<u64> {
-        Ok(disk_use(&PLACES.map(|place| self.path().join(place))))
+        let mut layers = Vec::new();
+        for place in PLACES {
+            layers.extend(self.entries(place)?.iter().map(|layer| self.path().join(place).join(layer)));
+        }
+        Ok(disk_use(&layers))
     }
 
     /// The image of this name or digest, in use.
@@ -341,10 +345,10 @@ pub(super) fn name_link(name: &str) -> Result<String> {
     Err(Error::invalid("name an image", name, why))
 }
 
-/// Bytes of disk space below `roots`, each file counted once.
 /// Where layers are.
 const PLACES: [&str; 2] = ["layers", super::shifted::PLACE];
 
+/// Bytes of disk space below `roots`, each file counted once.
 fn disk_use(roots: &[PathBuf]) -> u64 {
     let (mut bytes, mut seen, mut todo) = (0, HashSet::new(), roots.to_vec());
     while let Some(path) = todo.pop() {
