@@ -32,8 +32,9 @@ mod sys;
 mod zygote;
 
 pub use config::{
-    CgroupPolicy, Config, DirectoryUse, ExecConfig, Limit, Mount, Namespace, Namespaces, Network, Session, Stdio,
-    TimeOffset, TimeOffsets, Upper, Winsize,
+    CgroupPolicy, Config, Device, DeviceAccess, DeviceKind, DeviceList, DeviceRule, DirectoryUse, ExecConfig, Limit,
+    Mount, Namespace, Namespaces, Network, Preset, Refusal, Rlimit, Seccomp, Session, Stdio, TimeOffset, TimeOffsets,
+    Upper, Winsize,
 };
 pub use container::{
     Container, ContainerInfo, Exit, ExitReason, InspectedLimits, InspectedMount, InspectedNamespace, Inspection,
@@ -41,4 +42,3 @@ pub use container::{
 };
 pub use error::{Error, ErrorCode, Result};
 pub use probe::{Check, probe};
-pub use security::{Device, DeviceAccess, DeviceKind, DeviceList, DeviceRule, Preset, Refusal, Rlimit, Seccomp};

@@ -16,9 +16,8 @@ use super::Directory;
 use super::controller::{Controller, Row, Version, When};
 use super::hierarchies::{Caller, Home, home};
 use crate::plan::quote;
-use crate::security::{DeviceAccess, DeviceKind, DeviceRule};
 use crate::sys::bpf::{Instruction, bpf_prog_attach_cgroup_device, bpf_prog_load_cgroup_device};
-use crate::{CgroupPolicy, Error, Result, sys};
+use crate::{CgroupPolicy, DeviceAccess, DeviceKind, DeviceRule, Error, Result, sys};
 
 pub(super) const ROW: Row = Row {
     name: "devices",

@@ -45,8 +45,7 @@ pub(crate) use remove::remove;
 pub(crate) use verify::{check_names, of_process, verify};
 
 use crate::config::LimitNumbers;
-use crate::security::DeviceRule;
-use crate::{Error, ErrorCode, Limit, Result};
+use crate::{DeviceRule, Error, ErrorCode, Limit, Result};
 
 /// The limits that a container is made with.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -4,18 +4,22 @@
 //! An option is declared here, once: by its name here Python's keywords and the record in the state directory know it, through
 //! serde. docs/extending.md says what else an option takes, and tests/options.rs compares the faces.
 
+mod devices;
 mod exec;
 mod names;
+mod preset;
+mod rlimits;
 pub(crate) mod text;
 
+pub use devices::{Device, DeviceAccess, DeviceKind, DeviceList, DeviceRule};
 pub use exec::{ExecConfig, Session, Stdio, Winsize};
+pub use preset::{Preset, Refusal, Seccomp};
+pub use rlimits::Rlimit;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
-
-use crate::security::{Device, DeviceList, Preset, Refusal, Rlimit, Seccomp};
 
 /// How a container is made. The default is the safe one: every namespace but time's new, a writable layer that vanishes
 /// with the container, docker's default capabilities less CAP_NET_RAW, no network but loopback.

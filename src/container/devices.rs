@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::blueprint::open_path;
 use crate::cgroup::Caller;
 use crate::rootfs::Node;
-use crate::security::{Device, DeviceAccess, DeviceKind, DeviceList, DeviceRule, Walls, devices};
-use crate::{Config, Error, ErrorCode, Result};
+use crate::security::{Walls, devices};
+use crate::{Config, Device, DeviceAccess, DeviceKind, DeviceList, DeviceRule, Error, ErrorCode, Result};
 
 /// What is decided about them.
 pub struct Devices {

@@ -7,10 +7,10 @@ use std::sync::atomic::Ordering;
 use super::shared::Shared;
 use super::state::{Record, Root};
 use crate::plan::Plan;
-use crate::security::rlimits::{self, NO_CORE};
+use crate::security::rlimits::NO_CORE;
 use crate::sys::sched::{CpuSet, IOPRIO_WHO_PROCESS, SchedAttr, prlimit};
 use crate::zygote::{RLIMITS, Scheduling, has_nice_apart, oom_score_adj};
-use crate::{Error, Preset, Result, Seccomp};
+use crate::{Error, Preset, Result, Rlimit, Seccomp};
 
 /// Of a thread, or of PID 1.
 #[derive(Clone, Debug, Default)]
@@ -41,7 +41,7 @@ impl Inherited {
     pub fn put(&self, plan: &mut Plan<'_>, old: &Self, container: &Shared) {
         for (resource, limit) in self.limits(old, &container.record) {
             let limit = reachable(resource, limit, old, container);
-            plan.step("limit", rlimits::name(resource).to_string(), "", "");
+            plan.step("limit", Rlimit::name_of(resource).to_string(), "", "");
             let record = plan.data(limit.map(u64::to_ne_bytes).as_flattened(), 8);
             plan.call(libc::SYS_prlimit64, [0.into(), resource.into(), record, 0.into()]);
         }

@@ -14,8 +14,5 @@ pub(crate) mod seccomp;
 pub(crate) mod steps;
 pub(crate) mod sysctl;
 
-pub use devices::{Device, DeviceAccess, DeviceKind, DeviceList, DeviceRule};
-pub use preset::{Preset, Refusal, Seccomp};
 pub(crate) use preset::{Walls, chosen_capabilities};
-pub use rlimits::Rlimit;
 pub(crate) use seccomp::Profile;

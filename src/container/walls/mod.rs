@@ -16,10 +16,10 @@ use super::ids::Ids;
 use crate::config::LimitNumbers;
 use crate::error::line;
 use crate::security::rlimits::NO_CORE;
-use crate::security::{Preset, Walls, capabilities, chosen_capabilities, labels, masks};
+use crate::security::{Walls, capabilities, chosen_capabilities, labels, masks};
 use crate::{
-    CgroupPolicy, Config, Device, DeviceList, Limit, Namespace, Refusal, Result, Seccomp, TimeOffset, TimeOffsets,
-    hints,
+    CgroupPolicy, Config, Device, DeviceList, Limit, Namespace, Preset, Refusal, Result, Seccomp, TimeOffset,
+    TimeOffsets, hints,
 };
 
 /// One wall around a container.
