@@ -10,6 +10,7 @@ r"""Containers as a library: a tarball in, an isolated process out.
 
 `Container.run` and `Container.popen` take the keywords of `subprocess` and mean the same by them. Sizes are bytes, or
 strings in binary units ("64M" is 64 * 2**20). Times are seconds. What goes wrong is a `ctr.Error`, an `OSError`.
+`ctr.aio` has the same for asyncio and trio.
 """
 
 # Type checkers take this name for true. Written as a plain False it would be believed by editors on jedi.
@@ -17,6 +18,7 @@ TYPE_CHECKING = bool()  # noqa: UP018
 if TYPE_CHECKING:
     from subprocess import CalledProcessError, TimeoutExpired
 
+    from . import aio as aio
     from ._container import Container, ContainerInfo, containers, destroy, explain, join
     from ._errors import Error
     from ._exit import CompletedProcess, Exit
@@ -120,6 +122,9 @@ def __getattr__(name: str) -> object:
 
     if name == "__version__":
         value: object = import_module("ctr._ctr").version()
+    elif name == "aio":
+        # Only for who asks for it: it needs anyio.
+        value = import_module("ctr.aio")
     elif name in _ROOMS:
         value = getattr(import_module("ctr." + _ROOMS[name]), name)
     elif name.endswith("Error"):
@@ -134,4 +139,4 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> "list[str]":
-    return sorted({*globals(), *__all__, "__version__"})
+    return sorted({*globals(), *__all__, "__version__", "aio"})

@@ -149,19 +149,25 @@ def run(
     """
     from ._container import Container
 
+    spawn, make = divided("run", options)
+    with Container(image, **make) as container:
+        if not spawn.get("shell"):
+            args = container.image_command(args, entrypoint=entrypoint)
+        return container.run(args, input=input, capture_output=capture_output, timeout=timeout, check=check, **spawn)
+
+
+def divided(function: str, options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The keywords of a program and those of the container that is made for it."""
     spawn: dict[str, Any] = {}
     make: dict[str, Any] = {}
     of_container = ContainerOptions.__annotations__
     for key, value in options.items():
         if key not in OPTIONS and key not in of_container:
-            raise unexpected("run", key)
+            raise unexpected(function, key)
         (spawn if key in OPTIONS else make)[key] = value
     if "detached" in make:
         raise TypeError("run waits for the end: its container can't be detached")
-    with Container(image, **make) as container:
-        if not spawn.get("shell"):
-            args = container.image_command(args, entrypoint=entrypoint)
-        return container.run(args, input=input, capture_output=capture_output, timeout=timeout, check=check, **spawn)
+    return spawn, make
 
 
 def run_in(

@@ -1,0 +1,281 @@
+"""The API of `ctr` for asyncio and trio: the same names and keywords, awaitable.
+
+    async with ctr.aio.Container("debian.tar.gz", memory="256M") as c:
+        done = await c.run(["cat", "/etc/os-release"], capture_output=True, text=True)
+
+    results = await asyncio.gather(*(ctr.aio.run("host", ["sort"], input=text) for text in texts))
+
+Nothing here blocks the event loop. A program that runs costs no thread: its pipes and its end are descriptors, and the
+loop waits for these. What the kernel does in one go (making a container, starting a program, destroying it) runs in one
+of a few worker threads. A task that is cancelled kills what it started: the process group of a program in
+`Container.run`, the whole container in `run`. Needs anyio: pip install 'libctr[aio]'.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from subprocess import CalledProcessError, TimeoutExpired
+from typing import TYPE_CHECKING, Any, cast
+
+try:
+    import anyio
+except ImportError as error:
+    raise ImportError("ctr.aio needs anyio: pip install 'libctr[aio]'") from error
+
+from . import _container, _image
+from ._aio_process import Process
+from ._aio_threads import in_thread, until_done
+from ._exit import CompletedProcess
+from ._popen import Popen, wants_text
+from ._run import divided
+from ._spawn import PIPE
+from ._types import (
+    Argv,
+    ContainerOptions,
+    ImageSource,
+    OnProgress,
+    Path,
+    PopenOptions,
+    Readable,
+    Self,
+    Unpack,
+    Writable,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterable
+    from types import TracebackType
+    from typing import Literal
+
+    from ._image import Config, Difference, Image
+
+__all__ = ["Container", "Process", "import_image", "join", "run"]
+
+_OF_TEXT = ("text", "universal_newlines", "encoding", "errors")
+
+
+async def run(
+    image: ImageSource,
+    args: Argv | None = None,
+    *,
+    entrypoint: Argv | None = None,
+    input: Any = None,
+    capture_output: bool = False,
+    timeout: float | None = None,
+    check: bool = False,
+    **options: Any,
+) -> CompletedProcess[Any]:
+    """Run one program in a container of its own: `ctr.run`, with its keywords and its result.
+
+    Cancelled, it destroys the container, and so ends all that was started in it.
+    """
+    spawn, make = divided("run", options)
+    async with Container(image, **make) as container:
+        if not spawn.get("shell"):
+            args = container.container.image_command(args, entrypoint=entrypoint)
+        return await container.run(
+            args, input=input, capture_output=capture_output, timeout=timeout, check=check, **spawn
+        )
+
+
+class Container:
+    """A running container: `ctr.Container`, with its keywords.
+
+    `async with ctr.aio.Container(...) as c` makes it, and destroys it at the end of the block. Without a block
+    `c = await ctr.aio.Container(...)` makes it, and it ends with `await c.destroy()`, or with this process.
+
+    `container` is the `ctr.Container` itself: what doesn't wait (limits, `inspect`, `walls`) is asked of that.
+    """
+
+    container: _container.Container
+
+    def __init__(self, image: ImageSource = "host", **options: Unpack[ContainerOptions]) -> None:
+        """What is to be made; see `ctr.Container` for the keywords. `progress` is called in a worker thread."""
+        self._make: Callable[[Callable[[], None]], _container.Container] | None = partial(_make, image, options)
+        # What becomes of it if nobody takes it any more: it goes, also a detached one, whose name nobody has.
+        self._undo: Callable[[_container.Container], None] = _container.Container.destroy
+
+    def __await__(self) -> Generator[Any, Any, Self]:
+        """Make it."""
+        return self._made().__await__()
+
+    async def _made(self) -> Self:
+        if self._make is None:
+            raise RuntimeError("this container has been made already")
+        make, self._make = self._make, None
+        self.container = await in_thread(make, self._undo)
+        return self
+
+    async def __aenter__(self) -> Self:
+        return self if self._make is None else await self._made()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        # Whatever cancels us meanwhile: this is done, and done before we go on.
+        await until_done(partial(self.container.__exit__, kind, error, traceback))
+
+    @property
+    def name(self) -> str:
+        """The name that `join` takes; empty for a joined pid."""
+        return self.container.name
+
+    @property
+    def pid(self) -> int:
+        """The pid of the container's PID 1 on the host."""
+        return self.container.pid
+
+    @property
+    def running(self) -> bool:
+        """Whether it runs: neither destroyed nor ended from outside."""
+        return self.container.running
+
+    async def run(
+        self,
+        args: Argv | None = None,
+        *,
+        input: Any = None,
+        capture_output: bool = False,
+        timeout: float | None = None,
+        check: bool = False,
+        text: bool | None = None,
+        universal_newlines: bool | None = None,
+        encoding: str | None = None,
+        errors: str | None = None,
+        **options: Unpack[PopenOptions],
+    ) -> CompletedProcess[Any]:
+        """Run a program inside and wait for it: `ctr.Container.run`, with its keywords and its result.
+
+        Whatever ends the wait early, the time-out or a cancellation, kills the program with its process group.
+        """
+        decode = wants_text(text, universal_newlines, encoding, errors)
+        if input is not None:
+            if options.get("stdin") is not None:
+                raise ValueError("stdin and input arguments may not both be used.")
+            if decode and not isinstance(input, str):
+                raise TypeError(f"input must be str, not {type(input).__name__}")
+            if not options.get("pty"):
+                options["stdin"] = PIPE
+        if capture_output and not options.get("pty"):
+            if options.get("stdout") is not None or options.get("stderr") is not None:
+                raise ValueError("stdout and stderr arguments may not be used with capture_output.")
+            options["stdout"] = options["stderr"] = PIPE
+        codec = encoding or "utf-8", errors or "strict"
+        data = input.encode(*codec) if decode and input is not None else input
+        process: Process | None = None
+        try:
+            with anyio.move_on_after(timeout):
+                process = await self.popen(args, **options)
+                await process.communicate(data)
+        except BaseException:
+            if process is not None:
+                await process.abandon()
+            raise
+        if process is None or process.returncode is None:
+            assert timeout is not None
+            started = args
+            if process is not None:
+                await process.abandon()
+                started = process.args
+            # As in subprocess, the output so far is bytes, also where the pipes carry text.
+            so_far = (None, None) if process is None else tuple(data or None for data in process.output)
+            raise TimeoutExpired(started or "the image's program", timeout, *so_far)
+        outputs: list[Any] = list(process.output)
+        if decode:
+            outputs = [None if data is None else _decoded(data, codec) for data in outputs]
+        assert process.popen.exit_parts is not None
+        result = CompletedProcess[Any](process.args, process.popen.exit_parts, *outputs)
+        if check and result.returncode:
+            raise CalledProcessError(result.returncode, process.args, output=result.stdout, stderr=result.stderr)
+        return result
+
+    async def popen(self, args: Argv | None = None, **options: Unpack[PopenOptions]) -> Process:
+        """Start a program inside: `ctr.Container.popen`, with its keywords, but that its streams carry bytes."""
+        for key in (*_OF_TEXT, "bufsize"):
+            if options.get(key):
+                raise ValueError(f"{key} can't be given: the streams of an asynchronous process carry bytes")
+
+        unbuffered: Any = {**options, "bufsize": 0}
+        return Process(await in_thread(lambda check: self.container.popen(args, **unbuffered), Popen.abandon))
+
+    async def wait(self) -> None:
+        """Wait until the container has ended, by whomever."""
+        while self.container.running:
+            await anyio.wait_readable(self.container.fileno())
+
+    async def stop(self, timeout: float | None = 10.0) -> None:
+        """End it as `docker stop`: `ctr.Container.stop`."""
+        await until_done(partial(self.container.stop, timeout))
+
+    async def destroy(self) -> None:
+        """Kill every process inside and remove all that was made for it."""
+        await until_done(self.container.destroy)
+
+    async def kill_all(self, signal: int = 9) -> None:
+        """Send a signal to every program inside and to all that they have started: `ctr.Container.kill_all`."""
+        await until_done(partial(self.container.kill_all, signal))
+
+    async def diff(self) -> list[Difference]:
+        """What it has changed of its image: `ctr.Container.diff`."""
+        return await in_thread(lambda check: self.container.diff())
+
+    async def export(
+        self,
+        target: Writable,
+        *,
+        compression: Literal["none", "gzip", "zstd"] = "none",
+        progress: OnProgress | None = None,
+    ) -> int:
+        """Write its files as a tarball: `ctr.Container.export`, in a worker thread. Cancelled, it leaves none."""
+        return await in_thread(
+            lambda check: self.container.export(target, compression=compression, progress=_asking(check, progress))
+        )
+
+    async def commit(
+        self, name: str | None = None, *, config: Config | None = None, progress: OnProgress | None = None
+    ) -> Image:
+        """Make an image of its files: `ctr.Container.commit`, in a worker thread. Cancelled, it leaves none."""
+        return await in_thread(
+            lambda check: self.container.commit(name, config=config, progress=_asking(check, progress))
+        )
+
+    def __repr__(self) -> str:
+        return f"<ctr.aio.Container {self.name!r}>" if self._make is None else "<ctr.aio.Container, not made yet>"
+
+
+async def join(
+    container: str | int, *, namespaces: Iterable[str] | None = None, state_dir: Path | None = None
+) -> Container:
+    """A running container by its name, or the namespaces of any process by its pid: `ctr.join`."""
+
+    def enter(check: Callable[[], None]) -> _container.Container:
+        return _container.join(container, namespaces=namespaces, state_dir=state_dir)
+
+    joined = Container()
+    joined._make, joined._undo = enter, _container.Container.close
+    return await joined
+
+
+async def import_image(source: Readable, *, progress: OnProgress | None = None, **options: Any) -> Image:
+    """Import an archive: `ctr.import_image`, with its keywords, in a worker thread. Cancelled, it leaves nothing."""
+    return await in_thread(lambda check: _image.import_image(source, progress=_asking(check, progress), **options))
+
+
+def _make(image: ImageSource, options: ContainerOptions, check: Callable[[], None]) -> _container.Container:
+    progress = _asking(check, options.get("progress"))
+    return _container.Container(image, **cast("ContainerOptions", {**options, "progress": progress}))
+
+
+def _asking(check: Callable[[], None], progress: OnProgress | None) -> OnProgress:
+    """A callback that ends the work once nobody waits for it any more."""
+
+    def told(state: Any) -> None:
+        check()
+        if progress is not None:
+            progress(state)
+
+    return told
+
+
+def _decoded(data: bytes, codec: tuple[str, str]) -> str:
+    return data.decode(*codec).replace("\r\n", "\n").replace("\r", "\n")
