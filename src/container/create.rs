@@ -4,8 +4,7 @@
 use std::cell::OnceCell;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, bind};
@@ -16,7 +15,6 @@ use super::spawn::{Spawned, spawn};
 use super::state::{Claim, ExecDefaults, Record, RecordFile, Resource, StateDir, VERSION, start_of};
 use crate::cgroup::{Cgroup, Layout};
 use crate::image::{Report, Store};
-use crate::sys::Own;
 use crate::sys::fork_lock::ForkLock;
 use crate::zygote::{self, Zygote};
 use crate::{Config, Error, Result, hints, sys};
@@ -61,25 +59,14 @@ pub fn create(image: &OsStr, config: &Config, report: Report<'_>) -> Result<Shar
     }
     let (spawned, cgroup, zygote) = raised.map_err(add_hint)?;
     let container = Shared {
-        record,
         written: written.get().copied(),
         state: Some(state.kept()),
-        control: Own::new(spawned.control),
         spawn_channel: Some(spawned.channel.kept()),
         zygote: Some(zygote),
-        pid: spawned.pid,
-        pidfd: Own::new(spawned.pidfd),
         cgroup,
         made_from: Some((image.to_os_string(), config.clone())),
-        holder: sys::process_id(),
-        destroyed: AtomicBool::new(false),
-        oom_kills: AtomicU64::new(0),
         made_with_limit: blueprint.config.memory.is_some(),
-        may_have_killed: AtomicBool::new(false),
-        hangs_up: AtomicBool::new(false),
-        inherited: OnceLock::new(),
-        lent: ForkLock::new(()),
-        is_lent: AtomicBool::new(false),
+        ..Shared::new(record, spawned.control, spawned.pid, spawned.pidfd)
     };
     attach(&container).map_err(|error| {
         // The caller never had it: PID 1 and all that is on record, also by attach itself, goes.

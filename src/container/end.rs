@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 
-use super::join::{Peer, join_found};
+use super::peer::Peer;
+use super::shared::Shared;
 use super::state::{Found, RecordFile, StateDir, Unusable};
 use crate::cgroup::{self, Cgroup, Place};
 use crate::zygote::wait_readable;
@@ -23,7 +24,7 @@ pub fn destroy_named(state: StateDir, name: &str) -> Result<()> {
     match state.look(name)? {
         Found::Running(record, file) => {
             let cgroups = record.cgroups();
-            match join_found(StateDir::open(Some(state.path()))?, *record, file) {
+            match Shared::on_record(StateDir::open(Some(state.path()))?, *record, file) {
                 // It is not as its record says.
                 Err(error) if error.code() == ErrorCode::Invalid => end(&state, name, file, cgroups),
                 joined => joined?.destroy(),

@@ -12,11 +12,11 @@ use ctr_wire::{EXEC, IN_START, IN_TABLE, MAX_CHILDREN, NONE, TERMINALS};
 use nix::fcntl::OFlag;
 use nix::sys::statfs::FsType;
 
+use super::env::{check_env, env_text, set_env};
 use super::inherit::Inherited;
 use super::lookup::Lookup;
 use super::process::Process;
 use super::shared::{PATIENCE, Shared};
-use super::state::env_text;
 use super::user::User;
 use crate::plan::{Arg, Fd, Header, Plan, Prctl, Slot, c_string, encode};
 use crate::sys::Own;
@@ -86,7 +86,7 @@ pub fn exec(container: &Arc<Shared>, argv: &[&OsStr], config: &ExecConfig) -> Re
         plan.umask(mask);
     }
     let (now, before) = (Inherited::of_caller(), container.inherited.get_or_init(|| Inherited::of(container.pid)));
-    now.put(&mut plan, before, container);
+    now.put(&mut plan, before, container.pid, &container.record);
     become_user(&mut plan, container, user.as_ref());
     let cwd = config.cwd.as_deref().or(container.record.exec.cwd.as_deref());
     if let Some(cwd) = cwd {
@@ -106,7 +106,7 @@ pub fn exec(container: &Arc<Shared>, argv: &[&OsStr], config: &ExecConfig) -> Re
     let bounded = config.time_limit.is_some() || config.start_timeout.is_some();
     let within = if bounded { patience + Duration::from_secs(1) } else { PATIENCE };
     let mut oom_score_adj = None;
-    let started = now.lend(before, container, || {
+    let started = now.lend(before, container.pid, &container.lent, || {
         let theirs = theirs;
         let mut fds = vec![theirs.as_fd()];
         fds.extend(plan.fds());
@@ -259,19 +259,10 @@ fn environment(container: &Shared, config: &ExecConfig, user: Option<&User>) -> 
         set_env(&mut env, env_text(OsStr::new("TERM"), term.as_deref().unwrap_or(OsStr::new("xterm"))));
     }
     for (name, value) in &config.env {
-        super::blueprint::check_env(name, value)?;
+        check_env(name, value)?;
         set_env(&mut env, env_text(name, value));
     }
     Ok(env)
-}
-
-/// Sets NAME=VALUE in an environment, in the place of an older one of that name.
-pub fn set_env(env: &mut Vec<Vec<u8>>, entry: Vec<u8>) {
-    let name = entry.iter().position(|&byte| byte == b'=').map_or(entry.as_slice(), |equals| &entry[..=equals]);
-    match env.iter_mut().find(|old| old.starts_with(name)) {
-        Some(old) => *old = entry,
-        None => env.push(entry),
-    }
 }
 
 /// Connects the standard streams: sends the program's ends along, adds (slot, number) to `targets`, answers our ends.

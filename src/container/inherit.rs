@@ -2,12 +2,12 @@
 //! resources, its place in line when memory runs out. What PID 1 has is known; what differs is set by the program's own
 //! process before it becomes the program, or, where that takes rights that nobody inside has, by PID 1's having it meanwhile.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::shared::Shared;
 use super::state::{Record, Root};
 use crate::plan::Plan;
 use crate::security::rlimits::NO_CORE;
+use crate::sys::fork_lock::ForkLock;
 use crate::sys::sched::{CpuSet, IOPRIO_WHO_PROCESS, SchedAttr, prlimit};
 use crate::zygote::{RLIMITS, Scheduling, has_nice_apart, oom_score_adj};
 use crate::{Error, Preset, Result, Rlimit, Seccomp};
@@ -19,6 +19,19 @@ pub struct Inherited {
     /// RLIMIT_*, by their numbers: soft and hard; nothing where it isn't known.
     pub rlimits: [Option<[u64; 2]>; RLIMITS],
     pub oom_score_adj: Option<i32>,
+}
+
+/// Whether a container's PID 1 has another scheduling than its own meanwhile, see [`Inherited::lend`].
+pub struct Lent {
+    /// Held while it has.
+    lock: ForkLock<()>,
+    now: AtomicBool,
+}
+
+impl Default for Lent {
+    fn default() -> Self {
+        Self { lock: ForkLock::new(()), now: AtomicBool::new(false) }
+    }
 }
 
 impl Inherited {
@@ -38,9 +51,9 @@ impl Inherited {
     }
 
     /// The steps by which the process that walks them, a child of PID 1 with what `old` says, gets what it can get by itself.
-    pub fn put(&self, plan: &mut Plan<'_>, old: &Self, container: &Shared) {
-        for (resource, limit) in self.limits(old, &container.record) {
-            let limit = reachable(resource, limit, old, container);
+    pub fn put(&self, plan: &mut Plan<'_>, old: &Self, pid: i32, record: &Record) {
+        for (resource, limit) in self.limits(old, record) {
+            let limit = reachable(resource, limit, old, pid);
             plan.step("limit", Rlimit::name_of(resource).to_string(), "", "");
             let record = plan.data(limit.map(u64::to_ne_bytes).as_flattened(), 8);
             plan.call(libc::SYS_prlimit64, [0.into(), resource.into(), record, 0.into()]);
@@ -49,7 +62,7 @@ impl Inherited {
             return;
         }
         // A profile of the caller's own may refuse these calls; then the program has what PID 1 has.
-        let foreign = matches!(container.record.config.seccomp, Some(Seccomp::File(_) | Seccomp::Json(_)));
+        let foreign = matches!(record.config.seccomp, Some(Seccomp::File(_) | Seccomp::Json(_)));
         let refused = if foreign { libc::EPERM } else { 0 };
         plan.step("schedule", "the program as its caller", "", "");
         let Scheduling { attr, cpus, ioprio } = self.scheduling;
@@ -70,19 +83,19 @@ impl Inherited {
     }
 
     /// Does `start`, with PID 1 scheduled as this meanwhile where its children could not get that by themselves.
-    pub fn lend<T>(&self, old: &Self, container: &Shared, start: impl FnOnce() -> Result<T>) -> Result<T> {
+    pub fn lend<T>(&self, old: &Self, pid: i32, lent: &Lent, start: impl FnOnce() -> Result<T>) -> Result<T> {
         if !self.scheduling.is_above(&old.scheduling) {
             // Another thread's scheduling is not for this program.
-            if container.is_lent.load(Ordering::Acquire) {
-                drop(container.lent.lock());
+            if lent.now.load(Ordering::Acquire) {
+                drop(lent.lock.lock());
             }
             return start();
         }
-        let _lent = container.lent.lock();
-        container.is_lent.store(true, Ordering::Release);
-        let outcome = give(&self.scheduling, container.pid, &old.scheduling).and_then(|()| start());
-        let back = give(&old.scheduling, container.pid, &self.scheduling);
-        container.is_lent.store(false, Ordering::Release);
+        let _lent = lent.lock.lock();
+        lent.now.store(true, Ordering::Release);
+        let outcome = give(&self.scheduling, pid, &old.scheduling).and_then(|()| start());
+        let back = give(&old.scheduling, pid, &self.scheduling);
+        lent.now.store(false, Ordering::Release);
         outcome.and_then(|it| back.map(|()| it))
     }
 
@@ -110,9 +123,9 @@ pub fn give(scheduling: &Scheduling, pid: i32, old: &Scheduling) -> Result<()> {
 }
 
 /// A hard limit that is above PID 1's: it is raised there first, which takes root of the machine. Else it stays at that.
-fn reachable(resource: u32, [soft, hard]: [u64; 2], old: &Inherited, container: &Shared) -> [u64; 2] {
+fn reachable(resource: u32, [soft, hard]: [u64; 2], old: &Inherited, pid: i32) -> [u64; 2] {
     let [its, most] = old.rlimits[resource as usize].unwrap_or([soft, hard]);
-    if hard <= most || prlimit(container.pid, resource, Some([its, hard])).is_ok() {
+    if hard <= most || prlimit(pid, resource, Some([its, hard])).is_ok() {
         return [soft, hard];
     }
     [soft.min(most), most]

@@ -1,32 +1,25 @@
 //! Join: a handle on a container that another process made, or on the namespaces of any process at all.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::path::Path;
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
-use ctr_wire::{self as wire, NONE, RUN};
-use nix::errno::Errno;
+use ctr_wire::{self as wire, RUN};
 use nix::fcntl::OFlag;
 use nix::sched::CloneFlags;
-use nix::sys::socket::SockFlag;
 use nix::sys::stat::Mode;
 
 use super::blueprint::{Finish, Setup};
-use super::devices::Listed;
 use super::ids::has_many_ids;
 use super::namespaces::{KINDS, Kind};
+use super::opened::{closed, open_by_itself};
 use super::shared::Shared;
 use super::spawn::spawn;
-use super::state::{ExecDefaults, Record, RecordFile, Root, StateDir, VERSION, listener_pid, listener_pidfd};
-use crate::cgroup::Cgroup;
+use super::state::{ExecDefaults, Listed, Record, Root, StateDir, VERSION};
 use crate::image::ImageConfig;
 use crate::plan::{CWD, Fd, Header, Plan, Prctl};
-use crate::sys::Own;
-use crate::sys::fork_lock::ForkLock;
-use crate::zygote::{self, wait_readable};
-use crate::{Config, Error, ErrorCode, Preset, Result, hints, sys};
+use crate::zygote;
+use crate::{Config, Error, ErrorCode, Preset, Result, sys};
 
 /// Which namespaces [`crate::Container::join_pid`] enters: a mask of CLONE_NEW* flags of namespaces(7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,146 +28,6 @@ pub struct NamespaceSet(pub u32);
 impl NamespaceSet {
     /// Every kind in which the process differs from the caller.
     pub const ALL: Self = Self(0);
-}
-
-/// A handle on a running container by its name.
-pub fn join(state: StateDir, name: &str) -> Result<Shared> {
-    let (record, file) = state.find(name)?;
-    join_found(state, record, file)
-}
-
-pub fn join_found(state: StateDir, mut record: Record, file: RecordFile) -> Result<Shared> {
-    let Peer { control, pid, pidfd } = Peer::of(&state, &record.name)?;
-    // What the record says of its processes is believed where the kernel says the same, for more than a look is taken at them.
-    if let Some(is_init) = sys::pidfd_is_init(pidfd.as_fd()) {
-        record.exec.own_pid = is_init;
-    }
-    let (cgroups, late) = (record.cgroups(), &record.late_cgroups);
-    let cgroup = if cgroups.is_empty() && late.is_empty() {
-        None
-    } else {
-        let all: Vec<_> = cgroups.iter().chain(late).cloned().collect();
-        match crate::cgroup::verify(&record.name, pid, &all) {
-            Err(_) if wait_readable(&[pidfd.as_fd()], Some(Duration::ZERO)).unwrap_or(false) => {
-                return Err(ending(&state, &record.name, libc::ESRCH));
-            }
-            verified => verified.map_err(|error| error.with_hint(hints::FORGED_RECORD))?,
-        }
-        Some(Cgroup::open(&cgroups, late)?)
-    };
-    let oom_kills = cgroup.as_ref().and_then(|cgroup| cgroup.oom_kills().ok()).unwrap_or(0);
-    Ok(Shared {
-        record,
-        written: Some(file),
-        state: Some(state.kept()),
-        control: Own::new(control),
-        spawn_channel: None,
-        zygote: None,
-        pid,
-        pidfd: Own::new(pidfd),
-        cgroup,
-        made_from: None,
-        holder: sys::process_id(),
-        destroyed: AtomicBool::new(false),
-        oom_kills: AtomicU64::new(oom_kills),
-        made_with_limit: false,
-        may_have_killed: AtomicBool::new(true),
-        hangs_up: AtomicBool::new(false),
-        inherited: OnceLock::new(),
-        lent: ForkLock::new(()),
-        is_lent: AtomicBool::new(false),
-    })
-}
-
-/// Who serves a container.
-pub struct Peer {
-    /// Connected to its PID 1.
-    pub control: OwnedFd,
-    pub pid: i32,
-    pub pidfd: OwnedFd,
-}
-
-impl Peer {
-    /// By the kernel's word for who listens on the control socket of the container `name`.
-    pub fn of(state: &StateDir, name: &str) -> Result<Self> {
-        let fail = |errno: Errno| Error::system("join container", name, errno as i32);
-        let control = state.connect(name, SockFlag::empty()).map_err(|errno| match errno {
-            Errno::ECONNREFUSED | Errno::ENOENT => ending(state, name, errno as i32),
-            _ => fail(errno),
-        })?;
-        let pid = listener_pid(control.as_fd()).map_err(fail)?;
-        let pidfd = listener_pidfd(control.as_fd()).map_err(|e| match e.raw_os_error() {
-            Some(errno @ (libc::ENOSYS | libc::EPERM)) => {
-                let why = "the system call pidfd_open(2) is refused here, and the kernel is older than 6.5";
-                let error = Error::new(ErrorCode::Unsupported, "join container", name, errno, why);
-                error.with_hint(hints::refused_call("pidfd_open"))
-            }
-            Some(libc::ESRCH) => ending(state, name, libc::ESRCH),
-            _ => Error::io("join container", name, &e),
-        })?;
-        Ok(Self { control, pid, pidfd })
-    }
-}
-
-/// The pid of the PID 1 of a container that is on record; `None` where it ends meanwhile, or is just being made.
-pub fn pid_of(state: &StateDir, name: &str) -> Result<Option<i32>> {
-    let pid = state.connect(name, SockFlag::empty()).and_then(|control| listener_pid(control.as_fd()));
-    match pid {
-        Ok(pid) => Ok(Some(pid)),
-        Err(errno @ (Errno::ECONNREFUSED | Errno::ENOENT)) => {
-            _ = ending(state, name, errno as i32);
-            Ok(None)
-        }
-        Err(errno) => Err(Error::system("look at container", name, errno as i32)),
-    }
-}
-
-/// It is on record, but nobody answers. Where it is ending, its end is waited for, so that who is told that there is no such
-/// container finds nothing of it.
-fn ending(state: &StateDir, name: &str, errno: i32) -> Error {
-    _ = state.look_after(name);
-    Error::system("join container", name, errno)
-        .with_code(ErrorCode::NotFound)
-        .with_hint("it is just being made, or just ending")
-}
-
-/// The container whose PID 1 is `pid`, where that is closed to us: prctl(2), PR_SET_DUMPABLE. Its user can reach it by name.
-pub fn closed(state: &StateDir, pid: i32) -> Option<Shared> {
-    let refused = std::fs::read_link(format!("/proc/{pid}/ns/user")).err()?;
-    if refused.kind() != std::io::ErrorKind::PermissionDenied {
-        return None;
-    }
-    let names = state.list().ok()?.into_iter().map(|container| container.name);
-    let name = names.into_iter().find(|name| matches!(pid_of(state, name), Ok(Some(found)) if found == pid))?;
-    join(StateDir::open(Some(state.path())).ok()?, &name).ok()
-}
-
-/// The namespace of a running container, opened by its own PID 1: nobody else may look at its /proc entries.
-pub fn namespace_of(state: &StateDir, name: &str, kind: &'static str) -> Result<OwnedFd> {
-    let again = StateDir::open(Some(state.path()))?;
-    open_by_itself(&join(again, name)?, kind)
-}
-
-fn open_by_itself(container: &Shared, kind: &'static str) -> Result<OwnedFd> {
-    let name = container.called();
-    let mut plan = Plan::new();
-    plan.step("open the namespace", kind, "", "");
-    let slot = plan.slot();
-    let path = plan.bytes(format!("/proc/self/ns/{kind}"));
-    let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
-    plan.openat(CWD, path, flags).out(slot);
-    let mut header = Header::new(RUN);
-    header.give = [slot.0, NONE, NONE, NONE];
-    let fd = container.run(&header, &plan)?.pop();
-    let fd = fd.ok_or_else(|| Error::system("open the namespace of container", name, libc::EPROTO))?;
-    // Whatever its PID 1 has sent: only a namespace of that kind will do.
-    let is_namespace =
-        nix::sys::statfs::fstatfs(&fd).is_ok_and(|fs| fs.filesystem_type() == nix::sys::statfs::NSFS_MAGIC);
-    let flag = KINDS.iter().find(|known| known.name == kind).map(|known| known.flag);
-    if is_namespace && sys::namespace_kind(fd.as_fd()).is_none_or(|found| Some(found) == flag) {
-        return Ok(fd);
-    }
-    Err(Error::system("open the namespace of container", name, libc::EPROTO))
 }
 
 /// A server in the namespaces of process `pid`: as nsenter(1), but it stays, so a second program costs no more than in a container
@@ -259,26 +112,11 @@ pub fn join_pid(pid: i32, set: NamespaceSet) -> Result<Shared> {
         libc::EPERM => error.with_hint("it takes rights over them: enter the user namespace too, or be root"),
         _ => error,
     })?;
+    let record = record(pid, has_root, has_many_ids(&pid.to_string()));
     let joined = Shared {
-        record: record(pid, has_root, has_many_ids(&pid.to_string())),
-        written: None,
-        state: None,
-        control: Own::new(spawned.control),
         spawn_channel: Some(spawned.channel.kept()),
         zygote: Some(zygote),
-        pid: spawned.pid,
-        pidfd: Own::new(spawned.pidfd),
-        cgroup: None,
-        made_from: None,
-        holder: sys::process_id(),
-        destroyed: AtomicBool::new(false),
-        oom_kills: AtomicU64::new(0),
-        made_with_limit: false,
-        may_have_killed: AtomicBool::new(false),
-        hangs_up: AtomicBool::new(false),
-        inherited: OnceLock::new(),
-        lent: ForkLock::new(()),
-        is_lent: AtomicBool::new(false),
+        ..Shared::new(record, spawned.control, spawned.pid, spawned.pidfd)
     };
     joined.schedule_as_caller().inspect_err(|_| _ = joined.destroy())?;
     Ok(joined)

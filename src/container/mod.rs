@@ -9,8 +9,8 @@
 mod blueprint;
 mod clocks;
 mod create;
-mod devices;
 mod end;
+mod env;
 mod exec;
 mod explain;
 mod export;
@@ -20,6 +20,8 @@ mod inspect;
 mod join;
 mod lookup;
 mod namespaces;
+mod opened;
+mod peer;
 mod process;
 mod shared;
 mod spawn;
@@ -76,12 +78,12 @@ impl Container {
 
     /// A handle on a running container that any process of this user made.
     pub fn join(name: &str) -> Result<Self> {
-        Ok(Self { shared: Arc::new(join::join(StateDir::open(None)?, name)?), ends: false })
+        Ok(Self { shared: Arc::new(Shared::join(StateDir::open(None)?, name)?), ends: false })
     }
 
     /// As [`Container::join`], with the state directory given.
     pub fn join_in(state_dir: &Path, name: &str) -> Result<Self> {
-        Ok(Self { shared: Arc::new(join::join(StateDir::open(Some(state_dir))?, name)?), ends: false })
+        Ok(Self { shared: Arc::new(Shared::join(StateDir::open(Some(state_dir))?, name)?), ends: false })
     }
 
     /// Ends the container of this name, as [`Container::destroy`] of a joined handle; also one that can't be joined, because its
@@ -355,7 +357,7 @@ impl Drop for Container {
 fn list(state: &StateDir) -> Result<Vec<ContainerInfo>> {
     let mut running = Vec::new();
     for container in state.list()? {
-        let Some(pid) = join::pid_of(state, &container.name)? else { continue };
+        let Some(pid) = peer::pid_of(state, &container.name)? else { continue };
         running.push(ContainerInfo {
             pid,
             created: UNIX_EPOCH + Duration::from_secs(container.created),

@@ -10,14 +10,13 @@ use std::time::{Duration, Instant};
 use ctr_wire::{DONE, EXITED, FAILED, IN_LATE, IN_START, MAX_SOCKETS, RUN, Reply};
 use nix::errno::Errno;
 
-use super::blueprint::put_up_last;
-use super::inherit::{self, Inherited};
+use super::inherit::{self, Inherited, Lent};
+use super::peer::{Peer, ending};
 use super::state::{Record, RecordFile, Resource, StateDir};
 use crate::cgroup::Cgroup;
 use crate::plan::{Header, Plan, encode};
-use crate::security::Walls;
+use crate::security::{Walls, steps};
 use crate::sys::Own;
-use crate::sys::fork_lock::ForkLock;
 use crate::zygote::{Answer, Channel, NO_WALLS, Scheduling, Zygote, send, wait_readable};
 use crate::{Config, Error, ErrorCode, Namespace, Result, hints, sys};
 
@@ -51,9 +50,8 @@ pub struct Shared {
     pub hangs_up: AtomicBool,
     /// What its PID 1 has of whoever made it; looked up at the first need where another process did.
     pub inherited: OnceLock<Inherited>,
-    /// Held while PID 1 has another scheduling, see [`Inherited::lend`].
-    pub lent: ForkLock<()>,
-    pub is_lent: AtomicBool,
+    /// Whether PID 1 has another scheduling meanwhile.
+    pub lent: Lent,
 }
 
 /// How long PID 1 may take for a request: it gives up a start after 10 seconds, and there may be others before ours.
@@ -62,6 +60,67 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 const ENDING: Duration = Duration::from_secs(1);
 
 impl Shared {
+    /// A handle on the container of `record`, whose PID 1 is this process.
+    pub fn new(record: Record, control: OwnedFd, pid: i32, pidfd: OwnedFd) -> Self {
+        Self {
+            record,
+            written: None,
+            state: None,
+            control: Own::new(control),
+            spawn_channel: None,
+            zygote: None,
+            pid,
+            pidfd: Own::new(pidfd),
+            cgroup: None,
+            made_from: None,
+            holder: sys::process_id(),
+            destroyed: AtomicBool::new(false),
+            oom_kills: AtomicU64::new(0),
+            made_with_limit: false,
+            may_have_killed: AtomicBool::new(false),
+            hangs_up: AtomicBool::new(false),
+            inherited: OnceLock::new(),
+            lent: Lent::default(),
+        }
+    }
+
+    /// A handle on a running container by its name.
+    pub fn join(state: StateDir, name: &str) -> Result<Self> {
+        let (record, file) = state.find(name)?;
+        Self::on_record(state, record, file)
+    }
+
+    /// The same, where its record has been read.
+    pub fn on_record(state: StateDir, mut record: Record, file: RecordFile) -> Result<Self> {
+        let Peer { control, pid, pidfd } = Peer::of(&state, &record.name)?;
+        // What the record says of its processes is believed where the kernel says the same, for more than a look is taken at them.
+        if let Some(is_init) = sys::pidfd_is_init(pidfd.as_fd()) {
+            record.exec.own_pid = is_init;
+        }
+        let (cgroups, late) = (record.cgroups(), &record.late_cgroups);
+        let cgroup = if cgroups.is_empty() && late.is_empty() {
+            None
+        } else {
+            let all: Vec<_> = cgroups.iter().chain(late).cloned().collect();
+            match crate::cgroup::verify(&record.name, pid, &all) {
+                Err(_) if wait_readable(&[pidfd.as_fd()], Some(Duration::ZERO)).unwrap_or(false) => {
+                    return Err(ending(&state, &record.name, libc::ESRCH));
+                }
+                verified => verified.map_err(|error| error.with_hint(hints::FORGED_RECORD))?,
+            }
+            Some(Cgroup::open(&cgroups, late)?)
+        };
+        let oom_kills = cgroup.as_ref().and_then(|cgroup| cgroup.oom_kills().ok()).unwrap_or(0);
+        Ok(Self {
+            written: Some(file),
+            state: Some(state.kept()),
+            cgroup,
+            oom_kills: AtomicU64::new(oom_kills),
+            may_have_killed: AtomicBool::new(true),
+            ..Self::new(record, control, pid, pidfd)
+        })
+    }
+
     /// Refuses in a forked child of the process that got this handle: what happens to the container is its parent's to decide.
     pub fn check_holder(&self) -> Result<()> {
         if self.is_held() {
@@ -123,7 +182,7 @@ impl Shared {
         let (_, config) = self.made_from.as_ref()?;
         let (walls, _) = Walls::of(config).ok()?;
         let mut plan = Plan::new();
-        put_up_last(&mut plan, &walls, walls.landlock().as_ref()).ok()?;
+        steps::put_up_last(&mut plan, &walls, walls.landlock().as_ref()).ok()?;
         if let Some(zygote) = &self.zygote {
             // The next one is waited for, and its create fails where it can't be made.
             zygote.stands(NO_WALLS);
@@ -288,7 +347,7 @@ impl Shared {
     /// Ends it without a descriptor of ours that is left, by what the state directory says of it.
     fn destroy_by_name(&self) -> Result<()> {
         let Some(state) = &self.state else { return Err(self.foreign()) };
-        let again = StateDir::open(Some(state.path())).and_then(|state| super::join::join(state, &self.record.name));
+        let again = StateDir::open(Some(state.path())).and_then(|state| Self::join(state, &self.record.name));
         match again {
             Ok(other) if other.is_same(self) => other.destroy(),
             Err(error) if error.code() != ErrorCode::NotFound => Err(error),

@@ -1,5 +1,7 @@
-//! The steps that PID 1 takes on itself and that its descendants inherit: a keyring and a system call filter.
+//! The steps that PID 1 takes on itself and that its descendants inherit: a keyring, a system call filter, all the last walls.
 
+use super::landlock;
+use super::preset::Walls;
 use super::seccomp::{Profile, filter};
 use crate::Result;
 use crate::plan::{Arg, Plan};
@@ -44,6 +46,17 @@ pub(crate) fn seccomp(plan: &mut Plan<'_>, profile: &Profile, caps: u64) -> Resu
     // Struct sock_fprog: a 16-bit length, padding, a pointer.
     let record = plan.words(&[Arg::Number(program.len() as u64), program_at]);
     plan.call(libc::SYS_seccomp, [libc::SECCOMP_SET_MODE_FILTER.into(), profile.flags().into(), record]);
+    Ok(())
+}
+
+/// The walls behind which nothing more can be put up.
+pub(crate) fn put_up_last(finish: &mut Plan<'_>, walls: &Walls, landlock: Option<&landlock::Ruleset>) -> Result<()> {
+    if let Some(ruleset) = landlock {
+        landlock::restrict(finish, ruleset);
+    }
+    if let Some(profile) = &walls.seccomp {
+        seccomp(finish, profile, walls.capabilities)?;
+    }
     Ok(())
 }
 

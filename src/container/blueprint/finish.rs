@@ -8,7 +8,7 @@ use nix::sched::CloneFlags;
 use super::{Blueprint, Setup};
 use crate::image::Source;
 use crate::plan::{Fd, Header, Plan, Prctl, c_string};
-use crate::security::{Walls, landlock, steps};
+use crate::security::steps;
 use crate::{Namespace, Result};
 
 /// What PID 1 does to finish.
@@ -84,20 +84,9 @@ impl Blueprint {
         // The last walls stand behind all that can go wrong. Once they have stood in this process, the caller goes on while PID 1
         // puts them up: it hears nobody before.
         let walls = finish.mark();
-        put_up_last(finish, &self.walls, self.landlock.as_ref())?;
+        steps::put_up_last(finish, &self.walls, self.landlock.as_ref())?;
         run.before = walls.calls;
         run.walls = finish.fingerprint(&walls);
         Ok(Finish { plan, header: run })
     }
-}
-
-/// The walls behind which nothing more can be put up.
-pub fn put_up_last(finish: &mut Plan<'_>, walls: &Walls, landlock: Option<&landlock::Ruleset>) -> Result<()> {
-    if let Some(ruleset) = landlock {
-        landlock::restrict(finish, ruleset);
-    }
-    if let Some(profile) = &walls.seccomp {
-        steps::seccomp(finish, profile, walls.capabilities)?;
-    }
-    Ok(())
 }

@@ -1,11 +1,15 @@
 //! From what the caller wants to the plan: every decision about a container, before anything is done. `create` carries it out,
 //! `explain` prints it. The plan has two halves, [`setup`] and [`finish`].
 
+mod bind;
+mod devices;
 mod finish;
+mod joined;
 mod names;
 mod setup;
 
-pub use finish::{Acquired, Finish, put_up_last};
+pub use bind::open_path;
+pub use finish::{Acquired, Finish};
 pub use setup::Setup;
 
 use std::collections::HashMap;
@@ -13,22 +17,25 @@ use std::collections::hash_map::Entry;
 use std::ffi::{CString, OsStr};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::clocks;
-use super::devices::Devices;
+use super::env::{check_env, env_text, name_of, set_env};
 use super::ids::Ids;
-use super::namespaces::{self, Joined};
-use super::state::{self, StateDir, env_text};
+use super::namespaces;
+use super::state::{self, StateDir};
 use super::walls::{self, Subject};
 use crate::cgroup::{Caller, Cgroup, Layout, Planned};
 use crate::image::{ImageConfig, Progress, Report, Source, Store};
 use crate::network;
 use crate::plan::c_string;
-use crate::rootfs::{EtcFiles, Lacking, Mapped};
+use crate::rootfs::{EtcFiles, Lacking};
 use crate::security::{Walls, landlock};
 use crate::zygote::Zygote;
-use crate::{Config, DirectoryUse, Error, ErrorCode, Mount, Namespace, Result, Upper};
+use crate::{Config, DirectoryUse, Error, ErrorCode, Namespace, Result, Upper};
+use bind::Bind;
+use devices::Devices;
+use joined::Joined;
 use names::Names;
 
 /// All that is decided.
@@ -58,13 +65,6 @@ pub struct Blueprint {
     pub devices: Devices,
     /// The path of the file whose bytes are the id ranges' locks.
     ranges: CString,
-}
-
-struct Bind {
-    path: PathBuf,
-    fd: OwnedFd,
-    directory: bool,
-    mapped: Mapped,
 }
 
 impl Blueprint {
@@ -248,7 +248,7 @@ impl Blueprint {
         }
         for entry in image.iter().map(|entry| entry.as_bytes().to_vec()).chain(own) {
             match &mut places {
-                None => super::exec::set_env(&mut env, entry),
+                None => set_env(&mut env, entry),
                 Some(places) => match places.entry(name_of(&entry).to_vec()) {
                     Entry::Occupied(place) => env[*place.get()] = entry,
                     Entry::Vacant(place) => {
@@ -347,44 +347,8 @@ fn cgroup_parent(config: &Config) -> Option<PathBuf> {
     }
 }
 
-/// NAME= of NAME=VALUE.
-fn name_of(entry: &[u8]) -> &[u8] {
-    entry.iter().position(|&byte| byte == b'=').map_or(entry, |equals| &entry[..=equals])
-}
-
 /// __NEW_UTS_LEN of linux/utsname.h.
 const MAX_HOSTNAME: usize = 64;
-
-impl Bind {
-    /// Opens the source of a bind mount; `None` for other mounts.
-    fn open(mount: &Mount) -> Option<Result<Self>> {
-        let Mount::Bind { source, read_only, .. } = mount else { return None };
-        Some(Self::open_source(source, *read_only))
-    }
-
-    fn open_source(source: &Path, read_only: bool) -> Result<Self> {
-        let fail = |e: std::io::Error| match Error::io("bind", source.display(), &e) {
-            error if e.kind() == std::io::ErrorKind::NotFound => {
-                error.with_hint("what is bound has to exist on the host")
-            }
-            error => error,
-        };
-        // The path without symlinks: the child opens it once more, and follows none.
-        let path = std::fs::canonicalize(source).map_err(fail)?;
-        let fd = open_path(&path)?;
-        let stat = nix::sys::stat::fstat(&fd).map_err(|errno| Error::system("bind", path.display(), errno as i32))?;
-        let directory = stat.st_mode & libc::S_IFMT == libc::S_IFDIR;
-        let open = if directory { 0o005 } else { 0o004 };
-        let mapped = if read_only && stat.st_mode & open == open { Mapped::BindIfPossible } else { Mapped::Bind };
-        Ok(Self { path, fd, directory, mapped })
-    }
-}
-
-pub fn open_path(path: &Path) -> Result<OwnedFd> {
-    let flags = nix::fcntl::OFlag::O_PATH | nix::fcntl::OFlag::O_CLOEXEC | nix::fcntl::OFlag::O_NOFOLLOW;
-    crate::sys::open(path, flags, nix::sys::stat::Mode::empty())
-        .map_err(|errno| Error::system("open", path.display(), errno as i32))
-}
 
 /// Whether its layers may be copied for other ids: those of root's containers, whose changes go to memory.
 fn may_be_shifted(image: &Source, ids: &Ids, on_disk: bool) -> bool {
@@ -397,16 +361,4 @@ fn uses_overlay(image: &Source, config: &Config) -> bool {
         Source::Directory(_) => config.directory == DirectoryUse::Lower,
         Source::Layers { .. } => true,
     }
-}
-
-pub fn check_env(name: &OsStr, value: &OsStr) -> Result<()> {
-    let bytes = name.as_bytes();
-    if bytes.is_empty() || bytes.contains(&b'=') || bytes.contains(&0) {
-        return Err(Error::invalid(
-            "set the environment variable",
-            name.display(),
-            "a name is not empty and has no = or NUL",
-        ));
-    }
-    c_string("set the environment variable", value.as_bytes()).map(drop)
 }

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use ctr_wire::{self as wire, RESULTS};
 use nix::fcntl::OFlag;
 
-use super::{Blueprint, open_path};
+use super::Blueprint;
+use super::bind::open_path;
 use crate::container::ids::Ids;
 use crate::container::{clocks, namespaces};
 use crate::image::Source;

@@ -5,14 +5,15 @@
 //! killed writer, names nothing that was made: whoever writes makes nothing before all of it is written. The next writer begins
 //! with a newline, so that a torn line stays alone.
 //!
-//! To add a kind of resource: a variant here, its release in `sweep`, and [`super::StateDir::acquire`] around what makes it. A
-//! version of ctr that doesn't know it leaves the whole record to those that do.
+//! To add a kind of resource: a variant of [`super::Resource`], its release in `sweep`, and [`super::StateDir::acquire`] around what
+//! makes it. A version of ctr that doesn't know it leaves the whole record to those that do.
 
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::record::{Record, start_of};
+use super::resource::{Entry, Resource, cgroups, lines};
 use crate::cgroup::{Place, check_names};
 use crate::config::text;
 use crate::{Error, Result};
@@ -23,31 +24,6 @@ pub const VERSION: u32 = 2;
 
 /// No record is larger; what is, is damaged.
 pub const LARGEST: u64 = 4 << 20;
-
-/// What a container has on the host that outlives its processes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Resource {
-    /// A directory of a cgroup hierarchy.
-    Cgroup(Place),
-    /// The directory of its changes, where they are on disk.
-    Upper {
-        #[serde(with = "text")]
-        path: PathBuf,
-    },
-    /// Its control socket, beside the record.
-    Socket,
-}
-
-/// A line about a resource.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Entry {
-    /// It may exist from now on.
-    Has(Resource),
-    /// It is gone.
-    Gone(Resource),
-}
 
 /// What a record says of its container, whichever version wrote it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -77,34 +53,6 @@ pub enum Content {
     /// No record, or not this container's: somebody's hand has been at it, or a disk. What it still says of resources of this
     /// container can be released all the same.
     Damaged(Vec<Resource>),
-}
-
-impl Resource {
-    /// Whether it is one of the container `name`, as far as its name tells; `store` is the one that the container was made with,
-    /// where that is known. What a cgroup's name tells is looked at when it is used, [`crate::cgroup::check_names`].
-    fn is_of(&self, name: &str, store: Option<&Path>) -> bool {
-        match self {
-            Self::Cgroup(_) | Self::Socket => true,
-            Self::Upper { path } => {
-                let parents = || path.components().any(|part| part == Component::ParentDir);
-                let in_store = |store: &Path| *path == store.join("upper").join(name);
-                path.is_absolute()
-                    && path.ends_with(Path::new("upper").join(name))
-                    && store.is_none_or(in_store)
-                    && !parents()
-            }
-        }
-    }
-}
-
-/// The lines of `entries`.
-pub fn lines(entries: impl IntoIterator<Item = Entry>) -> serde_json::Result<Vec<u8>> {
-    let mut text = Vec::new();
-    for entry in entries {
-        serde_json::to_writer(&mut text, &entry)?;
-        text.push(b'\n');
-    }
-    Ok(text)
 }
 
 impl Record {
@@ -144,15 +92,6 @@ impl Outline {
             Err(e) => Err(Error::io("look at the owner of container", &self.name, &e)),
         }
     }
-}
-
-/// The cgroups among `resources`, the last one first.
-pub fn cgroups(resources: &[Resource]) -> Vec<Place> {
-    let place = |resource: &Resource| match resource {
-        Resource::Cgroup(place) => Some(place.clone()),
-        _ => None,
-    };
-    resources.iter().rev().filter_map(place).collect()
 }
 
 impl Content {

@@ -1,15 +1,13 @@
 //! The first line of a record: what a container is, for whoever joins it.
 
-use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::ledger::Resource;
+use super::resource::Resource;
 use crate::Config;
 use crate::cgroup::Place;
 use crate::config::text;
-use crate::container::devices::Listed;
 use crate::image::ImageConfig;
 
 /// What is written down about a container: all that a joiner or a sweeper needs.
@@ -83,6 +81,19 @@ pub enum Root {
     Image(String),
 }
 
+/// Whether there is a list of devices.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Listed {
+    /// None, and nobody has missed it.
+    #[default]
+    NotWanted,
+    /// These rules.
+    Stands(String),
+    /// It could not be had, for this reason.
+    Missing(String),
+}
+
 impl Record {
     /// Whether it is this container's, and names nothing that ctr doesn't make as what is below its root.
     pub(super) fn is_sound(&self, name: &str) -> bool {
@@ -148,11 +159,6 @@ impl Text {
             Self::Bytes(bytes) => bytes,
         }
     }
-}
-
-/// The bytes of an environment entry.
-pub fn env_text(name: &std::ffi::OsStr, value: &std::ffi::OsStr) -> Vec<u8> {
-    [name.as_bytes(), b"=", value.as_bytes()].concat()
 }
 
 /// When process `pid` started, in clock ticks since boot: field 22 of /proc/PID/stat, proc_pid_stat(5). Nothing where there is

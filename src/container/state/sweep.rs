@@ -12,9 +12,10 @@ use nix::sys::socket::SockFlag;
 use nix::sys::stat::{FileStat, Mode, fstat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
-use super::ledger::{self, Content, Entry, Resource, cgroups};
+use super::directory::{RecordFile, StateDir, content, listener_pidfd};
+use super::ledger::Content;
 use super::place::remove_tree;
-use super::{RecordFile, StateDir, content};
+use super::resource::{self, Entry, Resource, cgroups};
 use crate::cgroup::Place;
 use crate::zygote::wait_readable;
 use crate::{Error, Result, cgroup, sys};
@@ -168,7 +169,7 @@ impl StateDir {
     /// Where that can't be written, they are released once more.
     fn strike_off(&self, record: OwnedFd, resources: &[Resource], left: &[Resource]) {
         let gone = resources.iter().filter(|resource| !left.contains(resource)).cloned();
-        if let Ok(lines) = ledger::lines(gone.map(Entry::Gone))
+        if let Ok(lines) = resource::lines(gone.map(Entry::Gone))
             && !lines.is_empty()
         {
             _ = File::from(record).write_all(&[b"\n", &lines[..]].concat());
@@ -186,7 +187,7 @@ impl StateDir {
     /// forked child has the socket too.
     fn is_heard(&self, name: &str) -> bool {
         match self.connect(name, SockFlag::SOCK_NONBLOCK) {
-            Ok(socket) => match super::listener_pidfd(socket.as_fd()) {
+            Ok(socket) => match listener_pidfd(socket.as_fd()) {
                 Ok(pidfd) => !wait_readable(&[pidfd.as_fd()], Some(Duration::ZERO)).unwrap_or(true),
                 // A filter that refuses to say it is no proof of death.
                 Err(error) => matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM)),

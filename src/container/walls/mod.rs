@@ -11,8 +11,8 @@ pub use facts::Facts;
 
 use std::fmt::Write;
 
-use super::devices::Listed;
 use super::ids::Ids;
+use super::state::Listed;
 use crate::config::LimitNumbers;
 use crate::error::line;
 use crate::security::rlimits::NO_CORE;

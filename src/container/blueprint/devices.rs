@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use nix::sys::stat::fstat;
-use serde::{Deserialize, Serialize};
 
-use super::blueprint::open_path;
+use super::bind::open_path;
 use crate::cgroup::Caller;
+use crate::container::state::Listed;
 use crate::rootfs::Node;
 use crate::security::{Walls, devices};
 use crate::{Config, Device, DeviceAccess, DeviceKind, DeviceList, DeviceRule, Error, ErrorCode, Result};
@@ -18,19 +18,6 @@ pub struct Devices {
     /// The same in words, for the record.
     pub listed: Listed,
     pub nodes: Vec<Node>,
-}
-
-/// Whether there is a list of devices.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Listed {
-    /// None, and nobody has missed it.
-    #[default]
-    NotWanted,
-    /// These rules.
-    Stands(String),
-    /// It could not be had, for this reason.
-    Missing(String),
 }
 
 impl Devices {

@@ -1,0 +1,47 @@
+//! The sources of bind mounts, opened before anything is made.
+
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use crate::rootfs::Mapped;
+use crate::{Error, Mount, Result};
+
+/// What is bound.
+pub struct Bind {
+    pub path: PathBuf,
+    pub fd: OwnedFd,
+    pub directory: bool,
+    pub mapped: Mapped,
+}
+
+impl Bind {
+    /// Opens the source of a bind mount; `None` for other mounts.
+    pub fn open(mount: &Mount) -> Option<Result<Self>> {
+        let Mount::Bind { source, read_only, .. } = mount else { return None };
+        Some(Self::open_source(source, *read_only))
+    }
+
+    fn open_source(source: &Path, read_only: bool) -> Result<Self> {
+        let fail = |e: std::io::Error| match Error::io("bind", source.display(), &e) {
+            error if e.kind() == std::io::ErrorKind::NotFound => {
+                error.with_hint("what is bound has to exist on the host")
+            }
+            error => error,
+        };
+        // The path without symlinks: the child opens it once more, and follows none.
+        let path = std::fs::canonicalize(source).map_err(fail)?;
+        let fd = open_path(&path)?;
+        let stat = nix::sys::stat::fstat(&fd).map_err(|errno| Error::system("bind", path.display(), errno as i32))?;
+        let directory = stat.st_mode & libc::S_IFMT == libc::S_IFDIR;
+        let open = if directory { 0o005 } else { 0o004 };
+        let mapped = if read_only && stat.st_mode & open == open { Mapped::BindIfPossible } else { Mapped::Bind };
+        Ok(Self { path, fd, directory, mapped })
+    }
+}
+
+/// Opens what a path leads to, only as a place.
+pub fn open_path(path: &Path) -> Result<OwnedFd> {
+    let flags = nix::fcntl::OFlag::O_PATH | nix::fcntl::OFlag::O_CLOEXEC | nix::fcntl::OFlag::O_NOFOLLOW;
+    crate::sys::open(path, flags, nix::sys::stat::Mode::empty())
+        .map_err(|errno| Error::system("open", path.display(), errno as i32))
+}

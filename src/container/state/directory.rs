@@ -1,0 +1,183 @@
+//! The state directory, and the files in it: records are read, control sockets connected to.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, getsockopt, sockopt::PeerCredentials};
+use nix::sys::stat::{Mode, fstat};
+use nix::unistd::{UnlinkatFlags, unlinkat};
+
+use super::ledger::{Content, LARGEST};
+use super::place::{default_places, make_directories};
+use crate::sys::Own;
+use crate::sys::fork_lock::ForkLock;
+use crate::{Error, ErrorCode, Result, sys};
+
+/// The state directory of a user.
+pub struct StateDir {
+    pub(super) path: PathBuf,
+    pub(super) fd: Own,
+}
+
+/// Which file a record is, and how much of it is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecordFile {
+    /// There may be another of the same name once it is gone.
+    pub inode: u64,
+    /// Its bytes: more of them have been added by others.
+    pub length: u64,
+}
+
+impl StateDir {
+    /// Opens the state directory, which is made where it is missing: the chosen one, or that of CTR_STATE_DIR, or the best that
+    /// this user can have.
+    pub fn open(chosen: Option<&Path>) -> Result<Self> {
+        if let Some(path) = chosen {
+            return Self::open_at(path.to_path_buf());
+        }
+        if let Some(path) = sys::var_os("CTR_STATE_DIR") {
+            return Self::open_at(path.into());
+        }
+        // Looked for once for a user: it is some system calls on the way of every create.
+        static LAST: ForkLock<Option<(u32, PathBuf)>> = ForkLock::new(None);
+        let uid = nix::unistd::geteuid().as_raw();
+        let last = LAST.lock().as_ref().filter(|(of, _)| *of == uid).map(|(_, path)| path.clone());
+        if let Some(path) = last {
+            return Self::open_at(path);
+        }
+        let mut first = None;
+        for place in default_places() {
+            match Self::open_at(place) {
+                Ok(state) => {
+                    *LAST.lock() = Some((uid, state.path.clone()));
+                    return Ok(state);
+                }
+                Err(error) => _ = first.get_or_insert(error),
+            }
+        }
+        Err(first.unwrap_or_else(|| Error::system("use the state directory", "", libc::ENOENT)))
+    }
+
+    fn open_at(path: PathBuf) -> Result<Self> {
+        let fail = |errno: Errno| {
+            let error = Error::system("use the state directory", path.display(), errno as i32);
+            match add_hint(error) {
+                error if error.hint().is_empty() => {
+                    error.with_hint("choose another with CTR_STATE_DIR or the configuration's state_dir")
+                }
+                error => error,
+            }
+        };
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
+        let fd = match sys::open(&path, flags, Mode::empty()) {
+            Err(Errno::ENOENT) => {
+                make_directories(&path).map_err(fail)?;
+                sys::open(&path, flags, Mode::empty())
+            }
+            other => other,
+        }
+        .map_err(fail)?;
+        let stat = fstat(&fd).map_err(fail)?;
+        // Somebody else's directory, or one that others can write to, could hold sockets that only look like ours.
+        if stat.st_uid != nix::unistd::geteuid().as_raw() || stat.st_mode & 0o077 != 0 {
+            return Err(Error::new(
+                ErrorCode::Invalid,
+                "use the state directory",
+                path.display(),
+                libc::EPERM,
+                "it must belong to this user and be closed to others (mode 0700)",
+            )
+            .with_hint("choose another with CTR_STATE_DIR or the configuration's state_dir"));
+        }
+        Ok(Self { path, fd: Own::brief(fd) })
+    }
+
+    /// It lives longer than the call that made it.
+    pub fn kept(mut self) -> Self {
+        self.fd.keep();
+        self
+    }
+
+    /// Its path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What stands in a record, which file it is, and whether its container lives.
+    pub(super) fn read(&self, name: &str) -> Result<Option<(Content, RecordFile, bool)>> {
+        let file_name = format!("{name}.json");
+        let fail = |errno: Errno| Error::system("read the record", self.path.join(&file_name).display(), errno as i32);
+        let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
+        let fd = match sys::openat(&self.fd, file_name.as_str(), flags, Mode::empty()) {
+            Ok(fd) => fd,
+            Err(Errno::ENOENT) => return Ok(None),
+            Err(errno) => return Err(fail(errno)),
+        };
+        let lives = sys::fcntl_is_locked(fd.as_fd()).map_err(|e| Error::io("read the record", &file_name, &e))?;
+        let stat = fstat(&fd).map_err(fail)?;
+        let file = RecordFile { inode: stat.st_ino, length: stat.st_size as u64 };
+        let content = content(name, fd).map_err(|e| Error::io("read the record", &file_name, &e))?;
+        Ok(Some((content, file, lives)))
+    }
+
+    /// Removes a control socket without its record.
+    pub fn remove_socket(&self, name: &str) -> nix::Result<()> {
+        unlinkat(&self.fd, format!("{name}.sock").as_str(), UnlinkatFlags::NoRemoveDir)
+    }
+
+    /// A socket that is connected to `name`'s PID 1.
+    pub fn connect(&self, name: &str, flags: SockFlag) -> nix::Result<OwnedFd> {
+        let socket = sys::socket(AddressFamily::Unix, SockType::SeqPacket, flags)?;
+        let address = UnixAddr::new(&self.socket_path(name))?;
+        connect(socket.as_raw_fd(), &address).map(|()| socket)
+    }
+
+    /// A path to `name`'s control socket that fits into a sockaddr_un, however deep the directory lies.
+    pub fn socket_path(&self, name: &str) -> PathBuf {
+        PathBuf::from(format!("/proc/self/fd/{}/{name}.sock", self.fd.as_raw_fd()))
+    }
+}
+
+impl AsFd for StateDir {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// What can be done about a state directory that nothing can be written to.
+pub(super) fn add_hint(error: Error) -> Error {
+    match error.errno() {
+        libc::ENOSPC | libc::EDQUOT => error
+            .with_hint("free space on the file system of the state directory, or choose another with CTR_STATE_DIR"),
+        libc::EROFS => error.with_hint(
+            "the file system of the state directory is read-only: choose another directory with CTR_STATE_DIR or the \
+             configuration's state_dir",
+        ),
+        _ => error,
+    }
+}
+
+/// Who listens on the other end of a connected control socket, by the kernel's word.
+pub fn listener_pid(socket: BorrowedFd<'_>) -> nix::Result<i32> {
+    getsockopt(&socket, PeerCredentials).map(|credentials| credentials.pid())
+}
+
+/// The same process by a pidfd.
+pub fn listener_pidfd(socket: BorrowedFd<'_>) -> std::io::Result<OwnedFd> {
+    sys::peer_pidfd(socket).or_else(|_| sys::pidfd_open(listener_pid(socket)?))
+}
+
+/// What stands in an open record. Whatever lies there: a fifo would keep us waiting, a huge file would take our memory.
+pub(super) fn content(name: &str, fd: OwnedFd) -> std::io::Result<Content> {
+    let stat = fstat(&fd)?;
+    if stat.st_mode & libc::S_IFMT != libc::S_IFREG || stat.st_size as u64 > LARGEST {
+        return Ok(Content::Damaged(Vec::new()));
+    }
+    let mut text = Vec::new();
+    File::from(fd).read_to_end(&mut text)?;
+    Ok(Content::of(name, &text))
+}

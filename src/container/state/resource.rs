@@ -1,0 +1,70 @@
+//! What a container has on the host, and the lines of a record about it.
+
+use std::path::{Component, Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::cgroup::Place;
+use crate::config::text;
+
+/// What a container has on the host that outlives its processes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Resource {
+    /// A directory of a cgroup hierarchy.
+    Cgroup(Place),
+    /// The directory of its changes, where they are on disk.
+    Upper {
+        #[serde(with = "text")]
+        path: PathBuf,
+    },
+    /// Its control socket, beside the record.
+    Socket,
+}
+
+/// A line about a resource.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Entry {
+    /// It may exist from now on.
+    Has(Resource),
+    /// It is gone.
+    Gone(Resource),
+}
+
+impl Resource {
+    /// Whether it is one of the container `name`, as far as its name tells; `store` is the one that the container was made with,
+    /// where that is known. What a cgroup's name tells is looked at when it is used, [`crate::cgroup::check_names`].
+    pub fn is_of(&self, name: &str, store: Option<&Path>) -> bool {
+        match self {
+            Self::Cgroup(_) | Self::Socket => true,
+            Self::Upper { path } => {
+                let parents = || path.components().any(|part| part == Component::ParentDir);
+                let in_store = |store: &Path| *path == store.join("upper").join(name);
+                path.is_absolute()
+                    && path.ends_with(Path::new("upper").join(name))
+                    && store.is_none_or(in_store)
+                    && !parents()
+            }
+        }
+    }
+}
+
+/// The lines of `entries`.
+pub fn lines(entries: impl IntoIterator<Item = Entry>) -> serde_json::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    for entry in entries {
+        serde_json::to_writer(&mut text, &entry)?;
+        text.push(b'\n');
+    }
+    Ok(text)
+}
+
+/// The cgroups among `resources`, the last one first.
+pub fn cgroups(resources: &[Resource]) -> Vec<Place> {
+    let place = |resource: &Resource| match resource {
+        Resource::Cgroup(place) => Some(place.clone()),
+        _ => None,
+    };
+    resources.iter().rev().filter_map(place).collect()
+}
