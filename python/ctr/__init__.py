@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from . import aio as aio
     from ._container import Container, ContainerInfo, containers, destroy, explain, join
     from ._errors import Error
+    from ._executor import ContainerPoolExecutor, RemoteError, WorkerLost
     from ._exit import CompletedProcess, Exit
     from ._image import (
         Difference,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from ._popen import Popen
     from ._probe import Check, probe
     from ._run import run
+    from ._this_python import ThisPython, this_python
     from ._walls import Wall
 
     __version__: str
@@ -50,6 +52,7 @@ __all__ = [
     "CompletedProcess",
     "Container",
     "ContainerInfo",
+    "ContainerPoolExecutor",
     "DEVNULL",
     "Difference",
     "Error",
@@ -60,10 +63,13 @@ __all__ = [
     "Popen",
     "Progress",
     "Pruned",
+    "RemoteError",
     "STDOUT",
+    "ThisPython",
     "TimeoutExpired",
     "Tmpfs",
     "Wall",
+    "WorkerLost",
     "build_image",
     "containers",
     "destroy",
@@ -76,6 +82,7 @@ __all__ = [
     "probe",
     "prune",
     "run",
+    "this_python",
 ]
 
 # The numbers of subprocess.
@@ -91,6 +98,7 @@ _ROOMS = {
     "CompletedProcess": "_exit",
     "Container": "_container",
     "ContainerInfo": "_container",
+    "ContainerPoolExecutor": "_executor",
     "Difference": "_image",
     "Error": "_errors",
     "Exit": "_exit",
@@ -99,9 +107,12 @@ _ROOMS = {
     "Popen": "_popen",
     "Progress": "_image",
     "Pruned": "_image",
+    "RemoteError": "_executor",
+    "ThisPython": "_this_python",
     "TimeoutExpired": "_exit",
     "Tmpfs": "_options",
     "Wall": "_walls",
+    "WorkerLost": "_executor",
     "build_image": "_image",
     "containers": "_container",
     "destroy": "_container",
@@ -114,6 +125,7 @@ _ROOMS = {
     "probe": "_probe",
     "prune": "_image",
     "run": "_run",
+    "this_python": "_this_python",
 }
 
 
