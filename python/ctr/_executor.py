@@ -70,7 +70,7 @@ class ContainerPoolExecutor(Executor):
     Functions and arguments travel as in `ProcessPoolExecutor`, but by cloudpickle (pip install 'libctr[executor]'), so
     functions of a notebook and lambdas do too. What a worker answers is not believed: a result is made of plain values
     and numpy arrays, unless `trust_results` is set, since unpickling anything else can run code of whoever wrote it. An
-    exception keeps its class if that is one of Python's own, and is a `RemoteError` otherwise; its cause is the traceback
+    exception keeps its class if that is one of Python's own; otherwise it is a `RemoteError`. Its cause is the traceback
     of the worker.
 
     A task that runs out of memory raises `MemoryError`, one that takes longer than `timeout` raises `TimeoutError`, and
