@@ -150,5 +150,12 @@ def __getattr__(name: str) -> object:
     return value
 
 
+def load_ipython_extension(shell: object) -> None:
+    """`%load_ext ctr`: `%%ctr IMAGE` runs a cell in a container; `%%ctr --help` shows how."""
+    from ._magic import load_ipython_extension as load
+
+    load(shell)
+
+
 def __dir__() -> "list[str]":
     return sorted({*globals(), *__all__, "__version__", "aio"})

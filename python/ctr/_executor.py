@@ -70,8 +70,8 @@ class ContainerPoolExecutor(Executor):
     Functions and arguments travel as in `ProcessPoolExecutor`, but by cloudpickle (pip install 'libctr[executor]'), so
     functions of a notebook and lambdas do too. What a worker answers is not believed: a result is made of plain values
     and numpy arrays, unless `trust_results` is set, since unpickling anything else can run code of whoever wrote it. An
-    exception keeps its class if that is one of Python's own; otherwise it is a `RemoteError`. Its cause is the traceback
-    of the worker.
+    exception keeps its class if that is one of Python's own; otherwise it is a `RemoteError`. Its cause is the worker's
+    traceback.
 
     A task that runs out of memory raises `MemoryError`, one that takes longer than `timeout` raises `TimeoutError`, and
     one whose worker ends otherwise raises `WorkerLost`. Each of these costs the pool that worker only: a new one takes
@@ -263,13 +263,18 @@ def _each(fn: Callable[..., T], chunk: list[tuple[Any, ...]]) -> list[T]:
     return [fn(*args) for args in chunk]
 
 
+def worker_script() -> str:
+    """What runs inside, as source: the interpreter there need not have ctr."""
+    return Path(__file__).with_name("_worker.py").read_text(encoding="utf-8")
+
+
 class _Worker:
     """A container with a Python process that waits for tasks."""
 
     def __init__(self, image: ImageSource, options: ContainerOptions, python: str | None, trusted: bool) -> None:
         self.tasks = 0
         mounts, env = ([], {}) if python is not None else this_python()
-        script = Path(__file__).with_name("_worker.py").read_text(encoding="utf-8")
+        script = worker_script()
         ours, theirs = socket.socketpair()
         self._socket = ours
         self._container: Container | None = None
@@ -277,7 +282,7 @@ class _Worker:
             with theirs:
                 given: Any = {**options, "mounts": [*mounts, *options.get("mounts", ())]}
                 self._container = Container(image, **given)
-                words = [python or sys.executable, "-c", script, "3", *(["whole"] if trusted else [])]
+                words = [python or sys.executable, "-c", script, "serve", "3", *(["whole"] if trusted else [])]
                 self._process: Popen[bytes] = self._container.popen(
                     words, stdin=-3, extra_env=env, pass_fds={theirs.fileno(): 3}, cwd="/"
                 )

@@ -1,11 +1,13 @@
-"""The worker of a `ContainerPoolExecutor`: runs inside, as a script. It reads tasks and writes what becomes of them.
+"""What runs inside for `ContainerPoolExecutor` and `%%ctr --python`: a script that stands alone, without ctr.
 
-It stands alone: the interpreter inside need not have ctr. A message is its length (8 bytes, big endian) and a pickle.
-Arguments: the descriptor of the socket, and "whole" if our host believes any pickle of ours.
+serve FD [whole]    reads tasks from a socket and writes what becomes of them, until our host closes it. A message is
+                    its length (8 bytes, big endian) and a pickle; "whole" if our host believes any pickle of ours
+cell IN OUT         reads a cell and its variables, runs it, writes the variables that are asked for
 """
 
 from __future__ import annotations
 
+import ast
 import io
 import pickle
 import socket
@@ -62,10 +64,9 @@ def answer(task: bytes, whole: bool) -> bytes:
         return dumps(told(error, whole), whole)
 
 
-def main() -> None:
-    """Serve until our host closes the socket."""
-    whole = sys.argv[2:] == ["whole"]
-    stream = socket.socket(fileno=int(sys.argv[1])).makefile("rwb")
+def serve(fd: int, whole: bool) -> None:
+    """Answer tasks until our host closes the socket."""
+    stream = socket.socket(fileno=fd).makefile("rwb")
     while True:
         head = stream.read(8)
         if len(head) < 8:
@@ -76,5 +77,23 @@ def main() -> None:
         stream.flush()
 
 
+def cell(given: int, taken: int) -> None:
+    """Run a cell as a notebook does: if its last line is an expression, that is shown."""
+    with open(given, "rb") as stream:
+        code, variables, names = pickle.load(stream)
+    main = sys.modules["__main__"].__dict__
+    main.update(variables)
+    tree = ast.parse(code, "<cell>")
+    last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
+    exec(compile(tree, "<cell>", "exec"), main)
+    if last is not None:
+        sys.displayhook(eval(compile(ast.Expression(last.value), "<cell>", "eval"), main))
+    with open(taken, "wb") as stream:
+        stream.write(dumps({name: main[name] for name in names}, False))
+
+
 if __name__ == "__main__":
-    main()
+    if sys.argv[1] == "serve":
+        serve(int(sys.argv[2]), sys.argv[3:] == ["whole"])
+    else:
+        cell(int(sys.argv[2]), int(sys.argv[3]))
