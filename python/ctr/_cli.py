@@ -12,7 +12,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from . import DEVNULL, __version__
+from . import DEVNULL, __version__, _cli_kernel
 from ._cli_images import add_commands, age, bar, table
 from ._cli_options import add_rows, container_keywords, pair
 from ._cli_streams import PipedFiles
@@ -226,6 +226,7 @@ def _parser() -> _Parser:
     command("doctor", _doctor, "show what this machine allows and what it does not, and what to do about it")
 
     add_commands(command)
+    _cli_kernel.add_commands(command)
     parser.known = tuple(commands.choices)
     return parser
 

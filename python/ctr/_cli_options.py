@@ -211,5 +211,31 @@ def container_keywords(options: argparse.Namespace) -> dict[str, Any]:
     return keywords
 
 
+def typed_rows(options: argparse.Namespace) -> list[str]:
+    """What was typed, as words that `parse_rows` reads; `ValueError` if one can't be read."""
+    container_keywords(options)
+    words: list[str] = []
+    for row in ROWS:
+        typed = getattr(options, _dest(row))
+        name = row.names.split()[-1]
+        if row.many:
+            words += [word for value in typed for word in (name, value)]
+        elif typed is not None:
+            words += [name, str(typed)] if row.metavar or row.choices else [name]
+    return words
+
+
+def parse_rows(words: list[str]) -> dict[str, Any]:
+    """Words that were typed once, as the keywords of `Container`."""
+    import argparse
+
+    parser = argparse.ArgumentParser(allow_abbrev=False, add_help=False)
+    add_rows(parser)
+    options, rest = parser.parse_known_args(words)
+    if rest:
+        raise ValueError(f"there is no option {rest[0]}")
+    return container_keywords(options)
+
+
 def _dest(row: Row) -> str:
     return "container" + row.names.split()[-1].replace("-", "_")
