@@ -90,11 +90,6 @@ impl ImageConfig {
         Ok(())
     }
 
-    /// As the property `config` of the OCI image specification's config.md, in JSON.
-    pub fn json(&self) -> String {
-        super::save::config(self, &[], None)["config"].to_string()
-    }
-
     /// The number of the signal that asks its program to end: `stop_signal` as a number of signal(7), SIGTERM where the
     /// image says nothing.
     ///

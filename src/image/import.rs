@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 
+use ctr_wire::{RANGE, SHARED_RANGE};
 use nix::errno::Errno;
 
 use super::archive::Archive;
@@ -14,25 +15,16 @@ use super::digest::Digest;
 use super::fault::{Fault, Outcome};
 use super::flat;
 use super::give;
-use super::layout::{self, Platform, Wanted};
+use super::known::{Known, MAX_RECORD, Record, Select, is_same, settled};
+use super::layout::{self, Wanted};
 use super::limits::{Limits, Used};
 use super::pipeline::{self, Counters, Course, Report, Stream};
 use super::rights::Rights;
-use super::shifted;
-use super::source::{Known, MAX_RECORD, Record, is_same, settled};
 use super::split::Recorder;
-use super::store::{Lock, Store, Workspace};
+use super::store::{Lock, ROOT, Store, Workspace};
 use super::unpack::Unpack;
 use crate::sys::fs::{self, AT_FDCWD, AtFlags, FileStat, FileType, Mode, OFlag};
 use crate::{Error, ErrorCode, Result};
-
-/// What of an archive is wanted; see [`super::ImportOptions`].
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Select<'s> {
-    pub reference: Option<&'s str>,
-    pub platform: Option<Platform<'s>>,
-    pub strip: usize,
-}
 
 /// The archive at `path` as an image. Whoever wants the same file at the same time waits for the one that is first.
 pub(super) fn file(store: &Store, path: &Path, select: Select<'_>, report: Report<'_>) -> Result<Known> {
@@ -315,9 +307,6 @@ fn blob(
     publish_layer(importing, &name, diff_id)
 }
 
-/// What a layer says of the root itself, where it says anything.
-pub(super) const ROOT: &str = "root";
-
 /// What the end of a layer's archive tells.
 pub(super) struct Tally {
     entries: u64,
@@ -363,7 +352,7 @@ pub(super) fn layer(
     let mut archive = Archive::new(stream, limits).stripped(taking.strip).recorded(recorder);
     while let Some(mut entry) = archive.next()? {
         if taking.shifted {
-            (entry.uid, entry.gid) = (shifted::shift(entry.uid), shifted::shift(entry.gid));
+            (entry.uid, entry.gid) = (shift(entry.uid), shift(entry.gid));
         }
         if taking.may_be_layout && archive.entries() == 1 && layout::looks_like_layout(&entry.path) {
             counters.half();
@@ -385,6 +374,11 @@ pub(super) fn layer(
         .and_then(|fd| File::from(fd).write_all(size.to_string().as_bytes()))
         .map_err(|error| Fault::system("write to", b"", fs::errno_of(&error).unwrap_or(Errno::EIO)))?;
     Ok(Tally { entries: archive.entries(), named: archive.named(), tree })
+}
+
+/// An owner of an image, in the range that is shared; what has no id inside stays as it is, which is nobody's there.
+fn shift(id: u32) -> u32 {
+    if id < RANGE { SHARED_RANGE + id } else { id }
 }
 
 /// Gives the files of a finished layer to their owners and moves it to its place; one that is there already is the same.

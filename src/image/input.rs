@@ -9,10 +9,11 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, poll};
 
 use super::import;
+use super::known::{Known, Select};
 use super::layout::Platform;
 use super::manage::Image;
 use super::pipeline::{Report, Source};
-use super::source::{Known, with_reference};
+use super::source::with_reference;
 use super::store::Store;
 use crate::sys::fs::{self, AT_FDCWD, AtFlags, FileType, Whence};
 use crate::{Error, Result};
@@ -59,7 +60,7 @@ impl Store {
             Platform::parse(text).ok_or_else(|| Error::invalid("import for the platform", text, why))
         };
         let platform = options.platform.as_deref().map(parse).transpose()?;
-        let select = import::Select { reference: options.reference.as_deref(), platform, strip: options.strip };
+        let select = Select { reference: options.reference.as_deref(), platform, strip: options.strip };
         // The image stays in use, and so here, until it has its name.
         let (digest, _in_use) = self.import_known(input, select, report)?;
         if let Some(name) = &options.name {
@@ -68,15 +69,13 @@ impl Store {
         self.inspect(&format!("sha256:{digest}"))
     }
 
-    fn import_known(&self, input: Input<'_>, select: import::Select<'_>, report: Report<'_>) -> Result<Known> {
+    fn import_known(&self, input: Input<'_>, select: Select<'_>, report: Report<'_>) -> Result<Known> {
         match input {
             Input::Path(path) => {
                 let (path, stat, select) = match fs::fstatat(AT_FDCWD, path, AtFlags::empty()) {
                     Ok(stat) => (path, stat, select),
                     Err(errno) => match with_reference(path.as_os_str()).filter(|_| select.reference.is_none()) {
-                        Some((path, stat, reference)) => {
-                            (path, stat, import::Select { reference: Some(reference), ..select })
-                        }
+                        Some((path, stat, reference)) => (path, stat, Select { reference: Some(reference), ..select }),
                         None => return Err(not_found(path, errno)),
                     },
                 };
@@ -105,7 +104,7 @@ impl Store {
         name: &str,
         input: Box<dyn Read + Send + 'i>,
         total: u64,
-        select: import::Select<'_>,
+        select: Select<'_>,
         report: Report<'_>,
     ) -> Result<Known> {
         import::stream(self, name, Source { input, total, hash_blob: false }, select, report)

@@ -12,9 +12,9 @@ use nix::errno::Errno;
 
 use super::config::ImageConfig;
 use super::digest::Digest;
+use super::known::{Known, Loaded, Record};
 use super::remove;
 use super::save;
-use super::source::{Known, Loaded, Record};
 use super::store::{Store, try_lock};
 use crate::sys::file;
 use crate::sys::fs::{self, AtFlags, FlockArg, Mode, OFlag, UnlinkatFlags};

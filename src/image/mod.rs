@@ -25,6 +25,7 @@ pub mod fuzzing;
 mod give;
 mod import;
 mod input;
+mod known;
 mod layout;
 mod limits;
 mod lower;

@@ -10,8 +10,8 @@ use nix::errno::Errno;
 
 use super::fault::Fault;
 use super::give;
+use super::known::Record;
 use super::rights::Rights;
-use super::source::Record;
 use super::store::{Store, is_there, try_lock};
 use crate::sys::fs::{self, AtFlags, FlockArg, Mode, OFlag};
 use crate::{Error, ErrorCode, Result};

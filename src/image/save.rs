@@ -273,6 +273,13 @@ fn history(whole: &mut Value, base: &mut Value, layers: usize) {
 /// What [`ImageConfig`] knows of a configuration.
 const OF_CONFIG: [&str; 8] = ["Env", "Entrypoint", "Cmd", "WorkingDir", "User", "StopSignal", "Volumes", "Labels"];
 
+impl ImageConfig {
+    /// As the property `config` of the OCI image specification's config.md, in JSON.
+    pub fn json(&self) -> String {
+        config(self, &[], None)["config"].to_string()
+    }
+}
+
 pub(super) fn config(config: &ImageConfig, diff_ids: &[String], epoch: Option<i64>) -> Value {
     let mut run = Map::new();
     let mut put = |key: &str, value: Value| {

@@ -11,7 +11,7 @@
 use std::path::PathBuf;
 use std::thread;
 
-use ctr_wire::{RANGE, SHARED_RANGE};
+use ctr_wire::SHARED_RANGE;
 use nix::errno::Errno;
 use nix::sys::statfs::{FsType, OVERLAYFS_SUPER_MAGIC, statfs};
 
@@ -123,9 +123,4 @@ fn copy(importing: &Importing<'_>, layer: &str, report: Report<'_>) -> Outcome<(
         });
         pipe::both(pipeline::join(packer), unpacked.map(drop))
     })
-}
-
-/// An owner of an image, in the range that is shared; what has no id inside stays as it is, which is nobody's there.
-pub(super) fn shift(id: u32) -> u32 {
-    if id < RANGE { SHARED_RANGE + id } else { id }
 }

@@ -41,6 +41,9 @@ pub struct Store {
     pub(super) limits: Limits,
 }
 
+/// What a layer says of the root itself, where it says anything.
+pub(super) const ROOT: &str = "root";
+
 /// What a root is of which nothing is said.
 pub(super) const DEFAULT_ROOT: (u32, u32, u32) = (0, 0, 0o755);
 
@@ -103,7 +106,7 @@ impl Store {
     /// Owner, group and mode of the root of these layers, lowest first, where it isn't root's with mode 0755.
     pub(super) fn root_of(&self, layers: &[String]) -> Option<(u32, u32, u32)> {
         let says = |layer: &String| {
-            let path = self.place.join("layers").join(layer).join(super::import::ROOT);
+            let path = self.place.join("layers").join(layer).join(ROOT);
             super::export::owner(&crate::sys::file::read(path).ok()?)
         };
         layers.iter().rev().find_map(says).filter(|root| *root != DEFAULT_ROOT)

@@ -1,6 +1,6 @@
 //! Single system calls that filters and older kernels refuse, tried with arguments that do nothing.
 
-use super::Check;
+use super::check::Check;
 use crate::Result;
 use crate::container::Trial;
 use crate::plan::{Arg, Plan, Prctl};

@@ -5,7 +5,10 @@
 //! create would give, from the same texts (`hint`).
 
 mod calls;
+mod check;
 mod mounts;
+
+pub use check::Check;
 
 use std::path::Path;
 
@@ -18,19 +21,6 @@ use crate::image::Store;
 use crate::security::landlock;
 use crate::sys::landlock::landlock_abi;
 use crate::{CgroupPolicy, Config, Container, DeviceList, Error, Limit, Result, hints, sys, zygote};
-
-/// One thing that a machine allows or not.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Check {
-    /// What is checked: "user namespaces". Names don't change.
-    pub name: &'static str,
-    /// Whether it is allowed.
-    pub ok: bool,
-    /// What was found; where it is not allowed, why, and what is lost.
-    pub says: String,
-    /// What to do about it; empty where there is nothing to do, or nothing known.
-    pub hint: String,
-}
 
 /// Checks everything that containers need or can use, in the order in which a container needs it. Takes some tens of
 /// milliseconds and leaves nothing.
@@ -62,30 +52,6 @@ pub fn probe() -> Vec<Check> {
     let made = Container::create("host", &config).and_then(|container| container.destroy());
     checks.push(Check::of("a container", made, "one of this machine's own programs was made and destroyed"));
     checks
-}
-
-impl Check {
-    fn of(name: &'static str, result: Result<()>, says: impl Into<String>) -> Self {
-        match result {
-            Ok(()) => Self { name, ok: true, says: says.into(), hint: String::new() },
-            Err(error) => Self::failed(name, &error),
-        }
-    }
-
-    fn failed(name: &'static str, error: &Error) -> Self {
-        let hint = error.hint().to_string();
-        let says = error.to_string();
-        let says = says.strip_suffix(&format!(" ({hint})")).unwrap_or(&says).to_string();
-        Self { name, ok: false, says, hint }
-    }
-
-    /// A check that failed, but of what ctr can do without.
-    fn lost(mut self, what: &str) -> Self {
-        if !self.ok {
-            self.says = format!("{}; without it {what}", self.says);
-        }
-        self
-    }
 }
 
 fn state_directory() -> Check {

@@ -8,7 +8,7 @@ use nix::fcntl::OFlag;
 use nix::sched::CloneFlags;
 use nix::sys::stat::Mode;
 
-use super::Check;
+use super::check::Check;
 use crate::container::Trial;
 use crate::helper::SubIds;
 use crate::image::Store;

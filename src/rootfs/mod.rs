@@ -14,23 +14,19 @@ mod etc;
 mod mounts;
 mod nodes;
 mod root;
+mod setup;
 
 pub use etc::{EtcFiles, Lacking, etc_files};
+pub use mounts::{image_places, user_mounts};
+pub use nodes::{Node, make_nodes, nodes};
 pub use root::{FIRST_FURNITURE, Layers, Mapped, Root, Source, furnish, idmap, make, pivot};
+pub use setup::setup;
 
 use std::borrow::Cow;
 use std::ffi::{CStr, CString};
 
-use ctr_wire as wire;
-use nix::fcntl::OFlag;
-
-use crate::plan::{Arg, At, CWD, Plan, Shell, Slot};
-use crate::sys::mount::{
-    MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, MOVE_MOUNT_F_EMPTY_PATH, MountAttributes,
-};
-
-pub use mounts::{image_places, user_mounts};
-pub use nodes::{Node, make_nodes, nodes};
+use crate::plan::{Arg, At, Plan, Slot};
+use crate::sys::mount::{MOVE_MOUNT_F_EMPTY_PATH, MountAttributes};
 
 /// What decides the look of a setup.
 #[derive(Clone, Copy, Debug)]
@@ -81,88 +77,6 @@ const ROOT: &CStr = c"root";
 const LOWER: &CStr = c"lower";
 const UPPER: &CStr = c"upper";
 const WORK: &CStr = c"work";
-
-/// Appends the steps that every container of this shape begins with. The slots of files for [`etc_files`].
-pub fn setup(plan: &mut Plan<'_>, shape: &Shape<'_>) -> [Option<Slot>; 2] {
-    if !shape.own_user {
-        let root = plan.string(c"/");
-        plan.step("make private", "/", "what is mounted here must not spread to the host", "mount --make-rslave /");
-        plan.call(libc::SYS_mount, [0.into(), root, 0.into(), (libc::MS_REC | libc::MS_SLAVE).into()]);
-    }
-    if let Some(context) = shape.context.0 {
-        let context = context.to_string_lossy().into_owned();
-        let command = format!("# mount -o context='\"{context}\"' for each tmpfs, devpts and overlay");
-        plan.step(
-            "label",
-            "its mounts",
-            "files of its own have the SELinux context that its programs may use",
-            command,
-        );
-    }
-    plan.step(
-        "make a tmpfs for",
-        "changes",
-        "what the container writes is gone with it, by the kernel's own doing",
-        match shape.size {
-            Some(size) => Shell::From(sized_tmpfs, size),
-            None => "mount -t tmpfs -o mode=755 tmpfs $SCRATCH".into(),
-        },
-    );
-    // A full tmpfs answers ENOSPC, which programs know; a full memory limit kills them, and every one that comes to clean up.
-    let sized = shape.size.map(|size| CString::new(format!("mode=755,size={size}")).unwrap_or_default());
-    plan.mount(c"tmpfs", STAGING, 0, &shape.context.with(sized.as_deref().unwrap_or(c"mode=755")));
-    let staging = plan.string(STAGING);
-    plan.chdir(staging);
-    for name in [ROOT, LOWER, UPPER, WORK, PROC, SYS] {
-        plan.mkdir(name, 0o755);
-    }
-    let closed = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
-    if shape.own_pid {
-        plan.step(
-            "make a proc for",
-            "/proc",
-            "a process sees the processes of its own PID namespace only",
-            "mkdir -p $ROOT{} && mount -t proc -o nosuid,nodev,noexec proc $ROOT{}",
-        );
-        plan.mount(c"proc", PROC, closed, c"");
-    } else {
-        plan.step(
-            "share the host's",
-            "/proc",
-            "the PID namespace is the host's",
-            "mkdir -p $ROOT{} && mount --rbind {} $ROOT{}",
-        );
-        plan.bind(c"/proc", PROC, true);
-    }
-    let (kept, at) = (plan.keep_in(wire::PROC), plan.string(PROC));
-    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-    plan.openat(CWD, at, flags).out(kept);
-    if shape.own_net || !shape.own_user {
-        plan.step(
-            "make a sysfs for",
-            "/sys",
-            "devices can be looked at, not changed",
-            "mkdir -p $ROOT{} && mount -t sysfs -o ro,nosuid,nodev,noexec sysfs $ROOT{}",
-        );
-        plan.mount(c"sysfs", SYS, closed | libc::MS_RDONLY, c"");
-    } else {
-        plan.step(
-            "share the host's",
-            "/sys",
-            "the network namespace is not ours, so no sysfs of our own",
-            "mkdir -p $ROOT{} && mount --rbind -o ro {} $ROOT{}",
-        );
-        plan.bind(c"/sys", SYS, true);
-        let read_only = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
-        plan.set_attributes_below(SYS, read_only);
-    }
-    dev::dev(plan, shape);
-    shape.etc_files.map_or([None; 2], |files| etc::setup(plan, files))
-}
-
-fn sized_tmpfs(size: u64) -> String {
-    format!("mount -t tmpfs -o mode=755,size={size} tmpfs $SCRATCH")
-}
 
 /// fsopen, fsconfig, fsmount: a new tmpfs with these attributes, attached nowhere yet, into `slot`.
 fn new_tmpfs(

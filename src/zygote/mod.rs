@@ -6,24 +6,23 @@
 //! host has at that moment). `container` calls this; `start` has the clone.
 
 mod channel;
+mod current;
 mod identity;
 mod scheduling;
 mod start;
 
 pub use channel::{Answer, Channel, pair, send, wait_readable};
+pub use current::{current, forget};
 pub use identity::{Pieces, RLIMITS, oom_score_adj, own_oom_score_adj, pieces};
 pub use scheduling::{Scheduling, has_nice_apart};
 pub use start::TITLE;
 
 use std::os::fd::AsFd;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use ctr_wire as wire;
 
 use crate::sys::Own;
-use crate::sys::fork_lock::ForkLock;
-use crate::{Error, Result};
 use identity::Identity;
 
 /// A running zygote.
@@ -46,35 +45,6 @@ pub struct Zygote {
 
 /// What no walls are told by, as before the first container: [`Zygote::stands`].
 pub const NO_WALLS: u64 = 0;
-
-static CURRENT: ForkLock<Option<Arc<Zygote>>> = ForkLock::new(None);
-
-/// This process's zygote, started if there is none that fits.
-pub fn current() -> Result<Arc<Zygote>> {
-    let known = CURRENT.lock().clone();
-    let identity = Identity::of_this_thread(known.as_ref().and_then(|zygote| zygote.oom_score_adj_file()));
-    let mut current = CURRENT.lock();
-    if let Some(zygote) = current.as_ref()
-        && zygote.identity == identity
-        && !Scheduling::of(0).is_above(&zygote.scheduling)
-        && zygote.is_ours()
-    {
-        return Ok(Arc::clone(zygote));
-    }
-    let zygote = Arc::new(start::start(identity)?);
-    if let Some(old) = current.replace(Arc::clone(&zygote)) {
-        old.retire();
-    }
-    Ok(zygote)
-}
-
-/// Forgets a zygote that turned out to be dead, so that the next [`current`] starts another.
-pub fn forget(dead: &Arc<Zygote>) {
-    let mut current = CURRENT.lock();
-    if current.as_ref().is_some_and(|zygote| Arc::ptr_eq(zygote, dead)) {
-        *current = None;
-    }
-}
 
 impl Zygote {
     /// Sends it a message; EPIPE or ECONNRESET where it is dead.
@@ -159,9 +129,4 @@ impl Zygote {
             _ = self.send(message.as_bytes(), &[]);
         }
     }
-}
-
-/// The zygote could not be started.
-fn failed(step: &str, error: &std::io::Error) -> Error {
-    Error::io(step, "for ctr's zygote", error)
 }

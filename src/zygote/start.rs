@@ -20,7 +20,7 @@ use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
 
 use super::identity::{Identity, OOM_SCORE_ADJ};
-use super::{NO_WALLS, Scheduling, Zygote, channel, failed};
+use super::{NO_WALLS, Scheduling, Zygote, channel};
 use crate::sys::{self, Own, raw};
 use crate::{ErrorCode, Result};
 
@@ -231,4 +231,9 @@ fn exit() -> ! {
         // SAFETY: ends this child alone: it is no thread of the host's.
         unsafe { raw::syscall(libc::SYS_exit_group, 0, 0, 0, 0, 0) };
     }
+}
+
+/// The zygote could not be started.
+fn failed(step: &str, error: &Error) -> crate::Error {
+    crate::Error::io(step, "for ctr's zygote", error)
 }

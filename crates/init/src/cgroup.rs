@@ -1,7 +1,7 @@
 //! Spawn in a cgroup of v2: by clone3(2), or, where a filter refuses that, by moving the child in before it does anything.
 
 use super::kernel::{self, SIGKILL, close, errno, nr, syscall, syscall3};
-use super::spawn::Text;
+use super::text::Text;
 
 /// As [`kernel::fork`].
 pub fn fork(flags: u64, pidfd: &mut i32, cgroup: Option<i32>) -> isize {

@@ -1,36 +1,12 @@
 //! The table of children: who runs, where its exit is reported, when its time is up.
 
-use ctr_wire::{EXITED, Reply, SLOTS};
+use ctr_wire::{EXITED, MAX_CHILDREN, Reply, SLOTS};
 
 use super::kernel::{SIGKILL, close, now, nr, syscall, syscall3};
-use super::memory::MEMORY;
+use super::memory::{Child, MEMORY};
 use super::message::{MSG_DONTWAIT, close_slots, receive_into, reply};
 use super::spawn::Spawned;
 use super::sweep::Sweep;
-
-/// As many as the usual limit on descriptors (1024) lets a server hold status channels for.
-pub const MAX: usize = ctr_wire::MAX_CHILDREN;
-
-/// One of them.
-#[derive(Clone, Copy)]
-pub struct Child {
-    pid: i32,
-    status: i32,
-    /// The zygote's end of a child's setup socket, else -1.
-    setup: i32,
-    timed_out: bool,
-    /// It outlives the host.
-    detached: bool,
-    /// The claim on its range of ids, or -1.
-    claim: i32,
-    /// When to kill it, in milliseconds of CLOCK_MONOTONIC; 0 is never.
-    deadline: u64,
-}
-
-impl Child {
-    pub const NONE: Self =
-        Self { pid: 0, status: 0, setup: 0, timed_out: false, detached: false, claim: 0, deadline: 0 };
-}
 
 /// How a child ended, as wait4(2) has it: the status, and of the usage what is reported.
 #[derive(Clone, Copy)]
@@ -60,7 +36,7 @@ impl Children {
     }
 
     fn table(&self) -> &'static mut [Child] {
-        // SAFETY: one thread uses the table, and one slice at a time: each method takes it anew. count <= MAX.
+        // SAFETY: one thread uses the table, and one slice at a time: each method takes it anew. count <= MAX_CHILDREN.
         unsafe { core::slice::from_raw_parts_mut((&raw mut MEMORY.children).cast(), self.count) }
     }
 
@@ -69,7 +45,7 @@ impl Children {
     }
 
     pub fn is_full(&self) -> bool {
-        self.count >= MAX
+        self.count >= MAX_CHILDREN
     }
 
     /// Remembers a child. Only when not full. `deadline` in milliseconds of CLOCK_MONOTONIC; 0 is never.

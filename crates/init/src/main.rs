@@ -32,6 +32,7 @@ mod serve;
 mod spawn;
 mod start;
 mod sweep;
+mod text;
 mod wait;
 mod walk;
 

@@ -3,13 +3,17 @@
 
 use core::sync::atomic::{AtomicBool, AtomicU32};
 
-use super::children::{Child, MAX as MAX_CHILDREN};
+use ctr_wire::MAX_CHILDREN;
+
 use super::kernel::{nr, syscall3};
-use super::serve::MAX_SOCKETS;
-use super::start::MAX_STARTS;
-use super::wait::WORDS;
 
 pub const PAGE: usize = 4096;
+/// The most sockets that one server hears: joiners, and whoever made it.
+pub const MAX_SOCKETS: usize = ctr_wire::MAX_SOCKETS + 1;
+/// The most children that were killed and can't end yet.
+pub const MAX_STARTS: usize = 32;
+/// Words of a set of descriptors.
+pub const WORDS: usize = 32;
 /// As much of the server's stack as is on that page.
 const SHALLOW: usize = 2048;
 
@@ -21,6 +25,27 @@ pub unsafe fn give_back(from: usize, len: usize) {
     const MADV_DONTNEED: usize = 4;
     // SAFETY: the caller answers for the pages.
     unsafe { syscall3(nr::MADVISE, from, len, MADV_DONTNEED) };
+}
+
+/// One of [`super::children::Children`].
+#[derive(Clone, Copy)]
+pub struct Child {
+    pub pid: i32,
+    pub status: i32,
+    /// The zygote's end of a child's setup socket, else -1.
+    pub setup: i32,
+    pub timed_out: bool,
+    /// It outlives the host.
+    pub detached: bool,
+    /// The claim on its range of ids, or -1.
+    pub claim: i32,
+    /// When to kill it, in milliseconds of CLOCK_MONOTONIC; 0 is never.
+    pub deadline: u64,
+}
+
+impl Child {
+    pub const NONE: Self =
+        Self { pid: 0, status: 0, setup: 0, timed_out: false, detached: false, claim: 0, deadline: 0 };
 }
 
 /// Where in [`Memory`] the server's stack begins.

@@ -8,7 +8,7 @@ use ctr_wire::{IN_NEWGIDMAP, IN_NEWUIDMAP, Request, SAID};
 
 use super::kernel::{CLONE_VFORK, CLONE_VM, SIGALRM, SIGCHLD, clone_shared, close, errno, exit, nr, syscall, syscall3};
 use super::memory::MEMORY;
-use super::spawn::Text;
+use super::text::Text;
 use super::walk::{Failure, Slots};
 
 /// How long each may take, in seconds.

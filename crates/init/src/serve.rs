@@ -10,7 +10,7 @@ use ctr_wire::{
 use super::children::{self, Children};
 use super::kernel::{self, CLONE_FILES, SIGKILL, SIGNALS, close, exit, now, nr, syscall, syscall3};
 use super::lifeline;
-use super::memory::MEMORY;
+use super::memory::{MAX_SOCKETS, MEMORY};
 use super::message::{self, Received, close_slots, receive, reply};
 use super::spawn::{self, Forked, Spawned, set_up, spawn};
 use super::start::{Started, start};
@@ -19,9 +19,6 @@ use super::walk::{Failure, Slots, walk};
 
 /// How long a child that was made ahead of time waits for somebody to want it, in milliseconds.
 const POOL_TIMEOUT: u64 = 10_000;
-/// The most sockets that one server hears: joiners, and whoever made it.
-pub const MAX_SOCKETS: usize = ctr_wire::MAX_SOCKETS + 1;
-
 /// What a server is.
 #[derive(Clone, Copy, PartialEq)]
 enum Role {

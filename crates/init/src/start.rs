@@ -16,11 +16,9 @@ use super::kernel::{
     self, CLONE_CHILD_CLEARTID, CLONE_FILES, CLONE_PIDFD, CLONE_VM, SIGCHLD, SIGKILL, clone_shared, errno, exit,
     futex_wait, now, nr, syscall3,
 };
-use super::memory::MEMORY;
+use super::memory::{MAX_STARTS, MEMORY};
 use super::walk::{Failure, Slots, walk};
 
-/// The most children that were killed and can't end yet.
-pub const MAX_STARTS: usize = 32;
 /// How long a child may take that nobody has set a time for, in milliseconds.
 const USUAL: u64 = 10_000;
 /// How often we look after the others meanwhile.

@@ -4,10 +4,8 @@
 //! lowered from inside by prlimit(2): `do_sys_poll` and `core_sys_select` of fs/select.c.
 
 use super::kernel::{errno, exit, nr, sleep, syscall};
-use super::memory::MEMORY;
+use super::memory::{MEMORY, WORDS};
 
-/// Words of a set of descriptors.
-pub const WORDS: usize = 32;
 /// Descriptors from here on can't be waited for. We have the lowest numbers that are free: some 1,200 at most.
 pub const MAX: i32 = WORDS as i32 * 64;
 
