@@ -9,12 +9,13 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::entry::{Entry, Kind, split};
-use super::export::{Export, Id, Special};
+use super::export::{Export, Special};
 use super::fault::{Fault, Outcome};
 use super::lower::Lower;
 use super::make::{self, Base, MakeOptions};
 use super::manage::Image;
 use super::output;
+use super::owner::Id;
 use super::pipeline::Report;
 use super::source::Source;
 use super::store::Store;

@@ -14,9 +14,10 @@ use nix::errno::Errno;
 
 use super::dirs::{Dirs, Stop, open};
 use super::entry::{Entry, Kind};
-use super::export::{Id, attributes, leased, look, read_link};
+use super::export::{attributes, leased, look, read_link};
 use super::fault::{Fault, Outcome};
 use super::lower::{Found, Lower};
+use super::owner::Id;
 use super::owner::{inside_attributes, kind_of};
 use super::walk::{Remembered, Walk};
 use super::whiteout::is_whiteout;

@@ -14,7 +14,8 @@ use super::entry::Kind;
 use super::export::Export;
 use super::fault::Fault;
 use super::limits::{Limits, Used};
-use super::split::{self, Recorder};
+use super::recorder::{self, Recorder};
+use super::split;
 use super::unpack::Unpack;
 
 fn limits() -> Limits {
@@ -91,7 +92,7 @@ fn unpack_archive(work: &Path, bytes: &[u8]) -> Option<OwnedFd> {
     archive.finish().ok()?;
     unpack.finish(&mut || Ok(())).ok()?;
     let mut again = Vec::new();
-    let record = std::fs::File::open(work.join(split::NAME)).expect("the record");
+    let record = std::fs::File::open(work.join(recorder::NAME)).expect("the record");
     split::rebuild(record, root(), &mut again, &mut |_| ()).expect("it can be read");
     assert!(is_replaced || again == bytes, "the archive does not come again as it was");
     Some(root())

@@ -10,9 +10,9 @@ use nix::errno::Errno;
 
 use super::dirs::{Dirs, Opener, Stop, attribute, open};
 use super::entry::{Entry, Kind, split};
-use super::export::{Id, attributes, look, read_link};
+use super::export::{attributes, look, read_link};
 use super::fault::{Fault, Outcome};
-use super::owner::inside_attributes;
+use super::owner::{Id, inside_attributes};
 use super::rights::Rights;
 use super::whiteout::{OPAQUE_XATTR, is_whiteout};
 use crate::sys::fs::{self, AT_FDCWD, Dir, FileStat, FileType, Mode, OFlag};

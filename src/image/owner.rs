@@ -1,8 +1,16 @@
 //! Attributes that name owners: the kernel shows them to the host with the host's ids, an archive has them as they are inside.
 
 use super::entry::{Entry, Kind};
-use super::export::Id;
 use crate::sys::fs::{self, FileStat, FileType};
+
+/// One of a file's two owners.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Id {
+    /// A uid.
+    User(u32),
+    /// A gid.
+    Group(u32),
+}
 
 /// What kind of entry a file is; `None` for a socket, which is of its process.
 pub fn kind_of(stat: &FileStat) -> Option<Kind> {

@@ -9,7 +9,7 @@ use nix::errno::Errno;
 use nix::fcntl::AtFlags;
 
 use super::dirs::{Opener, Opens};
-use super::export::Id;
+use super::owner::Id;
 use crate::helper::{Helper, SubIds};
 use crate::plan::{Arg, Fd, Plan, c_string};
 use crate::sys::fs::{self, OFlag};

@@ -21,6 +21,7 @@ use super::export::Export;
 use super::fault::{Fault, Outcome};
 use super::output::{self, Output, Sink};
 use super::pipeline::{Counters, Report};
+use super::recorder;
 use super::split;
 use super::store::{Store, Workspace};
 use super::write;
@@ -119,8 +120,8 @@ impl Store {
         let file = File::from(fs::openat(workspace.fd(), name, flags, Mode::S_IRUSR | Mode::S_IWUSR).map_err(failed)?);
         // As it came, unless its times are to be others.
         if packing.latest.is_none()
-            && let Ok(record) = crate::sys::file::open(place.with_file_name(split::NAME))
-            && let Ok(again) = crate::sys::file::open(place.with_file_name(split::NAME))
+            && let Ok(record) = crate::sys::file::open(place.with_file_name(recorder::NAME))
+            && let Ok(again) = crate::sys::file::open(place.with_file_name(recorder::NAME))
             && !split::has_twice(again, &self.limits)
         {
             let again = file.try_clone().map_err(Fault::read)?;

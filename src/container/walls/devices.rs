@@ -1,7 +1,8 @@
 //! The lines of what files and devices are seen and opened: devices, covered places, the root, and what is mounted of the host.
 
 use super::super::state::Listed;
-use super::{Facts, Subject, Wall, WallState};
+use super::facts::Facts;
+use super::wall::{Subject, Wall, WallState};
 use crate::security::{Walls, masks};
 use crate::{Device, DeviceList, Namespace, Preset, Result};
 

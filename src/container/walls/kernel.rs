@@ -1,6 +1,6 @@
 //! The lines of what the kernel refuses to a program: capabilities, system calls, labels, keys, cores, and PID 1 itself.
 
-use super::{Subject, Wall, WallState};
+use super::wall::{Subject, Wall, WallState};
 use crate::security::rlimits::NO_CORE;
 use crate::security::{Walls, capabilities};
 use crate::{Config, Namespace, Refusal, Result, Seccomp};

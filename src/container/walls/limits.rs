@@ -1,6 +1,6 @@
 //! The lines of limits: those of its cgroup, and of each process.
 
-use super::{Subject, Wall, WallState};
+use super::wall::{Subject, Wall, WallState};
 use crate::security::Walls;
 use crate::security::rlimits::NO_CORE;
 use crate::{CgroupPolicy, Limit};

@@ -1,7 +1,7 @@
 //! The lines of the namespaces: its own, another's, or shared with the host, and what is lost by that.
 
 use super::super::ids::Ids;
-use super::{Subject, Wall, WallState};
+use super::wall::{Subject, Wall, WallState};
 use crate::{Namespace, TimeOffset, TimeOffsets, hints};
 
 /// A kind of namespace, its name here, what one of its own is good for, and what is lost where it is shared.

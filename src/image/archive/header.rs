@@ -6,8 +6,8 @@ use super::super::acl;
 use super::super::entry::{Entry, Kind};
 use super::super::fault::{Fault, Outcome};
 use super::super::number;
-use super::super::pax::Pax;
 use super::super::sparse;
+use super::extended::{Extended, until_nul};
 use super::{Archive, BLOCK, padding};
 
 /// Bytes of the names of all attributes of a file.
@@ -155,47 +155,6 @@ impl<R: BufRead> Archive<'_, R> {
         }
         Ok(path)
     }
-}
-
-/// What the extended headers in front of an entry say.
-#[derive(Default)]
-pub(super) struct Extended {
-    pax: Option<Pax>,
-    name: Option<Vec<u8>>,
-    link: Option<Vec<u8>>,
-}
-
-impl Extended {
-    pub(super) fn add(&mut self, typeflag: u8, bytes: Vec<u8>, global: &Pax) -> Outcome<()> {
-        let twice = match typeflag {
-            b'L' => self.name.replace(until_nul(&bytes).to_vec()).is_some(),
-            b'K' => self.link.replace(until_nul(&bytes).to_vec()).is_some(),
-            _ => {
-                let mut pax = global.clone();
-                pax.read(&bytes, false)?;
-                self.pax.replace(pax).is_some()
-            }
-        };
-        // Some readers add two up, others take the last one.
-        if twice {
-            return Err(Fault::bad(b"", "two extended headers of a kind for one entry"));
-        }
-        Ok(())
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.pax.is_none() && self.name.is_none() && self.link.is_none()
-    }
-}
-
-fn until_nul(bytes: &[u8]) -> &[u8] {
-    &bytes[..bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len())]
-}
-
-/// The size of an entry that PAX records do not speak of.
-pub(super) fn claimed_size(header: &tar::Header) -> Outcome<u64> {
-    let size = number::field(&header.as_old().size).and_then(|size| u64::try_from(size).ok());
-    size.ok_or_else(|| Fault::bad(b"", "an extended header whose size is no number"))
 }
 
 fn ustar_name(header: &tar::Header) -> Vec<u8> {

@@ -4,6 +4,7 @@
 //! in the field would see different entries in the same bytes, the archive is refused. Memory is bounded by
 //! [`Limits::header`] and [`Limits::name`], whatever the archive says.
 
+mod extended;
 mod header;
 mod map;
 
@@ -14,8 +15,8 @@ use super::fault::{Fault, Outcome};
 use super::limits::Limits;
 use super::number;
 use super::pax::Pax;
-use super::split::Recorder;
-use header::{Extended, claimed_size};
+use super::recorder::Recorder;
+use extended::{Extended, claimed_size};
 
 const BLOCK: usize = 512;
 

@@ -1,14 +1,10 @@
 //! What the files of an image could not hold, and so was kept beside them when it was unpacked: it comes back here.
 
-use std::collections::{BTreeMap, HashSet};
-use std::fs::File;
-use std::io::BufReader;
+use std::collections::HashSet;
 
-use super::super::archive::Archive;
 use super::super::dirs::Dirs;
 use super::super::entry::{Entry, Kind, split};
 use super::super::fault::Outcome;
-use super::super::limits::Limits;
 use super::Walk;
 use super::attributes::look;
 
@@ -49,13 +45,4 @@ pub(super) fn has(tree: &mut Dirs, path: &[u8]) -> bool {
     let (above, name) = split(path);
     let opener = tree.opener();
     tree.enter(above).is_ok_and(|parent| look(opener.as_ref(), parent, name).is_ok())
-}
-
-pub(super) fn read(file: File, kept: &mut BTreeMap<Vec<u8>, Entry>) -> Outcome<()> {
-    let limits = Limits::default();
-    let mut archive = Archive::new(BufReader::new(file), &limits);
-    while let Some(entry) = archive.next()? {
-        kept.insert(entry.path.clone(), entry);
-    }
-    Ok(())
 }

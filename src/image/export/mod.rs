@@ -12,16 +12,19 @@ mod kept;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
-use std::io::Write;
+use std::io::{BufReader, Write};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 pub(super) use attributes::{attributes, leased, look, owner, read_link};
 
+use super::archive::Archive;
 use super::dirs::{Dirs, Opener};
 use super::entry::Entry;
 use super::fault::{Fault, Outcome};
+use super::limits::Limits;
 use super::lower::Lower;
+use super::owner::Id;
 use super::rights::Rights;
 use super::walk::{Remembered, Walk as Names};
 use super::write;
@@ -48,15 +51,6 @@ pub struct Export<'e> {
     pub go_on: Option<&'e mut dyn FnMut(u64) -> bool>,
 }
 
-/// One of a file's two owners.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Id {
-    /// A uid.
-    User(u32),
-    /// A gid.
-    Group(u32),
-}
-
 impl Export<'_> {
     /// Writes the tree below `root`, called `name` in errors, as an archive to `out`. Answers how many bytes.
     pub fn to(self, root: OwnedFd, name: &str, out: &mut dyn Write) -> Result<u64> {
@@ -78,7 +72,7 @@ impl Export<'_> {
     pub(super) fn entries(mut self, special: Special<'_>, root: OwnedFd, out: &mut dyn Write) -> Outcome<u64> {
         let mut kept = BTreeMap::new();
         for file in std::mem::take(&mut self.kept) {
-            kept::read(file, &mut kept)?;
+            read_kept(file, &mut kept)?;
         }
         let device = fs::fstat(&root).map_err(|errno| Fault::system("look at", b".", errno))?.st_dev;
         let rights = Rights::of_this_user();
@@ -103,6 +97,16 @@ impl Export<'_> {
         walk.flush()?;
         Ok(walk.written)
     }
+}
+
+/// Adds what such a file says.
+fn read_kept(file: File, kept: &mut BTreeMap<Vec<u8>, Entry>) -> Outcome<()> {
+    let limits = Limits::default();
+    let mut archive = Archive::new(BufReader::new(file), &limits);
+    while let Some(entry) = archive.next()? {
+        kept.insert(entry.path.clone(), entry);
+    }
+    Ok(())
 }
 
 /// A question about a path.

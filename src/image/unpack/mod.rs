@@ -5,8 +5,10 @@
 //! and can't reach anything else. The thread should have an umask of its own (see `pipeline`).
 
 mod files;
+mod identity;
 mod metadata;
 mod places;
+mod whiteouts;
 
 use std::io::BufRead;
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -23,8 +25,8 @@ use super::give;
 use super::limits::{Limits, Used};
 use super::spool::{Replay, Spool};
 use crate::sys::fs::{self, Mode, OFlag, SFlag, UnlinkatFlags};
-use metadata::Identity;
-pub(super) use metadata::{OWED_XATTR, OWNER_XATTR, is_ours, narrowed, waiting};
+use identity::Identity;
+pub(super) use identity::{OWED_XATTR, OWNER_XATTR, is_ours, narrowed, waiting};
 
 const TO_READ: OFlag =
     OFlag::O_RDONLY.union(OFlag::O_NOFOLLOW).union(OFlag::O_NONBLOCK).union(OFlag::O_NOCTTY).union(OFlag::O_CLOEXEC);
