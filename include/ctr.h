@@ -1150,6 +1150,42 @@ int ctr_destroy_named(const char *name, const char *state_dir);
 int ctr_close(ctr_container *c);
 
 /**
+ * Stops every process of a container where it is, by the freezer of its cgroup, as `docker pause`. They keep all that they have,
+ * their memory above all; clocks and time limits run on. One that is paused already stays so.
+ *
+ * timeout_ms   how long that may take; -1 is as long as it takes. It takes less than a millisecond on cgroup v2. On v1 it is about
+ *              10 ms for each process when a container is paused for the first time: they are moved into a freezer cgroup then
+ *
+ * While it is paused, functions that need an answer from inside fail with CTR_ERR_SYSTEM and EBUSY: ctr_exec(),
+ * ctr_kill_all(), ctr_export(), ctr_diff(), ctr_commit(). They fail at once if the container was paused by this handle or
+ * before it was joined, else after 0.2 seconds. ctr_process_wait() waits on: until the container is resumed, or its
+ * time-out. A signal reaches a program when the container is resumed, but SIGKILL on cgroup v2 at once; a wait for a program
+ * that was killed and can't end before fails with EBUSY. ctr_stop() resumes the container. ctr_destroy() ends it as any
+ * other, and so does the end of the process that made it: if that was killed, on cgroup v1 the next ctr_list() of any
+ * process ends the container. Limits and what is used can be asked and set.
+ *
+ * Return value: 0; CTR_ERR_TIMED_OUT if some process did not stop in time, and the container runs on then;
+ * CTR_ERR_UNSUPPORTED if the container has no cgroup, on cgroup v1 if there is no freezer hierarchy in which its maker may
+ * make cgroups, and for ctr_join_pid(); CTR_ERR_SYSTEM, CTR_ERR_DESTROYED, CTR_ERR_INVALID.
+ */
+int ctr_pause(ctr_container *c, int timeout_ms);
+
+/**
+ * Lets a paused container go on. One that runs already is no error.
+ *
+ * Return value: 0; CTR_ERR_SYSTEM with EBUSY if it stands still all the same, because a cgroup above its own is frozen;
+ * CTR_ERR_UNSUPPORTED as ctr_pause(); CTR_ERR_DESTROYED, CTR_ERR_INVALID.
+ */
+int ctr_resume(ctr_container *c);
+
+/**
+ * Whether a container stands still: paused by whomever, or because a cgroup above its own is frozen.
+ *
+ * Return value: 1 or 0; CTR_ERR_DESTROYED, CTR_ERR_INVALID, CTR_ERR_SYSTEM.
+ */
+int ctr_paused(ctr_container *c);
+
+/**
  * A new configuration for ctr_exec(). The defaults: the user and working directory that the image names, else 0:0
  * and /; the container's environment; the caller's stdin, stdout and stderr; a session of its own; no time limit.
  * ctr_exec() checks the configuration; the setters don't. One configuration may be used any number of times, and
@@ -1481,6 +1517,13 @@ int64_t ctr_list_created(const ctr_container_list *list, int index);
  */
 int ctr_list_detached(const ctr_container_list *list, int index);
 
+/**
+ * Whether a container is paused, ctr_pause().
+ *
+ * Return value: 1 or 0; CTR_ERR_INVALID when there is no such index.
+ */
+int ctr_list_paused(const ctr_container_list *list, int index);
+
 /** Frees a list and its strings. NULL is allowed. The containers are not affected. */
 void ctr_list_free(ctr_container_list *list);
 
@@ -1533,7 +1576,7 @@ const char *ctr_walls_why(const ctr_walls *walls, int index);
 void ctr_walls_free(ctr_walls *walls);
 
 /**
- * Describes a running container as a JSON object: "name", "pid", "image", "image_digest", "created" (seconds since
+ * Describes a running container as a JSON object: "name", "pid", "paused", "image", "image_digest", "created" (seconds since
  * the Epoch), "owner", "detached", "preset", "warning", "state_dir", "store_dir", "upper", "cgroups",
  * "cgroup_place", "warnings", "limits", "network", "namespaces", "uid_map", "capabilities", "mounts", and "walls"
  * with "name", "state" ("on", "partly", "off"), "says" and "why" of each. Later releases may add members.

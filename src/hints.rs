@@ -16,6 +16,10 @@ pub const SUBIDS: &str = "as root: usermod --add-subuids 100000-165535 --add-sub
 pub const NEWUIDMAP: &str = "do /etc/subuid and /etc/subgid have lines for this user, as USER:100000:65536, and are newuidmap \
      and newgidmap setuid root?";
 
+/// Nothing by which a container can be paused.
+pub const FREEZER: &str = "pausing takes cgroup v2, or a freezer hierarchy in which this user may make cgroups when the container \
+     is created: mount -t cgroup -o freezer freezer /sys/fs/cgroup/freezer";
+
 /// A label of a security module that there isn't.
 pub const NO_MODULE: &str = "leave the label out, make labels optional, or start the kernel with that module: \
      lsm=…,apparmor or lsm=…,selinux; libctr doctor names those that are active";

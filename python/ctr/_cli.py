@@ -88,6 +88,7 @@ _COMMANDS_ELSEWHERE = {
     "logs": "there are none: a program's output goes where libctr run's goes",
     "cp": "libctr export NAME, or a bind (-v) from the start",
     "info": "libctr doctor",
+    "resume": "libctr unpause NAME",
     "version": "libctr --version",
     "shell": "libctr run host",
 }
@@ -223,6 +224,15 @@ def _parser() -> _Parser:
     killed.add_argument("-s", "--signal", metavar="SIGNAL", type=_signal_number, default="KILL", help="KILL by default")
     killed.add_argument("names", metavar="NAME", nargs="+", help="the name of a container")
 
+    about = "stop every process of containers where it is, until libctr unpause"
+    paused = command("pause", _pause, about)
+    about = "how long that may take; 10 by default"
+    paused.add_argument("-t", "--timeout", type=float, metavar="SECONDS", default=10.0, help=about)
+    paused.add_argument("names", metavar="NAME", nargs="+", help="the name of a container")
+
+    resumed = command("unpause", _unpause, "let paused containers go on")
+    resumed.add_argument("names", metavar="NAME", nargs="+", help="the name of a container")
+
     command("doctor", _doctor, "show what this machine allows and what it does not, and what to do about it")
 
     add_commands(command)
@@ -305,10 +315,12 @@ def _ps(options: argparse.Namespace) -> int:
     if options.quiet:
         print(*(info.name for info in running), sep="\n", end="\n" if running else "")
         return 0
-    rows = [("NAME", "PID", "RUNS", "OWNER", "AGE", "IMAGE")]
+    rows = [("NAME", "PID", "RUNS", "STATE", "OWNER", "AGE", "IMAGE")]
     for info in running:
         owner = "detached" if info.detached else str(info.owner)
-        rows.append((info.name, str(info.pid), _runs(info.pid), owner, age(time.time() - info.created), info.image))
+        state = "paused" if info.paused else "running"
+        since = age(time.time() - info.created)
+        rows.append((info.name, str(info.pid), _runs(info.pid), state, owner, since, info.image))
     table(rows)
     return 0
 
@@ -337,6 +349,14 @@ def _stop(options: argparse.Namespace) -> int:
 
 def _kill(options: argparse.Namespace) -> int:
     return _each(options.names, _joined(lambda container: container.kill_all(options.signal)))
+
+
+def _pause(options: argparse.Namespace) -> int:
+    return _each(options.names, _joined(lambda container: container.pause(options.timeout)))
+
+
+def _unpause(options: argparse.Namespace) -> int:
+    return _each(options.names, _joined(Container.resume))
 
 
 def _joined(act: Callable[[Container], None]) -> Callable[[str], None]:

@@ -215,6 +215,14 @@ class Container:
         """Send a signal to every program inside and to all that they have started: `ctr.Container.kill_all`."""
         await until_done(partial(self.container.kill_all, signal))
 
+    async def pause(self, timeout: float | None = 10.0) -> None:
+        """Stop every process inside where it is: `ctr.Container.pause`."""
+        await until_done(partial(self.container.pause, timeout))
+
+    async def resume(self) -> None:
+        """Let it go on: `ctr.Container.resume`."""
+        await until_done(self.container.resume)
+
     async def diff(self) -> list[Difference]:
         """What it has changed of its image: `ctr.Container.diff`."""
         return await in_thread(lambda check: self.container.diff())

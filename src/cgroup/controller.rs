@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Directory, cpu, devices, memory, pids};
+use super::{Directory, cpu, devices, freezer, memory, pids};
 use crate::{Limit, Result};
 
 /// A controller of cgroups(7). The order is that of a record: what is always there comes first.
@@ -20,6 +20,8 @@ pub(crate) enum Controller {
     Pids,
     /// Time of processors.
     Cpu,
+    /// What stops processes and lets them go on. On v2 no controller: each directory has it.
+    Freezer,
 }
 
 /// What tells one version of cgroups from the other.
@@ -85,7 +87,7 @@ pub(super) struct Rule {
 }
 
 impl Controller {
-    pub(super) const ALL: [Self; 4] = [Self::Memory, Self::Devices, Self::Pids, Self::Cpu];
+    pub(super) const ALL: [Self; 5] = [Self::Memory, Self::Devices, Self::Pids, Self::Cpu, Self::Freezer];
 
     pub(super) fn row(self) -> &'static Row {
         match self {
@@ -93,6 +95,7 @@ impl Controller {
             Self::Devices => &devices::ROW,
             Self::Pids => &pids::ROW,
             Self::Cpu => &cpu::ROW,
+            Self::Freezer => &freezer::ROW,
         }
     }
 
@@ -119,7 +122,7 @@ impl Controller {
 
     /// Whether v2 has a controller of that name, which has to be handed on.
     pub(super) fn is_handed_on(self) -> bool {
-        self != Self::Devices
+        !matches!(self, Self::Devices | Self::Freezer)
     }
 }
 

@@ -109,17 +109,22 @@ pub(super) fn own(cgroups: &str) -> Vec<Place> {
 }
 
 /// Those that are looked up once.
-fn handed_on() -> Controllers {
-    Controller::ALL.into_iter().filter(|controller| controller.is_handed_on()).collect()
+fn looked_up() -> Controllers {
+    Controller::ALL.into_iter().filter(|controller| *controller != Controller::Devices).collect()
 }
 
 impl Hierarchies {
     fn probe(caller: Caller<'_>) -> Self {
-        let mounts = Mounts::find(handed_on());
+        let mounts = Mounts::find(looked_up());
         let mut homes = [const { None }; Controller::ALL.len()];
-        for controller in handed_on().iter() {
+        for controller in looked_up().iter() {
             let home = mounts.home(controller, caller);
-            homes[controller as usize] = (controller.is_usual() || !home.is_not_there()).then_some(home);
+            let counts = match controller {
+                // Each directory of v2 has it.
+                Controller::Freezer => matches!(home, Home::V1(_)),
+                _ => controller.is_usual() || !home.is_not_there(),
+            };
+            homes[controller as usize] = counts.then_some(home);
         }
         let first = |mount: &Path, controller| caller.places(mount, controller).into_iter().next();
         let in_tree = mounts.v2.as_deref().and_then(|mount| first(mount, ""));
@@ -401,7 +406,7 @@ mod tests {
     fn cgroups_mounted_elsewhere_are_found() {
         let mut mounts = Mounts::default();
         mounts.complete(
-            handed_on(),
+            looked_up(),
             "24 1 0:22 / /proc rw - proc proc rw\n\
              31 30 0:26 / /cg/memory rw,nosuid shared:9 master:4 - cgroup cgroup rw,memory\n\
              32 30 0:27 / /cg/one rw - cgroup cgroup rw,cpu,cpuacct,pids\n\

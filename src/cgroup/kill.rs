@@ -16,30 +16,31 @@ const PATIENCE: Duration = Duration::from_secs(5);
 impl Cgroup {
     /// Sends SIGKILL to every process inside and waits until none is left. A cgroup that is gone has none.
     pub(crate) fn kill(&self) -> Result<()> {
-        match kill_all(self.any()?) {
+        match self.kill_all(self.any()?) {
             Err(error) if error.code() == ErrorCode::Destroyed => Ok(()),
             other => other,
         }
     }
-}
 
-fn kill_all(directory: &Directory) -> Result<()> {
-    let deadline = Instant::now() + PATIENCE;
-    let mut pause = Duration::from_micros(20);
-    // One write ends all, forks in flight included; Linux 5.14, v2 only.
-    let at_once = control::write(&directory.fd, "cgroup.kill", "1").is_ok();
-    loop {
-        let left = if at_once { list(directory)?.len() } else { kill_each(directory)? };
-        if left == 0 {
-            return Ok(());
+    fn kill_all(&self, directory: &Directory) -> Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        let mut pause = Duration::from_micros(20);
+        // One write ends all, forks in flight included; Linux 5.14, v2 only.
+        let at_once = control::write(&directory.fd, "cgroup.kill", "1").is_ok();
+        loop {
+            let left = if at_once { list(directory)?.len() } else { kill_each(directory)? };
+            if left == 0 {
+                return Ok(());
+            }
+            self.let_die(true);
+            if Instant::now() >= deadline {
+                let why = format!("{left} processes did not end");
+                let path = directory.path.display();
+                return Err(Error::new(ErrorCode::System, "kill the processes of cgroup", path, libc::EBUSY, why));
+            }
+            sleep(pause);
+            pause = (pause * 2).min(Duration::from_millis(5));
         }
-        if Instant::now() >= deadline {
-            let why = format!("{left} processes did not end");
-            let path = directory.path.display();
-            return Err(Error::new(ErrorCode::System, "kill the processes of cgroup", path, libc::EBUSY, why));
-        }
-        sleep(pause);
-        pause = (pause * 2).min(Duration::from_millis(5));
     }
 }
 

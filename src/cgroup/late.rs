@@ -2,13 +2,14 @@
 //! container's processes into it, each of which waits for an RCU grace period (about 10 ms).
 
 use std::collections::BTreeSet;
+use std::time::Instant;
 
 use nix::errno::Errno;
 
 use super::controller::Controller;
 use super::directory::open_failed;
 use super::{Cgroup, Directory, Held, Place, control, without};
-use crate::{Error, ErrorCode, Result};
+use crate::{Error, ErrorCode, Result, hints};
 
 /// Has a directory made once it is on record.
 pub(crate) type Acquire<'a> = &'a dyn Fn(&Place, &mut dyn FnMut() -> Result<()>) -> Result<()>;
@@ -22,7 +23,11 @@ impl Cgroup {
         let late = self.held(controller).ok_or_else(|| {
             let error = without(controller.name());
             // The policy asks for what all containers have.
-            if controller.is_usual() { error } else { error.with_hint("give it such a limit when it is created") }
+            match controller {
+                Controller::Freezer => error.with_hint(hints::FREEZER),
+                _ if controller.is_usual() => error,
+                _ => error.with_hint("give it such a limit when it is created"),
+            }
         })?;
         acquire(&late.place, &mut || {
             self.any()?.check_not_removed()?;
@@ -40,22 +45,23 @@ impl Cgroup {
         late.made.get().ok_or_else(|| without(controller.name()))
     }
 
-    /// Moves all processes in, where the directory may have been made late: also where it was there, since whoever made it may
-    /// have been killed before it was done.
-    pub(super) fn move_into(&self, controller: Controller, to: &Directory) -> Result<()> {
+    /// Moves all processes in, until `end`, where the directory may have been made late: also where it was there, since whoever
+    /// made it may have been killed before it was done.
+    pub(super) fn move_into(&self, controller: Controller, to: &Directory, end: Option<Instant>) -> Result<()> {
         let is_late = |held: &&Held| held.place.may_come_late();
         let Some(late) = self.held(controller).filter(is_late) else { return Ok(()) };
         let mut from = self.made().filter(|(place, _)| **place != late.place && !place.may_come_late());
-        from.next().map_or(Ok(()), |(_, from)| move_all(controller, from, to))
+        from.next().map_or(Ok(()), |(_, from)| move_all(controller, from, to, end))
     }
 }
 
-fn move_all(controller: Controller, from: &Directory, to: &Directory) -> Result<()> {
+fn move_all(controller: Controller, from: &Directory, to: &Directory, end: Option<Instant>) -> Result<()> {
     const PROCS: &str = "cgroup.procs";
     let list = |directory: &Directory| {
         control::read_pids(&directory.fd, PROCS).map_err(|errno| directory.error("read", PROCS, errno))
     };
     let name = controller.name();
+    let is_late = || end.is_some_and(|end| Instant::now() >= end);
     for _ in 0..PASSES {
         let there: BTreeSet<i32> = list(to)?.into_iter().collect();
         let left: Vec<i32> = list(from)?.into_iter().filter(|pid| !there.contains(pid)).collect();
@@ -63,6 +69,12 @@ fn move_all(controller: Controller, from: &Directory, to: &Directory) -> Result<
             return Ok(());
         }
         for pid in left {
+            if is_late() {
+                let why = "its processes could not be moved in time, each of which takes about 10 ms";
+                let step = format!("move into the {name} cgroup the processes of");
+                return Err(Error::new(ErrorCode::TimedOut, step, from.path.display(), libc::ETIMEDOUT, why)
+                    .with_hint("give it more time"));
+            }
             // 0 is a process that our pid namespace doesn't have; written, it would mean ourselves.
             let outcome = if pid == 0 { Err(Errno::EXDEV) } else { control::write(&to.fd, PROCS, &pid.to_string()) };
             match outcome {
@@ -74,7 +86,10 @@ fn move_all(controller: Controller, from: &Directory, to: &Directory) -> Result<
         }
     }
     let why = "its processes multiply faster than they can be moved";
-    let step = format!("limit the {name} of");
-    Err(Error::new(ErrorCode::System, step, from.path.display(), libc::EBUSY, why)
-        .with_hint(format!("set a {name} limit when the container is created")))
+    let step = format!("move into the {name} cgroup the processes of");
+    let error = Error::new(ErrorCode::System, step, from.path.display(), libc::EBUSY, why);
+    Err(match controller {
+        Controller::Freezer => error.with_hint("limit the number of its processes first"),
+        _ => error.with_hint(format!("set a {name} limit when the container is created")),
+    })
 }

@@ -16,6 +16,7 @@ mod controller;
 mod cpu;
 mod devices;
 mod directory;
+mod freezer;
 mod hierarchies;
 mod kill;
 mod late;
@@ -37,6 +38,7 @@ use nix::errno::Errno;
 use controller::{At, Controller, Version};
 pub(crate) use devices::unavailable as devices_unavailable;
 use directory::{Directory, open_failed};
+pub(crate) use freezer::{first_process, is_paused, thaw};
 pub(crate) use hierarchies::{Caller, hierarchies};
 pub(crate) use late::Acquire;
 pub(crate) use layout::{Layout, Planned};
@@ -156,7 +158,7 @@ impl Cgroup {
             }
             outcome => outcome,
         }?;
-        self.move_into(rule.controller, at.directory())
+        self.move_into(rule.controller, at.directory(), None)
     }
 
     /// The directory of a controller, if there is one by now.

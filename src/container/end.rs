@@ -24,7 +24,16 @@ pub fn destroy_named(state: StateDir, name: &str) -> Result<()> {
     match state.look(name)? {
         Found::Running(record, file) => {
             let cgroups = record.cgroups();
-            match Shared::on_record(StateDir::open(Some(state.path()))?, *record, file) {
+            let join = || Shared::on_record(StateDir::open(Some(state.path()))?, (*record).clone(), file);
+            let joined = join().or_else(|error| match error.errno() {
+                // More have connected while it stood still than can wait.
+                libc::EAGAIN if cgroup::is_paused(&cgroups) && cgroup::check_names(name, &cgroups).is_ok() => {
+                    cgroup::thaw(&cgroups);
+                    join()
+                }
+                _ => Err(error),
+            });
+            match joined {
                 // It is not as its record says.
                 Err(error) if error.code() == ErrorCode::Invalid => end(&state, name, file, cgroups),
                 joined => joined?.destroy(),
@@ -58,6 +67,7 @@ fn end(state: &StateDir, name: &str, file: RecordFile, written: Vec<Place>) -> R
         Ok(()) | Err(Errno::ESRCH) => {}
         Err(errno) => return Err(fail(errno as i32)),
     }
+    cgroup::thaw(&cgroups);
     if !wait_readable(&[pidfd.as_fd()], Some(PATIENCE)).unwrap_or(false) {
         return Err(fail(libc::ETIMEDOUT));
     }

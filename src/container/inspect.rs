@@ -18,6 +18,8 @@ pub struct Inspection {
     pub name: String,
     /// The pid of its PID 1 on the host.
     pub pid: i32,
+    /// Whether it stands still; its namespaces are not told of then, for it is its PID 1 that shows them.
+    pub paused: bool,
     /// What it was made from.
     pub image: String,
     /// The digest of the image, where it was one of the store.
@@ -183,6 +185,7 @@ pub fn inspect(container: &Shared) -> Result<Inspection> {
     Ok(Inspection {
         name: record.name.clone(),
         pid: container.pid,
+        paused: container.is_paused()?,
         image: record.image.clone(),
         image_digest: match &record.root {
             Root::Image(digest) => Some(digest.clone()),

@@ -4,7 +4,7 @@
 //! `shared` is what the handles of a container have in common, `process` is what `exec` answers, `state` is the ledger.
 //! `walls` tells of every wall whether it stands and why, `inspect` all that is known of a running container.
 //! `end` ends one whose record is of no use. `ids` decides whose ids a container has, `clocks` sets its clocks off, `devices` decides which devices it has,
-//! `trial` tries a few steps out in a process that leaves nothing.
+//! `pause` lets it stand still, `trial` tries a few steps out in a process that leaves nothing.
 
 mod blueprint;
 mod clocks;
@@ -21,6 +21,7 @@ mod join;
 mod lookup;
 mod namespaces;
 mod opened;
+mod pause;
 mod peer;
 mod process;
 mod shared;
@@ -51,7 +52,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use shared::Shared;
 use state::Resource;
 
-use crate::cgroup::Place;
+use crate::cgroup::{self, Place};
 use crate::image::{Difference, ExportOptions, Image, ImageConfig, MakeOptions, Output, Report};
 use crate::{Config, Error, ErrorCode, ExecConfig, Limit, Result};
 
@@ -199,6 +200,29 @@ impl Container {
         self.destroy()
     }
 
+    /// Stops every process of it where it is, PID 1 too, within `timeout` (`None`: however long that takes), or none of them: then
+    /// it is the error [`ErrorCode::TimedOut`]. A container that is paused already is no error. The processes keep all that they have,
+    /// their memory above all; clocks and time limits run on.
+    ///
+    /// What takes an answer of PID 1 ([`Container::exec`], [`Container::kill_all`], [`Container::export`] and the like) is refused
+    /// with EBUSY while it is paused. Signals reach programs when it is resumed (SIGKILL on cgroup v2 at once), which
+    /// [`Process::wait`] waits for; limits and what is used can be asked and set, [`Container::stop`] lets it go on, and
+    /// [`Container::destroy`] ends it as any other.
+    pub fn pause(&self, timeout: Option<Duration>) -> Result<()> {
+        self.shared.pause(timeout)
+    }
+
+    /// Lets a paused container go on; one that runs already is no error. EBUSY where a cgroup above its own is frozen, by which
+    /// it stands still.
+    pub fn resume(&self) -> Result<()> {
+        self.shared.resume()
+    }
+
+    /// Whether it stands still: by [`Container::pause`], by whomever, or because a cgroup above its own is frozen.
+    pub fn paused(&self) -> Result<bool> {
+        self.shared.is_paused()
+    }
+
     /// Sets a limit, live; `None` lifts it. What happens to programs that have more than that already, docs/limits.md says of
     /// each limit.
     pub fn set_limit(&self, limit: Limit, value: Option<u64>) -> Result<()> {
@@ -212,7 +236,7 @@ impl Container {
 
     /// A limit, as the kernel has it; `None` where there is none, as in a container without a cgroup.
     pub fn limit(&self, limit: Limit) -> Result<Option<u64>> {
-        self.own_cgroup()?.map_or(Ok(None), |cgroup| cgroup.limit(limit))
+        self.shared.maybe_cgroup()?.map_or(Ok(None), |cgroup| cgroup.limit(limit))
     }
 
     /// Sets the memory limit, live; `None` lifts it. Below present use the kernel reclaims; what can't be reclaimed
@@ -252,29 +276,8 @@ impl Container {
         self.shared.cgroup.as_ref()?.counts(limit)
     }
 
-    /// Its cgroup, if it has one and runs.
-    fn own_cgroup(&self) -> Result<Option<&crate::cgroup::Cgroup>> {
-        self.shared.check_running()?;
-        if !self.shared.lives() {
-            return Err(self.shared.gone());
-        }
-        if self.shared.cgroup.as_ref().is_some_and(|cgroup| !cgroup.is_ours()) {
-            return Err(self.shared.foreign());
-        }
-        Ok(self.shared.cgroup.as_ref())
-    }
-
     fn cgroup(&self) -> Result<&crate::cgroup::Cgroup> {
-        self.own_cgroup()?.ok_or_else(|| {
-            let refused = |why: &str| {
-                Error::new(ErrorCode::Unsupported, "limit container", self.shared.called(), libc::EOPNOTSUPP, why)
-            };
-            if self.name().is_empty() {
-                return refused("limits are those of containers, and this is another process's namespaces");
-            }
-            refused("it has no cgroup: none can be had here, or it was made without one")
-                .with_hint("make it with the cgroup policy \"required\" to learn what is missing")
-        })
+        self.shared.own_cgroup("limit container")
     }
 
     /// What was done to make it, as the shell commands a person would type; see [`explain()`].
@@ -357,7 +360,12 @@ impl Drop for Container {
 fn list(state: &StateDir) -> Result<Vec<ContainerInfo>> {
     let mut running = Vec::new();
     for container in state.list()? {
-        let Some(pid) = peer::pid_of(state, &container.name)? else { continue };
+        let cgroups = container.cgroups();
+        let paused = cgroup::is_paused(&cgroups);
+        // A PID 1 that stands still takes no connections, of which only so many can wait.
+        let pid = if paused { cgroup::first_process(&cgroups) } else { None };
+        let pid = pid.map_or_else(|| peer::pid_of(state, &container.name), |pid| Ok(Some(pid)))?;
+        let Some(pid) = pid else { continue };
         running.push(ContainerInfo {
             pid,
             created: UNIX_EPOCH + Duration::from_secs(container.created),
@@ -365,6 +373,7 @@ fn list(state: &StateDir) -> Result<Vec<ContainerInfo>> {
             image: container.image,
             owner: container.owner,
             detached: container.detached,
+            paused,
         });
     }
     Ok(running)

@@ -22,6 +22,11 @@ impl Peer {
         let fail = |errno: Errno| Error::system("join container", name, errno as i32);
         let control = state.connect(name, SockFlag::empty()).map_err(|errno| match errno {
             Errno::ECONNREFUSED | Errno::ENOENT => ending(state, name, errno as i32),
+            Errno::EAGAIN => {
+                let why = "EAGAIN, as many connections wait for its PID 1 as can: it stands still, or is busy";
+                Error::new(ErrorCode::System, "join container", name, libc::EAGAIN, why)
+                    .with_hint("who has a handle on it can resume it; libctr rm ends it")
+            }
             _ => fail(errno),
         })?;
         let pid = listener_pid(control.as_fd()).map_err(fail)?;

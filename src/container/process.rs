@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use ctr_wire::{EXITED, Reply};
 use nix::errno::Errno;
 
-use super::shared::{Shared, is_signal};
+use super::shared::{SILENCE, Shared, is_signal};
 use crate::sys::Own;
 use crate::sys::fork_lock::ForkLock;
 use crate::zygote::{Answer, Channel, wait_readable};
@@ -117,7 +117,8 @@ impl Process {
     /// Without a time-out it returns when the process ends, whatever the container does: also where its PID 1 says nothing
     /// (three seconds later then), where the container is destroyed, and where PID 1 has not kept the time limit (a second after
     /// it). A process that was killed through this handle and has not died within 30 seconds waits in the kernel, for a file
-    /// system that does not answer for instance: that is the error [`ErrorCode::TimedOut`].
+    /// system that does not answer for instance: that is the error [`ErrorCode::TimedOut`]. In a paused container a process ends
+    /// when that is resumed; if it was killed, and so can't end before, that is the error EBUSY.
     pub fn wait(&self, timeout: Option<Duration>) -> Result<Option<Exit>> {
         let fail = |e: std::io::Error| match e.raw_os_error() {
             Some(libc::EBADF) => self.container.foreign(),
@@ -200,7 +201,13 @@ impl Process {
 
     fn check_dying(&self) -> Result<()> {
         let killed = *self.killed.lock().unwrap_or_else(PoisonError::into_inner);
-        if killed.is_none_or(|killed| killed.elapsed() < DYING) {
+        let since = killed.map_or(Duration::ZERO, |killed| killed.elapsed());
+        if since >= SILENCE
+            && let Some(error) = self.container.why_silent()
+        {
+            return Err(error.so("what was killed ends when it is resumed"));
+        }
+        if since < DYING {
             return Ok(());
         }
         let why = "it was killed, but does not end: it waits in the kernel, as for a file system that does not answer";

@@ -52,12 +52,17 @@ pub struct Shared {
     pub inherited: OnceLock<Inherited>,
     /// Whether PID 1 has another scheduling meanwhile.
     pub lent: Lent,
+    /// It was paused by this handle, or that is not known.
+    pub may_be_paused: AtomicBool,
 }
 
 /// How long PID 1 may take for a request: it gives up a start after 10 seconds, and there may be others before ours.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 /// How long the end of a process may take that ends.
 const ENDING: Duration = Duration::from_secs(1);
+
+/// How long PID 1 may be silent before it is looked whether it stands still.
+pub const SILENCE: Duration = Duration::from_millis(200);
 
 impl Shared {
     /// A handle on the container of `record`, whose PID 1 is this process.
@@ -81,6 +86,7 @@ impl Shared {
             hangs_up: AtomicBool::new(false),
             inherited: OnceLock::new(),
             lent: Lent::default(),
+            may_be_paused: AtomicBool::new(false),
         }
     }
 
@@ -117,6 +123,7 @@ impl Shared {
             cgroup,
             oom_kills: AtomicU64::new(oom_kills),
             may_have_killed: AtomicBool::new(true),
+            may_be_paused: AtomicBool::new(true),
             ..Self::new(record, control, pid, pidfd)
         })
     }
@@ -153,6 +160,47 @@ impl Shared {
     pub fn check_running(&self) -> Result<()> {
         self.check_holder()?;
         if self.destroyed.load(Ordering::Acquire) { Err(self.gone()) } else { Ok(()) }
+    }
+
+    /// Its cgroup, if it has one and runs.
+    pub fn maybe_cgroup(&self) -> Result<Option<&Cgroup>> {
+        self.check_running()?;
+        if !self.lives() {
+            return Err(self.gone());
+        }
+        if self.cgroup.as_ref().is_some_and(|cgroup| !cgroup.is_ours()) {
+            return Err(self.foreign());
+        }
+        Ok(self.cgroup.as_ref())
+    }
+
+    /// Its cgroup, without which `step` can't be.
+    pub fn own_cgroup(&self, step: &str) -> Result<&Cgroup> {
+        self.maybe_cgroup()?.ok_or_else(|| {
+            let refused = |why: &str| Error::new(ErrorCode::Unsupported, step, self.called(), libc::EOPNOTSUPP, why);
+            if self.record.name.is_empty() {
+                return refused("only a container has a cgroup, and this is another process's namespaces");
+            }
+            refused("it has no cgroup: none can be had here, or it was made without one")
+                .with_hint("make it with the cgroup policy \"required\" to learn what is missing")
+        })
+    }
+
+    /// Refuses what takes an answer of PID 1 where it is known that it stands still.
+    fn check_not_paused(&self) -> Result<()> {
+        if !self.may_be_paused.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let why = self.why_silent();
+        self.may_be_paused.store(why.is_some(), Ordering::Relaxed);
+        why.map_or(Ok(()), Err)
+    }
+
+    /// The error of what nobody answers, where it is paused.
+    pub fn why_silent(&self) -> Option<Error> {
+        let paused = self.cgroup.as_ref().is_some_and(|cgroup| cgroup.is_paused().unwrap_or(false));
+        let error = || Error::new(ErrorCode::System, "use container", self.called(), libc::EBUSY, "it is paused");
+        paused.then(|| error().with_hint("resume it first"))
     }
 
     /// Its name; of a joined pid "pid" and that.
@@ -195,6 +243,7 @@ impl Shared {
     /// Sends PID 1 a message; a container that is over is told apart.
     pub fn send(&self, message: &[u8], fds: &[BorrowedFd<'_>]) -> Result<()> {
         self.check_running()?;
+        self.check_not_paused()?;
         let control = self.control.check().map_err(|_| self.foreign())?;
         send(control, message, fds).map_err(|e| match e.raw_os_error() {
             Some(libc::EPIPE | libc::ECONNRESET | libc::ENOTCONN) => self.hung_up(),
@@ -233,7 +282,7 @@ impl Shared {
         channel: &Channel,
         patience: Duration,
     ) -> Result<std::result::Result<(Reply, Vec<OwnedFd>), Reply>> {
-        match channel.receive(Some(patience)).map_err(|e| Error::io("hear from container", &self.record.name, &e))? {
+        match self.hear(channel, patience)? {
             Answer::Reply(reply, fds) if reply.tag == DONE => Ok(Ok((reply, fds))),
             Answer::Reply(reply, _) if reply.tag == FAILED => Ok(Err(Reply { errno: sound(reply.errno), ..reply })),
             Answer::TimedOut => Err(self.silent()),
@@ -247,6 +296,19 @@ impl Shared {
             )
             .with_hint("end some of its programs, or raise the limit on descriptors (nofile) before it is made")),
             _ => Err(self.gone()),
+        }
+    }
+
+    /// The next answer within `patience`; one that stands still is not waited for.
+    fn hear(&self, channel: &Channel, patience: Duration) -> Result<Answer> {
+        let end = Instant::now() + patience;
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            let heard = channel.receive(Some(left.min(SILENCE)));
+            match heard.map_err(|e| Error::io("hear from container", &self.record.name, &e))? {
+                Answer::TimedOut if left > SILENCE => self.why_silent().map_or(Ok(()), Err)?,
+                answer => return Ok(answer),
+            }
         }
     }
 
@@ -270,6 +332,9 @@ impl Shared {
     }
 
     fn silent(&self) -> Error {
+        if let Some(error) = self.why_silent() {
+            return error;
+        }
         let why = "its PID 1 does not answer: it is busy with other starts, or stopped";
         Error::new(ErrorCode::TimedOut, "hear from container", self.called(), libc::ETIMEDOUT, why)
     }
@@ -398,9 +463,17 @@ impl Shared {
             }
             Err(errno) => return Err(fail(errno as i32)),
         }
-        let left = end.saturating_duration_since(Instant::now());
-        let died = wait_readable(&[self.pidfd.as_fd()], Some(left)).unwrap_or(false);
-        if died { Ok(()) } else { Err(fail(libc::ETIMEDOUT)) }
+        let dies = |within: Duration| {
+            let left = end.saturating_duration_since(Instant::now()).min(within);
+            wait_readable(&[self.pidfd.as_fd()], Some(left)).unwrap_or(false)
+        };
+        let let_die = |by_others| self.cgroup.iter().for_each(|cgroup| cgroup.let_die(by_others));
+        let_die(false);
+        if dies(SILENCE) {
+            return Ok(());
+        }
+        let_die(true);
+        if dies(PATIENCE) { Ok(()) } else { Err(self.why_silent().unwrap_or_else(|| fail(libc::ETIMEDOUT))) }
     }
 
     /// Waits until the zygote has reaped PID 1, as it says; a dead zygote says nothing, and whoever reaps for it reaps its

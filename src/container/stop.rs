@@ -57,7 +57,7 @@ fn has_ended(program: &OwnedFd, end: Option<Instant>) -> std::io::Result<bool> {
 
 impl Shared {
     /// Sends the image's stop signal to the children of PID 1: the programs that were started, and orphans. What a program has
-    /// started itself is left to that program. A container that has ended has none.
+    /// started itself is left to that program. A container that has ended has none; one that is paused is resumed.
     pub fn ask_to_stop(self: &Arc<Self>) -> Result<Stopping> {
         self.check_holder()?;
         let signal = self.record.run.stop_signal_number()?;
@@ -68,6 +68,10 @@ impl Shared {
                 Err(Errno::ESRCH) => {}
                 Err(errno) => return Err(Error::system("stop container", self.called(), errno as i32)),
             }
+        }
+        // Who stands still hears of nothing.
+        if self.is_paused().unwrap_or(false) {
+            self.resume()?;
         }
         Ok(Stopping { programs, container: Arc::clone(self) })
     }

@@ -79,7 +79,7 @@ pub extern "C" fn ctr_walls_free(walls: *mut ctr_walls) {
     border(|| if walls.is_null() { Ok(()) } else { WALLS.release(walls).map(drop) });
 }
 
-/// Describes a running container as a JSON object: "name", "pid", "image", "image_digest", "created" (seconds since
+/// Describes a running container as a JSON object: "name", "pid", "paused", "image", "image_digest", "created" (seconds since
 /// the Epoch), "owner", "detached", "preset", "warning", "state_dir", "store_dir", "upper", "cgroups",
 /// "cgroup_place", "warnings", "limits", "network", "namespaces", "uid_map", "capabilities", "mounts", and "walls"
 /// with "name", "state" ("on", "partly", "off"), "says" and "why" of each. Later releases may add members.

@@ -106,6 +106,14 @@ pub extern "C" fn ctr_list_detached(list: *const ctr_container_list, index: c_in
     border(|| at(&lines(list)?, index).map(|line| line.info.detached.into()))
 }
 
+/// Whether a container is paused, ctr_pause().
+///
+/// Return value: 1 or 0; CTR_ERR_INVALID when there is no such index.
+#[unsafe(no_mangle)]
+pub extern "C" fn ctr_list_paused(list: *const ctr_container_list, index: c_int) -> c_int {
+    border(|| at(&lines(list)?, index).map(|line| line.info.paused.into()))
+}
+
 /// Frees a list and its strings. NULL is allowed. The containers are not affected.
 #[unsafe(no_mangle)]
 pub extern "C" fn ctr_list_free(list: *mut ctr_container_list) {

@@ -103,6 +103,9 @@ static void every_container_function_refuses(ctr_container *bad)
 	ANSWERS(CTR_ERR_INVALID, ctr_pid(bad));
 	ANSWERS(CTR_ERR_INVALID, ctr_pidfd(bad));
 	ANSWERS(CTR_ERR_INVALID, ctr_is_running(bad));
+	ANSWERS(CTR_ERR_INVALID, ctr_pause(bad, 0));
+	ANSWERS(CTR_ERR_INVALID, ctr_resume(bad));
+	ANSWERS(CTR_ERR_INVALID, ctr_paused(bad));
 	ANSWERS(CTR_ERR_INVALID, ctr_explain_container(bad, &text));
 	CHECK(text == NULL);
 	ANSWERS(CTR_ERR_INVALID, ctr_close(bad));
@@ -139,6 +142,7 @@ static void every_list_function_refuses(ctr_container_list *bad)
 	ANSWERS(CTR_ERR_INVALID, ctr_list_owner(bad, 0));
 	CHECK(ctr_list_created(bad, 0) == CTR_ERR_INVALID);
 	ANSWERS(CTR_ERR_INVALID, ctr_list_detached(bad, 0));
+	ANSWERS(CTR_ERR_INVALID, ctr_list_paused(bad, 0));
 	ctr_list_free(bad);
 }
 

@@ -83,7 +83,7 @@ def test_exec_and_ps_and_rm_find_a_running_container() -> None:
         assert command("exec", name, "echo", "inside").stdout == "inside\n"
         assert command("exec", str(c.pid), "echo", "by pid").stdout == "by pid\n"
         heading, *rows = command("ps").stdout.splitlines()
-        assert heading.split() == ["NAME", "PID", "RUNS", "OWNER", "AGE", "IMAGE"]
+        assert heading.split() == ["NAME", "PID", "RUNS", "STATE", "OWNER", "AGE", "IMAGE"]
         assert [row.split()[:2] for row in rows if row.startswith(name)] == [[name, str(c.pid)]]
         assert command("rm", name).returncode == 0
         assert not c.running

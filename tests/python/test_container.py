@@ -297,7 +297,7 @@ def test_join_by_pid_enters_the_namespaces_of_any_process() -> None:
         with ctr.join(p.pid) as joined:
             assert joined.name == ""
             assert shown(joined, "hostname") == "joined\n"
-            with pytest.raises(ctr.Error, match=rf"limit container pid {p.pid}: limits are those of containers"):
+            with pytest.raises(ctr.Error, match=rf"limit container pid {p.pid}: only a container has a cgroup"):
                 joined.memory_limit = "64M"
         assert p.poll() is None
         with ctr.join(c.pid, namespaces=["user", "uts"]) as joined:

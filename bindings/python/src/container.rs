@@ -26,8 +26,8 @@ const LIMITS: [(&str, Limit); Limit::ALL.len()] =
 /// How long a program may clean up after Ctrl-C, as in `subprocess`.
 const CLEAN_UP: Duration = Duration::from_millis(250);
 
-/// How `containers` tells of one: name, image, pid, owner, when it was made, detached.
-type InfoParts = (String, String, i32, i32, f64, bool);
+/// How `containers` tells of one: name, image, pid, owner, when it was made, detached, paused.
+type InfoParts = (String, String, i32, i32, f64, bool, bool);
 
 /// How `walls` tells of one: name, state, says, why.
 type WallParts = (&'static str, &'static str, String, String);
@@ -279,6 +279,31 @@ impl Container {
         py.detach(|| inner.kill_all(signal)).or_raise(py)
     }
 
+    /// Stops all processes, or none where that takes longer than `timeout` seconds.
+    fn pause(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<()> {
+        let (inner, end) = (self.inner(py)?, deadline(timeout)?);
+        loop {
+            py.check_signals()?;
+            let left = end.map_or(PAUSE_SLICE, |end| end.saturating_duration_since(Instant::now()));
+            match py.detach(|| inner.pause(Some(left.min(PAUSE_SLICE)))) {
+                Err(error) if error.code() == ErrorCode::TimedOut && left > PAUSE_SLICE => {}
+                paused => return paused.or_raise(py),
+            }
+        }
+    }
+
+    /// Lets all processes go on.
+    fn resume(&self, py: Python<'_>) -> PyResult<()> {
+        let inner = self.inner(py)?;
+        py.detach(|| inner.resume()).or_raise(py)
+    }
+
+    /// Whether they stand still.
+    fn paused(&self, py: Python<'_>) -> PyResult<bool> {
+        let inner = self.inner(py)?;
+        py.detach(|| inner.paused()).or_raise(py)
+    }
+
     /// Asks its programs to end, waits for them until `timeout` seconds have passed, and destroys it.
     fn stop(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<()> {
         let Ok(inner) = self.inner(py) else { return Ok(()) };
@@ -308,6 +333,9 @@ impl Container {
 
 /// How long a container that is being stopped is waited for between two looks at Python's signals.
 const STOP_SLICE: Duration = Duration::from_millis(200);
+
+/// How long a pause goes on between two looks at Python's signals: what was stopped by then goes on for a moment.
+const PAUSE_SLICE: Duration = Duration::from_secs(10);
 
 /// PID 1 counts whole milliseconds.
 fn is_over(end: Instant) -> bool {
@@ -376,7 +404,7 @@ pub fn containers(py: Python<'_>, state_dir: Option<PathBuf>) -> PyResult<Vec<In
     });
     let told = |info: ctr::ContainerInfo| {
         let created = info.created.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
-        (info.name, info.image, info.pid, info.owner, created, info.detached)
+        (info.name, info.image, info.pid, info.owner, created, info.detached, info.paused)
     };
     Ok(found.or_raise(py)?.into_iter().map(told).collect())
 }

@@ -74,7 +74,8 @@ impl Blueprint {
         }
         if let Some(listener) = listener {
             finish.step("listen on", "the control socket", "other processes of this user may join", "");
-            finish.call(libc::SYS_listen, [listener.into(), 64.into()]);
+            // As many can wait while it stands still; the machine may allow fewer, net.core.somaxconn.
+            finish.call(libc::SYS_listen, [listener.into(), 4096.into()]);
             run.listener = listener.0;
         }
         let title = format!("ctr-init: {}", self.name);

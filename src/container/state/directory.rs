@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, getsockopt, sockopt::PeerCredentials};
+use nix::sys::socket::sockopt::{PeerCredentials, SendTimeout};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, getsockopt, setsockopt};
 use nix::sys::stat::{Mode, fstat};
+use nix::sys::time::{TimeVal, TimeValLike};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use super::ledger::{Content, LARGEST};
@@ -16,6 +18,9 @@ use super::place::{default_places, make_directories};
 use crate::sys::Own;
 use crate::sys::fork_lock::ForkLock;
 use crate::{Error, ErrorCode, Result, sys};
+
+/// How many seconds a PID 1 may take until it takes a connection.
+const CONNECTING: i64 = 5;
 
 /// The state directory of a user.
 pub struct StateDir {
@@ -133,6 +138,8 @@ impl StateDir {
     pub fn connect(&self, name: &str, flags: SockFlag) -> nix::Result<OwnedFd> {
         let socket = sys::socket(AddressFamily::Unix, SockType::SeqPacket, flags)?;
         let address = UnixAddr::new(&self.socket_path(name))?;
+        // EAGAIN then: as many wait already as can.
+        setsockopt(&socket, SendTimeout, &TimeVal::seconds(CONNECTING))?;
         connect(socket.as_raw_fd(), &address).map(|()| socket)
     }
 

@@ -85,6 +85,11 @@ impl Record {
 }
 
 impl Outline {
+    /// As [`Record::cgroups`].
+    pub fn cgroups(&self) -> Vec<Place> {
+        cgroups(&self.resources)
+    }
+
     /// Whether the process that made it still lives.
     pub fn has_owner(&self) -> Result<bool> {
         match start_of(self.owner) {

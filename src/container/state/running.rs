@@ -16,7 +16,7 @@ use super::name::check_name;
 use super::record::Record;
 use super::resource::{self, Entry, Resource, cgroups};
 use super::sweep;
-use crate::cgroup::Place;
+use crate::cgroup::{self, Place};
 use crate::{Error, ErrorCode, Result, hints, sys};
 
 /// A line of [`crate::Container::list`].
@@ -34,6 +34,8 @@ pub struct ContainerInfo {
     pub created: SystemTime,
     /// Whether it outlives its owner.
     pub detached: bool,
+    /// Whether it stands still, see [`crate::Container::pause`].
+    pub paused: bool,
 }
 
 /// A record that this process has made, or joined.
@@ -240,6 +242,10 @@ impl StateDir {
             Content::Newer | Content::Nothing | Content::Damaged(_) => return Ok(None),
         };
         if !outline.detached && !outline.has_owner()? {
+            // One that stands still does not end.
+            if cgroup::check_names(name, &outline.cgroups()).is_ok() {
+                cgroup::thaw(&outline.cgroups());
+            }
             _ = self.sweep_known(name, file, &outline.resources);
             return Ok(None);
         }

@@ -62,8 +62,9 @@ impl Facts {
     /// Those of a running container. It has put up its last walls when this is asked.
     pub fn of(container: &Shared) -> Result<Self> {
         container.check_running()?;
-        // It serves one request after the other: it has answered this one, so whatever came before is done.
-        let namespaces = namespaces(container)?;
+        // It serves one request after the other: it has answered this one, so whatever came before is done. One that is paused
+        // answers none.
+        let namespaces = if container.is_paused()? { Vec::new() } else { namespaces(container)? };
         let read = |file: &str| crate::sys::file::read_to_string(format!("/proc/{}/{file}", container.pid)).ok();
         let status = read("status").unwrap_or_default();
         let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);

@@ -13,11 +13,12 @@ const HEADER: &str = "include/ctr.h";
 const MAP: &str = "src/ffi/ctr.map";
 
 /// The order of the header, which is read from top to bottom.
-const FILES: [&str; 15] = [
+const FILES: [&str; 16] = [
     "types",
     "config",
     "walls",
     "container",
+    "pause",
     "exec_config",
     "process",
     "list",

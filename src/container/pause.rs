@@ -1,0 +1,33 @@
+//! Pausing: every process of a container stands still, PID 1 too, by the freezer of its cgroup.
+//!
+//! A PID 1 that stands still answers nobody. So whoever asks it for something is refused at once where this handle knows of the
+//! pause, and after a moment of silence where another one has done it; destroy lets it go on to die.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::shared::Shared;
+use super::state::Resource;
+use crate::Result;
+use crate::cgroup::Place;
+
+impl Shared {
+    /// Stops all processes within `timeout`, or none.
+    pub fn pause(&self, timeout: Option<Duration>) -> Result<()> {
+        let acquire =
+            |place: &Place, make: &mut dyn FnMut() -> Result<()>| self.acquire(Resource::Cgroup(place.clone()), make);
+        self.own_cgroup("pause container")?.pause(timeout, &acquire)?;
+        self.may_be_paused.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Lets all processes go on.
+    pub fn resume(&self) -> Result<()> {
+        self.own_cgroup("resume container")?.resume()
+    }
+
+    /// Whether they stand still.
+    pub fn is_paused(&self) -> Result<bool> {
+        self.maybe_cgroup()?.map_or(Ok(false), |cgroup| cgroup.is_paused())
+    }
+}
