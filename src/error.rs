@@ -12,6 +12,8 @@ use std::fmt;
 
 use nix::errno::Errno;
 
+use crate::Step;
+
 /// The result of everything in this crate that can fail.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -48,7 +50,7 @@ pub enum ErrorCode {
 #[error("{}", self.sentence())]
 pub struct Error {
     code: ErrorCode,
-    step: String,
+    step: Step,
     object: String,
     errno: i32,
     why: String,
@@ -57,35 +59,28 @@ pub struct Error {
 
 impl Error {
     /// A system call failed in `step`, on `object` (a path, a pid, an interface).
-    pub fn system(step: impl Into<String>, object: impl fmt::Display, errno: i32) -> Self {
+    pub fn system(step: Step, object: impl fmt::Display, errno: i32) -> Self {
         Self::new(ErrorCode::System, step, object, errno, "")
     }
 
     /// As [`Error::system`], with the errno that `error` carries.
-    pub fn io(step: impl Into<String>, object: impl fmt::Display, error: &std::io::Error) -> Self {
+    pub fn io(step: Step, object: impl fmt::Display, error: &std::io::Error) -> Self {
         match error.raw_os_error() {
             Some(errno) => Self::system(step, object, errno),
             None => Self::new(ErrorCode::System, step, object, libc::EIO, error.to_string()),
         }
     }
 
-    /// `what` is not acceptable because of `why`.
-    pub fn invalid(what: impl Into<String>, object: impl fmt::Display, why: impl Into<String>) -> Self {
-        Self::new(ErrorCode::Invalid, what, object, libc::EINVAL, why)
+    /// In `step`, `object` is not acceptable because of `why`.
+    pub fn invalid(step: Step, object: impl fmt::Display, why: impl Into<String>) -> Self {
+        Self::new(ErrorCode::Invalid, step, object, libc::EINVAL, why)
     }
 
     /// Any kind of failure, spelled out.
-    pub fn new(
-        code: ErrorCode,
-        step: impl Into<String>,
-        object: impl fmt::Display,
-        errno: i32,
-        why: impl Into<String>,
-    ) -> Self {
+    pub fn new(code: ErrorCode, step: Step, object: impl fmt::Display, errno: i32, why: impl Into<String>) -> Self {
         // Whatever was being done, this is what helps.
         let hint = if errno == libc::EMFILE { crate::hints::DESCRIPTORS } else { "" };
-        let (step, object) = (line(step.into(), MAX), line(object.to_string(), MAX));
-        Self { code, step, object, errno, why: line(why.into(), MAX), hint: hint.into() }
+        Self { code, step, object: line(object.to_string(), MAX), errno, why: line(why.into(), MAX), hint: hint.into() }
     }
 
     /// The same error with another stable code.
@@ -102,6 +97,18 @@ impl Error {
             self.hint = line(hint.into(), 2 * MAX);
         }
         self
+    }
+
+    /// The same error with what is known to help, where it has no hint yet.
+    #[must_use]
+    pub(crate) fn with_known_hint(self) -> Self {
+        if !self.hint.is_empty() {
+            return self;
+        }
+        match self.step.hint(&self) {
+            Some(hint) => self.with_hint(hint),
+            None => self,
+        }
     }
 
     /// The same error with what comes of it.
@@ -122,9 +129,19 @@ impl Error {
         self.errno
     }
 
-    /// The step that failed, as "mount proc" or "start the program".
-    pub fn step(&self) -> &str {
-        &self.step
+    /// The step that failed in words, as "make a proc for" or "start". They may change; [`Error::step_id`] doesn't.
+    pub fn step(&self) -> &'static str {
+        self.step.text()
+    }
+
+    /// The step that failed by its stable name, as "make-proc" or "start-program".
+    pub fn step_id(&self) -> &'static str {
+        self.step.id()
+    }
+
+    /// The step that failed.
+    pub fn failed_step(&self) -> Step {
+        self.step
     }
 
     /// What it failed on: a path, a name, a pid.
@@ -138,7 +155,7 @@ impl Error {
     }
 
     fn sentence(&self) -> String {
-        let mut text = self.step.clone();
+        let mut text = self.step.text().to_string();
         if !self.object.is_empty() {
             text.push(' ');
             text.push_str(&self.object);
@@ -209,17 +226,19 @@ mod tests {
     #[test]
     fn an_error_is_one_short_line_whatever_stands_in_it() {
         let hostile = "a\x1b]0;pwned\x07\r\nforged: ok \u{9b}31m \u{202e}txt.exe\0\x7f";
-        let error =
-            Error::new(ErrorCode::NotFound, hostile, hostile, libc::ENOENT, hostile).with_hint(hostile).so(hostile);
+        let error = Error::new(ErrorCode::NotFound, Step::FindImage, hostile, libc::ENOENT, hostile)
+            .with_hint(hostile)
+            .so(hostile);
         let shown = r"a\x1b]0;pwned\x07\r\nforged: ok \u{9b}31m \u{202e}txt.exe\x00\x7f";
-        assert_eq!(error.to_string(), format!("{shown} {shown}: {shown}; {shown} ({shown})"));
-        assert_eq!([error.step(), error.object(), error.hint()], [shown; 3]);
+        assert_eq!(error.to_string(), format!("find the image {shown}: {shown}; {shown} ({shown})"));
+        assert_eq!([error.object(), error.hint()], [shown; 2]);
+        assert_eq!([error.step(), error.step_id()], ["find the image", "find-image"]);
         let long = "é\n".repeat(1 << 20);
-        let error = Error::invalid(long.clone(), &long, long.clone()).with_hint(long.clone()).so(&long);
+        let error = Error::invalid(Step::FindImage, &long, long.clone()).with_hint(long.clone()).so(&long);
         assert!(error.to_string().len() < 8 * MAX, "{}", error.to_string().len());
         assert!(error.object().ends_with("…(3145728 bytes)"), "{error}");
         // What people have stays as it is.
         let plain = format!("/home/Jürgen/日本 'x' \\{}", "/directory".repeat(50));
-        assert_eq!(Error::system("open", &plain, libc::ENOENT).object(), plain);
+        assert_eq!(Error::system(Step::Open, &plain, libc::ENOENT).object(), plain);
     }
 }

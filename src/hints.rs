@@ -40,6 +40,9 @@ pub fn refused_label(errno: i32) -> &'static str {
     }
 }
 
+/// A namespace that another user namespace owns.
+pub const FOREIGN_NAMESPACE: &str = "it takes rights in the user namespace that owns it: join that one too, or, as root of the machine, share the host's";
+
 /// Container users other than root.
 pub const SINGLE_ID: &str = "run it as root inside, or get further ids: libctr doctor says what is missing";
 

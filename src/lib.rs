@@ -28,6 +28,7 @@ mod plan;
 mod probe;
 mod rootfs;
 mod security;
+mod step;
 mod sys;
 mod zygote;
 
@@ -42,3 +43,4 @@ pub use container::{
 };
 pub use error::{Error, ErrorCode, Result};
 pub use probe::{Check, probe};
+pub use step::{Phase, Step};

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use common::leftovers::{self, Scope};
 use common::{end_of, read_all, skipped};
-use ctr::{CgroupPolicy, Config, Container, ErrorCode, ExecConfig, ExitReason, Limit, Namespace, Process, Stdio};
+use ctr::{CgroupPolicy, Config, Container, ErrorCode, ExecConfig, ExitReason, Limit, Namespace, Process, Stdio, Step};
 
 const MIB: u64 = 1 << 20;
 
@@ -17,7 +17,7 @@ const MIB: u64 = 1 << 20;
 fn create(config: &Config) -> Option<Container> {
     match Container::create("host", &Config { cgroup: CgroupPolicy::Required, ..config.clone() }) {
         Ok(container) => Some(container),
-        Err(error) if error.code() == ErrorCode::Unsupported && error.step().contains("cgroup") => {
+        Err(error) if error.code() == ErrorCode::Unsupported && error.failed_step() == Step::MakeControllerCgroup => {
             skipped(&error.to_string());
             None
         }

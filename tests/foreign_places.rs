@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 use common::{busybox, busybox_tar, host_with, sh, skipped};
-use ctr::{Config, Container, Mount, Namespace, Namespaces};
+use ctr::{Config, Container, Mount, Namespace, Namespaces, Step};
 
 /// Runs a role in a mount namespace of its own, with an overlay at `$CTR_OVERLAY`; see overlayfs.rst.
 fn on_an_overlay(role: &str) {
@@ -172,7 +172,7 @@ fn role_ordinary_user() {
 fn role_of_nobody() {
     let c = match Container::create(overlay().join("busybox.tar"), &Config::default()) {
         Ok(c) => c,
-        Err(error) if error.step() == "clone into" => return common::skipped(&error.to_string()),
+        Err(error) if error.failed_step() == Step::CloneIntoNamespaces => return common::skipped(&error.to_string()),
         Err(error) => panic!("{error}"),
     };
     assert_eq!(sh(&c, "id -u; echo x > /root/new && cat /root/new"), "0\nx");

@@ -7,7 +7,7 @@ use nix::errno::Errno;
 
 use super::controller::{At, Controller, Row, Rule, Version, When, Written};
 use super::{Cgroup, Directory, control};
-use crate::{Error, Result};
+use crate::{Error, Result, Step};
 
 const V1_QUOTA: &str = "cpu.cfs_quota_us";
 const V1_PERIOD: &str = "cpu.cfs_period_us";
@@ -39,7 +39,7 @@ fn check(limit: u64) -> Result<()> {
         return Ok(());
     }
     let why = format!("it is {MIN} (0.01 of a processor) at the least, {MAX} at the most");
-    Err(Error::invalid("set the processor limit to", limit, why)
+    Err(Error::invalid(Step::SetProcessorLimit, limit, why)
         .with_hint("it counts thousandths of a processor; for no limit leave it out, or give CTR_UNLIMITED or None"))
 }
 
@@ -72,7 +72,7 @@ fn set(at: At<'_>, limit: Option<u64>) -> Result<()> {
         (version, Some(limit)) => first(version, limit),
     };
     control::write(&directory.fd, file, &text).map_err(|errno| {
-        let error = directory.error("write", file, errno);
+        let error = directory.error(Step::Write, file, errno);
         // tg_cfs_schedulable_down of kernel/sched/core.c; on v2 the lower of both holds.
         if errno == Errno::EINVAL { error.with_hint(ABOVE) } else { error }
     })
@@ -94,7 +94,7 @@ fn period(directory: &Directory) -> Result<u64> {
 }
 
 fn numbers(directory: &Directory, file: &str) -> Result<[Option<u64>; 2]> {
-    control::read_numbers(&directory.fd, file).map_err(|errno| directory.error("read", file, errno))
+    control::read_numbers(&directory.fd, file).map_err(|errno| directory.error(Step::Read, file, errno))
 }
 
 /// How often a container's programs had to wait for their next share.
@@ -115,7 +115,7 @@ impl Cgroup {
         let at = self.needed(Controller::Cpu)?;
         let key = |key| {
             let found = control::read_keyed(&at.directory().fd, STAT, key);
-            Ok(found.map_err(|errno| at.directory().error("read", STAT, errno))?.unwrap_or(0))
+            Ok(found.map_err(|errno| at.directory().error(Step::Read, STAT, errno))?.unwrap_or(0))
         };
         let time = match at.version() {
             Version::V1 => key("throttled_time")?,

@@ -17,7 +17,7 @@ use super::controller::{Controller, Row, Version, When};
 use super::hierarchies::{Caller, Home, home};
 use crate::plan::quote;
 use crate::sys::bpf::{Instruction, bpf_prog_attach_cgroup_device, bpf_prog_load_cgroup_device};
-use crate::{CgroupPolicy, DeviceAccess, DeviceKind, DeviceRule, Error, Result, sys};
+use crate::{CgroupPolicy, DeviceAccess, DeviceKind, DeviceRule, Error, Result, Step, sys};
 
 pub(super) const ROW: Row = Row {
     name: "devices",
@@ -32,7 +32,7 @@ pub(super) const ROW: Row = Row {
 pub(crate) fn unavailable(policy: CgroupPolicy, caller: Caller<'_>) -> Option<Error> {
     if policy == CgroupPolicy::Off {
         let why = "the cgroup policy is \"off\", and a list needs a cgroup";
-        return Some(Error::invalid("list the devices of", "the container", why));
+        return Some(Error::invalid(Step::ListDevices, "the container", why));
     }
     match home(Controller::Devices, caller) {
         Home::Missing(missing) => Some(missing.error(Controller::Devices.name())),
@@ -66,7 +66,8 @@ pub(super) fn allow_v1(directory: &Directory, rules: &[DeviceRule]) -> Result<()
     for rule in rules {
         let text = rule.to_string();
         write(&file, text.as_bytes()).map_err(|errno| {
-            let error = Error::system(format!("allow the devices {text} in"), directory.path.display(), errno as i32);
+            let error =
+                Error::system(Step::AllowDevices, format!("{text} in {}", directory.path.display()), errno as i32);
             match errno {
                 Errno::EPERM => {
                     error.with_hint("the cgroup that we are in does not allow them itself, see its devices.list")
@@ -80,7 +81,7 @@ pub(super) fn allow_v1(directory: &Directory, rules: &[DeviceRule]) -> Result<()
 
 /// v2: a program says yes or no to each open(2) and mknod(2).
 pub(super) fn allow_v2(directory: &Directory, rules: &[DeviceRule]) -> Result<()> {
-    let fail = |step: &str, e: &std::io::Error| {
+    let fail = |step: Step, e: &std::io::Error| {
         let error = Error::io(step, directory.path.display(), e);
         match e.raw_os_error() {
             Some(libc::EPERM) => error.with_hint(
@@ -89,13 +90,12 @@ pub(super) fn allow_v2(directory: &Directory, rules: &[DeviceRule]) -> Result<()
             _ => error,
         }
     };
-    let program = bpf_prog_load_cgroup_device(&program(rules)).map_err(|e| fail("load the list of devices of", &e))?;
+    let program = bpf_prog_load_cgroup_device(&program(rules)).map_err(|e| fail(Step::LoadDeviceList, &e))?;
     // Our own descriptor is O_PATH, which this call doesn't take.
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-    let opened =
-        sys::openat(&directory.fd, ".", flags, Mode::empty()).map_err(|errno| directory.error("open", "", errno))?;
-    bpf_prog_attach_cgroup_device(opened.as_fd(), program.as_fd())
-        .map_err(|e| fail("attach the list of devices to", &e))
+    let opened = sys::openat(&directory.fd, ".", flags, Mode::empty())
+        .map_err(|errno| directory.error(Step::Open, "", errno))?;
+    bpf_prog_attach_cgroup_device(opened.as_fd(), program.as_fd()).map_err(|e| fail(Step::AttachDeviceList, &e))
 }
 
 /// Yes to the first rule that has it all, else no.

@@ -11,7 +11,7 @@ use nix::unistd::{UnlinkatFlags, mkdir, unlinkat};
 use super::controller::Controller;
 use super::{control, without};
 use crate::sys::Own;
-use crate::{Error, ErrorCode, Result};
+use crate::{Error, ErrorCode, Result, Step};
 
 #[derive(Debug)]
 pub(super) struct Directory {
@@ -29,7 +29,7 @@ impl Directory {
     /// mkdir and open.
     pub(super) fn make(path: &Path) -> Result<Self> {
         mkdir(path, Mode::from_bits_truncate(0o755)).map_err(|errno| {
-            let error = Error::system("make cgroup", path.display(), errno as i32);
+            let error = Error::system(Step::MakeCgroup, path.display(), errno as i32);
             match errno {
                 Errno::EEXIST => error.with_code(ErrorCode::NameInUse).with_hint(format!(
                     "a container of that name runs in another state directory, or was left by one that is lost; if nothing \
@@ -50,14 +50,13 @@ impl Directory {
     }
 
     pub(super) fn open_for_writing(&self, file: &str) -> Result<OwnedFd> {
-        control::open_for_writing(&self.fd, file).map_err(|errno| self.error("open", file, errno))
+        control::open_for_writing(&self.fd, file).map_err(|errno| self.error(Step::Open, file, errno))
     }
 
     /// A failure on one of its files, or (`""`) on itself: "write /sys/fs/cgroup/…/memory.max: EINVAL, invalid argument".
-    pub(super) fn error(&self, verb: &str, file: &str, errno: Errno) -> Error {
+    pub(super) fn error(&self, step: Step, file: &str, errno: Errno) -> Error {
         if self.is_removed() {
-            let why = "the container is gone";
-            return Error::new(ErrorCode::Destroyed, "find the cgroup", self.path.display(), libc::ENOENT, why);
+            return self.gone();
         }
         // A directory of v2 that no controller was handed on to.
         let of = file.split('.').next().unwrap_or(file);
@@ -65,7 +64,12 @@ impl Directory {
             return without(of);
         }
         let path = if file.is_empty() { self.path.clone() } else { self.path.join(file) };
-        Error::system(verb, path.display(), errno as i32)
+        Error::system(step, path.display(), errno as i32)
+    }
+
+    pub(super) fn gone(&self) -> Error {
+        let why = "the container is gone";
+        Error::new(ErrorCode::Destroyed, Step::FindCgroup, self.path.display(), libc::ENOENT, why)
     }
 
     pub(super) fn is_removed(&self) -> bool {
@@ -73,18 +77,18 @@ impl Directory {
     }
 
     pub(super) fn check_not_removed(&self) -> Result<()> {
-        if self.is_removed() { Err(self.error("find", "", Errno::ENOENT)) } else { Ok(()) }
+        if self.is_removed() { Err(self.gone()) } else { Ok(()) }
     }
 
     pub(super) fn write(&self, file: &str, value: &str) -> Result<()> {
-        control::write(&self.fd, file, value).map_err(|errno| self.error("write", file, errno))
+        control::write(&self.fd, file, value).map_err(|errno| self.error(Step::Write, file, errno))
     }
 
     pub(super) fn read_number(&self, file: &str) -> Result<Option<u64>> {
-        control::read_number(&self.fd, file).map_err(|errno| self.error("read", file, errno))
+        control::read_number(&self.fd, file).map_err(|errno| self.error(Step::Read, file, errno))
     }
 }
 
 pub(super) fn open_failed(path: &Path, errno: Errno) -> Error {
-    Error::system("open cgroup", path.display(), errno as i32)
+    Error::system(Step::OpenCgroup, path.display(), errno as i32)
 }

@@ -14,7 +14,7 @@ use nix::errno::Errno;
 use super::controller::{At, Controller, Row, Version, When};
 use super::late::Acquire;
 use super::{Cgroup, Directory, Place, control, without};
-use crate::{Error, ErrorCode, Result};
+use crate::{Error, ErrorCode, Result, Step};
 
 const V1_STATE: &str = "freezer.state";
 const FROZEN: &str = "FROZEN";
@@ -138,7 +138,7 @@ fn freeze(at: At<'_>) -> Result<()> {
             Errno::ENOENT if !directory.is_removed() => {
                 without(ROW.name).with_hint("pausing on cgroup v2 takes Linux 5.2, and a cgroup other than the root")
             }
-            _ => directory.error("write", V2_FREEZE, errno),
+            _ => directory.error(Step::Write, V2_FREEZE, errno),
         }),
     }
 }
@@ -161,7 +161,7 @@ fn is_frozen(at: At<'_>) -> Result<bool> {
         }
         At::V2(directory) => {
             let frozen = control::read_keyed(&directory.fd, V2_EVENTS, "frozen");
-            Ok(frozen.map_err(|errno| directory.error("read", V2_EVENTS, errno))? == Some(1))
+            Ok(frozen.map_err(|errno| directory.error(Step::Read, V2_EVENTS, errno))? == Some(1))
         }
     }
 }
@@ -173,7 +173,7 @@ fn until_frozen(at: At<'_>, end: Option<Instant>) -> Result<()> {
             let why =
                 "some of its processes do not stop: they wait in the kernel, as for a file system that does not answer";
             let path = at.directory().path.display();
-            return Err(Error::new(ErrorCode::TimedOut, "pause the processes of cgroup", path, libc::ETIMEDOUT, why)
+            return Err(Error::new(ErrorCode::TimedOut, Step::PauseCgroup, path, libc::ETIMEDOUT, why)
                 .with_hint("it runs on; give it more time"));
         }
         sleep(pause);
@@ -200,7 +200,7 @@ fn is_in(directory: &Directory, state: &str) -> bool {
 
 fn above(directory: &Directory) -> Error {
     let why = "a cgroup above it is frozen, so it stands still";
-    Error::new(ErrorCode::System, "resume the processes of cgroup", directory.path.display(), libc::EBUSY, why)
+    Error::new(ErrorCode::System, Step::ResumeCgroup, directory.path.display(), libc::EBUSY, why)
         .with_hint("whoever has frozen that lets it go on: an outer container is resumed, a service thawed")
 }
 

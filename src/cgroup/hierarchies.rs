@@ -16,7 +16,7 @@ use nix::unistd::{AccessFlags, faccessat, geteuid};
 
 use super::controller::{Controller, Controllers, Version};
 use super::{Directory, Place, control};
-use crate::{Error, ErrorCode};
+use crate::{Error, ErrorCode, Step};
 
 /// Where nearly every system has its cgroups; another place is looked up in mountinfo.
 const MOUNT: &str = "/sys/fs/cgroup";
@@ -393,7 +393,8 @@ impl Missing {
 
     /// What a caller that needs the controller is told.
     pub(super) fn error(&self, controller: &str) -> Error {
-        Error::new(ErrorCode::Unsupported, format!("make a {controller} cgroup"), "", self.errno, self.why.clone())
+        let cgroup = format!("{controller} cgroup");
+        Error::new(ErrorCode::Unsupported, Step::MakeControllerCgroup, cgroup, self.errno, self.why.clone())
             .with_hint(self.hint.clone())
     }
 }

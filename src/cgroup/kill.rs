@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 
 use super::{Cgroup, Directory, control};
-use crate::{Error, ErrorCode, Result, sys};
+use crate::{Error, ErrorCode, Result, Step, sys};
 
 /// How long the processes may take to die.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -36,7 +36,7 @@ impl Cgroup {
             if Instant::now() >= deadline {
                 let why = format!("{left} processes did not end");
                 let path = directory.path.display();
-                return Err(Error::new(ErrorCode::System, "kill the processes of cgroup", path, libc::EBUSY, why));
+                return Err(Error::new(ErrorCode::System, Step::KillProcessesOfCgroup, path, libc::EBUSY, why));
             }
             sleep(pause);
             pause = (pause * 2).min(Duration::from_millis(5));
@@ -51,7 +51,7 @@ fn kill_each(directory: &Directory) -> Result<usize> {
         match sys::pidfd_send_signal(process.as_fd(), libc::SIGKILL, 0) {
             Ok(()) | Err(Errno::ESRCH) => {}
             Err(errno) => {
-                return Err(Error::system("kill a process of cgroup", directory.path.display(), errno as i32));
+                return Err(Error::system(Step::KillProcessOfCgroup, directory.path.display(), errno as i32));
             }
         }
     }
@@ -60,5 +60,5 @@ fn kill_each(directory: &Directory) -> Result<usize> {
 
 fn list(directory: &Directory) -> Result<Vec<i32>> {
     let file = "cgroup.procs";
-    control::read_pids(&directory.fd, file).map_err(|errno| directory.error("read", file, errno))
+    control::read_pids(&directory.fd, file).map_err(|errno| directory.error(Step::Read, file, errno))
 }

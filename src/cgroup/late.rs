@@ -9,7 +9,7 @@ use nix::errno::Errno;
 use super::controller::Controller;
 use super::directory::open_failed;
 use super::{Cgroup, Directory, Held, Place, control, without};
-use crate::{Error, ErrorCode, Result, hints};
+use crate::{Error, ErrorCode, Result, Step, hints};
 
 /// Has a directory made once it is on record.
 pub(crate) type Acquire<'a> = &'a dyn Fn(&Place, &mut dyn FnMut() -> Result<()>) -> Result<()>;
@@ -58,9 +58,13 @@ impl Cgroup {
 fn move_all(controller: Controller, from: &Directory, to: &Directory, end: Option<Instant>) -> Result<()> {
     const PROCS: &str = "cgroup.procs";
     let list = |directory: &Directory| {
-        control::read_pids(&directory.fd, PROCS).map_err(|errno| directory.error("read", PROCS, errno))
+        control::read_pids(&directory.fd, PROCS).map_err(|errno| directory.error(Step::Read, PROCS, errno))
     };
     let name = controller.name();
+    let failed = |code, errno, why: &str| {
+        let what = format!("{name} cgroup the processes of {}", from.path.display());
+        Error::new(code, Step::MoveIntoCgroup, what, errno, why)
+    };
     let is_late = || end.is_some_and(|end| Instant::now() >= end);
     for _ in 0..PASSES {
         let there: BTreeSet<i32> = list(to)?.into_iter().collect();
@@ -71,23 +75,20 @@ fn move_all(controller: Controller, from: &Directory, to: &Directory, end: Optio
         for pid in left {
             if is_late() {
                 let why = "its processes could not be moved in time, each of which takes about 10 ms";
-                let step = format!("move into the {name} cgroup the processes of");
-                return Err(Error::new(ErrorCode::TimedOut, step, from.path.display(), libc::ETIMEDOUT, why)
-                    .with_hint("give it more time"));
+                return Err(failed(ErrorCode::TimedOut, libc::ETIMEDOUT, why).with_hint("give it more time"));
             }
             // 0 is a process that our pid namespace doesn't have; written, it would mean ourselves.
             let outcome = if pid == 0 { Err(Errno::EXDEV) } else { control::write(&to.fd, PROCS, &pid.to_string()) };
             match outcome {
                 Ok(()) | Err(Errno::ESRCH) => {}
                 Err(errno) => {
-                    return Err(Error::system(format!("move into the {name} cgroup pid"), pid, errno as i32));
+                    return Err(Error::system(Step::MoveIntoCgroup, format!("{name} cgroup pid {pid}"), errno as i32));
                 }
             }
         }
     }
     let why = "its processes multiply faster than they can be moved";
-    let step = format!("move into the {name} cgroup the processes of");
-    let error = Error::new(ErrorCode::System, step, from.path.display(), libc::EBUSY, why);
+    let error = failed(ErrorCode::System, libc::EBUSY, why);
     Err(match controller {
         Controller::Freezer => error.with_hint("limit the number of its processes first"),
         _ => error.with_hint(format!("set a {name} limit when the container is created")),

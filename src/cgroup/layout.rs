@@ -19,7 +19,7 @@ use super::hierarchies::{Caller, Home, Missing};
 use super::{Cgroup, Directory, Held, Limits, Place, control, devices, hierarchies};
 use crate::config::LimitNumbers;
 use crate::plan::quote;
-use crate::{CgroupPolicy, Error, Limit, Result};
+use crate::{CgroupPolicy, Error, Limit, Result, Step};
 
 /// What a container's cgroup directory is called: this and its name.
 pub(super) const PREFIX: &str = "ctr-";
@@ -95,7 +95,7 @@ impl Cgroup {
 
 /// A parent is a path below the hierarchies' mounts: nothing that leads out.
 fn check_parent(parent: &Path, policy: CgroupPolicy) -> Result<()> {
-    let bad = |why: &str| Err(Error::invalid("use the cgroup parent", parent.display(), why));
+    let bad = |why: &str| Err(Error::invalid(Step::UseCgroupParent, parent.display(), why));
     if policy == CgroupPolicy::Off {
         return bad("the cgroup policy is \"off\", so there is nothing to be below it");
     }
@@ -116,7 +116,7 @@ pub(super) fn decide(name: &str, limits: &Limits, policy: CgroupPolicy, homes: &
         CgroupPolicy::Off if limits == Limits::default() => return Ok(Planned { layout: None, dropped }),
         CgroupPolicy::Off => {
             let why = "the cgroup policy is \"off\", and a limit needs a cgroup";
-            return Err(Error::invalid("limit the container", name, why));
+            return Err(Error::invalid(Step::LimitWithoutCgroup, name, why));
         }
         CgroupPolicy::Auto | CgroupPolicy::Required | CgroupPolicy::Optional => {}
     }
@@ -391,7 +391,12 @@ struct NotSet {
 
 impl NotSet {
     fn told(&self, directory: &Directory) -> Error {
-        let error = directory.error(&format!("set the {} limit of", self.controller.name()), "", self.errno);
+        let error = if directory.is_removed() {
+            directory.gone()
+        } else {
+            let limit = format!("{} limit of {}", self.controller.name(), directory.path.display());
+            Error::system(Step::SetLimit, limit, self.errno as i32)
+        };
         match self.controller.limits().next().map_or("", |limit| limit.rule().einval) {
             hint if self.errno == Errno::EINVAL && !hint.is_empty() => error.with_hint(hint),
             _ => error,
@@ -411,7 +416,7 @@ pub(super) fn hand_on(directory: &Directory, controllers: impl Iterator<Item = C
         match control::write(&above.fd, "cgroup.subtree_control", &format!("+{}", controller.name())) {
             Ok(()) => {}
             Err(Errno::EBUSY) => return Err(Missing::has_processes(parent).error(controller.name())),
-            Err(errno) => return Err(above.error("write", "cgroup.subtree_control", errno)),
+            Err(errno) => return Err(above.error(Step::Write, "cgroup.subtree_control", errno)),
         }
     }
     Ok(())

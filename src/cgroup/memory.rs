@@ -10,7 +10,7 @@ use nix::errno::Errno;
 
 use super::controller::{At, Controller, Row, Rule, Version, When, Written};
 use super::{Cgroup, Directory, control};
-use crate::{Error, ErrorCode, Result};
+use crate::{Error, ErrorCode, Result, Step};
 
 pub(super) const V1_LIMIT: &str = "memory.limit_in_bytes";
 const V2_LIMIT: &str = "memory.max";
@@ -46,7 +46,7 @@ impl Cgroup {
         match control::read_number(&directory.fd, peak) {
             Ok(most) => Ok((now, most.unwrap_or(0).max(now))),
             Err(Errno::ENOENT) => Ok((now, now)),
-            Err(errno) => Err(directory.error("read", peak, errno)),
+            Err(errno) => Err(directory.error(Step::Read, peak, errno)),
         }
     }
 
@@ -57,7 +57,7 @@ impl Cgroup {
             At::V2(directory) => (directory, "memory.events"),
         };
         let kills = control::read_keyed(&directory.fd, file, "oom_kill");
-        Ok(kills.map_err(|errno| directory.error("read", file, errno))?.unwrap_or(0))
+        Ok(kills.map_err(|errno| directory.error(Step::Read, file, errno))?.unwrap_or(0))
     }
 }
 
@@ -66,7 +66,7 @@ fn check(limit: u64) -> Result<()> {
     if limit >= MIN {
         return Ok(());
     }
-    Err(Error::invalid("set the memory limit to", limit, format!("the smallest is {MIN} bytes (2 MiB)"))
+    Err(Error::invalid(Step::SetMemoryLimit, limit, format!("the smallest is {MIN} bytes (2 MiB)"))
         .with_hint("for no limit leave it out, or give CTR_UNLIMITED or None"))
 }
 
@@ -149,10 +149,10 @@ fn set_v1(directory: &Directory, limit: Option<u64>) -> Result<()> {
                 return Err(in_use(directory, limit, directory.read_number(used)?.unwrap_or(0)));
             }
             Err((_, Errno::EINVAL)) => std::thread::yield_now(),
-            Err((file, errno)) => return Err(directory.error("write", file, errno)),
+            Err((file, errno)) => return Err(directory.error(Step::Write, file, errno)),
         }
     }
-    Err(directory.error("write", V1_LIMIT, Errno::EINVAL))
+    Err(directory.error(Step::Write, V1_LIMIT, Errno::EINVAL))
 }
 
 /// A `memory.max` below what is in use and can't be reclaimed wakes the OOM killer, a `memory.high` only reclaims (and
@@ -186,7 +186,7 @@ fn usage_v2(directory: &Directory) -> Result<u64> {
 
 fn write_swap_max(directory: &Directory, value: &str) -> Result<()> {
     where_there(control::write(&directory.fd, "memory.swap.max", value))
-        .map_err(|errno| directory.error("write", "memory.swap.max", errno))
+        .map_err(|errno| directory.error(Step::Write, "memory.swap.max", errno))
 }
 
 /// A kernel that doesn't account swap, or has no internet, lacks the file.
@@ -200,8 +200,8 @@ fn where_there(outcome: nix::Result<()>) -> nix::Result<()> {
 fn in_use(directory: &Directory, limit: Option<u64>, now: u64) -> Error {
     Error::new(
         ErrorCode::System,
-        format!("set the memory limit to {} of", limit.unwrap_or(0)),
-        directory.path.display(),
+        Step::SetMemoryLimit,
+        format!("{} of {}", limit.unwrap_or(0), directory.path.display()),
         libc::EBUSY,
         format!("EBUSY, {now} bytes are in use and can't be reclaimed; the limit stays as it was"),
     )

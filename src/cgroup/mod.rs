@@ -47,7 +47,7 @@ pub(crate) use remove::remove;
 pub(crate) use verify::{check_names, of_process, verify};
 
 use crate::config::LimitNumbers;
-use crate::{DeviceRule, Error, ErrorCode, Limit, Result};
+use crate::{DeviceRule, Error, ErrorCode, Limit, Result, Step};
 
 /// The limits that a container is made with.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -229,8 +229,8 @@ pub(crate) fn counted<T>(outcome: Result<T>) -> Result<Option<T>> {
 fn without(controller: &str) -> Error {
     Error::new(
         ErrorCode::Unsupported,
-        format!("use the {controller} controller"),
-        "",
+        Step::UseController,
+        format!("{controller} controller"),
         libc::EOPNOTSUPP,
         format!("the container was made without a {controller} cgroup"),
     )

@@ -4,7 +4,7 @@
 use super::Cgroup;
 use super::control;
 use super::controller::{Controller, Row, Rule, Version, When, Written};
-use crate::{Error, Result};
+use crate::{Error, Result, Step};
 
 pub(super) const FILE: &str = "pids.max";
 
@@ -44,7 +44,7 @@ fn check(limit: u64) -> Result<()> {
         return Ok(());
     }
     let why = format!("it is {MIN} (the container's PID 1 and one program) at the least, {MAX} at the most");
-    Err(Error::invalid("set the pids limit to", limit, why)
+    Err(Error::invalid(Step::SetPidsLimit, limit, why)
         .with_hint("for no limit leave it out, or give CTR_UNLIMITED or None"))
 }
 
@@ -57,7 +57,8 @@ impl Cgroup {
         }
         let directory = self.any()?;
         let file = if self.clone_into().is_some() { "cgroup.threads" } else { "tasks" };
-        let tasks = control::read_pids(&directory.fd, file).map_err(|errno| directory.error("read", file, errno))?;
+        let tasks =
+            control::read_pids(&directory.fd, file).map_err(|errno| directory.error(Step::Read, file, errno))?;
         Ok(tasks.len() as u64)
     }
 }

@@ -13,7 +13,7 @@ use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use super::Place;
 use super::layout::PREFIX;
-use crate::{Error, Result};
+use crate::{Error, Result, Step};
 
 /// How long processes that were killed may take to die.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -26,7 +26,8 @@ pub(crate) fn remove(places: &[Place]) -> Result<()> {
     for path in places.iter().map(Place::path) {
         // A record is a file that people can edit.
         if !path.file_name().is_some_and(|name| name.as_bytes().starts_with(PREFIX.as_bytes())) {
-            outcome = outcome.and(Err(Error::invalid("remove cgroup", path.display(), "ctr makes none of that name")));
+            outcome =
+                outcome.and(Err(Error::invalid(Step::RemoveCgroup, path.display(), "ctr makes none of that name")));
             continue;
         }
         match remove_one(path, Instant::now() + PATIENCE) {
@@ -48,7 +49,7 @@ fn is_visible(path: &Path) -> Result<()> {
         Some(Ok(CGROUP_SUPER_MAGIC | CGROUP2_SUPER_MAGIC)) => Ok(()),
         other => {
             let errno = other.and_then(std::result::Result::err).unwrap_or(Errno::ENOENT);
-            Err(Error::system("remove cgroup", path.display(), errno as i32).with_hint(
+            Err(Error::system(Step::RemoveCgroup, path.display(), errno as i32).with_hint(
                 "no cgroups are mounted there in this mount namespace; a call from where they are removes it",
             ))
         }
@@ -64,7 +65,7 @@ fn remove_one(path: &Path, deadline: Instant) -> Result<bool> {
             Err(Errno::ENOENT) => return Ok(false),
             Err(Errno::EBUSY) if Instant::now() < deadline => {}
             Err(errno) => {
-                let error = Error::system("remove cgroup", path.display(), errno as i32);
+                let error = Error::system(Step::RemoveCgroup, path.display(), errno as i32);
                 return Err(match errno {
                     Errno::EBUSY => error.with_hint(format!(
                         "processes still run in it, see {}; it is removed by the next call after they end",

@@ -10,7 +10,7 @@ use nix::sys::statfs::{CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, FsType, SYSFS_MA
 use super::hierarchies::own;
 use super::layout::PREFIX;
 use super::{Directory, Place, control};
-use crate::{Error, ErrorCode, Result};
+use crate::{Error, ErrorCode, Result, Step};
 
 /// Refuses what is called otherwise than a cgroup of the container `name`: ctr-NAME, a dot, and what tells it from one of the
 /// same name in another state directory. A directory of that name can be removed when it is empty; more takes [`verify`].
@@ -32,7 +32,7 @@ pub(crate) fn verify(name: &str, pid: i32, places: &[Place]) -> Result<()> {
     check_names(name, places)?;
     let is_cgroup = |kind: FsType| matches!(kind, CGROUP_SUPER_MAGIC | CGROUP2_SUPER_MAGIC);
     for path in places.iter().map(Place::path) {
-        let fail = |errno: Errno| Error::system("open cgroup", path.display(), errno as i32);
+        let fail = |errno: Errno| Error::system(Step::OpenCgroup, path.display(), errno as i32);
         let directory = match Directory::open(path) {
             Ok(directory) => directory,
             Err(Errno::ENOENT) => match path.parent().map(statfs) {
@@ -57,12 +57,12 @@ pub(crate) fn verify(name: &str, pid: i32, places: &[Place]) -> Result<()> {
 /// The cgroups of the container `name` that the process `pid`, its PID 1, is in now, by the kernel's word and not by a record's.
 pub(crate) fn of_process(name: &str, pid: i32) -> Result<Vec<Place>> {
     let file = format!("/proc/{pid}/cgroup");
-    let text = crate::sys::file::read_to_string(&file).map_err(|e| Error::io("read", &file, &e))?;
+    let text = crate::sys::file::read_to_string(&file).map_err(|e| Error::io(Step::Read, &file, &e))?;
     let mut places = own(&text);
     places.retain(|place| check_names(name, std::slice::from_ref(place)).is_ok());
     verify(name, pid, &places).map(|()| places)
 }
 
 fn foreign(path: &Path, why: &str) -> Error {
-    Error::new(ErrorCode::Invalid, "use the cgroup", path.display(), libc::EPROTO, why)
+    Error::new(ErrorCode::Invalid, Step::UseCgroup, path.display(), libc::EPROTO, why)
 }

@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result};
+use crate::{Error, Result, Step};
 
 /// What a container may do with a device beyond what every container may. For serde it is what [`FromStr`] takes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,7 +101,7 @@ impl FromStr for DeviceAccess {
         let has = |letter| text.contains(letter);
         let access = Self { read: has('r'), write: has('w'), mknod: has('m') };
         if text.is_empty() || access.to_string().len() != text.len() {
-            return Err(Error::invalid("device access", text, "it is made of r, w and m"));
+            return Err(Error::invalid(Step::DeviceAccess, text, "it is made of r, w and m"));
         }
         Ok(access)
     }
@@ -146,7 +146,7 @@ impl FromStr for DeviceRule {
     /// `c 10:229 rwm`, `b *:* r`, `a` for everything.
     fn from_str(text: &str) -> Result<Self> {
         let bad = || {
-            Error::invalid("device rule", text, "it is not a type, numbers and access")
+            Error::invalid(Step::DeviceRule, text, "it is not a type, numbers and access")
                 .with_hint("write it as c 10:229 rwm, with a, b or c, and * for any number")
         };
         let number = |text: &str| match text {
@@ -171,7 +171,7 @@ impl FromStr for DeviceRule {
         // The kernel takes "a" for everything, whatever stands behind it.
         let all = Self { kind: DeviceKind::All, major: None, minor: None, access: DeviceAccess::ALL };
         if kind == DeviceKind::All && rule != all {
-            return Err(Error::invalid("device rule", text, "a is every access to every device")
+            return Err(Error::invalid(Step::DeviceRule, text, "a is every access to every device")
                 .with_hint("write one rule for c and one for b"));
         }
         Ok(rule)
@@ -194,12 +194,12 @@ impl FromStr for Device {
             [source, target] => (source, target, "rwm"),
             [source, target, access] => (source, target, access),
             _ => {
-                return Err(Error::invalid("device", text, "it has more than three parts")
+                return Err(Error::invalid(Step::Device, text, "it has more than three parts")
                     .with_hint("write it as SOURCE, SOURCE:TARGET or SOURCE:TARGET:rwm"));
             }
         };
         let access = access.parse().map_err(|_| {
-            Error::invalid("device", text, "what may be done with it is made of r, w and m")
+            Error::invalid(Step::Device, text, "what may be done with it is made of r, w and m")
                 .with_hint("write it as SOURCE, SOURCE:TARGET or SOURCE:TARGET:rwm")
         })?;
         Ok(Self::Node { source: source.into(), target: Path::new(target).into(), access })

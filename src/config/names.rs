@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::{Namespace, Network};
-use crate::{Error, Result};
+use crate::{Error, Result, Step};
 
 /// "new", "host", "process 7", the path, "container web".
 impl fmt::Display for Namespace {
@@ -42,7 +42,7 @@ impl FromStr for Network {
             None if text == "host" => Ok(Self::Host),
             Some(("container", name)) => Ok(Self::Container(name.into())),
             _ if text.starts_with('/') => Ok(Self::Path(text.into())),
-            _ => Err(Error::invalid("choose the network", text, "there is none of this name")
+            _ => Err(Error::invalid(Step::ChooseNetwork, text, "there is none of this name")
                 .with_hint("none, host, container:NAME or the path of a namespace")),
         }
     }

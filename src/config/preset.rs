@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result};
+use crate::{Error, Result, Step};
 
 /// How much a container may do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -100,7 +100,7 @@ impl FromStr for Preset {
 
     fn from_str(name: &str) -> Result<Self> {
         Self::ALL.iter().find(|(known, _)| *known == name).map(|(_, preset)| *preset).ok_or_else(|| {
-            Error::invalid("security preset", name, "there is none of this name")
+            Error::invalid(Step::SecurityPreset, name, "there is none of this name")
                 .with_hint("default, strict or privileged")
         })
     }

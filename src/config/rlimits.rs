@@ -5,7 +5,7 @@ use std::fmt;
 use nix::sys::resource::{Resource, getrlimit};
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result};
+use crate::{Error, Result, Step};
 
 /// One limit: soft and hard. For serde it is a list of its name and the two numbers; nothing is no limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,9 +53,8 @@ impl Rlimit {
         let plain = lower.strip_prefix("rlimit_").unwrap_or(&lower);
         let Some((_, resource)) = NAMES.iter().find(|(known, _)| *known == plain) else {
             let known = NAMES.map(|(known, _)| known).join(", ");
-            return Err(
-                Error::invalid("limit", name, "there is none of this name").with_hint(format!("one of {known}"))
-            );
+            return Err(Error::invalid(Step::CheckRlimit, name, "there is none of this name")
+                .with_hint(format!("one of {known}")));
         };
         let value = |value: Option<u64>| value.unwrap_or(libc::RLIM_INFINITY);
         Ok(Self { resource: *resource, soft: value(soft), hard: value(hard) })
@@ -64,7 +63,7 @@ impl Rlimit {
     /// Whether this process can give it to a container.
     pub(crate) fn check(&self) -> Result<()> {
         let Self { soft, hard, .. } = *self;
-        let bad = |why: String| Error::invalid("limit", self.name(), why);
+        let bad = |why: String| Error::invalid(Step::CheckRlimit, self.name(), why);
         if soft > hard {
             return Err(bad(format!("the soft limit {soft} is above the hard limit {hard}")));
         }
@@ -73,13 +72,13 @@ impl Rlimit {
                 .with_hint("a program can set a lower limit for itself: ulimit -n"));
         }
         let (_, ours) =
-            getrlimit(self.resource).map_err(|errno| Error::system("ask for the limit", self.name(), errno as i32))?;
+            getrlimit(self.resource).map_err(|errno| Error::system(Step::AskForRlimit, self.name(), errno as i32))?;
         // In a user namespace nobody may raise a hard limit: CAP_SYS_RESOURCE counts in the first one only.
         if hard > ours {
             let hint = format!("ask for {ours} at most, or raise the limit of the calling process");
             return Err(Error::new(
                 crate::ErrorCode::Unsupported,
-                "limit",
+                Step::CheckRlimit,
                 self.name(),
                 libc::EPERM,
                 format!("the hard limit {hard} is above the caller's own {ours}"),
@@ -91,7 +90,9 @@ impl Rlimit {
 
     /// A limit as `docker run --ulimit` writes it: `nofile=1024:4096`, `core=0`, `memlock=unlimited`.
     pub fn parse(text: &str) -> Result<Self> {
-        let bad = |why: &str| Error::invalid("limit", text, why).with_hint("write it as nofile=1024:4096 or core=0");
+        let bad = |why: &str| {
+            Error::invalid(Step::CheckRlimit, text, why).with_hint("write it as nofile=1024:4096 or core=0")
+        };
         let (name, values) = text.split_once('=').ok_or_else(|| bad("there is no ="))?;
         let value = |value: &str| match value {
             "unlimited" | "-1" => Ok(None),

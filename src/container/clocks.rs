@@ -5,7 +5,7 @@ use nix::fcntl::OFlag;
 use nix::sched::CloneFlags;
 
 use crate::plan::{CWD, Plan};
-use crate::{Config, Error, Namespace, Result, TimeOffset, TimeOffsets};
+use crate::{Config, Error, Namespace, Result, Step, TimeOffset, TimeOffsets};
 
 /// Half of the seconds that a ktime_t holds, beyond which no clock may be set: KTIME_SEC_MAX of the kernel's
 /// include/linux/ktime.h.
@@ -22,7 +22,7 @@ impl TimeOffsets {
 /// clocks of its first time namespace, which may not be the caller's.
 pub fn check(config: &Config) -> Result<()> {
     for (clock, offset) in config.time_offsets.named() {
-        let bad = |why: &str| Error::invalid("set off", format!("the clock {clock}"), why);
+        let bad = |why: &str| Error::invalid(Step::SetClock, format!("the clock {clock}"), why);
         if offset != TimeOffset::default() && config.namespaces.time != Some(Namespace::New) {
             return Err(bad("the time namespace is not the container's own").with_hint("make the time namespace new"));
         }
@@ -43,11 +43,11 @@ pub fn own(plan: &mut Plan<'_>, offsets: &TimeOffsets) {
     let set = offsets.named().into_iter().filter(|(_, offset)| *offset != TimeOffset::default());
     let options: String = set.clone().map(|(clock, offset)| format!(" --{clock}={}", offset.secs)).collect();
     let why = "clocks that can be set off from the host's, with unshare(1) by whole seconds";
-    plan.step("unshare", "time", why, format!("unshare --time{options} --fork bash"));
+    plan.step(Step::UnshareTime, "time", why, format!("unshare --time{options} --fork bash"));
     plan.unshare(CloneFlags::from_bits_retain(CLONE_NEWTIME));
     for (clock, TimeOffset { secs, nanosecs }) in set {
         let text = format!("{clock} {secs} {nanosecs}");
-        plan.step("set off", format!("the clock {clock}"), "", "");
+        plan.step(Step::SetClock, format!("the clock {clock}"), "", "");
         let (file, path) = (plan.slot(), plan.string(c"/proc/self/timens_offsets"));
         let flags = OFlag::O_WRONLY | OFlag::O_CLOEXEC;
         plan.openat(CWD, path, flags).out(file);
@@ -55,7 +55,7 @@ pub fn own(plan: &mut Plan<'_>, offsets: &TimeOffsets) {
         plan.write(file, data, text.len());
         plan.close(file);
     }
-    plan.step("go into", "the time namespace", "", "");
+    plan.step(Step::EnterTimeNamespace, "the time namespace", "", "");
     let (namespace, path) = (plan.slot(), plan.string(c"/proc/self/ns/time_for_children"));
     let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
     plan.openat(CWD, path, flags).out(namespace);

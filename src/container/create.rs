@@ -17,7 +17,7 @@ use crate::cgroup::{Cgroup, Layout};
 use crate::image::{Report, Store};
 use crate::sys::fork_lock::ForkLock;
 use crate::zygote::{self, Zygote};
-use crate::{Config, Error, Result, hints, sys};
+use crate::{Config, Error, Result, Step, sys};
 
 /// The plan for `image` and `config`: every wall, on or off, and why, then the shell commands a person would type to get the
 /// same, each with a line that says what it is for. Nothing is made, but the image is unpacked into the store.
@@ -52,12 +52,12 @@ pub fn create(image: &OsStr, config: &Config, report: Report<'_>) -> Result<Shar
             _ = state.sweep_known(&record.name, *file, &record.resources);
         }
     });
-    if raised.as_ref().is_err_and(|error| error.step() == "id-map" && error.errno() == libc::EINVAL)
+    if raised.as_ref().is_err_and(|error| error.failed_step() == Step::IdMap && error.errno() == libc::EINVAL)
         && blueprint.goes_without_map()?
     {
         return create(image, config, report);
     }
-    let (spawned, cgroup, zygote) = raised.map_err(add_hint)?;
+    let (spawned, cgroup, zygote) = raised?;
     let container = Shared {
         written: written.get().copied(),
         state: Some(state.kept()),
@@ -68,10 +68,9 @@ pub fn create(image: &OsStr, config: &Config, report: Report<'_>) -> Result<Shar
         made_with_limit: blueprint.config.memory.is_some(),
         ..Shared::new(record, spawned.control, spawned.pid, spawned.pidfd)
     };
-    attach(&container).map_err(|error| {
+    attach(&container).inspect_err(|_| {
         // The caller never had it: PID 1 and all that is on record, also by attach itself, goes.
         _ = container.destroy();
-        add_hint(error)
     })?;
     Ok(container)
 }
@@ -81,19 +80,6 @@ pub fn create(image: &OsStr, config: &Config, report: Report<'_>) -> Result<Shar
 /// the container is taken back.
 fn attach(container: &Shared) -> Result<()> {
     container.schedule_as_caller()
-}
-
-fn add_hint(error: Error) -> Error {
-    match (error.step(), error.errno()) {
-        ("bind into the container", libc::EINVAL | libc::ENOTDIR) => {
-            error.with_hint("a directory goes onto a directory, a file onto a file")
-        }
-        ("map the ids of", libc::EACCES) => {
-            error.with_hint("do real and effective user differ? set both, setresuid(2)")
-        }
-        ("map the ids of", libc::EPERM) => error.with_hint(hints::map_refused()),
-        _ => error,
-    }
 }
 
 /// Makes all of it. `written` says, as soon as there is something to take back, which file has it on record.
@@ -185,7 +171,7 @@ fn this_process() -> Result<((u32, u64), u32)> {
     *this = if known.0 == pid {
         (known, creates.wrapping_add(1))
     } else {
-        let start = start_of(pid as i32).map_err(|e| Error::io("look at", "this process", &e))?;
+        let start = start_of(pid as i32).map_err(|e| Error::io(Step::LookAtThisProcess, "this process", &e))?;
         ((pid, start.unwrap_or(0)), 0)
     };
     Ok(*this)
@@ -195,7 +181,7 @@ fn this_process() -> Result<((u32, u64), u32)> {
 fn make_upper(upper: &std::path::Path) -> Result<()> {
     use std::fs::DirBuilder;
     use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
-    let fail = |e: std::io::Error| Error::io("make", upper.display(), &e);
+    let fail = |e: std::io::Error| Error::io(Step::MakeUpper, upper.display(), &e);
     DirBuilder::new().recursive(true).mode(0o700).create(upper).map_err(fail)?;
     for directory in [upper.join("upper"), upper.join("work")] {
         DirBuilder::new().mode(0o700).create(&directory).map_err(fail)?;
@@ -205,7 +191,7 @@ fn make_upper(upper: &std::path::Path) -> Result<()> {
 }
 
 fn acquire(state: &StateDir, name: &str, claim: Claim, cgroup: Option<&Cgroup>) -> Result<Acquired> {
-    let fail = |errno: nix::errno::Errno| Error::system("make the control socket of", name, errno as i32);
+    let fail = |errno: nix::errno::Errno| Error::system(Step::MakeControlSocket, name, errno as i32);
     let listener = sys::socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::empty()).map_err(fail)?;
     let address = UnixAddr::new(&state.socket_path(name)).map_err(fail)?;
     let bind = || bind(std::os::fd::AsRawFd::as_raw_fd(&listener), &address);
@@ -220,7 +206,7 @@ fn acquire(state: &StateDir, name: &str, claim: Claim, cgroup: Option<&Cgroup>) 
     if claim.odd_umask {
         let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
         std::fs::set_permissions(state.socket_path(name), mode)
-            .map_err(|e| Error::io("make the control socket of", name, &e))?;
+            .map_err(|e| Error::io(Step::MakeControlSocket, name, &e))?;
     }
     Ok(Acquired {
         record: Some(claim.file),

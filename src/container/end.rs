@@ -14,7 +14,7 @@ use super::shared::Shared;
 use super::state::{Found, RecordFile, StateDir, Unusable};
 use crate::cgroup::{self, Cgroup, Place};
 use crate::zygote::wait_readable;
-use crate::{Error, ErrorCode, Result, sys};
+use crate::{Error, ErrorCode, Result, Step, sys};
 
 /// How long a killed PID 1 may take to be dead.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -44,7 +44,7 @@ pub fn destroy_named(state: StateDir, name: &str) -> Result<()> {
 }
 
 fn end(state: &StateDir, name: &str, file: RecordFile, written: Vec<Place>) -> Result<()> {
-    let fail = |errno: i32| Error::system("kill PID 1 of container", name, errno);
+    let fail = |errno: i32| Error::system(Step::KillPid1, name, errno);
     let Peer { pid, pidfd, control: _control } = Peer::of(state, name)?;
     let mut cgroups = cgroup::of_process(name, pid)?;
     for place in written {
@@ -56,7 +56,7 @@ fn end(state: &StateDir, name: &str, file: RecordFile, written: Vec<Place>) -> R
     let is_init = sys::pidfd_is_init(pidfd.as_fd()) == Some(true);
     if !is_init && cgroups.is_empty() {
         let why = "who listens on its control socket is neither the first process of a PID namespace nor in a cgroup of that name";
-        return Err(Error::new(ErrorCode::Invalid, "kill PID 1 of container", name, libc::EPROTO, why)
+        return Err(Error::new(ErrorCode::Invalid, Step::KillPid1, name, libc::EPROTO, why)
             .with_hint(format!("look at process {pid}, and kill it if it is a container's")));
     }
     if !is_init {

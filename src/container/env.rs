@@ -4,19 +4,19 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
 use crate::plan::c_string;
-use crate::{Error, Result};
+use crate::{Error, Result, Step};
 
 /// Refuses what can't be an entry.
 pub fn check_env(name: &OsStr, value: &OsStr) -> Result<()> {
     let bytes = name.as_bytes();
     if bytes.is_empty() || bytes.contains(&b'=') || bytes.contains(&0) {
         return Err(Error::invalid(
-            "set the environment variable",
+            Step::SetEnvironmentVariable,
             name.display(),
             "a name is not empty and has no = or NUL",
         ));
     }
-    c_string("set the environment variable", value.as_bytes()).map(drop)
+    c_string(Step::SetEnvironmentVariable, value.as_bytes()).map(drop)
 }
 
 /// The bytes of an environment entry.

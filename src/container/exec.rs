@@ -22,7 +22,7 @@ use crate::plan::{Arg, Fd, Header, Plan, Prctl, Slot, c_string, encode};
 use crate::sys::Own;
 use crate::sys::fork_lock::ForkLock;
 use crate::zygote::{self, Channel, wait_readable};
-use crate::{Error, ErrorCode, ExecConfig, Result, Session, Stdio, Winsize, hints, sys};
+use crate::{Error, ErrorCode, ExecConfig, Result, Session, Stdio, Step, Winsize, sys};
 
 /// Starts `argv` in the container.
 pub fn exec(container: &Arc<Shared>, argv: &[&OsStr], config: &ExecConfig) -> Result<Process> {
@@ -49,7 +49,8 @@ pub fn exec(container: &Arc<Shared>, argv: &[&OsStr], config: &ExecConfig) -> Re
         let slave = if container.record.exec.terminals {
             own_terminal(&mut plan, size, user.as_ref(), &mut header)
         } else {
-            let (master, slave) = terminal_of_ours(size).map_err(|e| Error::io("open", "a terminal", &e))?;
+            let (master, slave) =
+                terminal_of_ours(size).map_err(|e| Error::io(Step::OpenTerminal, "a terminal", &e))?;
             pty = Some(master);
             plan.send(Fd::Owned(slave))
         };
@@ -71,18 +72,18 @@ pub fn exec(container: &Arc<Shared>, argv: &[&OsStr], config: &ExecConfig) -> Re
     }
     move_descriptors(&mut plan, &mut targets);
     if config.pty.is_some() {
-        plan.step("control", "the terminal", "", "");
+        plan.step(Step::ControlTerminal, "the terminal", "", "");
         plan.call(libc::SYS_ioctl, [0.into(), libc::TIOCSCTTY.into(), 0.into()]);
     }
     if let Some(mask) = config.umask {
         if mask > 0o777 {
             return Err(Error::invalid(
-                "set the umask",
+                Step::SetUmask,
                 format!("{mask:#o}"),
                 "it is made of permission bits, 0 to 0o777",
             ));
         }
-        plan.step("set", "the umask", "", "");
+        plan.step(Step::SetUmask, "", "", "");
         plan.umask(mask);
     }
     let (now, before) = (Inherited::of_caller(), container.inherited.get_or_init(|| Inherited::of(container.pid)));
@@ -91,17 +92,17 @@ pub fn exec(container: &Arc<Shared>, argv: &[&OsStr], config: &ExecConfig) -> Re
     let cwd = config.cwd.as_deref().or(container.record.exec.cwd.as_deref());
     if let Some(cwd) = cwd {
         if !cwd.is_absolute() {
-            return Err(Error::invalid("change to the working directory", cwd.display(), "the path is not absolute"));
+            return Err(Error::invalid(Step::ChangeToWorkingDirectory, cwd.display(), "the path is not absolute"));
         }
-        plan.step("change to the working directory", cwd.to_string_lossy().into_owned(), "", "");
-        let path = plan.string(c_string("change to the working directory", cwd.as_os_str().as_bytes())?);
+        plan.step(Step::ChangeToWorkingDirectory, cwd.to_string_lossy().into_owned(), "", "");
+        let path = plan.string(c_string(Step::ChangeToWorkingDirectory, cwd.as_os_str().as_bytes())?);
         plan.chdir(path);
     }
     let exec_step = plan.len() as u32;
     lookup.put(&mut plan, argv, &env);
 
     let oom_kills = container.oom_kills_before();
-    let (channel, theirs) = Channel::of_process().map_err(|e| Error::io("make a channel", "", &e))?;
+    let (channel, theirs) = Channel::of_process().map_err(|e| Error::io(Step::MakeChannel, "", &e))?;
     // Others may be before us, but whoever has set a time does not wait for them.
     let bounded = config.time_limit.is_some() || config.start_timeout.is_some();
     let within = if bounded { patience + Duration::from_secs(1) } else { PATIENCE };
@@ -128,7 +129,7 @@ pub fn exec(container: &Arc<Shared>, argv: &[&OsStr], config: &ExecConfig) -> Re
         Ok(answer) => answer,
         Err(failure) if failure.call == IN_TABLE => return Err(full(&lookup)),
         Err(failure) if failure.call == IN_START => {
-            return Err(container.not_started("start", lookup.name(), failure.errno));
+            return Err(container.not_started(Step::StartProgram, lookup.name(), failure.errno));
         }
         Err(failure) if failure.call >= exec_step => {
             return Err(lookup.explain(container, failure.errno, &env, until));
@@ -145,10 +146,10 @@ pub fn exec(container: &Arc<Shared>, argv: &[&OsStr], config: &ExecConfig) -> Re
             // Nobody's lie: where no descriptor is left, nothing can be received or looked at. What has been started ends.
             drop((fds, channel));
             _ = container.kill_group(reply.pid, libc::SIGKILL);
-            return Err(Error::system("start", lookup.name(), libc::EMFILE));
+            return Err(Error::system(Step::StartProgram, lookup.name(), libc::EMFILE));
         }
         let why = "what its PID 1 has sent is no process and terminal of the container's: has somebody taken it over?";
-        return Err(Error::new(ErrorCode::System, "start", lookup.name(), libc::EPROTO, why));
+        return Err(Error::new(ErrorCode::System, Step::StartProgram, lookup.name(), libc::EPROTO, why));
     }
     let pidfd = fds.remove(0);
     let given = handed_back.then(|| fds.remove(0));
@@ -181,7 +182,7 @@ const START: Duration = Duration::from_secs(10);
 
 fn full(lookup: &Lookup) -> Error {
     let why = format!("this handle's container runs {MAX_CHILDREN} programs, which is as many as it can");
-    let error = Error::new(ErrorCode::System, "start", lookup.name(), libc::EAGAIN, why);
+    let error = Error::new(ErrorCode::System, Step::StartProgram, lookup.name(), libc::EAGAIN, why);
     error.with_hint("end some, or have one program start the others: what programs start themselves is not counted")
 }
 
@@ -231,15 +232,11 @@ const DEVPTS_SUPER_MAGIC: nix::sys::statfs::FsType = nix::sys::statfs::FsType(0x
 const OF_IMAGE: &str = "the image's configuration asks for it";
 
 fn add_hint(error: Error, config: &ExecConfig) -> Error {
-    match (error.step(), error.errno()) {
-        ("change to the working directory", _) if config.cwd.is_none() => error.with_code(ErrorCode::Exec).so(OF_IMAGE),
-        ("change to the working directory", _) => error.with_code(ErrorCode::Exec),
-        ("start", libc::EAGAIN) => error.with_hint(hints::CONTAINER_PROCESSES),
-        ("open", libc::ENOSPC) => error.with_hint(hints::TERMINALS),
-        ("become user", libc::EINVAL) => {
-            let error = error.with_hint("that id is not mapped in the container's user namespace");
-            if config.user.is_none() { error.so(OF_IMAGE) } else { error }
-        }
+    let error = error.with_known_hint();
+    match (error.failed_step(), error.errno()) {
+        (Step::ChangeToWorkingDirectory, _) if config.cwd.is_none() => error.with_code(ErrorCode::Exec).so(OF_IMAGE),
+        (Step::ChangeToWorkingDirectory, _) => error.with_code(ErrorCode::Exec),
+        (Step::BecomeUser, libc::EINVAL) if config.user.is_none() => error.so(OF_IMAGE),
         _ => error,
     }
 }
@@ -276,7 +273,7 @@ fn streams(
     let mut ours = [None, None, None];
     let mut null = None;
     for (number, choice) in [config.stdin, config.stdout, config.stderr].into_iter().enumerate() {
-        let fail = |e: std::io::Error| Error::io("connect the stream", number, &e);
+        let fail = |e: std::io::Error| Error::io(Step::ConnectStream, number, &e);
         let slot = match choice {
             Stdio::Null => send_null(plan, &mut null)?,
             // A stream that the host has closed is no reason to fail, as for fork. And as for exec, what is close-on-exec is no
@@ -295,7 +292,7 @@ fn streams(
             }
             Stdio::Stdout if number == 2 => targets[1].0,
             Stdio::Stdout => {
-                return Err(Error::invalid("connect the stream", number, "only stderr can go where stdout goes"));
+                return Err(Error::invalid(Step::ConnectStream, number, "only stderr can go where stdout goes"));
             }
             Stdio::Pipe => {
                 let (read, write) = sys::pipe().map_err(|e| fail(e.into()))?;
@@ -330,7 +327,7 @@ fn send_null(plan: &mut Plan<'_>, null: &mut Option<Slot>) -> Result<Slot> {
         return Ok(slot);
     }
     let file = sys::file::open_with(std::fs::File::options().read(true).write(true), "/dev/null");
-    let file = file.map_err(|e| Error::io("open", "/dev/null", &e))?;
+    let file = file.map_err(|e| Error::io(Step::OpenNull, "/dev/null", &e))?;
     Ok(*null.insert(plan.send(Fd::Owned(file.into()))))
 }
 
@@ -339,7 +336,7 @@ const MAX_EXTRA: usize = 12;
 
 fn extra_fds(config: &ExecConfig) -> Result<Vec<(std::os::fd::BorrowedFd<'static>, i32)>> {
     if config.fds.len() > MAX_EXTRA {
-        return Err(Error::invalid("pass descriptors", config.fds.len(), "at most 12 besides the standard streams"));
+        return Err(Error::invalid(Step::PassDescriptors, config.fds.len(), "at most 12 besides the standard streams"));
     }
     let mut seen = Vec::new();
     config
@@ -347,10 +344,10 @@ fn extra_fds(config: &ExecConfig) -> Result<Vec<(std::os::fd::BorrowedFd<'static
         .iter()
         .map(|&(fd, target)| {
             if !(3..1024).contains(&target) || seen.contains(&target) {
-                return Err(Error::invalid("pass a descriptor as", target, "numbers are 3 to 1023, each once"));
+                return Err(Error::invalid(Step::PassDescriptorAs, target, "numbers are 3 to 1023, each once"));
             }
             seen.push(target);
-            sys::borrow(fd).map(|fd| (fd, target)).map_err(|e| Error::io("pass the descriptor", fd, &e))
+            sys::borrow(fd).map(|fd| (fd, target)).map_err(|e| Error::io(Step::PassDescriptor, fd, &e))
         })
         .collect()
 }
@@ -364,7 +361,7 @@ fn terminal_of_ours(size: Winsize) -> std::io::Result<(OwnedFd, OwnedFd)> {
 
 /// Opens a terminal of the container's own devpts; its master goes back to us. The slave's slot.
 fn own_terminal(plan: &mut Plan<'_>, size: Winsize, user: Option<&User>, header: &mut Header) -> Slot {
-    plan.step("open", "a terminal", "", "");
+    plan.step(Step::OpenTerminal, "a terminal", "", "");
     let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
     let (master, slave) = (plan.slot(), plan.slot());
     let name = plan.string(c"ptmx");
@@ -385,14 +382,14 @@ fn own_terminal(plan: &mut Plan<'_>, size: Winsize, user: Option<&User>, header:
 
 /// A fresh process: no signal blocked, a session or group as asked.
 fn new_process(plan: &mut Plan<'_>, container: &Shared, config: &ExecConfig) {
-    plan.step("start", "a process", "", "");
+    plan.step(Step::StartProcess, "a process", "", "");
     let nothing = plan.data(&0u64.to_ne_bytes(), 8);
     plan.call(libc::SYS_rt_sigprocmask, [libc::SIG_SETMASK.into(), nothing, 0.into(), 8.into()]);
     match config.session {
         Session::New => _ = plan.call(libc::SYS_setsid, []),
         Session::Group => _ = plan.call(libc::SYS_setpgid, [0.into(), 0.into()]),
         Session::Join(group) => {
-            plan.step("join the process group", group.to_string(), "", "");
+            plan.step(Step::JoinProcessGroup, group.to_string(), "", "");
             plan.call(libc::SYS_setpgid, [0.into(), group.into()]);
         }
     }
@@ -404,7 +401,7 @@ fn new_process(plan: &mut Plan<'_>, container: &Shared, config: &ExecConfig) {
 
 /// Brings each descriptor to its number and closes all others. First out of each other's way, then into place.
 fn move_descriptors(plan: &mut Plan<'_>, targets: &mut [(Slot, i32)]) {
-    plan.step("pass", "descriptors", "", "");
+    plan.step(Step::PassDescriptors, "", "", "");
     let high = targets.iter().map(|&(_, target)| target).max().unwrap_or(2) + 1;
     let mut moved: Vec<Slot> = Vec::new();
     for &(slot, _) in targets.iter() {
@@ -434,7 +431,7 @@ fn become_user(plan: &mut Plan<'_>, container: &Shared, user: Option<&User>) {
     if (user.uid, user.gid) == (0, 0) && user.groups.is_empty() && container.has_ids_of_its_own() {
         return;
     }
-    plan.step("become user", user.name.clone(), "", "");
+    plan.step(Step::BecomeUser, user.name.clone(), "", "");
     let refused = if container.record.exec.many_ids { 0 } else { libc::EPERM };
     plan.setgroups(&user.groups).ok(refused);
     plan.setresgid(user.gid);

@@ -16,7 +16,7 @@ use super::state::{Record, Root, Text};
 use crate::image::{Below, Opener, Opens, Rights, Running, Store};
 use crate::plan::{CWD, Fd, Header, Plan, Slot, c_string};
 use crate::sys::fs::OFlag;
-use crate::{Error, ErrorCode, Result};
+use crate::{Error, ErrorCode, Result, Step};
 
 /// All that the image room needs of it.
 pub fn running(container: &Arc<Shared>) -> Result<Running> {
@@ -149,7 +149,7 @@ fn held(container: &Shared, slot: usize, is: &Is) -> Result<OwnedFd> {
     .map_err(|error| match error.errno() {
         libc::EBADF => Error::new(
             ErrorCode::Unsupported,
-            "look into the root of container",
+            Step::LookIntoRoot,
             &container.record.name,
             libc::EOPNOTSUPP,
             "other file systems are mounted in the directory that is its root",
@@ -169,13 +169,13 @@ fn open_root(container: &Shared) -> Result<OwnedFd> {
 fn hand_over(container: &Shared, is: &Is, calls: impl FnOnce(&mut Plan<'_>, Slot)) -> Result<OwnedFd> {
     let name = &container.record.name;
     let mut plan = Plan::new();
-    plan.step("look into the root of container", name.clone(), "", "");
+    plan.step(Step::LookIntoRoot, name.clone(), "", "");
     let slot = plan.slot();
     calls(&mut plan, slot);
     let mut header = Header::new(RUN);
     header.give = [slot.0, NONE, NONE, NONE];
     let fd = container.run(&header, &plan)?.pop();
-    fd.filter(|fd| is.met_by(fd)).ok_or_else(|| Error::system("look into the root of container", name, libc::EPROTO))
+    fd.filter(|fd| is.met_by(fd)).ok_or_else(|| Error::system(Step::LookIntoRoot, name, libc::EPROTO))
 }
 
 /// Has PID 1 open one name in a directory of its own.
@@ -194,9 +194,9 @@ impl Opens for ByInit {
         let errno = |error: Error| Errno::from_raw(error.errno());
         let mut plan = Plan::new();
         let parent = plan.send(Fd::Borrowed(parent.as_fd()));
-        plan.step("open", "a file", "", "");
+        plan.step(Step::OpenInRoot, "a file", "", "");
         let slot = plan.slot();
-        let name = plan.string(c_string("open", name).map_err(errno)?);
+        let name = plan.string(c_string(Step::OpenInRoot, name).map_err(errno)?);
         let flags = flags | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         plan.openat(parent, name, flags).out(slot);
         let mut header = Header::new(RUN);

@@ -10,7 +10,7 @@ use crate::helper::SubIds;
 use crate::image::Id;
 use crate::plan::{Header, Plan};
 use crate::zygote::{Pieces, Zygote};
-use crate::{Error, Namespace, Result};
+use crate::{Error, Namespace, Result, Step};
 
 /// How ids inside are mapped to ids outside.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -185,12 +185,7 @@ impl Ids {
     /// Why there is no other id than root's, where a person may look.
     pub fn explain_map(&self, setup: &mut Plan<'_>) {
         if let Self::Single { .. } = self {
-            setup.step(
-                "map the ids of",
-                "the user namespace",
-                self.words(),
-                "cat /proc/self/uid_map /proc/self/gid_map",
-            );
+            setup.step(Step::MapIds, "the user namespace", self.words(), "cat /proc/self/uid_map /proc/self/gid_map");
         }
     }
 }
@@ -217,7 +212,7 @@ impl Inside {
     pub fn of(pid: i32) -> Result<Self> {
         let read = |file: &str| {
             let path = format!("/proc/{pid}/{file}");
-            let text = crate::sys::file::read_to_string(&path).map_err(|e| Error::io("read", &path, &e))?;
+            let text = crate::sys::file::read_to_string(&path).map_err(|e| Error::io(Step::Read, &path, &e))?;
             Ok(text.lines().filter_map(line).collect())
         };
         Ok(Self { users: read("uid_map")?, groups: read("gid_map")? })

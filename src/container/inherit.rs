@@ -10,7 +10,7 @@ use crate::security::rlimits::NO_CORE;
 use crate::sys::fork_lock::ForkLock;
 use crate::sys::sched::{CpuSet, IOPRIO_WHO_PROCESS, SchedAttr, prlimit};
 use crate::zygote::{RLIMITS, Scheduling, has_nice_apart, oom_score_adj};
-use crate::{Error, Preset, Result, Rlimit, Seccomp};
+use crate::{Error, Preset, Result, Rlimit, Seccomp, Step};
 
 /// Of a thread, or of PID 1.
 #[derive(Clone, Debug, Default)]
@@ -54,7 +54,7 @@ impl Inherited {
     pub fn put(&self, plan: &mut Plan<'_>, old: &Self, pid: i32, record: &Record) {
         for (resource, limit) in self.limits(old, record) {
             let limit = reachable(resource, limit, old, pid);
-            plan.step("limit", Rlimit::name_of(resource).to_string(), "", "");
+            plan.step(Step::SetRlimit, Rlimit::name_of(resource).to_string(), "", "");
             let record = plan.data(limit.map(u64::to_ne_bytes).as_flattened(), 8);
             plan.call(libc::SYS_prlimit64, [0.into(), resource.into(), record, 0.into()]);
         }
@@ -64,7 +64,7 @@ impl Inherited {
         // A profile of the caller's own may refuse these calls; then the program has what PID 1 has.
         let foreign = matches!(record.config.seccomp, Some(Seccomp::File(_) | Seccomp::Json(_)));
         let refused = if foreign { libc::EPERM } else { 0 };
-        plan.step("schedule", "the program as its caller", "", "");
+        plan.step(Step::ScheduleProgram, "the program as its caller", "", "");
         let Scheduling { attr, cpus, ioprio } = self.scheduling;
         if let Some(attr) = attr.filter(|_| attr != old.scheduling.attr) {
             if has_nice_apart(&attr) {
@@ -112,7 +112,7 @@ impl Inherited {
 /// Gives a process a scheduling in the place of another, or says what it lacks.
 pub fn give(scheduling: &Scheduling, pid: i32, old: &Scheduling) -> Result<()> {
     scheduling.give(pid, old).map_err(|errno| {
-        let error = Error::system("schedule as its caller", format!("process {pid}"), errno as i32);
+        let error = Error::system(Step::ScheduleAsCaller, format!("process {pid}"), errno as i32);
         match errno {
             nix::errno::Errno::EINVAL => {
                 error.with_hint("none of the caller's processors is in the container's cpuset")

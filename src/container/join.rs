@@ -19,7 +19,7 @@ use super::state::{ExecDefaults, Listed, Record, Root, StateDir, VERSION};
 use crate::image::ImageConfig;
 use crate::plan::{CWD, Fd, Header, Plan, Prctl};
 use crate::zygote;
-use crate::{Config, Error, ErrorCode, Preset, Result, sys};
+use crate::{Config, Error, ErrorCode, Preset, Result, Step, sys};
 
 /// Which namespaces [`crate::Container::join_pid`] enters: a mask of CLONE_NEW* flags of namespaces(7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,19 +34,19 @@ impl NamespaceSet {
 /// of our own.
 pub fn join_pid(pid: i32, set: NamespaceSet) -> Result<Shared> {
     let fail = |e: std::io::Error| {
-        let error = Error::io("join the namespaces of process", pid, &e);
+        let error = Error::io(Step::JoinNamespacesOfProcess, pid, &e);
         match e.raw_os_error() {
             Some(libc::ESRCH) => error.with_code(ErrorCode::NotFound),
             _ => error,
         }
     };
     if pid <= 0 {
-        return Err(Error::invalid("join the namespaces of process", pid, "a pid is a positive number"));
+        return Err(Error::invalid(Step::JoinNamespacesOfProcess, pid, "a pid is a positive number"));
     }
     let known = KINDS.iter().fold(0, |known, kind| known | kind.flag as u32);
     if set.0 & !known != 0 {
         let unknown = format!("{:#x}", set.0 & !known);
-        return Err(Error::invalid("join namespaces of the kinds", unknown, "there are none of these numbers"));
+        return Err(Error::invalid(Step::JoinNamespacesOfKinds, unknown, "there are none of these numbers"));
     }
     // The descriptor first: from here on it is this process, whoever gets its number.
     let target = sys::process_open(pid).map_err(fail)?;
@@ -81,22 +81,22 @@ pub fn join_pid(pid: i32, set: NamespaceSet) -> Result<Shared> {
     }
     let flags = if closed.is_some() { entered.iter().fold(0, |flags, (_, kind)| flags | kind) } else { flags };
     // The host's, before its namespaces are left: the programs that are started here are seen there.
-    setup.step("open", "/proc", "", "");
+    setup.step(Step::OpenProc, "/proc", "", "");
     let (kept, path) = (setup.keep_in(wire::PROC), setup.string(c"/proc"));
     let open = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     setup.openat(CWD, path, open).out(kept).ok(libc::ENOENT);
-    setup.step("enter the namespaces of process", pid.to_string(), "", "nsenter --target {} --all");
+    setup.step(Step::EnterNamespacesOfProcess, pid.to_string(), "", "nsenter --target {} --all");
     for (slot, flags) in entered.into_iter().filter(|&(_, flags)| flags != 0) {
         setup.setns(slot, CloneFlags::from_bits_retain(flags as i32));
     }
     let has_root = flags & libc::CLONE_NEWUSER as u32 != 0;
     if has_root {
-        setup.step("become root in the user namespace of process", pid.to_string(), "", "");
+        setup.step(Step::BecomeRootOfProcess, pid.to_string(), "", "");
         setup.setgroups(&[]).ok(libc::EPERM);
         setup.setresgid(0).ok(libc::EINVAL);
         setup.setresuid(0).ok(libc::EINVAL);
     }
-    setup.step("settle in", pid.to_string(), "", "");
+    setup.step(Step::SettleInProcess, pid.to_string(), "", "");
     setup.prctl(Prctl::Dumpable(false));
     setup.prctl(Prctl::ChildSubreaper);
     setup.prctl(Prctl::DeathSignal(libc::SIGKILL));
@@ -140,7 +140,7 @@ fn differing(pid: i32) -> Result<u32> {
         match (theirs, of("thread-self")) {
             (Ok(theirs), Ok(ours)) if theirs != ours => flags |= kind.flag as u32,
             (Err(e), _) if e.kind() != std::io::ErrorKind::NotFound => {
-                return Err(Error::io("look at the namespaces of process", pid, &e)
+                return Err(Error::io(Step::LookAtNamespacesOfProcess, pid, &e)
                     .with_hint("the same user may, or root; a container of ctr is joined by its name"));
             }
             _ => {}

@@ -15,7 +15,7 @@ use nix::sys::socket::{AddressFamily, MsgFlags, SockType, recv};
 use super::shared::Shared;
 use super::state::Root;
 use crate::plan::{CWD, Fd, Header, Plan, Slot, c_string};
-use crate::{Error, ErrorCode, ExecConfig, Result, hints};
+use crate::{Error, ErrorCode, ExecConfig, Result, Step, hints};
 
 /// The bytes of one argument or variable with its NUL, execve(2): 32 pages.
 const MAX_ARG_STRLEN: usize = 128 << 10;
@@ -50,12 +50,16 @@ impl Lookup {
         let program = first.map(|first| config.program.as_deref().unwrap_or(first).as_bytes());
         let program = program.unwrap_or_default();
         if program.is_empty() {
-            return Err(Error::invalid("start", "a program", "argv is empty: its first entry names the program"));
+            return Err(Error::invalid(
+                Step::StartProgram,
+                "a program",
+                "argv is empty: its first entry names the program",
+            ));
         }
         for argument in argv {
-            c_string("start a program with the argument", argument.as_bytes())?;
+            c_string(Step::StartWithArgument, argument.as_bytes())?;
         }
-        c_string("start", program)?;
+        c_string(Step::StartProgram, program)?;
         let cwd = config.cwd.as_deref().or(container.record.exec.cwd.as_deref());
         let cwd = cwd.map_or(&b"/"[..], |cwd| cwd.as_os_str().as_bytes()).to_vec();
         let lengths = || argv.iter().map(|argument| argument.len() + 1);
@@ -84,7 +88,7 @@ impl Lookup {
 
     /// Appends the execve calls.
     pub fn put(&self, plan: &mut Plan<'_>, argv: &[&OsStr], env: &[Vec<u8>]) {
-        plan.step("start", self.name(), "", "");
+        plan.step(Step::StartProgram, self.name(), "", "");
         let candidates = self.candidates(env);
         let arguments = plan.strings(argv.iter().map(|argument| argument.as_bytes()));
         let environment = plan.strings(env);
@@ -102,7 +106,7 @@ impl Lookup {
     /// All looks together end at `until`: each takes as long as what is in the container has it take.
     pub fn explain(&self, container: &Shared, errno: i32, env: &[Vec<u8>], until: Instant) -> Error {
         let name = self.name();
-        let fail = |code, errno, why: String| Error::new(code, "start", &name, errno, why);
+        let fail = |code, errno, why: String| Error::new(code, Step::StartProgram, &name, errno, why);
         match errno {
             // fork(2) in a PID namespace whose first process is gone.
             libc::ENOMEM if !container.record.exec.own_pid => {
@@ -120,7 +124,7 @@ impl Lookup {
         let found = looked_into.find_map(|path| Some((path.clone(), looks.open(&self.full(path))?)));
         let Some((path, file)) = found else {
             if errno != libc::ENOENT && errno != libc::ENOTDIR {
-                return Error::system("start", &name, errno).with_code(ErrorCode::Exec);
+                return Error::system(Step::StartProgram, &name, errno).with_code(ErrorCode::Exec);
             }
             if self.program.contains(&b'/') {
                 return fail(ErrorCode::NotFound, errno, "ENOENT, there is no such program in the container".into());
@@ -167,7 +171,7 @@ impl Lookup {
                 };
                 fail(ErrorCode::Exec, errno, why).with_hint("hand over much data by a file or by stdin")
             }
-            _ => Error::system("start", &name, errno).with_code(ErrorCode::Exec),
+            _ => Error::system(Step::StartProgram, &name, errno).with_code(ErrorCode::Exec),
         }
     }
 
@@ -189,7 +193,7 @@ impl Lookup {
             let Some(file) = looks.open(&self.full(&needed)) else {
                 looks.left()?;
                 let why = format!("ENOENT, {named} is missing in the container");
-                let error = Error::new(ErrorCode::NotFound, "start", self.name(), libc::ENOENT, why);
+                let error = Error::new(ErrorCode::NotFound, Step::StartProgram, self.name(), libc::ENOENT, why);
                 return Some(match what {
                     "ELF loader" => error.with_hint(
                         "the program is linked for another system: use a static one, or an image with that loader",
@@ -202,7 +206,7 @@ impl Lookup {
             };
             if let Some(why) = not_executable(&file) {
                 let why = format!("EACCES, {named} {why}");
-                return Some(Error::new(ErrorCode::Exec, "start", self.name(), libc::EACCES, why));
+                return Some(Error::new(ErrorCode::Exec, Step::StartProgram, self.name(), libc::EACCES, why));
             }
             path = needed;
         }
@@ -214,7 +218,7 @@ impl Lookup {
             Some(why) => format!("EACCES, {path} {why}"),
             None => format!("EACCES, this user may not run {path}, or its file system is mounted noexec"),
         };
-        Error::new(ErrorCode::Exec, "start", self.name(), libc::EACCES, why)
+        Error::new(ErrorCode::Exec, Step::StartProgram, self.name(), libc::EACCES, why)
     }
 
     /// `path` from the root on.
@@ -296,9 +300,9 @@ impl Looks<'_> {
 
 /// Opens `path` with `flags`, open(2), in PID 1's child, so that it is the container's path.
 fn look_at(plan: &mut Plan<'_>, path: &[u8], flags: OFlag) -> Option<Slot> {
-    plan.step("look at", String::from_utf8_lossy(path).into_owned(), "", "");
+    plan.step(Step::LookAtProgram, String::from_utf8_lossy(path).into_owned(), "", "");
     let slot = plan.slot();
-    let path = plan.string(c_string("look at", path).ok()?);
+    let path = plan.string(c_string(Step::LookAtProgram, path).ok()?);
     plan.openat(CWD, path, flags | OFlag::O_CLOEXEC).out(slot);
     Some(slot)
 }

@@ -54,7 +54,7 @@ use state::Resource;
 
 use crate::cgroup::{self, Place};
 use crate::image::{Difference, ExportOptions, Image, ImageConfig, MakeOptions, Output, Report};
-use crate::{Config, Error, ErrorCode, ExecConfig, Limit, Result};
+use crate::{Config, Error, ErrorCode, ExecConfig, Limit, Result, Step};
 
 /// A running container. Dropping the handle of a container that this process made (and did not detach) destroys it; a
 /// joined or detached one lives on. Any thread may call any method at any time. In a forked child nothing can be done with
@@ -277,7 +277,7 @@ impl Container {
     }
 
     fn cgroup(&self) -> Result<&crate::cgroup::Cgroup> {
-        self.shared.own_cgroup("limit container")
+        self.shared.own_cgroup(Step::LimitContainer)
     }
 
     /// What was done to make it, as the shell commands a person would type; see [`explain()`].
@@ -289,7 +289,7 @@ impl Container {
             }
             None => Err(Error::new(
                 ErrorCode::Unsupported,
-                "explain container",
+                Step::ExplainContainer,
                 self.shared.called(),
                 libc::EOPNOTSUPP,
                 "only the process that made it knows how",

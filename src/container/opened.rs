@@ -10,7 +10,7 @@ use super::peer::pid_of;
 use super::shared::Shared;
 use super::state::StateDir;
 use crate::plan::{CWD, Header, Plan};
-use crate::{Error, Result, sys};
+use crate::{Error, Result, Step, sys};
 
 /// The container whose PID 1 is `pid`, where that is closed to us: prctl(2), PR_SET_DUMPABLE. Its user can reach it by name.
 pub fn closed(state: &StateDir, pid: i32) -> Option<Shared> {
@@ -32,7 +32,7 @@ pub fn namespace_of(state: &StateDir, name: &str, kind: &'static str) -> Result<
 pub fn open_by_itself(container: &Shared, kind: &'static str) -> Result<OwnedFd> {
     let name = container.called();
     let mut plan = Plan::new();
-    plan.step("open the namespace", kind, "", "");
+    plan.step(Step::OpenNamespace, kind, "", "");
     let slot = plan.slot();
     let path = plan.bytes(format!("/proc/self/ns/{kind}"));
     let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
@@ -40,7 +40,7 @@ pub fn open_by_itself(container: &Shared, kind: &'static str) -> Result<OwnedFd>
     let mut header = Header::new(RUN);
     header.give = [slot.0, NONE, NONE, NONE];
     let fd = container.run(&header, &plan)?.pop();
-    let fd = fd.ok_or_else(|| Error::system("open the namespace of container", name, libc::EPROTO))?;
+    let fd = fd.ok_or_else(|| Error::system(Step::OpenNamespaceOfContainer, name, libc::EPROTO))?;
     // Whatever its PID 1 has sent: only a namespace of that kind will do.
     let is_namespace =
         nix::sys::statfs::fstatfs(&fd).is_ok_and(|fs| fs.filesystem_type() == nix::sys::statfs::NSFS_MAGIC);
@@ -48,5 +48,5 @@ pub fn open_by_itself(container: &Shared, kind: &'static str) -> Result<OwnedFd>
     if is_namespace && sys::namespace_kind(fd.as_fd()).is_none_or(|found| Some(found) == flag) {
         return Ok(fd);
     }
-    Err(Error::system("open the namespace of container", name, libc::EPROTO))
+    Err(Error::system(Step::OpenNamespaceOfContainer, name, libc::EPROTO))
 }

@@ -3,6 +3,7 @@
 //! A PID 1 that stands still answers nobody. So whoever asks it for something is refused at once where this handle knows of the
 //! pause, and after a moment of silence where another one has done it; destroy lets it go on to die.
 
+use crate::Step;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -16,14 +17,14 @@ impl Shared {
     pub fn pause(&self, timeout: Option<Duration>) -> Result<()> {
         let acquire =
             |place: &Place, make: &mut dyn FnMut() -> Result<()>| self.acquire(Resource::Cgroup(place.clone()), make);
-        self.own_cgroup("pause container")?.pause(timeout, &acquire)?;
+        self.own_cgroup(Step::PauseContainer)?.pause(timeout, &acquire)?;
         self.may_be_paused.store(true, Ordering::Relaxed);
         Ok(())
     }
 
     /// Lets all processes go on.
     pub fn resume(&self) -> Result<()> {
-        self.own_cgroup("resume container")?.resume()
+        self.own_cgroup(Step::ResumeContainer)?.resume()
     }
 
     /// Whether they stand still.

@@ -6,7 +6,7 @@ use nix::errno::Errno;
 use nix::sys::socket::SockFlag;
 
 use super::state::{StateDir, listener_pid, listener_pidfd};
-use crate::{Error, ErrorCode, Result, hints};
+use crate::{Error, ErrorCode, Result, Step, hints};
 
 /// Who serves a container.
 pub struct Peer {
@@ -19,12 +19,12 @@ pub struct Peer {
 impl Peer {
     /// By the kernel's word for who listens on the control socket of the container `name`.
     pub fn of(state: &StateDir, name: &str) -> Result<Self> {
-        let fail = |errno: Errno| Error::system("join container", name, errno as i32);
+        let fail = |errno: Errno| Error::system(Step::JoinContainer, name, errno as i32);
         let control = state.connect(name, SockFlag::empty()).map_err(|errno| match errno {
             Errno::ECONNREFUSED | Errno::ENOENT => ending(state, name, errno as i32),
             Errno::EAGAIN => {
                 let why = "EAGAIN, as many connections wait for its PID 1 as can: it stands still, or is busy";
-                Error::new(ErrorCode::System, "join container", name, libc::EAGAIN, why)
+                Error::new(ErrorCode::System, Step::JoinContainer, name, libc::EAGAIN, why)
                     .with_hint("who has a handle on it can resume it; libctr rm ends it")
             }
             _ => fail(errno),
@@ -33,11 +33,11 @@ impl Peer {
         let pidfd = listener_pidfd(control.as_fd()).map_err(|e| match e.raw_os_error() {
             Some(errno @ (libc::ENOSYS | libc::EPERM)) => {
                 let why = "the system call pidfd_open(2) is refused here, and the kernel is older than 6.5";
-                let error = Error::new(ErrorCode::Unsupported, "join container", name, errno, why);
+                let error = Error::new(ErrorCode::Unsupported, Step::JoinContainer, name, errno, why);
                 error.with_hint(hints::refused_call("pidfd_open"))
             }
             Some(libc::ESRCH) => ending(state, name, libc::ESRCH),
-            _ => Error::io("join container", name, &e),
+            _ => Error::io(Step::JoinContainer, name, &e),
         })?;
         Ok(Self { control, pid, pidfd })
     }
@@ -52,7 +52,7 @@ pub fn pid_of(state: &StateDir, name: &str) -> Result<Option<i32>> {
             _ = ending(state, name, errno as i32);
             Ok(None)
         }
-        Err(errno) => Err(Error::system("look at container", name, errno as i32)),
+        Err(errno) => Err(Error::system(Step::LookAtContainer, name, errno as i32)),
     }
 }
 
@@ -60,7 +60,7 @@ pub fn pid_of(state: &StateDir, name: &str) -> Result<Option<i32>> {
 /// container finds nothing of it.
 pub fn ending(state: &StateDir, name: &str, errno: i32) -> Error {
     _ = state.look_after(name);
-    Error::system("join container", name, errno)
+    Error::system(Step::JoinContainer, name, errno)
         .with_code(ErrorCode::NotFound)
         .with_hint("it is just being made, or just ending")
 }

@@ -12,7 +12,7 @@ use super::shared::{SILENCE, Shared, is_signal};
 use crate::sys::Own;
 use crate::sys::fork_lock::ForkLock;
 use crate::zygote::{Answer, Channel, wait_readable};
-use crate::{Error, ErrorCode, Result, Winsize, sys};
+use crate::{Error, ErrorCode, Result, Step, Winsize, sys};
 
 /// A program started in a container. Dropping the handle leaves the program running.
 pub struct Process {
@@ -101,7 +101,7 @@ impl Process {
             return Ok(self.pid);
         }
         sys::pidfd_pid(self.pidfd.as_fd()).filter(|&pid| pid > 0).ok_or_else(|| {
-            let error = Error::system("look up the host's pid of process", self.pid, libc::ESRCH);
+            let error = Error::system(Step::LookUpHostPid, self.pid, libc::ESRCH);
             error.with_code(ErrorCode::NotFound)
         })
     }
@@ -122,7 +122,7 @@ impl Process {
     pub fn wait(&self, timeout: Option<Duration>) -> Result<Option<Exit>> {
         let fail = |e: std::io::Error| match e.raw_os_error() {
             Some(libc::EBADF) => self.container.foreign(),
-            _ => Error::io("wait for process", self.pid, &e),
+            _ => Error::io(Step::WaitForProcess, self.pid, &e),
         };
         self.container.check_holder()?;
         if let Some(exit) = *self.exit.lock() {
@@ -211,7 +211,7 @@ impl Process {
             return Ok(());
         }
         let why = "it was killed, but does not end: it waits in the kernel, as for a file system that does not answer";
-        Err(Error::new(ErrorCode::TimedOut, "wait for process", self.pid, libc::ETIMEDOUT, why)
+        Err(Error::new(ErrorCode::TimedOut, Step::WaitForProcess, self.pid, libc::ETIMEDOUT, why)
             .with_hint("destroy the container"))
     }
 
@@ -276,7 +276,7 @@ impl Process {
         }
         self.kill(libc::SIGKILL)?;
         let exit = self.wait(None)?;
-        exit.ok_or_else(|| Error::system("wait for process", self.pid, libc::ECHILD))
+        exit.ok_or_else(|| Error::system(Step::WaitForProcess, self.pid, libc::ECHILD))
     }
 
     /// Sends a signal to its process group, also where the process itself has ended.
@@ -305,9 +305,9 @@ impl Process {
 
     fn unsent(&self, signal: i32, errno: Errno) -> Error {
         if is_signal(signal) {
-            return Error::system("signal process", self.pid, errno as i32);
+            return Error::system(Step::SignalProcess, self.pid, errno as i32);
         }
-        Error::invalid("send the signal", signal, "there is no signal of this number")
+        Error::invalid(Step::SendSignal, signal, "there is no signal of this number")
     }
 
     /// Our end of its standard input, where it is a pipe; once.
@@ -344,7 +344,7 @@ impl Process {
         let Some(pty) = &self.pty else {
             return Err(Error::new(
                 ErrorCode::Invalid,
-                "resize the terminal of process",
+                Step::ResizeTerminal,
                 self.pid,
                 libc::ENOTTY,
                 "it was started without one, or that was taken",
@@ -352,8 +352,7 @@ impl Process {
         };
         self.container.check_holder()?;
         let pty = pty.check().map_err(|_| self.container.foreign())?;
-        sys::set_winsize(pty, size.rows, size.cols)
-            .map_err(|e| Error::io("resize the terminal of process", self.pid, &e))
+        sys::set_winsize(pty, size.rows, size.cols).map_err(|e| Error::io(Step::ResizeTerminal, self.pid, &e))
     }
 }
 

@@ -18,7 +18,7 @@ use crate::plan::{Header, Plan, encode};
 use crate::security::{Walls, steps};
 use crate::sys::Own;
 use crate::zygote::{Answer, Channel, NO_WALLS, Scheduling, Zygote, send, wait_readable};
-use crate::{Config, Error, ErrorCode, Namespace, Result, hints, sys};
+use crate::{Config, Error, ErrorCode, Namespace, Result, Step, hints, sys};
 
 /// A container that this process made or joined.
 pub struct Shared {
@@ -134,7 +134,7 @@ impl Shared {
             return Ok(());
         }
         let why = format!("this handle is process {}'s, of which this one is a forked child", self.holder);
-        let error = Error::new(ErrorCode::Invalid, "use container", self.called(), libc::EINVAL, why);
+        let error = Error::new(ErrorCode::Invalid, Step::UseContainer, self.called(), libc::EINVAL, why);
         Err(if self.record.name.is_empty() { error } else { error.with_hint("join the container by its name") })
     }
 
@@ -145,7 +145,7 @@ impl Shared {
     /// The error of a descriptor that is not ours any more.
     pub fn foreign(&self) -> Error {
         let why = "this process has closed descriptors of ctr, or put others in their places";
-        let error = Error::new(ErrorCode::Invalid, "use container", self.called(), libc::EBADF, why);
+        let error = Error::new(ErrorCode::Invalid, Step::UseContainer, self.called(), libc::EBADF, why);
         error.with_hint("destroy containers before you close all descriptors; what their owner closes ends them")
     }
 
@@ -175,7 +175,7 @@ impl Shared {
     }
 
     /// Its cgroup, without which `step` can't be.
-    pub fn own_cgroup(&self, step: &str) -> Result<&Cgroup> {
+    pub fn own_cgroup(&self, step: Step) -> Result<&Cgroup> {
         self.maybe_cgroup()?.ok_or_else(|| {
             let refused = |why: &str| Error::new(ErrorCode::Unsupported, step, self.called(), libc::EOPNOTSUPP, why);
             if self.record.name.is_empty() {
@@ -199,7 +199,7 @@ impl Shared {
     /// The error of what nobody answers, where it is paused.
     pub fn why_silent(&self) -> Option<Error> {
         let paused = self.cgroup.as_ref().is_some_and(|cgroup| cgroup.is_paused().unwrap_or(false));
-        let error = || Error::new(ErrorCode::System, "use container", self.called(), libc::EBUSY, "it is paused");
+        let error = || Error::new(ErrorCode::System, Step::UseContainer, self.called(), libc::EBUSY, "it is paused");
         paused.then(|| error().with_hint("resume it first"))
     }
 
@@ -217,7 +217,7 @@ impl Shared {
         } else {
             "it has ended: its PID 1 was killed, or the process that made it ended"
         };
-        Error::new(ErrorCode::Destroyed, "use container", self.called(), libc::ESRCH, why)
+        Error::new(ErrorCode::Destroyed, Step::UseContainer, self.called(), libc::ESRCH, why)
     }
 
     /// The last walls are put up when create has been answered already, where such have stood before. PID 1 ends where one of
@@ -248,7 +248,7 @@ impl Shared {
         send(control, message, fds).map_err(|e| match e.raw_os_error() {
             Some(libc::EPIPE | libc::ECONNRESET | libc::ENOTCONN) => self.hung_up(),
             Some(libc::ETIMEDOUT) => self.silent(),
-            _ => Error::io("send a request to container", &self.record.name, &e),
+            _ => Error::io(Step::SendRequestToContainer, &self.record.name, &e),
         })
     }
 
@@ -259,7 +259,7 @@ impl Shared {
 
     /// The same, with another bound for the answer.
     pub fn run_within(&self, header: &Header, plan: &Plan<'_>, patience: Duration) -> Result<Vec<OwnedFd>> {
-        let (channel, theirs) = Channel::new().map_err(|e| Error::io("make a channel", "", &e))?;
+        let (channel, theirs) = Channel::new().map_err(|e| Error::io(Step::MakeChannel, "", &e))?;
         let mut fds = vec![theirs.as_fd()];
         fds.extend(plan.fds());
         self.send(&encode(header, plan), &fds)?;
@@ -271,7 +271,7 @@ impl Shared {
     /// Waits for the first answer to a request; a failure means what the plan says of it.
     fn answer(&self, channel: &Channel, plan: &Plan<'_>, patience: Duration) -> Result<(Reply, Vec<OwnedFd>)> {
         self.answer_or_failure(channel, patience)?.map_err(|failure| match failure.call {
-            IN_START => self.not_started("look into container", self.called(), failure.errno),
+            IN_START => self.not_started(Step::LookIntoContainer, self.called(), failure.errno),
             call => plan.error(call, failure.errno),
         })
     }
@@ -289,7 +289,7 @@ impl Shared {
             // It lives and has dropped our request with the channel that came along.
             Answer::End if !self.is_ending() => Err(Error::new(
                 ErrorCode::System,
-                "hear from container",
+                Step::HearFromContainer,
                 self.called(),
                 libc::EMFILE,
                 "its PID 1 can't take descriptors: it holds as many as it may, or its limit was lowered from inside",
@@ -305,7 +305,7 @@ impl Shared {
         loop {
             let left = end.saturating_duration_since(Instant::now());
             let heard = channel.receive(Some(left.min(SILENCE)));
-            match heard.map_err(|e| Error::io("hear from container", &self.record.name, &e))? {
+            match heard.map_err(|e| Error::io(Step::HearFromContainer, &self.record.name, &e))? {
                 Answer::TimedOut if left > SILENCE => self.why_silent().map_or(Ok(()), Err)?,
                 answer => return Ok(answer),
             }
@@ -318,7 +318,7 @@ impl Shared {
             return self.gone();
         }
         let why = format!("its PID 1 hears {MAX_SOCKETS} joined handles at a time, which is as many as it can");
-        let error = Error::new(ErrorCode::System, "use container", self.called(), libc::EAGAIN, why);
+        let error = Error::new(ErrorCode::System, Step::UseContainer, self.called(), libc::EAGAIN, why);
         error.with_hint("close some of the handles on it, in whichever processes")
     }
 
@@ -336,11 +336,11 @@ impl Shared {
             return error;
         }
         let why = "its PID 1 does not answer: it is busy with other starts, or stopped";
-        Error::new(ErrorCode::TimedOut, "hear from container", self.called(), libc::ETIMEDOUT, why)
+        Error::new(ErrorCode::TimedOut, Step::HearFromContainer, self.called(), libc::ETIMEDOUT, why)
     }
 
     /// The child that was to do it did not come to its end: IN_START of `wire`.
-    pub fn not_started(&self, step: &str, object: impl std::fmt::Display, errno: i32) -> Error {
+    pub fn not_started(&self, step: Step, object: impl std::fmt::Display, errno: i32) -> Error {
         if errno == libc::EBUSY {
             let why = "too many processes of the container that were killed can't end";
             return Error::new(ErrorCode::System, step, object, errno, why).with_hint("destroy the container");
@@ -353,7 +353,7 @@ impl Shared {
     /// Has PID 1 signal a process group, which it can do after the group's leader is gone too.
     pub fn kill_group(&self, group: i32, signal: i32) -> Result<()> {
         let mut plan = Plan::new();
-        plan.step("signal the process group", group.to_string(), "", "");
+        plan.step(Step::SignalProcessGroup, group.to_string(), "", "");
         plan.call(libc::SYS_kill, [(-group).into(), signal.into()]).ok(libc::ESRCH);
         match self.run(&Header::new(RUN), &plan) {
             // The whole container is gone, the group with it.
@@ -435,7 +435,7 @@ impl Shared {
                 return self.gone();
             }
             let why = "its record was removed, so nobody could take back what is made for it";
-            Error::new(ErrorCode::System, "write the record of container", self.called(), libc::ENOENT, why)
+            Error::new(ErrorCode::System, Step::WriteRecordOfContainer, self.called(), libc::ENOENT, why)
         })
     }
 
@@ -455,7 +455,7 @@ impl Shared {
 
     /// Kills PID 1, and with it its PID namespace, and waits until all of it is dead.
     fn kill_init(&self, end: Instant) -> Result<()> {
-        let fail = |errno| Error::system("kill PID 1 of container", &self.record.name, errno);
+        let fail = |errno| Error::system(Step::KillPid1, &self.record.name, errno);
         match sys::pidfd_send_signal(self.pidfd.as_fd(), libc::SIGKILL, 0) {
             Ok(()) | Err(Errno::ESRCH) => {}
             Err(Errno::EPERM) => {
@@ -502,7 +502,7 @@ impl Shared {
     /// start meanwhile.
     pub fn kill_all(&self, signal: i32) -> Result<()> {
         if !is_signal(signal) {
-            return Err(Error::invalid("send the signal", signal, "there is no signal of this number"));
+            return Err(Error::invalid(Step::SendSignal, signal, "there is no signal of this number"));
         }
         self.check_running()?;
         if !self.record.exec.own_pid {
@@ -510,7 +510,7 @@ impl Shared {
         }
         // From PID 1, and at once for all: kill_something_info of kernel/signal.c, which no fork gets past.
         let mut plan = Plan::new();
-        plan.step("signal all processes of container", self.called().to_string(), "", "");
+        plan.step(Step::SignalAllProcesses, self.called().to_string(), "", "");
         plan.call(libc::SYS_kill, [(-1).into(), signal.into()]).ok(libc::ESRCH);
         self.run(&Header::new(RUN), &plan).map(drop)
     }
@@ -527,7 +527,7 @@ impl Shared {
             }
             std::thread::sleep(Duration::from_millis(1));
         }
-        Err(Error::system("kill the processes of container", self.called(), libc::EBUSY))
+        Err(Error::system(Step::KillProcessesOfContainer, self.called(), libc::EBUSY))
     }
 }
 

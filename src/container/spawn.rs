@@ -13,7 +13,7 @@ use super::blueprint::{Finish, Setup};
 use crate::helper::refused_by;
 use crate::plan::{Header, Plan, encode, encode_spawn};
 use crate::zygote::{self, Answer, Channel, Zygote, pair, send};
-use crate::{Error, ErrorCode, Result, hints, sys};
+use crate::{Error, ErrorCode, Phase, Result, Step, hints, sys};
 
 /// A server process that is ready.
 pub struct Spawned {
@@ -73,9 +73,13 @@ pub fn spawn<'a>(
         spawned = spawn.again(&finish, zygote);
     }
     spawned.map_err(|failure| match failure {
-        Failure::Zygote => {
-            Error::new(ErrorCode::System, "make", name, libc::EPIPE, "ctr's zygote ended while it worked on it")
-        }
+        Failure::Zygote => Error::new(
+            ErrorCode::System,
+            Step::MakeByZygote,
+            name,
+            libc::EPIPE,
+            "ctr's zygote ended while it worked on it",
+        ),
         Failure::Child(error) | Failure::Error(error) => error,
     })
 }
@@ -102,8 +106,8 @@ type Outcome<T> = std::result::Result<T, Failure>;
 
 impl Spawn<'_, '_> {
     fn begin(&self, zygote: &Zygote) -> Outcome<Begun> {
-        let (control, theirs) = pair().map_err(|e| Error::io("make a control socket", "", &e))?;
-        let (channel, answers) = Channel::new().map_err(|e| Error::io("make a channel", "", &e))?;
+        let (control, theirs) = pair().map_err(|e| Error::io(Step::MakeSocketPair, "", &e))?;
+        let (channel, answers) = Channel::new().map_err(|e| Error::io(Step::MakeChannel, "", &e))?;
         let mut fds = vec![answers.as_fd(), theirs.as_fd()];
         fds.extend(self.setup.plan.fds());
         if zygote.send(&self.spawn, &fds).is_err() {
@@ -126,7 +130,7 @@ impl Spawn<'_, '_> {
         let mut fds = vec![begun.answers.as_fd()];
         fds.extend(plan.fds());
         send(begun.control.as_fd(), &encode(header, plan), &fds)
-            .map_err(|e| Error::io("send a request to PID 1 of", self.name, &e).into())
+            .map_err(|e| Error::io(Step::SendRequestToPid1, self.name, &e).into())
     }
 
     /// The host is woken once, when all is done.
@@ -163,7 +167,7 @@ impl Spawn<'_, '_> {
     fn hear(&self, finish: &Finish<'_>, channel: &Channel) -> Outcome<(i32, OwnedFd)> {
         let hear = || {
             let heard = channel.receive(Some(PATIENCE));
-            heard.map_err(|e| Failure::Error(Error::io("hear from PID 1 of", self.name, &e)))
+            heard.map_err(|e| Failure::Error(Error::io(Step::HearFromPid1, self.name, &e)))
         };
         match hear()? {
             Answer::Reply(reply, mut fds) if reply.tag == DONE && !fds.is_empty() => Ok((reply.pid, fds.remove(0))),
@@ -204,26 +208,33 @@ fn abandon(channel: &Channel) {
 }
 
 fn slow(name: &str) -> Error {
-    Error::new(ErrorCode::TimedOut, "make the container", name, libc::ETIMEDOUT, "it was not ready within a minute")
+    Error::new(ErrorCode::TimedOut, Step::MakeContainer, name, libc::ETIMEDOUT, "it was not ready within a minute")
 }
 
 /// What a failure of the zygote or of a child's setup means.
 fn explain_failure(setup: &Setup<'_>, reply: &Reply, fds: Vec<OwnedFd>) -> Error {
-    let system = |step: &str, object: &str| Error::system(step, object, reply.errno);
+    let system = |step, object: &str| Error::system(step, object, reply.errno);
     let error = match reply.call {
         _ if reply.tag != FAILED => {
-            return Error::new(ErrorCode::System, "make", "PID 1", libc::EPIPE, "it was killed before it was ready");
+            return Error::new(
+                ErrorCode::System,
+                Step::MakePid1,
+                "PID 1",
+                libc::EPIPE,
+                "it was killed before it was ready",
+            );
         }
-        IN_CLONE => system("clone into", "new namespaces"),
-        IN_RANGE => system("claim", "a range of user ids"),
-        IN_MAP => system("map the ids of", "the user namespace"),
+        IN_CLONE => system(Step::CloneIntoNamespaces, "new namespaces"),
+        IN_RANGE => system(Step::ClaimIdRange, "a range of user ids"),
+        IN_MAP => system(Step::MapIds, "the user namespace"),
         IN_NEWUIDMAP => refused_by("newuidmap", reply.errno, fds),
         IN_NEWGIDMAP => refused_by("newgidmap", reply.errno, fds),
-        IN_SETNS => system("enter", "the namespaces to be spawned in"),
-        IN_HANDOVER => system("hand over to", "PID 1"),
+        IN_SETNS => system(Step::EnterNamespaces, "the namespaces to be spawned in"),
+        IN_HANDOVER => system(Step::HandOverToPid1, "PID 1"),
         IN_TABLE => {
             let why = format!("this process has {MAX_CHILDREN} containers and joined pids, which is as many as it can");
-            let error = Error::new(ErrorCode::System, "make", "one more container", reply.errno, why);
+            let error =
+                Error::new(ErrorCode::System, Step::MakeOneMoreContainer, "one more container", reply.errno, why);
             error.with_hint("end some, or have another process make the others")
         }
         call if call >= IN_PARENT => setup.parent.error(call - IN_PARENT, reply.errno),
@@ -234,60 +245,33 @@ fn explain_failure(setup: &Setup<'_>, reply: &Reply, fds: Vec<OwnedFd>) -> Error
 
 /// What a user can do about the failures that machines are known for.
 fn add_hint(error: Error) -> Error {
+    let step = error.failed_step();
     if !error.hint().is_empty() {
-        let known = error.hint().to_string();
-        return match error.step() {
-            "make a proc for" | "make a sysfs for" => error.with_hint(format!("{known}; or {}", hints::MASKED)),
+        return match step {
+            Step::MakeProc | Step::MakeSysfs => {
+                let hint = format!("{}; or {}", error.hint(), hints::MASKED);
+                error.with_hint(hint)
+            }
             _ => error,
         };
     }
-    let hint = match (error.step(), error.errno()) {
-        ("clone into", libc::EPERM | libc::EACCES) => hints::user_namespaces(),
-        ("clone into", libc::ENOSPC | libc::EUSERS) => hints::namespace_limits(),
-        ("clone into", libc::EAGAIN) => hints::PROCESSES.into(),
-        ("make a proc for" | "make a sysfs for", libc::EPERM) => hints::MASKED.into(),
-        ("make a tmpfs for" | "make a cover", libc::EPERM | libc::EACCES) => hints::mounts(),
-        ("enter" | "enter the namespace", libc::EPERM) => {
-            "it takes rights in the user namespace that owns it: join that one too, or, as root of the machine, share the host's"
-                .into()
-        }
-        ("id-map", libc::EINVAL) => hints::IDMAP.into(),
-        ("id-map for a bind", libc::EINVAL) => hints::IDMAP_BIND.into(),
-        ("run programs under", errno) if !hints::refused_label(errno).is_empty() => {
-            hints::refused_label(errno).into()
-        }
-        ("set the sysctl", libc::EINVAL | libc::ERANGE) => {
-            let groups = error.object() == "net.ipv4.ping_group_range";
-            let hint = if groups { hints::PING_GROUPS } else { "the kernel doesn't take this value for it" };
-            return error.with_code(ErrorCode::Invalid).with_hint(hint);
-        }
-        ("set the sysctl", libc::ENOENT) => {
-            "this kernel has no such parameter, or not in a namespace of a container's own, or its module is not loaded".into()
-        }
-        ("set the sysctl", libc::EPERM | libc::EACCES | libc::EROFS) => {
-            "the kernel lets only the root of the machine set it, or it can't be set here at all".into()
-        }
-        ("join a new keyring", libc::EDQUOT) => hints::KEYS.into(),
-        ("set off", libc::ERANGE) => {
-            return error.with_code(ErrorCode::Invalid).with_hint(
-                "the clock counts from the machine's boot on: it can't be before that, nor more than 146 years after it",
-            );
-        }
-        ("put into the root", libc::ENOTDIR | libc::EINVAL) => {
-            "the image has something else than a directory in its place".into()
-        }
-        ("mount the overlay of", libc::EINVAL) => hints::OVERLAY.into(),
-        ("mount the overlay of", libc::EPERM | libc::ENODEV) => hints::OVERLAY_MODULE.into(),
-        // Whatever takes a capability inside may be the first to meet that restriction.
-        (_, libc::EPERM | libc::EACCES) => match hints::apparmor() {
-            Some(hint) => hint,
-            None => return error,
-        },
-        _ => return error,
-    };
-    let code = match error.errno() {
-        libc::EPERM | libc::EACCES => ErrorCode::Unsupported,
+    let mut error = error.with_known_hint();
+    // Whatever takes a capability inside may be the first to meet that restriction; the zygote outside has what it has.
+    let restricted = || hints::apparmor().filter(|_| step.phase() != Phase::HandOver);
+    if error.hint().is_empty()
+        && matches!(error.errno(), libc::EPERM | libc::EACCES)
+        && let Some(hint) = restricted()
+    {
+        error = error.with_hint(hint);
+    }
+    if error.hint().is_empty() {
+        return error;
+    }
+    let code = match (step, error.errno()) {
+        (Step::MapIds, _) => error.code(),
+        (_, libc::EPERM | libc::EACCES) => ErrorCode::Unsupported,
+        (Step::SetSysctl, libc::EINVAL | libc::ERANGE) | (Step::SetClock, libc::ERANGE) => ErrorCode::Invalid,
         _ => error.code(),
     };
-    error.with_code(code).with_hint(hint)
+    error.with_code(code)
 }

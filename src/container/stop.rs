@@ -12,7 +12,7 @@ use nix::sys::stat::Mode;
 use super::shared::{Shared, children};
 use crate::plan::{Header, Plan};
 use crate::zygote::wait_readable;
-use crate::{Error, ErrorCode, Result, sys};
+use crate::{Error, ErrorCode, Result, Step, sys};
 
 /// Programs that were asked to end.
 pub struct Stopping {
@@ -25,7 +25,7 @@ impl Stopping {
     pub fn wait(&self, timeout: Duration) -> Result<bool> {
         let end = Instant::now().checked_add(timeout);
         for program in &self.programs {
-            if !has_ended(program, end).map_err(|e| Error::io("wait for a program", "to end", &e))? {
+            if !has_ended(program, end).map_err(|e| Error::io(Step::WaitForProgram, "to end", &e))? {
                 return Ok(false);
             }
         }
@@ -66,7 +66,7 @@ impl Shared {
             match sys::pidfd_send_signal(program.as_fd(), signal, 0) {
                 Ok(()) => programs.push(program),
                 Err(Errno::ESRCH) => {}
-                Err(errno) => return Err(Error::system("stop container", self.called(), errno as i32)),
+                Err(errno) => return Err(Error::system(Step::StopContainer, self.called(), errno as i32)),
             }
         }
         // Who stands still hears of nothing.
@@ -82,7 +82,7 @@ impl Shared {
             Err(error) if self.lives() => {
                 let errno = error.raw_os_error().unwrap_or(libc::EIO);
                 let why = "the programs that run in it can't be listed: the kernel lacks CONFIG_PROC_CHILDREN, or /proc is hidden";
-                Err(Error::new(ErrorCode::Unsupported, "stop container", self.called(), errno, why)
+                Err(Error::new(ErrorCode::Unsupported, Step::StopContainer, self.called(), errno, why)
                     .with_hint("signal its programs and destroy it"))
             }
             _ => Ok(Vec::new()),

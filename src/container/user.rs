@@ -3,7 +3,7 @@
 
 use super::lookup::read_file;
 use super::shared::Shared;
-use crate::{Error, ErrorCode, Result};
+use crate::{Error, ErrorCode, Result, Step};
 
 /// Whom a program runs as.
 pub struct User {
@@ -45,12 +45,15 @@ impl User {
         let entry = entries()
             .find(|entry| entry.name == user.as_bytes())
             .or_else(|| number.and_then(|uid| entries().find(|entry| entry.uid == uid)));
-        let uid =
-            entry.as_ref().map(|entry| entry.uid).or(number).ok_or_else(|| missing("user", user, "/etc/passwd"))?;
+        let uid = entry
+            .as_ref()
+            .map(|entry| entry.uid)
+            .or(number)
+            .ok_or_else(|| missing(Step::FindUser, user, "/etc/passwd"))?;
         let gid_of = |group: &str| {
             let mut named = lines(&groups).filter_map(group_entry);
             let gid = named.find(|(name, ..)| *name == group.as_bytes()).map(|(_, gid, _)| gid);
-            gid.or_else(|| id(group.as_bytes())).ok_or_else(|| missing("group", group, "/etc/group"))
+            gid.or_else(|| id(group.as_bytes())).ok_or_else(|| missing(Step::FindGroup, group, "/etc/group"))
         };
         let gid = group.map_or_else(|| Ok(entry.as_ref().map_or(0, |entry| entry.gid)), gid_of)?;
         let chosen = chosen.map(|all| all.iter().map(|group| gid_of(group)).collect::<Result<Vec<_>>>()).transpose()?;
@@ -58,7 +61,7 @@ impl User {
         if needed && !container.record.exec.many_ids {
             return Err(Error::new(
                 ErrorCode::Unsupported,
-                "become user",
+                Step::BecomeUser,
                 wanted,
                 libc::EINVAL,
                 "this container has the single id 0, since the user who made it has no further ids to give",
@@ -85,18 +88,13 @@ impl User {
 /// NGROUPS_MAX of limits.h.
 const MAX_GROUPS: usize = 65536;
 
-fn missing(what: &str, name: &str, place: &str) -> Error {
+fn missing(step: Step, name: &str, place: &str) -> Error {
+    let what = if step == Step::FindUser { "user" } else { "group" };
     if name.parse::<i128>().is_ok() {
-        return Error::invalid(format!("find the {what}"), name, "a number is 0 to 4294967294");
+        return Error::invalid(step, name, "a number is 0 to 4294967294");
     }
-    Error::new(
-        ErrorCode::NotFound,
-        format!("find the {what}"),
-        name,
-        libc::ENOENT,
-        format!("the container's {place} has no such {what}"),
-    )
-    .with_hint("a number works without an entry")
+    Error::new(ErrorCode::NotFound, step, name, libc::ENOENT, format!("the container's {place} has no such {what}"))
+        .with_hint("a number works without an entry")
 }
 
 fn file(container: &Shared, path: &[u8]) -> Vec<u8> {

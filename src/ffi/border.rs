@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::{null, null_mut};
 
 use super::error::remember;
-use crate::{Error, ErrorCode, Result};
+use crate::{Error, ErrorCode, Result, Step};
 
 /// What a C function returns, and what it returns when it failed.
 pub(super) trait Answer {
@@ -61,7 +61,7 @@ pub(super) fn border<A: Answer>(body: impl FnOnce() -> Result<A>) -> A {
 
 fn caught(panic: &(dyn std::any::Any + Send)) -> Error {
     let words = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    Error::new(ErrorCode::Internal, "ctr", "", libc::EFAULT, words.unwrap_or("a panic without words"))
+    Error::new(ErrorCode::Internal, Step::Internal, "", libc::EFAULT, words.unwrap_or("a panic without words"))
         .with_hint("this is a bug in ctr, please report it")
 }
 
@@ -71,7 +71,7 @@ fn caught(panic: &(dyn std::any::Any + Send)) -> Error {
 /// `text` is NULL or points to bytes that end in NUL and stay for `'a`.
 pub(super) unsafe fn bytes<'a>(what: &str, text: *const c_char) -> Result<&'a OsStr> {
     if text.is_null() {
-        return Err(Error::invalid("argument", what, "it is NULL"));
+        return Err(Error::invalid(Step::Argument, what, "it is NULL"));
     }
     // SAFETY: not NULL, and the rest is the caller's promise.
     Ok(OsStr::from_bytes(unsafe { CStr::from_ptr(text) }.to_bytes()))
@@ -84,7 +84,7 @@ pub(super) unsafe fn bytes<'a>(what: &str, text: *const c_char) -> Result<&'a Os
 pub(super) unsafe fn text<'a>(what: &str, text: *const c_char) -> Result<&'a str> {
     // SAFETY: the caller's promise.
     let bytes = unsafe { bytes(what, text) }?;
-    bytes.to_str().ok_or_else(|| Error::invalid("argument", what, "it is not UTF-8"))
+    bytes.to_str().ok_or_else(|| Error::invalid(Step::Argument, what, "it is not UTF-8"))
 }
 
 /// A list of strings that ends in NULL, as execve(2) takes it.
@@ -93,7 +93,7 @@ pub(super) unsafe fn text<'a>(what: &str, text: *const c_char) -> Result<&'a str
 /// `list` is NULL or points to pointers that end in NULL, each as [`bytes`].
 pub(super) unsafe fn strings<'a>(what: &str, list: *const *const c_char) -> Result<Vec<&'a OsStr>> {
     if list.is_null() {
-        return Err(Error::invalid("argument", what, "it is NULL"));
+        return Err(Error::invalid(Step::Argument, what, "it is NULL"));
     }
     let mut strings = Vec::new();
     loop {
@@ -113,7 +113,7 @@ pub(super) unsafe fn strings<'a>(what: &str, list: *const *const c_char) -> Resu
 /// `out` is NULL or can be written for `'a`, and all zeroes are a value of `T`.
 pub(super) unsafe fn out<'a, T>(what: &str, out: *mut T) -> Result<&'a mut T> {
     if out.is_null() {
-        return Err(Error::invalid("argument", what, "it is NULL"));
+        return Err(Error::invalid(Step::Argument, what, "it is NULL"));
     }
     // SAFETY: not NULL, and the rest is the caller's promise.
     unsafe {
@@ -125,7 +125,7 @@ pub(super) unsafe fn out<'a, T>(what: &str, out: *mut T) -> Result<&'a mut T> {
 /// What a number of an enum of the header means.
 pub(super) fn one_of<T: Copy>(what: &str, all: &[(c_int, T)], number: c_int) -> Result<T> {
     let found = all.iter().find(|(known, _)| *known == number).map(|(_, meaning)| *meaning);
-    found.ok_or_else(|| Error::invalid("argument", what, format!("{number} is none of the values it can have")))
+    found.ok_or_else(|| Error::invalid(Step::Argument, what, format!("{number} is none of the values it can have")))
 }
 
 /// A new string for C, which `ctr_string_free` or free(3) frees.
@@ -133,7 +133,7 @@ pub(super) fn new_string(text: &str) -> Result<*mut c_char> {
     // SAFETY: room for one byte more than the text, which is its NUL.
     let copy = unsafe { libc::calloc(text.len() + 1, 1) }.cast::<c_char>();
     if copy.is_null() {
-        return Err(Error::system("allocate a string", text.len(), libc::ENOMEM));
+        return Err(Error::system(Step::AllocateString, text.len(), libc::ENOMEM));
     }
     // SAFETY: `copy` has the room and is not part of `text`.
     unsafe { copy.copy_from_nonoverlapping(text.as_ptr().cast(), text.len()) };
@@ -162,7 +162,7 @@ mod tests {
             Ok(0)
         });
         assert_eq!((answer, nix::errno::Errno::last_raw()), (0, libc::EXDEV));
-        let answer: c_int = border(|| Err(Error::system("mount", "/x", libc::EBUSY)));
+        let answer: c_int = border(|| Err(Error::system(Step::MountAt, "/x", libc::EBUSY)));
         assert_eq!((answer, nix::errno::Errno::last_raw()), (-1, libc::EBUSY));
         assert_eq!(ctr_last_errno(), libc::EBUSY);
     }

@@ -12,7 +12,7 @@ use super::images::{descriptor, give, maybe};
 use super::setters::current as options_of;
 use super::types::{ctr_container, ctr_differences, ctr_image, ctr_image_options};
 use crate::image::{Difference, Output};
-use crate::{Error, Result};
+use crate::{Error, Result, Step};
 
 static DIFFERENCES: Table<Vec<(CString, Difference)>> = Table::new("differences", 10);
 
@@ -127,5 +127,5 @@ fn at(lines: &[(CString, Difference)], index: c_int) -> Result<&(CString, Differ
     usize::try_from(index)
         .ok()
         .and_then(|index| lines.get(index))
-        .ok_or_else(|| Error::invalid("argument", "index", format!("{index} is not one of {} lines", lines.len())))
+        .ok_or_else(|| Error::invalid(Step::Argument, "index", format!("{index} is not one of {} lines", lines.len())))
 }

@@ -11,7 +11,7 @@ use super::image::string;
 use super::process::new_process;
 use super::setters::current;
 use super::types::{CTR_UNLIMITED, ctr_config, ctr_container, ctr_exec_config, ctr_limit_kind, ctr_process, limit};
-use crate::{Container, Error, Limit, NamespaceSet, Result};
+use crate::{Container, Error, Limit, NamespaceSet, Result, Step};
 
 static CONTAINERS: Table<Handle> = Table::new("container", 3);
 
@@ -458,7 +458,7 @@ pub(super) fn container(c: *const ctr_container) -> Result<Ref<'static, Handle>>
 
 fn new_handle(container: Container) -> Result<*mut ctr_container> {
     let name = CString::new(container.name())
-        .map_err(|_| Error::invalid("read the name of a container", container.name(), "it has a NUL in it"))?;
+        .map_err(|_| Error::invalid(Step::ReadNameOfContainer, container.name(), "it has a NUL in it"))?;
     let image_digest = container.image_digest().map(|digest| string(digest.as_bytes()));
     CONTAINERS.insert(Handle { container, name, image_digest })
 }

@@ -9,7 +9,7 @@ use std::ops::Deref;
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
-use crate::{Error, Result};
+use crate::{Error, Result, Step};
 
 /// All handles of one kind.
 pub(super) struct Table<T> {
@@ -96,10 +96,10 @@ impl<T> Table<T> {
 
     fn acquire(&self, number: usize, change: impl Fn(u64) -> u64) -> Result<Ref<'_, T>> {
         if number == 0 {
-            return Err(Error::invalid("argument", self.what, "it is NULL"));
+            return Err(Error::invalid(Step::Argument, self.what, "it is NULL"));
         }
         self.find(number, change).ok_or_else(|| {
-            Error::invalid("argument", self.what, "this handle was released already, or never was one of this kind")
+            Error::invalid(Step::Argument, self.what, "this handle was released already, or never was one of this kind")
         })
     }
 
@@ -133,7 +133,7 @@ impl<T> Table<T> {
         let index = self
             .fresh
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| (place(n).0 < RUNS).then_some(n + 1))
-            .map_err(|_| Error::system("open another handle on a", self.what, libc::EMFILE))?;
+            .map_err(|_| Error::system(Step::OpenAnotherHandle, self.what, libc::EMFILE))?;
         let run = place(index).0;
         if self.runs[run].load(Ordering::Acquire).is_null() {
             let slots: Box<[Slot<T>]> = (0..(FIRST_RUN as usize) << run).map(|_| Slot::empty()).collect();

@@ -8,7 +8,7 @@ use super::border::{border, new_string, one_of, out};
 use super::handle::{Ref, Table};
 use super::types::{ctr_image, ctr_image_text_kind, ctr_images};
 use crate::image::{Image, ImageConfig};
-use crate::{Error, Result};
+use crate::{Error, Result, Step};
 
 static IMAGES: Table<Handle> = Table::new("image", 7);
 static LISTS: Table<Vec<Image>> = Table::new("images", 8);
@@ -54,7 +54,7 @@ pub extern "C" fn ctr_image_text(image: *const ctr_image, kind: c_int, index: c_
         let texts = texts(&image, kind)?;
         let text = usize::try_from(index).ok().and_then(|index| texts.get(index));
         let text = text.ok_or_else(|| {
-            Error::invalid("argument", "index", format!("{index} is not one of {} texts of this kind", texts.len()))
+            Error::invalid(Step::Argument, "index", format!("{index} is not one of {} texts of this kind", texts.len()))
         })?;
         Ok(text.as_ptr())
     })
@@ -119,7 +119,7 @@ pub unsafe extern "C" fn ctr_images_get(images: *const ctr_images, index: c_int,
         let out = unsafe { self::out("out", out) }?;
         let list = LISTS.get(images)?;
         let image = usize::try_from(index).ok().and_then(|index| list.get(index)).cloned();
-        let none = || Error::invalid("argument", "index", format!("{index} is not one of {} images", list.len()));
+        let none = || Error::invalid(Step::Argument, "index", format!("{index} is not one of {} images", list.len()));
         *out = new_image(image.ok_or_else(none)?)?;
         Ok(0)
     })

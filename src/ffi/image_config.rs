@@ -10,7 +10,7 @@ use super::image::image;
 use super::setters::{Settings, checked};
 use super::types::{ctr_container, ctr_image, ctr_image_config};
 use crate::image::ImageConfig;
-use crate::{Error, Result};
+use crate::{Error, Result, Step};
 
 static CONFIGS: Table<Mutex<ImageConfig>> = Table::new("image config", 9);
 
@@ -164,7 +164,7 @@ pub(super) fn image_config(config: *const ctr_image_config) -> Result<ImageConfi
 /// A document of JSON has nothing but text.
 fn words(argv: Vec<&OsStr>) -> Result<Vec<String>> {
     let word = |word: &OsStr| {
-        word.to_str().map(str::to_owned).ok_or_else(|| Error::invalid("argument", "argv", "it is not UTF-8"))
+        word.to_str().map(str::to_owned).ok_or_else(|| Error::invalid(Step::Argument, "argv", "it is not UTF-8"))
     };
     argv.into_iter().map(word).collect()
 }

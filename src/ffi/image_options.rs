@@ -15,7 +15,7 @@ use crate::image::{
     BuildOptions, Compression, ExportOptions, ImageConfig, ImportOptions, Limits, MakeOptions, Progress, SaveFormat,
     SaveOptions, Store,
 };
-use crate::{Error, Result};
+use crate::{Error, Result, Step};
 
 static OPTIONS: Table<Mutex<Options>> = Table::new("options", 6);
 
@@ -127,8 +127,9 @@ pub unsafe extern "C" fn ctr_image_options_set_platform(
 /// Return value: 0, or CTR_ERR_INVALID.
 #[unsafe(no_mangle)]
 pub extern "C" fn ctr_image_options_set_strip(options: *mut ctr_image_options, components: c_int) -> c_int {
-    let strip =
-        || usize::try_from(components).map_err(|_| Error::invalid("argument", "components", "it is a negative number"));
+    let strip = || {
+        usize::try_from(components).map_err(|_| Error::invalid(Step::Argument, "components", "it is a negative number"))
+    };
     checked(options, strip, |options, strip| options.strip = strip)
 }
 

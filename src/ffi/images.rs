@@ -9,7 +9,7 @@ use super::image::{new_image, new_images};
 use super::setters::current as options_of;
 use super::types::{ctr_image, ctr_image_options, ctr_images};
 use crate::image::{Input, Output};
-use crate::{Error, Result, sys};
+use crate::{Error, Result, Step, sys};
 
 /// Imports an archive into the store: a tarball of a root file system, an archive of `docker save` or of an OCI image
 /// layout, plain or compressed by gzip, zstd, xz, bzip2 or lz4, told by its content; or a directory that is an OCI image
@@ -258,5 +258,5 @@ pub(super) unsafe fn maybe<'a, T>(out: *mut T) -> Option<&'a mut T> {
 
 /// A descriptor of the caller's.
 pub(super) fn descriptor(fd: c_int) -> Result<BorrowedFd<'static>> {
-    sys::borrow(fd).map_err(|error| Error::io("use the descriptor", fd, &error))
+    sys::borrow(fd).map_err(|error| Error::io(Step::UseDescriptor, fd, &error))
 }

@@ -6,7 +6,7 @@ use super::border::{border, new_string, out};
 use super::container::container;
 use super::handle::{Ref, Table};
 use super::types::{ctr_container, ctr_walls};
-use crate::{Error, Result, Wall};
+use crate::{Error, Result, Step, Wall};
 
 static WALLS: Table<Vec<Line>> = Table::new("walls", 13);
 
@@ -103,7 +103,7 @@ fn at(lines: &[Line], index: c_int) -> Result<&Line> {
     usize::try_from(index)
         .ok()
         .and_then(|index| lines.get(index))
-        .ok_or_else(|| Error::invalid("argument", "index", format!("{index} is not one of {} walls", lines.len())))
+        .ok_or_else(|| Error::invalid(Step::Argument, "index", format!("{index} is not one of {} walls", lines.len())))
 }
 
 fn line(wall: Wall) -> Line {

@@ -7,7 +7,7 @@ use std::time::UNIX_EPOCH;
 use super::border::{border, bytes, out};
 use super::handle::{Ref, Table};
 use super::types::ctr_container_list;
-use crate::{Container, ContainerInfo, Error, Result};
+use crate::{Container, ContainerInfo, Error, Result, Step};
 
 static LISTS: Table<Vec<Line>> = Table::new("list", 5);
 
@@ -128,7 +128,7 @@ fn at(lines: &[Line], index: c_int) -> Result<&Line> {
     usize::try_from(index)
         .ok()
         .and_then(|index| lines.get(index))
-        .ok_or_else(|| Error::invalid("argument", "index", format!("{index} is not one of {} lines", lines.len())))
+        .ok_or_else(|| Error::invalid(Step::Argument, "index", format!("{index} is not one of {} lines", lines.len())))
 }
 
 fn new_list(infos: Vec<ContainerInfo>) -> Result<*mut ctr_container_list> {

@@ -5,7 +5,7 @@ use std::ffi::{CString, c_char, c_int};
 use super::border::{border, out};
 use super::handle::{Ref, Table};
 use super::types::ctr_report;
-use crate::{Check, Error, Result};
+use crate::{Check, Error, Result, Step};
 
 static REPORTS: Table<Vec<Line>> = Table::new("report", 12);
 
@@ -86,7 +86,7 @@ fn at(lines: &[Line], index: c_int) -> Result<&Line> {
     usize::try_from(index)
         .ok()
         .and_then(|index| lines.get(index))
-        .ok_or_else(|| Error::invalid("argument", "index", format!("{index} is not one of {} checks", lines.len())))
+        .ok_or_else(|| Error::invalid(Step::Argument, "index", format!("{index} is not one of {} checks", lines.len())))
 }
 
 fn line(check: Check) -> Line {

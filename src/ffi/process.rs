@@ -8,7 +8,7 @@ use super::border::{border, out};
 use super::handle::{Ref, Table};
 use super::images::maybe;
 use super::types::{ctr_exit, ctr_process};
-use crate::{Error, ErrorCode, Process, Result, Winsize};
+use crate::{Error, ErrorCode, Process, Result, Step, Winsize};
 
 static PROCESSES: Table<Process> = Table::new("process", 4);
 
@@ -87,7 +87,8 @@ pub unsafe extern "C" fn ctr_process_stop(p: *mut ctr_process, grace_ms: c_int, 
     border(|| {
         // SAFETY: the caller's promise.
         let out = unsafe { maybe(out) };
-        let grace = u64::try_from(grace_ms).map_err(|_| Error::invalid("argument", "grace_ms", "it is negative"))?;
+        let grace =
+            u64::try_from(grace_ms).map_err(|_| Error::invalid(Step::Argument, "grace_ms", "it is negative"))?;
         let end = process(p)?.stop(Duration::from_millis(grace))?;
         if let Some(out) = out {
             *out = end.into();
@@ -182,13 +183,13 @@ fn taken(stream: &str, fd: Option<OwnedFd>) -> Result<c_int> {
 }
 
 fn missing(what: &str, why: &str) -> Error {
-    Error::new(ErrorCode::Invalid, "take the caller's end of", what, libc::EBADF, why)
+    Error::new(ErrorCode::Invalid, Step::TakeStream, what, libc::EBADF, why)
 }
 
 fn still_runs(timeout_ms: c_int) -> Error {
     Error::new(
         ErrorCode::TimedOut,
-        "wait for a process",
+        Step::WaitForProcessInTime,
         "",
         libc::ETIMEDOUT,
         format!("it still runs after {timeout_ms} ms"),

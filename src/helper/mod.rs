@@ -20,7 +20,7 @@ use ctr_wire::{
 
 use crate::plan::{Header, Plan, Slot, encode, encode_spawn};
 use crate::zygote::{self, Answer, Channel, Zygote, pair, send};
-use crate::{Error, ErrorCode, Result, hints, sys};
+use crate::{Error, ErrorCode, Result, Step, hints, sys};
 
 /// A running helper.
 pub struct Helper {
@@ -75,7 +75,7 @@ impl Helper {
                 });
             }
         }
-        let io = |error: std::io::Error| Error::io("start", NAME, &error);
+        let io = |error: std::io::Error| Error::io(Step::StartHelper, NAME, &error);
         let ((control, theirs), (channel, answers)) = (pair().map_err(io)?, Channel::new().map_err(io)?);
         let spawn = encode_spawn(&header, &plan, &Plan::new(), 0);
         zygote.send(&spawn, &[answers.as_fd(), theirs.as_fd()]).map_err(|_| gone())?;
@@ -89,14 +89,14 @@ impl Helper {
                 Ok(Self { control, channel, pidfd, _zygote: Arc::clone(zygote), holder })
             }
             Answer::Reply(reply, fds) if reply.tag == FAILED => Err(not_started(&reply, fds)),
-            Answer::TimedOut => Err(Error::system("start", NAME, libc::ETIMEDOUT)),
+            Answer::TimedOut => Err(Error::system(Step::StartHelper, NAME, libc::ETIMEDOUT)),
             _ => Err(gone()),
         }
     }
 
     /// Has it walk `plan` and hand back what is then in the slots `give`.
     pub fn run(&self, plan: &Plan<'_>, give: &[Slot]) -> Result<Vec<OwnedFd>> {
-        let io = |error: std::io::Error| Error::io("ask", NAME, &error);
+        let io = |error: std::io::Error| Error::io(Step::AskHelper, NAME, &error);
         let (channel, theirs) = Channel::new().map_err(io)?;
         let mut header = Header::new(RUN);
         for (to, slot) in header.give.iter_mut().zip(give.iter().map(|slot| slot.0).chain(std::iter::repeat(NONE))) {
@@ -110,7 +110,9 @@ impl Helper {
         match channel.receive(Some(PATIENCE)).map_err(io)? {
             Answer::Reply(reply, fds) if reply.tag == DONE => Ok(fds),
             Answer::Reply(reply, _) if reply.tag == FAILED => Err(plan.error(reply.call, reply.errno)),
-            Answer::TimedOut => Err(Error::system("ask", NAME, libc::ETIMEDOUT).with_code(ErrorCode::TimedOut)),
+            Answer::TimedOut => {
+                Err(Error::system(Step::AskHelper, NAME, libc::ETIMEDOUT).with_code(ErrorCode::TimedOut))
+            }
             _ => Err(gone()),
         }
     }
@@ -132,7 +134,7 @@ impl Drop for Helper {
 }
 
 fn gone() -> Error {
-    Error::system("ask", NAME, libc::EPIPE)
+    Error::system(Step::AskHelper, NAME, libc::EPIPE)
 }
 
 /// Why there is none.
@@ -140,7 +142,9 @@ fn not_started(reply: &Reply, fds: Vec<OwnedFd>) -> Error {
     match reply.call {
         IN_NEWUIDMAP => refused_by("newuidmap", reply.errno, fds),
         IN_NEWGIDMAP => refused_by("newgidmap", reply.errno, fds),
-        IN_CLONE => Error::system("clone into", "a user namespace", reply.errno).with_hint(hints::user_namespaces()),
-        _ => Error::system("start", NAME, reply.errno),
+        IN_CLONE => {
+            Error::system(Step::CloneHelper, "a user namespace", reply.errno).with_hint(hints::user_namespaces())
+        }
+        _ => Error::system(Step::StartHelper, NAME, reply.errno),
     }
 }

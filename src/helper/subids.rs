@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use crate::sys::fork_lock::ForkLock;
 use crate::zygote::pieces;
-use crate::{Error, ErrorCode, hints, sys};
+use crate::{Error, ErrorCode, Step, hints, sys};
 use nix::sys::statvfs::{FsFlags, statvfs};
 
 const FILES: [&str; 2] = ["/etc/subuid", "/etc/subgid"];
@@ -264,11 +264,11 @@ pub fn refused_by(program: &str, errno: i32, fds: Vec<OwnedFd>) -> Error {
         _ = std::fs::File::from(pipe).take(LONGEST_SAID).read_to_end(&mut said);
     }
     let said = String::from_utf8_lossy(&said);
-    let error = Error::system("map the ids of the user namespace with", program, errno);
+    let error = Error::system(Step::MapIdsWith, program, errno);
     let error = match said.lines().find(|line| !line.trim().is_empty()) {
         Some(line) => {
             let words = line.trim().trim_start_matches(program).trim_start_matches(':').trim();
-            Error::new(ErrorCode::Unsupported, error.step(), program, errno, format!("it says: {words}"))
+            Error::new(ErrorCode::Unsupported, error.failed_step(), program, errno, format!("it says: {words}"))
         }
         None => error,
     };

@@ -21,7 +21,7 @@ use super::source::Source;
 use super::store::Store;
 use super::write;
 use crate::sys::fs::{self, AT_FDCWD, Mode, OFlag};
-use crate::{Error, Result};
+use crate::{Error, Result, Step};
 
 /// How files of the host become an image.
 #[derive(Clone, Debug, Default)]
@@ -61,7 +61,7 @@ impl Store {
                 _ => {
                     let why = "only an image can be built upon";
                     return Err(
-                        Error::invalid("build upon", base.display(), why).with_hint("give a directory as files")
+                        Error::invalid(Step::BuildUpon, base.display(), why).with_hint("give a directory as files")
                     );
                 }
             },
@@ -92,7 +92,7 @@ struct File {
 
 impl File {
     fn find(from: &Path, to: &Path) -> Result<Self> {
-        let fail = |error: &std::io::Error| Error::io("build from", from.display(), error);
+        let fail = |error: &std::io::Error| Error::io(Step::BuildFrom, from.display(), error);
         let path = std::fs::canonicalize(from).map_err(|error| fail(&error))?;
         let is_directory = path.is_dir();
         let (directory, name) = match (is_directory, path.parent(), path.file_name()) {
@@ -104,7 +104,7 @@ impl File {
         let target = to.as_os_str().as_bytes();
         let mut names = target.split(|&byte| byte == b'/').filter(|name| !matches!(*name, b"" | b"."));
         if !target.starts_with(b"/") || names.clone().any(|name| name == b"..") || target.contains(&0) {
-            return Err(Error::invalid("build into", to.display(), "the place must be an absolute path without .."));
+            return Err(Error::invalid(Step::BuildInto, to.display(), "the place must be an absolute path without .."));
         }
         let mut normal: Vec<u8> = names.next().unwrap_or_default().to_vec();
         names.for_each(|name| normal.extend_from_slice(&[b"/", name].concat()));
@@ -171,7 +171,7 @@ impl Build<'_, '_> {
             ..Export::default()
         };
         export.entries(special, file.root, self.packing.out).map(drop).map_err(|fault| match fault {
-            Fault::System { step, object, errno } if object.is_empty() && step != "write" => {
+            Fault::System { step, object, errno } if object.is_empty() && step != Step::Write => {
                 Fault::System { step, object: file.shown.clone(), errno }
             }
             fault => fault,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::fault::{Fault, Outcome};
 use super::limits::Limits;
-use crate::{Error, Result};
+use crate::{Error, Result, Step};
 
 /// The configuration of an image, as the OCI image specification has it ("config.md", property `config`); empty for a
 /// plain tarball. What the user asks for at run time comes first, this second.
@@ -49,7 +49,7 @@ impl ImageConfig {
         }
         if command.is_empty() {
             let why = "argv is empty, and the image names no program to run (it has neither Entrypoint nor Cmd)";
-            return Err(Error::invalid("start", "a program", why).with_hint("say what to run"));
+            return Err(Error::invalid(Step::StartProgram, "a program", why).with_hint("say what to run"));
         }
         Ok(command)
     }
@@ -100,7 +100,7 @@ impl ImageConfig {
         if text.is_empty() {
             return Ok(libc::SIGTERM);
         }
-        signal(text).ok_or_else(|| Error::invalid("use the image's stop signal", text, "there is no such signal"))
+        signal(text).ok_or_else(|| Error::invalid(Step::UseImageStopSignal, text, "there is no such signal"))
     }
 }
 

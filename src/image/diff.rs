@@ -21,6 +21,7 @@ use super::owner::Id;
 use super::owner::{inside_attributes, kind_of};
 use super::walk::{Remembered, Walk};
 use super::whiteout::is_whiteout;
+use crate::Step;
 use crate::sys::fs::{self, Dir, FileStat, FileType, OFlag, Whence};
 
 /// What has happened to a file.
@@ -143,7 +144,7 @@ impl Compare<'_> {
                 let stat = match stat {
                     Ok(stat) => stat,
                     Err(Errno::ENOENT) => continue,
-                    Err(errno) => return Err(Fault::system("look at", &below_it, errno)),
+                    Err(errno) => return Err(Fault::system(Step::LookAt, &below_it, errno)),
                 };
                 let found = self.lower.borrow_mut().find(&below_it)?;
                 let change = match (&found, is_whiteout(&stat)) {
@@ -201,7 +202,7 @@ impl Compare<'_> {
     }
 
     fn open_directory(&mut self, path: &[u8]) -> Outcome<OwnedFd> {
-        let failed = |errno| Fault::system("open", path, errno);
+        let failed = |errno| Fault::system(Step::Open, path, errno);
         let opener = self.upper.opener();
         let place = self.upper.enter(path).map_err(|stop| match stop {
             Stop::System(errno) => failed(errno),
@@ -227,7 +228,7 @@ impl Compare<'_> {
             return Ok(true);
         }
         let has_content = matches!(kind, Kind::File | Kind::Directory);
-        let failed = |errno| Fault::system("open", path, errno);
+        let failed = |errno| Fault::system(Step::Open, path, errno);
         let (mut above, mut below) = (entry(path, kind, stat), entry(path, kind, &found.stat));
         above.uid = (self.inside)(Id::User(stat.st_uid)).unwrap_or(stat.st_uid);
         above.gid = (self.inside)(Id::Group(stat.st_gid)).unwrap_or(stat.st_gid);
@@ -250,7 +251,7 @@ impl Compare<'_> {
             files = Some((up, down));
         } else if kind == Kind::Symlink {
             above.link =
-                read_link(opener.as_ref(), parent, name).map_err(|errno| Fault::system("read", path, errno))?;
+                read_link(opener.as_ref(), parent, name).map_err(|errno| Fault::system(Step::Read, path, errno))?;
             below.link = self.lower.borrow_mut().read_link(found, path)?;
         }
         if kind == Kind::Directory && self.furniture.contains(path) {
@@ -270,7 +271,7 @@ impl Compare<'_> {
     /// Whether two files of this size have the same in them. What is a hole in both is not read: it may be of any size.
     fn is_same_content(&self, one: &OwnedFd, other: &OwnedFd, size: u64, path: &[u8]) -> Outcome<bool> {
         const PIECE: usize = 256 << 10;
-        let failed = |errno| Fault::system("read", path, errno);
+        let failed = |errno| Fault::system(Step::Read, path, errno);
         let next = |fd: &OwnedFd, at| match fs::lseek(fd, at, Whence::SeekData) {
             Ok(data) => Ok(data),
             Err(Errno::ENXIO) => Ok(u64::MAX),
@@ -328,7 +329,7 @@ fn entry(path: &[u8], kind: Kind, stat: &FileStat) -> Entry {
 }
 
 fn names(directory: &OwnedFd, path: &[u8]) -> Outcome<BTreeSet<Vec<u8>>> {
-    let failed = |errno| Fault::system("list", path, errno);
+    let failed = |errno| Fault::system(Step::List, path, errno);
     let mut names = BTreeSet::new();
     // Not opened anew, which we may not be allowed to.
     let again = directory.try_clone().map_err(|error| failed(fs::errno_of(&error).unwrap_or(Errno::EMFILE)))?;

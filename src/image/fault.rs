@@ -5,7 +5,7 @@ use std::{fmt, io};
 
 use nix::errno::Errno;
 
-use crate::{Error, ErrorCode};
+use crate::{Error, ErrorCode, Step};
 
 pub(crate) type Outcome<T> = std::result::Result<T, Fault>;
 
@@ -16,7 +16,7 @@ pub(crate) enum Fault {
     /// The archive is more than [`super::Limits`] allow.
     Over { entry: String, why: String, field: &'static str },
     /// The machine said no to `step` on `object`.
-    System { step: &'static str, object: String, errno: i32 },
+    System { step: Step, object: String, errno: i32 },
     /// The caller wants no more of it.
     Cancelled,
 }
@@ -30,7 +30,7 @@ impl Fault {
         Self::Over { entry: show(entry), why: why.into(), field }
     }
 
-    pub fn system(step: &'static str, object: &[u8], errno: Errno) -> Self {
+    pub fn system(step: Step, object: &[u8], errno: Errno) -> Self {
         Self::System { step, object: show(object), errno: errno as i32 }
     }
 
@@ -42,7 +42,7 @@ impl Fault {
             Err(error) => error,
         };
         match error.raw_os_error() {
-            Some(errno) => Self::System { step: "read", object: String::new(), errno },
+            Some(errno) => Self::System { step: Step::Read, object: String::new(), errno },
             None if error.kind() == io::ErrorKind::UnexpectedEof => Self::cut_off(b""),
             None => Self::Bad { entry: String::new(), why: format!("its compressed data is damaged: {error}") },
         }
@@ -54,7 +54,7 @@ impl Fault {
             Ok(fault) => fault,
             Err(error) => {
                 let errno = error.raw_os_error().unwrap_or(libc::EIO);
-                Self::System { step: "write", object: String::new(), errno }
+                Self::System { step: Step::Write, object: String::new(), errno }
             }
         }
     }
@@ -64,21 +64,21 @@ impl Fault {
         match self {
             Self::Bad { entry, why } => {
                 let object = if entry.is_empty() { what.into() } else { format!("{what}, entry {entry}") };
-                Error::new(ErrorCode::BadImage, "pack", object, libc::EINVAL, why)
+                Error::new(ErrorCode::BadImage, Step::Pack, object, libc::EINVAL, why)
             }
-            Self::System { step: "write", object, errno } if object.is_empty() => {
-                let error = Error::system("write", place, errno);
+            Self::System { step: Step::Write, object, errno } if object.is_empty() => {
+                let error = Error::system(Step::Write, place, errno);
                 if matches!(errno, libc::ENOSPC | libc::EDQUOT) { error.with_hint("free space there") } else { error }
             }
             Self::System { step, object, errno } if object.is_empty() => Error::system(step, what, errno),
             Self::System { step, object, errno } => Error::system(step, format!("{what}, entry {object}"), errno),
             Self::Over { entry, why, field } => {
                 let object = if entry.is_empty() { what.into() } else { format!("{what}, entry {entry}") };
-                Error::new(ErrorCode::BadImage, "pack", object, libc::E2BIG, why)
+                Error::new(ErrorCode::BadImage, Step::Pack, object, libc::E2BIG, why)
                     .with_hint(format!("no import would take it, by the limit \"{field}\"; remove it, or leave it out"))
             }
             Self::Cancelled => {
-                Error::new(ErrorCode::Interrupted, "pack", what, libc::EINTR, "cancelled; nothing of it is left")
+                Error::new(ErrorCode::Interrupted, Step::Pack, what, libc::EINTR, "cancelled; nothing of it is left")
             }
         }
     }
@@ -93,26 +93,30 @@ impl Fault {
         match self {
             Self::Bad { entry, why } => {
                 let hint = hint_for(&why);
-                Error::new(ErrorCode::BadImage, "unpack", place(entry), libc::EINVAL, why).with_hint(hint)
+                Error::new(ErrorCode::BadImage, Step::Unpack, place(entry), libc::EINVAL, why).with_hint(hint)
             }
             Self::Over { entry, why, field } => {
-                Error::new(ErrorCode::BadImage, "unpack", place(entry), libc::E2BIG, why)
+                Error::new(ErrorCode::BadImage, Step::Unpack, place(entry), libc::E2BIG, why)
                     .with_hint(format!("raise the import's limit \"{field}\" if you trust the archive"))
             }
             Self::System { step, object, errno } => {
                 let error = Error::system(step, place(object), errno);
                 match errno {
                     // An overlay takes what hides files for its own.
-                    libc::EPERM if step == "hide what lies below" => error.with_hint(crate::hints::STORE),
+                    libc::EPERM if step == Step::HideBelow => error.with_hint(crate::hints::STORE),
                     libc::ENOSPC | libc::EDQUOT => {
                         error.with_hint("free space on the store's file system, or set CTR_STORE_DIR to one with room")
                     }
                     _ => error,
                 }
             }
-            Self::Cancelled => {
-                Error::new(ErrorCode::Interrupted, "import", archive, libc::EINTR, "cancelled; nothing of it is left")
-            }
+            Self::Cancelled => Error::new(
+                ErrorCode::Interrupted,
+                Step::Import,
+                archive,
+                libc::EINTR,
+                "cancelled; nothing of it is left",
+            ),
         }
     }
 }

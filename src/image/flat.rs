@@ -24,6 +24,7 @@ use super::spool::Spool;
 use super::store::Store;
 use super::walk::{Remembered, Walk};
 use super::whiteout::{OPAQUE_XATTR, is_whiteout};
+use crate::Step;
 use crate::sys::fs::{self, AT_FDCWD, AtFlags, Dir, FileType, Gid, Mode, OFlag, TimeSpec, Uid, UnlinkatFlags};
 
 /// Images of more layers than this are made flat.
@@ -38,7 +39,7 @@ pub fn name(layers: &[String]) -> String {
 
 /// Makes the tree "fs" (and "kept", where there is something to keep) in `place`, an empty directory.
 pub fn make(store: &Store, layers: &[String], place: BorrowedFd, rights: &Arc<Rights>) -> Outcome<()> {
-    let failed = |errno| Fault::system("create a directory for", b"", errno);
+    let failed = |errno| Fault::system(Step::CreateDirectoryFor, b"", errno);
     fs::mkdirat(place, "fs", Mode::S_IRWXU).map_err(failed)?;
     let root = fs::openat(place, "fs", DIRECTORY, Mode::empty()).map_err(failed)?;
     let mut flat = Flat {
@@ -52,7 +53,7 @@ pub fn make(store: &Store, layers: &[String], place: BorrowedFd, rights: &Arc<Ri
     for layer in layers {
         let path = store.layer_path(layer);
         let tree = fs::openat(AT_FDCWD, &path, DIRECTORY, Mode::empty())
-            .map_err(|errno| Fault::system("open a layer", layer.as_bytes(), errno))?;
+            .map_err(|errno| Fault::system(Step::OpenLayer, layer.as_bytes(), errno))?;
         flat.layer(Dirs::new(tree).with_opener(flat.opener.clone()), layer)?;
         if let Ok(kept) = crate::sys::file::open(path.with_file_name("kept")) {
             let mut archive = Archive::new(BufReader::new(kept), &store.limits);
@@ -71,7 +72,7 @@ pub fn make(store: &Store, layers: &[String], place: BorrowedFd, rights: &Arc<Ri
         kept.finish()?;
     }
     // Where all is given to its owners below, it is here.
-    let known = |error: crate::Error| Fault::system("open a layer", b"", Errno::from_raw(error.errno()));
+    let known = |error: crate::Error| Fault::system(Step::OpenLayer, b"", Errno::from_raw(error.errno()));
     match rights.ranges() {
         Some(ranges) if store.have_others(layers).map_err(known)? => {
             give::write(place, give::OWNERS, ranges.text().as_bytes())
@@ -96,7 +97,7 @@ impl Flat {
         while walk.go()? {
             let path = walk.path().to_vec();
             let mut directories = BTreeSet::new();
-            let failed = |errno| Fault::system("link", &path, errno);
+            let failed = |errno| Fault::system(Step::Link, &path, errno);
             let directory = source.enter(&path).map_err(|stop| stopped(&path, stop))?;
             let directory = open(self.opener.as_ref(), directory, b".", DIRECTORY).map_err(failed)?;
             self.remembered.add(&path)?;
@@ -127,7 +128,7 @@ impl Flat {
     }
 
     fn directory(&mut self, source: &OwnedFd, name: &[u8], path: &[u8]) -> Outcome<()> {
-        let failed = |errno| Fault::system("create directory", path, errno);
+        let failed = |errno| Fault::system(Step::CreateDirectory, path, errno);
         let here = open(self.opener.as_ref(), source.as_fd(), name, DIRECTORY).map_err(failed)?;
         if attribute(self.opener.as_ref(), here.as_fd(), OPAQUE_XATTR.as_bytes()).is_ok() {
             self.clear(path)?;
@@ -148,7 +149,7 @@ impl Flat {
     }
 
     fn link(&mut self, source: &OwnedFd, name: &[u8], path: &[u8]) -> Outcome<()> {
-        let failed = |errno| Fault::system("link", path, errno);
+        let failed = |errno| Fault::system(Step::Link, path, errno);
         let stat = look(self.opener.as_ref(), source.as_fd(), name).map_err(failed)?;
         self.clear(path)?;
         if is_whiteout(&stat) {
@@ -174,7 +175,7 @@ impl Flat {
             Err(Errno::ENOENT) => Ok(()),
             answer => answer,
         }
-        .map_err(|errno| Fault::system("replace", path, errno))?;
+        .map_err(|errno| Fault::system(Step::Replace, path, errno))?;
         forget(&mut self.directories, path);
         forget(&mut self.kept, path);
         Ok(())
@@ -183,7 +184,7 @@ impl Flat {
     fn directories(&mut self, store: &Store) -> Outcome<()> {
         // What is below a directory first: it may be another's afterwards, and closed to us.
         for (path, layer) in self.directories.iter().rev() {
-            let failed = |errno| Fault::system("create directory", path, errno);
+            let failed = |errno| Fault::system(Step::CreateDirectory, path, errno);
             let target = self.target.enter(path).map_err(|stop| stopped(path, stop))?;
             let target = fs::openat(target, ".", DIRECTORY, Mode::empty()).map_err(failed)?;
             let tree = fs::openat(AT_FDCWD, &store.layer_path(layer), DIRECTORY, Mode::empty()).map_err(failed)?;
@@ -244,14 +245,14 @@ fn stopped(path: &[u8], stop: Stop) -> Fault {
         Stop::Missing(_) => Errno::ENOENT,
         Stop::NotDirectory(_) => Errno::ENOTDIR,
     };
-    Fault::system("open", path, errno)
+    Fault::system(Step::Open, path, errno)
 }
 
 /// Whether a fault only means that links are not to be had here, and the layers must do as they are.
 pub fn is_only_links(fault: &Fault) -> bool {
     matches!(
         fault,
-        Fault::System { errno: libc::EMLINK | libc::EPERM | libc::EOPNOTSUPP | libc::EXDEV, step: "link", .. }
+        Fault::System { errno: libc::EMLINK | libc::EPERM | libc::EOPNOTSUPP | libc::EXDEV, step: Step::Link, .. }
     )
 }
 

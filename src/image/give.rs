@@ -23,6 +23,7 @@ use super::owner::kind_of;
 use super::rights::{BATCH, Rights, string};
 use super::spool::Spool;
 use super::unpack::{OWED_XATTR, OWNER_XATTR, is_ours, waiting};
+use crate::Step;
 use crate::plan::{Fd, Plan};
 use crate::sys::fs::{self, AtFlags, FileType, Mode, OFlag, UnlinkatFlags};
 
@@ -43,13 +44,13 @@ pub fn owed(layer: BorrowedFd, rights: &Arc<Rights>, limits: &Limits) -> Outcome
             let is_known = fs::faccessat(layer, OWNERS, fs::AccessFlags::F_OK, AtFlags::empty()).is_ok();
             return if is_known { Ok(()) } else { write(layer, OWNERS, b"") };
         }
-        Err(errno) => return Err(Fault::system("open", OWED.as_bytes(), errno)),
+        Err(errno) => return Err(Fault::system(Step::Open, OWED.as_bytes(), errno)),
     };
     // Before the first file is: whoever finds it half done knows whose they may be.
     write(layer, OWNERS, ranges.text().as_bytes())?;
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let tree =
-        fs::openat(layer, "fs", flags, Mode::empty()).map_err(|errno| Fault::system("open a layer", b"", errno))?;
+        fs::openat(layer, "fs", flags, Mode::empty()).map_err(|errno| Fault::system(Step::OpenLayer, b"", errno))?;
     let opener = rights.opener();
     let mut give = Give {
         rights,
@@ -72,7 +73,7 @@ pub fn owed(layer: BorrowedFd, rights: &Arc<Rights>, limits: &Limits) -> Outcome
     }
     give.rest.finish()?;
     fs::unlinkat(layer, OWED, UnlinkatFlags::NoRemoveDir)
-        .map_err(|errno| Fault::system("unlink", OWED.as_bytes(), errno))
+        .map_err(|errno| Fault::system(Step::Unlink, OWED.as_bytes(), errno))
 }
 
 struct Give<'g> {
@@ -92,7 +93,7 @@ struct Gift {
 
 impl Give<'_> {
     fn entry(&mut self, entry: Entry) -> Outcome<()> {
-        let failed = |errno| Fault::system("give to its owner", &entry.path, errno);
+        let failed = |errno| Fault::system(Step::GiveToOwner, &entry.path, errno);
         let (above, name) = entry.split();
         let name = if name.is_empty() { b"." } else { name };
         let parent = match self.dirs.enter(above) {
@@ -143,9 +144,9 @@ impl Give<'_> {
 
     /// A file with attributes, which may each be refused. Owner, attributes, mode, in this order: see `Unpack::metadata`.
     fn with_attributes(&mut self, file: &OwnedFd, owner: (u32, u32, u32), mut entry: Entry) -> Outcome<()> {
-        let failed = |errno| Fault::system("give to its owner", &entry.path, errno);
+        let failed = |errno| Fault::system(Step::GiveToOwner, &entry.path, errno);
         let mut plan = Plan::new();
-        plan.step("chown", "a file", "", "");
+        plan.step(Step::Chown, "a file", "", "");
         let slot = plan.send(Fd::Borrowed(file.as_fd()));
         plan.fchown(slot, owner.0, owner.1);
         self.rights.run(&plan).map_err(failed)?;
@@ -156,10 +157,9 @@ impl Give<'_> {
                 continue;
             }
             let mut plan = Plan::new();
-            plan.step("set an attribute of", "a file", "", "");
+            plan.step(Step::SetAttribute, "a file", "", "");
             let slot = plan.send(Fd::Borrowed(file.as_fd()));
-            let key =
-                string(&mut plan, &name).map_err(|errno| Fault::system("give to its owner", &entry.path, errno))?;
+            let key = string(&mut plan, &name).map_err(|errno| Fault::system(Step::GiveToOwner, &entry.path, errno))?;
             let data = plan.data(&value, 8);
             plan.call(libc::SYS_fsetxattr, [slot.into(), key, data, value.len().into(), 0.into()]);
             if !is_ours(&name) || self.rights.run(&plan).is_err() {
@@ -167,7 +167,7 @@ impl Give<'_> {
             }
         }
         let mut plan = Plan::new();
-        plan.step("chmod", "a file", "", "");
+        plan.step(Step::Chmod, "a file", "", "");
         let slot = plan.send(Fd::Borrowed(file.as_fd()));
         plan.fchmod(slot, owner.2);
         let marks = acl::RECORDS.map(|(record, _)| waiting(record));
@@ -175,7 +175,7 @@ impl Give<'_> {
             let mark = plan.bytes(mark);
             plan.fremovexattr(slot, mark).ok(libc::ENODATA).ok(libc::EOPNOTSUPP);
         }
-        self.rights.run(&plan).map_err(|errno| Fault::system("give to its owner", &entry.path, errno))?;
+        self.rights.run(&plan).map_err(|errno| Fault::system(Step::GiveToOwner, &entry.path, errno))?;
         if !rest.is_empty() {
             entry.xattrs = rest;
             return self.rest.keep(entry);
@@ -188,9 +188,9 @@ impl Give<'_> {
         if !self.rights.ranges().is_some_and(|ranges| ranges.has(entry.uid, entry.gid)) {
             return self.rest.keep(entry);
         }
-        let failed = |errno| Fault::system("give to its owner", &entry.path, errno);
+        let failed = |errno| Fault::system(Step::GiveToOwner, &entry.path, errno);
         let mut plan = Plan::new();
-        plan.step("chown", "a file", "", "");
+        plan.step(Step::Chown, "a file", "", "");
         let slot = plan.send(Fd::Borrowed(parent.as_fd()));
         let name = string(&mut plan, entry.split().1).map_err(failed)?;
         let (uid, gid) = (entry.uid, entry.gid);
@@ -209,7 +209,7 @@ impl Give<'_> {
             return Ok(());
         }
         let mut plan = Plan::new();
-        plan.step("chown", "files", "", "");
+        plan.step(Step::Chown, "files", "", "");
         let slots: Vec<_> = batch.iter().map(|gift| plan.send(Fd::Borrowed(gift.file.as_fd()))).collect();
         let mark = plan.bytes(OWNER_XATTR);
         for (slot, Gift { owner: (uid, gid, mode), .. }) in slots.into_iter().zip(&batch) {
@@ -217,7 +217,7 @@ impl Give<'_> {
             plan.fchmod(slot, *mode);
             plan.fremovexattr(slot, mark).ok(libc::ENODATA).ok(libc::EOPNOTSUPP);
         }
-        self.rights.run(&plan).map_err(|errno| Fault::system("give to their owners", b"", errno))
+        self.rights.run(&plan).map_err(|errno| Fault::system(Step::GiveToOwners, b"", errno))
     }
 }
 
@@ -254,7 +254,8 @@ impl Rest<'_> {
     fn finish(self) -> Outcome<()> {
         let Some(spool) = self.spool else { return Ok(()) };
         spool.finish()?;
-        fs::renameat(self.layer, Self::NEW, self.layer, "kept").map_err(|errno| Fault::system("keep", b"", errno))
+        fs::renameat(self.layer, Self::NEW, self.layer, "kept")
+            .map_err(|errno| Fault::system(Step::KeepOwners, b"", errno))
     }
 }
 
@@ -268,13 +269,13 @@ pub fn list(layer: BorrowedFd, limits: &Limits) -> Outcome<()> {
     _ = fs::unlinkat(layer, NEW, UnlinkatFlags::NoRemoveDir);
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let tree =
-        fs::openat(layer, "fs", flags, Mode::empty()).map_err(|errno| Fault::system("open a layer", b"", errno))?;
+        fs::openat(layer, "fs", flags, Mode::empty()).map_err(|errno| Fault::system(Step::OpenLayer, b"", errno))?;
     let mut dirs = Dirs::new(tree);
     let mut new = Spool::create(layer, NEW)?;
     let mut is_empty = true;
     let mut todo = vec![Vec::new()];
     while let Some(path) = todo.pop() {
-        let failed = |errno| Fault::system("list", &path, errno);
+        let failed = |errno| Fault::system(Step::List, &path, errno);
         let place = dirs.enter(&path).map_err(|_| failed(Errno::ENOENT))?;
         let directory = fs::openat(place, ".", flags, Mode::empty()).map_err(failed)?;
         let mut mark = |file: BorrowedFd, path: &[u8], kind| -> Outcome<()> {
@@ -332,7 +333,7 @@ pub fn list(layer: BorrowedFd, limits: &Limits) -> Outcome<()> {
         true => fs::unlinkat(layer, NEW, UnlinkatFlags::NoRemoveDir),
         false => fs::renameat(layer, NEW, layer, OWED),
     }
-    .map_err(|errno| Fault::system("list", b"", errno))
+    .map_err(|errno| Fault::system(Step::List, b"", errno))
 }
 
 /// What was kept for a file that is root's has no mark on the file yet.
@@ -363,5 +364,5 @@ pub fn write(layer: BorrowedFd, name: &str, text: &[u8]) -> Outcome<()> {
     fs::openat(layer, name, flags, Mode::S_IRUSR | Mode::S_IWUSR)
         .map_err(std::io::Error::from)
         .and_then(|fd| File::from(fd).write_all(text))
-        .map_err(|error| Fault::system("write to", name.as_bytes(), fs::errno_of(&error).unwrap_or(Errno::EIO)))
+        .map_err(|error| Fault::system(Step::WriteTo, name.as_bytes(), fs::errno_of(&error).unwrap_or(Errno::EIO)))
 }

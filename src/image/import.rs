@@ -24,20 +24,20 @@ use super::rights::Rights;
 use super::store::{Lock, ROOT, Store, Workspace};
 use super::unpack::Unpack;
 use crate::sys::fs::{self, AT_FDCWD, AtFlags, FileStat, FileType, Mode, OFlag};
-use crate::{Error, ErrorCode, Result};
+use crate::{Error, ErrorCode, Result, Step};
 
 /// The archive at `path` as an image. Whoever wants the same file at the same time waits for the one that is first.
 pub(super) fn file(store: &Store, path: &Path, select: Select<'_>, report: Report<'_>) -> Result<Known> {
     let archive = path.to_string_lossy();
     let fd = open(path)?;
-    let look = |errno: Errno| Error::system("look at", &archive, errno as i32);
+    let look = |errno: Errno| Error::system(Step::LookAt, &archive, errno as i32);
     let stat = fs::fstat(&fd).map_err(look)?;
     if stat.st_size == 0 {
         return Err(bad(&archive, "the file is empty").with_hint("was it written to its end?"));
     }
     once(store, &fd, select, &archive, report, |before, report| {
         let source = pipeline::Source {
-            input: Box::new(File::from(fd.try_clone().map_err(|error| Error::io("open", &archive, &error))?)),
+            input: Box::new(File::from(fd.try_clone().map_err(|error| Error::io(Step::Open, &archive, &error))?)),
             total: u64::try_from(before.st_size).unwrap_or(0),
             hash_blob: false,
         };
@@ -48,7 +48,7 @@ pub(super) fn file(store: &Store, path: &Path, select: Select<'_>, report: Repor
 /// An OCI image layout in a directory. Its index says by digest all that is in it, so that file is what it is known by.
 pub(super) fn directory(store: &Store, path: &Path, select: Select<'_>, report: Report<'_>) -> Result<Known> {
     let name = path.to_string_lossy();
-    let open = |errno: Errno| Error::system("open the image", &name, errno as i32);
+    let open = |errno: Errno| Error::system(Step::OpenImage, &name, errno as i32);
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let directory = fs::openat(AT_FDCWD, path, flags, Mode::empty()).map_err(open)?;
     let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
@@ -67,7 +67,7 @@ fn once(
     report: Report<'_>,
     import: impl FnOnce(&FileStat, Report<'_>) -> Result<Known>,
 ) -> Result<Known> {
-    let look = |errno: Errno| Error::system("look at", archive, errno as i32);
+    let look = |errno: Errno| Error::system(Step::LookAt, archive, errno as i32);
     let stat = fs::fstat(fd).map_err(look)?;
     let lock = format!("tmp/lock-{:x}-{:x}", stat.st_dev, stat.st_ino);
     let _lock = store.lock(&lock, false, &mut || report(pipeline::Progress::default()))?;
@@ -268,7 +268,7 @@ pub(super) fn compose(
 /// One tree of many layers; the one that is there already is the same.
 fn flatten(importing: &Importing<'_>, layers: &[String]) -> Outcome<String> {
     let name = flat::name(layers);
-    let failed = |errno| Fault::system("create a directory for", b"", errno);
+    let failed = |errno| Fault::system(Step::CreateDirectoryFor, b"", errno);
     let workspace = importing.workspace.fd();
     fs::mkdirat(workspace, "flat", Mode::S_IRWXU).map_err(failed)?;
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
@@ -336,7 +336,7 @@ pub(super) fn layer(
     counters: &Counters,
     own_umask: bool,
 ) -> Outcome<Tally> {
-    let failed = |errno| Fault::system("create a directory for", b"", errno);
+    let failed = |errno| Fault::system(Step::CreateDirectoryFor, b"", errno);
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let directory = |parent: BorrowedFd, name: &str| -> std::result::Result<OwnedFd, Errno> {
         fs::mkdirat(parent, name, Mode::S_IRWXU)?;
@@ -372,7 +372,7 @@ pub(super) fn layer(
     fs::openat(&layer, "size", flags, Mode::S_IRUSR | Mode::S_IWUSR)
         .map_err(std::io::Error::from)
         .and_then(|fd| File::from(fd).write_all(size.to_string().as_bytes()))
-        .map_err(|error| Fault::system("write to", b"", fs::errno_of(&error).unwrap_or(Errno::EIO)))?;
+        .map_err(|error| Fault::system(Step::WriteTo, b"", fs::errno_of(&error).unwrap_or(Errno::EIO)))?;
     Ok(Tally { entries: archive.entries(), named: archive.named(), tree })
 }
 
@@ -383,7 +383,7 @@ fn shift(id: u32) -> u32 {
 
 /// Gives the files of a finished layer to their owners and moves it to its place; one that is there already is the same.
 pub(super) fn publish_layer(importing: &Importing<'_>, name: &str, digest: Digest) -> Outcome<()> {
-    let failed = |errno| Fault::system("keep a layer", b"", errno);
+    let failed = |errno| Fault::system(Step::KeepLayer, b"", errno);
     let workspace = importing.workspace.fd();
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let layer = fs::openat(workspace, name, flags, Mode::empty()).map_err(failed)?;
@@ -401,11 +401,11 @@ pub(super) fn publish_layer(importing: &Importing<'_>, name: &str, digest: Diges
 fn publish_image(importing: &Importing<'_>, digest: Digest, record: &Record) -> Result<Known> {
     let store = importing.store;
     let workspace = importing.workspace.fd();
-    let failed = |errno| store.failed("write an image to", errno);
+    let failed = |errno| store.failed(Step::WriteImageTo, errno);
     let text = serde_json::to_vec(record).map_err(|_| failed(Errno::EINVAL))?;
     if text.len() > MAX_RECORD {
         // It could not be read back.
-        return Err(store.failed("write an image to", Errno::EFBIG));
+        return Err(store.failed(Step::WriteImageTo, Errno::EFBIG));
     }
     let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
     let fd = fs::openat(workspace, "image", flags, Mode::S_IRUSR | Mode::S_IWUSR).map_err(failed)?;
@@ -428,7 +428,7 @@ fn publish_image(importing: &Importing<'_>, digest: Digest, record: &Record) -> 
 fn open(path: &Path) -> Result<OwnedFd> {
     let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
     let fd = fs::openat(AT_FDCWD, path, flags, Mode::empty())
-        .map_err(|errno| Error::system("open the image", path.display(), errno as i32))?;
+        .map_err(|errno| Error::system(Step::OpenImage, path.display(), errno as i32))?;
     match fs::fstat(&fd) {
         Ok(stat) if fs::file_type(stat.st_mode) == Some(FileType::File) => Ok(fd),
         _ => Err(bad(&path.to_string_lossy(), "it is no regular file")),
@@ -436,5 +436,5 @@ fn open(path: &Path) -> Result<OwnedFd> {
 }
 
 fn bad(archive: &str, why: &str) -> Error {
-    Error::new(ErrorCode::BadImage, "import", archive, libc::EINVAL, why)
+    Error::new(ErrorCode::BadImage, Step::Import, archive, libc::EINVAL, why)
 }

@@ -16,7 +16,7 @@ use super::pipeline::{Report, Source};
 use super::source::with_reference;
 use super::store::Store;
 use crate::sys::fs::{self, AT_FDCWD, AtFlags, FileType, Whence};
-use crate::{Error, Result};
+use crate::{Error, Result, Step};
 
 /// Where an archive is read from.
 pub enum Input<'i> {
@@ -44,7 +44,7 @@ pub struct ImportOptions {
 }
 
 fn not_found(path: &std::path::Path, errno: Errno) -> Error {
-    let error = Error::system("find the archive", path.display(), errno as i32);
+    let error = Error::system(Step::FindArchive, path.display(), errno as i32);
     if errno == Errno::ENOENT { error.with_code(crate::ErrorCode::NotFound) } else { error }
 }
 
@@ -57,7 +57,7 @@ impl Store {
         }
         let parse = |text| {
             let why = "it is neither ARCHITECTURE nor linux/ARCHITECTURE[/VARIANT]";
-            Platform::parse(text).ok_or_else(|| Error::invalid("import for the platform", text, why))
+            Platform::parse(text).ok_or_else(|| Error::invalid(Step::ImportForPlatform, text, why))
         };
         let platform = options.platform.as_deref().map(parse).transpose()?;
         let select = Select { reference: options.reference.as_deref(), platform, strip: options.strip };
@@ -80,12 +80,12 @@ impl Store {
                     },
                 };
                 self.path_known(path, &stat, select, report)?.ok_or_else(|| {
-                    Error::invalid("import", path.display(), "it is a directory, but no OCI image layout")
+                    Error::invalid(Step::Import, path.display(), "it is a directory, but no OCI image layout")
                         .with_hint("pack it with tar, or use it as an image as it is")
                 })
             }
             Input::Fd(fd) => {
-                let failed = |error: io::Error| Error::io("import", "the descriptor", &error);
+                let failed = |error: io::Error| Error::io(Step::Import, "the descriptor", &error);
                 let file = File::from(fd.try_clone_to_owned().map_err(failed)?);
                 let stat = fs::fstat(&file).map_err(|errno| failed(errno.into()))?;
                 if fs::file_type(stat.st_mode) == Some(FileType::File) {

@@ -16,7 +16,7 @@ use super::digest::Digest;
 use super::layout::Platform;
 use super::store::{Store, try_lock};
 use crate::sys::fs::{self, FileStat, FlockArg, Mode, OFlag};
-use crate::{Error, ErrorCode, Result};
+use crate::{Error, ErrorCode, Result, Step};
 
 /// What of an archive is wanted; see [`super::ImportOptions`].
 #[derive(Clone, Copy, Debug, Default)]
@@ -97,7 +97,7 @@ impl Store {
         let Some(lock) = self.open_record(digest)? else { return Ok(None) };
         // An exclusive lock is that of someone who removes it.
         let locked = try_lock(&lock, FlockArg::LockSharedNonblock);
-        if !locked.map_err(|errno| self.failed("lock an image in", errno))? {
+        if !locked.map_err(|errno| self.failed(Step::LockImageIn, errno))? {
             return Ok(None);
         }
         let Some(record) = self.read_record(digest, &lock)? else { return Ok(None) };
@@ -127,22 +127,28 @@ impl Store {
         match fs::openat(root, format!("images/{digest}").as_str(), flags, Mode::empty()) {
             Ok(fd) => Ok(Some(fd)),
             Err(Errno::ENOENT) => Ok(None),
-            Err(errno) => Err(self.failed("open an image in", errno)),
+            Err(errno) => Err(self.failed(Step::OpenImageIn, errno)),
         }
     }
 
     /// `None` when it was removed since it was opened.
     fn read_record(&self, digest: &str, fd: &OwnedFd) -> Result<Option<Record>> {
-        let stat = fs::fstat(fd).map_err(|errno| self.failed("look at an image in", errno))?;
+        let stat = fs::fstat(fd).map_err(|errno| self.failed(Step::LookAtImageIn, errno))?;
         if stat.st_nlink == 0 {
             return Ok(None);
         }
         let mut text = vec![0; usize::try_from(stat.st_size).unwrap_or(0).min(MAX_RECORD)];
-        let length = nix::unistd::read(fd, &mut text[..]).map_err(|errno| self.failed("read an image in", errno))?;
+        let length = nix::unistd::read(fd, &mut text[..]).map_err(|errno| self.failed(Step::ReadImageIn, errno))?;
         serde_json::from_slice(&text[..length]).map(Some).map_err(|error| {
             let place = self.path().join("images").join(digest);
-            Error::new(ErrorCode::BadImage, "read", place.display(), libc::EINVAL, format!("it is damaged: {error}"))
-                .with_hint("remove it and import the image again")
+            Error::new(
+                ErrorCode::BadImage,
+                Step::Read,
+                place.display(),
+                libc::EINVAL,
+                format!("it is damaged: {error}"),
+            )
+            .with_hint("remove it and import the image again")
         })
     }
 }

@@ -16,6 +16,7 @@ use super::digest::Digest;
 use super::documents::{self, Descriptor, Document, MAX_DOCUMENT, Saved};
 use super::fault::{Fault, Outcome, show};
 use super::limits::Limits;
+use crate::Step;
 use crate::sys::fs::{self, FileType, Mode, OFlag, ResolveFlag};
 
 /// How far indexes may point at indexes.
@@ -422,7 +423,7 @@ fn read(layout: BorrowedFd, path: &str) -> Outcome<Vec<u8>> {
 fn open(layout: BorrowedFd, path: &str) -> Outcome<OwnedFd> {
     let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
     let resolve = ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS | ResolveFlag::RESOLVE_NO_XDEV;
-    let failed = |errno| Fault::system("open", path.as_bytes(), errno);
+    let failed = |errno| Fault::system(Step::Open, path.as_bytes(), errno);
     let fd = match fs::openat2(layout, path, flags, Mode::empty(), resolve) {
         Err(Errno::ENOSYS | Errno::EPERM) => open_without_links(layout, path)?,
         answer => answer.map_err(failed)?,
@@ -435,7 +436,7 @@ fn open(layout: BorrowedFd, path: &str) -> Outcome<OwnedFd> {
 
 /// For kernels without openat2 and filters that refuse it: no link is followed at all.
 fn open_without_links(layout: BorrowedFd, path: &str) -> Outcome<OwnedFd> {
-    let failed = |errno| Fault::system("open", path.as_bytes(), errno);
+    let failed = |errno| Fault::system(Step::Open, path.as_bytes(), errno);
     let again = layout.try_clone_to_owned().map_err(Fault::read)?;
     let (above, name) = super::entry::split(path.as_bytes());
     if path.split('/').any(|part| matches!(part, "" | "." | "..")) {

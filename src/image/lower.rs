@@ -15,6 +15,7 @@ use super::fault::{Fault, Outcome};
 use super::owner::{Id, inside_attributes};
 use super::rights::Rights;
 use super::whiteout::{OPAQUE_XATTR, is_whiteout};
+use crate::Step;
 use crate::sys::fs::{self, AT_FDCWD, Dir, FileStat, FileType, Mode, OFlag};
 
 /// As many links as path_resolution(7) follows.
@@ -54,7 +55,7 @@ impl Lower {
             let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
             let root = fs::openat(AT_FDCWD, path, flags, Mode::empty());
             root.map(|root| Dirs::new(root).with_opener(opener.clone()))
-                .map_err(|errno| Fault::system("open", path.as_os_str().as_encoded_bytes(), errno))
+                .map_err(|errno| Fault::system(Step::Open, path.as_os_str().as_encoded_bytes(), errno))
         };
         let layers = layers.iter().rev().map(open).collect::<Outcome<_>>()?;
         Ok(Self { layers, way: Vec::new(), rights, opener: opener.clone() })
@@ -117,7 +118,7 @@ impl Lower {
         match look(opener.as_ref(), parent, name) {
             Ok(stat) => Ok(Some(stat)),
             Err(Errno::ENOENT) => Ok(None),
-            Err(errno) => Err(Fault::system("look at", path, errno)),
+            Err(errno) => Err(Fault::system(Step::LookAt, path, errno)),
         }
     }
 
@@ -126,7 +127,7 @@ impl Lower {
         match self.layers[layer].enter(above) {
             Ok(parent) => Ok(Some((parent, if name.is_empty() { b"." } else { name }))),
             Err(Stop::Missing(_) | Stop::NotDirectory(_)) => Ok(None),
-            Err(Stop::System(errno)) => Err(Fault::system("open", path, errno)),
+            Err(Stop::System(errno)) => Err(Fault::system(Step::Open, path, errno)),
         }
     }
 
@@ -139,7 +140,7 @@ impl Lower {
     fn open_in(&mut self, layer: usize, path: &[u8], flags: OFlag) -> Outcome<Option<OwnedFd>> {
         let opener = self.opener.clone();
         let Some((parent, name)) = self.parent(layer, path)? else { return Ok(None) };
-        open(opener.as_ref(), parent, name, flags).map(Some).map_err(|errno| Fault::system("open", path, errno))
+        open(opener.as_ref(), parent, name, flags).map(Some).map_err(|errno| Fault::system(Step::Open, path, errno))
     }
 
     /// Whose ids its files have.
@@ -150,12 +151,12 @@ impl Lower {
     /// Opens the file or directory `path` for reading.
     pub fn open_found(&mut self, found: &Found, path: &[u8]) -> Outcome<OwnedFd> {
         let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
-        self.open_in(found.layer, path, flags)?.ok_or_else(|| Fault::system("open", path, Errno::ENOENT))
+        self.open_in(found.layer, path, flags)?.ok_or_else(|| Fault::system(Step::Open, path, Errno::ENOENT))
     }
 
     /// Where the symbolic link `path` leads.
     pub fn read_link(&mut self, found: &Found, path: &[u8]) -> Outcome<Vec<u8>> {
-        let failed = |errno| Fault::system("read", path, errno);
+        let failed = |errno| Fault::system(Step::Read, path, errno);
         let opener = self.opener.clone();
         let (parent, name) = self.parent(found.layer, path)?.ok_or_else(|| failed(Errno::ENOENT))?;
         read_link(opener.as_ref(), parent, name).map_err(failed)
@@ -163,7 +164,7 @@ impl Lower {
 
     /// The names in the directory `path`; none where it is no directory.
     pub fn names(&mut self, path: &[u8]) -> Outcome<BTreeSet<Vec<u8>>> {
-        let failed = |errno| Fault::system("list", path, errno);
+        let failed = |errno| Fault::system(Step::List, path, errno);
         let (mut names, mut hidden) = (BTreeSet::new(), BTreeSet::new());
         for found in self.visible(path)? {
             if !found.is_directory() {
@@ -222,7 +223,7 @@ impl Lower {
             };
             links += 1;
             if links > MAX_LINKS {
-                return Err(Fault::system("follow the links of", path, Errno::ELOOP));
+                return Err(Fault::system(Step::FollowLinks, path, Errno::ELOOP));
             }
             if link.starts_with(b"/") {
                 real.clear();

@@ -24,7 +24,7 @@ use super::pipeline::{self, Counters, Progress, REPORT_EVERY, Report};
 use super::store::Store;
 use super::{save, write};
 use crate::sys::fs::{self, Mode, OFlag};
-use crate::{Error, Result};
+use crate::{Error, Result, Step};
 
 /// What a new image gets besides its files.
 #[derive(Clone, Debug, Default)]
@@ -71,7 +71,7 @@ pub(super) fn image(
             layers.push(made.map_err(|fault| fault.into_packing_error(what, &store.shown()))?.hex());
         }
         if layers.is_empty() {
-            return Err(Error::invalid("make an image of", what, "there is nothing in it: no base, and no files"));
+            return Err(Error::invalid(Step::MakeImage, what, "there is nothing in it: no base, and no files"));
         }
         let diff_ids: Vec<String> = layers.iter().map(|layer| format!("sha256:{layer}")).collect();
         let document = save::document(&config, base.document.as_deref(), &diff_ids, epoch);
@@ -85,16 +85,16 @@ pub(super) fn image(
 
 /// Refuses a configuration that no container could be run with.
 fn check(config: &ImageConfig) -> Result<()> {
-    let bad = |what: &str, text: &str, why: &str| Err(Error::invalid(format!("give the image the {what}"), text, why));
+    let bad = |step: Step, text: &str, why: &str| Err(Error::invalid(step, text, why));
     if let Some(entry) = config.env.iter().find(|entry| entry.find('=').is_none_or(|at| at == 0)) {
-        return bad("environment variable", entry, "it is not NAME=VALUE");
+        return bad(Step::GiveImageVariable, entry, "it is not NAME=VALUE");
     }
     if !config.working_dir.is_empty() && !config.working_dir.starts_with('/') {
-        return bad("working directory", &config.working_dir, "the path is not absolute");
+        return bad(Step::GiveImageWorkingDirectory, &config.working_dir, "the path is not absolute");
     }
     let is_bad = |volume: &&String| !volume.starts_with('/') || volume.split('/').any(|name| name == "..");
     if let Some(volume) = config.volumes.iter().find(is_bad) {
-        return bad("volume", volume, "the path is not absolute, or has .. in it");
+        return bad(Step::GiveImageVolume, volume, "the path is not absolute, or has .. in it");
     }
     config.stop_signal_number().map(drop)
 }
@@ -125,7 +125,7 @@ fn layer(
     })?;
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let opened = |parent: std::os::fd::BorrowedFd, name| {
-        fs::openat(parent, name, flags, Mode::empty()).map_err(|errno| Fault::system("open a layer", b"", errno))
+        fs::openat(parent, name, flags, Mode::empty()).map_err(|errno| Fault::system(Step::OpenLayer, b"", errno))
     };
     let place = opened(importing.workspace.fd(), "made")?;
     let tree = opened(place.as_fd(), "fs")?;

@@ -18,7 +18,7 @@ use super::save;
 use super::store::{Store, try_lock};
 use crate::sys::file;
 use crate::sys::fs::{self, AtFlags, FlockArg, Mode, OFlag, UnlinkatFlags};
-use crate::{Error, ErrorCode, Result};
+use crate::{Error, ErrorCode, Result, Step};
 
 /// An image in the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,7 +95,7 @@ impl Store {
 
     pub(super) fn tag_digest(&self, digest: &str, name: &str) -> Result<()> {
         let link = name_link(name)?;
-        self.put_link(&link, digest).map_err(|errno| self.failed("name an image in", errno))
+        self.put_link(&link, digest).map_err(|errno| self.failed(Step::NameImageIn, errno))
     }
 
     /// Takes a name away, and with the last one the image; by digest, the image and all its names. An image that a
@@ -112,7 +112,7 @@ impl Store {
         for known in names.iter().filter(|known| !is_name || *known == name) {
             match fs::unlinkat(root, name_link(known)?.as_str(), UnlinkatFlags::NoRemoveDir) {
                 Ok(()) | Err(Errno::ENOENT) => {}
-                Err(errno) => return Err(self.failed("take a name away in", errno)),
+                Err(errno) => return Err(self.failed(Step::TakeNameAwayIn, errno)),
             }
         }
         self.collect().map(drop)
@@ -174,7 +174,7 @@ impl Store {
         }
         let mut images = self.entries("images")?.into_iter().filter(|image| image.starts_with(digits));
         match (images.next(), images.next()) {
-            (Some(_), Some(_)) => Err(Error::invalid("find the image", name, "several digests begin so")),
+            (Some(_), Some(_)) => Err(Error::invalid(Step::FindImage, name, "several digests begin so")),
             (image, _) => Ok(image),
         }
     }
@@ -242,7 +242,7 @@ impl Store {
     /// The names in one of the store's directories.
     pub(super) fn entries(&self, directory: &str) -> Result<Vec<String>> {
         let Some(root) = self.root()? else { return Ok(Vec::new()) };
-        let failed = |errno| self.failed("list", errno);
+        let failed = |errno| self.failed(Step::ListStore, errno);
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let directory = match fs::openat(root, directory, flags, Mode::empty()) {
             Err(Errno::ENOENT) => return Ok(Vec::new()),
@@ -263,7 +263,7 @@ impl Store {
 
     /// Removes an image's record unless someone uses it.
     fn remove_image(&self, root: BorrowedFd, digest: &str, name: &str) -> Result<()> {
-        let failed = |errno| self.failed("remove an image from", errno);
+        let failed = |errno| self.failed(Step::RemoveImageFrom, errno);
         let place = format!("images/{digest}");
         let record = match fs::openat(
             root,
@@ -278,7 +278,7 @@ impl Store {
         if !try_lock(&record, FlockArg::LockExclusiveNonblock).map_err(failed)? {
             return Err(Error::new(
                 ErrorCode::System,
-                "remove the image",
+                Step::RemoveImage,
                 name,
                 libc::EBUSY,
                 "a container uses it, or it is being imported",
@@ -295,7 +295,7 @@ impl Store {
     /// which these are; then the next removal does it.
     pub(super) fn collect(&self) -> Result<u64> {
         let Some(root) = self.root()? else { return Ok(0) };
-        let failed = |errno| self.failed("remove a layer from", errno);
+        let failed = |errno| self.failed(Step::RemoveLayerFrom, errno);
         let mut waits = false;
         let Ok(_lock) = self.lock("lock", false, &mut || std::mem::replace(&mut waits, false)) else { return Ok(0) };
         let mut needed = BTreeSet::new();
@@ -323,7 +323,7 @@ impl Store {
 }
 
 fn not_here(name: &str) -> Error {
-    Error::new(ErrorCode::NotFound, "find the image", name, libc::ENOENT, "there is no such image in the store")
+    Error::new(ErrorCode::NotFound, Step::FindImage, name, libc::ENOENT, "there is no such image in the store")
         .with_hint("libctr images, ctr.images() and ctr_image_list() show what is there")
 }
 
@@ -342,7 +342,7 @@ pub(super) fn name_link(name: &str) -> Result<String> {
         _ if encoded.len() > 200 => "it is too long",
         _ => return Ok(format!("names/{encoded}")),
     };
-    Err(Error::invalid("name an image", name, why))
+    Err(Error::invalid(Step::NameImage, name, why))
 }
 
 /// Where layers are.

@@ -16,7 +16,7 @@ use super::fault::{Fault, Outcome};
 use super::pipe::{self, PipeReader};
 use super::pipeline::{self, Counters, Report};
 use crate::sys::fs::{self, AT_FDCWD, AtFlags, FileType, Mode, OFlag, UnlinkatFlags};
-use crate::{Error, Result};
+use crate::{Error, Result, Step};
 
 /// Where an archive is written to.
 pub enum Output<'o> {
@@ -45,7 +45,7 @@ pub(super) fn epoch(given: Option<i64>) -> Result<Option<i64>> {
     };
     let seconds = text.to_str().and_then(|text| text.parse().ok());
     seconds.map(Some).ok_or_else(|| {
-        Error::invalid("use the variable SOURCE_DATE_EPOCH", text.display(), "it is not a number of seconds")
+        Error::invalid(Step::UseVariableSourceDateEpoch, text.display(), "it is not a number of seconds")
     })
 }
 
@@ -64,7 +64,7 @@ pub(super) fn pack(
     work: impl FnOnce(Packing<'_>) -> Outcome<()> + Send,
 ) -> Result<u64> {
     if !Encoder::<File>::knows(compression) {
-        return Err(Error::invalid("pack", what, "archives are written plain, as gzip or as zstd"));
+        return Err(Error::invalid(Step::Pack, what, "archives are written plain, as gzip or as zstd"));
     }
     let sink = Sink::open(output)?;
     let counters = Counters::new(0);
@@ -109,12 +109,12 @@ impl<'o> Sink<'o> {
     pub fn open(output: Output<'o>) -> Result<Self> {
         Ok(match output {
             Output::Path(path) => {
-                let failed = |errno: Errno| Error::system("write", path.display(), errno as i32);
+                let failed = |errno: Errno| Error::system(Step::Write, path.display(), errno as i32);
                 let (file, unfinished) = open(path).map_err(failed)?;
                 Self { place: path.display().to_string(), writer: Box::new(File::from(file)), unfinished }
             }
             Output::Fd(fd) => {
-                let fd = fd.try_clone_to_owned().map_err(|error| Error::io("write to", "the descriptor", &error))?;
+                let fd = fd.try_clone_to_owned().map_err(|error| Error::io(Step::WriteTo, "the descriptor", &error))?;
                 Self { place: "to the descriptor".into(), writer: Box::new(File::from(fd)), unfinished: None }
             }
             Output::Writer(writer) => Self { place: "to the stream".into(), writer, unfinished: None },
@@ -130,7 +130,8 @@ impl<'o> Sink<'o> {
         work: impl FnOnce(Box<dyn Write + Send + 'o>) -> Outcome<()> + Send,
     ) -> Result<()> {
         let Self { place, writer, unfinished } = self;
-        let finish = |unfinished: Unfinished| unfinished.finish().map_err(|errno| Fault::system("write", b"", errno));
+        let finish =
+            |unfinished: Unfinished| unfinished.finish().map_err(|errno| Fault::system(Step::Write, b"", errno));
         pipeline::watch(counters, report, || work(writer))
             .and_then(|()| unfinished.map_or(Ok(()), finish))
             .map_err(|fault| fault.into_packing_error(what, &place))

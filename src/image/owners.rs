@@ -14,7 +14,7 @@ use super::known::Record;
 use super::rights::Rights;
 use super::store::{Store, is_there, try_lock};
 use crate::sys::fs::{self, AtFlags, FlockArg, Mode, OFlag};
-use crate::{Error, ErrorCode, Result};
+use crate::{Error, ErrorCode, Result, Step};
 
 /// What a layer says of it.
 enum Owners {
@@ -94,19 +94,19 @@ impl Store {
         let uids = maps.lines().next().unwrap_or_default();
         let why = format!("its files belong to the ids of the map \"{uids}\", which this user hasn't now: {why}");
         let error =
-            Error::new(ErrorCode::Unsupported, "use the layer", self.layer_path(layer).display(), libc::EACCES, why);
+            Error::new(ErrorCode::Unsupported, Step::UseLayer, self.layer_path(layer).display(), libc::EACCES, why);
         Err(error
             .with_hint("give the user these ranges again, or choose another store (CTR_STORE_DIR) and import anew"))
     }
 
     /// No container but ours uses any of the record's layers.
     fn is_unused(&self, record: &Record, lock: &OwnedFd) -> Result<bool> {
-        let failed = |errno| self.failed("lock an image in", errno);
+        let failed = |errno| self.failed(Step::LockImageIn, errno);
         let is_ours = try_lock(lock, FlockArg::LockExclusiveNonblock).map_err(failed)?;
         try_lock(lock, FlockArg::LockShared).map_err(failed)?;
         if !is_there(lock) {
             // Removed in between.
-            return Err(self.failed("use an image of", Errno::ENOENT).with_code(ErrorCode::NotFound));
+            return Err(self.failed(Step::UseImageOf, Errno::ENOENT).with_code(ErrorCode::NotFound));
         }
         let own = fs::fstat(lock).map_err(failed)?.st_ino;
         let shares = |other: &Record| {
@@ -132,12 +132,12 @@ impl Store {
         match fs::openat(root, format!("layers/{layer}").as_str(), flags, Mode::empty()) {
             Ok(place) => Ok(Some(place)),
             Err(Errno::ENOENT) => Ok(None),
-            Err(errno) => Err(self.failed("open a layer in", errno)),
+            Err(errno) => Err(self.failed(Step::OpenLayerIn, errno)),
         }
     }
 
     fn owners(&self, place: &OwnedFd) -> Result<Owners> {
-        let failed = |errno| self.failed("read whose files there are in", errno);
+        let failed = |errno| self.failed(Step::ReadOwnersIn, errno);
         if fs::faccessat(place, give::OWED, fs::AccessFlags::F_OK, AtFlags::empty()).is_ok() {
             return Ok(Owners::Begun);
         }

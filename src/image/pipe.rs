@@ -4,6 +4,7 @@ use std::io::{self, Read, Write};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use super::fault::{Fault, Outcome};
+use crate::Step;
 
 const PIECE: usize = 256 << 10;
 const PIECES: usize = 4;
@@ -16,7 +17,7 @@ pub fn pipe() -> (PipeWriter, PipeReader) {
 /// What both ends came to. Where the reader has failed, the writer only knows that it is gone.
 pub fn both<T>(written: Outcome<()>, read: Outcome<T>) -> Outcome<T> {
     match (written, read) {
-        (Err(Fault::System { step: "write", .. }), Err(fault)) | (Err(fault), _) => Err(fault),
+        (Err(Fault::System { step: Step::Write, .. }), Err(fault)) | (Err(fault), _) => Err(fault),
         (Ok(()), read) => read,
     }
 }

@@ -20,6 +20,7 @@ use sha2::{Digest, Sha256};
 use super::compress;
 use super::fault::{Fault, Outcome};
 use super::limits::{Limits, Used};
+use crate::Step;
 
 /// One piece on its way; four of them are all the memory that a slow side costs. The decoder copies its window of 32 KiB
 /// once a piece, so small ones cost.
@@ -268,7 +269,7 @@ pub(super) fn spawn<'scope, T: Send + 'scope>(
         let _ = before.thread_set_mask();
     }
     thread.map_err(|error| Fault::System {
-        step: "start a thread for",
+        step: Step::StartThread,
         object: String::new(),
         errno: error.raw_os_error().unwrap_or(libc::EAGAIN),
     })

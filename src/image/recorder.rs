@@ -8,6 +8,7 @@ use std::os::fd::BorrowedFd;
 
 use super::entry::{Entry, Extent};
 use super::fault::{Fault, Outcome};
+use crate::Step;
 use crate::sys::fs::{self, Mode, OFlag};
 
 /// Its name, beside the layer's tree.
@@ -30,7 +31,7 @@ impl Recorder {
     pub fn create(dir: BorrowedFd) -> Outcome<Self> {
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let fd = fs::openat(dir, NAME, flags, Mode::S_IRUSR | Mode::S_IWUSR)
-            .map_err(|errno| Fault::system("create", NAME.as_bytes(), errno))?;
+            .map_err(|errno| Fault::system(Step::Create, NAME.as_bytes(), errno))?;
         let out = zstd::Encoder::new(File::from(fd), 1).map_err(Fault::write)?;
         Ok(Self { out, raw: Vec::with_capacity(MAX_RAW) })
     }

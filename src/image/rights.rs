@@ -13,7 +13,7 @@ use super::owner::Id;
 use crate::helper::{Helper, SubIds};
 use crate::plan::{Arg, Fd, Plan, c_string};
 use crate::sys::fs::{self, OFlag};
-use crate::{Error, Result};
+use crate::{Error, Result, Step};
 
 /// What this thread's user may, and their helper may for them.
 pub struct Rights {
@@ -107,7 +107,7 @@ impl Rights {
     pub fn link(&self, from: BorrowedFd, name: &[u8], to: BorrowedFd, new: &[u8]) -> std::result::Result<(), Errno> {
         let mut plan = Plan::new();
         let (from, to) = (plan.send(Fd::Borrowed(from)), plan.send(Fd::Borrowed(to)));
-        plan.step("link", "a file", "", "");
+        plan.step(Step::Link, "a file", "", "");
         let (name, new) = (string(&mut plan, name)?, string(&mut plan, new)?);
         plan.call(libc::SYS_linkat, [from.into(), name, to.into(), new, 0.into()]);
         self.run(&plan)
@@ -117,7 +117,7 @@ impl Rights {
     pub fn take_back(&self, parent: BorrowedFd, name: &[u8]) -> std::result::Result<(), Errno> {
         let mut plan = Plan::new();
         let parent = plan.send(Fd::Borrowed(parent));
-        plan.step("take back", "a directory", "", "");
+        plan.step(Step::TakeBack, "a directory", "", "");
         // Not by the name alone, which chmod would follow where it is a link.
         let (name, dot, directory) = (string(&mut plan, name)?, plan.string(c"."), plan.slot());
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
@@ -130,7 +130,7 @@ impl Rights {
     /// Gives a file to these owners, as this process sees them.
     pub fn chown(&self, file: BorrowedFd, uid: Id, gid: Id) -> std::result::Result<(), Errno> {
         let mut plan = Plan::new();
-        plan.step("chown", "a file", "", "");
+        plan.step(Step::Chown, "a file", "", "");
         let file = plan.send(Fd::Borrowed(file));
         plan.fchown(file, self.inside(uid), self.inside(gid));
         self.run(&plan)
@@ -149,7 +149,7 @@ impl Opens for Rights {
     fn open(&self, parent: BorrowedFd, name: &[u8], flags: OFlag) -> std::result::Result<OwnedFd, Errno> {
         let mut plan = Plan::new();
         let parent = plan.send(Fd::Borrowed(parent));
-        plan.step("open", "a file", "", "");
+        plan.step(Step::Open, "a file", "", "");
         let (name, slot) = (string(&mut plan, name)?, plan.slot());
         let flags = flags | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         plan.openat(parent, name, flags).out(slot);
@@ -162,7 +162,7 @@ impl Opens for Rights {
             .map_err(|error| fs::errno_of(&error).unwrap_or(Errno::EMFILE))?;
         let mut plan = Plan::new();
         let (file, out) = (plan.send(Fd::Borrowed(file)), plan.send(Fd::Borrowed(into.as_fd())));
-        plan.step("read an attribute of", "a file", "", "");
+        plan.step(Step::ReadAttribute, "a file", "", "");
         let name = string(&mut plan, name)?;
         // How long it is, the helper can't say; read over zeros and over ones, it is what is the same in both.
         for (byte, at) in [(0u8, 0usize), (0xff, MAX_VALUE)] {
@@ -191,5 +191,5 @@ fn errno(error: &Error) -> Errno {
 
 /// A name as a string of a plan.
 pub fn string(plan: &mut Plan<'_>, name: &[u8]) -> std::result::Result<Arg, Errno> {
-    c_string("use", name).map(|name| plan.string(name)).map_err(|_| Errno::EINVAL)
+    c_string(Step::UsePath, name).map(|name| plan.string(name)).map_err(|_| Errno::EINVAL)
 }

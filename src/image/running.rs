@@ -21,7 +21,7 @@ use super::pipeline::{Progress, REPORT_EVERY, Report};
 use super::store::{DEFAULT_ROOT, Store};
 use super::write;
 use crate::sys::fs::{self};
-use crate::{Error, ErrorCode, Result};
+use crate::{Error, ErrorCode, Result, Step};
 
 /// What `container` knows about it.
 pub(crate) struct Running {
@@ -139,7 +139,7 @@ impl Running {
 
     /// What differs from what is below.
     pub fn diff(&self, report: Report<'_>) -> Result<Vec<Difference>> {
-        let layers = self.layers_below("compare with its image")?;
+        let layers = self.layers_below(Step::CompareWithImage)?;
         let compared = Lower::open(&layers).and_then(|lower| self.differences(&RefCell::new(lower), report));
         compared.map(|all| all.list()).map_err(|fault| fault.into_packing_error(&self.name, ""))
     }
@@ -188,7 +188,7 @@ impl Running {
     fn commit_whole(&self, options: &MakeOptions, epoch: Option<i64>, report: Report<'_>) -> Result<Image> {
         if !self.is_whole {
             let why = "its files are the machine's own, or another process's";
-            let error = Error::new(ErrorCode::Unsupported, "commit container", &self.name, libc::EOPNOTSUPP, why);
+            let error = Error::new(ErrorCode::Unsupported, Step::CommitContainer, &self.name, libc::EOPNOTSUPP, why);
             return Err(error.with_hint("export it, or make it from a tarball or a directory"));
         }
         let layers = self.below.layers()?;
@@ -208,7 +208,7 @@ impl Running {
         make::image(&self.store, &self.name, Base::default(), options, epoch, report, work)
     }
 
-    fn layers_below(&self, step: &str) -> Result<Vec<PathBuf>> {
+    fn layers_below(&self, step: Step) -> Result<Vec<PathBuf>> {
         if matches!(self.below, Below::Nothing) {
             let why = "there is no image below its root";
             return Err(Error::new(ErrorCode::Unsupported, step, &self.name, libc::EOPNOTSUPP, why)

@@ -26,7 +26,7 @@ use super::split;
 use super::store::{Store, Workspace};
 use super::write;
 use crate::sys::fs::{self, AT_FDCWD, Mode, OFlag};
-use crate::{Error, Result};
+use crate::{Error, Result, Step};
 
 /// Which tools an archive is for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -85,7 +85,7 @@ impl Store {
             Compression::None => "application/vnd.oci.image.layer.v1.tar",
             Compression::Gzip => "application/vnd.oci.image.layer.v1.tar+gzip",
             Compression::Zstd => "application/vnd.oci.image.layer.v1.tar+zstd",
-            _ => return Err(Error::invalid("save", image, "layers are saved plain, as gzip or as zstd")),
+            _ => return Err(Error::invalid(Step::Save, image, "layers are saved plain, as gzip or as zstd")),
         };
         let workspace = self.workspace()?;
         let counters = Counters::new(loaded.record.size);
@@ -112,7 +112,7 @@ impl Store {
 
     /// One layer's tree as a blob.
     fn pack(&self, workspace: &Workspace, name: &str, layer: &str, packing: Packing<'_>) -> Outcome<Blob> {
-        let failed = |errno| Fault::system("pack", layer.as_bytes(), errno);
+        let failed = |errno| Fault::system(Step::Pack, layer.as_bytes(), errno);
         let place = self.layer_path(layer);
         let tree =
             || fs::openat(AT_FDCWD, &place, OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty());
@@ -161,7 +161,7 @@ fn blob(
     let counters = packing.counters;
     let io = |error: io::Error| match error.downcast::<Fault>() {
         Ok(fault) => fault,
-        Err(error) => Fault::system("pack", layer.as_bytes(), fs::errno_of(&error).unwrap_or(Errno::EIO)),
+        Err(error) => Fault::system(Step::Pack, layer.as_bytes(), fs::errno_of(&error).unwrap_or(Errno::EIO)),
     };
     let mut packed = 0;
     let mut count = |written| {

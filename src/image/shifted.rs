@@ -22,9 +22,9 @@ use super::pipeline::{self, Report};
 use super::source::Source;
 use super::store::Store;
 use super::{pipe, write};
-use crate::Result;
 use crate::sys::fork_lock::ForkLock;
 use crate::sys::fs::{self, AT_FDCWD, AtFlags, Gid, Mode, OFlag, Uid};
+use crate::{Result, Step};
 
 /// Where the copies are.
 pub(super) const PLACE: &str = "shifted";
@@ -91,7 +91,7 @@ impl Store {
         copy(&importing, layer, report)
             .map_err(|fault| fault.into_packing_error(&path.to_string_lossy(), &self.shown()))?;
         let root = importing.workspace.root();
-        let failed = |errno| self.failed("keep a layer in", errno);
+        let failed = |errno| self.failed(Step::KeepLayerIn, errno);
         match fs::mkdirat(root, PLACE, Mode::S_IRWXU) {
             // Root inside looks its layers up here.
             Ok(()) => {
@@ -109,7 +109,7 @@ impl Store {
 /// Packs a layer and unpacks it again as `copy` in the workspace: nothing is in it that could not have come as an archive.
 fn copy(importing: &Importing<'_>, layer: &str, report: Report<'_>) -> Outcome<()> {
     let tree = fs::openat(AT_FDCWD, &importing.store.layer_path(layer), DIRECTORY, Mode::empty())
-        .map_err(|errno| Fault::system("open a layer", layer.as_bytes(), errno))?;
+        .map_err(|errno| Fault::system(Step::OpenLayer, layer.as_bytes(), errno))?;
     let (mut out, input) = pipe::pipe();
     thread::scope(|scope| {
         let packer = pipeline::spawn(scope, "ctr-pack", move || {

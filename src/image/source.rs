@@ -13,7 +13,7 @@ use super::known::{Known, Select};
 use super::pipeline::Report;
 use super::store::Store;
 use crate::sys::fs::{self, AT_FDCWD, AtFlags, FileStat, FileType};
-use crate::{Error, ErrorCode, Result};
+use crate::{Error, ErrorCode, Result, Step};
 
 /// Where a container's root comes from.
 #[derive(Debug)]
@@ -52,7 +52,7 @@ impl Store {
             return Ok(Source::Host);
         }
         if image.is_empty() {
-            return Err(Error::invalid("find the image", "\"\"", "its name is empty"));
+            return Err(Error::invalid(Step::FindImage, "\"\"", "its name is empty"));
         }
         let path = Path::new(image);
         let is_path = matches!(image.as_bytes(), [b'/' | b'.', ..]);
@@ -69,8 +69,8 @@ impl Store {
                 None => Err(self.not_found(image, errno)),
             },
             // What nix answers for a NUL in it.
-            Err(Errno::EINVAL) => Err(Error::invalid("find the image", path.display(), "there is a NUL byte in it")),
-            Err(errno) => Err(Error::system("find the image", path.display(), errno as i32)),
+            Err(Errno::EINVAL) => Err(Error::invalid(Step::FindImage, path.display(), "there is a NUL byte in it")),
+            Err(errno) => Err(Error::system(Step::FindImage, path.display(), errno as i32)),
         }
     }
 
@@ -78,11 +78,11 @@ impl Store {
     fn not_found(&self, image: &OsStr, errno: Errno) -> Error {
         let path = Path::new(image);
         if matches!(image.as_bytes(), [b'/' | b'.', ..]) {
-            return Error::system("find the image", path.display(), errno as i32).with_code(ErrorCode::NotFound);
+            return Error::system(Step::FindImage, path.display(), errno as i32).with_code(ErrorCode::NotFound);
         }
         let why =
             format!("no image in {} has this name, and there is no file or directory of it", self.path().display());
-        Error::new(ErrorCode::NotFound, "find the image", path.display(), errno as i32, why).with_hint(
+        Error::new(ErrorCode::NotFound, Step::FindImage, path.display(), errno as i32, why).with_hint(
             "nothing is downloaded: import a tarball under this name, or give its path, a directory, or \"host\"",
         )
     }
@@ -95,12 +95,12 @@ impl Store {
                 let image = format!("{}:{reference}", path.display());
                 let place = self.path().display();
                 let why = format!("no image in {place} has this name, and the directory {} has none", path.display());
-                let error = Error::new(ErrorCode::NotFound, "find the image", image, libc::ENOENT, why);
+                let error = Error::new(ErrorCode::NotFound, Step::FindImage, image, libc::ENOENT, why);
                 Err(error.with_hint("only archives and OCI layouts have images of several names"))
             }
             (None, None) => std::fs::canonicalize(path)
                 .map(Source::Directory)
-                .map_err(|error| Error::io("find the image", path.display(), &error)),
+                .map_err(|error| Error::io(Step::FindImage, path.display(), &error)),
         }
     }
 
@@ -128,7 +128,7 @@ impl Store {
             },
             _ => Err(Error::new(
                 ErrorCode::BadImage,
-                "use the image",
+                Step::UseImage,
                 path.display(),
                 libc::EINVAL,
                 "it is neither a file nor a directory",
@@ -161,5 +161,5 @@ pub(super) fn with_reference(image: &OsStr) -> Option<(&Path, FileStat, &str)> {
 }
 
 fn is_there(path: &Path) -> Result<bool> {
-    path.try_exists().map_err(|e| Error::io("look at", path.display(), &e))
+    path.try_exists().map_err(|e| Error::io(Step::LookAt, path.display(), &e))
 }

@@ -1,6 +1,7 @@
 //! A layer's archive less what its files hold, kept beside the tree. From both the archive comes again byte for byte, and so
 //! with the digest that others know it by. Docker does the same and calls it tar-split.
 
+use crate::Step;
 use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
@@ -35,7 +36,7 @@ pub fn rebuild(record: File, tree: OwnedFd, out: &mut dyn Write, each: &mut dyn 
                 while offset < end {
                     let most = usize::try_from(end - offset).unwrap_or(usize::MAX).min(buffer.len());
                     let length = fs::pread(&file, &mut buffer[..most], offset)
-                        .map_err(|errno| Fault::system("read", &text, errno))?;
+                        .map_err(|errno| Fault::system(Step::Read, &text, errno))?;
                     if length == 0 {
                         return Ok(());
                     }

@@ -10,6 +10,7 @@ use super::entry::Entry;
 use super::fault::{Fault, Outcome};
 use super::limits::Limits;
 use super::write;
+use crate::Step;
 use crate::sys::fs::{self, Mode, OFlag};
 
 pub struct Spool {
@@ -21,7 +22,7 @@ impl Spool {
     pub fn create(dir: BorrowedFd, name: &str) -> Outcome<Self> {
         let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let fd: OwnedFd = fs::openat(dir, name, flags, Mode::S_IRUSR | Mode::S_IWUSR)
-            .map_err(|errno| Fault::system("create", name.as_bytes(), errno))?;
+            .map_err(|errno| Fault::system(Step::Create, name.as_bytes(), errno))?;
         Ok(Self { file: BufWriter::new(File::from(fd)) })
     }
 
@@ -63,5 +64,5 @@ impl Replay<'_> {
 }
 
 fn failed(error: &std::io::Error) -> Fault {
-    Fault::System { step: "write", object: String::new(), errno: error.raw_os_error().unwrap_or(libc::EIO) }
+    Fault::System { step: Step::Write, object: String::new(), errno: error.raw_os_error().unwrap_or(libc::EIO) }
 }

@@ -29,7 +29,7 @@ use super::fault::Fault;
 use super::limits::Limits;
 use super::remove;
 use crate::sys::fs::{self, AtFlags, FchmodatFlags, FileType, FlockArg, Mode, OFlag, UnlinkatFlags};
-use crate::{Error, ErrorCode, Result};
+use crate::{Error, ErrorCode, Result, Step};
 
 /// Where images are kept.
 #[derive(Debug)]
@@ -60,8 +60,7 @@ impl Store {
             Some(dir) => dir.to_path_buf(),
             None => default_place()?,
         };
-        let place =
-            std::path::absolute(&place).map_err(|error| Error::io("find the store", place.display(), &error))?;
+        let place = std::path::absolute(&place).map_err(|error| Error::io(Step::FindStore, place.display(), &error))?;
         Ok(Self { place, root: OnceLock::new(), is_roots: AtomicBool::new(false), limits: Limits::default() })
     }
 
@@ -126,7 +125,7 @@ impl Store {
         match fs::open(&self.place, OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty()) {
             Ok(root) => self.verified(root).map(Some),
             Err(Errno::ENOENT) => Ok(None),
-            Err(errno) => Err(self.failed("open", errno)),
+            Err(errno) => Err(self.failed(Step::OpenStore, errno)),
         }
     }
 
@@ -141,7 +140,9 @@ impl Store {
                     made.and_then(|()| fs::fchmodat(fs::AT_FDCWD, place, Mode::S_IRWXU, FchmodatFlags::FollowSymlink))
                 }
             };
-            made.map_err(|errno| Error::system("create", place.display(), errno as i32).with_hint(PLACE_HINT))?;
+            made.map_err(|errno| {
+                Error::system(Step::CreateStore, place.display(), errno as i32).with_hint(PLACE_HINT)
+            })?;
         }
         Ok(())
     }
@@ -154,16 +155,16 @@ impl Store {
                 self.make_place()?;
                 match self.root()? {
                     Some(root) => root,
-                    None => return Err(self.failed("open", Errno::ENOENT)),
+                    None => return Err(self.failed(Step::OpenStore, Errno::ENOENT)),
                 }
             }
         };
         for name in DIRECTORIES {
             match fs::mkdirat(root, name, Mode::S_IRWXU) {
                 Ok(()) => fs::fchmodat(root, name, Mode::S_IRWXU, FchmodatFlags::FollowSymlink)
-                    .map_err(|errno| self.failed("create a directory in", errno))?,
+                    .map_err(|errno| self.failed(Step::CreateDirectoryIn, errno))?,
                 Err(Errno::EEXIST) => {}
-                Err(errno) => return Err(self.failed("create a directory in", errno)),
+                Err(errno) => return Err(self.failed(Step::CreateDirectoryIn, errno)),
             }
         }
         Ok(root)
@@ -171,9 +172,9 @@ impl Store {
 
     /// Unpacked images hold setuid programs and other people's secrets, so nobody else may reach them (CVE-2021-41091).
     fn verified(&self, root: OwnedFd) -> Result<BorrowedFd<'_>> {
-        let stat = fs::fstat(&root).map_err(|errno| self.failed("look at", errno))?;
+        let stat = fs::fstat(&root).map_err(|errno| self.failed(Step::LookAtStore, errno))?;
         let refuse = |why: String| {
-            Err(Error::new(ErrorCode::Invalid, "use the store", self.place.display(), libc::EPERM, why)
+            Err(Error::new(ErrorCode::Invalid, Step::UseStore, self.place.display(), libc::EPERM, why)
                 .with_hint(PLACE_HINT))
         };
         if stat.st_uid != nix::unistd::geteuid().as_raw() {
@@ -181,16 +182,16 @@ impl Store {
         }
         if stat.st_mode & 0o7077 != 0 {
             // An empty one was made for us, by someone who thought of no mode.
-            if !is_empty(&root).map_err(|errno| self.failed("look into", errno))? {
+            if !is_empty(&root).map_err(|errno| self.failed(Step::LookIntoStore, errno))? {
                 return refuse(format!("its mode is {:04o}, so others can reach into it", stat.st_mode & 0o7777));
             }
-            fs::fchmod(&root, Mode::S_IRWXU).map_err(|errno| self.failed("chmod", errno))?;
+            fs::fchmod(&root, Mode::S_IRWXU).map_err(|errno| self.failed(Step::ChmodStore, errno))?;
         }
         self.is_roots.store(stat.st_uid == 0, Ordering::Relaxed);
         Ok(self.root.get_or_init(|| root).as_fd())
     }
 
-    pub(super) fn failed(&self, step: &str, errno: Errno) -> Error {
+    pub(super) fn failed(&self, step: Step, errno: Errno) -> Error {
         let error = Error::system(step, self.place.display(), errno as i32);
         match errno {
             Errno::EACCES | Errno::EPERM | Errno::EROFS | Errno::ENOSPC | Errno::EDQUOT => error.with_hint(PLACE_HINT),
@@ -207,7 +208,7 @@ impl Store {
             match fs::mkdirat(root, name.as_str(), Mode::S_IRWXU) {
                 Ok(()) => {}
                 Err(Errno::EEXIST) => continue,
-                Err(errno) => return Err(self.failed("create a directory in", errno)),
+                Err(errno) => return Err(self.failed(Step::CreateDirectoryIn, errno)),
             }
             // A sweeper may have been faster than our lock.
             match fs::openat(
@@ -224,13 +225,13 @@ impl Store {
                 _ => {}
             }
         }
-        Err(self.failed("create a directory in", Errno::EEXIST))
+        Err(self.failed(Step::CreateDirectoryIn, Errno::EEXIST))
     }
 
     /// Removes what imports left that were killed.
     pub(super) fn sweep(&self) -> Result<()> {
         let root = self.made()?;
-        let failed = |errno| self.failed("sweep", errno);
+        let failed = |errno| self.failed(Step::SweepStore, errno);
         let tmp = fs::openat(root, "tmp", OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())
             .map_err(failed)?;
         for entry in fs::read_dir(&tmp).map_err(failed)? {
@@ -265,9 +266,9 @@ impl Store {
         };
         loop {
             let fd = fs::openat(root, name, flags, Mode::S_IRUSR | Mode::S_IWUSR)
-                .map_err(|errno| self.failed("make a lock in", errno))?;
+                .map_err(|errno| self.failed(Step::MakeLockIn, errno))?;
             loop {
-                if try_lock(&fd, operation).map_err(|errno| self.failed("lock", errno))? {
+                if try_lock(&fd, operation).map_err(|errno| self.failed(Step::LockStore, errno))? {
                     break;
                 }
                 if !go_on() {
@@ -371,7 +372,7 @@ fn default_place() -> Result<PathBuf> {
         Some(home) => Ok(home.join(".local/share/ctr")),
         None => Err(Error::new(
             ErrorCode::Invalid,
-            "find the store",
+            Step::FindStore,
             "",
             libc::ENOENT,
             "HOME is not set, and /etc/passwd knows no home of this user",

@@ -6,11 +6,12 @@ pub use names::{Net, hosts, is_name, resolv_conf};
 
 use nix::fcntl::OFlag;
 
+use crate::Step;
 use crate::plan::{CWD, Plan, Shell};
 
 /// Brings the loopback device up, as every program expects it.
 pub fn loopback(setup: &mut Plan<'_>) {
-    setup.step("bring up", "lo", "localhost works; nothing else is there", "ip link set {} up");
+    setup.step(Step::BringUpLoopback, "lo", "localhost works; nothing else is there", "ip link set {} up");
     let socket = setup.slot();
     let kind = libc::SOCK_DGRAM | libc::SOCK_CLOEXEC;
     setup.call(libc::SYS_socket, [libc::AF_INET.into(), kind.into(), 0.into()]).out(socket);
@@ -37,7 +38,7 @@ pub fn open_to_users(setup: &mut Plan<'_>, last_group: u64, own_root: bool) {
             let proc = if own_root { "$ROOT/proc" } else { "/proc" };
             format!("echo {text} > {proc}/sys/net/ipv4/{name}")
         });
-        setup.step("set the sysctl", object, why, shell);
+        setup.step(Step::SetSysctl, object, why, shell);
         // A procfs that was made a moment ago in the working directory, or the caller's own: nothing of an image is in the path.
         let proc = if own_root { "proc" } else { "/proc" };
         let path = setup.bytes([proc, "/sys/net/ipv4/", name].concat());

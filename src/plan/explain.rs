@@ -1,6 +1,6 @@
 //! A plan, printed as the shell commands that a person would type to get the same.
 
-use super::{Plan, Step};
+use super::{Plan, PlannedStep};
 use crate::error::{is_unprintable, line};
 
 /// What a person would type for a step; nothing is formatted until somebody asks.
@@ -39,7 +39,7 @@ impl Shell {
 impl Plan<'_> {
     /// Every step that a shell has a command for: a comment line that says what it is for, the command below it.
     pub fn commands(&self) -> Vec<String> {
-        let command = |step: &Step| match &step.shell {
+        let command = |step: &PlannedStep| match &step.shell {
             Shell::Template(template) => Some(template.replace("{}", &quote(&step.object))),
             Shell::Text(text) => Some(text.clone()),
             Shell::From(make, number) => Some(make(*number).replace("{}", &quote(&step.object))),

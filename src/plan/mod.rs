@@ -1,7 +1,7 @@
 //! The plan: everything that is done to make a container or to start a process in it, decided before anything is done.
 //!
-//! A [`Plan`] is a list of [`Step`]s. A step says in words what it does and why, and in shell what a person would type to get
-//! the same; and it has the [`Call`]s that carry it out. The calls are lowered to a message ([`encode()`]) that our
+//! A [`Plan`] is a list of [`PlannedStep`]s. Each says which [`Step`] it is, what that is for, and in shell what a person would
+//! type to get the same; and it has the [`Call`]s that carry it out. The calls are lowered to a message ([`encode()`]) that our
 //! program walks as it stands; when call k fails, [`Plan::error`] tells which step that was.
 //!
 //! The middle rooms (image, rootfs, cgroup, network, security) append steps; `container` puts them together.
@@ -23,12 +23,12 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use ctr_wire as wire;
 
-use crate::{Error, ErrorCode, hints, sys};
+use crate::{Error, ErrorCode, Step, hints, sys};
 
 /// An ordered list of steps, and what they need.
 #[derive(Default)]
 pub struct Plan<'a> {
-    steps: Vec<Step>,
+    steps: Vec<PlannedStep>,
     calls: Vec<Call>,
     /// Strings and records that calls point to.
     data: Vec<u8>,
@@ -46,10 +46,10 @@ pub struct Mark {
     data: usize,
 }
 
-/// One step, as a person sees it.
-pub struct Step {
-    /// What it does, as a verb with its object missing: "mount proc on".
-    pub what: &'static str,
+/// One step of a plan, as a person sees it.
+pub struct PlannedStep {
+    /// What it does.
+    pub step: Step,
     /// The object: "/proc".
     pub object: Cow<'static, str>,
     /// What it is for.
@@ -162,13 +162,14 @@ impl<'a> Plan<'a> {
     /// Begins a step; the calls that follow belong to it.
     pub fn step(
         &mut self,
-        what: &'static str,
+        step: Step,
         object: impl Into<Cow<'static, str>>,
         why: impl Into<Cow<'static, str>>,
         shell: impl Into<Shell>,
     ) {
         let first_call = self.calls.len();
-        self.steps.push(Step { what, object: object.into(), why: why.into(), shell: shell.into(), first_call });
+        let (object, why, shell) = (object.into(), why.into(), shell.into());
+        self.steps.push(PlannedStep { step, object, why, shell, first_call });
     }
 
     /// Appends a call to the present step.
@@ -315,7 +316,7 @@ impl<'a> Plan<'a> {
     pub fn error(&self, index: u32, errno: i32) -> Error {
         let step = self.steps.iter().rev().find(|step| step.first_call <= index as usize);
         let Some(step) = step else {
-            return Error::new(ErrorCode::Internal, "walk the plan", "", errno, format!("call {index} of no step"));
+            return Error::new(ErrorCode::Internal, Step::WalkPlan, "", errno, format!("call {index} of no step"));
         };
         let call = self.calls.get(index as usize).and_then(|call| refusable(i64::from(call.nr)));
         // EPERM is what a filter says, but kernels say it too.
@@ -324,10 +325,10 @@ impl<'a> Plan<'a> {
             Some(call) if errno == libc::ENOSYS || filtered => {
                 let how = if filtered { "EPERM, the system call" } else { "ENOSYS, the system call" };
                 let why = format!("{how} {call}(2) is refused here");
-                Error::new(ErrorCode::Unsupported, step.what, &step.object, errno, why)
+                Error::new(ErrorCode::Unsupported, step.step, &step.object, errno, why)
                     .with_hint(hints::refused_call(call))
             }
-            _ => Error::system(step.what, &step.object, errno),
+            _ => Error::system(step.step, &step.object, errno),
         }
     }
 
@@ -339,7 +340,7 @@ impl<'a> Plan<'a> {
 
     /// The steps.
     #[cfg(test)]
-    pub fn steps(&self) -> &[Step] {
+    pub fn steps(&self) -> &[PlannedStep] {
         &self.steps
     }
 }
@@ -408,9 +409,9 @@ fn refusable(nr: i64) -> Option<&'static str> {
 ///
 /// # Errors
 /// Where it has a NUL in it.
-pub fn c_string(what: &'static str, bytes: impl Into<Vec<u8>>) -> crate::Result<CString> {
+pub fn c_string(step: Step, bytes: impl Into<Vec<u8>>) -> crate::Result<CString> {
     CString::new(bytes).map_err(|error| {
         let text = String::from_utf8_lossy(&error.clone().into_vec()).into_owned();
-        Error::invalid(what, text, "there is a NUL byte in it")
+        Error::invalid(step, text, "there is a NUL byte in it")
     })
 }

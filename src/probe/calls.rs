@@ -1,10 +1,10 @@
 //! Single system calls that filters and older kernels refuse, tried with arguments that do nothing.
 
 use super::check::Check;
-use crate::Result;
 use crate::container::Trial;
 use crate::plan::{Arg, Plan, Prctl};
 use crate::sys::landlock::CREATE_RULESET_VERSION;
+use crate::{Result, Step};
 
 /// A call, arguments with which it does nothing, the errno that says that it is there, and what is lost without it.
 struct Tried {
@@ -50,7 +50,7 @@ const TRIED: [Tried; 4] = [
 pub fn checks() -> Vec<Check> {
     let check = |tried: &Tried| {
         let mut trial = Trial::new(0);
-        trial.setup.step("call", tried.name, "", "");
+        trial.setup.step(Step::ProbeCall, tried.name, "", "");
         trial.setup.call(tried.nr, tried.args.map(Arg::from)).ok(tried.there);
         Check::of(tried.name, trial.go(), "").lost(tried.lost)
     };
@@ -62,7 +62,7 @@ pub fn seccomp() -> Result<()> {
     const RET_ALLOW: [u8; 8] = [0x06, 0, 0, 0, 0, 0, 0xff, 0x7f];
     let mut trial = Trial::new(libc::CLONE_NEWUSER);
     let setup = &mut trial.setup;
-    setup.step("load", "a seccomp filter", "", "");
+    setup.step(Step::ProbeSeccomp, "a seccomp filter", "", "");
     setup.prctl(Prctl::NoNewPrivs);
     let program = setup.data(&RET_ALLOW, 8);
     let record = setup.words(&[Arg::Number(1), program]);
@@ -72,6 +72,6 @@ pub fn seccomp() -> Result<()> {
 
 /// Asks for the ABI of Landlock.
 pub fn landlock(setup: &mut Plan<'_>) {
-    setup.step("ask for", "the ABI of Landlock", "", "");
+    setup.step(Step::ProbeLandlock, "the ABI of Landlock", "", "");
     setup.call(libc::SYS_landlock_create_ruleset, [0.into(), 0.into(), CREATE_RULESET_VERSION.into()]);
 }

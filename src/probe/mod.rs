@@ -20,7 +20,7 @@ use crate::helper::SubIds;
 use crate::image::Store;
 use crate::security::landlock;
 use crate::sys::landlock::landlock_abi;
-use crate::{CgroupPolicy, Config, Container, DeviceList, Error, Limit, Result, hints, sys, zygote};
+use crate::{CgroupPolicy, Config, Container, DeviceList, Error, Limit, Result, Step, hints, sys, zygote};
 
 /// Checks everything that containers need or can use, in the order in which a container needs it. Takes some tens of
 /// milliseconds and leaves nothing.
@@ -55,8 +55,7 @@ pub fn probe() -> Vec<Check> {
 }
 
 fn state_directory() -> Check {
-    let found =
-        StateDir::open(None).and_then(|state| writable(state.path(), "use the state directory").map(|()| state));
+    let found = StateDir::open(None).and_then(|state| writable(state.path(), Step::UseStateDirectory).map(|()| state));
     let path = found.as_ref().map(|state| state.path().display().to_string()).unwrap_or_default();
     Check::of("state directory", found.map(drop), path)
 }
@@ -67,13 +66,13 @@ fn store() -> Check {
     let usable = found.and_then(|path| {
         // It is made with the first image; what is there of it has to take it.
         let there = path.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
-        writable(there, "use the store")
+        writable(there, Step::UseStore)
             .map_err(|error| error.with_hint("choose another with CTR_STORE_DIR, or store_dir"))
     });
     Check::of("store", usable, path)
 }
 
-fn writable(path: &Path, step: &str) -> Result<()> {
+fn writable(path: &Path, step: Step) -> Result<()> {
     faccessat(AT_FDCWD, path, AccessFlags::W_OK | AccessFlags::X_OK, AtFlags::AT_EACCESS)
         .map_err(|errno| Error::system(step, path.display(), errno as i32))
 }

@@ -18,7 +18,7 @@ use crate::sys::mount::{
     MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, MOVE_MOUNT_F_EMPTY_PATH, MountAttributes, MoveFlags, OPEN_TREE_CLOEXEC,
     OPEN_TREE_CLONE,
 };
-use crate::{Error, Result, sys, zygote};
+use crate::{Error, Result, Step, sys, zygote};
 
 const MOUNTING: i32 = libc::CLONE_NEWUSER | libc::CLONE_NEWNS;
 
@@ -28,7 +28,7 @@ pub fn namespaces() -> Result<()> {
     let mut trial = Trial::new(MOUNTING | at_clone);
     const CLONE_NEWTIME: i32 = 0x80;
     for (kind, flag) in [("cgroup", libc::CLONE_NEWCGROUP), ("time", CLONE_NEWTIME)] {
-        trial.setup.step("unshare", kind, "", "");
+        trial.setup.step(Step::ProbeUnshare, kind, "", "");
         trial.setup.unshare(CloneFlags::from_bits_retain(flag));
     }
     trial.go()
@@ -39,7 +39,7 @@ pub fn checks() -> Vec<Check> {
     const CLOSED: libc::c_ulong = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
     let mounts = trial(MOUNTING, |setup| {
         staging(setup);
-        setup.step("bind, change and move", "a mount", "", "");
+        setup.step(Step::ProbeBind, "a mount", "", "");
         setup.bind(c"/proc", c"a", true);
         setup.set_attributes_below(c"a", MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID);
         let [from, to] = [c"a", c"b"].map(|name| setup.string(name));
@@ -47,7 +47,7 @@ pub fn checks() -> Vec<Check> {
     });
     let by_descriptor = trial(MOUNTING, |setup| {
         staging(setup);
-        setup.step("make and clone a mount by", "descriptor", "", "");
+        setup.step(Step::ProbeDetachedMount, "descriptor", "", "");
         let (context, made, cloned) = (setup.slot(), setup.slot(), setup.slot());
         let (kind, here, empty) = (setup.string(c"tmpfs"), setup.string(c"."), setup.string(c""));
         setup.fsopen(kind).out(context);
@@ -60,17 +60,17 @@ pub fn checks() -> Vec<Check> {
     });
     let proc = trial(MOUNTING | libc::CLONE_NEWPID, |setup| {
         staging(setup);
-        setup.step("make a proc for", "/proc", "", "");
+        setup.step(Step::MakeProc, "/proc", "", "");
         setup.mount(c"proc", c"a", CLOSED, c"");
     });
     let sysfs = trial(MOUNTING | libc::CLONE_NEWNET, |setup| {
         staging(setup);
-        setup.step("make a sysfs for", "/sys", "", "");
+        setup.step(Step::MakeSysfs, "/sys", "", "");
         setup.mount(c"sysfs", c"a", CLOSED | libc::MS_RDONLY, c"");
     });
     let overlay = trial(MOUNTING, |setup| {
         staging(setup);
-        setup.step("mount the overlay of", "a tmpfs", "", "");
+        setup.step(Step::MountOverlay, "a tmpfs", "", "");
         setup.mkdir(c"work", 0o755);
         setup.mount(c"overlay", c"a", 0, c"lowerdir=a,upperdir=b,workdir=work,userxattr");
     });
@@ -97,7 +97,7 @@ fn trial(namespaces: i32, steps: impl FnOnce(&mut Plan<'_>)) -> Result<()> {
 /// A tmpfs on a directory that surely exists, in this mount namespace only: the working directory, with directories a and b.
 fn staging(setup: &mut Plan<'_>) {
     const PLACE: &std::ffi::CStr = c"/sys/kernel";
-    setup.step("make a tmpfs for", "changes", "", "");
+    setup.step(Step::MakeTmpfs, "changes", "", "");
     setup.mount(c"tmpfs", PLACE, 0, c"mode=755");
     let place = setup.string(PLACE);
     setup.chdir(place);
@@ -126,7 +126,7 @@ fn id_mapped() -> Check {
 fn id_map(place: PathBuf) -> Result<()> {
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let directory: OwnedFd = sys::open(&place, flags, Mode::empty())
-        .map_err(|errno| Error::system("open", place.display(), errno as i32))?;
+        .map_err(|errno| Error::system(Step::Open, place.display(), errno as i32))?;
     let mut trial = Trial::new(MOUNTING);
     let sent = trial.setup.send(Fd::Owned(directory));
     let (parent, handed) = &mut trial.parent;

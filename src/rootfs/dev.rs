@@ -9,6 +9,7 @@ use ctr_wire::TERMINALS;
 use nix::fcntl::OFlag;
 
 use super::{DEV, Shape};
+use crate::Step;
 use crate::plan::{CWD, Plan};
 use crate::sys::mount::{MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID};
 
@@ -34,7 +35,7 @@ const LINKS: [(&CStr, &CStr); 5] = [
 /// TERMINALS.
 pub fn dev(plan: &mut Plan<'_>, shape: &Shape<'_>) {
     plan.step(
-        "bind",
+        Step::BindDev,
         "/dev",
         "devices of its own, in the tmpfs that has the changes",
         "mkdir -p $SCRATCH/dev $ROOT{} && mount --bind -o nosuid $SCRATCH/dev $ROOT{}",
@@ -44,7 +45,7 @@ pub fn dev(plan: &mut Plan<'_>, shape: &Shape<'_>) {
     plan.set_attributes_below(DEV, MOUNT_ATTR_NOSUID);
     for (path, place) in DEVICES {
         plan.step(
-            "bind",
+            Step::BindDevice,
             path.to_string_lossy(),
             "a user namespace can't mknod, so the host's node is bound",
             "touch $ROOT{} && mount --bind {} $ROOT{}",
@@ -53,7 +54,7 @@ pub fn dev(plan: &mut Plan<'_>, shape: &Shape<'_>) {
         plan.bind(path, place, false);
     }
     plan.step(
-        "link",
+        Step::LinkDevFd,
         "/dev/fd",
         "the standard links",
         "ln -s /proc/self/fd $ROOT/dev/fd; for i in 0 1 2; do ln -s /proc/self/fd/$i $ROOT/dev/$(echo stdin stdout stderr \
@@ -64,7 +65,7 @@ pub fn dev(plan: &mut Plan<'_>, shape: &Shape<'_>) {
         plan.symlinkat(target, CWD, name);
     }
     plan.step(
-        "make a devpts for",
+        Step::MakeDevpts,
         "/dev/pts",
         "terminals of its own, and not all that the machine has",
         "mkdir $ROOT{} && mount -t devpts -o newinstance,ptmxmode=0666,mode=0620,max=256 devpts $ROOT{}",
@@ -84,7 +85,7 @@ pub fn dev(plan: &mut Plan<'_>, shape: &Shape<'_>) {
         return;
     }
     plan.step(
-        "bind",
+        Step::BindShm,
         "/dev/shm",
         "POSIX shared memory of its own, shm_overview(7)",
         "mkdir -m 1777 $ROOT{} && mount --bind -o nosuid,nodev,noexec $ROOT{} $ROOT{}",
@@ -95,7 +96,7 @@ pub fn dev(plan: &mut Plan<'_>, shape: &Shape<'_>) {
     // Only the owner of an IPC namespace can mount its queues, so not who joins another container's.
     if shape.own_ipc {
         plan.step(
-            "make a mqueue for",
+            Step::MakeMqueue,
             "/dev/mqueue",
             "message queues of its own, mq_overview(7)",
             "mkdir $ROOT{} && mount -t mqueue -o nosuid,nodev,noexec mqueue $ROOT{}",
@@ -113,7 +114,7 @@ fn share_ipc(plan: &mut Plan<'_>) {
         }
         let name = path.to_string_lossy();
         plan.step(
-            "share the host's",
+            Step::ShareFromHost,
             name,
             "the IPC namespace is the host's",
             "mkdir $ROOT{} && mount --rbind {} $ROOT{}",

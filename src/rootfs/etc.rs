@@ -13,9 +13,9 @@ use nix::sys::stat::Mode;
 
 use super::UPPER;
 use crate::plan::{CWD, Plan, Shell, Slot, quote};
-use crate::sys;
 use crate::sys::fork_lock::ForkLock;
 use crate::sys::mount::{MOUNT_ATTR_RDONLY, MoveFlags, TreeFlags};
+use crate::{Step, sys};
 
 /// In the staging tree, and in /etc.
 const NAMES: [&CStr; 3] = [c"hosts", c"hostname", c"resolv.conf"];
@@ -88,7 +88,7 @@ impl Lacking {
 /// The files in the staging tree, each a mount already: mounting is what takes time. What is known of all containers of this shape is
 /// written; the others are open, in these slots.
 pub(super) fn setup(plan: &mut Plan<'_>, files: &EtcFiles) -> [Option<Slot>; 2] {
-    plan.step("make", "/etc/hosts and its like", "names are looked up there", "");
+    plan.step(Step::MakeEtcFiles, "/etc/hosts and its like", "names are looked up there", "");
     if files.lacking != Lacking::default() {
         let etc = [UPPER.to_bytes(), b"/etc"].concat();
         let path = plan.bytes(&etc);
@@ -129,7 +129,7 @@ pub fn etc_files(plan: &mut Plan<'_>, root: Slot, files: &EtcFiles, open: [Optio
     if files.texts().iter().all(|text| text.is_none()) {
         return;
     }
-    plan.step("open", "/etc", "where files of its own names go", "mkdir -p $ROOT/etc 2>/dev/null || true");
+    plan.step(Step::OpenEtc, "/etc", "where files of its own names go", "mkdir -p $ROOT/etc 2>/dev/null || true");
     let etc = open_etc(plan, root);
     let places = NAMES.into_iter().zip(files.lacking.0).zip(open.into_iter().chain([None]));
     for (i, (((name, lacks), open), text)) in places.zip(files.texts()).enumerate() {
@@ -137,7 +137,7 @@ pub fn etc_files(plan: &mut Plan<'_>, root: Slot, files: &EtcFiles, open: [Optio
         let (word, option) = (name.to_string_lossy(), if files.read_only { " -o ro" } else { "" });
         let text_of_it = text.clone();
         plan.step(
-            "bind",
+            Step::BindEtcFile,
             OBJECTS[i],
             "names as they are in this container; the image's own file stays as it is, below",
             Shell::later(move || {

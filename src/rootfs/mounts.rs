@@ -15,7 +15,7 @@ use crate::sys::mount::{
     AT_EMPTY_PATH, AT_RECURSIVE, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, MOVE_MOUNT_F_EMPTY_PATH,
     MOVE_MOUNT_T_EMPTY_PATH, MountAttributes, OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE,
 };
-use crate::{Error, ErrorCode, Mount, Result};
+use crate::{Error, ErrorCode, Mount, Result, Step};
 
 /// Mounts them below `root`. `sources` are the bind mounts' sources, in order.
 pub fn user_mounts(
@@ -39,7 +39,7 @@ pub fn user_mounts(
                 let (option, extra) =
                     if *read_only { (",ro", MOUNT_ATTR_RDONLY) } else { ("", MountAttributes::default()) };
                 plan.step(
-                    "bind into the container",
+                    Step::BindIntoContainer,
                     target.to_string_lossy().into_owned(),
                     "what the caller shares of the host's files; setuid programs and devices in it have no effect",
                     format!("{place} && mount --rbind -o nosuid,nodev{option} {} $ROOT{at}", source.typed()),
@@ -53,7 +53,7 @@ pub fn user_mounts(
                 let mode = CString::new(format!("{:o}", mode.unwrap_or(0o1777))).unwrap_or_default();
                 let size = size.map(|size| CString::new(size.to_string()).unwrap_or_default());
                 plan.step(
-                    "mount a tmpfs at",
+                    Step::MountTmpfs,
                     target.to_string_lossy().into_owned(),
                     "an empty place that is gone with the container",
                     "mkdir -p $ROOT{} && mount -t tmpfs -o nosuid,nodev tmpfs $ROOT{}",
@@ -79,24 +79,24 @@ pub fn image_places(plan: &mut Plan<'_>, root: Slot, cwd: &Path, volumes: &[Stri
     // One that can't be made may be there all the same, as in /proc; whoever starts a program learns that.
     if let Ok(names) = components(cwd) {
         let why = "where the image's programs start";
-        plan.step("make the working directory", cwd.to_string_lossy().into_owned(), why, command());
+        plan.step(Step::MakeWorkingDirectory, cwd.to_string_lossy().into_owned(), why, command());
         let opened = open_at(plan, root, &names, true);
         plan.close(opened);
     }
-    let refuse = |plan: &Plan<'_>, what: &str, place: &str| {
+    let refuse = |plan: &Plan<'_>, step: Step, place: &str| {
         if !plan.is_too_large() {
             return Ok(());
         }
         let why = "E2BIG, with it the places that the image asks for take more than 8 MiB of instructions";
-        Err(Error::new(ErrorCode::BadImage, format!("make the {what}"), place, libc::E2BIG, why)
+        Err(Error::new(ErrorCode::BadImage, step, place, libc::E2BIG, why)
             .with_hint("an image of fewer volumes, or of shorter paths, works"))
     };
-    refuse(plan, "working directory", &cwd.to_string_lossy())?;
+    refuse(plan, Step::MakeWorkingDirectory, &cwd.to_string_lossy())?;
     for volume in volumes {
-        refuse(plan, "volume", volume)?;
+        refuse(plan, Step::MakeVolume, volume)?;
         let why = "a place of the image's for data that stays writable";
         let bind = if read_only { " && mount --bind $ROOT{} $ROOT{}" } else { "" };
-        plan.step("make the volume", volume.clone(), why, command() + bind);
+        plan.step(Step::MakeVolume, volume.clone(), why, command() + bind);
         let opened = open_at(plan, root, &components(volume.as_ref())?, true);
         if read_only {
             let (copy, empty) = (plan.slot(), plan.string(c""));
@@ -162,8 +162,8 @@ fn open_at(plan: &mut Plan<'_>, root: Slot, names: &[PathBuf], directory: bool) 
 
 /// The names that a mount's target is made of.
 fn components(target: &Path) -> Result<Vec<PathBuf>> {
-    let bad = |why: &str| Error::invalid("mount at", target.display(), why);
-    c_string("mount at", target.as_os_str().as_bytes())?;
+    let bad = |why: &str| Error::invalid(Step::MountAt, target.display(), why);
+    c_string(Step::MountAt, target.as_os_str().as_bytes())?;
     if !target.is_absolute() {
         return Err(bad("the place must be an absolute path inside the container"));
     }

@@ -10,9 +10,9 @@ use std::path::PathBuf;
 use super::mounts::mount_at;
 use super::root::Source;
 use super::{Context, attach, new_tmpfs};
-use crate::Result;
 use crate::plan::{CWD, Plan, Slot, quote};
 use crate::sys::mount::{AT_EMPTY_PATH, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE};
+use crate::{Result, Step};
 
 /// A node that a container is given.
 #[derive(Clone, Debug)]
@@ -37,14 +37,14 @@ fn copy(i: usize) -> CString {
 
 /// The zygote's part: makes copies of the nodes, in a tmpfs that is handed over in the slot `handed`.
 pub fn make_nodes(parent: &mut Plan<'_>, nodes: &[Node], handed: Slot, context: Context<'_>) {
-    parent.step("make a tmpfs for", "device nodes", "one that the container mounts itself has none", "");
+    parent.step(Step::MakeTmpfsForNodes, "device nodes", "one that the container mounts itself has none", "");
     new_tmpfs(parent, &[(c"mode", c"755")], context, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, handed);
     for (i, node) in nodes.iter().enumerate() {
         let kind = if node.kind == libc::S_IFBLK { "b" } else { "c" };
         let (major, minor) = (libc::major(node.device), libc::minor(node.device));
         let path = node.path.to_string_lossy().into_owned();
         let command = format!("mknod -m 666 $MAPPED/node{i} {kind} {major} {minor}");
-        parent.step("make a node for", path, "a copy, which everybody inside may use", command);
+        parent.step(Step::MakeNode, path, "a copy, which everybody inside may use", command);
         let name = parent.string(copy(i));
         let mode = node.kind | 0o666;
         parent.mknodat(handed, name, mode, node.device);
@@ -56,7 +56,7 @@ pub fn make_nodes(parent: &mut Plan<'_>, nodes: &[Node], handed: Slot, context: 
 /// Puts the nodes into the root: the copies in the tmpfs of the slot `made`, or, where there is none, the host's own.
 pub fn nodes(plan: &mut Plan<'_>, root: Slot, nodes: &[Node], made: Option<Slot>) -> Result<()> {
     if let Some(made) = made {
-        plan.step("attach", "the device nodes", "", "");
+        plan.step(Step::AttachDeviceNodes, "the device nodes", "", "");
         plan.mkdir(NODES, 0o755);
         let name = plan.string(NODES);
         attach(plan, made, CWD, name);
@@ -69,7 +69,7 @@ pub fn nodes(plan: &mut Plan<'_>, root: Slot, nodes: &[Node], made: Option<Slot>
         let command = format!(
             "mkdir -p \"$(dirname $ROOT{place})\" && touch $ROOT{place} && mount --bind -o nosuid,noexec {from} $ROOT{place}"
         );
-        plan.step("give the device", target, "the caller has asked for it", command);
+        plan.step(Step::GiveDevice, target, "the caller has asked for it", command);
         let slot = if made.is_some() {
             let slot = plan.slot();
             let name = plan.bytes([NODES.to_bytes(), b"/", copy(i).to_bytes()].concat());

@@ -13,7 +13,7 @@ use crate::sys::mount::{
     AT_EMPTY_PATH, AT_RECURSIVE, MOUNT_ATTR_IDMAP, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, MoveFlags,
     OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE, TreeFlags,
 };
-use crate::{Error, Result};
+use crate::{Error, Result, Step};
 
 /// What the root is made from.
 pub enum Root {
@@ -80,7 +80,7 @@ impl Source {
 /// Opens a path that was resolved on the host. A link that has come into it since leads nowhere: ELOOP or ENOTDIR.
 fn open_without_links(plan: &mut Plan<'_>, path: &Path) -> Result<Slot> {
     let at = plan.slot();
-    let in_plan = plan.string(c_path("use", path)?);
+    let in_plan = plan.string(c_path(Step::UsePath, path)?);
     if crate::sys::has_openat2() {
         let flags = OFlag::O_PATH | OFlag::O_CLOEXEC;
         plan.openat2(CWD, in_plan, flags, ResolveFlag::RESOLVE_NO_SYMLINKS).out(at);
@@ -110,11 +110,11 @@ pub fn idmap(parent: &mut Plan<'_>, path: &Path, sent: Slot, handed: Slot, what:
     let object = path.to_string_lossy().into_owned();
     if what == Mapped::Shifted {
         let why = "a copy of the image, whose files belong to the container's root: what it lies on can't be id-mapped";
-        parent.step("hand over", object, why, Shell::From(handed_over, u64::from(handed.0)));
+        parent.step(Step::HandOver, object, why, Shell::From(handed_over, u64::from(handed.0)));
     } else {
         let why = "files of root belong to the container's root, without copying or changing them";
         let shell = Shell::From(idmapped, u64::from(handed.0) << 1 | u64::from(recursive));
-        parent.step(if recursive { "id-map for a bind" } else { "id-map" }, object, why, shell);
+        parent.step(if recursive { Step::IdMapBind } else { Step::IdMap }, object, why, shell);
     }
     let empty = parent.string(c"");
     let recursive = if recursive { AT_RECURSIVE } else { TreeFlags::default() };
@@ -175,7 +175,7 @@ pub fn make(plan: &mut Plan<'_>, root: &Root, context: Context<'_>, new_privileg
         Root::Direct(source) => {
             let path = source.path().to_string_lossy().into_owned();
             let command = format!("mount --rbind {} $ROOT", source.typed());
-            plan.step("use as root", path, "the directory itself is the root", command);
+            plan.step(Step::UseAsRoot, path, "the directory itself is the root", command);
             let slot = source.mount(plan)?;
             let at = plan.string(ROOT);
             attach(plan, slot, CWD, at);
@@ -205,7 +205,7 @@ fn overlay(plan: &mut Plan<'_>, layers: &Layers, context: Context<'_>, new_privi
         format!(" && chown {uid}:{gid} {changes}/upper && chmod {mode:o} {changes}/upper")
     });
     plan.step(
-        "mount the overlay of",
+        Step::MountOverlay,
         base.to_string_lossy().into_owned(),
         "the image below, read-only and shared; the container's changes above",
         format!(
@@ -262,7 +262,7 @@ fn hold_copy(plan: &mut Plan<'_>) {
 }
 
 fn hold(plan: &mut Plan<'_>) {
-    plan.step("keep hold of", "the root", "it can be exported while programs run in it", "");
+    plan.step(Step::KeepRoot, "the root", "it can be exported while programs run in it", "");
 }
 
 /// The options of mount(2), which takes a page of them at most; paths are relative to the scratch. Colons and backslashes in
@@ -296,13 +296,13 @@ fn overlay_options(layers: &Layers) -> Result<CString> {
         options.extend_from_slice(name.to_bytes());
     }
     options.extend_from_slice(b",userxattr");
-    c_string("mount the overlay of", options)
+    c_string(Step::MountOverlay, options)
 }
 
 /// The host's programs in a root of our own. What they are on this machine (a directory, a link) is looked up here, on the host.
 fn host(plan: &mut Plan<'_>) -> Result<()> {
     plan.step(
-        "bind",
+        Step::BindRoot,
         "the root",
         "an empty directory that becomes the root",
         "mkdir $SCRATCH/root && mount --bind $SCRATCH/root $ROOT",
@@ -315,29 +315,29 @@ fn host(plan: &mut Plan<'_>) -> Result<()> {
             Ok(metadata) => metadata.file_type(),
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => continue,
             // A root without it would be another one than was asked for.
-            Err(e) => return Err(Error::io("look at", path, &e)),
+            Err(e) => return Err(Error::io(Step::LookAt, path, &e)),
         };
-        let name = c_string("bind", [ROOT.to_bytes(), path.as_bytes()].concat())?;
+        let name = c_string(Step::BindHostPath, [ROOT.to_bytes(), path.as_bytes()].concat())?;
         if kind.is_symlink() {
-            let target = std::fs::read_link(path).map_err(|e| Error::io("look at", path, &e))?;
+            let target = std::fs::read_link(path).map_err(|e| Error::io(Step::LookAt, path, &e))?;
             let command = format!("ln -s {} $ROOT{path}", quote(&target.to_string_lossy()));
-            plan.step("link", path, "as on the host", command);
+            plan.step(Step::LinkHostPath, path, "as on the host", command);
             let (target, name) = (plan.bytes(target.as_os_str().as_bytes()), plan.string(name));
             plan.symlinkat(target, CWD, name);
         } else if kind.is_dir() {
             plan.step(
-                "bind",
+                Step::BindHostPath,
                 path,
                 "the host's own programs, read-only",
                 "mkdir $ROOT{} && mount --rbind -o ro,nosuid,nodev {} $ROOT{}",
             );
             plan.mkdir(&name, 0o755);
-            plan.bind(c_path("bind", Path::new(path))?, &name, true);
+            plan.bind(c_path(Step::BindHostPath, Path::new(path))?, &name, true);
             plan.set_attributes_below(&name, attributes);
         }
     }
     plan.step(
-        "make directories in",
+        Step::MakeDirectories,
         "/",
         "what programs expect to find",
         "mkdir -p $ROOT/root $ROOT/home $ROOT/var/tmp $ROOT/run $ROOT/opt $ROOT/mnt $ROOT/srv",
@@ -363,21 +363,21 @@ pub const FIRST_FURNITURE: &str = "mkdir -p -m 1777 $ROOT/tmp";
 /// Puts /proc, /dev, /sys and /tmp into the root.
 pub fn furnish(plan: &mut Plan<'_>, root: Slot, read_only: bool, context: Context<'_>) {
     for (part, path) in [(PROC, "/proc"), (SYS, "/sys"), (DEV, "/dev")] {
-        plan.step("put into the root", path, "it was made ready before", "");
+        plan.step(Step::PutIntoRoot, path, "it was made ready before", "");
         let name = plan.string(part);
         // A symlink of the image's in its place is not followed: ENOTDIR, and the container is not made.
         plan.move_mount((CWD, name), (root, name), MoveFlags::default()).unless(libc::ENOENT, 2);
         plan.mkdirat(root, name, 0o755);
         plan.move_mount((CWD, name), (root, name), MoveFlags::default());
     }
-    plan.step("make", "/tmp", "a place for everyone to write", "mkdir -p -m 1777 $ROOT{}");
+    plan.step(Step::MakeTmp, "/tmp", "a place for everyone to write", "mkdir -p -m 1777 $ROOT{}");
     let name = plan.string(c"tmp");
     let look = [root.into(), name, libc::F_OK.into(), libc::AT_SYMLINK_NOFOLLOW.into()];
     plan.call(libc::SYS_faccessat2, look).unless(libc::ENOENT, 1);
     plan.mkdirat(root, name, 0o1777);
     if read_only {
         plan.step(
-            "make a tmpfs for",
+            Step::MountTmp,
             "/tmp",
             "the root can't be written to, /tmp must",
             "mount -t tmpfs -o nosuid,nodev,mode=1777 tmpfs $ROOT{}",
@@ -392,11 +392,11 @@ pub fn furnish(plan: &mut Plan<'_>, root: Slot, read_only: bool, context: Contex
 /// The root becomes `/`, and the old one is gone: no descriptor of it is left open.
 pub fn pivot(plan: &mut Plan<'_>, root: Slot, read_only: bool) {
     if read_only {
-        plan.step("make read-only", "/", "nothing of the image can be changed", "mount -o remount,bind,ro $ROOT");
+        plan.step(Step::MakeRootReadOnly, "/", "nothing of the image can be changed", "mount -o remount,bind,ro $ROOT");
         plan.set_attributes(root, c"", MOUNT_ATTR_RDONLY, AT_EMPTY_PATH);
     }
     plan.step(
-        "pivot_root to",
+        Step::PivotRoot,
         "/",
         "the image is the root; the host's file system is out of reach",
         "cd $ROOT && pivot_root . . && umount -l . && cd /",
@@ -410,6 +410,6 @@ pub fn pivot(plan: &mut Plan<'_>, root: Slot, read_only: bool) {
     plan.close(root);
 }
 
-fn c_path(what: &'static str, path: &Path) -> Result<CString> {
-    c_string(what, path.as_os_str().as_bytes())
+fn c_path(step: Step, path: &Path) -> Result<CString> {
+    c_string(step, path.as_os_str().as_bytes())
 }

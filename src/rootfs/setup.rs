@@ -6,6 +6,7 @@ use ctr_wire as wire;
 use nix::fcntl::OFlag;
 
 use super::{LOWER, PROC, ROOT, STAGING, SYS, Shape, UPPER, WORK, dev, etc};
+use crate::Step;
 use crate::plan::{CWD, Plan, Shell, Slot};
 use crate::sys::mount::{MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY};
 
@@ -13,21 +14,26 @@ use crate::sys::mount::{MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, 
 pub fn setup(plan: &mut Plan<'_>, shape: &Shape<'_>) -> [Option<Slot>; 2] {
     if !shape.own_user {
         let root = plan.string(c"/");
-        plan.step("make private", "/", "what is mounted here must not spread to the host", "mount --make-rslave /");
+        plan.step(
+            Step::MakeMountsPrivate,
+            "/",
+            "what is mounted here must not spread to the host",
+            "mount --make-rslave /",
+        );
         plan.call(libc::SYS_mount, [0.into(), root, 0.into(), (libc::MS_REC | libc::MS_SLAVE).into()]);
     }
     if let Some(context) = shape.context.0 {
         let context = context.to_string_lossy().into_owned();
         let command = format!("# mount -o context='\"{context}\"' for each tmpfs, devpts and overlay");
         plan.step(
-            "label",
+            Step::LabelMounts,
             "its mounts",
             "files of its own have the SELinux context that its programs may use",
             command,
         );
     }
     plan.step(
-        "make a tmpfs for",
+        Step::MakeTmpfs,
         "changes",
         "what the container writes is gone with it, by the kernel's own doing",
         match shape.size {
@@ -46,7 +52,7 @@ pub fn setup(plan: &mut Plan<'_>, shape: &Shape<'_>) -> [Option<Slot>; 2] {
     let closed = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
     if shape.own_pid {
         plan.step(
-            "make a proc for",
+            Step::MakeProc,
             "/proc",
             "a process sees the processes of its own PID namespace only",
             "mkdir -p $ROOT{} && mount -t proc -o nosuid,nodev,noexec proc $ROOT{}",
@@ -54,7 +60,7 @@ pub fn setup(plan: &mut Plan<'_>, shape: &Shape<'_>) -> [Option<Slot>; 2] {
         plan.mount(c"proc", PROC, closed, c"");
     } else {
         plan.step(
-            "share the host's",
+            Step::ShareProc,
             "/proc",
             "the PID namespace is the host's",
             "mkdir -p $ROOT{} && mount --rbind {} $ROOT{}",
@@ -66,7 +72,7 @@ pub fn setup(plan: &mut Plan<'_>, shape: &Shape<'_>) -> [Option<Slot>; 2] {
     plan.openat(CWD, at, flags).out(kept);
     if shape.own_net || !shape.own_user {
         plan.step(
-            "make a sysfs for",
+            Step::MakeSysfs,
             "/sys",
             "devices can be looked at, not changed",
             "mkdir -p $ROOT{} && mount -t sysfs -o ro,nosuid,nodev,noexec sysfs $ROOT{}",
@@ -74,7 +80,7 @@ pub fn setup(plan: &mut Plan<'_>, shape: &Shape<'_>) -> [Option<Slot>; 2] {
         plan.mount(c"sysfs", SYS, closed | libc::MS_RDONLY, c"");
     } else {
         plan.step(
-            "share the host's",
+            Step::ShareSysfs,
             "/sys",
             "the network namespace is not ours, so no sysfs of our own",
             "mkdir -p $ROOT{} && mount --rbind -o ro {} $ROOT{}",

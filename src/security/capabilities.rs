@@ -6,7 +6,7 @@
 
 use std::sync::OnceLock;
 
-use crate::{Error, ErrorCode, Result};
+use crate::{Error, ErrorCode, Result, Step};
 
 /// Every name, at the place of its number in linux/capability.h.
 const NAMES: [&str; 41] = [
@@ -94,7 +94,7 @@ pub(crate) fn adjust<S: AsRef<str>>(base: u64, add: &[S], drop: &[S]) -> Result<
     let (dropped, drops_all) = parse(drop)?;
     let kept = match (adds_all, drops_all) {
         (true, true) => {
-            return Err(Error::invalid("capabilities", "ALL", "cannot be added and dropped at once"));
+            return Err(Error::invalid(Step::Capabilities, "ALL", "cannot be added and dropped at once"));
         }
         (true, false) => all()? & !dropped,
         (false, true) => added,
@@ -102,7 +102,7 @@ pub(crate) fn adjust<S: AsRef<str>>(base: u64, add: &[S], drop: &[S]) -> Result<
     };
     if !adds_all && !drops_all && added & dropped != 0 {
         let both = names(added & dropped).join(", ");
-        return Err(Error::invalid("capabilities", both, "cannot be added and dropped at once"));
+        return Err(Error::invalid(Step::Capabilities, both, "cannot be added and dropped at once"));
     }
     Ok(kept)
 }
@@ -132,10 +132,10 @@ pub(crate) fn last() -> Result<u32> {
     // Guessing too low would leave a capability in the bounding set that we have never heard of: refuse instead.
     const FILE: &str = "/proc/sys/kernel/cap_last_cap";
     let text = crate::sys::file::read_to_string(FILE)
-        .map_err(|error| Error::io("read the highest capability from", FILE, &error).with_hint("is /proc mounted?"))?;
+        .map_err(|error| Error::io(Step::ReadHighestCapability, FILE, &error).with_hint("is /proc mounted?"))?;
     let last = text.trim().parse().ok().filter(|last| *last < 64).ok_or_else(|| {
         let why = format!("{:?} is not the number of a capability", text.trim());
-        Error::new(ErrorCode::Unsupported, "read the highest capability from", FILE, libc::EINVAL, why)
+        Error::new(ErrorCode::Unsupported, Step::ReadHighestCapability, FILE, libc::EINVAL, why)
     })?;
     Ok(*LAST.get_or_init(|| last))
 }
@@ -150,7 +150,7 @@ fn parse<S: AsRef<str>>(list: &[S]) -> Result<(u64, bool)> {
             continue;
         }
         let number = number(name).ok_or_else(|| {
-            Error::invalid("capability", name, "there is none of this name")
+            Error::invalid(Step::Capability, name, "there is none of this name")
                 .with_hint("see capabilities(7), or use ALL")
         })?;
         mask |= 1 << number;

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use super::procfs;
 use crate::plan::{Plan, quote};
-use crate::{Config, Error, ErrorCode, Result, hints};
+use crate::{Config, Error, ErrorCode, Result, Step, hints};
 
 /// A security module that gives labels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +72,10 @@ impl Module {
 
     /// Whether `label` can be given; it is checked either way.
     fn is_there_for(self, label: &str, optional: bool) -> Result<bool> {
-        let step = format!("use the {} label", self.name());
+        let step = match self {
+            Self::AppArmor => Step::UseApparmorLabel,
+            Self::SELinux => Step::UseSelinuxLabel,
+        };
         let plain = |c: char| !c.is_control() && c != '"';
         if label.is_empty() || label.len() > 4000 || !label.chars().all(plain) {
             return Err(Error::invalid(step, label, "a label is one line of text, without quotes, and not empty"));
@@ -111,7 +114,7 @@ pub(crate) fn set(plan: &mut Plan<'_>, labels: &Chosen, own_proc: bool) {
     for (module, label) in &labels.programs {
         let what = format!("the {} label {label}", module.name());
         plan.step(
-            "run programs under",
+            Step::RunProgramsUnder,
             what,
             "rules of the machine's administrator hold inside",
             module.command(label),

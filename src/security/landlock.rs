@@ -13,6 +13,7 @@
 use ctr_wire::PATCH;
 use nix::fcntl::OFlag;
 
+use crate::Step;
 use crate::plan::{Arg, CWD, Plan};
 use crate::sys::landlock::{
     ACCESS_FS_IOCTL_DEV, ACCESS_FS_MAKE_BLOCK, ACCESS_FS_MAKE_CHAR, ACCESS_FS_REFER, RULE_PATH_BENEATH, RulesetAttr,
@@ -63,7 +64,7 @@ impl Ruleset {
 /// while it has CAP_SYS_ADMIN; nothing can be mounted afterwards.
 pub(crate) fn restrict(plan: &mut Plan<'_>, ruleset: &Ruleset) {
     plan.step(
-        "restrict by Landlock",
+        Step::RestrictByLandlock,
         "",
         "a second wall: no mounts, no device nodes, no signals and no abstract sockets beyond the container",
         "setpriv --landlock-access fs:make-char,make-block,refer --landlock-rule path-beneath:refer:/ bash",

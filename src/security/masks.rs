@@ -15,7 +15,7 @@ use std::sync::OnceLock;
 
 use crate::plan::Plan;
 use crate::sys::mount::{MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, MountAttributes};
-use crate::{Error, Result};
+use crate::{Error, Result, Step};
 
 /// In the staging tree of `rootfs`.
 const COVER: &CStr = c"cover";
@@ -94,7 +94,7 @@ pub(crate) fn cover(plan: &mut Plan<'_>, places: &(Vec<Place>, Vec<Place>)) {
     const CLOSED: MountAttributes =
         MOUNT_ATTR_RDONLY.union(MOUNT_ATTR_NOSUID).union(MOUNT_ATTR_NODEV).union(MOUNT_ATTR_NOEXEC);
     let (masked, read_only) = places;
-    plan.step("make a cover", "", "an empty file and an empty directory, of our own making", "");
+    plan.step(Step::MakeCover, "", "an empty file and an empty directory, of our own making", "");
     plan.mkdir(COVER, 0o755);
     plan.touch(COVER_FILE, 0o444);
     plan.mkdir(COVER_DIRECTORY, 0o555);
@@ -103,7 +103,7 @@ pub(crate) fn cover(plan: &mut Plan<'_>, places: &(Vec<Place>, Vec<Place>)) {
     plan.set_attributes_below(COVER, CLOSED);
     for place in masked {
         plan.step(
-            "mask",
+            Step::Mask,
             place.path.clone(),
             "it tells about the machine and about other containers",
             if place.directory { "mount -t tmpfs -o ro tmpfs $ROOT{}" } else { "mount --bind /dev/null $ROOT{}" },
@@ -115,7 +115,7 @@ pub(crate) fn cover(plan: &mut Plan<'_>, places: &(Vec<Place>, Vec<Place>)) {
     }
     for place in read_only {
         plan.step(
-            "make read-only",
+            Step::MakePathReadOnly,
             place.path.clone(),
             "writing there changes the machine",
             "mount --rbind $ROOT{} $ROOT{} && mount -o remount,bind,ro $ROOT{}",
@@ -135,7 +135,7 @@ impl Place {
             }
             // Where we may not look, a container of ours may not either.
             Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied) => Ok(None),
-            Err(e) => Err(Error::io("look at", path, &e)),
+            Err(e) => Err(Error::io(Step::LookAt, path, &e)),
         }
     }
 

@@ -4,7 +4,7 @@ use super::rlimits::NO_CORE;
 use super::seccomp::{Action, Profile};
 use super::sysctl::{Own, Sysctl};
 use super::{capabilities, labels, landlock};
-use crate::{Config, Error, ErrorCode, Namespace, Preset, Refusal, Result, Rlimit, Seccomp};
+use crate::{Config, Error, ErrorCode, Namespace, Preset, Refusal, Result, Rlimit, Seccomp, Step};
 
 impl Seccomp {
     fn profile(&self) -> Result<Option<Profile>> {
@@ -22,7 +22,7 @@ impl Refusal {
     fn action(self) -> Result<Action> {
         Ok(match self {
             Self::Errno(errno) if errno == 0 || errno > 4095 => {
-                return Err(Error::invalid("refuse system calls with errno", errno, "an errno is 1 to 4095"));
+                return Err(Error::invalid(Step::RefuseSystemCalls, errno, "an errno is 1 to 4095"));
             }
             Self::Errno(errno) => Action::errno(errno),
             Self::KillProcess => Action::KILL_PROCESS,
@@ -89,7 +89,7 @@ impl Walls {
         if config.landlock == Some(true)
             && let Err(why) = walls.landlock_or_why()
         {
-            let error = Error::new(ErrorCode::Unsupported, "put up", "Landlock", libc::EOPNOTSUPP, why);
+            let error = Error::new(ErrorCode::Unsupported, Step::PutUpLandlock, "Landlock", libc::EOPNOTSUPP, why);
             return Err(error.with_hint("leave it open, and it is put up where it can be"));
         }
         let own = |kind: &Namespace| *kind == Namespace::New;
@@ -132,7 +132,7 @@ impl Walls {
             return Ok(());
         }
         let why = "it shares no namespace with anybody";
-        Err(Error::invalid("use the security preset", config.preset.name(), why).with_hint("choose the preset default"))
+        Err(Error::invalid(Step::UseSecurityPreset, config.preset.name(), why).with_hint("choose the preset default"))
     }
 }
 

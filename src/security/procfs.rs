@@ -3,6 +3,7 @@
 
 use nix::fcntl::{OFlag, ResolveFlag};
 
+use crate::Step;
 use crate::plan::{CWD, Plan, Slot};
 
 /// Which links are followed.
@@ -16,7 +17,7 @@ pub(super) enum Links {
 /// Opens the container's own procfs, which the child has just mounted itself as `proc` in its working directory; or, where
 /// it has no mounts of its own, the caller's at /proc, of which nothing is the image's.
 pub(super) fn open(plan: &mut Plan<'_>, own: bool) -> Slot {
-    plan.step("open", "/proc", "the container's own", "");
+    plan.step(Step::OpenProc, "/proc", "the container's own", "");
     let proc = plan.slot();
     let path = plan.string(if own { c"proc" } else { c"/proc" });
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;

@@ -1,5 +1,6 @@
 //! Resource limits of processes inside, setrlimit(2): the presets', and how they are set.
 
+use crate::Step;
 use nix::sys::resource::Resource;
 
 use crate::Rlimit;
@@ -13,7 +14,7 @@ pub(crate) const NO_CORE: Rlimit = Rlimit { resource: Resource::RLIMIT_CORE, sof
 pub(crate) fn set(plan: &mut Plan<'_>, limits: &[Rlimit]) {
     for limit in limits {
         let command = format!("prlimit --pid $$ --{limit}");
-        plan.step("limit", limit.name(), "what one process may use, setrlimit(2)", command);
+        plan.step(Step::SetRlimit, limit.name(), "what one process may use, setrlimit(2)", command);
         let record = plan.data([limit.soft, limit.hard].map(u64::to_ne_bytes).as_flattened(), 8);
         plan.call(libc::SYS_prlimit64, [0.into(), (limit.resource as u32).into(), record, 0.into()]);
     }

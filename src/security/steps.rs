@@ -3,15 +3,15 @@
 use super::landlock;
 use super::preset::Walls;
 use super::seccomp::{Profile, filter};
-use crate::Result;
 use crate::plan::{Arg, Plan};
+use crate::{Result, Step};
 
 /// A session keyring of its own: keys of the host's session are not found from inside, keyctl(2). Where a user's quota of keys is
 /// used up (EDQUOT: a keyring counts for who has a session keyring, as PAM and systemd give everybody one), the container goes
 /// without, if its filter refuses the calls that a key is found by: `closed`.
 pub(crate) fn own_keyring(plan: &mut Plan<'_>, closed: bool) {
     plan.step(
-        "join a new keyring",
+        Step::JoinNewKeyring,
         "",
         "keys of the caller's session are not found from inside",
         "keyctl session - bash",
@@ -31,7 +31,7 @@ pub(crate) fn own_keyring(plan: &mut Plan<'_>, closed: bool) {
 pub(crate) fn seccomp(plan: &mut Plan<'_>, profile: &Profile, caps: u64) -> Result<()> {
     let program = filter(profile, caps)?;
     plan.step(
-        "load the seccomp filter",
+        Step::LoadSeccompFilter,
         format!("of {} instructions", program.len()),
         "system calls that a container has no use for are refused, seccomp(2)",
         format!("setpriv --seccomp-filter $FILTER bash    # {} instructions of classic BPF", program.len()),
@@ -70,7 +70,7 @@ mod tests {
         let mut plan = Plan::new();
         own_keyring(&mut plan, true);
         seccomp(&mut plan, &Profile::default_profile(), DEFAULT).unwrap();
-        let what: Vec<_> = plan.steps().iter().map(|step| step.what).collect();
-        assert_eq!((what.as_slice(), plan.len()), (&["join a new keyring", "load the seccomp filter"][..], 2));
+        let what: Vec<_> = plan.steps().iter().map(|step| step.step).collect();
+        assert_eq!((what.as_slice(), plan.len()), (&[Step::JoinNewKeyring, Step::LoadSeccompFilter][..], 2));
     }
 }

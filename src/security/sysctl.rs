@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use super::procfs;
 use crate::plan::Plan;
-use crate::{Error, Result};
+use crate::{Error, Result, Step};
 
 /// Which namespaces a container has for itself.
 #[derive(Clone, Copy, Debug, Default)]
@@ -62,7 +62,7 @@ const IPC: [(&str, Shape); 16] = [
 impl Sysctl {
     /// A parameter by name, with dots or slashes as in sysctl(8), for a container with the namespaces `own`.
     pub(crate) fn new(name: &str, value: &str, own: Own) -> Result<Self> {
-        let bad = |why: &str| Error::invalid("set the sysctl", name, why);
+        let bad = |why: &str| Error::invalid(Step::SetSysctl, name, why);
         let path =
             path(name).ok_or_else(|| bad("it is not a name of letters, digits, _ and - with dots or slashes"))?;
         let need = |has: bool, namespace: &str| {
@@ -138,7 +138,7 @@ pub(crate) fn set(plan: &mut Plan<'_>, sysctls: &[Sysctl]) {
     for Sysctl { path, value } in sysctls {
         let name = path.display().to_string();
         let command = format!("echo {} > $ROOT/proc/sys/{name}", crate::plan::quote(value));
-        plan.step("set the sysctl", name.replace('/', "."), "it belongs to a namespace of the container's", command);
+        plan.step(Step::SetSysctl, name.replace('/', "."), "it belongs to a namespace of the container's", command);
         procfs::write(plan, proc, &format!("sys/{name}"), value, procfs::Links::None);
     }
     plan.close(proc);

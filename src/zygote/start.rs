@@ -22,7 +22,7 @@ use nix::unistd::Pid;
 use super::identity::{Identity, OOM_SCORE_ADJ};
 use super::{NO_WALLS, Scheduling, Zygote, channel};
 use crate::sys::{self, Own, raw};
-use crate::{ErrorCode, Result};
+use crate::{ErrorCode, Result, Step};
 
 /// The bytes that argv\[0\] has at least: PID 1 writes its container's name over it.
 pub const TITLE: usize = 96;
@@ -48,11 +48,11 @@ struct Launch {
 pub fn start(identity: Identity) -> Result<Zygote> {
     // All that it makes inherits the limit, and would be told of it at odd places.
     if getrlimit(Resource::RLIMIT_NOFILE).is_ok_and(|(soft, _)| soft < FEWEST) {
-        return Err(failed("open descriptors", &Error::from_raw_os_error(libc::EMFILE)));
+        return Err(failed(Step::OpenDescriptorsForZygote, &Error::from_raw_os_error(libc::EMFILE)));
     }
     let program = program()?;
     let lifeline = lifeline()?;
-    let (socket, theirs) = channel::pair().map_err(|e| failed("make a socket", &e))?;
+    let (socket, theirs) = channel::pair().map_err(|e| failed(Step::MakeSocketForZygote, &e))?;
     let title = format!("ctr-zygote: makes the containers of process {}", identity.pid);
     let title = CString::new(format!("{title:TITLE$}")).expect("a number and words");
     let mut launch = Launch {
@@ -64,14 +64,14 @@ pub fn start(identity: Identity) -> Result<Zygote> {
         failure: 0,
     };
     run(&mut launch).map_err(|e| {
-        let error = failed("start a process", &e);
+        let error = failed(Step::StartZygote, &e);
         match e.raw_os_error() {
             Some(libc::EACCES | libc::EPERM) if launch.cloned => {
                 error.with_code(ErrorCode::Unsupported).with_hint(crate::hints::MEMFD)
             }
             Some(errno @ (libc::EACCES | libc::EPERM | libc::ENOSYS)) if !launch.cloned => {
                 let why = "the system call clone(2) is refused here";
-                crate::Error::new(ErrorCode::Unsupported, "start a process", "for ctr's zygote", errno, why)
+                crate::Error::new(ErrorCode::Unsupported, Step::StartZygote, "for ctr's zygote", errno, why)
                     .with_hint(crate::hints::refused_call("clone"))
             }
             _ => error,
@@ -87,7 +87,7 @@ pub fn start(identity: Identity) -> Result<Zygote> {
 
 /// The program in a memfd that nobody can write to any more, not even root in a container through /proc/1/exe.
 fn program() -> Result<OwnedFd> {
-    let fail = |e: &Error| failed("put the program into memory", e);
+    let fail = |e: &Error| failed(Step::PutProgramIntoMemory, e);
     // Beyond it a write is not only refused: SIGXFSZ would end the host.
     if getrlimit(Resource::RLIMIT_FSIZE).is_ok_and(|(soft, _)| soft < PROGRAM.len() as u64) {
         return Err(fail(&Error::from_raw_os_error(libc::EFBIG)).with_hint(crate::hints::FILE_SIZE));
@@ -102,7 +102,7 @@ fn program() -> Result<OwnedFd> {
 
 /// The file whose lock this process holds as long as it lives and stays what it is.
 fn lifeline() -> Result<OwnedFd> {
-    let fail = |e: &Error| failed("make a lifeline", e);
+    let fail = |e: &Error| failed(Step::MakeLifeline, e);
     let memfd = sys::memfd_create(c"ctr-lifeline", libc::MFD_CLOEXEC).map_err(|e| fail(&e))?;
     sys::fcntl_setlk(memfd.as_fd(), false).map_err(|e| fail(&e))?;
     Ok(memfd)
@@ -234,6 +234,6 @@ fn exit() -> ! {
 }
 
 /// The zygote could not be started.
-fn failed(step: &str, error: &Error) -> crate::Error {
+fn failed(step: Step, error: &Error) -> crate::Error {
     crate::Error::io(step, "for ctr's zygote", error)
 }

@@ -77,7 +77,7 @@ pub fn memory_if_possible(bytes: u64) -> Option<u64> {
 pub fn can_limit() -> bool {
     let config = Config { cgroup: CgroupPolicy::Required, ..Config::default() };
     match ctr::explain("host", &config) {
-        Err(error) if error.step() == "make a memory cgroup" => {
+        Err(error) if error.failed_step() == ctr::Step::MakeControllerCgroup => {
             skipped(&error.to_string());
             false
         }

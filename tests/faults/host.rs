@@ -248,7 +248,7 @@ fn carry_out(operation: Operation, count: &mut u64, held: &mut Option<Container>
             outcome = match told.map_err(|error| format!("create or destroy: {error}"))? {
                 (Ok(()), Ok(())) => Ok(()),
                 (Err(first), Err(second)) if first == second => {
-                    Err(format!("{:?}, {}, {}: {first}", first.code(), first.errno(), first.step()))
+                    Err(format!("{:?}, {}, {}: {first}", first.code(), first.errno(), first.step_id()))
                 }
                 told => Err(format!("two errors of the same: {told:?}")),
             };

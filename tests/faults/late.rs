@@ -7,10 +7,10 @@ use crate::host::Operation;
 use crate::supervisor::{Fault, What, Who};
 
 const LAST: [(i64, &str); 4] = [
-    (libc::SYS_landlock_create_ruleset, "restrict by Landlock"),
-    (libc::SYS_landlock_add_rule, "restrict by Landlock"),
-    (libc::SYS_landlock_restrict_self, "restrict by Landlock"),
-    (libc::SYS_seccomp, "load the seccomp filter"),
+    (libc::SYS_landlock_create_ruleset, "restrict-by-landlock"),
+    (libc::SYS_landlock_add_rule, "restrict-by-landlock"),
+    (libc::SYS_landlock_restrict_self, "restrict-by-landlock"),
+    (libc::SYS_seccomp, "load-seccomp-filter"),
 ];
 
 #[test]
@@ -34,7 +34,7 @@ fn a_wall_that_falls_behind_the_answer_of_create_is_named_by_the_next_call() {
                 (happened, told) = fall();
             }
             println!("{happened}: {told}");
-            let start = format!("Destroyed, {}, {step}: {step}", libc::EPERM);
+            let start = format!("Destroyed, {}, {step}: ", libc::EPERM);
             assert!(told.starts_with(&start), "{happened}: {told}");
             assert!(told.contains("EPERM") && told.contains("nothing may run in it without its walls"), "{told}");
             assert!(told.contains("make it again") || told.contains("filter"), "there is no hint: {told}");

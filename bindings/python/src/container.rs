@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use ctr::image::{Output, Report};
-use ctr::{Error, ErrorCode, Limit, NamespaceSet};
+use ctr::{Error, ErrorCode, Limit, NamespaceSet, Step};
 use pyo3::exceptions::PyKeyboardInterrupt;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
@@ -355,8 +355,9 @@ impl Container {
 
     fn inner(&self, py: Python<'_>) -> PyResult<Arc<ctr::Container>> {
         let held = self.inner.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let closed =
-            || Error::new(ErrorCode::Destroyed, "use container", &self.name, nix::libc::EBADF, "its handle is closed");
+        let closed = || {
+            Error::new(ErrorCode::Destroyed, Step::UseContainer, &self.name, nix::libc::EBADF, "its handle is closed")
+        };
         held.ok_or_else(closed).or_raise(py)
     }
 

@@ -5,11 +5,11 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::UNIX_EPOCH;
 
-use ctr::Error;
 use ctr::image::{
     BuildOptions, Compression, ExportOptions, Image, ImageConfig, ImportOptions, Input, Limits, MakeOptions, Output,
     Report, SaveFormat, SaveOptions, Source, Store,
 };
+use ctr::{Error, Step};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -126,7 +126,7 @@ pub fn find_image(
     let answer = py.detach(|| match store.resolve_with(&name.0, &mut |done| listener.hear(done))? {
         // Its lock is held until it has been looked at.
         Source::Layers { digest, lock: _lock, .. } => store.inspect(&digest),
-        _ => Err(Error::invalid("use as an image", name.0.display(), "it is no image, but a tree of files")),
+        _ => Err(Error::invalid(Step::UseAsImage, name.0.display(), "it is no image, but a tree of files")),
     });
     listener.answer(answer.or_raise(py)).map(parts)
 }

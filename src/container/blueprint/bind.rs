@@ -4,7 +4,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use crate::rootfs::Mapped;
-use crate::{Error, Mount, Result};
+use crate::{Error, Mount, Result, Step};
 
 /// What is bound.
 pub struct Bind {
@@ -22,7 +22,7 @@ impl Bind {
     }
 
     fn open_source(source: &Path, read_only: bool) -> Result<Self> {
-        let fail = |e: std::io::Error| match Error::io("bind", source.display(), &e) {
+        let fail = |e: std::io::Error| match Error::io(Step::BindSource, source.display(), &e) {
             error if e.kind() == std::io::ErrorKind::NotFound => {
                 error.with_hint("what is bound has to exist on the host")
             }
@@ -31,7 +31,8 @@ impl Bind {
         // The path without symlinks: the child opens it once more, and follows none.
         let path = std::fs::canonicalize(source).map_err(fail)?;
         let fd = open_path(&path)?;
-        let stat = nix::sys::stat::fstat(&fd).map_err(|errno| Error::system("bind", path.display(), errno as i32))?;
+        let stat = nix::sys::stat::fstat(&fd)
+            .map_err(|errno| Error::system(Step::BindSource, path.display(), errno as i32))?;
         let directory = stat.st_mode & libc::S_IFMT == libc::S_IFDIR;
         let open = if directory { 0o005 } else { 0o004 };
         let mapped = if read_only && stat.st_mode & open == open { Mapped::BindIfPossible } else { Mapped::Bind };
@@ -43,5 +44,5 @@ impl Bind {
 pub fn open_path(path: &Path) -> Result<OwnedFd> {
     let flags = nix::fcntl::OFlag::O_PATH | nix::fcntl::OFlag::O_CLOEXEC | nix::fcntl::OFlag::O_NOFOLLOW;
     crate::sys::open(path, flags, nix::sys::stat::Mode::empty())
-        .map_err(|errno| Error::system("open", path.display(), errno as i32))
+        .map_err(|errno| Error::system(Step::OpenPath, path.display(), errno as i32))
 }

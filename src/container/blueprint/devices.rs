@@ -9,7 +9,7 @@ use crate::cgroup::Caller;
 use crate::container::state::Listed;
 use crate::rootfs::Node;
 use crate::security::{Walls, devices};
-use crate::{Config, Device, DeviceAccess, DeviceKind, DeviceList, DeviceRule, Error, ErrorCode, Result};
+use crate::{Config, Device, DeviceAccess, DeviceKind, DeviceList, DeviceRule, Error, ErrorCode, Result, Step};
 
 /// What is decided about them.
 pub struct Devices {
@@ -48,8 +48,8 @@ impl Devices {
         let narrow = rules.iter().zip(&nodes).find(|(rule, _)| !rule.access.read || !rule.access.write);
         if let (None, Some((_, node))) = (&list, narrow) {
             let why = "less than reading and writing takes a list of devices in its cgroup, and there is none";
-            let (step, path) = ("give the device", node.path.display());
-            return Err(Error::new(ErrorCode::Unsupported, step, path, libc::EOPNOTSUPP, why)
+            let path = node.path.display();
+            return Err(Error::new(ErrorCode::Unsupported, Step::GiveDevice, path, libc::EOPNOTSUPP, why)
                 .with_hint("ask for rw, or for the list (\"required\") to learn what is missing"));
         }
         Ok(Self { list, listed, nodes })
@@ -62,19 +62,19 @@ fn unavailable(config: &Config, is_root: bool, caller: Caller<'_>) -> Option<Err
         return crate::cgroup::devices_unavailable(config.cgroup, caller);
     }
     let why = "only root of the machine may";
-    let error = Error::new(ErrorCode::Unsupported, "list the devices of", "the container", libc::EPERM, why);
+    let error = Error::new(ErrorCode::Unsupported, Step::ListDevices, "the container", libc::EPERM, why);
     Some(error.with_hint("run it as root, outside of user namespaces, or leave the list to \"auto\""))
 }
 
 fn node(source: &Path, target: &Path, access: DeviceAccess) -> Result<(Node, DeviceRule)> {
-    let path = std::fs::canonicalize(source).map_err(|e| Error::io("give the device", source.display(), &e))?;
+    let path = std::fs::canonicalize(source).map_err(|e| Error::io(Step::GiveDevice, source.display(), &e))?;
     let stat =
-        fstat(open_path(&path)?).map_err(|errno| Error::system("give the device", path.display(), errno as i32))?;
+        fstat(open_path(&path)?).map_err(|errno| Error::system(Step::GiveDevice, path.display(), errno as i32))?;
     let kind = match stat.st_mode & libc::S_IFMT {
         libc::S_IFCHR => DeviceKind::Char,
         libc::S_IFBLK => DeviceKind::Block,
         _ => {
-            return Err(Error::invalid("give the device", path.display(), "it is no device node")
+            return Err(Error::invalid(Step::GiveDevice, path.display(), "it is no device node")
                 .with_hint("files and directories are given as mounts"));
         }
     };

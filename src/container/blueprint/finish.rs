@@ -9,7 +9,7 @@ use super::{Blueprint, Setup};
 use crate::image::Source;
 use crate::plan::{Fd, Header, Plan, Prctl, c_string};
 use crate::security::steps;
-use crate::{Namespace, Result};
+use crate::{Namespace, Result, Step};
 
 /// What PID 1 does to finish.
 pub struct Finish<'a> {
@@ -41,39 +41,44 @@ impl Blueprint {
             acquired.record.iter().chain(image_lock).map(|lock| finish.send(Fd::Borrowed(lock.as_fd()))).collect();
         let listener = acquired.listener.as_ref().map(|listener| finish.send(Fd::Borrowed(listener.as_fd())));
         let cgroups: Vec<_> = acquired.join.iter().map(|fd| finish.send(Fd::Borrowed(fd.as_fd()))).collect();
-        finish.step("join cgroup", "", "", "");
+        finish.step(Step::JoinCgroup, "", "", "");
         for cgroup in cgroups {
             let zero = finish.bytes("0");
             finish.write(cgroup, zero, 1);
         }
         if self.config.namespaces.cgroup == Namespace::New {
-            finish.step("unshare", "cgroup", "its own cgroup is the root of the tree it sees", "unshare --cgroup bash");
+            finish.step(
+                Step::UnshareCgroup,
+                "cgroup",
+                "its own cgroup is the root of the tree it sees",
+                "unshare --cgroup bash",
+            );
             finish.unshare(CloneFlags::CLONE_NEWCGROUP);
         }
         if self.config.namespaces.uts == Namespace::New {
             let hostname = self.config.hostname.as_deref().unwrap_or(&self.name);
-            let name = finish.bytes(c_string("set the hostname", hostname)?.as_bytes());
-            finish.step("set the hostname", hostname.to_string(), "a name of its own", "hostname {}");
+            let name = finish.bytes(c_string(Step::SetHostname, hostname)?.as_bytes());
+            finish.step(Step::SetHostname, hostname.to_string(), "a name of its own", "hostname {}");
             finish.call(libc::SYS_sethostname, [name, hostname.len().into()]);
             if let Some(domain) = &self.config.domainname {
-                let name = finish.bytes(c_string("set the domain name", domain.as_str())?.as_bytes());
-                finish.step("set the domain name", domain.to_string(), "it was asked for", "domainname {}");
+                let name = finish.bytes(c_string(Step::SetDomainName, domain.as_str())?.as_bytes());
+                finish.step(Step::SetDomainName, domain.to_string(), "it was asked for", "domainname {}");
                 finish.call(libc::SYS_setdomainname, [name, domain.len().into()]);
             }
         }
-        finish.step("settle", "", "files are made with the usual permissions", "umask 022");
+        finish.step(Step::Settle, "", "files are made with the usual permissions", "umask 022");
         finish.umask(0o022);
         if !self.config.detached {
-            finish.step("die with the zygote", "", "the container ends when the process that made it ends", "");
+            finish.step(Step::DieWithZygote, "", "the container ends when the process that made it ends", "");
             finish.prctl(Prctl::DeathSignal(libc::SIGKILL));
         }
-        finish.step("keep the locks of", "its record and its image", "they show that this container lives", "");
+        finish.step(Step::KeepLocks, "its record and its image", "they show that this container lives", "");
         for lock in locks {
             let kept = finish.kept_slot();
             finish.dupfd_cloexec(lock, 0).out(kept);
         }
         if let Some(listener) = listener {
-            finish.step("listen on", "the control socket", "other processes of this user may join", "");
+            finish.step(Step::ListenOnControlSocket, "the control socket", "other processes of this user may join", "");
             // As many can wait while it stands still; the machine may allow fewer, net.core.somaxconn.
             finish.call(libc::SYS_listen, [listener.into(), 4096.into()]);
             run.listener = listener.0;

@@ -12,7 +12,7 @@ use crate::container::namespaces::{KINDS, Kind};
 use crate::container::opened;
 use crate::container::state::StateDir;
 use crate::plan::{Fd, Header, Plan, Slot};
-use crate::{Error, Namespace, Namespaces, Result, sys};
+use crate::{Error, Namespace, Namespaces, Result, Step, sys};
 
 /// Namespaces of others, opened.
 #[derive(Default)]
@@ -58,7 +58,7 @@ impl Joined {
     pub fn clone_in(&self, spawn: &mut Header, setup: &mut Plan<'_>, slots: &[Slot]) {
         let mut others = spawn.give.iter_mut();
         for ((kind, _), slot) in self.0.iter().zip(slots).filter(|((kind, _), _)| is_early(kind)) {
-            setup.step("enter the namespace", kind.name, "joined, not made", typed(kind));
+            setup.step(Step::EnterNamespace, kind.name, "joined, not made", typed(kind));
             let to = if kind.name == "user" { Some(&mut spawn.user) } else { others.next() };
             if let Some(to) = to {
                 *to = slot.0;
@@ -69,14 +69,14 @@ impl Joined {
     /// Enters those that it was not cloned into.
     pub fn enter(&self, setup: &mut Plan<'_>, slots: &[Slot]) {
         if self.has("user") {
-            setup.step("become root in", "the joined user namespace", "", "");
+            setup.step(Step::BecomeRootInJoined, "the joined user namespace", "", "");
             // Whoever enters has all rights there, but no id yet; what it makes would belong to nobody.
             setup.setgroups(&[]).ok(libc::EPERM);
             setup.setresgid(0);
             setup.setresuid(0);
         }
         for ((kind, _), slot) in self.0.iter().zip(slots).filter(|((kind, _), _)| !is_early(kind)) {
-            setup.step("enter the namespace", kind.name, "joined, not made", typed(kind));
+            setup.step(Step::EnterNamespace, kind.name, "joined, not made", typed(kind));
             setup.setns(*slot, CloneFlags::from_bits_retain(kind.flag));
         }
     }
@@ -113,7 +113,7 @@ fn settled(all: &Namespaces, state: &StateDir) -> Option<Namespaces> {
 fn open_namespace(path: &Path, kind: &Kind) -> Result<OwnedFd> {
     let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
     let opened = sys::open(path, flags, Mode::empty()).map_err(|errno| {
-        let error = Error::system("open the namespace", path.display(), errno as i32);
+        let error = Error::system(Step::OpenNamespace, path.display(), errno as i32);
         match errno {
             Errno::ENOENT => error.with_hint("has that process ended?"),
             Errno::EACCES | Errno::EPERM => error.with_hint(
@@ -125,7 +125,7 @@ fn open_namespace(path: &Path, kind: &Kind) -> Result<OwnedFd> {
     // "net:[4026531840]", proc_pid_ns(5).
     let link = std::fs::read_link(format!("/proc/self/fd/{}", opened.as_raw_fd()));
     if link.is_ok_and(|link| !link.as_os_str().as_encoded_bytes().starts_with(format!("{}:[", kind.name).as_bytes())) {
-        return Err(Error::invalid("join the namespace", path.display(), format!("it is no {} namespace", kind.name)));
+        return Err(Error::invalid(Step::JoinNamespace, path.display(), format!("it is no {} namespace", kind.name)));
     }
     Ok(opened)
 }

@@ -32,7 +32,7 @@ use crate::plan::c_string;
 use crate::rootfs::{EtcFiles, Lacking};
 use crate::security::{Walls, landlock};
 use crate::zygote::Zygote;
-use crate::{Config, DirectoryUse, Error, ErrorCode, Namespace, Result, Upper};
+use crate::{Config, DirectoryUse, Error, ErrorCode, Namespace, Result, Step, Upper};
 use bind::Bind;
 use devices::Devices;
 use joined::Joined;
@@ -84,7 +84,7 @@ impl Blueprint {
         if let Some(network) = &config.network {
             if config.namespaces.net != Namespace::New {
                 let why = "network and the namespace net are one choice, they may not both be used";
-                return Err(Error::invalid("choose the network of", &name, why));
+                return Err(Error::invalid(Step::ChooseNetworkOf, &name, why));
             }
             asked.namespaces.net = network.namespace();
         }
@@ -118,7 +118,7 @@ impl Blueprint {
             image
         };
         let binds = config.mounts.iter().filter_map(Bind::open).collect::<Result<_>>()?;
-        let ranges = c_string("use the state directory", state.path().join("ids").as_os_str().as_bytes())?;
+        let ranges = c_string(Step::UseStateDirectory, state.path().join("ids").as_os_str().as_bytes())?;
         let blueprint = Self {
             name,
             image,
@@ -170,39 +170,44 @@ impl Blueprint {
         let namespaces = &self.config.namespaces;
         if namespaces.mount != Namespace::New {
             if !self.config.mounts.is_empty() || !self.devices.nodes.is_empty() {
-                return Err(Error::invalid("mount into", &self.name, "the mount namespace is not the container's own"));
+                return Err(Error::invalid(
+                    Step::MountInto,
+                    &self.name,
+                    "the mount namespace is not the container's own",
+                ));
             }
             if !matches!(self.image, Source::Host) {
                 return Err(Error::invalid(
-                    "use the image with",
+                    Step::UseImageWithout,
                     "a mount namespace that is not new",
                     "an image needs a mount namespace of its own; only \"host\" does without",
                 ));
             }
         }
-        for (step, name) in
-            [("set the hostname", &self.config.hostname), ("set the domain name", &self.config.domainname)]
-        {
+        for (step, refused, name) in [
+            (Step::SetHostname, Step::SetHostnameOf, &self.config.hostname),
+            (Step::SetDomainName, Step::SetDomainNameOf, &self.config.domainname),
+        ] {
             let Some(name) = name else { continue };
             if name.len() > MAX_HOSTNAME {
                 return Err(Error::invalid(step, name, "it is longer than 64 bytes"));
             }
             if namespaces.uts != Namespace::New {
                 let why = "the UTS namespace is not the container's own";
-                return Err(Error::invalid(format!("{step} of"), &self.name, why));
+                return Err(Error::invalid(refused, &self.name, why));
             }
         }
         clocks::check(&self.config)?;
         if self.config.upper_size.is_some() && self.upper.is_some() {
             let old = "before Linux 6.6 they are on disk always";
             let why = if self.config.upper == Upper::Disk { "they go to disk" } else { old };
-            return Err(Error::invalid("limit the size of the changes of", &self.name, why)
+            return Err(Error::invalid(Step::LimitSizeOfChanges, &self.name, why)
                 .with_hint("only those in memory have a size; a quota of the disk's file system bounds the others"));
         }
         if namespaces.user == Namespace::Host && !nix::unistd::geteuid().is_root() && self.new_flags() != 0 {
             return Err(Error::new(
                 ErrorCode::Unsupported,
-                "make namespaces without",
+                Step::MakeNamespacesWithout,
                 "a user namespace",
                 libc::EPERM,
                 "only root may",

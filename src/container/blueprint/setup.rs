@@ -14,7 +14,7 @@ use crate::image::Source;
 use crate::plan::{CWD, Fd, Header, Plan, Prctl, Shell, Slot};
 use crate::rootfs::{self, EtcFiles, Layers, Mapped, Root};
 use crate::security::{Profile, capabilities, labels, masks, rlimits, steps, sysctl};
-use crate::{DirectoryUse, Error, Namespace, Result};
+use crate::{DirectoryUse, Error, Namespace, Result, Step};
 
 /// The first half of a container's making: nothing in it lives longer than the child, so it can be under way while the host
 /// still acquires the rest.
@@ -86,7 +86,7 @@ impl Blueprint {
             sysctl::set(&mut setup, &self.walls.sysctls);
         }
         if !self.own_root() && self.config.namespaces.pid == Namespace::Host {
-            setup.step("open", "/proc", "", "");
+            setup.step(Step::OpenProc, "/proc", "", "");
             let (kept, path) = (setup.keep_in(wire::PROC), setup.string(c"/proc"));
             let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
             setup.openat(CWD, path, flags).out(kept).ok(libc::ENOENT);
@@ -177,7 +177,7 @@ impl Blueprint {
                 // Links on the way to the store are the user's own business; from here on none is followed.
                 let path = match std::fs::canonicalize(path) {
                     Err(_) if self.unmade.is_some() => path.to_path_buf(),
-                    resolved => resolved.map_err(|e| Error::io("use", path.display(), &e))?,
+                    resolved => resolved.map_err(|e| Error::io(Step::UsePath, path.display(), &e))?,
                 };
                 return Ok(rootfs::Source::Path(path));
             }
@@ -235,7 +235,7 @@ impl Blueprint {
             namespaces::KINDS.iter().filter(|kind| flags & kind.flag as u64 != 0).map(|kind| kind.option).collect();
         let fork = if options.contains(&"--pid") { " --fork" } else { "" };
         setup.step(
-            "unshare",
+            Step::Unshare,
             "the namespaces",
             "its own view of users, processes, mounts, network, hostname and IPC",
             format!("{before}unshare {}{map}{fork} --propagation slave bash", options.join(" ")),
@@ -275,7 +275,7 @@ fn split_layers(layers: &[PathBuf]) -> (PathBuf, Vec<PathBuf>) {
 /// The child takes the ids of the container's root, so that what it makes belongs to it, and can be looked into by nobody
 /// inside.
 fn become_root(setup: &mut Plan<'_>, ids: &Ids, own_pid: bool) {
-    setup.step("become", "root", "of this user namespace only", "");
+    setup.step(Step::BecomeRoot, "root", "of this user namespace only", "");
     if ids.are_new() {
         setup.setgroups(&[]).ok(libc::EPERM);
         setup.setresgid(0);
@@ -293,7 +293,7 @@ fn become_root(setup: &mut Plan<'_>, ids: &Ids, own_pid: bool) {
 /// PID 1 keeps its own rights, which it needs to start programs as any user; but nothing it starts gets more than this.
 fn limit_privileges(setup: &mut Plan<'_>, mask: u64, new_privileges: bool) -> Result<()> {
     setup.step(
-        "drop capabilities from",
+        Step::DropCapabilities,
         "the bounding set",
         "docker's default set less NET_RAW, unless another was asked for, capabilities(7)",
         Shell::From(setpriv, mask),
@@ -303,7 +303,7 @@ fn limit_privileges(setup: &mut Plan<'_>, mask: u64, new_privileges: bool) -> Re
     }
     if !new_privileges {
         setup.step(
-            "set no_new_privs in",
+            Step::SetNoNewPrivs,
             "PID 1",
             "no setuid program can raise anyone's rights",
             "setpriv --no-new-privs bash",

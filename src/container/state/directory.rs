@@ -17,7 +17,7 @@ use super::ledger::{Content, LARGEST};
 use super::place::{default_places, make_directories};
 use crate::sys::Own;
 use crate::sys::fork_lock::ForkLock;
-use crate::{Error, ErrorCode, Result, sys};
+use crate::{Error, ErrorCode, Result, Step, sys};
 
 /// How many seconds a PID 1 may take until it takes a connection.
 const CONNECTING: i64 = 5;
@@ -64,12 +64,12 @@ impl StateDir {
                 Err(error) => _ = first.get_or_insert(error),
             }
         }
-        Err(first.unwrap_or_else(|| Error::system("use the state directory", "", libc::ENOENT)))
+        Err(first.unwrap_or_else(|| Error::system(Step::UseStateDirectory, "", libc::ENOENT)))
     }
 
     fn open_at(path: PathBuf) -> Result<Self> {
         let fail = |errno: Errno| {
-            let error = Error::system("use the state directory", path.display(), errno as i32);
+            let error = Error::system(Step::UseStateDirectory, path.display(), errno as i32);
             match add_hint(error) {
                 error if error.hint().is_empty() => {
                     error.with_hint("choose another with CTR_STATE_DIR or the configuration's state_dir")
@@ -91,7 +91,7 @@ impl StateDir {
         if stat.st_uid != nix::unistd::geteuid().as_raw() || stat.st_mode & 0o077 != 0 {
             return Err(Error::new(
                 ErrorCode::Invalid,
-                "use the state directory",
+                Step::UseStateDirectory,
                 path.display(),
                 libc::EPERM,
                 "it must belong to this user and be closed to others (mode 0700)",
@@ -115,17 +115,17 @@ impl StateDir {
     /// What stands in a record, which file it is, and whether its container lives.
     pub(super) fn read(&self, name: &str) -> Result<Option<(Content, RecordFile, bool)>> {
         let file_name = format!("{name}.json");
-        let fail = |errno: Errno| Error::system("read the record", self.path.join(&file_name).display(), errno as i32);
+        let fail = |errno: Errno| Error::system(Step::ReadRecord, self.path.join(&file_name).display(), errno as i32);
         let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
         let fd = match sys::openat(&self.fd, file_name.as_str(), flags, Mode::empty()) {
             Ok(fd) => fd,
             Err(Errno::ENOENT) => return Ok(None),
             Err(errno) => return Err(fail(errno)),
         };
-        let lives = sys::fcntl_is_locked(fd.as_fd()).map_err(|e| Error::io("read the record", &file_name, &e))?;
+        let lives = sys::fcntl_is_locked(fd.as_fd()).map_err(|e| Error::io(Step::ReadRecord, &file_name, &e))?;
         let stat = fstat(&fd).map_err(fail)?;
         let file = RecordFile { inode: stat.st_ino, length: stat.st_size as u64 };
-        let content = content(name, fd).map_err(|e| Error::io("read the record", &file_name, &e))?;
+        let content = content(name, fd).map_err(|e| Error::io(Step::ReadRecord, &file_name, &e))?;
         Ok(Some((content, file, lives)))
     }
 

@@ -16,7 +16,7 @@ use super::record::{Record, start_of};
 use super::resource::{Entry, Resource, cgroups, lines};
 use crate::cgroup::{Place, check_names};
 use crate::config::text;
-use crate::{Error, Result};
+use crate::{Error, Result, Step};
 
 /// The version of records and of the requests that PID 1 takes. A record of an earlier one is listed, ended and swept; it is not
 /// joined, for its PID 1 speaks otherwise.
@@ -94,7 +94,7 @@ impl Outline {
     pub fn has_owner(&self) -> Result<bool> {
         match start_of(self.owner) {
             Ok(start) => Ok(start == Some(self.owner_start)),
-            Err(e) => Err(Error::io("look at the owner of container", &self.name, &e)),
+            Err(e) => Err(Error::io(Step::LookAtOwner, &self.name, &e)),
         }
     }
 }

@@ -2,14 +2,14 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::{Error, Result, sys};
+use crate::{Error, Result, Step, sys};
 
 /// The longest name of a container.
 const LONGEST_NAME: usize = 64;
 
 /// Refuses a name that can't be one.
 pub fn check_name(name: &str) -> Result<()> {
-    let bad = |why: &str| Err(Error::invalid("name the container", name, why));
+    let bad = |why: &str| Err(Error::invalid(Step::NameContainer, name, why));
     if name.is_empty() {
         return bad("the name is empty");
     }

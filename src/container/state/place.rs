@@ -10,7 +10,7 @@ use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, RenameFlags, renameat2};
 use nix::sys::stat::{FchmodatFlags, Mode, fchmodat, fstat};
 
-use crate::{Error, ErrorCode, Result, image, sys};
+use crate::{Error, ErrorCode, Result, Step, image, sys};
 
 /// Where a user's containers may be written down, the best place first: all of it is gone after a reboot, so it is to be a
 /// tmpfs. One that is somebody else's is passed over: in /dev/shm and /tmp anybody can make a directory of any name.
@@ -82,7 +82,7 @@ pub(super) fn make_directories(path: &Path) -> nix::Result<()> {
 /// The directory above it has to be one of this user's store: no link, and nothing that others can write to. Else whoever
 /// writes a record could have anything removed that has the container's name.
 pub(super) fn remove_tree(path: &Path) -> Result<()> {
-    let fail = |errno: Errno| Error::system("remove", path.display(), errno as i32);
+    let fail = |errno: Errno| Error::system(Step::RemoveTree, path.display(), errno as i32);
     let (Some(above), Some(name)) = (path.parent(), path.file_name()) else { return Err(fail(Errno::EINVAL)) };
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
     let above = match crate::sys::open(above, flags, Mode::empty()) {
@@ -92,7 +92,7 @@ pub(super) fn remove_tree(path: &Path) -> Result<()> {
     let stat = fstat(&above).map_err(fail)?;
     if stat.st_uid != nix::unistd::geteuid().as_raw() || stat.st_mode & 0o022 != 0 {
         let why = "EPERM, the directory above it is not this user's, or others can write to it";
-        return Err(Error::new(ErrorCode::Invalid, "remove", path.display(), libc::EPERM, why));
+        return Err(Error::new(ErrorCode::Invalid, Step::RemoveTree, path.display(), libc::EPERM, why));
     }
     let error = match image::remove_tree(above.as_fd(), name.as_bytes()).map_err(|errno| errno as i32) {
         Ok(()) => return Ok(()),

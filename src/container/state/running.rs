@@ -17,7 +17,7 @@ use super::record::Record;
 use super::resource::{self, Entry, Resource, cgroups};
 use super::sweep;
 use crate::cgroup::{self, Place};
-use crate::{Error, ErrorCode, Result, hints, sys};
+use crate::{Error, ErrorCode, Result, Step, hints, sys};
 
 /// A line of [`crate::Container::list`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,14 +70,14 @@ impl StateDir {
     pub fn claim(&self, record: &Record) -> Result<Claim> {
         let file_name = format!("{}.json", record.name);
         let fail = |errno: Errno| {
-            add_hint(Error::system("write the record", self.path.join(&file_name).display(), errno as i32))
+            add_hint(Error::system(Step::WriteRecord, self.path.join(&file_name).display(), errno as i32))
         };
         let flags = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_RDONLY | OFlag::O_CLOEXEC;
-        let text = record.text().map_err(|e| Error::invalid("write the record", &file_name, e.to_string()))?;
+        let text = record.text().map_err(|e| Error::invalid(Step::WriteRecord, &file_name, e.to_string()))?;
         if text.len() as u64 > LARGEST {
             // Nobody could read it, so nobody could join, end or sweep it.
             let why = format!("E2BIG, it has {} bytes, the most is {LARGEST}", text.len());
-            return Err(Error::new(ErrorCode::Invalid, "write the record", &file_name, libc::E2BIG, why)
+            return Err(Error::new(ErrorCode::Invalid, Step::WriteRecord, &file_name, libc::E2BIG, why)
                 .with_hint("its variables, mounts and the image's configuration are in it: ask for less"));
         }
         loop {
@@ -93,7 +93,7 @@ impl StateDir {
                     }
                     return Err(Error::new(
                         ErrorCode::NameInUse,
-                        "name the container",
+                        Step::NameContainer,
                         &record.name,
                         libc::EEXIST,
                         "a running container has this name",
@@ -105,7 +105,7 @@ impl StateDir {
             // A sweeper may have come between; it has taken an empty record for a dead one, and removes it. It has the lock until
             // that is done: who asked for the name anew before would find it taken.
             let start = Instant::now();
-            while !sys::fcntl_set_read_lock(fd.as_fd()).map_err(|e| Error::io("lock the record", &file_name, &e))? {
+            while !sys::fcntl_set_read_lock(fd.as_fd()).map_err(|e| Error::io(Step::LockRecord, &file_name, &e))? {
                 if start.elapsed() > sweep::PATIENCE {
                     return Err(fail(Errno::EBUSY));
                 }
@@ -125,7 +125,7 @@ impl StateDir {
             let writing = sys::openat(&self.fd, file_name.as_str(), flags, Mode::empty()).map_err(std::io::Error::from);
             if let Err(e) = writing.and_then(|writing| File::from(writing).write_all(&text)) {
                 _ = unlinkat(&self.fd, file_name.as_str(), UnlinkatFlags::NoRemoveDir);
-                return Err(add_hint(Error::io("write the record", self.path.join(&file_name).display(), &e)));
+                return Err(add_hint(Error::io(Step::WriteRecord, self.path.join(&file_name).display(), &e)));
             }
             let written = RecordFile { inode: stat.st_ino, length: text.len() as u64 };
             return Ok(Claim { file: fd, written, odd_umask });
@@ -144,11 +144,11 @@ impl StateDir {
     pub fn look(&self, name: &str) -> Result<Found> {
         check_name(name)?;
         let gone = || {
-            Error::new(ErrorCode::NotFound, "find container", name, libc::ENOENT, "no container of this name runs")
+            Error::new(ErrorCode::NotFound, Step::FindContainer, name, libc::ENOENT, "no container of this name runs")
                 .with_hint("libctr ps, ctr.containers() and ctr_list() show what does")
         };
         let refused = |why: &str, hint: &str| {
-            Error::new(ErrorCode::Unsupported, "join container", name, libc::EPROTO, why).with_hint(hint)
+            Error::new(ErrorCode::Unsupported, Step::JoinContainer, name, libc::EPROTO, why).with_hint(hint)
         };
         match self.read(name)? {
             Some((Content::Record(record), file, true)) => Ok(Found::Running(record, file)),
@@ -184,8 +184,7 @@ impl StateDir {
         make: impl FnOnce() -> Result<T>,
     ) -> Result<Option<T>> {
         let file_name = format!("{name}.json");
-        let fail =
-            |e: std::io::Error| add_hint(Error::io("write the record", self.path.join(&file_name).display(), &e));
+        let fail = |e: std::io::Error| add_hint(Error::io(Step::WriteRecord, self.path.join(&file_name).display(), &e));
         let flags = OFlag::O_RDWR | OFlag::O_APPEND | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
         let fd = match sys::openat(&self.fd, file_name.as_str(), flags, Mode::empty()) {
             Err(Errno::ENOENT) => return Ok(None),
@@ -209,7 +208,7 @@ impl StateDir {
 
     /// The containers that run, oldest first. What dead owners left is swept.
     pub fn list(&self) -> Result<Vec<Outline>> {
-        let entries = sys::file::names(&self.path).map_err(|e| Error::io("read", self.path.display(), &e))?;
+        let entries = sys::file::names(&self.path).map_err(|e| Error::io(Step::Read, self.path.display(), &e))?;
         let mut running = Vec::new();
         for file_name in entries {
             let Some(name) = file_name.to_str().and_then(|file| file.strip_suffix(".json")) else { continue };

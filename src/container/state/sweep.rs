@@ -18,7 +18,7 @@ use super::place::remove_tree;
 use super::resource::{self, Entry, Resource, cgroups};
 use crate::cgroup::Place;
 use crate::zygote::wait_readable;
-use crate::{Error, Result, cgroup, sys};
+use crate::{Error, Result, Step, cgroup, sys};
 
 /// How long a killed PID 1 may take to let go of its record.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
@@ -67,7 +67,7 @@ impl StateDir {
 
     fn sweep_wanted(&self, name: &str, wanted: &Wanted<'_>) -> Result<bool> {
         let file_name = format!("{name}.json");
-        let fail = |errno: Errno| Error::system("sweep", self.path.join(&file_name).display(), errno as i32);
+        let fail = |errno: Errno| Error::system(Step::SweepRecord, self.path.join(&file_name).display(), errno as i32);
         let flags = OFlag::O_RDWR | OFlag::O_APPEND | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
         let fd = match sys::openat(&self.fd, file_name.as_str(), flags, Mode::empty()) {
             Ok(fd) => fd,
@@ -77,7 +77,7 @@ impl StateDir {
         };
         let is_another = |stat: &FileStat| stat.st_nlink == 0 || wanted.file.is_some_and(|it| it.inode != stat.st_ino);
         let start = Instant::now();
-        while !sys::fcntl_setlk(fd.as_fd(), true).map_err(|e| Error::io("lock the record", &file_name, &e))? {
+        while !sys::fcntl_setlk(fd.as_fd(), true).map_err(|e| Error::io(Step::LockRecord, &file_name, &e))? {
             if wanted.file.is_none() {
                 return Ok(false);
             }
@@ -104,8 +104,8 @@ impl StateDir {
         let content = match wanted.known.filter(|_| as_known) {
             Some(_) => None,
             None => {
-                let again = fd.try_clone().map_err(|e| Error::io("sweep", &file_name, &e))?;
-                Some(content(name, again).map_err(|e| Error::io("sweep", &file_name, &e))?)
+                let again = fd.try_clone().map_err(|e| Error::io(Step::SweepRecord, &file_name, &e))?;
+                Some(content(name, again).map_err(|e| Error::io(Step::SweepRecord, &file_name, &e))?)
             }
         };
         let written = content.as_ref().map(Content::resources).unwrap_or_default();
@@ -154,7 +154,7 @@ impl StateDir {
                 },
                 Resource::Socket => self.remove_socket(name).or_else(|errno| match errno {
                     Errno::ENOENT => Ok(()),
-                    _ => Err(Error::system("remove the control socket of", name, errno as i32)),
+                    _ => Err(Error::system(Step::RemoveControlSocket, name, errno as i32)),
                 }),
             };
             if let Err(error) = released {
@@ -208,7 +208,7 @@ impl StateDir {
                 Ok(()) | Err(Errno::ENOENT) => break,
                 Err(errno) => {
                     let path = self.path.join(&file_name);
-                    return Err(Error::system("put aside the damaged record", path.display(), errno as i32));
+                    return Err(Error::system(Step::PutRecordAside, path.display(), errno as i32));
                 }
             }
         }

@@ -10,7 +10,7 @@ use nix::fcntl::OFlag;
 use crate::container::namespaces::KINDS;
 use crate::container::shared::Shared;
 use crate::plan::{CWD, Header, Plan};
-use crate::{ErrorCode, Result, TimeOffset, TimeOffsets};
+use crate::{ErrorCode, Result, Step, TimeOffset, TimeOffsets};
 
 /// All that is read.
 #[derive(Default)]
@@ -100,7 +100,7 @@ fn namespaces(container: &Shared) -> Result<Vec<Namespace>> {
     for kinds in KINDS.chunks(4) {
         let mut plan = Plan::new();
         let mut header = Header::new(RUN);
-        plan.step("open the namespaces of", "PID 1", "", "");
+        plan.step(Step::OpenNamespacesOfPid1, "PID 1", "", "");
         for (kind, give) in kinds.iter().zip(&mut header.give) {
             let slot = plan.slot();
             let path = plan.bytes(format!("/proc/self/ns/{}", kind.name));

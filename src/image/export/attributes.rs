@@ -13,6 +13,7 @@ use super::super::fault::{Fault, Outcome};
 use super::super::limits::Limits;
 use super::super::unpack::{OWNER_XATTR, narrowed};
 use super::super::whiteout::OPAQUE_XATTR;
+use crate::Step;
 use crate::sys::fs::{self, AtFlags, FileStat, OFlag};
 
 /// fstatat(2); `opener` gets at what is in a directory that we may not search.
@@ -50,7 +51,7 @@ pub(in super::super) fn attributes(
     opener: Option<&Opener>,
     believes: &dyn Fn() -> bool,
 ) -> Outcome<bool> {
-    let failed = |errno| Fault::system("read the attributes of", &entry.path, errno);
+    let failed = |errno| Fault::system(Step::ReadAttributes, &entry.path, errno);
     let mut is_opaque = false;
     let mut list = vec![0; 0];
     loop {

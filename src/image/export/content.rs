@@ -9,6 +9,7 @@ use super::super::fault::{Fault, Outcome};
 use super::super::limits::Limits;
 use super::super::write;
 use super::{BUFFER, Walk};
+use crate::Step;
 use crate::sys::fs::{self, FileStat, Whence};
 
 impl Walk<'_, '_, '_> {
@@ -17,7 +18,7 @@ impl Walk<'_, '_, '_> {
         if (stat.st_blocks as u64) * 512 < entry.size {
             // Never dense: a file that is all holes may be of any size.
             let map = extents(fd.as_fd(), entry.size, Limits::default().header)
-                .map_err(|errno| Fault::system("find the data of", &entry.path, errno))?;
+                .map_err(|errno| Fault::system(Step::FindData, &entry.path, errno))?;
             let Some(map) = map else {
                 let why = "it has more holes than an import takes".to_owned();
                 return Err(Fault::over(&entry.path, "header", why));
@@ -35,7 +36,7 @@ impl Walk<'_, '_, '_> {
                 let most = usize::try_from(end - offset).unwrap_or(usize::MAX).min(BUFFER - self.filled);
                 let room = &mut self.buffer[self.filled..self.filled + most];
                 let mut length =
-                    fs::pread(fd, &mut *room, offset).map_err(|errno| Fault::system("read", &entry.path, errno))?;
+                    fs::pread(fd, &mut *room, offset).map_err(|errno| Fault::system(Step::Read, &entry.path, errno))?;
                 if length == 0 {
                     // It has become shorter meanwhile; the archive has to have what it said.
                     room.fill(0);

@@ -17,6 +17,7 @@ use super::super::whiteout::is_whiteout;
 use super::attributes::{attributes, leased, look, read_link};
 use super::kept::has;
 use super::{Export, First, Id, Special, Walk, clamp};
+use crate::Step;
 use crate::sys::fs::{self, Dir, FileStat, OFlag};
 
 impl Walk<'_, '_, '_> {
@@ -41,7 +42,7 @@ impl Walk<'_, '_, '_> {
             // Gone since the directory was read, or never there: what was kept.
             Err(Errno::ENOENT) => return self.kept_entry(path).map(|()| false),
             Err(Errno::EACCES) => return self.entry_below(path, &shown),
-            Err(errno) => return Err(Fault::system("look at", path, errno)),
+            Err(errno) => return Err(Fault::system(Step::LookAt, path, errno)),
         };
         if is_placeholder(&self.special, path, &stat)? {
             return Ok(false);
@@ -75,7 +76,7 @@ impl Walk<'_, '_, '_> {
         match kind {
             Kind::Symlink => {
                 entry.link = read_link(self.special.opener.as_ref(), parent, name)
-                    .map_err(|errno| Fault::system("read", path, errno))?;
+                    .map_err(|errno| Fault::system(Step::Read, path, errno))?;
             }
             Kind::Char | Kind::Block => entry.device = fs::device(stat.st_rdev),
             _ => {}
@@ -94,10 +95,10 @@ impl Walk<'_, '_, '_> {
             Err(Errno::ENOENT | Errno::ELOOP) => return Ok(false),
             Err(Errno::EACCES) => return self.entry_below(path, &shown),
             Err(Errno::EAGAIN) => return Err(leased(path)),
-            Err(errno) => return Err(Fault::system("open", path, errno)),
+            Err(errno) => return Err(Fault::system(Step::Open, path, errno)),
         };
         // Between the look and the opening a running program may have put something else there.
-        let opened = fs::fstat(&fd).map_err(|errno| Fault::system("look at", path, errno))?;
+        let opened = fs::fstat(&fd).map_err(|errno| Fault::system(Step::LookAt, path, errno))?;
         if fs::file_type(opened.st_mode) != fs::file_type(stat.st_mode) {
             return Ok(false);
         }
@@ -137,7 +138,7 @@ impl Walk<'_, '_, '_> {
     /// A file whose owner has no number in the container can be closed to everybody there, and by way of its root to us. So it is
     /// as the image has it, where we may read it.
     fn entry_below(&mut self, path: &[u8], shown: &[u8]) -> Outcome<bool> {
-        let refused = || Fault::system("open", path, Errno::EACCES);
+        let refused = || Fault::system(Step::Open, path, Errno::EACCES);
         let lower = self.special.lower.ok_or_else(refused)?;
         let found = lower.borrow_mut().find(path)?.ok_or_else(refused)?;
         let stat = found.stat;
@@ -208,7 +209,7 @@ impl Walk<'_, '_, '_> {
 
     /// The names in a directory, and those of kept devices, sorted.
     pub(super) fn children(&mut self, path: &[u8]) -> Outcome<BTreeSet<Vec<u8>>> {
-        let failed = |errno| Fault::system("list", path, errno);
+        let failed = |errno| Fault::system(Step::List, path, errno);
         let mut names = BTreeSet::new();
         // The one that is entered is only a place (O_PATH).
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
@@ -298,8 +299,8 @@ fn whiteout(path: &[u8]) -> Vec<u8> {
 
 fn stopped(path: &[u8], stop: Stop) -> Fault {
     match stop {
-        Stop::System(errno) => Fault::system("open", path, errno),
-        Stop::Missing(_) => Fault::system("open", path, Errno::ENOENT),
-        Stop::NotDirectory(_) => Fault::system("open", path, Errno::ENOTDIR),
+        Stop::System(errno) => Fault::system(Step::Open, path, errno),
+        Stop::Missing(_) => Fault::system(Step::Open, path, Errno::ENOENT),
+        Stop::NotDirectory(_) => Fault::system(Step::Open, path, Errno::ENOTDIR),
     }
 }

@@ -29,7 +29,7 @@ use super::rights::Rights;
 use super::walk::{Remembered, Walk as Names};
 use super::write;
 use crate::sys::fs;
-use crate::{Error, Result};
+use crate::{Error, Result, Step};
 
 const BUFFER: usize = 256 << 10;
 
@@ -74,7 +74,7 @@ impl Export<'_> {
         for file in std::mem::take(&mut self.kept) {
             read_kept(file, &mut kept)?;
         }
-        let device = fs::fstat(&root).map_err(|errno| Fault::system("look at", b".", errno))?.st_dev;
+        let device = fs::fstat(&root).map_err(|errno| Fault::system(Step::LookAt, b".", errno))?.st_dev;
         let rights = Rights::of_this_user();
         let mut special = special;
         special.opener = special.opener.or_else(|| rights.opener());

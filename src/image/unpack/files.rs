@@ -14,6 +14,7 @@ use super::super::fault::{Fault, Outcome, show};
 use super::super::whiteout;
 use super::metadata::{owner, time};
 use super::{Unpack, failed, stopped};
+use crate::Step;
 use crate::sys::fs::{self, AtFlags, FchmodatFlags, FileType, Mode, OFlag, UnlinkatFlags, UtimensatFlags};
 
 impl Unpack<'_> {
@@ -23,18 +24,19 @@ impl Unpack<'_> {
         match fs::mkdirat(parent, name, Mode::S_IRWXU) {
             Ok(()) => {}
             Err(Errno::EEXIST) => {
-                let stat = fs::fstatat(parent, name, AtFlags::AT_SYMLINK_NOFOLLOW).map_err(failed("look at", entry))?;
+                let stat =
+                    fs::fstatat(parent, name, AtFlags::AT_SYMLINK_NOFOLLOW).map_err(failed(Step::LookAt, entry))?;
                 if fs::file_type(stat.st_mode) != Some(FileType::Directory) {
-                    fs::unlinkat(parent, name, UnlinkatFlags::NoRemoveDir).map_err(failed("replace", entry))?;
-                    fs::mkdirat(parent, name, Mode::S_IRWXU).map_err(failed("create directory", entry))?;
+                    fs::unlinkat(parent, name, UnlinkatFlags::NoRemoveDir).map_err(failed(Step::Replace, entry))?;
+                    fs::mkdirat(parent, name, Mode::S_IRWXU).map_err(failed(Step::CreateDirectory, entry))?;
                     // What a whiteout or a file hid of the layers below stays hidden.
                     match whiteout::make_opaque(parent, name) {
                         Err(Errno::EOPNOTSUPP) if !whiteout::is_whiteout(&stat) => {}
-                        answer => answer.map_err(failed("hide what lies below", entry))?,
+                        answer => answer.map_err(failed(Step::HideBelow, entry))?,
                     }
                 }
             }
-            Err(errno) => return Err(failed("create directory", entry)(errno)),
+            Err(errno) => return Err(failed(Step::CreateDirectory, entry)(errno)),
         }
         self.put_by(entry)
     }
@@ -44,7 +46,7 @@ impl Unpack<'_> {
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let is_plain = entry.xattrs.is_empty() && (self.identity.is_root || !self.identity.must_record(entry));
         let first = Mode::from_bits_truncate(if is_plain { mode & 0o777 } else { 0o600 });
-        let fd = self.make(entry, "create", |parent, name| fs::openat(parent, name, flags, first))?;
+        let fd = self.make(entry, Step::Create, |parent, name| fs::openat(parent, name, flags, first))?;
         let file = File::from(fd);
         archive.content_of(entry)?;
         let written = match &entry.sparse {
@@ -80,7 +82,7 @@ impl Unpack<'_> {
         let source = match fs::fstatat(&above, target, AtFlags::AT_SYMLINK_NOFOLLOW) {
             Ok(stat) => stat,
             Err(Errno::ENOENT) => return Ok(false),
-            Err(errno) => return Err(failed("look at the target of", entry)(errno)),
+            Err(errno) => return Err(failed(Step::LookAtTarget, entry)(errno)),
         };
         if whiteout::is_whiteout(&source) {
             return Ok(false);
@@ -91,7 +93,7 @@ impl Unpack<'_> {
         if entry.split() == (real.as_deref().unwrap_or(split(&entry.link).0), target) {
             return Ok(true);
         }
-        self.make(entry, "link", |parent, name| {
+        self.make(entry, Step::Link, |parent, name| {
             match fs::fstatat(parent, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
                 Ok(there) if (there.st_dev, there.st_ino) == (source.st_dev, source.st_ino) => return Ok(()),
                 _ => {}
@@ -103,7 +105,7 @@ impl Unpack<'_> {
 
     /// A symbolic link or fifo: what has no data and is never opened.
     pub(super) fn node(&mut self, entry: &Entry, make: impl Fn(BorrowedFd, &[u8]) -> Result<(), Errno>) -> Outcome<()> {
-        self.make(entry, "create", make)?;
+        self.make(entry, Step::Create, make)?;
         let mode = self.identity.mode(entry);
         let needs_mode = entry.kind == Kind::Fifo && (!self.identity.exact_modes || mode & 0o7000 != 0);
         let identity = &self.identity;
@@ -122,11 +124,11 @@ impl Unpack<'_> {
             // chmod follows links, and there is no other way for a node that must not be opened: but we have just made it,
             // in a directory that nobody else can reach.
             fs::fchmodat(parent, name, Mode::from_bits_truncate(mode), FchmodatFlags::FollowSymlink)
-                .map_err(failed("chmod", entry))?;
+                .map_err(failed(Step::Chmod, entry))?;
         }
         let time = time(entry);
         fs::utimensat(parent, name, &time, &time, UtimensatFlags::NoFollowSymlink)
-            .map_err(failed("set the time of", entry))?;
+            .map_err(failed(Step::SetTime, entry))?;
         match whole {
             true => Ok(()),
             false if identity.gives => self.owe(entry),
@@ -158,9 +160,9 @@ fn write_sparse<R: BufRead>(file: &File, entry: &Entry, archive: &mut Archive<R>
             offset += length as u64;
         }
     }
-    fs::ftruncate(file, entry.size as i64).map_err(|errno| Fault::system("write", &entry.path, errno))
+    fs::ftruncate(file, entry.size as i64).map_err(|errno| Fault::system(Step::Write, &entry.path, errno))
 }
 
 fn unwritten(error: &std::io::Error) -> Fault {
-    Fault::System { step: "write", object: String::new(), errno: error.raw_os_error().unwrap_or(libc::EIO) }
+    Fault::System { step: Step::Write, object: String::new(), errno: error.raw_os_error().unwrap_or(libc::EIO) }
 }

@@ -13,6 +13,7 @@ use super::super::entry::Entry;
 use super::super::fault::{Fault, Outcome};
 use super::identity::{OWED_XATTR, OWNER_XATTR, is_ours, waiting};
 use super::{TO_READ, Unpack, failed, stopped};
+use crate::Step;
 use crate::sys::fs::{self, FileType, Gid, Mode, OFlag, TimeSpec, Uid};
 
 impl Unpack<'_> {
@@ -30,7 +31,7 @@ impl Unpack<'_> {
             let Ok(length) = fs::fgetxattr(&fd, waiting.as_slice(), &mut text[..]) else { continue };
             is_found = true;
             if !self.identity.gives {
-                fs::fremovexattr(&fd, waiting.as_slice()).map_err(failed("give an ACL to", entry))?;
+                fs::fremovexattr(&fd, waiting.as_slice()).map_err(failed(Step::GiveAcl, entry))?;
             }
             let value = names.acl(&text[..length]);
             if let Some(value) = value.as_ref().filter(|_| self.identity.gives) {
@@ -78,7 +79,7 @@ impl Unpack<'_> {
         let fd = match fs::openat(parent, name, flags, Mode::empty()) {
             Ok(fd) => fd,
             Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) => return Ok(()),
-            Err(errno) => return Err(failed("open", entry)(errno)),
+            Err(errno) => return Err(failed(Step::Open, entry)(errno)),
         };
         self.metadata(fd.as_fd(), entry, true)
     }
@@ -97,7 +98,7 @@ impl Unpack<'_> {
                 Ok(()) => {}
                 // Root of a user namespace that has no such id.
                 Err(Errno::EINVAL | Errno::EPERM) => has_owner = false,
-                Err(errno) => return Err(failed("chown", entry)(errno)),
+                Err(errno) => return Err(failed(Step::Chown, entry)(errno)),
             }
         }
         let (mut whole, mut wait) = (true, Vec::new());
@@ -138,10 +139,10 @@ impl Unpack<'_> {
             }
         }
         if needs_mode {
-            fs::fchmod(fd, Mode::from_bits_truncate(mode)).map_err(failed("chmod", entry))?;
+            fs::fchmod(fd, Mode::from_bits_truncate(mode)).map_err(failed(Step::Chmod, entry))?;
         }
         let time = time(entry);
-        fs::futimens(fd, &time, &time).map_err(failed("set the time of", entry))?;
+        fs::futimens(fd, &time, &time).map_err(failed(Step::SetTime, entry))?;
         if !wait.is_empty() {
             self.work.spool(&mut self.acls, "acls")?.add(&owed)?;
             if is_owed {

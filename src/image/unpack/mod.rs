@@ -24,6 +24,7 @@ use super::fault::{Fault, Outcome};
 use super::give;
 use super::limits::{Limits, Used};
 use super::spool::{Replay, Spool};
+use crate::Step;
 use crate::sys::fs::{self, Mode, OFlag, SFlag, UnlinkatFlags};
 use identity::Identity;
 pub(super) use identity::{OWED_XATTR, OWNER_XATTR, is_ours, narrowed, waiting};
@@ -71,7 +72,7 @@ impl Work<'_> {
             None => {
                 let new = spool.insert(Spool::create(self.0, name)?);
                 fs::unlinkat(self.0, name, UnlinkatFlags::NoRemoveDir)
-                    .map_err(|errno| Fault::system("unlink", name.as_bytes(), errno))?;
+                    .map_err(|errno| Fault::system(Step::Unlink, name.as_bytes(), errno))?;
                 Ok(new)
             }
         }
@@ -251,13 +252,13 @@ impl<'a> Unpack<'a> {
     }
 }
 
-pub(super) fn failed<'e>(step: &'static str, entry: &'e Entry) -> impl Fn(Errno) -> Fault + 'e {
+pub(super) fn failed<'e>(step: Step, entry: &'e Entry) -> impl Fn(Errno) -> Fault + 'e {
     move |errno| Fault::system(step, &entry.path, errno)
 }
 
 fn stopped(path: &[u8], stop: Stop) -> Fault {
     match stop {
-        Stop::System(errno) => Fault::system("open", path, errno),
+        Stop::System(errno) => Fault::system(Step::Open, path, errno),
         Stop::Missing(end) | Stop::NotDirectory(end) => {
             let way = super::fault::show(&path[..end.min(path.len())]);
             Fault::bad(path, format!("it leads through {way}, which is no directory (a symbolic link is not followed)"))

@@ -11,6 +11,7 @@ use super::super::fault::{Fault, Outcome};
 use super::super::remove;
 use super::super::whiteout;
 use super::{Unpack, failed, stopped};
+use crate::Step;
 use crate::sys::fs::{self, AtFlags, Mode, UnlinkatFlags};
 
 /// As many links as path_resolution(7) follows.
@@ -71,7 +72,7 @@ impl Unpack<'_> {
     pub(super) fn make<T>(
         &mut self,
         entry: &Entry,
-        step: &'static str,
+        step: Step,
         make: impl Fn(BorrowedFd, &[u8]) -> Result<T, Errno>,
     ) -> Outcome<T> {
         let name = entry.split().1;
@@ -92,8 +93,8 @@ impl Unpack<'_> {
         let parent = self.parent(entry)?;
         match fs::unlinkat(parent, name, UnlinkatFlags::NoRemoveDir) {
             Ok(()) | Err(Errno::ENOENT) => Ok(()),
-            Err(Errno::EISDIR) => remove::tree(parent, name).map_err(failed("replace", entry)),
-            Err(errno) => Err(failed("replace", entry)(errno)),
+            Err(Errno::EISDIR) => remove::tree(parent, name).map_err(failed(Step::Replace, entry)),
+            Err(errno) => Err(failed(Step::Replace, entry)(errno)),
         }
     }
 
@@ -103,7 +104,7 @@ impl Unpack<'_> {
             Ok(parent) => match fs::fstatat(parent, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
                 Ok(stat) => Ok(!whiteout::is_whiteout(&stat)),
                 Err(Errno::ENOENT) => Ok(false),
-                Err(errno) => Err(failed("look at", entry)(errno)),
+                Err(errno) => Err(failed(Step::LookAt, entry)(errno)),
             },
             Err(Stop::Missing(_)) => Ok(false),
             Err(stop) => Err(stopped(&entry.path, stop)),

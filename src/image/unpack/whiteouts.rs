@@ -6,6 +6,7 @@ use super::super::entry::{Entry, Kind, split};
 use super::super::fault::{Fault, Outcome};
 use super::super::whiteout::{is_whiteout, make_opaque};
 use super::{Unpack, failed};
+use crate::Step;
 use crate::sys::fs::{self, AtFlags, FileType, Mode, SFlag, UnlinkatFlags};
 
 impl Unpack<'_> {
@@ -16,7 +17,7 @@ impl Unpack<'_> {
         match hidden {
             b".wh..opq" => {
                 let parent = self.parent(entry)?;
-                make_opaque(parent, b".").map_err(failed("hide what lies below", entry))?;
+                make_opaque(parent, b".").map_err(failed(Step::HideBelow, entry))?;
             }
             // What aufs kept for itself.
             _ if hidden.starts_with(b".wh.") => {}
@@ -35,13 +36,14 @@ impl Unpack<'_> {
         match fs::mknodat(parent, name, SFlag::S_IFCHR, Mode::empty(), 0) {
             Ok(()) => Ok(()),
             Err(Errno::EEXIST) => {
-                let stat = fs::fstatat(parent, name, AtFlags::AT_SYMLINK_NOFOLLOW).map_err(failed("look at", entry))?;
+                let stat =
+                    fs::fstatat(parent, name, AtFlags::AT_SYMLINK_NOFOLLOW).map_err(failed(Step::LookAt, entry))?;
                 if fs::file_type(stat.st_mode) == Some(FileType::Directory) {
-                    make_opaque(parent, name).map_err(failed("hide what lies below", entry))?;
+                    make_opaque(parent, name).map_err(failed(Step::HideBelow, entry))?;
                 }
                 Ok(())
             }
-            Err(errno) => Err(failed("hide what lies below", entry)(errno)),
+            Err(errno) => Err(failed(Step::HideBelow, entry)(errno)),
         }
     }
 
@@ -50,7 +52,7 @@ impl Unpack<'_> {
         let mut directory = Entry::new(path, Kind::Directory, 0o755);
         directory.mtime = mtime;
         let (above, name) = split(path);
-        let failed = failed("create directory", &directory);
+        let failed = failed(Step::CreateDirectory, &directory);
         let Ok(parent) = self.dirs.enter(above) else { return Ok(false) };
         let stat = fs::fstatat(parent, name, AtFlags::AT_SYMLINK_NOFOLLOW).map_err(&failed)?;
         if !is_whiteout(&stat) {

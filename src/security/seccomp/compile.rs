@@ -15,7 +15,7 @@ use libc::sock_filter;
 
 use super::document::{Action, Condition, Rule, Table, Test};
 use super::syscalls::Arch;
-use crate::{Error, Result};
+use crate::{Error, Result, Step};
 
 /// Offsets in struct seccomp_data of linux/seccomp.h.
 const NR: u32 = 0;
@@ -67,7 +67,7 @@ pub(crate) fn compile(tables: &[Table]) -> Result<Vec<sock_filter>> {
     let program = code.finish();
     if program.len() > libc::BPF_MAXINSNS as usize {
         let why = format!("the filter has {} instructions, the kernel takes {}", program.len(), libc::BPF_MAXINSNS);
-        return Err(Error::invalid("compile the seccomp profile", "", why));
+        return Err(Error::invalid(Step::CompileSeccompProfile, "", why));
     }
     Ok(program)
 }

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::document::{Action, Condition, Document, Group, Test, When};
 use super::syscalls::Arch;
 use crate::security::capabilities;
-use crate::{Error, Result};
+use crate::{Error, Result, Step};
 
 /// Reads a profile; `origin` (its path, or what else it came from) is for errors only.
 pub(crate) fn parse(text: &str, origin: &str) -> Result<Document> {
@@ -20,7 +20,7 @@ pub(crate) fn parse(text: &str, origin: &str) -> Result<Document> {
 }
 
 fn refused(origin: &str, why: String) -> Error {
-    Error::invalid("read the seccomp profile", origin, why)
+    Error::invalid(Step::ReadSeccompProfile, origin, why)
 }
 
 #[derive(Deserialize)]

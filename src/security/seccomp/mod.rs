@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use libc::sock_filter;
 use nix::sys::utsname::uname;
 
-use crate::{Error, ErrorCode, Result};
+use crate::{Error, ErrorCode, Result, Step};
 pub(crate) use document::Action;
 use document::{Document, Setting};
 
@@ -91,7 +91,7 @@ impl Profile {
     pub(crate) fn from_file(path: &Path) -> Result<Self> {
         let origin = path.display();
         let text = crate::sys::file::read_to_string(path)
-            .map_err(|error| Error::io("read the seccomp profile", &origin, &error))?;
+            .map_err(|error| Error::io(Step::ReadSeccompProfile, &origin, &error))?;
         Self::from_json(&text, &origin.to_string())
     }
 
@@ -133,10 +133,10 @@ impl Rules {
 fn setting(caps: u64) -> Result<Setting> {
     let Some(native) = syscalls::Arch::NATIVE else {
         let why = "ctr has no table of system calls for this machine";
-        return Err(Error::new(ErrorCode::Unsupported, "compile the seccomp profile", "", libc::ENOSYS, why)
+        return Err(Error::new(ErrorCode::Unsupported, Step::CompileSeccompProfile, "", libc::ENOSYS, why)
             .with_hint("turn seccomp off"));
     };
-    let name = uname().map_err(|errno| Error::system("ask for the kernel's version", "", errno as i32))?;
+    let name = uname().map_err(|errno| Error::system(Step::AskForKernelVersion, "", errno as i32))?;
     let release = name.release().to_string_lossy();
     let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|part| part.parse().unwrap_or(0));
     Ok(Setting { native, kernel: (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)), caps })
