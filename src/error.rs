@@ -105,7 +105,7 @@ impl Error {
         if !self.hint.is_empty() {
             return self;
         }
-        match self.step.hint(&self) {
+        match self.step.hint(self.errno, &self.object) {
             Some(hint) => self.with_hint(hint),
             None => self,
         }

@@ -1,12 +1,10 @@
-//! The table of controllers. What a controller is called, when a container's cgroup has it, and by which files it is known
-//! stands in its own file as a [`Row`]; a limit that it has, as a [`Rule`]. Everything else in this module goes through the
-//! table: a new controller is a file, a variant of [`Controller`], and one of
-//! [`Limit`] for each limit.
+//! What a controller is: when a container's cgroup has it, and by which files it is known, a [`Row`]; a limit that it has, a
+//! [`Rule`]. Each stands in the controller's own file, and `table` has all of them.
 
 use serde::{Deserialize, Serialize};
 
-use super::{Directory, cpu, devices, freezer, memory, pids};
-use crate::{Limit, Result};
+use super::directory::Directory;
+use crate::Result;
 
 /// A controller of cgroups(7). The order is that of a record: what is always there comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,52 +86,6 @@ pub(super) struct Rule {
 
 impl Controller {
     pub(super) const ALL: [Self; 5] = [Self::Memory, Self::Devices, Self::Pids, Self::Cpu, Self::Freezer];
-
-    pub(super) fn row(self) -> &'static Row {
-        match self {
-            Self::Memory => &memory::ROW,
-            Self::Devices => &devices::ROW,
-            Self::Pids => &pids::ROW,
-            Self::Cpu => &cpu::ROW,
-            Self::Freezer => &freezer::ROW,
-        }
-    }
-
-    pub(super) fn name(self) -> &'static str {
-        self.row().name
-    }
-
-    pub(super) fn when(self, version: Version) -> When {
-        match version {
-            Version::V1 => self.row().on_v1,
-            Version::V2 => self.row().on_v2,
-        }
-    }
-
-    /// Whether containers have it without asking, in one version at least.
-    pub(super) fn is_usual(self) -> bool {
-        self.when(Version::V1) == When::Always || self.when(Version::V2) == When::Always
-    }
-
-    /// Its limits.
-    pub(super) fn limits(self) -> impl Iterator<Item = Limit> {
-        Limit::ALL.into_iter().filter(move |limit| limit.rule().controller == self)
-    }
-
-    /// Whether v2 has a controller of that name, which has to be handed on.
-    pub(super) fn is_handed_on(self) -> bool {
-        !matches!(self, Self::Devices | Self::Freezer)
-    }
-}
-
-impl Limit {
-    pub(super) fn rule(self) -> &'static Rule {
-        match self {
-            Self::Memory => &memory::LIMIT,
-            Self::Pids => &pids::LIMIT,
-            Self::Cpus => &cpu::LIMIT,
-        }
-    }
 }
 
 impl<'a> At<'a> {

@@ -5,8 +5,9 @@
 
 use nix::errno::Errno;
 
+use super::control;
 use super::controller::{At, Controller, Row, Rule, Version, When, Written};
-use super::{Cgroup, Directory, control};
+use super::directory::Directory;
 use crate::{Error, Result, Step};
 
 const V1_QUOTA: &str = "cpu.cfs_quota_us";
@@ -95,32 +96,4 @@ fn period(directory: &Directory) -> Result<u64> {
 
 fn numbers(directory: &Directory, file: &str) -> Result<[Option<u64>; 2]> {
     control::read_numbers(&directory.fd, file).map_err(|errno| directory.error(Step::Read, file, errno))
-}
-
-/// How often a container's programs had to wait for their next share.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Throttled {
-    /// Periods in which programs ran.
-    pub(crate) periods: u64,
-    /// Those of them in which they were made to wait.
-    pub(crate) waited: u64,
-    /// How long, all in all, in nanoseconds.
-    pub(crate) time: u64,
-}
-
-impl Cgroup {
-    /// Counted from the first limit on.
-    pub(crate) fn throttled(&self) -> Result<Throttled> {
-        const STAT: &str = "cpu.stat";
-        let at = self.needed(Controller::Cpu)?;
-        let key = |key| {
-            let found = control::read_keyed(&at.directory().fd, STAT, key);
-            Ok(found.map_err(|errno| at.directory().error(Step::Read, STAT, errno))?.unwrap_or(0))
-        };
-        let time = match at.version() {
-            Version::V1 => key("throttled_time")?,
-            Version::V2 => key("throttled_usec")? * 1000,
-        };
-        Ok(Throttled { periods: key("nr_periods")?, waited: key("nr_throttled")?, time })
-    }
 }

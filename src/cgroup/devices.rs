@@ -12,12 +12,11 @@ use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 use nix::unistd::write;
 
-use super::Directory;
-use super::controller::{Controller, Row, Version, When};
-use super::hierarchies::{Caller, Home, home};
+use super::controller::{Row, Version, When};
+use super::directory::Directory;
 use crate::plan::quote;
 use crate::sys::bpf::{Instruction, bpf_prog_attach_cgroup_device, bpf_prog_load_cgroup_device};
-use crate::{CgroupPolicy, DeviceAccess, DeviceKind, DeviceRule, Error, Result, Step, sys};
+use crate::{DeviceAccess, DeviceKind, DeviceRule, Error, Result, Step, sys};
 
 pub(super) const ROW: Row = Row {
     name: "devices",
@@ -27,18 +26,6 @@ pub(super) const ROW: Row = Row {
     v2_file: "",
     purpose: "its devices cgroup",
 };
-
-/// Why this process can't have a list of devices, if it can't.
-pub(crate) fn unavailable(policy: CgroupPolicy, caller: Caller<'_>) -> Option<Error> {
-    if policy == CgroupPolicy::Off {
-        let why = "the cgroup policy is \"off\", and a list needs a cgroup";
-        return Some(Error::invalid(Step::ListDevices, "the container", why));
-    }
-    match home(Controller::Devices, caller) {
-        Home::Missing(missing) => Some(missing.error(Controller::Devices.name())),
-        _ => None,
-    }
-}
 
 /// The same for a person: (command, what for).
 pub(super) fn commands(version: Version, directory: &Path, rules: &[DeviceRule]) -> Vec<(String, String)> {

@@ -8,8 +8,7 @@ use nix::fcntl::{AT_FDCWD, OFlag};
 use nix::sys::stat::Mode;
 use nix::unistd::{UnlinkatFlags, mkdir, unlinkat};
 
-use super::controller::Controller;
-use super::{control, without};
+use super::control;
 use crate::sys::Own;
 use crate::{Error, ErrorCode, Result, Step};
 
@@ -58,9 +57,8 @@ impl Directory {
         if self.is_removed() {
             return self.gone();
         }
-        // A directory of v2 that no controller was handed on to.
-        let of = file.split('.').next().unwrap_or(file);
-        if errno == Errno::ENOENT && Controller::ALL.iter().any(|controller| controller.name() == of) {
+        // A directory of v2 that no controller was handed on to: `cgroup.*` are the files of all.
+        if let (Errno::ENOENT, Some((of, _))) = (errno, file.split_once('.').filter(|(of, _)| *of != "cgroup")) {
             return without(of);
         }
         let path = if file.is_empty() { self.path.clone() } else { self.path.join(file) };
@@ -91,4 +89,16 @@ impl Directory {
 
 pub(super) fn open_failed(path: &Path, errno: Errno) -> Error {
     Error::system(Step::OpenCgroup, path.display(), errno as i32)
+}
+
+/// The container's cgroup lacks a controller.
+pub(super) fn without(controller: &str) -> Error {
+    Error::new(
+        ErrorCode::Unsupported,
+        Step::UseController,
+        format!("{controller} controller"),
+        libc::EOPNOTSUPP,
+        format!("the container was made without a {controller} cgroup"),
+    )
+    .with_hint("create it with the cgroup policy \"required\" to learn what is missing")
 }

@@ -14,9 +14,11 @@ use nix::fcntl::{AT_FDCWD, AtFlags};
 use nix::sys::statfs::{CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, FsType, statfs};
 use nix::unistd::{AccessFlags, faccessat, geteuid};
 
+use super::control;
 use super::controller::{Controller, Controllers, Version};
-use super::{Directory, Place, control};
-use crate::{Error, ErrorCode, Step};
+use super::directory::{Directory, open_failed};
+use super::place::Place;
+use crate::{CgroupPolicy, Error, ErrorCode, Step};
 
 /// Where nearly every system has its cgroups; another place is looked up in mountinfo.
 const MOUNT: &str = "/sys/fs/cgroup";
@@ -397,6 +399,36 @@ impl Missing {
         Error::new(ErrorCode::Unsupported, Step::MakeControllerCgroup, cgroup, self.errno, self.why.clone())
             .with_hint(self.hint.clone())
     }
+}
+
+/// Why this process can't have a list of devices, if it can't.
+pub(crate) fn devices_unavailable(policy: CgroupPolicy, caller: Caller<'_>) -> Option<Error> {
+    if policy == CgroupPolicy::Off {
+        let why = "the cgroup policy is \"off\", and a list needs a cgroup";
+        return Some(Error::invalid(Step::ListDevices, "the container", why));
+    }
+    match home(Controller::Devices, caller) {
+        Home::Missing(missing) => Some(missing.error(Controller::Devices.name())),
+        _ => None,
+    }
+}
+
+/// Has the directory above hand controllers on, those that it can and does not yet.
+pub(super) fn hand_on(directory: &Directory, controllers: impl Iterator<Item = Controller>) -> crate::Result<()> {
+    let parent = directory.path.parent().unwrap_or(&directory.path);
+    let above = Directory::open(parent).map_err(|errno| open_failed(parent, errno))?;
+    let has = |file, controller: Controller| control::has_word(&above.fd, file, controller.name());
+    for controller in controllers {
+        if !has("cgroup.controllers", controller) || has("cgroup.subtree_control", controller) {
+            continue;
+        }
+        match control::write(&above.fd, "cgroup.subtree_control", &format!("+{}", controller.name())) {
+            Ok(()) => {}
+            Err(Errno::EBUSY) => return Err(Missing::has_processes(parent).error(controller.name())),
+            Err(errno) => return Err(above.error(Step::Write, "cgroup.subtree_control", errno)),
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

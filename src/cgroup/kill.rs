@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 
-use super::{Cgroup, Directory, control};
+use super::control;
+use super::directory::Directory;
+use super::held::Cgroup;
 use crate::{Error, ErrorCode, Result, Step, sys};
 
 /// How long the processes may take to die.

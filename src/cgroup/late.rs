@@ -6,10 +6,13 @@ use std::time::Instant;
 
 use nix::errno::Errno;
 
-use super::controller::Controller;
-use super::directory::open_failed;
-use super::{Cgroup, Directory, Held, Place, control, without};
-use crate::{Error, ErrorCode, Result, Step, hints};
+use super::control;
+use super::controller::{At, Controller};
+use super::directory::{Directory, open_failed, without};
+use super::held::{Cgroup, Held};
+use super::hierarchies::hand_on;
+use super::place::Place;
+use crate::{Error, ErrorCode, Limit, Result, Step, hints};
 
 /// Has a directory made once it is on record.
 pub(crate) type Acquire<'a> = &'a dyn Fn(&Place, &mut dyn FnMut() -> Result<()>) -> Result<()>;
@@ -18,6 +21,32 @@ pub(crate) type Acquire<'a> = &'a dyn Fn(&Place, &mut dyn FnMut() -> Result<()>)
 const PASSES: usize = 100;
 
 impl Cgroup {
+    /// Sets a limit; `None` lifts it. What happens below present use is each controller's: see its file.
+    ///
+    /// On v1 a container that was made without such a limit may have no directory for it: the first one has `acquire` make it.
+    pub(crate) fn set(&self, limit: Limit, value: Option<u64>, acquire: Acquire<'_>) -> Result<()> {
+        let rule = limit.rule();
+        value.map_or(Ok(()), rule.check)?;
+        let at = match (self.at(rule.controller)?, value) {
+            (Some(at), _) => at,
+            (None, None) => return Ok(()),
+            (None, Some(_)) => At::V1(self.make_late(rule.controller, acquire)?),
+        };
+        match (rule.set)(at, value) {
+            // v2: it was not handed on, since nobody was limited by it.
+            Err(error) if error.code() == ErrorCode::Unsupported => {
+                if value.is_none() {
+                    return Ok(());
+                }
+                let At::V2(directory) = at else { return Err(error) };
+                hand_on(directory, [rule.controller].into_iter())?;
+                (rule.set)(at, value)
+            }
+            outcome => outcome,
+        }?;
+        self.move_into(rule.controller, at.directory(), None)
+    }
+
     /// Makes the directory of a controller that the container was made without.
     pub(super) fn make_late(&self, controller: Controller, acquire: Acquire<'_>) -> Result<&Directory> {
         let late = self.held(controller).ok_or_else(|| {

@@ -14,9 +14,12 @@ use nix::fcntl::AT_FDCWD;
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use super::controller::{At, Controller, Controllers, Version, When};
-use super::directory::open_failed;
-use super::hierarchies::{Caller, Home, Missing};
-use super::{Cgroup, Directory, Held, Limits, Place, control, devices, hierarchies};
+use super::devices;
+use super::directory::Directory;
+use super::held::{Cgroup, Held};
+use super::hierarchies::{Caller, Home, hand_on, hierarchies};
+use super::limits::Limits;
+use super::place::Place;
 use crate::config::LimitNumbers;
 use crate::plan::quote;
 use crate::{CgroupPolicy, Error, Limit, Result, Step};
@@ -402,22 +405,4 @@ impl NotSet {
             _ => error,
         }
     }
-}
-
-/// Has the directory above hand controllers on, those that it can and does not yet.
-pub(super) fn hand_on(directory: &Directory, controllers: impl Iterator<Item = Controller>) -> Result<()> {
-    let parent = directory.path.parent().unwrap_or(&directory.path);
-    let above = Directory::open(parent).map_err(|errno| open_failed(parent, errno))?;
-    let has = |file, controller: Controller| control::has_word(&above.fd, file, controller.name());
-    for controller in controllers {
-        if !has("cgroup.controllers", controller) || has("cgroup.subtree_control", controller) {
-            continue;
-        }
-        match control::write(&above.fd, "cgroup.subtree_control", &format!("+{}", controller.name())) {
-            Ok(()) => {}
-            Err(Errno::EBUSY) => return Err(Missing::has_processes(parent).error(controller.name())),
-            Err(errno) => return Err(above.error(Step::Write, "cgroup.subtree_control", errno)),
-        }
-    }
-    Ok(())
 }

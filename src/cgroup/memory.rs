@@ -8,8 +8,9 @@
 
 use nix::errno::Errno;
 
+use super::control;
 use super::controller::{At, Controller, Row, Rule, Version, When, Written};
-use super::{Cgroup, Directory, control};
+use super::directory::Directory;
 use crate::{Error, ErrorCode, Result, Step};
 
 pub(super) const V1_LIMIT: &str = "memory.limit_in_bytes";
@@ -34,32 +35,6 @@ pub(super) const ROW: Row = Row {
 
 pub(super) const LIMIT: Rule =
     Rule { controller: Controller::Memory, noun: "memory", check, set_first, set, get, einval: "", first_files };
-
-impl Cgroup {
-    /// Bytes in use now, and the most that ever were. v2 counts the latter since Linux 5.19; before that it is the former.
-    pub(crate) fn memory_usage(&self) -> Result<(u64, u64)> {
-        let (directory, now, peak) = match self.needed(Controller::Memory)? {
-            At::V1(directory) => (directory, "memory.usage_in_bytes", "memory.max_usage_in_bytes"),
-            At::V2(directory) => (directory, "memory.current", "memory.peak"),
-        };
-        let now = directory.read_number(now)?.unwrap_or(0);
-        match control::read_number(&directory.fd, peak) {
-            Ok(most) => Ok((now, most.unwrap_or(0).max(now))),
-            Err(Errno::ENOENT) => Ok((now, now)),
-            Err(errno) => Err(directory.error(Step::Read, peak, errno)),
-        }
-    }
-
-    /// How many processes of it the kernel's OOM killer has ended.
-    pub(crate) fn oom_kills(&self) -> Result<u64> {
-        let (directory, file) = match self.needed(Controller::Memory)? {
-            At::V1(directory) => (directory, "memory.oom_control"),
-            At::V2(directory) => (directory, "memory.events"),
-        };
-        let kills = control::read_keyed(&directory.fd, file, "oom_kill");
-        Ok(kills.map_err(|errno| directory.error(Step::Read, file, errno))?.unwrap_or(0))
-    }
-}
 
 /// Refuses a limit that no container can live with.
 fn check(limit: u64) -> Result<()> {

@@ -1,7 +1,5 @@
 //! The limit of processes and threads. Fewer than there are is no error: fork(2) then fails inside until enough have ended.
 
-#[cfg(test)]
-use super::Cgroup;
 use super::control;
 use super::controller::{Controller, Row, Rule, Version, When, Written};
 use crate::{Error, Result, Step};
@@ -46,19 +44,4 @@ fn check(limit: u64) -> Result<()> {
     let why = format!("it is {MIN} (the container's PID 1 and one program) at the least, {MAX} at the most");
     Err(Error::invalid(Step::SetPidsLimit, limit, why)
         .with_hint("for no limit leave it out, or give CTR_UNLIMITED or None"))
-}
-
-#[cfg(test)]
-impl Cgroup {
-    /// How many processes and threads there are.
-    pub(crate) fn pids_now(&self) -> Result<u64> {
-        if let Some(at) = self.at(Controller::Pids)? {
-            return Ok(at.directory().read_number("pids.current")?.unwrap_or(0));
-        }
-        let directory = self.any()?;
-        let file = if self.clone_into().is_some() { "cgroup.threads" } else { "tasks" };
-        let tasks =
-            control::read_pids(&directory.fd, file).map_err(|errno| directory.error(Step::Read, file, errno))?;
-        Ok(tasks.len() as u64)
-    }
 }

@@ -6,8 +6,8 @@ use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, fstatfs};
 use serde::{Deserialize, Serialize};
 
 use super::controller::{Controller, Controllers, Version, When};
-use super::directory::open_failed;
-use super::{Directory, memory, pids};
+use super::directory::{Directory, open_failed};
+use super::{memory, pids};
 use crate::Result;
 
 /// Where a directory is, and what it is for.

@@ -11,8 +11,8 @@ use nix::fcntl::AT_FDCWD;
 use nix::sys::statfs::{CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, statfs};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
-use super::Place;
 use super::layout::PREFIX;
+use super::place::Place;
 use crate::{Error, Result, Step};
 
 /// How long processes that were killed may take to die.

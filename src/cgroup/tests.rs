@@ -9,9 +9,11 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use super::controller::Controller;
+use super::directory::without;
+use super::hierarchies::hierarchies;
 use super::hierarchies::{Caller, Home};
 use super::layout::Homes;
-use super::{Cgroup, Layout, Limits, Place, hierarchies, memory, pids, remove, without};
+use super::{Cgroup, Layout, Limits, Place, memory, pids, remove};
 use crate::{CgroupPolicy, ErrorCode, Limit, Result};
 
 const MIB: u64 = 1 << 20;

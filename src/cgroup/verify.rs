@@ -7,9 +7,11 @@ use std::path::Path;
 use nix::errno::Errno;
 use nix::sys::statfs::{CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, FsType, SYSFS_MAGIC, fstatfs, statfs};
 
+use super::control;
+use super::directory::Directory;
 use super::hierarchies::own;
 use super::layout::PREFIX;
-use super::{Directory, Place, control};
+use super::place::Place;
 use crate::{Error, ErrorCode, Result, Step};
 
 /// Refuses what is called otherwise than a cgroup of the container `name`: ctr-NAME, a dot, and what tells it from one of the

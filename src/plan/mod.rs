@@ -10,11 +10,13 @@ mod calls;
 mod encode;
 mod explain;
 mod mount;
+mod shell;
 
 pub use calls::{At, CWD, Prctl};
 pub use encode::{Header, encode, encode_spawn};
-pub use explain::{Shell, explained, quote};
+pub use explain::{explained, quote};
 pub use mount::mount_attr;
+pub use shell::Shell;
 
 use std::borrow::Cow;
 use std::ffi::{CStr, CString};

@@ -8,7 +8,8 @@ use std::path::Path;
 use ctr_wire::TERMINALS;
 use nix::fcntl::OFlag;
 
-use super::{DEV, Shape};
+use super::DEV;
+use super::shape::Shape;
 use crate::Step;
 use crate::plan::{CWD, Plan};
 use crate::sys::mount::{MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID};

@@ -15,42 +15,20 @@ mod mounts;
 mod nodes;
 mod root;
 mod setup;
+mod shape;
 
 pub use etc::{EtcFiles, Lacking, etc_files};
 pub use mounts::{image_places, user_mounts};
 pub use nodes::{Node, make_nodes, nodes};
 pub use root::{FIRST_FURNITURE, Layers, Mapped, Root, Source, furnish, idmap, make, pivot};
 pub use setup::setup;
+pub use shape::Shape;
 
 use std::borrow::Cow;
 use std::ffi::{CStr, CString};
 
 use crate::plan::{Arg, At, Plan, Slot};
 use crate::sys::mount::{MOVE_MOUNT_F_EMPTY_PATH, MountAttributes};
-
-/// What decides the look of a setup.
-#[derive(Clone, Copy, Debug)]
-pub struct Shape<'a> {
-    /// The SELinux context of what is mounted.
-    pub context: Context<'a>,
-    /// The user namespace is a new one, so mounts of the host come as slaves, and kernel file systems need namespaces of the
-    /// same owner.
-    pub own_user: bool,
-    /// The group tty, 5, is mapped.
-    pub has_tty: bool,
-    /// The PID namespace is not the host's.
-    pub own_pid: bool,
-    /// The network namespace is a new one.
-    pub own_net: bool,
-    /// The IPC namespace is a new one.
-    pub own_ipc: bool,
-    /// The IPC namespace is the host's.
-    pub host_ipc: bool,
-    /// Its own /etc/hosts and the like, where it has them.
-    pub etc_files: Option<&'a EtcFiles>,
-    /// Most bytes of the tmpfs that has the changes; half of the machine's memory where there is none.
-    pub size: Option<u64>,
-}
 
 /// The SELinux context of the files of mounts that a container makes for itself, where it has one; see mount(8).
 #[derive(Clone, Copy, Debug)]

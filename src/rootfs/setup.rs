@@ -5,7 +5,8 @@ use std::ffi::CString;
 use ctr_wire as wire;
 use nix::fcntl::OFlag;
 
-use super::{LOWER, PROC, ROOT, STAGING, SYS, Shape, UPPER, WORK, dev, etc};
+use super::shape::Shape;
+use super::{LOWER, PROC, ROOT, STAGING, SYS, UPPER, WORK, dev, etc};
 use crate::Step;
 use crate::plan::{CWD, Plan, Shell, Slot};
 use crate::sys::mount::{MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY};

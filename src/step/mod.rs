@@ -4,87 +4,17 @@
 //!
 //! Code asks for the identity; the words are for people, and may become better ones.
 
+mod row;
 mod table;
 
 use std::borrow::Cow;
 
+pub use row::Phase;
+use row::Row;
 pub use table::Step;
 
-use crate::Error;
-
-/// When a step is done, in the order of a container's life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Phase {
-    /// What was asked for is checked, before anything is looked up.
-    Check,
-    /// What is on the machine is looked up: images, names, namespaces, devices.
-    Lookup,
-    /// An image is imported, made, compared or written out.
-    Image,
-    /// The host makes what is the container's alone: its record, its cgroup, its socket.
-    Prepare,
-    /// The zygote is started, and clones a process.
-    Spawn,
-    /// The zygote makes, outside of the container's namespaces, what it hands over.
-    HandOver,
-    /// PID 1 sets itself up, before it has its image.
-    Setup,
-    /// PID 1 makes its root.
-    Rootfs,
-    /// PID 1 takes what the host has made for it, and the last walls are put up.
-    Finish,
-    /// PID 1 serves, and the caller has not been answered yet.
-    Attach,
-    /// A program is started.
-    Start,
-    /// Something is done to a container, or to a program that runs in it.
-    Run,
-    /// A container is ended, and what was made for it removed.
-    End,
-    /// The machine is tried out.
-    Probe,
-    /// In more than one of these.
-    Any,
-}
-
-impl Phase {
-    /// Its name, as "hand-over".
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Check => "check",
-            Self::Lookup => "lookup",
-            Self::Image => "image",
-            Self::Prepare => "prepare",
-            Self::Spawn => "spawn",
-            Self::HandOver => "hand-over",
-            Self::Setup => "setup",
-            Self::Rootfs => "rootfs",
-            Self::Finish => "finish",
-            Self::Attach => "attach",
-            Self::Start => "start",
-            Self::Run => "run",
-            Self::End => "end",
-            Self::Probe => "probe",
-            Self::Any => "any",
-        }
-    }
-}
-
-/// A row of the table.
-struct Row {
-    step: Step,
-    id: &'static str,
-    text: &'static str,
-    phase: Phase,
-    hint: Option<Hint>,
-}
-
-/// What helps where a step fails with this error, if anything is known.
-type Hint = fn(&Error) -> Option<Cow<'static, str>>;
-
 impl Step {
-    fn row(self) -> &'static Row {
+    fn row(self) -> &'static Row<Self> {
         // The rows are in the order of the variants, which a test checks.
         &table::ROWS[self as usize]
     }
@@ -114,9 +44,9 @@ impl Step {
         table::ROWS.iter().find(|row| row.id == id).map(|row| row.step)
     }
 
-    /// What helps where it fails with `error`, if anything is known.
-    pub(crate) fn hint(self, error: &Error) -> Option<Cow<'static, str>> {
-        self.row().hint.and_then(|hint| hint(error))
+    /// What helps where it fails on `object` with this errno, if anything is known.
+    pub(crate) fn hint(self, errno: i32, object: &str) -> Option<Cow<'static, str>> {
+        self.row().hint.and_then(|hint| hint(errno, object))
     }
 }
 

@@ -5,8 +5,8 @@
 
 use std::borrow::Cow;
 
-use super::{Phase, Row};
-use crate::{Error, hints};
+use super::row::{Phase, Row};
+use crate::hints;
 
 macro_rules! steps {
     ($($phase:ident { $($step:ident: $id:literal, $text:literal $(, $how:ident $hint:tt)?;)* })*) => {
@@ -18,7 +18,7 @@ macro_rules! steps {
             $($(#[doc = concat!("`", $id, "`: ", $text)] $step,)*)*
         }
 
-        pub(super) static ROWS: &[Row] = &[
+        pub(super) static ROWS: &[Row<Step>] = &[
             $($(Row {
                 step: Step::$step,
                 id: $id,
@@ -38,7 +38,7 @@ macro_rules! hint {
         Some($function)
     };
     (when { $($errno:pat => $hint:expr),* $(,)? }) => {
-        Some(|error| match error.errno() {
+        Some(|errno, _| match errno {
             $($errno => Some(Cow::from($hint)),)*
             _ => None,
         })
@@ -399,13 +399,13 @@ steps! {
     }
 }
 
-fn refused_label(error: &Error) -> Option<Cow<'static, str>> {
-    Some(hints::refused_label(error.errno())).filter(|hint| !hint.is_empty()).map(Cow::from)
+fn refused_label(errno: i32, _: &str) -> Option<Cow<'static, str>> {
+    Some(hints::refused_label(errno)).filter(|hint| !hint.is_empty()).map(Cow::from)
 }
 
-fn refused_sysctl(error: &Error) -> Option<Cow<'static, str>> {
-    let hint = match error.errno() {
-        libc::EINVAL | libc::ERANGE if error.object() == "net.ipv4.ping_group_range" => hints::PING_GROUPS,
+fn refused_sysctl(errno: i32, object: &str) -> Option<Cow<'static, str>> {
+    let hint = match errno {
+        libc::EINVAL | libc::ERANGE if object == "net.ipv4.ping_group_range" => hints::PING_GROUPS,
         libc::EINVAL | libc::ERANGE => "the kernel doesn't take this value for it",
         libc::ENOENT => {
             "this kernel has no such parameter, or not in a namespace of a container's own, or its module is not loaded"
