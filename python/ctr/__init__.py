@@ -16,13 +16,13 @@ strings in binary units ("64M" is 64 * 2**20). Times are seconds. What goes wron
 # Type checkers take this name for true. Written as a plain False it would be believed by editors on jedi.
 TYPE_CHECKING = bool()  # noqa: UP018
 if TYPE_CHECKING:
-    from subprocess import CalledProcessError, TimeoutExpired
+    from subprocess import TimeoutExpired
 
     from . import aio as aio
     from ._container import Container, ContainerInfo, containers, destroy, explain, join
     from ._errors import Error
     from ._executor import ContainerPoolExecutor, RemoteError, WorkerLost
-    from ._exit import CompletedProcess, Exit
+    from ._exit import CalledProcessError, CompletedProcess, Exit
     from ._image import (
         Difference,
         Image,

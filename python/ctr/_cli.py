@@ -101,8 +101,8 @@ class _Parser(argparse.ArgumentParser):
     """The commands that there are."""
 
     def __init__(self, **options: Any) -> None:
-        # Half an option is a typing error, and may be another program's whole one.
-        super().__init__(**options, allow_abbrev=False)
+        # Half an option is a typing error, and may be another program's whole one. -h is the hostname, as docker's.
+        super().__init__(**options, allow_abbrev=False, conflict_handler="resolve")
 
     def error(self, message: str) -> NoReturn:
         self.exit(_FAILED, f"{self.prog}: {message} ({self.prog} --help shows what there is)\n")
@@ -113,7 +113,9 @@ def command(words: Sequence[str]) -> int:
     parser = _parser()
     if words and words[0][:1] != "-" and words[0] not in parser.known:
         there = _COMMANDS_ELSEWHERE.get(words[0])
-        close = "".join(f", is it {word}?" for word in difflib.get_close_matches(words[0], parser.known, 1))
+        # What ends or removes something is nobody's second guess.
+        harmless = [word for word in parser.known if word not in ("kill", "prune", "rm", "stop")]
+        close = "".join(f", is it {word}?" for word in difflib.get_close_matches(words[0], harmless, 1))
         there = there or "libctr --help shows what there is"
         parser.exit(_FAILED, f"libctr: there is no command {words[0]}{close} ({there})\n")
     options, rest = parser.parse_known_args(words)
@@ -122,7 +124,7 @@ def command(words: Sequence[str]) -> int:
         return _FAILED
     rest = _with_late_words(options, rest)
     if rest:
-        options.parser.error(_too_much(rest))
+        options.parser.error(_too_much(rest, options.parser))
     try:
         return int(options.act(options))
     except Error as error:
@@ -139,14 +141,19 @@ def command(words: Sequence[str]) -> int:
         return _FAILED
 
 
-def _too_much(rest: list[str]) -> str:
+def _too_much(rest: list[str], parser: argparse.ArgumentParser) -> str:
     option, equals, value = rest[0].partition("=")
     if option[:1] != "-":
         return f"{option} is too much"
     there = _ELSEWHERE.get(option)
     if there and there.endswith("="):
         there += value if equals else "host"
-    return f"there is no option {option}" + (f": {'here it is ' * (there[0] == '-')}{there}" if there else "")
+    if there:
+        return f"there is no option {option}: {'here it is ' * (there[0] == '-')}{there}"
+    known = [name for name in parser._option_string_actions if name.startswith("--")]
+    close = [name for name in known if name.startswith(option)] if option[2:] else []
+    close = close or difflib.get_close_matches(option, known, 1, 0.75)
+    return f"there is no option {option}" + "".join(f", is it {name}?" for name in close[:1])
 
 
 def _with_late_words(options: argparse.Namespace, rest: list[str]) -> list[str]:
@@ -273,13 +280,24 @@ def _about_the_program(parser: argparse.ArgumentParser) -> None:
 def _run(options: argparse.Namespace) -> int:
     with _ending_by_signal():
         with bar("importing", options.image) as progress:
-            made = Container(options.image, progress=progress, detached=options.detach, **container_keywords(options))
+            made = _made(options, progress)
         if options.detach:
             return _detached(made, options)
         # In this order: what the program has left behind is dead before the pipes are at their end.
         with PipedFiles() as files, made as container:
             status = _attached(container, _command(container, options), options, files.streams)
         return _FAILED if files.failed else status
+
+
+def _made(options: argparse.Namespace, progress: Any) -> Container:
+    import warnings
+
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        made = Container(options.image, progress=progress, detached=options.detach, **container_keywords(options))
+    for warning in told:
+        print(f"libctr: warning: {warning.message}", file=sys.stderr)
+    return made
 
 
 def _detached(container: Container, options: argparse.Namespace) -> int:
@@ -496,21 +514,35 @@ def _ending_by_signal() -> Iterator[None]:
 def _passing_signals_on() -> Iterator[Callable[[Popen[Any]], None]]:
     """Without a terminal, a signal to us is meant for the program, as in docker; to be told which program that is.
 
-    What arrives while it is being started is kept for it.
+    What arrives while it is being started is kept for it. What a terminal sends to all of a group (Ctrl-C) goes to all
+    of the program's. The third time, as docker's, we end, and the program with us.
     """
     started: list[Popen[Any]] = []
     early: list[int] = []
+    ending: list[int] = []
+
+    def send(signum: int) -> None:
+        if signum in (signal.SIGINT, signal.SIGQUIT):
+            started[0].kill_group(signum)
+        else:
+            started[0].send_signal(signum)
 
     def pass_on(signum: int, frame: FrameType | None) -> None:
+        if signum in (signal.SIGINT, signal.SIGTERM):
+            ending.append(signum)
+        if len(ending) == 3:
+            if started:
+                started[0].kill_group(signal.SIGKILL)
+            raise SystemExit(128 + signum)
         if started:
-            started[0].send_signal(signum)
+            send(signum)
         else:
             early.append(signum)
 
     def tell(process: Popen[Any]) -> None:
         started.append(process)
         for signum in early:
-            process.send_signal(signum)
+            send(signum)
 
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
     before = {number: signal.signal(number, pass_on) for number in numbers}

@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from ._container import containers, join
 from ._errors import Error
-from ._image import Image, ImageConfig, Progress, build_image, disk_use, image, images, import_image, prune
+from ._image import IMAGE_FIELDS, Image, Progress, build_image, disk_use, image, images, import_image, prune
 
 if TYPE_CHECKING:
     import argparse
@@ -237,21 +237,29 @@ def _changes(options: argparse.Namespace) -> dict[str, Any] | None:
     changes: dict[str, Any] = {}
     for text in options.change:
         key, equals, value = text.partition("=")
-        if not equals or key not in (field.name for field in dataclasses.fields(ImageConfig)):
-            raise ValueError(f"write FIELD=VALUE, not {text!r}")
+        if not equals:
+            raise ValueError(f"-c: write FIELD=VALUE, not {text!r}")
+        if key not in IMAGE_FIELDS:
+            raise ValueError(f"-c {text}: there is no field {key!r}, but {', '.join(IMAGE_FIELDS)}")
         if key in ("env", "labels"):
-            name, _, value = value.partition("=")
+            name, equals, value = value.partition("=")
+            if not equals:
+                raise ValueError(f"-c {text}: write {key}=NAME=VALUE")
             changes.setdefault(key, {})[name] = value
         elif key == "volumes":
             changes.setdefault(key, []).append(value)
         else:
-            changes[key] = shlex.split(value) if key in ("cmd", "entrypoint") else value
+            try:
+                changes[key] = shlex.split(value) if key in ("cmd", "entrypoint") else value
+            except ValueError as error:
+                raise ValueError(f"-c {text}: {str(error)[:1].lower()}{str(error)[1:]} in the words of {key}") from None
     return changes or None
 
 
 def _commit(options: argparse.Namespace) -> int:
+    changes = _changes(options)
     with join(options.container) as container, bar("committing", options.container) as progress:
-        print(container.commit(options.name, config=_changes(options), progress=progress).digest)
+        print(container.commit(options.name, config=changes, progress=progress).digest)
     return 0
 
 

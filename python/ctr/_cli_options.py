@@ -86,7 +86,7 @@ _SWITCH = ("on", "off")
 
 ROWS = (
     Row("name", "--name", "a name for exec and rm", "NAME"),
-    Row("hostname", "--hostname", "the hostname inside", "NAME"),
+    Row("hostname", "-h --hostname", "the hostname inside", "NAME"),
     Row("domainname", "--domainname", "the NIS domain name inside", "NAME"),
     Row("memory", "-m --memory", "memory limit, as 256M", "SIZE", read=_memory),
     Row("pids", "--pids --pids-limit", "the number of processes at one time", "N", type=int, read=int),

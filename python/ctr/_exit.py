@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import subprocess
-from subprocess import CalledProcessError as CalledProcessError
 from subprocess import TimeoutExpired as TimeoutExpired
 from typing import Any, AnyStr, NamedTuple
 
 Parts = tuple[int, int, int, float, float, int]
 """An exit as `_ctr` tells of it: code, signal, reason, user time, system time, largest resident set."""
 
+# What a returncode doesn't tell.
+_TELLING = ("out of memory", "timed out", "destroyed")
 _REASONS = ("exited", "signaled", "out of memory", "timed out", "destroyed", "unknown")
 TIMED_OUT = _REASONS.index("timed out")
 
@@ -42,6 +43,18 @@ def exit_from(parts: Parts) -> Exit:
     return Exit(code, signal, _REASONS[reason], user_time, system_time, max_rss)
 
 
+class CalledProcessError(subprocess.CalledProcessError):
+    """`subprocess.CalledProcessError`, which says also why the program was killed; `exit` is how it ended."""
+
+    exit: Exit | None = None
+
+    def __str__(self) -> str:
+        said = super().__str__()
+        if self.exit is None or self.exit.reason not in _TELLING:
+            return said
+        return f"{said.rstrip('.')}: {self.exit.reason}."
+
+
 class CompletedProcess(subprocess.CompletedProcess[AnyStr]):
     """What `run` returns: `subprocess.CompletedProcess`, and `exit`, which says how the process ended."""
 
@@ -58,3 +71,14 @@ class CompletedProcess(subprocess.CompletedProcess[AnyStr]):
     def exit(self) -> Exit:
         """How it ended; `reason` is why: "exited", "signaled", "out of memory", "timed out", "destroyed", "unknown"."""
         return exit_from(self._parts)
+
+    def check_returncode(self) -> None:
+        """Raise a `CalledProcessError` if the returncode is not 0."""
+        if self.returncode:
+            error = CalledProcessError(self.returncode, self.args, self.stdout, self.stderr)
+            error.exit = self.exit
+            raise error
+
+    def __repr__(self) -> str:
+        said = super().__repr__()
+        return f"{said[:-1]}, reason={self.exit.reason!r})" if self.exit.reason in _TELLING else said

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Union
 
 from . import _ctr
@@ -297,6 +297,10 @@ def disk_use(*, store_dir: Path | None = None) -> int:
     return _ctr.disk_use(_place(store_dir))
 
 
+IMAGE_FIELDS = tuple(field.name for field in fields(ImageConfig))
+"""How an image is run: the names of what it says."""
+
+
 def make_options(name: str | None, config: Config | None, base: ImageConfig) -> dict[str, object]:
     """What `_ctr` makes an image with."""
     options: dict[str, object] = {}
@@ -306,6 +310,9 @@ def make_options(name: str | None, config: Config | None, base: ImageConfig) -> 
         return options
     if not isinstance(config, ImageConfig):
         changes: dict[str, Any] = dict(config)
+        for key in changes:
+            if key not in IMAGE_FIELDS:
+                raise TypeError(f"an image's config has no {key!r}, but {', '.join(IMAGE_FIELDS)}")
         for key in ("env", "labels"):
             if key in changes:
                 if not hasattr(changes[key], "keys"):

@@ -8,13 +8,13 @@ import os
 import pickle
 import select
 import shlex
-import subprocess
 import sys
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ._cli_options import add_rows, container_keywords, pair
 from ._container import Container
 from ._executor import worker_script
+from ._exit import CalledProcessError
 from ._image import Image
 from ._plain import plain
 from ._this_python import this_python
@@ -48,8 +48,10 @@ class _Helped(Exception):
 
 
 def _parser() -> _Parser:
-    parser = _Parser("%%ctr", description=_ABOUT, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = _Parser("%%ctr", description=_ABOUT, formatter_class=argparse.RawDescriptionHelpFormatter, add_help=False)
     add = parser.add_argument
+    # -h is the hostname, as docker's.
+    add("--help", action="help", help="show this")
     add(
         "--python", action="store_true", help="run the cell by this interpreter, which is seen inside with its packages"
     )
@@ -161,9 +163,9 @@ def _run(
         variables[options.output] = b"".join(out).decode("utf-8", "replace")
     assert process.exit is not None
     if process.exit.code:
-        if process.exit.reason not in ("exited", "signaled"):
-            print(f"%%ctr: {process.exit.reason}", file=sys.stderr)
-        raise subprocess.CalledProcessError(process.exit.returncode, f"%%ctr {options.image}")
+        failed = CalledProcessError(process.exit.returncode, f"%%ctr {options.image}")
+        failed.exit = process.exit
+        raise failed
     if taken:
         read = plain(bytes(pickled))
         variables.update({name: read[name] for name in taken})

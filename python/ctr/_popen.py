@@ -316,14 +316,14 @@ class Popen(Generic[AnyStr]):
         """Send SIGKILL."""
         self.send_signal(_signal.SIGKILL)
 
-    def stop(self, grace: float = 10.0) -> int:
-        """Ask it to end, as `docker stop`; after `grace` seconds kill it; the returncode.
+    def stop(self, timeout: float | None = 10.0) -> int:
+        """Ask it to end, as `docker stop`; after `timeout` seconds kill it; the returncode.
 
         It is asked by the image's stop signal, SIGTERM where the image names none.
         """
         self.send_signal(self._container.stop_signal())
         try:
-            return self.wait(grace)
+            return self.wait(timeout)
         except TimeoutExpired:
             self.kill()
             return self.wait()

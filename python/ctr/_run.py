@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from subprocess import CalledProcessError, TimeoutExpired
+from subprocess import TimeoutExpired
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from ._exit import CompletedProcess
@@ -200,8 +200,8 @@ def run_in(
         result = _conversation(container, args, input, timeout, relayed, options)
     else:
         result = _silently(container, args, timeout, options)
-    if check and result.returncode:
-        raise CalledProcessError(result.returncode, args, output=result.stdout, stderr=result.stderr)
+    if check:
+        result.check_returncode()
     return result
 
 

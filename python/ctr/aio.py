@@ -14,7 +14,7 @@ of a few worker threads. A task that is cancelled kills what it started: the pro
 from __future__ import annotations
 
 from functools import partial
-from subprocess import CalledProcessError, TimeoutExpired
+from subprocess import TimeoutExpired
 from typing import TYPE_CHECKING, Any, cast
 
 try:
@@ -185,8 +185,8 @@ class Container:
             outputs = [None if data is None else _decoded(data, codec) for data in outputs]
         assert process.popen.exit_parts is not None
         result = CompletedProcess[Any](process.args, process.popen.exit_parts, *outputs)
-        if check and result.returncode:
-            raise CalledProcessError(result.returncode, process.args, output=result.stdout, stderr=result.stderr)
+        if check:
+            result.check_returncode()
         return result
 
     async def popen(self, args: Argv | None = None, **options: Unpack[PopenOptions]) -> Process:

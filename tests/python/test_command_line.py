@@ -15,7 +15,7 @@ import pytest
 
 import archives
 import ctr
-from lanes import FURTHER_IDS, LIMITS
+from lanes import CAN_LIMIT, FURTHER_IDS, LIMITS
 
 COMMAND = [sys.executable, "-m", "ctr"]
 
@@ -291,6 +291,50 @@ def test_ps_tells_of_a_container_whose_program_has_ended() -> None:
         assert "output and exit status of the program are not kept" in about
     finally:
         command("rm", name)
+
+
+def test_ctrl_c_reaches_all_that_a_terminal_would_tell() -> None:
+    # A shell waits for its program, so the program has to hear of it too.
+    words = ["run", "host", "sh", "-c", "echo ready; sleep 4351; echo after"]
+    with subprocess.Popen([*COMMAND, *words], stdout=subprocess.PIPE, text=True) as p:
+        assert p.stdout is not None
+        assert p.stdout.readline() == "ready\n"
+        p.send_signal(signal.SIGINT)
+        assert p.wait(60) == 130
+        assert p.stdout.read() == ""
+
+
+def test_the_third_ctrl_c_ends_what_does_not_listen() -> None:
+    words = ["run", "host", "sh", "-c", "trap '' INT TERM; echo ready; while :; do sleep 0.1; done"]
+    with subprocess.Popen([*COMMAND, *words], stdout=subprocess.PIPE, text=True) as p:
+        assert p.stdout is not None
+        assert p.stdout.readline() == "ready\n"
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGINT):
+            assert p.poll() is None
+            p.send_signal(number)
+            time.sleep(0.2)
+        assert p.wait(60) == 130
+    assert not [info for info in ctr.containers() if info.owner == p.pid]
+
+
+@pytest.mark.skipif(CAN_LIMIT, reason="every limit can be had here")
+def test_a_warning_is_a_line_of_ours() -> None:
+    done = command("run", "--cgroup", "optional", "-m", "64M", "host", "true")
+    assert done.returncode == 0
+    assert done.stderr.startswith("libctr: warning: ")
+    assert "UserWarning" not in done.stderr
+
+
+def test_what_is_not_known_is_said_with_what_is() -> None:
+    said = command("commit", "x", "y", "-c", "cmdd=x").stderr
+    assert "no field 'cmdd'" in said
+    assert "entrypoint" in said
+    assert "closing quotation in the words of cmd" in command("commit", "x", "y", "-c", "cmd='a").stderr
+    assert "NAME=VALUE" in command("commit", "x", "y", "-c", "env=A").stderr
+    assert "is it --memory?" in command("run", "--mem", "1G", "host").stderr
+    assert "stop" not in command("stpo").stderr.partition("(")[0]
+    assert command("run", "-h", "fern", "host", "uname", "-n").stdout == "fern\n"
+    assert command("run", "--help").returncode == 0
 
 
 def test_kill_signals_every_program_of_a_container() -> None:

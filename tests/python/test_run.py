@@ -61,6 +61,19 @@ def test_check_raises_called_process_error(c: ctr.Container) -> None:
     assert c.run(["true"], check=True).returncode == 0
 
 
+def test_check_says_why_it_was_killed(c: ctr.Container) -> None:
+    with pytest.raises(subprocess.CalledProcessError, match="SIGKILL.*: timed out") as caught:
+        c.run(["sleep", "1000"], time_limit=0.1, check=True)
+    assert isinstance(caught.value, ctr.CalledProcessError)
+    assert caught.value.exit is not None
+    assert caught.value.exit.reason == "timed out"
+    done = c.run(["sleep", "1000"], time_limit=0.1)
+    assert "reason='timed out'" in repr(done)
+    assert "reason" not in repr(c.run(["false"]))
+    with pytest.raises(subprocess.CalledProcessError, match="exit status 1") as caught:
+        c.run(["false"]).check_returncode()
+
+
 def test_a_timeout_kills_and_raises(c: ctr.Container) -> None:
     with pytest.raises(subprocess.TimeoutExpired) as caught:
         c.run(["sleep", "1000"], timeout=0.05)
