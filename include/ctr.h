@@ -517,7 +517,8 @@ int ctr_config_add_mount_bind(ctr_config *config, const char *source, const char
 /**
  * Adds an empty tmpfs(5) at target, an absolute path inside that is made where it is missing.
  *
- * size   the most bytes it may hold; CTR_UNLIMITED: half of the machine's memory
+ * size   the most bytes it may hold, at least 1; CTR_UNLIMITED: it is a part of the tmpfs that has the container's changes, and
+ *        ctr_config_set_upper_size() holds for both together
  * mode   the permission bits of its root directory; 0: 01777
  *
  * Return value: 0, or CTR_ERR_INVALID.
@@ -626,11 +627,11 @@ int ctr_config_set_namespace_container(ctr_config *config, int kind, const char 
 int ctr_config_set_read_only(ctr_config *config, bool read_only);
 
 /**
- * How many bytes the container's changes may take while they are kept in memory; a write beyond that fails with
- * ENOSPC. At least 1 MiB. Default, and with CTR_UNLIMITED: half of the memory limit, or half of the machine's memory
- * if there is no limit.
+ * How many bytes the container's changes may take while they are kept in memory, together with /dev/shm, the /tmp of a read-only
+ * root, and every tmpfs without a size of its own; a write beyond that fails with ENOSPC. Default, and with CTR_UNLIMITED: half of
+ * the memory limit, or half of the machine's memory if there is no limit.
  *
- * Return value: 0, or CTR_ERR_INVALID.
+ * Return value: 0, or CTR_ERR_INVALID. ctr_create() refuses less than 1 MiB (1048576).
  */
 int ctr_config_set_upper_size(ctr_config *config, uint64_t bytes);
 

@@ -430,3 +430,55 @@ fn files_that_would_fill_the_memory_limit_meet_a_full_disk() {
         assert_eq!(sh(&c, &format!("({fill}) 2>/dev/null")), "full\nalive");
     }
 }
+
+#[test]
+fn all_that_is_writable_and_has_no_size_of_its_own_shares_the_size_of_the_changes() {
+    let tmpfs = |target: &str, size, mode| Mount::Tmpfs { target: target.into(), size, mode };
+    let half = "df -k -P /tmp /dev/shm /srv /mnt | awk 'NR > 1 { print $2 }' | sort -u; stat -c '%a %F' /tmp /srv /mnt";
+    let fill = |place: &str| format!("(head -c 60000000 /dev/zero > {place}/x && echo all || echo full) 2>/dev/null");
+    let whole = Config {
+        mounts: vec![tmpfs("/srv", None, None), tmpfs("/mnt", None, Some(0o2750))],
+        read_only: true,
+        ..Config::default()
+    };
+    let mut configs = vec![(32 << 10, Config { upper_size: Some(32 << 20), ..whole.clone() })];
+    if common::can_limit() {
+        configs.push((32 << 10, Config { memory: Some(64 << 20), ..whole.clone() }));
+        configs.push((256 << 10, Config { preset: Preset::Strict, ..whole }));
+    }
+    for (kib, config) in configs {
+        let c = host_with(&config);
+        let shown = "1777 directory\n1777 directory\n2750 directory";
+        assert_eq!(sh(&c, half), format!("{kib}\n{shown}"));
+        if kib == 32 << 10 {
+            for place in ["/tmp", "/dev/shm", "/srv", "/mnt"] {
+                assert_eq!(sh(&c, &fill(place)), "full", "{place}");
+                // What one has taken, the others lack.
+                assert_eq!(sh(&c, "(echo x > /tmp/y && [ -s /tmp/y ] || echo full) 2>/dev/null"), "full", "{place}");
+                sh(&c, &format!("rm -f {place}/x /tmp/y"));
+            }
+        }
+        let options = sh(&c, "awk '$5 == \"/tmp\" || $5 == \"/srv\" { print $6 }' /proc/self/mountinfo");
+        assert!(options.lines().count() == 2, "{options}");
+        assert!(options.lines().all(|line| line.contains("nosuid") && line.contains("nodev")), "{options}");
+        assert!(sh(&c, "touch /x 2>&1 || echo refused").contains("refused"));
+    }
+    // One with a size has that, whatever the changes may take.
+    let c = host_with(&Config { mounts: vec![tmpfs("/srv", Some(80 << 20), Some(0o4755))], ..Config::default() });
+    assert_eq!(sh(&c, &fill("/srv")), "all");
+    assert_eq!(sh(&c, "stat -c %a /srv; df -k -P /srv | awk 'NR > 1 { print $2 }'"), "4755\n81920");
+}
+
+#[test]
+fn a_size_that_holds_nothing_is_refused() {
+    let least = 1 << 20;
+    for size in [0, 1, 10 << 10, least - 1] {
+        let error = Container::create("host", &Config { upper_size: Some(size), ..Config::default() }).err().unwrap();
+        assert_eq!((error.code(), error.failed_step()), (ctr::ErrorCode::Invalid, ctr::Step::LimitSizeOfChanges));
+        assert!(error.to_string().contains(&format!("{size} bytes")) && error.to_string().contains("1 MiB"), "{error}");
+    }
+    host_with(&Config { upper_size: Some(least), ..Config::default() });
+    let mounts = vec![Mount::Tmpfs { target: "/srv".into(), size: Some(0), mode: None }];
+    let error = Container::create("host", &Config { mounts, ..Config::default() }).err().unwrap();
+    assert_eq!((error.code(), error.object()), (ctr::ErrorCode::Invalid, "/srv"), "{error}");
+}

@@ -520,7 +520,10 @@ fn what_explain_prints_can_be_typed() {
         return skipped("it takes bash and util-linux");
     }
     let scratch = common::scratch("typed");
-    let config = || Config { cgroup: ctr::CgroupPolicy::Off, hostname: Some("typed".into()), ..Config::default() };
+    let tmpfs = |target: &str, size| Mount::Tmpfs { target: target.into(), size, mode: Some(0o750) };
+    let mounts = vec![tmpfs("/srv/part-of-it's", None), tmpfs("/srv/own", Some(1 << 20))];
+    let own = Config { hostname: Some("typed".into()), mounts, read_only: true, ..Config::default() };
+    let config = || Config { cgroup: ctr::CgroupPolicy::Off, ..own.clone() };
     // Builtins only: the shell that did the pivot still remembers where the host's programs were.
     let look = "echo ==; read -r name </proc/sys/kernel/hostname; echo $name; \
                 while read -r a b c d place rest; do echo $place; done </proc/self/mountinfo";

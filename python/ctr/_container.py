@@ -109,7 +109,8 @@ class Container:
             read_only: Mount the root read-only.
             upper: Where changes go: a tmpfs that vanishes with the container, or a directory in the store. Before Linux
                 6.6 it is the directory always.
-            upper_size: How many bytes changes in memory may take, "1G"; a write beyond that fails with ENOSPC. By
+            upper_size: How many bytes changes in memory may take, "1G", together with /dev/shm, the /tmp of a read-only
+                root, and every `Tmpfs` without a size; a write beyond that fails with ENOSPC. At least "1M"; by
                 default half of the memory limit, or half of the machine's memory without one.
             directory: How an image that is a directory is used: as a lower layer that is never written to, or directly.
             etc_files: Mount an /etc/hosts, /etc/hostname and /etc/resolv.conf of its own over the image's, as docker.

@@ -52,7 +52,7 @@ class Tmpfs(NamedTuple):
     target: Path
     """Absolute path inside; made where it is missing."""
     size: Size | None = None
-    """Most bytes it may hold."""
+    """Most bytes it may hold; without one it is a part of the changes, and of their `upper_size`."""
     mode: int | None = None
     """Permission bits of its root; 0o1777 where there are none."""
 

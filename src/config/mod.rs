@@ -65,8 +65,9 @@ pub struct Config {
     pub read_only: bool,
     /// Where a container's changes go.
     pub upper: Upper,
-    /// Most bytes that the changes may take where they are in memory; a file that would not fit meets ENOSPC. Where there is none:
-    /// half of the memory limit, and half of the machine's memory without a limit.
+    /// Most bytes that the changes may take where they are in memory, together with /dev/shm, the /tmp of a read-only root, and
+    /// tmpfs mounts that have no size; a file that would not fit meets ENOSPC. At least 1 MiB. Where there is none: half of the memory
+    /// limit, and half of the machine's memory without a limit.
     pub upper_size: Option<u64>,
     /// How a directory image is used.
     pub directory: DirectoryUse,
@@ -291,7 +292,8 @@ pub enum Mount {
         /// Absolute path inside; made where it is missing.
         #[serde(with = "text")]
         target: PathBuf,
-        /// Most bytes it may hold; half of the machine's memory where there is none.
+        /// Most bytes it may hold. Where there is none, it is a part of the tmpfs that has the changes: what `upper_size` says holds
+        /// for both together.
         size: Option<u64>,
         /// Permission bits of its root, 0o1777 where there are none.
         mode: Option<u32>,

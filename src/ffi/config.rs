@@ -110,7 +110,8 @@ pub unsafe extern "C" fn ctr_config_add_mount_bind(
 
 /// Adds an empty tmpfs(5) at target, an absolute path inside that is made where it is missing.
 ///
-/// size   the most bytes it may hold; CTR_UNLIMITED: half of the machine's memory
+/// size   the most bytes it may hold, at least 1; CTR_UNLIMITED: it is a part of the tmpfs that has the container's changes, and
+///        ctr_config_set_upper_size() holds for both together
 /// mode   the permission bits of its root directory; 0: 01777
 ///
 /// Return value: 0, or CTR_ERR_INVALID.
@@ -267,11 +268,11 @@ pub extern "C" fn ctr_config_set_read_only(config: *mut ctr_config, read_only: b
     set(config, |config| config.read_only = read_only)
 }
 
-/// How many bytes the container's changes may take while they are kept in memory; a write beyond that fails with
-/// ENOSPC. At least 1 MiB. Default, and with CTR_UNLIMITED: half of the memory limit, or half of the machine's memory
-/// if there is no limit.
+/// How many bytes the container's changes may take while they are kept in memory, together with /dev/shm, the /tmp of a read-only
+/// root, and every tmpfs without a size of its own; a write beyond that fails with ENOSPC. Default, and with CTR_UNLIMITED: half of
+/// the memory limit, or half of the machine's memory if there is no limit.
 ///
-/// Return value: 0, or CTR_ERR_INVALID.
+/// Return value: 0, or CTR_ERR_INVALID. ctr_create() refuses less than 1 MiB (1048576).
 #[unsafe(no_mangle)]
 pub extern "C" fn ctr_config_set_upper_size(config: *mut ctr_config, bytes: u64) -> c_int {
     set(config, |config| config.upper_size = limit(bytes))

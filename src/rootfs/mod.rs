@@ -27,8 +27,8 @@ pub use shape::Shape;
 use std::borrow::Cow;
 use std::ffi::{CStr, CString};
 
-use crate::plan::{Arg, At, Plan, Slot};
-use crate::sys::mount::{MOVE_MOUNT_F_EMPTY_PATH, MountAttributes};
+use crate::plan::{Arg, At, CWD, Plan, Slot};
+use crate::sys::mount::{AT_EMPTY_PATH, MOVE_MOUNT_F_EMPTY_PATH, MountAttributes, OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE};
 
 /// The SELinux context of the files of mounts that a container makes for itself, where it has one; see mount(8).
 #[derive(Clone, Copy, Debug)]
@@ -50,6 +50,8 @@ const STAGING: &CStr = c"/sys/kernel";
 const PROC: &CStr = c"proc";
 const SYS: &CStr = c"sys";
 const DEV: &CStr = c"dev";
+/// ... room for a /tmp where the root can't be written to ...
+const TMP: &CStr = c"tmp";
 /// ... and room for the root, for an overlay's lower layers, changes and work.
 const ROOT: &CStr = c"root";
 const LOWER: &CStr = c"lower";
@@ -75,6 +77,18 @@ fn new_tmpfs(
     plan.fsconfig_create(made);
     plan.fsmount(made, attributes).out(slot);
     plan.close(made);
+}
+
+/// A new directory of the staging tree as a mount of its own, attached nowhere yet, into `slot`: it is a part of the tmpfs that
+/// has the changes, so one size holds for all of it.
+fn part_of_changes(plan: &mut Plan<'_>, name: &CStr, mode: u32, attributes: MountAttributes, slot: Slot) {
+    plan.mkdir(name, mode & 0o1777);
+    let at = plan.string(name);
+    if mode & 0o6000 != 0 {
+        plan.fchmodat(CWD, at, mode); // mkdir(2) passes these bits over.
+    }
+    plan.open_tree(CWD, at, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC).out(slot);
+    plan.set_attributes(slot, c"", attributes, AT_EMPTY_PATH);
 }
 
 /// move_mount: attaches the mount in `slot` at `path` below `dir`. A symlink there is not followed.

@@ -1,14 +1,13 @@
 //! What the caller mounts into the container: directories and files of the host, and empty tmpfs. And the places that the
 //! image itself asks for.
 
-use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
 use nix::fcntl::{OFlag, ResolveFlag};
 
 use super::root::Source;
-use super::{Context, new_tmpfs};
+use super::{Context, new_tmpfs, part_of_changes};
 use crate::plan::{Plan, Slot, c_string, quote};
 use crate::sys::has_openat2;
 use crate::sys::mount::{
@@ -26,7 +25,7 @@ pub fn user_mounts(
     context: Context<'_>,
 ) -> Result<()> {
     let mut sources = sources.iter();
-    for mount in mounts {
+    for (i, mount) in mounts.iter().enumerate() {
         match mount {
             Mount::Bind { target, read_only, .. } => {
                 let Some((source, directory)) = sources.next() else { continue };
@@ -50,20 +49,33 @@ pub fn user_mounts(
                 mount_at(plan, root, target, slot, *directory)?;
             }
             Mount::Tmpfs { target, size, mode } => {
-                let mode = CString::new(format!("{:o}", mode.unwrap_or(0o1777))).unwrap_or_default();
-                let size = size.map(|size| CString::new(size.to_string()).unwrap_or_default());
+                let mode = mode.unwrap_or(0o1777);
+                // What has no size of its own is a part of the tmpfs that has the changes.
+                let part = format!("tmpfs{i}");
+                let at = quote(&target.to_string_lossy());
+                let mounted = match size {
+                    Some(size) => format!("mount -t tmpfs -o nosuid,nodev,mode={mode:o},size={size} tmpfs $ROOT{at}"),
+                    None => format!(
+                        "mkdir $SCRATCH/{part} && chmod {mode:o} $SCRATCH/{part} && \
+                         mount --bind -o nosuid,nodev $SCRATCH/{part} $ROOT{at}"
+                    ),
+                };
                 plan.step(
                     Step::MountTmpfs,
                     target.to_string_lossy().into_owned(),
                     "an empty place that is gone with the container",
-                    "mkdir -p $ROOT{} && mount -t tmpfs -o nosuid,nodev tmpfs $ROOT{}",
+                    format!("mkdir -p $ROOT{at} && {mounted}"),
                 );
-                let mut options = vec![(c"mode", mode.as_c_str())];
-                if let Some(size) = &size {
-                    options.push((c"size", size.as_c_str()));
+                let (slot, attributes) = (plan.slot(), MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
+                match size {
+                    Some(size) => {
+                        let [mode, size] =
+                            [format!("{mode:o}"), size.to_string()].map(|text| c_string(Step::MountTmpfs, text));
+                        let options = [(c"mode", &*mode?), (c"size", &*size?)];
+                        new_tmpfs(plan, &options, context, attributes, slot);
+                    }
+                    None => part_of_changes(plan, &c_string(Step::MountTmpfs, part)?, mode, attributes, slot),
                 }
-                let slot = plan.slot();
-                new_tmpfs(plan, &options, context, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, slot);
                 mount_at(plan, root, target, slot, true)?;
             }
         }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use ctr_wire::{self as wire, PATCH};
 use nix::fcntl::{AtFlags, OFlag, ResolveFlag};
 
-use super::{Context, DEV, LOWER, PROC, ROOT, SYS, UPPER, WORK, attach, new_tmpfs};
+use super::{Context, DEV, LOWER, PROC, ROOT, SYS, TMP, UPPER, WORK, attach, part_of_changes};
 use crate::plan::{Arg, CWD, Plan, Shell, Slot, c_string, mount_attr, quote};
 use crate::sys::mount::{
     AT_EMPTY_PATH, AT_RECURSIVE, MOUNT_ATTR_IDMAP, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, MoveFlags,
@@ -361,7 +361,7 @@ fn host(plan: &mut Plan<'_>) -> Result<()> {
 pub const FIRST_FURNITURE: &str = "mkdir -p -m 1777 $ROOT/tmp";
 
 /// Puts /proc, /dev, /sys and /tmp into the root.
-pub fn furnish(plan: &mut Plan<'_>, root: Slot, read_only: bool, context: Context<'_>) {
+pub fn furnish(plan: &mut Plan<'_>, root: Slot, read_only: bool) {
     for (part, path) in [(PROC, "/proc"), (SYS, "/sys"), (DEV, "/dev")] {
         plan.step(Step::PutIntoRoot, path, "it was made ready before", "");
         let name = plan.string(part);
@@ -380,10 +380,10 @@ pub fn furnish(plan: &mut Plan<'_>, root: Slot, read_only: bool, context: Contex
             Step::MountTmp,
             "/tmp",
             "the root can't be written to, /tmp must",
-            "mount -t tmpfs -o nosuid,nodev,mode=1777 tmpfs $ROOT{}",
+            "mkdir -m 1777 $SCRATCH{} && mount --bind -o nosuid,nodev $SCRATCH{} $ROOT{}",
         );
         let slot = plan.slot();
-        new_tmpfs(plan, &[(c"mode", c"1777")], context, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, slot);
+        part_of_changes(plan, TMP, 0o1777, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, slot);
         attach(plan, slot, root, name);
         plan.close(slot);
     }

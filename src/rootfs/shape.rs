@@ -23,6 +23,7 @@ pub struct Shape<'a> {
     pub host_ipc: bool,
     /// Its own /etc/hosts and the like, where it has them.
     pub etc_files: Option<&'a EtcFiles>,
-    /// Most bytes of the tmpfs that has the changes; half of the machine's memory where there is none.
+    /// Most bytes of the tmpfs that has the changes and all that is writable and has no size of its own; half of the machine's
+    /// memory where there is none.
     pub size: Option<u64>,
 }

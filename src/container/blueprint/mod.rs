@@ -32,7 +32,7 @@ use crate::plan::c_string;
 use crate::rootfs::{EtcFiles, Lacking};
 use crate::security::{Walls, landlock};
 use crate::zygote::Zygote;
-use crate::{Config, DirectoryUse, Error, ErrorCode, Namespace, Result, Step, Upper};
+use crate::{Config, DirectoryUse, Error, ErrorCode, Mount, Namespace, Result, Step, Upper};
 use bind::Bind;
 use devices::Devices;
 use joined::Joined;
@@ -204,6 +204,17 @@ impl Blueprint {
             return Err(Error::invalid(Step::LimitSizeOfChanges, &self.name, why)
                 .with_hint("only those in memory have a size; a quota of the disk's file system bounds the others"));
         }
+        if let Some(size) = self.config.upper_size.filter(|size| *size < LEAST_OF_UPPER) {
+            let why = format!("{size} bytes are too few: the smallest is {LEAST_OF_UPPER} bytes (1 MiB)");
+            return Err(Error::invalid(Step::LimitSizeOfChanges, &self.name, why)
+                .with_hint("sizes are in bytes: 10 << 20 is 10 MiB"));
+        }
+        // The kernel takes a size of 0 for no limit.
+        let unlimited = |mount: &&Mount| matches!(mount, Mount::Tmpfs { size: Some(0), .. });
+        if let Some(mount) = self.config.mounts.iter().find(unlimited) {
+            return Err(Error::invalid(Step::MountTmpfs, mount.target().display(), "a size of 0 holds nothing")
+                .with_hint("without a size it is a part of the changes, and of their size"));
+        }
         if namespaces.user == Namespace::Host && !nix::unistd::geteuid().is_root() && self.new_flags() != 0 {
             return Err(Error::new(
                 ErrorCode::Unsupported,
@@ -266,7 +277,8 @@ impl Blueprint {
         env
     }
 
-    /// Most bytes of the tmpfs that has the changes, where that isn't left to the kernel.
+    /// Most bytes of the tmpfs that has the changes, /dev/shm, and what else has no size of its own, where that isn't left to the
+    /// kernel.
     fn upper_size(&self) -> Option<u64> {
         self.config.upper_size.or(self.config.memory.map(|limit| limit / 2)).map(|size| size.max(LEAST_OF_UPPER))
     }

@@ -120,7 +120,7 @@ impl Blueprint {
     ) -> Result<()> {
         let read_only = self.config.read_only;
         let slot = rootfs::make(plan, &over.root, self.context(), self.walls.new_privileges)?;
-        rootfs::furnish(plan, slot, read_only, self.context());
+        rootfs::furnish(plan, slot, read_only);
         if let Some(files) = files {
             rootfs::etc_files(plan, slot, files, open);
         }
