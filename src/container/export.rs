@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use ctr_wire::{BY_CHILD, NONE, ROOT, RUN, UPPER};
+use ctr_wire::{BY_CHILD, ROOT, RUN, UPPER};
 use nix::errno::Errno;
 use nix::sys::stat::fstat;
 use nix::sys::statfs::{FsType, OVERLAYFS_SUPER_MAGIC, TMPFS_MAGIC, fstatfs};
@@ -172,9 +172,7 @@ fn hand_over(container: &Shared, is: &Is, calls: impl FnOnce(&mut Plan<'_>, Slot
     plan.step(Step::LookIntoRoot, name.clone(), "", "");
     let slot = plan.slot();
     calls(&mut plan, slot);
-    let mut header = Header::new(RUN);
-    header.give = [slot.0, NONE, NONE, NONE];
-    let fd = container.run(&header, &plan)?.pop();
+    let fd = container.fetch(&plan, slot)?;
     fd.filter(|fd| is.met_by(fd)).ok_or_else(|| Error::system(Step::LookIntoRoot, name, libc::EPROTO))
 }
 
@@ -199,9 +197,8 @@ impl Opens for ByInit {
         let name = plan.string(c_string(Step::OpenInRoot, name).map_err(errno)?);
         let flags = flags | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         plan.openat(parent, name, flags).out(slot);
-        let mut header = Header::new(RUN);
+        let mut header = Header::new(RUN).giving(&[slot]);
         header.flags |= BY_CHILD;
-        header.give = [slot.0, NONE, NONE, NONE];
         self.container.run(&header, &plan).map_err(errno)?.pop().ok_or(Errno::EPROTO)
     }
 

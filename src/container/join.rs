@@ -12,7 +12,7 @@ use nix::sys::stat::Mode;
 use super::blueprint::{Finish, Setup};
 use super::ids::has_many_ids;
 use super::namespaces::{KINDS, Kind};
-use super::opened::{closed, open_by_itself};
+use super::opened::{self, Opened};
 use super::shared::Shared;
 use super::spawn::spawn;
 use super::state::{ExecDefaults, Listed, Record, Root, StateDir, VERSION};
@@ -50,7 +50,10 @@ pub fn join_pid(pid: i32, set: NamespaceSet) -> Result<Shared> {
     }
     // The descriptor first: from here on it is this process, whoever gets its number.
     let target = sys::process_open(pid).map_err(fail)?;
-    let closed = StateDir::open(None).ok().and_then(|state| closed(&state, pid));
+    let closed = StateDir::open(None).ok().and_then(|state| {
+        let name = opened::closed(&state, pid)?;
+        Shared::join(state, &name).ok()
+    });
     let flags = match &closed {
         _ if set != NamespaceSet::ALL => set.0,
         Some(_) => known,
@@ -66,10 +69,12 @@ pub fn join_pid(pid: i32, set: NamespaceSet) -> Result<Shared> {
     };
     let mut entered = Vec::new();
     if let Some(container) = &closed {
-        for kind in KINDS.iter().filter(|kind| flags & kind.flag as u32 != 0) {
-            let namespace = open_by_itself(container, kind.name)?;
-            if set != NamespaceSet::ALL || !kind.is_ours(&namespace) {
-                entered.push((setup.send(Fd::Owned(namespace)), kind.flag as u32));
+        let kinds: Vec<_> = KINDS.iter().filter(|kind| flags & kind.flag as u32 != 0).collect();
+        let chosen = set != NamespaceSet::ALL;
+        let found = if chosen { opened::all(container, &kinds) } else { opened::namespaces(container, &kinds) };
+        for Opened { kind, fd, .. } in found? {
+            if chosen || !kind.is_ours(&fd) {
+                entered.push((setup.send(Fd::Owned(fd)), kind.flag as u32));
             }
         }
     } else if sys::pidfd_pid(target.as_fd()).is_some() {

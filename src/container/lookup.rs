@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ctr_wire::{BY_CHILD, NONE, RUN};
+use ctr_wire::{BY_CHILD, RUN};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::socket::{AddressFamily, MsgFlags, SockType, recv};
@@ -240,11 +240,10 @@ impl Looks<'_> {
     }
 
     /// Has a child of PID 1 walk a plan, and answers what it hands back.
-    fn ask(&self, plan: &Plan<'_>, give: u8) -> Option<Vec<OwnedFd>> {
+    fn ask(&self, plan: &Plan<'_>, give: &[Slot]) -> Option<Vec<OwnedFd>> {
         let patience = self.left()?;
-        let mut header = Header::new(RUN);
+        let mut header = Header::new(RUN).giving(give);
         header.flags |= BY_CHILD;
-        header.give = [give, NONE, NONE, NONE];
         header.patience = patience.as_millis() as u64;
         self.container.run_within(&header, plan, patience + Duration::from_secs(1)).ok()
     }
@@ -253,7 +252,7 @@ impl Looks<'_> {
     fn open(&self, path: &[u8]) -> Option<OwnedFd> {
         let mut plan = Plan::new();
         let slot = look_at(&mut plan, path, OFlag::O_PATH)?;
-        self.ask(&plan, slot.0)?.pop()
+        self.ask(&plan, &[slot])?.pop()
     }
 
     /// The first bytes of a file, about as many as `most`.
@@ -282,7 +281,7 @@ impl Looks<'_> {
         let slot = look_at(&mut plan, path, OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY)?;
         plan.call(libc::SYS_lseek, [slot.into(), from.into(), libc::SEEK_SET.into()]);
         plan.call(libc::SYS_sendfile, [into.into(), slot.into(), 0.into(), PIECE.into()]);
-        self.ask(&plan, NONE)?;
+        self.ask(&plan, &[])?;
         let (mut bytes, mut filled) = (vec![0; PIECE], 0);
         // Whoever has taken PID 1 over may keep the other end, and write nothing: we never wait for it.
         while filled < PIECE {

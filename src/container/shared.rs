@@ -14,7 +14,7 @@ use super::inherit::{self, Inherited, Lent};
 use super::peer::{Peer, ending};
 use super::state::{Record, RecordFile, Resource, StateDir};
 use crate::cgroup::Cgroup;
-use crate::plan::{Header, Plan, encode};
+use crate::plan::{Header, Plan, Slot, encode};
 use crate::security::{Walls, steps};
 use crate::sys::Own;
 use crate::zygote::{Answer, Channel, NO_WALLS, Scheduling, Zygote, send, wait_readable};
@@ -257,7 +257,12 @@ impl Shared {
         self.run_within(header, plan, PATIENCE)
     }
 
-    /// The same, with another bound for the answer.
+    /// Has PID 1 walk a plan and hand over one descriptor, which is then in this slot.
+    pub fn fetch(&self, plan: &Plan<'_>, slot: Slot) -> Result<Option<OwnedFd>> {
+        self.run(&Header::new(RUN).giving(&[slot]), plan).map(|mut fds| fds.pop())
+    }
+
+    /// The same as [`Shared::run`], with another bound for the answer.
     pub fn run_within(&self, header: &Header, plan: &Plan<'_>, patience: Duration) -> Result<Vec<OwnedFd>> {
         let (channel, theirs) = Channel::new().map_err(|e| Error::io(Step::MakeChannel, "", &e))?;
         let mut fds = vec![theirs.as_fd()];

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ctr_wire::{
-    DENY_SETGROUPS, DONE, EXITED, FAILED, IN_CLONE, IN_NEWGIDMAP, IN_NEWUIDMAP, MAP_BY_PROGRAM, NONE, RUN, Reply, SPAWN,
+    DENY_SETGROUPS, DONE, EXITED, FAILED, IN_CLONE, IN_NEWGIDMAP, IN_NEWUIDMAP, MAP_BY_PROGRAM, RUN, Reply, SPAWN,
 };
 
 use crate::plan::{Header, Plan, Slot, encode, encode_spawn};
@@ -98,10 +98,7 @@ impl Helper {
     pub fn run(&self, plan: &Plan<'_>, give: &[Slot]) -> Result<Vec<OwnedFd>> {
         let io = |error: std::io::Error| Error::io(Step::AskHelper, NAME, &error);
         let (channel, theirs) = Channel::new().map_err(io)?;
-        let mut header = Header::new(RUN);
-        for (to, slot) in header.give.iter_mut().zip(give.iter().map(|slot| slot.0).chain(std::iter::repeat(NONE))) {
-            *to = slot;
-        }
+        let header = Header::new(RUN).giving(give);
         let mut fds = vec![theirs.as_fd()];
         fds.extend(plan.fds());
         send(self.control.as_fd(), &encode(&header, plan), &fds).map_err(io)?;

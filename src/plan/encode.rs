@@ -3,7 +3,7 @@
 
 use ctr_wire::{self as wire, BASE, ParentPlan, Request};
 
-use super::{Arg, Plan};
+use super::{Arg, Plan, Slot};
 
 /// What a message says besides its calls.
 #[derive(Clone, Copy)]
@@ -57,6 +57,14 @@ impl Header {
             user: wire::NONE,
             listener: wire::NONE,
         }
+    }
+
+    /// The same, with what is in these slots at the end going back with the reply: four at most.
+    pub fn giving(mut self, slots: &[Slot]) -> Self {
+        for (to, slot) in self.give.iter_mut().zip(slots) {
+            *to = slot.0;
+        }
+        self
     }
 }
 

@@ -409,14 +409,6 @@ pub fn pidfd_parent(pidfd: BorrowedFd<'_>) -> nix::Result<i32> {
     fields.and_then(|rest| rest.split_ascii_whitespace().nth(1)?.parse().ok()).ok_or(Errno::EACCES)
 }
 
-/// The CLONE_NEW* flag of a namespace's kind, NS_GET_NSTYPE of ioctl_ns(2) (Linux 4.11).
-pub fn namespace_kind(fd: BorrowedFd<'_>) -> Option<i32> {
-    const NS_GET_NSTYPE: u64 = 0xb703;
-    // SAFETY: asks only.
-    let kind = unsafe { libc::ioctl(fd.as_raw_fd(), NS_GET_NSTYPE) };
-    (kind > 0).then_some(kind)
-}
-
 /// The number of a terminal by its master, TIOCGPTN of ioctl_tty(2); `None` of what is no master.
 pub fn pty_number(fd: BorrowedFd<'_>) -> Option<u32> {
     let mut number = 0u32;

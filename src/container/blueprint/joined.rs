@@ -1,5 +1,6 @@
 //! The namespaces of others that a container joins; see setns(2).
 
+use std::collections::BTreeMap;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 
@@ -9,7 +10,8 @@ use nix::sched::CloneFlags;
 use nix::sys::stat::Mode;
 
 use crate::container::namespaces::{KINDS, Kind};
-use crate::container::opened;
+use crate::container::opened::{self, Opened};
+use crate::container::shared::Shared;
 use crate::container::state::StateDir;
 use crate::plan::{Fd, Header, Plan, Slot};
 use crate::{Error, Namespace, Namespaces, Result, Step, sys};
@@ -24,12 +26,16 @@ impl Joined {
     pub fn open(all: &Namespaces, state: &StateDir) -> Result<(Self, Option<Namespaces>)> {
         let mut joined = Self::default();
         let mut shared = settled(all, state);
+        let mut of_containers = of_containers(shared.as_ref().unwrap_or(all), state)?;
         for kind in &KINDS {
             let fd = match kind.of(shared.as_ref().unwrap_or(all)) {
                 None | Some(Namespace::New | Namespace::Host) => continue,
                 Some(Namespace::Path(path)) => open_namespace(path, kind)?,
                 Some(Namespace::Pid(pid)) => open_namespace(Path::new(&format!("/proc/{pid}/ns/{}", kind.name)), kind)?,
-                Some(Namespace::Container(name)) => opened::namespace_of(state, name, kind.name)?,
+                Some(Namespace::Container(_)) => match of_containers.iter().position(|it| it.kind.name == kind.name) {
+                    Some(at) => of_containers.swap_remove(at).fd,
+                    None => continue,
+                },
             };
             if kind.is_ours(&fd) {
                 kind.set(shared.get_or_insert_with(|| all.clone()), Namespace::Host);
@@ -82,18 +88,43 @@ impl Joined {
     }
 }
 
+/// The namespaces of containers: each of these is asked once.
+fn of_containers(all: &Namespaces, state: &StateDir) -> Result<Vec<Opened>> {
+    let mut asked: BTreeMap<&str, Vec<&'static Kind>> = BTreeMap::new();
+    for kind in &KINDS {
+        if let Some(Namespace::Container(name)) = kind.of(all) {
+            asked.entry(name).or_default().push(kind);
+        }
+    }
+    let mut found = Vec::new();
+    for (name, kinds) in asked {
+        let container = Shared::join(StateDir::open(Some(state.path()))?, name)?;
+        found.extend(opened::all(&container, &kinds)?);
+    }
+    Ok(found)
+}
+
 /// What is chosen, where that has to be said otherwise; nothing in the usual case.
 ///
 /// PID 1 of a container is closed to its own user in /proc: its namespaces are had by the container's name. And who is not root
 /// of the machine enters none of them without the user namespace that owns it, which so is joined too.
 fn settled(all: &Namespaces, state: &StateDir) -> Option<Namespaces> {
+    let mut known: Vec<(i32, Option<String>)> = Vec::new();
+    let mut closed = |pid: i32| match known.iter().find(|(of, _)| *of == pid) {
+        Some((_, name)) => name.clone(),
+        None => {
+            let name = opened::closed(state, pid);
+            known.push((pid, name.clone()));
+            name
+        }
+    };
     let mut settled = None;
     let mut owner = None;
     for kind in &KINDS {
         let name = match kind.of(all) {
             Some(Namespace::Container(name)) => name.clone(),
-            Some(Namespace::Pid(pid)) => match opened::closed(state, *pid) {
-                Some(container) => container.record.name.clone(),
+            Some(Namespace::Pid(pid)) => match closed(*pid) {
+                Some(name) => name,
                 None => continue,
             },
             _ => continue,

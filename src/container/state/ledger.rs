@@ -110,14 +110,18 @@ impl Content {
             return Self::Nothing;
         }
         let (header, rest) = text.split_at(text.iter().position(|&byte| byte == b'\n').unwrap_or(text.len()));
-        let version = serde_json::from_slice::<Version>(header).map(|header| header.version);
+        let record = serde_json::from_slice::<Box<Record>>(header);
+        let version = match &record {
+            Ok(record) => Ok(record.version),
+            Err(_) => serde_json::from_slice::<Version>(header).map(|header| header.version),
+        };
         if version.as_ref().is_ok_and(|&version| version > VERSION) {
             return Self::Newer;
         }
         let Some(entries) = entries(rest) else { return Self::Newer };
         match version {
             Ok(VERSION) => {
-                if let Ok(mut record) = serde_json::from_slice::<Box<Record>>(header) {
+                if let Ok(mut record) = record {
                     record.resources = resources(Vec::new(), &entries);
                     if record.is_sound(name) && record.resources.iter().all(|it| it.is_of(name, Some(&record.store))) {
                         return Self::Record(record);

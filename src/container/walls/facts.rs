@@ -2,15 +2,10 @@
 //! proc_pid_mountinfo(5), proc_pid_limits(5)), which everybody may read, and from its namespaces, which it opens for us, since
 //! nobody else may look at them. What can't be read is not told.
 
-use std::os::fd::{AsRawFd, OwnedFd};
-
-use ctr_wire::RUN;
-use nix::fcntl::OFlag;
-
-use crate::container::namespaces::KINDS;
+use crate::container::namespaces::{KINDS, Kind};
+use crate::container::opened::{self, Opened};
 use crate::container::shared::Shared;
-use crate::plan::{CWD, Header, Plan};
-use crate::{ErrorCode, Result, Step, TimeOffset, TimeOffsets};
+use crate::{ErrorCode, Result, TimeOffset, TimeOffsets};
 
 /// All that is read.
 #[derive(Default)]
@@ -95,37 +90,19 @@ impl Facts {
 }
 
 fn namespaces(container: &Shared) -> Result<Vec<Namespace>> {
-    let mut found = Vec::new();
-    // As many as go with one answer.
-    for kinds in KINDS.chunks(4) {
-        let mut plan = Plan::new();
-        let mut header = Header::new(RUN);
-        plan.step(Step::OpenNamespacesOfPid1, "PID 1", "", "");
-        for (kind, give) in kinds.iter().zip(&mut header.give) {
-            let slot = plan.slot();
-            let path = plan.bytes(format!("/proc/self/ns/{}", kind.name));
-            let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
-            plan.openat(CWD, path, flags).out(slot).ok(libc::ENOENT);
-            *give = slot.0;
-        }
-        match container.run(&header, &plan) {
-            Ok(fds) => found.extend(fds.into_iter().filter_map(namespace)),
-            Err(error) if matches!(error.code(), ErrorCode::Destroyed | ErrorCode::TimedOut) => return Err(error),
-            // It has nothing to see them by: no /proc, or one that is covered.
-            Err(_) => {}
-        }
+    let kinds: Vec<_> = KINDS.iter().collect();
+    match opened::namespaces(container, &kinds) {
+        Ok(found) => Ok(found.into_iter().map(|it| namespace(&it)).collect()),
+        Err(error) if matches!(error.code(), ErrorCode::Destroyed | ErrorCode::TimedOut) => Err(error),
+        // It has nothing to see them by: no /proc, or one that is covered.
+        Err(_) => Ok(Vec::new()),
     }
-    Ok(found)
 }
 
-/// What PID 1 sent, where it is a namespace: told by what its descriptor leads to, `net:[4026531840]`. Whatever else a PID 1 that
-/// was taken over may have sent is not touched: stat(2) of a file on a FUSE of its own would not come back.
-fn namespace(fd: OwnedFd) -> Option<Namespace> {
-    let leads_to = std::fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd())).ok()?;
-    let (kind, inode) = leads_to.to_str()?.strip_suffix(']')?.split_once(":[")?;
-    let kind = KINDS.iter().find(|known| known.name == kind)?.name;
+fn namespace(opened: &Opened) -> Namespace {
+    let &Opened { kind: Kind { name: kind, .. }, inode, .. } = opened;
     let ours = std::fs::read_link(format!("/proc/thread-self/ns/{kind}"));
-    Some(Namespace { kind, inode: inode.parse().ok()?, shared: ours.is_ok_and(|ours| ours == leads_to) })
+    Namespace { kind, inode, shared: ours.is_ok_and(|ours| ours.as_os_str() == format!("{kind}:[{inode}]").as_str()) }
 }
 
 /// "Max core file size  0  0  bytes": the third word from the end is the soft limit, behind it the hard one.
