@@ -67,6 +67,14 @@ pub const IDMAP_BIND: &str = "the file system it lies on can't be id-mapped, as 
      bind it read-only, which does without where everybody may read it; or from ext4, xfs, btrfs or a tmpfs (Linux 6.3 or later); or give \
      the container the host's user namespace, where root inside is root outside";
 
+/// The same of what is mounted somewhere below what is bound.
+pub const IDMAP_BELOW: &str = "unmount it; or bind only directories that it is not in; or bind all of it read-only, which does without where \
+     everybody may read it; or give the container the host's user namespace, where root inside is root outside";
+
+/// A mount that can't be id-mapped for want of rights over it.
+pub const IDMAP_REFUSED: &str = "it is id-mapped already, or was mounted in another user namespace: bind what it was made from, or bind it \
+     read-only, which does without where everybody may read it";
+
 /// An overlay over an overlay.
 pub const OVERLAY: &str =
     "the kernel refuses an overlay there: is the image on an overlay itself? choose another store_dir";

@@ -195,3 +195,69 @@ fn proc_and_cgroups_of_the_host_are_bound_read_only() {
         assert!(!sh(&c, "ls /there").is_empty());
     }
 }
+
+/// In a directory that can be id-mapped, one mount after the other that can't be.
+#[test]
+fn a_mount_below_a_bind_that_can_not_be_id_mapped_is_named() {
+    on_an_overlay("role_trees");
+}
+
+#[test]
+#[ignore = "a role"]
+fn role_trees() {
+    let place = overlay().parent().unwrap().join("tree with blanks");
+    for below in ["", "a", "a/b", "file"] {
+        std::fs::create_dir(place.join(below)).unwrap();
+    }
+    std::fs::set_permissions(&place, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let mount = |arguments: &[&str], below: &str| {
+        let status = Command::new("mount").args(arguments).arg(place.join(below)).status().unwrap();
+        assert!(status.success(), "{arguments:?}");
+    };
+    host_with(&bind(&place, false));
+    let refused = |errno: i32, culprit: &str, kind: &str| {
+        let error = Container::create("host", &bind(&place, false)).err().expect("a mount below can't be id-mapped");
+        assert_eq!((error.failed_step(), error.errno()), (Step::IdMapBind, errno), "{error}");
+        let culprit = place.join(culprit).display().to_string();
+        assert_eq!(error.object(), culprit, "{error}");
+        let said = error.to_string();
+        for words in [
+            &format!("mounted there ({kind}) lies below {},", place.display()),
+            "unmount it",
+            "read-only",
+            "user namespace",
+        ] {
+            assert!(said.contains(words), "{words:?} in {said}");
+        }
+        // What everybody may read is read without.
+        let c = host_with(&bind(&place, true));
+        assert!(sh(&c, "ls /there").contains("file"));
+        host_with(&in_the_hosts_user_namespace(bind(&place, false)));
+    };
+    // One that can be is none of them.
+    mount(&["-t", "tmpfs", "-o", "mode=755", "ctr-test"], "file");
+    mount(&["--bind", overlay().to_str().unwrap()], "a/b");
+    refused(libc::EINVAL, "a/b", "overlay");
+    nix::mount::umount(&place.join("a/b")).unwrap();
+    mount(&["-t", "proc", "proc"], "a");
+    refused(libc::EINVAL, "a", "proc");
+    nix::mount::umount(&place.join("a")).unwrap();
+    let c = host_with(&bind(&place, false));
+    if !common::has_python() {
+        return;
+    }
+    // One that is id-mapped already: open_tree, mount_setattr and move_mount, by their numbers.
+    let mapped = "import ctypes, os, struct, sys; call = ctypes.CDLL(None, use_errno=True).syscall
+space, place = os.open(f'/proc/{sys.argv[1]}/ns/user', os.O_RDONLY), sys.argv[2].encode()
+tree = call(428, -100, place, 1 | os.O_CLOEXEC)
+assert call(442, tree, b'', 0x1000, struct.pack('4Q', 0x100000, 0, 0, space), 32) == 0
+assert call(429, tree, b'', -100, place, 4) == 0";
+    let python = Command::new("python3").args(["-c", mapped, &c.pid().to_string()]).arg(place.join("a")).status();
+    assert!(python.unwrap().success());
+    let kind = nix::sys::statfs::statfs(&place).unwrap().filesystem_type();
+    refused(libc::EPERM, "a", if kind == nix::sys::statfs::TMPFS_MAGIC { "tmpfs" } else { "ext4" });
+    // Bound itself.
+    let error = Container::create("host", &bind(&place.join("a"), false)).err().expect("it is id-mapped already");
+    assert!(error.object().ends_with("/a") && error.hint().contains("already"), "{error}");
+    assert!(!error.to_string().contains("below"), "{error}");
+}

@@ -13,6 +13,7 @@ use super::blueprint::{Acquired, Blueprint};
 use super::shared::Shared;
 use super::spawn::{Spawned, spawn};
 use super::state::{Claim, ExecDefaults, Record, RecordFile, Resource, StateDir, VERSION, start_of};
+use super::unmapped;
 use crate::cgroup::{Cgroup, Layout};
 use crate::image::{Report, Store};
 use crate::sys::fork_lock::ForkLock;
@@ -57,7 +58,7 @@ pub fn create(image: &OsStr, config: &Config, report: Report<'_>) -> Result<Shar
     {
         return create(image, config, report);
     }
-    let (spawned, cgroup, zygote) = raised?;
+    let (spawned, cgroup, zygote) = raised.map_err(unmapped::blame)?;
     let container = Shared {
         written: written.get().copied(),
         state: Some(state.kept()),

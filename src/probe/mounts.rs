@@ -1,24 +1,19 @@
 //! Namespaces, and what can be mounted in them: each file system that a container has, mounted as a container mounts it.
 
-use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use ctr_wire::RESULTS;
-use nix::fcntl::OFlag;
 use nix::sched::CloneFlags;
-use nix::sys::stat::Mode;
 
 use super::check::Check;
-use crate::container::Trial;
+use crate::container::{Trial, id_map};
 use crate::helper::SubIds;
 use crate::image::Store;
-use crate::plan::{CWD, Fd, Plan, Slot};
-use crate::rootfs::{Mapped, idmap};
+use crate::plan::{CWD, Plan};
 use crate::sys::mount::{
     MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, MOVE_MOUNT_F_EMPTY_PATH, MountAttributes, MoveFlags, OPEN_TREE_CLOEXEC,
     OPEN_TREE_CLONE,
 };
-use crate::{Error, Result, Step, sys, zygote};
+use crate::{Result, Step, zygote};
 
 const MOUNTING: i32 = libc::CLONE_NEWUSER | libc::CLONE_NEWNS;
 
@@ -120,17 +115,5 @@ fn id_mapped() -> Check {
     let place = Store::open(None).map(|store| store.path().to_path_buf()).unwrap_or_default();
     let place = place.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/")).to_path_buf();
     let says = format!("files of root in {} can belong to the container's root, uncopied", place.display());
-    Check::of(NAME, id_map(place), says)
-}
-
-fn id_map(place: PathBuf) -> Result<()> {
-    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-    let directory: OwnedFd = sys::open(&place, flags, Mode::empty())
-        .map_err(|errno| Error::system(Step::Open, place.display(), errno as i32))?;
-    let mut trial = Trial::new(MOUNTING);
-    let sent = trial.setup.send(Fd::Owned(directory));
-    let (parent, handed) = &mut trial.parent;
-    idmap(parent, &place, sent, Slot(RESULTS as u8), Mapped::Image);
-    *handed = 1;
-    trial.go()
+    Check::of(NAME, id_map(&place), says)
 }

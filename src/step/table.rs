@@ -228,7 +228,10 @@ steps! {
     }
     HandOver {
         IdMap: "id-map", "id-map", when { libc::EINVAL => hints::IDMAP };
-        IdMapBind: "id-map-bind", "id-map for a bind", when { libc::EINVAL => hints::IDMAP_BIND };
+        IdMapBind: "id-map-bind", "id-map for a bind", when {
+            libc::EINVAL => hints::IDMAP_BIND,
+            libc::EPERM => hints::IDMAP_REFUSED,
+        };
         HandOver: "hand-over", "hand over";
         MakeTmpfsForNodes: "make-tmpfs-for-nodes", "make a tmpfs for";
         MakeNode: "make-node", "make a node for";

@@ -8,6 +8,7 @@ pub mod fork_lock;
 pub mod fs;
 pub mod landlock;
 pub mod mount;
+pub mod mountinfo;
 mod own;
 mod pid;
 pub mod raw;
