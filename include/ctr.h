@@ -1115,17 +1115,16 @@ int ctr_kill_all(ctr_container *c, int signal);
 int ctr_destroy(ctr_container *c);
 
 /**
- * Ends a container as `docker stop`: sends the stop signal of its image, SIGTERM where that names none, to its programs, waits
- * until they have ended, at most grace_ms milliseconds, and then does what ctr_destroy() does. What a program has started
- * itself is left to that program; all that still runs in the end is killed.
+ * Ends a container as `docker stop`: sends the stop signal of its image, SIGTERM where that names none that there is, to its
+ * programs, waits until they have ended, at most grace_ms milliseconds, and then does what ctr_destroy() does. What a program
+ * has started itself is left to that program; all that still runs in the end is killed.
  *
  * grace_ms   how long the programs may take; -1 is as long as it takes
  *
  * The handle is released in any case.
  *
  * Return value: as ctr_destroy(). If the signal can't be sent, the handle is released as by ctr_close():
- * CTR_ERR_INVALID when the image's stop signal does not exist, CTR_ERR_UNSUPPORTED when the kernel does not list the
- * programs, CTR_ERR_SYSTEM.
+ * CTR_ERR_UNSUPPORTED when the kernel does not list the programs, CTR_ERR_SYSTEM.
  */
 int ctr_stop(ctr_container *c, int grace_ms);
 
@@ -1382,7 +1381,7 @@ int32_t ctr_process_pid(const ctr_process *p);
 int32_t ctr_process_host_pid(const ctr_process *p);
 
 /**
- * Ends a process as `docker stop`: sends the stop signal of the container's image, SIGTERM where it names none, and SIGKILL
+ * Ends a process as `docker stop`: sends the stop signal of the container's image, SIGTERM where that is none, and SIGKILL
  * when it has not ended after grace_ms milliseconds.
  *
  * out   gets how it ended; may be NULL

@@ -172,8 +172,8 @@ impl Container {
         self.shared.pidfd.as_fd()
     }
 
-    /// What was asked for and could not be had, where that was let pass (limits, with the cgroup policy "optional"): one
-    /// sentence each.
+    /// What was asked for and could not be had, where that was let pass (limits, with the cgroup policy "optional"; a stop
+    /// signal of the image's that there is not): one sentence each.
     pub fn warnings(&self) -> &[String] {
         &self.shared.record.warnings
     }

@@ -267,10 +267,10 @@ impl Process {
         }
     }
 
-    /// As `docker stop`: sends the image's stop signal (SIGTERM where it names none), and SIGKILL where it has not ended
+    /// As `docker stop`: sends the image's stop signal (SIGTERM where it names none that there is), and SIGKILL where it has not ended
     /// within `grace`. Answers how it ended.
     pub fn stop(&self, grace: Duration) -> Result<Exit> {
-        self.kill(self.container.record.run.stop_signal_number()?)?;
+        self.kill(self.container.record.run.stop_signal_number())?;
         if let Some(exit) = self.wait(Some(grace))? {
             return Ok(exit);
         }

@@ -60,7 +60,7 @@ impl Shared {
     /// started itself is left to that program. A container that has ended has none; one that is paused is resumed.
     pub fn ask_to_stop(self: &Arc<Self>) -> Result<Stopping> {
         self.check_holder()?;
-        let signal = self.record.run.stop_signal_number()?;
+        let signal = self.record.run.stop_signal_number();
         let mut programs = Vec::new();
         for program in sys::open_listed(|| self.children())?.0 {
             match sys::pidfd_send_signal(program.as_fd(), signal, 0) {

@@ -404,17 +404,16 @@ pub extern "C" fn ctr_destroy(c: *mut ctr_container) -> c_int {
     border(|| CONTAINERS.release(c)?.container.destroy().map(|()| 0))
 }
 
-/// Ends a container as `docker stop`: sends the stop signal of its image, SIGTERM where that names none, to its programs, waits
-/// until they have ended, at most grace_ms milliseconds, and then does what ctr_destroy() does. What a program has started
-/// itself is left to that program; all that still runs in the end is killed.
+/// Ends a container as `docker stop`: sends the stop signal of its image, SIGTERM where that names none that there is, to its
+/// programs, waits until they have ended, at most grace_ms milliseconds, and then does what ctr_destroy() does. What a program
+/// has started itself is left to that program; all that still runs in the end is killed.
 ///
 /// grace_ms   how long the programs may take; -1 is as long as it takes
 ///
 /// The handle is released in any case.
 ///
 /// Return value: as ctr_destroy(). If the signal can't be sent, the handle is released as by ctr_close():
-/// CTR_ERR_INVALID when the image's stop signal does not exist, CTR_ERR_UNSUPPORTED when the kernel does not list the
-/// programs, CTR_ERR_SYSTEM.
+/// CTR_ERR_UNSUPPORTED when the kernel does not list the programs, CTR_ERR_SYSTEM.
 #[unsafe(no_mangle)]
 pub extern "C" fn ctr_stop(c: *mut ctr_container, grace_ms: c_int) -> c_int {
     let grace = u64::try_from(grace_ms).map_or(Duration::MAX, Duration::from_millis);

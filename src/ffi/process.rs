@@ -75,7 +75,7 @@ pub extern "C" fn ctr_process_host_pid(p: *const ctr_process) -> i32 {
     border(|| process(p)?.host_pid())
 }
 
-/// Ends a process as `docker stop`: sends the stop signal of the container's image, SIGTERM where it names none, and SIGKILL
+/// Ends a process as `docker stop`: sends the stop signal of the container's image, SIGTERM where that is none, and SIGKILL
 /// when it has not ended after grace_ms milliseconds.
 ///
 /// out   gets how it ended; may be NULL

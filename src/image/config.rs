@@ -90,17 +90,16 @@ impl ImageConfig {
         Ok(())
     }
 
-    /// The number of the signal that asks its program to end: `stop_signal` as a number of signal(7), SIGTERM where the
-    /// image says nothing.
-    ///
-    /// # Errors
-    /// Where the image names no signal that there is.
-    pub fn stop_signal_number(&self) -> Result<i32> {
-        let text = self.stop_signal.as_str();
-        if text.is_empty() {
-            return Ok(libc::SIGTERM);
-        }
-        signal(text).ok_or_else(|| Error::invalid(Step::UseImageStopSignal, text, "there is no such signal"))
+    /// The number of the signal that asks its program to end: `stop_signal` as a number of signal(7). Where the image says
+    /// nothing, or names no signal that there is, it is SIGTERM, as with docker: whatever an image says, it can be stopped.
+    pub fn stop_signal_number(&self) -> i32 {
+        signal(&self.stop_signal).unwrap_or(libc::SIGTERM)
+    }
+
+    /// What it says for a stop signal, if that is none; fit to be shown.
+    pub(crate) fn unknown_stop_signal(&self) -> Option<String> {
+        let text = &self.stop_signal;
+        (!text.is_empty() && signal(text).is_none()).then(|| super::fault::show(text.as_bytes()))
     }
 }
 
@@ -145,16 +144,22 @@ mod tests {
 
     #[test]
     fn a_stop_signal_is_a_number_or_a_name() {
-        let number =
-            |text: &str| ImageConfig { stop_signal: text.into(), ..ImageConfig::default() }.stop_signal_number().ok();
-        assert_eq!(number(""), Some(libc::SIGTERM));
+        let says = |text: &str| ImageConfig { stop_signal: text.into(), ..ImageConfig::default() };
+        let number = |text: &str| says(text).stop_signal_number();
+        assert_eq!(number(""), libc::SIGTERM);
         for quit in ["SIGQUIT", "QUIT", "sigquit", "3"] {
-            assert_eq!(number(quit), Some(libc::SIGQUIT), "{quit}");
+            assert_eq!(number(quit), libc::SIGQUIT, "{quit}");
         }
-        assert_eq!(number("SIGRTMIN+3"), Some(libc::SIGRTMIN() + 3));
-        assert_eq!(number("RTMAX-1"), Some(libc::SIGRTMAX() - 1));
-        for none in ["SIGNOTHING", "0", "-1", "65", "RTMIN+99", "RTMIN+-1", "RTMIN+9999999999", "SIG", "9 "] {
-            assert_eq!(number(none), None, "{none}");
+        assert_eq!(number("SIGRTMIN+3"), libc::SIGRTMIN() + 3);
+        assert_eq!(number("RTMAX-1"), libc::SIGRTMAX() - 1);
+        for known in ["", "SIGQUIT", "3", "RTMAX-1"] {
+            assert_eq!(says(known).unknown_stop_signal(), None);
+        }
+        let huge = "99999999999999999999";
+        for none in
+            ["SIGNOTHING", "0", "-1", "-9", "65", "99", huge, "RTMIN+99", "RTMIN+-1", "RTMIN+9999999999", "SIG", "9 "]
+        {
+            assert_eq!((number(none), says(none).unknown_stop_signal()), (libc::SIGTERM, Some(none.into())), "{none}");
         }
     }
 }

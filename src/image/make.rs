@@ -62,8 +62,13 @@ pub(super) fn image(
     if let Some(name) = &options.name {
         super::manage::name_link(name)?;
     }
-    let config = options.config.clone().unwrap_or(base.config);
+    let config = options.config.clone().unwrap_or_else(|| base.config.clone());
     check(&config)?;
+    if config.stop_signal != base.config.stop_signal
+        && let Some(text) = config.unknown_stop_signal()
+    {
+        return Err(Error::invalid(Step::UseImageStopSignal, text, "there is no such signal"));
+    }
     let (digest, _in_use) = Importing::run(store, |importing| {
         let mut layers = base.layers;
         if let Some(work) = work {
@@ -96,7 +101,7 @@ fn check(config: &ImageConfig) -> Result<()> {
     if let Some(volume) = config.volumes.iter().find(is_bad) {
         return bad(Step::GiveImageVolume, volume, "the path is not absolute, or has .. in it");
     }
-    config.stop_signal_number().map(drop)
+    Ok(())
 }
 
 /// Packs, unpacks and keeps one layer.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ctr::image::{MakeOptions, Store};
 use ctr::{Config, Container, ErrorCode, ExecConfig, ExitReason};
 use serde_json::json;
 
@@ -115,4 +116,33 @@ fn stop_sends_the_images_signal_and_kills_what_does_not_heed_it() {
     let host = container(&scratch, "host".as_ref(), Config::default());
     let sleeps = host.exec(["/bin/sleep", "60"], &ExecConfig::default()).unwrap();
     assert_eq!(sleeps.stop(Duration::from_secs(60)).unwrap().signal, libc::SIGTERM);
+}
+
+#[test]
+fn stop_sends_sigterm_where_the_image_names_no_signal_that_there_is() {
+    let scratch = Scratch::new();
+    for (number, text) in ["99", "0", "-9", "99999999999999999999", "memory limit"].into_iter().enumerate() {
+        let config = json!({"StopSignal": text, "Cmd": ["/bin/sleep", "60"]});
+        let image = scratch.write(&format!("{number}.tar"), &docker_archive(&[busybox().end()], &config));
+        let c = container(&scratch, &image, Config::default());
+        let warning = format!("the image's StopSignal {text} is no signal that there is: stop sends SIGTERM");
+        assert_eq!(c.warnings(), [warning.as_str()]);
+        assert!(c.inspect().unwrap().warnings.contains(&warning));
+        assert!(c.inspect().unwrap().walls.iter().all(|wall| !wall.why.contains("StopSignal")));
+        let sleeps = c.exec(NOTHING, &ExecConfig::default()).unwrap();
+        assert_eq!(sleeps.stop(Duration::from_secs(60)).unwrap().signal, libc::SIGTERM, "{text}");
+        let sleeps = c.exec(NOTHING, &ExecConfig::default()).unwrap();
+        assert!(c.stop(Duration::from_secs(60)).is_ok(), "{text}");
+        assert_eq!(sleeps.wait(None).unwrap().unwrap().signal, libc::SIGTERM, "{text}");
+    }
+    // What comes of an image may say what that says; nobody is asked for it anew.
+    let store = Store::open(Some(&scratch.path("store"))).unwrap();
+    let said = store.list().unwrap().into_iter().find(|image| image.config.stop_signal == "99").unwrap();
+    let c = container(&scratch, said.digest.as_ref(), Config::default());
+    let commit = |config| c.commit(&MakeOptions { config, ..MakeOptions::default() }, &mut |_| true);
+    assert_eq!(commit(None).unwrap().config.stop_signal, "99");
+    let mut config = said.config.clone();
+    config.stop_signal = "98".into();
+    let error = commit(Some(config)).unwrap_err().to_string();
+    assert!(error.contains("use the image's stop signal 98: there is no such signal"), "{error}");
 }

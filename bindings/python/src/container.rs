@@ -140,7 +140,7 @@ impl Container {
 
     /// The number of the signal that asks the image's program to end.
     fn stop_signal(&self, py: Python<'_>) -> PyResult<i32> {
-        self.inner(py)?.image_config().stop_signal_number().or_raise(py)
+        Ok(self.inner(py)?.image_config().stop_signal_number())
     }
 
     /// The name that `join` takes; empty for a joined pid.

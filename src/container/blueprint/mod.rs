@@ -162,6 +162,9 @@ impl Blueprint {
                  later)"
             ));
         }
+        if let Some(text) = self.image_config().and_then(ImageConfig::unknown_stop_signal) {
+            warnings.push(format!("the image's StopSignal {text} is no signal that there is: stop sends SIGTERM"));
+        }
         warnings
     }
 

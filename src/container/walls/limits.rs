@@ -20,7 +20,7 @@ pub(super) fn limit(of: &Subject<'_>, preset: &Walls, which: Limit) -> Wall {
         Limit::Pids => ("process limit", "processes and threads", of.asked.pids.is_some(), preset.pids),
         Limit::Cpus => ("processor limit", "processors' time", of.asked.cpus.is_some(), None),
     };
-    let lacks = of.dropped.iter().find(|words| words.contains(name));
+    let lacks = of.dropped.iter().find(|words| words.strip_prefix("the ").is_some_and(|words| words.starts_with(name)));
     let limit = of.limits[which as usize].filter(|_| lacks.is_none() || of.facts.is_some());
     let says = limit.map_or_else(|| "no limit".into(), |limit| format!("{} {unit}", which.text(limit)));
     let why = match () {
