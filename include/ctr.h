@@ -88,6 +88,9 @@
 /** No limit, for every function that takes or returns a limit. */
 #define CTR_UNLIMITED UINT64_MAX
 
+/** What ctr_stats() tells of a number that is not counted here. */
+#define CTR_NOT_COUNTED UINT64_MAX
+
 /**
  * What a function returns. Numbers are never reused and never change their meaning; later releases may add some, so
  * treat an unknown negative number as CTR_ERR_SYSTEM. ctr_error_name() has the names.
@@ -187,6 +190,90 @@ typedef enum ctr_limit_kind {
     /** Time of processors, in thousandths of a processor: ctr_config_set_cpus(). */
     CTR_LIMIT_CPUS = 2
 } ctr_limit_kind;
+
+/** What ctr_stats() tells; an index into its array. Later releases may add some at the end. */
+typedef enum ctr_stat {
+    /** Bytes of memory in use, of all kinds. */
+    CTR_STAT_MEMORY_CURRENT = 0,
+    /** The most that ever was in use. On v2 since Linux 5.19. */
+    CTR_STAT_MEMORY_PEAK = 1,
+    /** Bytes of the programs' own memory: heaps, stacks. */
+    CTR_STAT_MEMORY_ANON = 2,
+    /** Bytes of cached files, with those on tmpfs and shared memory. */
+    CTR_STAT_MEMORY_FILE = 3,
+    /** Bytes of the kernel, for what the programs do. On v2 since Linux 5.18. */
+    CTR_STAT_MEMORY_KERNEL = 4,
+    /** Bytes in sockets of the internet. On v1 they are no part of CTR_STAT_MEMORY_CURRENT. */
+    CTR_STAT_MEMORY_SOCK = 5,
+    /** Bytes of shared memory and of files on tmpfs. */
+    CTR_STAT_MEMORY_SHMEM = 6,
+    /** Time of processors in programs, in microseconds. */
+    CTR_STAT_CPU_USER = 7,
+    /** Time of processors in the kernel, in microseconds. */
+    CTR_STAT_CPU_SYSTEM = 8,
+    /** For how long programs were made to wait by a processor limit, in microseconds. Counted where there is or was one. */
+    CTR_STAT_CPU_THROTTLED = 9,
+    /** Periods of that limit in which programs ran. */
+    CTR_STAT_CPU_PERIODS = 10,
+    /** Those of them in which they were made to wait. */
+    CTR_STAT_CPU_THROTTLED_PERIODS = 11,
+    /** Processes and threads, the container's PID 1 among them. */
+    CTR_STAT_PIDS_CURRENT = 12,
+    /** Bytes read from block devices. On v2 where the io controller is handed on; not on v1. */
+    CTR_STAT_IO_READ = 13,
+    /** Bytes written to block devices; where CTR_STAT_IO_READ is counted. */
+    CTR_STAT_IO_WRITTEN = 14,
+    /** Processes that the OOM killer has ended, as ctr_oom_kills(). */
+    CTR_STAT_OOM_KILLS = 15,
+    /** Pressure: the share of the last 10 seconds in which some program waited for memory, in hundredths of a percent. v2 only. */
+    CTR_STAT_PRESSURE_MEMORY_SOME_AVG10 = 16,
+    /** The same of the last 60 seconds. */
+    CTR_STAT_PRESSURE_MEMORY_SOME_AVG60 = 17,
+    /** The same of the last 300 seconds. */
+    CTR_STAT_PRESSURE_MEMORY_SOME_AVG300 = 18,
+    /** All in all, in microseconds. */
+    CTR_STAT_PRESSURE_MEMORY_SOME_TOTAL = 19,
+    /** Pressure: the share of the last 10 seconds in which all of them waited for memory, in hundredths of a percent. v2 only. */
+    CTR_STAT_PRESSURE_MEMORY_FULL_AVG10 = 20,
+    /** The same of the last 60 seconds. */
+    CTR_STAT_PRESSURE_MEMORY_FULL_AVG60 = 21,
+    /** The same of the last 300 seconds. */
+    CTR_STAT_PRESSURE_MEMORY_FULL_AVG300 = 22,
+    /** All in all, in microseconds. */
+    CTR_STAT_PRESSURE_MEMORY_FULL_TOTAL = 23,
+    /** Pressure: the share of the last 10 seconds in which some program waited for a processor, in hundredths of a percent. v2 only. */
+    CTR_STAT_PRESSURE_CPU_SOME_AVG10 = 24,
+    /** The same of the last 60 seconds. */
+    CTR_STAT_PRESSURE_CPU_SOME_AVG60 = 25,
+    /** The same of the last 300 seconds. */
+    CTR_STAT_PRESSURE_CPU_SOME_AVG300 = 26,
+    /** All in all, in microseconds. */
+    CTR_STAT_PRESSURE_CPU_SOME_TOTAL = 27,
+    /** Pressure: the share of the last 10 seconds in which all of them waited for a processor, in hundredths of a percent. v2 only. */
+    CTR_STAT_PRESSURE_CPU_FULL_AVG10 = 28,
+    /** The same of the last 60 seconds. */
+    CTR_STAT_PRESSURE_CPU_FULL_AVG60 = 29,
+    /** The same of the last 300 seconds. */
+    CTR_STAT_PRESSURE_CPU_FULL_AVG300 = 30,
+    /** All in all, in microseconds. */
+    CTR_STAT_PRESSURE_CPU_FULL_TOTAL = 31,
+    /** Pressure: the share of the last 10 seconds in which some program waited for block devices, in hundredths of a percent. v2 only. */
+    CTR_STAT_PRESSURE_IO_SOME_AVG10 = 32,
+    /** The same of the last 60 seconds. */
+    CTR_STAT_PRESSURE_IO_SOME_AVG60 = 33,
+    /** The same of the last 300 seconds. */
+    CTR_STAT_PRESSURE_IO_SOME_AVG300 = 34,
+    /** All in all, in microseconds. */
+    CTR_STAT_PRESSURE_IO_SOME_TOTAL = 35,
+    /** Pressure: the share of the last 10 seconds in which all of them waited for block devices, in hundredths of a percent. v2 only. */
+    CTR_STAT_PRESSURE_IO_FULL_AVG10 = 36,
+    /** The same of the last 60 seconds. */
+    CTR_STAT_PRESSURE_IO_FULL_AVG60 = 37,
+    /** The same of the last 300 seconds. */
+    CTR_STAT_PRESSURE_IO_FULL_AVG300 = 38,
+    /** All in all, in microseconds. */
+    CTR_STAT_PRESSURE_IO_FULL_TOTAL = 39
+} ctr_stat;
 
 /** Which walls stand, for ctr_config_set_preset(). */
 typedef enum ctr_preset {
@@ -1184,6 +1271,26 @@ int ctr_resume(ctr_container *c);
  * Return value: 1 or 0; CTR_ERR_DESTROYED, CTR_ERR_INVALID, CTR_ERR_SYSTEM.
  */
 int ctr_paused(ctr_container *c);
+
+/**
+ * What a container uses at this moment, as its cgroup counts it; of a joined container too, and while it is paused. It asks
+ * the kernel only, and takes some 30 microseconds.
+ *
+ * values   gets the numbers: values[CTR_STAT_MEMORY_CURRENT], and so on by enum ctr_stat. One that is not counted on
+ *          this machine, or for a container without the limit that it belongs to, is CTR_NOT_COUNTED, never 0. Times and
+ *          sums only grow
+ * count    how many values has room for. Those that this release doesn't know are CTR_NOT_COUNTED, and those that the
+ *          caller has no room for are left out, so that a program and a library of different releases fit
+ *
+ *     uint64_t now[CTR_STAT_OOM_KILLS + 1];
+ *     if (ctr_stats(c, now, sizeof now / sizeof *now) >= 0 && now[CTR_STAT_MEMORY_CURRENT] != CTR_NOT_COUNTED)
+ *         …
+ *
+ * Return value: how many numbers this release knows, however many values has room for; CTR_ERR_UNSUPPORTED when the
+ * container has no cgroup, and for ctr_join_pid(); CTR_ERR_DESTROYED; CTR_ERR_INVALID, also when count is negative. On
+ * failure all values are CTR_NOT_COUNTED.
+ */
+int ctr_stats(ctr_container *c, uint64_t *values, int count);
 
 /**
  * A new configuration for ctr_exec(). The defaults: the user and working directory that the image names, else 0:0

@@ -32,6 +32,7 @@ mod step;
 mod sys;
 mod zygote;
 
+pub use cgroup::{CpuStats, IoStats, MemoryStats, PidsStats, Pressure, PressureStats, Stall, Stats};
 pub use config::{
     CgroupPolicy, Config, Device, DeviceAccess, DeviceKind, DeviceList, DeviceRule, DirectoryUse, ExecConfig, Limit,
     Mount, Namespace, Namespaces, Network, Preset, Refusal, Rlimit, Seccomp, Session, Stdio, TimeOffset, TimeOffsets,

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from ._popen import Popen
     from ._probe import Check, probe
     from ._run import run
+    from ._stats import Pressure, Stall, Stats
     from ._this_python import ThisPython, this_python
     from ._walls import Wall
 
@@ -61,10 +62,13 @@ __all__ = [
     "ImageConfig",
     "PIPE",
     "Popen",
+    "Pressure",
     "Progress",
     "Pruned",
     "RemoteError",
     "STDOUT",
+    "Stall",
+    "Stats",
     "ThisPython",
     "TimeoutExpired",
     "Tmpfs",
@@ -105,9 +109,12 @@ _ROOMS = {
     "Image": "_image",
     "ImageConfig": "_image",
     "Popen": "_popen",
+    "Pressure": "_stats",
     "Progress": "_image",
     "Pruned": "_image",
     "RemoteError": "_executor",
+    "Stall": "_stats",
+    "Stats": "_stats",
     "ThisPython": "_this_python",
     "TimeoutExpired": "_exit",
     "Tmpfs": "_options",

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from . import DEVNULL, __version__, _cli_kernel
 from ._cli_images import add_commands, age, bar, table
 from ._cli_options import add_rows, container_keywords, pair
+from ._cli_stats import add_commands as add_stats
 from ._cli_streams import PipedFiles
 from ._container import Container, containers, destroy, explain, join
 from ._errors import Error
@@ -239,6 +240,8 @@ def _parser() -> _Parser:
 
     resumed = command("unpause", _unpause, "let paused containers go on")
     resumed.add_argument("names", metavar="NAME", nargs="+", help="the name of a container")
+
+    add_stats(command)
 
     command("doctor", _doctor, "show what this machine allows and what it does not, and what to do about it")
 

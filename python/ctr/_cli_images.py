@@ -342,10 +342,14 @@ def _escaped(char: str) -> str:
 
 def table(rows: Sequence[tuple[str, ...]]) -> None:
     """Columns of one width."""
+    print(*columns(rows), sep="\n")
+
+
+def columns(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """The lines of a table."""
     rows = [tuple(printable(cell) for cell in row) for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows)]
-    for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
 
 
 def amount(size: float) -> str:

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
     from ._exit import Parts
     from ._image import Config, Difference, Image, ImageConfig
+    from ._stats import Stats
     from ._walls import Wall
 
 _CHANGES = ("added", "changed", "deleted")
@@ -558,6 +559,15 @@ class Container:
         from ._image import Difference
 
         return [Difference(path, _CHANGES[change]) for path, change in self._native.diff()]
+
+    def stats(self) -> Stats:
+        """What it uses now: memory by kind, time of processors, processes, input and output, OOM kills, pressure.
+
+        The kernel is asked, not the container, which may be paused. What is not counted on this machine is None.
+        """
+        from ._stats import stats_from
+
+        return stats_from(self._native.stats())
 
     def kill_all(self, signal: int = _signal.SIGKILL) -> None:
         """Send a signal to every program inside and to all that they have started; the container lives on.

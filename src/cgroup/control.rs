@@ -53,10 +53,13 @@ pub(super) fn read_numbers(dir: impl AsFd, file: &str) -> nix::Result<[Option<u6
 /// The number after `key` in a file of "key number" lines.
 pub(super) fn read_keyed(dir: impl AsFd, file: &str, key: &str) -> nix::Result<Option<u64>> {
     let mut buffer = [0; 1024];
-    let text = read_some(dir, file, &mut buffer)?;
-    let value =
-        text.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(key.as_bytes())?.strip_prefix(b" "));
-    Ok(value.and_then(|value| parse(value.trim_ascii())))
+    read_some(dir, file, &mut buffer).map(|text| keyed(text, key))
+}
+
+/// The number after `key` in lines of "key number".
+pub(super) fn keyed(text: &[u8], key: &str) -> Option<u64> {
+    let mut lines = text.split(|byte| *byte == b'\n');
+    parse(lines.find_map(|line| line.strip_prefix(key.as_bytes())?.strip_prefix(b" "))?.trim_ascii())
 }
 
 /// Whether a file of words, such as `cgroup.controllers`, has `word`.
@@ -82,12 +85,14 @@ pub(super) fn read_pids(dir: impl AsFd, file: &str) -> nix::Result<Vec<i32>> {
     Ok(text.split(|byte| *byte == b'\n').filter_map(|line| i32::try_from(parse(line)?).ok()).collect())
 }
 
-fn read_some<'a>(dir: impl AsFd, file: &str, buffer: &'a mut [u8]) -> nix::Result<&'a [u8]> {
+/// A file that fits into the buffer.
+pub(super) fn read_some<'a>(dir: impl AsFd, file: &str, buffer: &'a mut [u8]) -> nix::Result<&'a [u8]> {
     let fd = crate::sys::openat(dir, file, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?;
     let length = read(&fd, buffer)?;
     Ok(&buffer[..length])
 }
 
-fn parse(text: &[u8]) -> Option<u64> {
+/// A number.
+pub(super) fn parse(text: &[u8]) -> Option<u64> {
     std::str::from_utf8(text).ok()?.parse().ok()
 }

@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::directory::Directory;
+use super::stats::Stats;
 use crate::Result;
 
 /// A controller of cgroups(7). The order is that of a record: what is always there comes first.
@@ -60,6 +61,8 @@ pub(super) struct Row {
     pub(super) v2_file: &'static str,
     /// What its own directory of v1 is for, in `explain`.
     pub(super) purpose: &'static str,
+    /// Adds what its files count to what is known; those of v2 may be there or not.
+    pub(super) count: fn(At<'_>, &mut Stats) -> Result<()>,
 }
 
 /// What is written: a value, the file, and what for.

@@ -3,11 +3,15 @@
 //!
 //! Rests on Documentation/scheduler/sched-bwc.rst and "CPU Interface Files" of Documentation/admin-guide/cgroup-v2.rst.
 
+use std::time::Duration;
+
 use nix::errno::Errno;
 
 use super::control;
 use super::controller::{At, Controller, Row, Rule, Version, When, Written};
 use super::directory::Directory;
+use super::psi::pressure;
+use super::stats::Stats;
 use crate::{Error, Result, Step};
 
 const V1_QUOTA: &str = "cpu.cfs_quota_us";
@@ -30,6 +34,7 @@ pub(super) const ROW: Row = Row {
     late_on_v1: false,
     v2_file: V2_MAX,
     purpose: "its cpu cgroup: its programs' time is counted here",
+    count,
 };
 
 pub(super) const LIMIT: Rule =
@@ -96,4 +101,32 @@ fn period(directory: &Directory) -> Result<u64> {
 
 fn numbers(directory: &Directory, file: &str) -> Result<[Option<u64>; 2]> {
     control::read_numbers(&directory.fd, file).map_err(|errno| directory.error(Step::Read, file, errno))
+}
+
+fn count(at: At<'_>, stats: &mut Stats) -> Result<()> {
+    let (directory, cpu) = (at.directory(), &mut stats.cpu);
+    directory.read_if_there("cpu.stat", |text| {
+        let key = |key| control::keyed(text, key);
+        (cpu.periods, cpu.throttled_periods) = (key("nr_periods"), key("nr_throttled"));
+        cpu.throttled = match at.version() {
+            Version::V1 => key("throttled_time").map(Duration::from_nanos),
+            Version::V2 => key("throttled_usec").map(Duration::from_micros),
+        };
+        // v2 counts it in every directory, with the controller or without.
+        cpu.user = key("user_usec").map(Duration::from_micros);
+        cpu.system = key("system_usec").map(Duration::from_micros);
+    })?;
+    if at.version() == Version::V2 {
+        stats.pressure.cpu = pressure(directory, "cpu.pressure")?;
+        return Ok(());
+    }
+    // There where both controllers are mounted together.
+    let read =
+        |text: &[u8]| [cpu.user, cpu.system] = ["user", "system"].map(|key| control::keyed(text, key).map(ticks));
+    directory.read_if_there("cpuacct.stat", read).map(drop)
+}
+
+/// Times of processors are told in ticks of USER_HZ, which is 100 on x86.
+pub(super) fn ticks(count: u64) -> Duration {
+    Duration::from_millis(count * 10)
 }

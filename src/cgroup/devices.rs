@@ -25,6 +25,7 @@ pub(super) const ROW: Row = Row {
     late_on_v1: false,
     v2_file: "",
     purpose: "its devices cgroup",
+    count: |_, _| Ok(()),
 };
 
 /// The same for a person: (command, what for).

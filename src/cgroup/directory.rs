@@ -12,6 +12,9 @@ use super::control;
 use crate::sys::Own;
 use crate::{Error, ErrorCode, Result, Step};
 
+/// As many bytes as a file of numbers has, memory.stat above all.
+const LARGEST: usize = 8192;
+
 #[derive(Debug)]
 pub(super) struct Directory {
     pub(super) path: PathBuf,
@@ -80,6 +83,22 @@ impl Directory {
 
     pub(super) fn write(&self, file: &str, value: &str) -> Result<()> {
         control::write(&self.fd, file, value).map_err(|errno| self.error(Step::Write, file, errno))
+    }
+
+    /// What `read` makes of a file, if it is there; a file that is not is one that nothing is told of.
+    pub(super) fn read_if_there<T>(&self, file: &str, read: impl FnOnce(&[u8]) -> T) -> Result<Option<T>> {
+        let mut buffer = [0; LARGEST];
+        match control::read_some(&self.fd, file, &mut buffer) {
+            Ok(text) => Ok(Some(read(text))),
+            // Pressure is counted unless the kernel was started without it.
+            Err(Errno::ENOENT | Errno::EOPNOTSUPP) => Ok(None),
+            Err(errno) => Err(self.error(Step::Read, file, errno)),
+        }
+    }
+
+    /// A number, if it is there and is one.
+    pub(super) fn count(&self, file: &str) -> Result<Option<u64>> {
+        Ok(self.read_if_there(file, |text| control::parse(text.trim_ascii()))?.flatten())
     }
 
     pub(super) fn read_number(&self, file: &str) -> Result<Option<u64>> {

@@ -26,6 +26,7 @@ pub(super) const ROW: Row = Row {
     late_on_v1: true,
     v2_file: "",
     purpose: "its freezer cgroup",
+    count: |_, _| Ok(()),
 };
 
 /// Has all of it stop, which takes a moment.

@@ -9,6 +9,7 @@ use nix::errno::Errno;
 use super::controller::{At, Controller, Version};
 use super::directory::{Directory, open_failed, without};
 use super::place::Place;
+use super::stats::Most;
 use crate::config::LimitNumbers;
 use crate::{ErrorCode, Limit, Result};
 
@@ -16,6 +17,8 @@ use crate::{ErrorCode, Limit, Result};
 #[derive(Debug)]
 pub(crate) struct Cgroup {
     pub(super) held: Vec<Held>,
+    /// Time of processors in programs and in the kernel, where it is added up over processes.
+    pub(super) most_used: [Most; 2],
 }
 
 /// A directory of it, which may be made later: see [`Place::may_come_late`].
@@ -40,7 +43,7 @@ impl Cgroup {
             let place = place.completed(directory.as_ref(), memory_known)?;
             held.push(Held { place, made: directory.map_or_else(OnceLock::new, OnceLock::from) });
         }
-        Ok(Self { held })
+        Ok(Self { held, most_used: Default::default() })
     }
 
     /// Whether its descriptors are still what they were.

@@ -283,7 +283,7 @@ impl Layout {
                 }
             }
         }
-        Ok(Cgroup { held })
+        Ok(Cgroup { held, most_used: Default::default() })
     }
 
     fn make_one(&self, place: &Place) -> Result<OnceLock<Directory>> {

@@ -11,6 +11,8 @@ use nix::errno::Errno;
 use super::control;
 use super::controller::{At, Controller, Row, Rule, Version, When, Written};
 use super::directory::Directory;
+use super::psi::pressure;
+use super::stats::Stats;
 use crate::{Error, ErrorCode, Result, Step};
 
 pub(super) const V1_LIMIT: &str = "memory.limit_in_bytes";
@@ -31,10 +33,37 @@ pub(super) const ROW: Row = Row {
     late_on_v1: false,
     v2_file: V2_LIMIT,
     purpose: "its memory cgroup",
+    count,
 };
 
 pub(super) const LIMIT: Rule =
     Rule { controller: Controller::Memory, noun: "memory", check, set_first, set, get, einval: "", first_files };
+
+fn count(at: At<'_>, stats: &mut Stats) -> Result<()> {
+    let (directory, memory) = (at.directory(), &mut stats.memory);
+    let (current, peak, events, kinds) = match at.version() {
+        Version::V1 => {
+            memory.kernel = directory.count("memory.kmem.usage_in_bytes")?;
+            memory.sock = directory.count("memory.kmem.tcp.usage_in_bytes")?;
+            let kinds = ["total_rss", "total_cache", "total_shmem"];
+            ("memory.usage_in_bytes", "memory.max_usage_in_bytes", "memory.oom_control", kinds)
+        }
+        Version::V2 => {
+            stats.pressure.memory = pressure(directory, "memory.pressure")?;
+            ("memory.current", "memory.peak", "memory.events", ["anon", "file", "shmem"])
+        }
+    };
+    memory.current = directory.count(current)?;
+    memory.peak = directory.count(peak)?;
+    directory.read_if_there("memory.stat", |text| {
+        [memory.anon, memory.file, memory.shmem] = kinds.map(|kind| control::keyed(text, kind));
+        if at.version() == Version::V2 {
+            (memory.kernel, memory.sock) = (control::keyed(text, "kernel"), control::keyed(text, "sock"));
+        }
+    })?;
+    stats.oom_kills = directory.read_if_there(events, |text| control::keyed(text, "oom_kill"))?.flatten();
+    Ok(())
+}
 
 /// Refuses a limit that no container can live with.
 fn check(limit: u64) -> Result<()> {

@@ -19,6 +19,10 @@ pub(super) const ROW: Row = Row {
     late_on_v1: true,
     v2_file: FILE,
     purpose: "its pids cgroup: processes and threads are counted here",
+    count: |at, stats| {
+        stats.pids.current = at.directory().count("pids.current")?;
+        Ok(())
+    },
 };
 
 pub(super) const LIMIT: Rule = Rule {

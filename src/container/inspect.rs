@@ -168,7 +168,7 @@ pub fn inspect(container: &Shared) -> Result<Inspection> {
                 oom_kills: counted(cgroup.oom_kills())?,
                 pids: limits[Limit::Pids as usize],
                 cpus: limits[Limit::Cpus as usize].map(|cpus| cpus as f64 / 1000.0),
-                cpu_waited: counted(cgroup.throttled())?.map(|throttled| throttled.time as f64 / 1e9),
+                cpu_waited: cgroup.stats()?.cpu.throttled.map(|time| time.as_secs_f64()),
             }
         }
     };

@@ -54,7 +54,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use shared::Shared;
 use state::Resource;
 
-use crate::cgroup::{self, Place};
+use crate::cgroup::{self, Place, Stats};
 use crate::image::{Difference, ExportOptions, Image, ImageConfig, MakeOptions, Output, Report};
 use crate::{Config, Error, ErrorCode, ExecConfig, Limit, Result, Step};
 
@@ -255,6 +255,12 @@ impl Container {
     /// Bytes in use, and the most that ever were.
     pub fn memory_usage(&self) -> Result<(u64, u64)> {
         self.cgroup()?.memory_usage()
+    }
+
+    /// What it uses: memory by kind, time of processors, processes, input and output, pressure. Numbers that are not counted here are
+    /// `None`. Of a joined container too; also while it is paused.
+    pub fn stats(&self) -> Result<Stats> {
+        self.shared.own_cgroup(Step::CountUsage)?.stats()
     }
 
     /// How many of its processes, main programs or their children, the kernel's OOM killer has ended so far. A program

@@ -29,6 +29,7 @@ mod pause;
 mod probe;
 mod process;
 mod setters;
+mod stats;
 mod types;
 mod walls;
 
@@ -46,5 +47,6 @@ pub use list::*;
 pub use pause::*;
 pub use probe::*;
 pub use process::*;
+pub use stats::*;
 pub use types::*;
 pub use walls::*;

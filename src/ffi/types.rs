@@ -6,6 +6,9 @@ use crate::{ErrorCode, Exit, ExitReason, WallState};
 /// No limit, for every function that takes or returns a limit.
 pub const CTR_UNLIMITED: u64 = u64::MAX;
 
+/// What ctr_stats() tells of a number that is not counted here.
+pub const CTR_NOT_COUNTED: u64 = u64::MAX;
+
 /// How a container is made; see ctr_config_new().
 pub struct ctr_config {
     _opaque: [u8; 0],
@@ -179,6 +182,91 @@ pub enum ctr_limit_kind {
     CTR_LIMIT_PIDS = 1,
     /// Time of processors, in thousandths of a processor: ctr_config_set_cpus().
     CTR_LIMIT_CPUS = 2,
+}
+
+/// What ctr_stats() tells; an index into its array. Later releases may add some at the end.
+#[repr(C)]
+pub enum ctr_stat {
+    /// Bytes of memory in use, of all kinds.
+    CTR_STAT_MEMORY_CURRENT = 0,
+    /// The most that ever was in use. On v2 since Linux 5.19.
+    CTR_STAT_MEMORY_PEAK = 1,
+    /// Bytes of the programs' own memory: heaps, stacks.
+    CTR_STAT_MEMORY_ANON = 2,
+    /// Bytes of cached files, with those on tmpfs and shared memory.
+    CTR_STAT_MEMORY_FILE = 3,
+    /// Bytes of the kernel, for what the programs do. On v2 since Linux 5.18.
+    CTR_STAT_MEMORY_KERNEL = 4,
+    /// Bytes in sockets of the internet. On v1 they are no part of CTR_STAT_MEMORY_CURRENT.
+    CTR_STAT_MEMORY_SOCK = 5,
+    /// Bytes of shared memory and of files on tmpfs.
+    CTR_STAT_MEMORY_SHMEM = 6,
+    /// Time of processors in programs, in microseconds.
+    CTR_STAT_CPU_USER = 7,
+    /// Time of processors in the kernel, in microseconds.
+    CTR_STAT_CPU_SYSTEM = 8,
+    /// For how long programs were made to wait by a processor limit, in microseconds. Counted where there is or was one.
+    CTR_STAT_CPU_THROTTLED = 9,
+    /// Periods of that limit in which programs ran.
+    CTR_STAT_CPU_PERIODS = 10,
+    /// Those of them in which they were made to wait.
+    CTR_STAT_CPU_THROTTLED_PERIODS = 11,
+    /// Processes and threads, the container's PID 1 among them.
+    CTR_STAT_PIDS_CURRENT = 12,
+    /// Bytes read from block devices. On v2 where the io controller is handed on; not on v1.
+    CTR_STAT_IO_READ = 13,
+    /// Bytes written to block devices; where CTR_STAT_IO_READ is counted.
+    CTR_STAT_IO_WRITTEN = 14,
+    /// Processes that the OOM killer has ended, as ctr_oom_kills().
+    CTR_STAT_OOM_KILLS = 15,
+    /// Pressure: the share of the last 10 seconds in which some program waited for memory, in hundredths of a percent. v2 only.
+    CTR_STAT_PRESSURE_MEMORY_SOME_AVG10 = 16,
+    /// The same of the last 60 seconds.
+    CTR_STAT_PRESSURE_MEMORY_SOME_AVG60 = 17,
+    /// The same of the last 300 seconds.
+    CTR_STAT_PRESSURE_MEMORY_SOME_AVG300 = 18,
+    /// All in all, in microseconds.
+    CTR_STAT_PRESSURE_MEMORY_SOME_TOTAL = 19,
+    /// Pressure: the share of the last 10 seconds in which all of them waited for memory, in hundredths of a percent. v2 only.
+    CTR_STAT_PRESSURE_MEMORY_FULL_AVG10 = 20,
+    /// The same of the last 60 seconds.
+    CTR_STAT_PRESSURE_MEMORY_FULL_AVG60 = 21,
+    /// The same of the last 300 seconds.
+    CTR_STAT_PRESSURE_MEMORY_FULL_AVG300 = 22,
+    /// All in all, in microseconds.
+    CTR_STAT_PRESSURE_MEMORY_FULL_TOTAL = 23,
+    /// Pressure: the share of the last 10 seconds in which some program waited for a processor, in hundredths of a percent. v2 only.
+    CTR_STAT_PRESSURE_CPU_SOME_AVG10 = 24,
+    /// The same of the last 60 seconds.
+    CTR_STAT_PRESSURE_CPU_SOME_AVG60 = 25,
+    /// The same of the last 300 seconds.
+    CTR_STAT_PRESSURE_CPU_SOME_AVG300 = 26,
+    /// All in all, in microseconds.
+    CTR_STAT_PRESSURE_CPU_SOME_TOTAL = 27,
+    /// Pressure: the share of the last 10 seconds in which all of them waited for a processor, in hundredths of a percent. v2 only.
+    CTR_STAT_PRESSURE_CPU_FULL_AVG10 = 28,
+    /// The same of the last 60 seconds.
+    CTR_STAT_PRESSURE_CPU_FULL_AVG60 = 29,
+    /// The same of the last 300 seconds.
+    CTR_STAT_PRESSURE_CPU_FULL_AVG300 = 30,
+    /// All in all, in microseconds.
+    CTR_STAT_PRESSURE_CPU_FULL_TOTAL = 31,
+    /// Pressure: the share of the last 10 seconds in which some program waited for block devices, in hundredths of a percent. v2 only.
+    CTR_STAT_PRESSURE_IO_SOME_AVG10 = 32,
+    /// The same of the last 60 seconds.
+    CTR_STAT_PRESSURE_IO_SOME_AVG60 = 33,
+    /// The same of the last 300 seconds.
+    CTR_STAT_PRESSURE_IO_SOME_AVG300 = 34,
+    /// All in all, in microseconds.
+    CTR_STAT_PRESSURE_IO_SOME_TOTAL = 35,
+    /// Pressure: the share of the last 10 seconds in which all of them waited for block devices, in hundredths of a percent. v2 only.
+    CTR_STAT_PRESSURE_IO_FULL_AVG10 = 36,
+    /// The same of the last 60 seconds.
+    CTR_STAT_PRESSURE_IO_FULL_AVG60 = 37,
+    /// The same of the last 300 seconds.
+    CTR_STAT_PRESSURE_IO_FULL_AVG300 = 38,
+    /// All in all, in microseconds.
+    CTR_STAT_PRESSURE_IO_FULL_TOTAL = 39,
 }
 
 /// Which walls stand, for ctr_config_set_preset().

@@ -351,6 +351,7 @@ steps! {
         LookIntoRoot: "look-into-root", "look into the root of container";
         OpenInRoot: "open-in-root", "open";
         LimitContainer: "limit-container", "limit container";
+        CountUsage: "count-usage", "count what is used by container";
         SetMemoryLimit: "set-memory-limit", "set the memory limit to";
         SetPidsLimit: "set-pids-limit", "set the pids limit to";
         SetProcessorLimit: "set-processor-limit", "set the processor limit to";

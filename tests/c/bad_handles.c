@@ -105,6 +105,8 @@ static void every_container_function_refuses(ctr_container *bad)
 	ANSWERS(CTR_ERR_INVALID, ctr_is_running(bad));
 	ANSWERS(CTR_ERR_INVALID, ctr_pause(bad, 0));
 	ANSWERS(CTR_ERR_INVALID, ctr_resume(bad));
+	ANSWERS(CTR_ERR_INVALID, ctr_stats(bad, &number, 1));
+	CHECK(number == CTR_NOT_COUNTED);
 	ANSWERS(CTR_ERR_INVALID, ctr_paused(bad));
 	ANSWERS(CTR_ERR_INVALID, ctr_explain_container(bad, &text));
 	CHECK(text == NULL);

@@ -1,4 +1,4 @@
-/* What include/ctr.h promises of containers that run: how they are paused. */
+/* What include/ctr.h promises of containers that run: how they are paused, and what they use. */
 #define _GNU_SOURCE
 #include "check.h"
 
@@ -72,8 +72,35 @@ TEST(what_has_no_cgroup_can_not_be_paused)
 	OK(ctr_destroy(c));
 }
 
+TEST(what_a_container_uses_is_told_as_far_as_it_is_counted)
+{
+	uint64_t all[1000], few[2] = {7, 7};
+	ctr_container *c = new_container();
+	int known = ctr_stats(c, all, 1000);
+
+	if (known == CTR_ERR_UNSUPPORTED)
+		skip(ctr_last_error());
+	CHECK(known > CTR_STAT_PRESSURE_IO_FULL_TOTAL);
+	CHECK(all[CTR_STAT_MEMORY_CURRENT] > 1000 && all[CTR_STAT_MEMORY_CURRENT] < 64 * MIB);
+	CHECK(all[CTR_STAT_MEMORY_ANON] <= all[CTR_STAT_MEMORY_CURRENT]);
+	CHECK(all[CTR_STAT_PIDS_CURRENT] == 1 && all[CTR_STAT_OOM_KILLS] == 0);
+	CHECK(all[CTR_STAT_CPU_USER] < 60000000 && all[CTR_STAT_CPU_SYSTEM] < 60000000);
+	CHECK(all[CTR_STAT_CPU_THROTTLED] == CTR_NOT_COUNTED || all[CTR_STAT_CPU_THROTTLED] == 0);
+	for (int i = known; i < 1000; i++)
+		CHECK(all[i] == CTR_NOT_COUNTED);
+	ANSWERS(known, ctr_stats(c, few, 1));
+	CHECK(few[0] != 7 && few[0] != CTR_NOT_COUNTED && few[1] == 7);
+	ANSWERS(known, ctr_stats(c, few, 0));
+	FAILS(CTR_ERR_INVALID, "negative", ctr_stats(c, few, -1));
+	FAILS(CTR_ERR_INVALID, "NULL", ctr_stats(c, NULL, 2));
+	OK(ctr_destroy(c));
+	FAILS(CTR_ERR_INVALID, "container", ctr_stats(c, few, 2));
+	CHECK(few[0] == CTR_NOT_COUNTED && few[1] == CTR_NOT_COUNTED);
+}
+
 int main(void)
 {
+	RUN(what_a_container_uses_is_told_as_far_as_it_is_counted);
 	RUN(a_container_stands_still_and_goes_on);
 	RUN(what_has_no_cgroup_can_not_be_paused);
 	return done();

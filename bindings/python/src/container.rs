@@ -32,6 +32,19 @@ type InfoParts = (String, String, i32, i32, f64, bool, bool);
 /// How `walls` tells of one: name, state, says, why.
 type WallParts = (&'static str, &'static str, String, String);
 
+/// Memory: current, peak, anon, file, kernel, sock, shmem; the processors: user, system, throttled (seconds), periods,
+/// throttled periods; processes and threads; bytes read and written; OOM kills; pressure of memory, cpu, io.
+type StatsParts = (
+    [Option<u64>; 7],
+    (Option<f64>, Option<f64>, Option<f64>, Option<u64>, Option<u64>),
+    Option<u64>,
+    [Option<u64>; 2],
+    Option<u64>,
+    [PressureParts; 3],
+);
+/// Of some programs, and of all: avg10, avg60, avg300, total (seconds).
+type PressureParts = Option<([f64; 4], Option<[f64; 4]>)>;
+
 /// A handle on a container.
 #[pyclass(frozen, module = "ctr._ctr")]
 pub struct Container {
@@ -211,6 +224,22 @@ impl Container {
     fn set_limit(&self, py: Python<'_>, which: &Bound<'_, PyAny>, value: Option<u64>) -> PyResult<()> {
         let (inner, which) = (self.inner(py)?, one_of("limit", which, &LIMITS)?);
         py.detach(|| inner.set_limit(which, value)).or_raise(py)
+    }
+
+    /// What it uses.
+    fn stats(&self, py: Python<'_>) -> PyResult<StatsParts> {
+        let inner = self.inner(py)?;
+        let ctr::Stats { memory, cpu, pids, io, oom_kills, pressure, .. } = py.detach(|| inner.stats()).or_raise(py)?;
+        let seconds = |time: Option<Duration>| time.map(|time| time.as_secs_f64());
+        let stall = |it: ctr::Stall| [it.avg10, it.avg60, it.avg300, it.total.as_secs_f64()];
+        Ok((
+            [memory.current, memory.peak, memory.anon, memory.file, memory.kernel, memory.sock, memory.shmem],
+            (seconds(cpu.user), seconds(cpu.system), seconds(cpu.throttled), cpu.periods, cpu.throttled_periods),
+            pids.current,
+            [io.read, io.written],
+            oom_kills,
+            [pressure.memory, pressure.cpu, pressure.io].map(|it| it.map(|it| (stall(it.some), it.full.map(stall)))),
+        ))
     }
 
     /// What was asked for and could not be had, a sentence each.

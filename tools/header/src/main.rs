@@ -13,12 +13,13 @@ const HEADER: &str = "include/ctr.h";
 const MAP: &str = "src/ffi/ctr.map";
 
 /// The order of the header, which is read from top to bottom.
-const FILES: [&str; 16] = [
+const FILES: [&str; 17] = [
     "types",
     "config",
     "walls",
     "container",
     "pause",
+    "stats",
     "exec_config",
     "process",
     "list",
