@@ -155,7 +155,10 @@ fn a_paused_container_is_destroyed_by_whomever_and_in_every_way() {
             config.namespaces.pid = pid;
             let name = config.name.clone().unwrap();
             let container = create(&config).unwrap();
-            let p = container.exec(["sh", "-c", "trap 'exit 3' TERM; while :; do sleep 0.05; done"], &quiet()).unwrap();
+            let script = "trap 'exit 3' TERM; echo ready; while :; do sleep 0.05; done";
+            let p = container.exec(["sh", "-c", script], &ExecConfig { stdout: Stdio::Pipe, ..quiet() }).unwrap();
+            let out = std::fs::File::from(p.take_stdout().unwrap());
+            assert!(is_heard(&out, Duration::from_secs(60)), "it never was ready");
             if i != 2 {
                 container.pause(SOON).unwrap();
             }
