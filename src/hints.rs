@@ -20,6 +20,29 @@ pub const NEWUIDMAP: &str = "do /etc/subuid and /etc/subgid have lines for this 
 pub const FREEZER: &str = "pausing takes cgroup v2, or a freezer hierarchy in which this user may make cgroups when the container \
      is created: mount -t cgroup -o freezer freezer /sys/fs/cgroup/freezer";
 
+/// How limits are given up where they can't be had.
+pub const NO_CGROUP: &str =
+    "do without the limits that can't be had: cgroup=\"optional\", --cgroup optional, CTR_CGROUP_OPTIONAL";
+
+/// A hierarchy of v1 in which this user may not make cgroups, in this directory of it.
+pub fn cgroups_of_v1(place: &Path) -> String {
+    format!(
+        "as root, in the hierarchy of each controller: mkdir {0}/USER && chown USER {0}/USER; that is then the parent to choose, \
+         cgroup_parent, --cgroup-parent or CTR_CGROUP_PARENT=/USER",
+        place.display()
+    )
+}
+
+/// A tree of v2 in which this user may not make cgroups, or none with controllers.
+pub fn cgroups_of_v2() -> &'static str {
+    // As sd_booted(3) finds out.
+    if Path::new("/run/systemd/system").exists() {
+        return "start the program in cgroups of its user's own: systemd-run --user --scope -p Delegate=yes PROGRAM";
+    }
+    "start the program in the lower one of two cgroups of its user's own, which root makes in /sys/fs/cgroup: mkdir -p USER/main && \
+     chown -R USER USER && echo +memory +pids +cpu > cgroup.subtree_control"
+}
+
 /// A label of a security module that there isn't.
 pub const NO_MODULE: &str = "leave the label out, make labels optional, or start the kernel with that module: \
      lsm=…,apparmor or lsm=…,selinux; libctr doctor names those that are active";

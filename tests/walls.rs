@@ -286,6 +286,46 @@ fn of_a_joined_pid_the_walls_of_what_is_started_there_are_told() {
     assert_eq!(joined.inspect().unwrap().warning, None);
 }
 
+#[test]
+fn limits_that_the_preset_asks_for_are_said_to_be_its_own() {
+    let strict = |memory, pids| Config { preset: Preset::Strict, memory, pids, ..Config::default() };
+    let refused = |config: &Config| Container::create("host", config).err().expect("a limit needs a cgroup");
+    let off = |config| Config { cgroup: ctr::CgroupPolicy::Off, ..config };
+    for (config, said) in [
+        (strict(None, None), "the preset strict limits to 512 MiB of memory and 128 processes"),
+        (strict(Some(64 << 20), None), "the preset strict limits to 128 processes"),
+        (strict(None, Some(9)), "the preset strict limits to 512 MiB of memory"),
+    ] {
+        let error = refused(&off(config));
+        assert_eq!(error.failed_step(), ctr::Step::LimitWithoutCgroup);
+        assert!(
+            error.to_string().contains(&format!("{said} (")) && error.hint().contains("--cgroup optional"),
+            "{error}"
+        );
+    }
+    let own = Config { memory: Some(64 << 20), ..Config::default() };
+    for config in [strict(Some(64 << 20), Some(9)), own] {
+        let error = refused(&off(config)).to_string();
+        assert!(!error.contains("preset"), "{error}");
+    }
+    play("role_without_cgroups", &[]);
+}
+
+#[test]
+#[ignore = "a role"]
+fn role_without_cgroups() {
+    let config = Config { preset: Preset::Strict, ..Config::default() };
+    let error = match Container::create("host", &config) {
+        Err(error) if error.failed_step() == ctr::Step::MakeControllerCgroup => error,
+        other => return skipped(&format!("this user has cgroups, or no containers: {:?}", other.err())),
+    };
+    let said = error.to_string();
+    assert!(said.contains("may not make cgroups in") && said.contains("the preset strict limits to 512 MiB"), "{said}");
+    assert!(error.hint().contains("cgroup=\"optional\""), "{said}");
+    let c = host_with(&Config { cgroup: ctr::CgroupPolicy::Optional, ..config });
+    assert_eq!(sh(&c, "echo ok"), "ok");
+}
+
 /// Plays `role` as an ordinary user, with a range of ids or without; see tests/lanes/as_user.sh.
 fn play(role: &str, options: &[&str]) {
     if as_user() || !Path::new("/usr/bin/setpriv").exists() {

@@ -18,7 +18,7 @@ use super::control;
 use super::controller::{Controller, Controllers, Version};
 use super::directory::{Directory, open_failed};
 use super::place::Place;
-use crate::{CgroupPolicy, Error, ErrorCode, Step};
+use crate::{CgroupPolicy, Error, ErrorCode, Step, hints};
 
 /// Where nearly every system has its cgroups; another place is looked up in mountinfo.
 const MOUNT: &str = "/sys/fs/cgroup";
@@ -209,7 +209,11 @@ impl Mounts {
             Some(mount) if controller.is_handed_on() => v2_home(mount, controller.name(), caller),
             Some(mount) => match caller.places(mount, "").into_iter().find(|path| may_hold(path)) {
                 Some(path) => Home::V2(path),
-                None => Home::Missing(Missing::not_writable(mount, writable(mount).err().unwrap_or(Errno::EACCES))),
+                None => Home::Missing(Missing::not_writable(
+                    Version::V2,
+                    mount,
+                    writable(mount).err().unwrap_or(Errno::EACCES),
+                )),
             },
         }
     }
@@ -271,7 +275,7 @@ fn v1_home(mount: &Path, controller: &str, caller: Caller<'_>) -> Home {
     for place in ends {
         match writable(place) {
             Ok(()) => return Home::V1(place.clone()),
-            Err(errno) => missing = Some(Missing::not_writable(place, errno)),
+            Err(errno) => missing = Some(Missing::not_writable(Version::V1, place, errno)),
         }
     }
     Home::Missing(missing.unwrap_or_else(Missing::not_mounted))
@@ -308,9 +312,9 @@ fn v2_usable(path: &Path, controller: &str) -> Result<(), Missing> {
     let procs = path.join("cgroup.procs");
     // A process enters only when the caller may write to the procs file of the cgroup above both, which is this one.
     for file in [path, &procs] {
-        writable(file).map_err(|errno| Missing::not_writable(file, errno))?;
+        writable(file).map_err(|errno| Missing::not_writable(Version::V2, file, errno))?;
     }
-    let directory = Directory::open(path).map_err(|errno| Missing::not_writable(path, errno))?;
+    let directory = Directory::open(path).map_err(|errno| Missing::not_writable(Version::V2, path, errno))?;
     if !control::has_word(&directory.fd, "cgroup.controllers", controller) {
         return Err(Missing::no_controller(path, controller));
     }
@@ -318,7 +322,7 @@ fn v2_usable(path: &Path, controller: &str) -> Result<(), Missing> {
         return Ok(());
     }
     let subtree = path.join("cgroup.subtree_control");
-    writable(&subtree).map_err(|errno| Missing::not_writable(&subtree, errno))?;
+    writable(&subtree).map_err(|errno| Missing::not_writable(Version::V2, &subtree, errno))?;
     // Only the root of the whole tree may have processes and hand controllers on; it has no cgroup.events.
     let inner = directory.has("cgroup.events");
     if inner && !control::read_pids(&directory.fd, "cgroup.procs").is_ok_and(|pids| pids.is_empty()) {
@@ -347,13 +351,13 @@ impl Missing {
             errno: libc::ENOENT,
             why: format!("{} does not have the {controller} controller", path.display()),
             hint: format!(
-                "start the kernel without cgroup_disable={controller} (on some boards: with cgroup_enable={controller}); \
-                 under systemd: systemd-run --user --scope -p Delegate=yes PROGRAM"
+                "start the kernel without cgroup_disable={controller} (on some boards: with cgroup_enable={controller}); or {}",
+                hints::cgroups_of_v2()
             ),
         }
     }
 
-    fn not_writable(path: &Path, errno: Errno) -> Self {
+    pub(super) fn not_writable(version: Version, path: &Path, errno: Errno) -> Self {
         let hint = match errno {
             Errno::ENOENT => format!("make it first, or choose another: mkdir {}", path.display()),
             Errno::EROFS => {
@@ -362,9 +366,11 @@ impl Missing {
                     .into()
             }
             _ => {
-                "start the program in cgroups of its user's own: systemd-run --user --scope -p Delegate=yes PROGRAM; or \
-                 do without by the cgroup policy \"optional\""
-                    .into()
+                let own = match version {
+                    Version::V1 => hints::cgroups_of_v1(path),
+                    Version::V2 => hints::cgroups_of_v2().into(),
+                };
+                format!("{own}; or {}", hints::NO_CGROUP)
             }
         };
         let why = match errno {

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use super::controller::Controller;
+use super::controller::{Controller, Version};
 use super::directory::without;
 use super::hierarchies::hierarchies;
 use super::hierarchies::{Caller, Home};
@@ -443,7 +443,7 @@ fn a_user_without_cgroups_is_told_how_to_get_some() {
     let limits = limits(Some(64 * MIB), None);
     let error = Cgroup::plan("x", &limits, CgroupPolicy::Auto, caller(&own_cgroups())).unwrap_err();
     assert_eq!(error.code(), ErrorCode::Unsupported);
-    assert!(error.hint().contains("systemd-run --user --scope"), "{error}");
+    assert!(error.hint().contains("cgroup=\"optional\""), "{error}");
     assert!(
         Cgroup::plan("x", &Limits::default(), CgroupPolicy::Auto, caller(&own_cgroups())).unwrap().layout.is_none()
     );
@@ -542,4 +542,27 @@ fn a_container_without_a_pids_limit_costs_v1_no_second_directory() {
     assert_eq!(made.paths().filter(|path| path.exists()).count(), 1);
     made.cgroup.set(Limit::Pids, Some(10), &acquire).unwrap();
     assert_eq!(made.paths().filter(|path| path.exists()).count(), 2);
+}
+
+#[test]
+fn systemd_is_named_only_where_it_can_help() {
+    use super::hierarchies::Missing;
+    let told =
+        |version, path: &str| Missing::not_writable(version, path.as_ref(), nix::errno::Errno::EACCES).error("memory");
+    let v1 = told(Version::V1, "/sys/fs/cgroup/memory");
+    assert!(
+        v1.hint().contains("mkdir /sys/fs/cgroup/memory/USER ") && v1.hint().contains("CTR_CGROUP_PARENT=/USER"),
+        "{v1}"
+    );
+    // It hands no v1 to users.
+    assert!(!v1.hint().contains("systemd"), "{v1}");
+    let v2 = told(Version::V2, "/sys/fs/cgroup");
+    let runs = Path::new("/run/systemd/system").exists();
+    assert_eq!(v2.hint().contains("systemd-run --user --scope"), runs, "{v2}");
+    assert_eq!(v2.hint().contains("cgroup.subtree_control"), !runs, "{v2}");
+    for error in [v1, v2] {
+        for way in ["cgroup=\"optional\"", "--cgroup optional", "CTR_CGROUP_OPTIONAL"] {
+            assert!(error.hint().contains(way), "{error}");
+        }
+    }
 }

@@ -32,7 +32,7 @@ use crate::plan::c_string;
 use crate::rootfs::{EtcFiles, Lacking};
 use crate::security::{Walls, landlock};
 use crate::zygote::Zygote;
-use crate::{Config, DirectoryUse, Error, ErrorCode, Mount, Namespace, Result, Step, Upper};
+use crate::{Config, DirectoryUse, Error, ErrorCode, Mount, Namespace, Result, Step, Upper, hints};
 use bind::Bind;
 use devices::Devices;
 use joined::Joined;
@@ -107,7 +107,8 @@ impl Blueprint {
         let limits = crate::cgroup::Limits::new(config.limits(), devices.list.clone());
         // Names are one's own in one state directory only; the cgroup tree is everyone's.
         let called = format!("{name}.{}", &super::state::random_name()[..4]);
-        let Planned { layout: cgroup, dropped } = Cgroup::plan(&called, &limits, config.cgroup, caller)?;
+        let planned = Cgroup::plan(&called, &limits, config.cgroup, caller);
+        let Planned { layout: cgroup, dropped } = planned.map_err(|error| limits_of_preset(error, &asked, &config))?;
         let on_disk = config.upper == Upper::Disk || !crate::sys::tmpfs_has_user_xattrs();
         let upper = (on_disk && uses_overlay(&image, &config)).then(|| store.path().join("upper").join(&name));
         let mut ids = Ids::of(zygote, state, &config.namespaces.user);
@@ -356,6 +357,26 @@ impl Blueprint {
 
 /// What a container makes for itself in that tmpfs fits into this: the kernel takes a size of 0 for no limit.
 const LEAST_OF_UPPER: u64 = 1 << 20;
+
+/// There is no cgroup for its limits: says so where its preset asks for them, and not the caller.
+fn limits_of_preset(error: Error, asked: &Config, config: &Config) -> Error {
+    if !matches!(error.failed_step(), Step::MakeControllerCgroup | Step::LimitWithoutCgroup) {
+        return error;
+    }
+    let mut added = Vec::new();
+    if let (None, Some(bytes)) = (asked.memory, config.memory) {
+        added.push(format!("{} MiB of memory", bytes >> 20));
+    }
+    if let (None, Some(count)) = (asked.pids, config.pids) {
+        added.push(format!("{count} processes"));
+    }
+    if added.is_empty() {
+        return error;
+    }
+    let said = format!("the preset {} limits to {}", config.preset.name(), added.join(" and "));
+    let error = error.so(&said);
+    if error.hint().is_empty() { error.with_hint(hints::NO_CGROUP) } else { error }
+}
 
 /// The cgroup that the container's goes into, where one was chosen.
 fn cgroup_parent(config: &Config) -> Option<PathBuf> {
