@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from subprocess import TimeoutExpired
 
     from . import aio as aio
-    from ._container import Container, ContainerInfo, containers, destroy, explain, join
+    from ._container import Container
+    from ._containers import ContainerInfo, containers, destroy, explain, join
     from ._errors import Error
     from ._executor import ContainerPoolExecutor, RemoteError, WorkerLost
     from ._exit import CalledProcessError, CompletedProcess, Exit
@@ -101,7 +102,7 @@ _ROOMS = {
     "Check": "_probe",
     "CompletedProcess": "_exit",
     "Container": "_container",
-    "ContainerInfo": "_container",
+    "ContainerInfo": "_containers",
     "ContainerPoolExecutor": "_executor",
     "Difference": "_image",
     "Error": "_errors",
@@ -121,14 +122,14 @@ _ROOMS = {
     "Wall": "_walls",
     "WorkerLost": "_executor",
     "build_image": "_image",
-    "containers": "_container",
-    "destroy": "_container",
+    "containers": "_containers",
+    "destroy": "_containers",
     "disk_use": "_image",
-    "explain": "_container",
+    "explain": "_containers",
     "image": "_image",
     "images": "_image",
     "import_image": "_image",
-    "join": "_container",
+    "join": "_containers",
     "probe": "_probe",
     "prune": "_image",
     "run": "_run",

@@ -17,7 +17,8 @@ from ._cli_images import add_commands, age, bar, table
 from ._cli_options import add_rows, container_keywords, pair
 from ._cli_stats import add_commands as add_stats
 from ._cli_streams import PipedFiles
-from ._container import Container, containers, destroy, explain, join
+from ._container import Container
+from ._containers import containers, destroy, explain, join
 from ._errors import Error
 from ._probe import probe
 

@@ -11,7 +11,7 @@ import sys
 import time
 from typing import IO, TYPE_CHECKING, Any
 
-from ._container import containers, join
+from ._containers import containers, join
 from ._errors import Error
 from ._image import IMAGE_FIELDS, Image, Progress, build_image, disk_use, image, images, import_image, prune
 

@@ -1,36 +1,24 @@
-"""`Container`: a running container, and the ways to get one."""
+"""`Container`: a running container."""
 
 from __future__ import annotations
 
 import os
 import signal as _signal
 import warnings
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, cast
 
-from . import _ctr
-from ._errors import Error, invalid
-from ._exit import CompletedProcess
-from ._options import check_keywords, container_options, namespace_mask
-from ._popen import Popen, given, is_cooperative
-from ._run import run_in
+from . import _ctr, _programs
+from ._errors import Error
+from ._options import check_keywords, container_options
 from ._sizes import count, size, thousandths
-from ._spawn import argument_list
 from ._types import (
-    Argv,
     ContainerOptions,
-    Environment,
-    Fds,
     ImageSource,
     OnProgress,
     Path,
-    PopenOptions,
-    Pty,
     Self,
     Size,
-    Stream,
     Unpack,
-    User,
     Writable,
 )
 
@@ -38,7 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
-    from ._exit import Parts
     from ._image import Config, Difference, Image, ImageConfig
     from ._stats import Stats
     from ._walls import Wall
@@ -151,7 +138,7 @@ class Container:
             **options: Those above, but for the image; None leaves one as it is by default.
         """
         check_keywords("Container", options, ContainerOptions.__annotations__)
-        self._hold(_made(_ctr.Container.create, image, options), owned=not options.get("detached"))
+        self._hold(made(_ctr.Container.create, image, options), owned=not options.get("detached"))
         for warning in self._native.warnings():
             warnings.warn(warning, stacklevel=2)
 
@@ -166,281 +153,10 @@ class Container:
         container._hold(native, owned=False)
         return container
 
-    @overload
-    def run(
-        self,
-        args: Argv | None = None,
-        *,
-        input: Any = None,
-        capture_output: bool = False,
-        timeout: float | None = None,
-        check: bool = False,
-        text: Literal[True],
-        universal_newlines: bool | None = None,
-        encoding: str | None = None,
-        errors: str | None = None,
-        **options: Unpack[PopenOptions],
-    ) -> CompletedProcess[str]: ...
-    @overload
-    def run(
-        self,
-        args: Argv | None = None,
-        *,
-        input: Any = None,
-        capture_output: bool = False,
-        timeout: float | None = None,
-        check: bool = False,
-        text: bool | None = None,
-        universal_newlines: Literal[True],
-        encoding: str | None = None,
-        errors: str | None = None,
-        **options: Unpack[PopenOptions],
-    ) -> CompletedProcess[str]: ...
-    @overload
-    def run(
-        self,
-        args: Argv | None = None,
-        *,
-        input: Any = None,
-        capture_output: bool = False,
-        timeout: float | None = None,
-        check: bool = False,
-        text: bool | None = None,
-        universal_newlines: bool | None = None,
-        encoding: str,
-        errors: str | None = None,
-        **options: Unpack[PopenOptions],
-    ) -> CompletedProcess[str]: ...
-    @overload
-    def run(
-        self,
-        args: Argv | None = None,
-        *,
-        input: Any = None,
-        capture_output: bool = False,
-        timeout: float | None = None,
-        check: bool = False,
-        text: bool | None = None,
-        universal_newlines: bool | None = None,
-        encoding: str | None = None,
-        errors: str,
-        **options: Unpack[PopenOptions],
-    ) -> CompletedProcess[str]: ...
-    @overload
-    def run(
-        self,
-        args: Argv | None = None,
-        *,
-        input: Any = None,
-        capture_output: bool = False,
-        timeout: float | None = None,
-        check: bool = False,
-        text: Literal[False] | None = None,
-        universal_newlines: Literal[False] | None = None,
-        encoding: None = None,
-        errors: None = None,
-        **options: Unpack[PopenOptions],
-    ) -> CompletedProcess[bytes]: ...
-    @overload
-    def run(
-        self,
-        args: Argv | None = None,
-        *,
-        input: Any = None,
-        capture_output: bool = False,
-        timeout: float | None = None,
-        check: bool = False,
-        text: bool | None = None,
-        universal_newlines: bool | None = None,
-        encoding: str | None = None,
-        errors: str | None = None,
-        **options: Unpack[PopenOptions],
-    ) -> CompletedProcess[Any]: ...
-    def run(
-        self,
-        args: Argv | None = None,
-        bufsize: int | None = -1,
-        executable: Path | None = None,
-        stdin: Stream = None,
-        stdout: Stream = None,
-        stderr: Stream = None,
-        preexec_fn: None = None,
-        close_fds: bool | None = True,
-        shell: bool = False,
-        cwd: Path | None = None,
-        env: Environment | None = None,
-        universal_newlines: bool | None = None,
-        startupinfo: None = None,
-        creationflags: int = 0,
-        restore_signals: bool | None = True,
-        start_new_session: bool = True,
-        pass_fds: Fds = (),
-        *,
-        input: Any = None,
-        capture_output: bool = False,
-        timeout: float | None = None,
-        check: bool = False,
-        user: User = None,
-        group: User = None,
-        extra_groups: Iterable[str | int] | None = None,
-        encoding: str | None = None,
-        errors: str | None = None,
-        text: bool | None = None,
-        umask: int = -1,
-        pipesize: int = -1,
-        process_group: int | None = None,
-        extra_env: Environment | None = None,
-        pty: Pty = False,
-        time_limit: float | None = None,
-        start_timeout: float | None = None,
-    ) -> CompletedProcess[Any]:
-        """Run a program inside and wait for it: `subprocess.run`, with its keywords and results.
-
-        Without `args` it is what the image says (its Entrypoint and Cmd); with them it is they alone, as `docker exec`.
-        The result's `exit` says how the program ended and what it used. Whatever ends the wait early (the time-out,
-        Ctrl-C) kills the program together with its process group; on Ctrl-C it gets SIGINT first, and a quarter of a
-        second to clean up. Further keywords are those of `popen`.
-        """
-        options = given(locals())
-        if args is None:
-            args = self._native.image_command([])
-        plain = not (options or capture_output or check or is_cooperative()) and input is None and timeout is None
-        if plain and type(args) is list:
-            # The short way, for what needs nothing of the long one.
-            return CompletedProcess(args, cast("Parts", self._native.run(args)))
-        return run_in(
-            self._native,
-            args,
-            input=input,
-            capture_output=capture_output,
-            timeout=timeout,
-            check=check,
-            options=options,
-        )
-
-    @overload
-    def popen(
-        self,
-        args: Argv | None = None,
-        *,
-        text: Literal[True],
-        universal_newlines: bool | None = None,
-        encoding: str | None = None,
-        errors: str | None = None,
-        **options: Unpack[PopenOptions],
-    ) -> Popen[str]: ...
-    @overload
-    def popen(
-        self,
-        args: Argv | None = None,
-        *,
-        text: bool | None = None,
-        universal_newlines: Literal[True],
-        encoding: str | None = None,
-        errors: str | None = None,
-        **options: Unpack[PopenOptions],
-    ) -> Popen[str]: ...
-    @overload
-    def popen(
-        self,
-        args: Argv | None = None,
-        *,
-        text: bool | None = None,
-        universal_newlines: bool | None = None,
-        encoding: str,
-        errors: str | None = None,
-        **options: Unpack[PopenOptions],
-    ) -> Popen[str]: ...
-    @overload
-    def popen(
-        self,
-        args: Argv | None = None,
-        *,
-        text: bool | None = None,
-        universal_newlines: bool | None = None,
-        encoding: str | None = None,
-        errors: str,
-        **options: Unpack[PopenOptions],
-    ) -> Popen[str]: ...
-    @overload
-    def popen(
-        self,
-        args: Argv | None = None,
-        *,
-        text: Literal[False] | None = None,
-        universal_newlines: Literal[False] | None = None,
-        encoding: None = None,
-        errors: None = None,
-        **options: Unpack[PopenOptions],
-    ) -> Popen[bytes]: ...
-    @overload
-    def popen(
-        self,
-        args: Argv | None = None,
-        *,
-        text: bool | None = None,
-        universal_newlines: bool | None = None,
-        encoding: str | None = None,
-        errors: str | None = None,
-        **options: Unpack[PopenOptions],
-    ) -> Popen[Any]: ...
-    def popen(
-        self,
-        args: Argv | None = None,
-        bufsize: int | None = -1,
-        executable: Path | None = None,
-        stdin: Stream = None,
-        stdout: Stream = None,
-        stderr: Stream = None,
-        preexec_fn: None = None,
-        close_fds: bool | None = True,
-        shell: bool = False,
-        cwd: Path | None = None,
-        env: Environment | None = None,
-        universal_newlines: bool | None = None,
-        startupinfo: None = None,
-        creationflags: int = 0,
-        restore_signals: bool | None = True,
-        start_new_session: bool = True,
-        pass_fds: Fds = (),
-        *,
-        user: User = None,
-        group: User = None,
-        extra_groups: Iterable[str | int] | None = None,
-        encoding: str | None = None,
-        errors: str | None = None,
-        text: bool | None = None,
-        umask: int = -1,
-        pipesize: int = -1,
-        process_group: int | None = None,
-        extra_env: Environment | None = None,
-        pty: Pty = False,
-        time_limit: float | None = None,
-        start_timeout: float | None = None,
-    ) -> Popen[Any]:
-        """Start a program inside: `subprocess.Popen`, with its keywords and methods. See `ctr.Popen`.
-
-        Without `args` it is what the image says (its Entrypoint and Cmd).
-        """
-        options = given(locals())
-        if args is None:
-            args = self._native.image_command([])
-        return Popen(self._native, args, **options)
-
-    def image_command(self, args: Argv | None = None, *, entrypoint: Argv | None = None) -> Argv:
-        """What `docker run` would start: the image's Entrypoint, and then `args`, or without them its Cmd.
-
-        `entrypoint` replaces the image's ([] for none), whose Cmd then isn't used. `ValueError` if nothing is left to
-        run.
-        """
-        words = [] if args is None else argument_list(args)
-        if entrypoint is not None:
-            words = [*argument_list(entrypoint), *words]
-            if not words:
-                raise invalid("start", "a program", "there is neither an entrypoint nor an argument", "say what to run")
-            return words
-        command = self._native.image_command(words)
-        return command if args is None or len(command) > len(words) else args
+    # What starts programs is a file of its own.
+    run = _programs.run
+    popen = _programs.popen
+    image_command = _programs.image_command
 
     @property
     def name(self) -> str:
@@ -687,69 +403,7 @@ class Container:
         return f"<ctr.Container {self.name!r}{state}>"
 
 
-class ContainerInfo(NamedTuple):
-    """A line of `ctr.containers()`."""
-
-    name: str
-    """The name that `ctr.join` takes."""
-    image: str
-    """What it was made from."""
-    pid: int
-    """The pid of its PID 1 on the host."""
-    owner: int
-    """The pid of the process that made it."""
-    created: float
-    """When it was made, in seconds since the epoch."""
-    detached: bool
-    """Whether it outlives its owner."""
-    paused: bool
-    """Whether it stands still: `Container.pause`."""
-
-
-def join(container: str | int, *, namespaces: Iterable[str] | None = None, state_dir: Path | None = None) -> Container:
-    """A running container by its name, or the namespaces of any process by its pid, as nsenter(1) enters them.
-
-    Args:
-        container: A name, made by any process of this user, or a pid.
-        namespaces: For a pid: which kinds to enter ("mount", "pid", "user", "uts", "ipc", "cgroup", "net", "time"); all
-            by default.
-        state_dir: For a name: where running containers are recorded; as for `Container` by default.
-    """
-    if isinstance(container, int):
-        return Container._joined(_ctr.Container.join_pid(container, namespace_mask(namespaces)))
-    if namespaces is not None:
-        raise TypeError("namespaces can be chosen only when a pid is joined")
-    return Container._joined(_ctr.Container.join(container, _text(state_dir)))
-
-
-def destroy(name: str, *, state_dir: Path | None = None) -> None:
-    """End a container by its name, as `ctr.join(name).destroy()`; also one that can't be joined.
-
-    It can't be if its record is damaged, which is then put aside, or was written by an earlier version.
-
-    Args:
-        name: The container's name.
-        state_dir: Where running containers are written down; as for `Container` by default.
-    """
-    _ctr.destroy(name, _text(state_dir))
-
-
-def containers(*, state_dir: Path | None = None) -> list[ContainerInfo]:
-    """The running containers of this user, oldest first."""
-    return [ContainerInfo(*parts) for parts in _ctr.containers(_text(state_dir))]
-
-
-def explain(image: ImageSource = "host", **options: Unpack[ContainerOptions]) -> str:
-    """What `Container` would do: every wall, on or off, and why, then the shell commands that a person would type.
-
-    Nothing is made.
-    """
-    check_keywords("explain", options, ContainerOptions.__annotations__)
-    text: str = _made(_ctr.explain, image, options)
-    return text
-
-
-def _made(make: Callable[..., Any], image: ImageSource, options: ContainerOptions) -> Any:
+def made(make: Callable[..., Any], image: ImageSource, options: ContainerOptions) -> Any:
     """What the core makes of an image and options. An `Image` is its digest, in the store that it is in."""
     given: dict[str, Any] = {**options}
     progress = _told(given.pop("progress", None))
@@ -770,5 +424,5 @@ def _told(progress: OnProgress | None) -> Any:
     return told(progress)
 
 
-def _text(path: Path | None) -> str | None:
+def text_of(path: Path | None) -> str | None:
     return None if path is None else os.fsdecode(path)

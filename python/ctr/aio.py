@@ -22,7 +22,7 @@ try:
 except ImportError as error:
     raise ImportError("ctr.aio needs anyio: pip install 'libctr[aio]'") from error
 
-from . import _container, _image
+from . import _container, _containers, _image
 from ._aio_process import Process
 from ._aio_threads import in_thread, until_done
 from ._exit import CompletedProcess
@@ -257,7 +257,7 @@ async def join(
     """A running container by its name, or the namespaces of any process by its pid: `ctr.join`."""
 
     def enter(check: Callable[[], None]) -> _container.Container:
-        return _container.join(container, namespaces=namespaces, state_dir=state_dir)
+        return _containers.join(container, namespaces=namespaces, state_dir=state_dir)
 
     joined = Container()
     joined._make, joined._undo = enter, _container.Container.close
