@@ -4,10 +4,10 @@
 //! something in it changes. What is the same above and below is no difference. Documentation/filesystems/overlayfs.rst.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::ffi::OsStr;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
 use nix::errno::Errno;
@@ -17,9 +17,10 @@ use super::entry::{Entry, Kind};
 use super::export::{attributes, leased, look, read_link};
 use super::fault::{Fault, Outcome};
 use super::lower::{Found, Lower};
+use super::names::{Names, Remembered};
 use super::owner::Id;
 use super::owner::{inside_attributes, kind_of};
-use super::walk::{Remembered, Walk};
+use super::walk::Walk;
 use super::whiteout::is_whiteout;
 use crate::Step;
 use crate::sys::fs::{self, Dir, FileStat, FileType, OFlag, Whence};
@@ -53,6 +54,8 @@ pub(super) struct Differences {
     also: BTreeSet<Vec<u8>>,
     /// Directories that hide something below them.
     pub opaque: BTreeSet<Vec<u8>>,
+    /// What these take.
+    pub remembered: Remembered,
 }
 
 impl Differences {
@@ -79,16 +82,30 @@ impl Differences {
             && inside.all(|(next, change)| *change == Change::Changed || next[below.len()..].contains(&b'/'))
     }
 
+    /// Names of a file of which one belongs in the layer all do. `links`: device, inode, name.
+    fn with_all_names(&mut self, links: BTreeSet<(u64, u64, Vec<u8>)>) {
+        let mut links = links.into_iter().peekable();
+        while let Some((device, inode, first)) = links.next() {
+            let mut names = vec![first];
+            while let Some((.., name)) = links.next_if(|next| (next.0, next.1) == (device, inode)) {
+                names.push(name);
+            }
+            if names.iter().any(|name| self.is_named(name)) {
+                self.also.extend(names);
+            }
+        }
+    }
+
     fn is_named(&self, path: &[u8]) -> bool {
         self.changes.contains_key(path) || self.also.contains(path) || self.opaque.contains(path)
     }
 
-    pub fn list(&self) -> Vec<Difference> {
-        let line = |(path, change): (&Vec<u8>, &Change)| {
-            let path = PathBuf::from(OsStr::from_bytes(&[b"/", path.as_slice()].concat()));
-            Difference { path, change: *change }
+    pub fn list(self) -> Vec<Difference> {
+        let line = |(mut path, change): (Vec<u8>, Change)| {
+            path.insert(0, b'/');
+            Difference { path: OsString::from_vec(path).into(), change }
         };
-        self.changes.iter().map(line).collect()
+        self.changes.into_iter().map(line).collect()
     }
 }
 
@@ -109,8 +126,8 @@ pub(super) struct Compare<'c> {
 impl Compare<'_> {
     pub fn run(mut self) -> Outcome<Differences> {
         let mut all = Differences::default();
-        let mut links = HashMap::<(u64, u64), Vec<Vec<u8>>>::new();
-        let mut remembered = Remembered::default();
+        let mut links = BTreeSet::<(u64, u64, Vec<u8>)>::new();
+        let remembered = all.remembered.clone();
         let mut walk = Walk::new(Vec::new());
         // Whether nothing of what is below is seen in the directories on the way.
         let mut covered = vec![false];
@@ -118,13 +135,13 @@ impl Compare<'_> {
             let path = walk.path().to_vec();
             covered.truncate(walk.depth() + 1);
             let is_covered = covered[walk.depth()];
-            let mut directories = BTreeSet::new();
+            let mut directories = Names::new(&remembered);
             let directory = self.open_directory(&path)?;
             let is_opaque = self.is_opaque(&directory, &path)? || is_covered;
-            let names = names(&directory, &path)?;
-            let below = self.lower.borrow_mut().names(&path)?;
+            let names = names(&directory, &path, &remembered)?;
+            let below = self.lower.borrow_mut().names(&path, &remembered)?;
             if is_opaque && !below.is_empty() {
-                for name in below.iter().filter(|name| !names.contains(*name)) {
+                for name in below.iter().filter(|name| !names.contains(name)) {
                     let gone = join(&path, name);
                     remembered.add(&gone)?;
                     all.changes.insert(gone, Change::Deleted);
@@ -134,13 +151,14 @@ impl Compare<'_> {
                 }
             }
             let hides = is_covered || all.opaque.contains(&path);
-            for name in names {
-                let below_it = join(&path, &name);
+            drop(below);
+            for name in names.iter() {
+                let below_it = join(&path, name);
                 if self.left_out.contains(&below_it) {
                     continue;
                 }
                 self.check()?;
-                let stat = look(self.upper.opener().as_ref(), directory.as_fd(), &name);
+                let stat = look(self.upper.opener().as_ref(), directory.as_fd(), name);
                 let stat = match stat {
                     Ok(stat) => stat,
                     Err(Errno::ENOENT) => continue,
@@ -152,7 +170,7 @@ impl Compare<'_> {
                     (None, true) => continue,
                     (None, false) => Some(Change::Added),
                     (Some(found), false) => {
-                        let is_other = self.is_other(directory.as_fd(), &name, &below_it, &stat, found)?;
+                        let is_other = self.is_other(directory.as_fd(), name, &below_it, &stat, found)?;
                         is_other.then_some(Change::Changed)
                     }
                 };
@@ -166,23 +184,19 @@ impl Compare<'_> {
                     all.also.insert(below_it.clone());
                 }
                 match fs::file_type(stat.st_mode) {
-                    Some(FileType::Directory) => _ = directories.insert(name),
+                    Some(FileType::Directory) => directories.push(&path, name)?,
                     _ if stat.st_nlink > 1 => {
                         remembered.add(&below_it)?;
-                        links.entry((stat.st_dev, stat.st_ino)).or_default().push(below_it);
+                        links.insert((stat.st_dev, stat.st_ino, below_it));
                     }
                     _ => {}
                 }
             }
             covered.push(hides);
-            walk.down(directories);
+            walk.down(directories.sorted());
         }
         self.without_furniture(&mut all);
-        for names in links.into_values() {
-            if names.iter().any(|name| all.is_named(name)) {
-                all.also.extend(names);
-            }
-        }
+        all.with_all_names(links);
         Ok(all)
     }
 
@@ -328,18 +342,18 @@ fn entry(path: &[u8], kind: Kind, stat: &FileStat) -> Entry {
     entry
 }
 
-fn names(directory: &OwnedFd, path: &[u8]) -> Outcome<BTreeSet<Vec<u8>>> {
+fn names(directory: &OwnedFd, path: &[u8], remembered: &Remembered) -> Outcome<Names> {
     let failed = |errno| Fault::system(Step::List, path, errno);
-    let mut names = BTreeSet::new();
+    let mut names = Names::new(remembered);
     // Not opened anew, which we may not be allowed to.
     let again = directory.try_clone().map_err(|error| failed(fs::errno_of(&error).unwrap_or(Errno::EMFILE)))?;
     for entry in Dir::new(again) {
         let entry = entry.map_err(failed)?;
         if !matches!(entry.file_name().to_bytes(), b"." | b"..") {
-            names.insert(entry.file_name().to_bytes().to_vec());
+            names.push(path, entry.file_name().to_bytes())?;
         }
     }
-    Ok(names)
+    Ok(names.sorted())
 }
 
 fn join(path: &[u8], name: &[u8]) -> Vec<u8> {

@@ -15,6 +15,8 @@ pub(crate) enum Fault {
     Bad { entry: String, why: String },
     /// The archive is more than [`super::Limits`] allow.
     Over { entry: String, why: String, field: &'static str },
+    /// The tree has more than is kept in memory of one.
+    TooMany { entry: String, why: String },
     /// The machine said no to `step` on `object`.
     System { step: Step, object: String, errno: i32 },
     /// The caller wants no more of it.
@@ -77,6 +79,10 @@ impl Fault {
                 Error::new(ErrorCode::BadImage, Step::Pack, object, libc::E2BIG, why)
                     .with_hint(format!("no import would take it, by the limit \"{field}\"; remove it, or leave it out"))
             }
+            Self::TooMany { entry, why } => {
+                Error::new(ErrorCode::BadImage, Step::Pack, format!("{what}, entry {entry}"), libc::E2BIG, why)
+                    .with_hint("remove what is not needed, or take it out in parts, as with tar inside")
+            }
             Self::Cancelled => {
                 Error::new(ErrorCode::Interrupted, Step::Pack, what, libc::EINTR, "cancelled; nothing of it is left")
             }
@@ -98,6 +104,10 @@ impl Fault {
             Self::Over { entry, why, field } => {
                 Error::new(ErrorCode::BadImage, Step::Unpack, place(entry), libc::E2BIG, why)
                     .with_hint(format!("raise the import's limit \"{field}\" if you trust the archive"))
+            }
+            Self::TooMany { entry, why } => {
+                Error::new(ErrorCode::BadImage, Step::Unpack, place(entry), libc::E2BIG, why)
+                    .with_hint("make the image of fewer files")
             }
             Self::System { step, object, errno } => {
                 let error = Error::system(step, place(object), errno);

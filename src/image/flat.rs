@@ -3,7 +3,7 @@
 //! Every layer costs each container mounts of its own, and mount(2) takes no more names of layers than fit in a page. A
 //! link costs an entry in a directory, and the files are shared with the layers as before.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::BufReader;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
@@ -17,12 +17,13 @@ use super::entry::{Entry, split};
 use super::export::look;
 use super::fault::{Fault, Outcome};
 use super::give;
+use super::names::{Names, Remembered};
 use super::owner::Id;
 use super::remove;
 use super::rights::Rights;
 use super::spool::Spool;
 use super::store::Store;
-use super::walk::{Remembered, Walk};
+use super::walk::Walk;
 use super::whiteout::{OPAQUE_XATTR, is_whiteout};
 use crate::Step;
 use crate::sys::fs::{self, AT_FDCWD, AtFlags, Dir, FileType, Gid, Mode, OFlag, TimeSpec, Uid, UnlinkatFlags};
@@ -58,7 +59,7 @@ pub fn make(store: &Store, layers: &[String], place: BorrowedFd, rights: &Arc<Ri
         if let Ok(kept) = crate::sys::file::open(path.with_file_name("kept")) {
             let mut archive = Archive::new(BufReader::new(kept), &store.limits);
             while let Some(entry) = archive.next()? {
-                flat.remembered.add(&entry.path)?;
+                flat.remembered.add_entry(&entry)?;
                 flat.kept.insert(entry.path.clone(), entry);
             }
         }
@@ -96,7 +97,7 @@ impl Flat {
         let mut walk = Walk::new(Vec::new());
         while walk.go()? {
             let path = walk.path().to_vec();
-            let mut directories = BTreeSet::new();
+            let mut directories = Names::new(&self.remembered);
             let failed = |errno| Fault::system(Step::Link, &path, errno);
             let directory = source.enter(&path).map_err(|stop| stopped(&path, stop))?;
             let directory = open(self.opener.as_ref(), directory, b".", DIRECTORY).map_err(failed)?;
@@ -117,12 +118,12 @@ impl Flat {
                 };
                 if kind == Some(FileType::Directory) {
                     self.directory(&directory, name, &below)?;
-                    directories.insert(name.to_vec());
+                    directories.push(&path, name)?;
                 } else {
                     self.link(&directory, name, &below)?;
                 }
             }
-            walk.down(directories);
+            walk.down(directories.sorted());
         }
         Ok(())
     }

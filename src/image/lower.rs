@@ -1,7 +1,6 @@
 //! What lies below the changes of a container or a build: an image's layers, or a directory, as overlayfs shows them
 //! together. Only for look-ups of single names; whoever wants the whole tree mounts it.
 
-use std::collections::BTreeSet;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,6 +11,7 @@ use super::dirs::{Dirs, Opener, Stop, attribute, open};
 use super::entry::{Entry, Kind, split};
 use super::export::{attributes, look, read_link};
 use super::fault::{Fault, Outcome};
+use super::names::{Names, Remembered};
 use super::owner::{Id, inside_attributes};
 use super::rights::Rights;
 use super::whiteout::{OPAQUE_XATTR, is_whiteout};
@@ -163,28 +163,31 @@ impl Lower {
     }
 
     /// The names in the directory `path`; none where it is no directory.
-    pub fn names(&mut self, path: &[u8]) -> Outcome<BTreeSet<Vec<u8>>> {
+    pub fn names(&mut self, path: &[u8], remembered: &Remembered) -> Outcome<Names> {
         let failed = |errno| Fault::system(Step::List, path, errno);
-        let (mut names, mut hidden) = (BTreeSet::new(), BTreeSet::new());
+        let (mut seen, mut hidden) = (Names::new(remembered), Names::new(remembered));
         for found in self.visible(path)? {
             if !found.is_directory() {
                 continue;
             }
             let Some(directory) = self.open_in(found.layer, path, DIRECTORY)? else { continue };
+            let (mut here, mut hides) = (Names::new(remembered), Names::new(remembered));
             for entry in Dir::new(directory) {
                 let entry = entry.map_err(failed)?;
                 let name = entry.file_name().to_bytes();
-                if matches!(name, b"." | b"..") || names.contains(name) || hidden.contains(name) {
+                if matches!(name, b"." | b"..") || seen.contains(name) || hidden.contains(name) {
                     continue;
                 }
                 let below = if path.is_empty() { name.to_vec() } else { [path, b"/", name].concat() };
                 match self.look(found.layer, &below)? {
-                    Some(stat) if is_whiteout(&stat) => hidden.insert(name.to_vec()),
-                    _ => names.insert(name.to_vec()),
-                };
+                    Some(stat) if is_whiteout(&stat) => hides.push(path, name)?,
+                    _ => here.push(path, name)?,
+                }
             }
+            seen = seen.merged(path, here)?;
+            hidden = hidden.merged(path, hides)?;
         }
-        Ok(names)
+        Ok(seen)
     }
 
     /// The directory `path` as an entry of an archive; `None` where it is no directory.

@@ -31,6 +31,7 @@ mod limits;
 mod lower;
 mod make;
 mod manage;
+mod names;
 mod number;
 mod output;
 mod owner;

@@ -175,6 +175,7 @@ impl Running {
                 directories: Some(&root),
                 lower: Some(&lower),
                 opener: self.opener.clone(),
+                remembered: all.remembered.clone(),
                 doubts_owners: self.has_users,
                 ..Special::default()
             };

@@ -1,13 +1,14 @@
 //! A walk through a tree of files, depth first and without recursion. It keeps names, and of the directories on the way only:
-//! what it costs is bounded by the widest of them, and by how deep an image may be.
-
-use std::collections::{BTreeSet, btree_set};
+//! what it costs is bounded by what may be remembered of a tree, and by how deep an image may be.
 
 use super::fault::{Fault, Outcome};
 use super::limits::Limits;
+use super::names::Names;
 
 pub struct Walk {
     limits: Limits,
+    /// What it begins with, until it has begun.
+    start: Option<Vec<u8>>,
     path: Vec<u8>,
     levels: Vec<Level>,
 }
@@ -15,27 +16,33 @@ pub struct Walk {
 struct Level {
     /// Where the name of its directory ends in `path`.
     end: usize,
-    /// The names that are still to come.
-    names: btree_set::IntoIter<Vec<u8>>,
+    names: Names,
+    /// Which of them comes next.
+    next: usize,
 }
 
 impl Walk {
     /// Begins with `start`, empty for the root.
     pub fn new(start: Vec<u8>) -> Self {
-        let level = Level { end: 0, names: BTreeSet::from([start]).into_iter() };
-        Self { limits: Limits::default(), path: Vec::new(), levels: vec![level] }
+        Self { limits: Limits::default(), start: Some(start), path: Vec::new(), levels: Vec::new() }
     }
 
     /// Goes to the next name; false at the end. A name that no import would take is refused.
     pub fn go(&mut self) -> Outcome<bool> {
+        if let Some(start) = self.start.take() {
+            self.path = start;
+            bounded(&self.limits, &self.path, 0)?;
+            return Ok(true);
+        }
         while let Some(level) = self.levels.last_mut() {
             self.path.truncate(level.end);
-            if let Some(name) = level.names.next() {
+            if let Some(name) = level.names.get(level.next) {
+                level.next += 1;
                 if !self.path.is_empty() {
                     self.path.push(b'/');
                 }
-                self.path.extend_from_slice(&name);
-                bounded(&self.limits, &self.path, self.levels.len() - 1)?;
+                self.path.extend_from_slice(name);
+                bounded(&self.limits, &self.path, self.levels.len())?;
                 return Ok(true);
             }
             self.levels.pop();
@@ -50,12 +57,12 @@ impl Walk {
 
     /// How many directories it is below the start.
     pub fn depth(&self) -> usize {
-        self.levels.len() - 1
+        self.levels.len()
     }
 
     /// What is in the directory where it is comes next.
-    pub fn down(&mut self, names: BTreeSet<Vec<u8>>) {
-        self.levels.push(Level { end: self.path.len(), names: names.into_iter() });
+    pub fn down(&mut self, names: Names) {
+        self.levels.push(Level { end: self.path.len(), names, next: 0 });
     }
 }
 
@@ -70,32 +77,17 @@ fn bounded(limits: &Limits, path: &[u8], depth: usize) -> Outcome<()> {
     Ok(())
 }
 
-/// Bytes of names that are remembered of one tree.
-const MAX_NAMES: usize = 128 << 20;
-
-/// Counts the names that have to be remembered.
-#[derive(Default)]
-pub struct Remembered(usize);
-
-impl Remembered {
-    pub fn add(&mut self, path: &[u8]) -> Outcome<()> {
-        // What a map needs besides.
-        const BESIDES: usize = 64;
-        self.0 += path.len() + BESIDES;
-        if self.0 > MAX_NAMES {
-            let why = format!("more than {} MiB of names that differ, or of files of several names", MAX_NAMES >> 20);
-            return Err(Fault::over(path, "name", why));
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::names::Remembered;
     use super::*;
 
-    fn names(names: &[&str]) -> BTreeSet<Vec<u8>> {
-        names.iter().map(|name| name.as_bytes().to_vec()).collect()
+    fn names(names: &[&str]) -> Names {
+        let mut all = Names::new(&Remembered::default());
+        for name in names {
+            all.push(b"", name.as_bytes()).unwrap();
+        }
+        all.sorted()
     }
 
     #[test]

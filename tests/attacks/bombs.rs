@@ -39,6 +39,19 @@ fn image() -> PathBuf {
                 memset(name, 'd', atoi(argv[3]));
                 for (long depth = atol(argv[2]); depth > 0; depth--)
                     if (mkdir(name, 0755) || chdir(name)) return 1;
+            } else if (!strcmp(argv[1], "names")) {
+                /* COUNT names of LENGTH, below DEPTH directories; each a file of its own with LINKS names, or all of one file. */
+                long count = atol(argv[2]), links = atol(argv[5]);
+                memset(name, 'n', atoi(argv[3]));
+                for (long depth = atol(argv[4]); depth > 0; depth--)
+                    if (mkdir(name, 0755) || chdir(name)) return perror("mkdir"), 1;
+                close(open("first", O_CREAT | O_RDWR, 0644));
+                for (long at = 0; at < count; at++) {
+                    sprintf(value, "%ld", at);
+                    memcpy(name, value, strlen(value));
+                    if (links ? mknod(name, 0644, 0) : link("first", name)) return perror(name), 1;
+                    if (links > 1 && link(name, strcat(value, "-second"))) return perror(value), 1;
+                }
             } else if (!strcmp(argv[1], "attributes")) {
                 /* COUNT attributes of SIZE bytes, with names of LENGTH, on FILE. */
                 int fd = open(argv[5], O_CREAT | O_RDWR, 0644);
@@ -393,4 +406,80 @@ attack!(own_tree_bomb_attributes, {
     {
         assert!(error.to_string().contains("lease"), "{error}");
     }
+});
+
+/// Each way to work with a container's files, and what it says.
+fn refusals(container: &Container) -> [Option<String>; 3] {
+    let words = |error: Error| error.to_string();
+    [
+        container.diff().err().map(words),
+        export(container, 2 << 30).err().map(words),
+        container.commit(&MakeOptions::default(), &mut |_| true).err().map(words),
+    ]
+}
+
+// More names than may be remembered: in one directory, by their length, and of files that have several. And as many as may be.
+attack!(own_tree_bomb_names, {
+    image();
+    bounded(256);
+    let container = Container::create(image(), &Config::default()).unwrap();
+    let image = container.commit(&MakeOptions::default(), &mut |_| true).unwrap();
+    container.destroy().unwrap();
+    let all = |words: [&str; 4]| {
+        let container = Container::create(&image.digest, &Config::default()).unwrap();
+        assert_eq!(bomb(&container, &[&["names"], &words[..]].concat()), 0);
+        let refusals = refusals(&container);
+        container.destroy().unwrap();
+        refusals
+    };
+    let is_bounded = |words: &Option<String>| words.as_ref().is_some_and(|words| words.contains("128 MiB of memory"));
+    // (count, length, depth, links)
+    for words in all(["270000", "250", "0", "0"]) {
+        assert!(is_bounded(&words), "one directory: {words:?}");
+    }
+    for words in all(["9000", "250", "60", "2"]) {
+        assert!(is_bounded(&words), "files of two names: {words:?}");
+    }
+    let [diff, export, commit] = all(["9000", "250", "60", "1"]);
+    assert!(
+        is_bounded(&diff) && export.is_none() && is_bounded(&commit),
+        "names that differ: {diff:?} {export:?} {commit:?}"
+    );
+    assert_eq!(all(["1700", "250", "55", "2"]), [None, None, None], "no more than may be");
+});
+
+// Devices that no tree holds are kept beside it, with attributes that compress well.
+attack!(own_image_bomb_kept, {
+    let record = |name: &str, length: usize| {
+        let rest = format!(" SCHILY.xattr.user.{name}={}\n", "x".repeat(length));
+        let digits = (1..9).find(|digits| format!("{}", rest.len() + digits).len() == *digits).unwrap();
+        format!("{}{rest}", rest.len() + digits)
+    };
+    let mut layout = Layout::default();
+    for at in 0..30 {
+        let records = record("a", 7 << 20);
+        for (name, kind, content) in [("pax", b'x', records.as_bytes()), (&format!("device{at}"), b'3', b"")] {
+            let mut header = tar::Header::new_ustar();
+            header.set_path(name).unwrap();
+            header.set_size(content.len() as u64);
+            header.set_mode(0o644);
+            header.as_old_mut().linkflag = [kind];
+            header.set_device_major(1).unwrap();
+            header.set_device_minor(3).unwrap();
+            header.set_uid(0);
+            header.set_gid(0);
+            header.set_mtime(0);
+            header.set_cksum();
+            layout.tar.extend_from_slice(header.as_bytes());
+            layout.tar.extend_from_slice(content);
+            layout.tar.resize(layout.tar.len().next_multiple_of(512), 0);
+        }
+    }
+    layout.tar.resize(layout.tar.len() + 1024, 0);
+    let path = layout.write("kept.tar");
+    drop(layout);
+    bounded(256);
+    let container = Container::create(&path, &Config::default()).unwrap();
+    let words = export(&container, 1 << 30).expect_err("they are too many to keep in memory").to_string();
+    assert!(words.contains("128 MiB of memory"), "{words}");
 });

@@ -2,7 +2,6 @@
 //! hides a file from us, it is as its image has it.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
@@ -11,6 +10,7 @@ use nix::errno::Errno;
 use super::super::dirs::{Dirs, Stop, open};
 use super::super::entry::{Entry, Kind, split};
 use super::super::fault::{Fault, Outcome};
+use super::super::names::Names;
 use super::super::owner::{inside_attributes, kind_of};
 use super::super::rights::Rights;
 use super::super::whiteout::is_whiteout;
@@ -189,10 +189,10 @@ impl Walk<'_, '_, '_> {
         let Some(below) = lower.borrow_mut().find(path)? else {
             return Ok(lower.borrow_mut().find(b"")?.map(|root| time(&root.stat)));
         };
-        let names_below = lower.borrow_mut().names(path)?;
+        let names_below = lower.borrow_mut().names(path, &self.remembered)?;
         // Where it is no directory, or can't be listed, that shows soon enough.
         let (true, Ok(now)) = (below.is_directory(), self.children(path)) else { return Ok(None) };
-        let is_ours = |name: &Vec<u8>| furniture.contains(&[path, b"/", name].concat());
+        let is_ours = |name: &[u8]| furniture.contains(&[path, b"/", name].concat());
         let is_same = names_below.iter().all(|name| now.contains(name))
             && now.iter().all(|name| names_below.contains(name) || is_ours(name));
         Ok(is_same.then(|| time(&below.stat)))
@@ -208,9 +208,9 @@ impl Walk<'_, '_, '_> {
     }
 
     /// The names in a directory, and those of kept devices, sorted.
-    pub(super) fn children(&mut self, path: &[u8]) -> Outcome<BTreeSet<Vec<u8>>> {
+    pub(super) fn children(&mut self, path: &[u8]) -> Outcome<Names> {
         let failed = |errno| Fault::system(Step::List, path, errno);
-        let mut names = BTreeSet::new();
+        let mut names = Names::new(&self.remembered);
         // The one that is entered is only a place (O_PATH).
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let opener = self.special.opener.as_ref();
@@ -221,13 +221,13 @@ impl Walk<'_, '_, '_> {
         };
         match (opened, self.special.lower) {
             // As for `entry_below`.
-            (Err(Errno::EACCES), Some(lower)) => names.extend(lower.borrow_mut().names(path)?),
+            (Err(Errno::EACCES), Some(lower)) => names = lower.borrow_mut().names(path, &self.remembered)?,
             (Err(errno), _) => return Err(failed(errno)),
             (Ok(directory), _) => {
                 for entry in Dir::new(directory) {
                     let entry = entry.map_err(failed)?;
                     if !matches!(entry.file_name().to_bytes(), b"." | b"..") {
-                        names.insert(entry.file_name().to_bytes().to_vec());
+                        names.push(path, entry.file_name().to_bytes())?;
                     }
                 }
             }
@@ -239,7 +239,7 @@ impl Walk<'_, '_, '_> {
             next = match name.iter().position(|&byte| byte == b'/') {
                 None => {
                     if matches!(entry.kind, Kind::Char | Kind::Block) && !name.is_empty() {
-                        names.insert(name.to_vec());
+                        names.push(path, name)?;
                     }
                     [kept, &b"\0"[..]].concat()
                 }
@@ -247,7 +247,7 @@ impl Walk<'_, '_, '_> {
                 Some(slash) => [&below, &name[..slash], b"0"].concat(),
             };
         }
-        Ok(names)
+        Ok(names.sorted())
     }
 }
 

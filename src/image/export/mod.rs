@@ -10,7 +10,7 @@ mod entries;
 mod kept;
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{BufReader, Write};
 use std::os::fd::OwnedFd;
@@ -24,9 +24,10 @@ use super::entry::Entry;
 use super::fault::{Fault, Outcome};
 use super::limits::Limits;
 use super::lower::Lower;
+use super::names::Remembered;
 use super::owner::Id;
 use super::rights::Rights;
-use super::walk::{Remembered, Walk as Names};
+use super::walk::Walk as Way;
 use super::write;
 use crate::sys::fs;
 use crate::{Error, Result, Step};
@@ -70,9 +71,9 @@ impl Export<'_> {
 
     /// Writes the entries of an archive, and not its end. Answers how many bytes.
     pub(super) fn entries(mut self, special: Special<'_>, root: OwnedFd, out: &mut dyn Write) -> Outcome<u64> {
-        let mut kept = BTreeMap::new();
+        let (mut kept, remembered) = (BTreeMap::new(), special.remembered.clone());
         for file in std::mem::take(&mut self.kept) {
-            read_kept(file, &mut kept)?;
+            read_kept(file, &mut kept, &remembered)?;
         }
         let device = fs::fstat(&root).map_err(|errno| Fault::system(Step::LookAt, b".", errno))?.st_dev;
         let rights = Rights::of_this_user();
@@ -85,8 +86,8 @@ impl Export<'_> {
             special,
             kept,
             device,
-            links: HashMap::new(),
-            remembered: Remembered::default(),
+            links: BTreeMap::new(),
+            remembered,
             out,
             header: Vec::new(),
             buffer: vec![0; BUFFER],
@@ -100,10 +101,11 @@ impl Export<'_> {
 }
 
 /// Adds what such a file says.
-fn read_kept(file: File, kept: &mut BTreeMap<Vec<u8>, Entry>) -> Outcome<()> {
+fn read_kept(file: File, kept: &mut BTreeMap<Vec<u8>, Entry>, remembered: &Remembered) -> Outcome<()> {
     let limits = Limits::default();
     let mut archive = Archive::new(BufReader::new(file), &limits);
     while let Some(entry) = archive.next()? {
+        remembered.add_entry(&entry)?;
         kept.insert(entry.path.clone(), entry);
     }
     Ok(())
@@ -135,6 +137,8 @@ pub(super) struct Special<'s> {
     pub furniture: Option<&'s BTreeSet<Vec<u8>>>,
     /// Empty files that were made with it where the image has none: they only hold the place of a mount.
     pub placeholders: &'s [Vec<u8>],
+    /// What is remembered of the tree already.
+    pub remembered: Remembered,
     /// Our own attributes are not believed: someone who is not the image's root may have written them.
     pub doubts_owners: bool,
 }
@@ -147,7 +151,7 @@ struct Walk<'w, 'e, 's> {
     kept: BTreeMap<Vec<u8>, Entry>,
     device: u64,
     /// The first name of files that have several.
-    links: HashMap<(u64, u64), First>,
+    links: BTreeMap<(u64, u64), First>,
     remembered: Remembered,
     out: &'w mut dyn Write,
     header: Vec<u8>,
@@ -165,11 +169,11 @@ struct First {
 impl Walk<'_, '_, '_> {
     /// Depth first, each directory before what is in it; without recursion, since a tree may be deeper than a stack.
     fn tree(&mut self) -> Outcome<()> {
-        let mut names = Names::new(std::mem::take(&mut self.special.start));
-        while names.go()? {
-            if self.entry(names.path())? {
-                let children = self.children(names.path())?;
-                names.down(children);
+        let mut way = Way::new(std::mem::take(&mut self.special.start));
+        while way.go()? {
+            if self.entry(way.path())? {
+                let children = self.children(way.path())?;
+                way.down(children);
             }
             if let Some(go_on) = &mut self.options.go_on
                 && !go_on(self.written)

@@ -9,6 +9,7 @@ use super::super::entry::{Entry, Kind, split};
 use super::super::fault::Outcome;
 use super::super::flat;
 use super::super::lower::Lower;
+use super::super::names::Remembered;
 use super::super::rights::Rights;
 use super::super::store::Store;
 use super::super::write;
@@ -289,8 +290,8 @@ fn seen(lower: &mut Lower) -> Outcome<Tree> {
     let mut tree = Tree::new();
     let mut todo = vec![Vec::new()];
     while let Some(above) = todo.pop() {
-        for name in lower.names(&above)? {
-            let path = below(&above, &name);
+        for name in lower.names(&above, &Remembered::default())?.iter() {
+            let path = below(&above, name);
             let found = lower.find(&path)?.unwrap_or_else(|| panic!("{} is listed only", path.escape_ascii()));
             let what = match found.stat.st_mode & libc::S_IFMT {
                 libc::S_IFDIR => {
