@@ -141,7 +141,16 @@ fn set_lock(fd: BorrowedFd<'_>, kind: i32, description: bool) -> Result<bool> {
 
 /// Whether anybody else holds a lock on the file: F_OFD_GETLK of fcntl(2).
 pub fn fcntl_is_locked(fd: BorrowedFd<'_>) -> Result<bool> {
-    let mut lock = whole_file(libc::F_WRLCK);
+    keeps_out(fd, libc::F_WRLCK)
+}
+
+/// Whether anybody else holds a write lock on the file.
+pub fn fcntl_is_write_locked(fd: BorrowedFd<'_>) -> Result<bool> {
+    keeps_out(fd, libc::F_RDLCK)
+}
+
+fn keeps_out(fd: BorrowedFd<'_>, kind: i32) -> Result<bool> {
+    let mut lock = whole_file(kind);
     // SAFETY: the kernel writes to the record.
     if unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_OFD_GETLK, &raw mut lock) } != 0 {
         return Err(Error::last_os_error());

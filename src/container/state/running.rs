@@ -84,7 +84,7 @@ impl StateDir {
             let fd = match sys::openat(&self.fd, file_name.as_str(), flags, Mode::from_bits_truncate(0o600)) {
                 Ok(fd) => fd,
                 Err(Errno::EEXIST) => {
-                    match self.sweep(&record.name) {
+                    match self.sweep_for_name(&record.name) {
                         Ok(true) => continue,
                         Ok(false) => {}
                         // What could not be removed is aside, and nobody has the name any more.

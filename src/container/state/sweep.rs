@@ -22,6 +22,8 @@ use crate::{Error, Result, Step, cgroup, sys};
 
 /// How long a killed PID 1 may take to let go of its record.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+/// How long another process that is at it already may take.
+const SWEEPING: Duration = Duration::from_secs(60);
 /// How long it is waited before something else than the lock is asked.
 const FORKED: Duration = Duration::from_millis(20);
 
@@ -39,6 +41,8 @@ struct Wanted<'a> {
     known: Option<&'a [Resource]>,
     /// The cgroups that its PID 1 was in, where the record is not believed.
     cgroups: Option<&'a [Place]>,
+    /// Its name is to be had again: another process that sweeps it is waited for.
+    name: bool,
 }
 
 /// What becomes of a record whose resources are all released.
@@ -54,15 +58,20 @@ impl StateDir {
         self.sweep_wanted(name, &Wanted::default())
     }
 
+    /// As [`StateDir::sweep`], for a container that is to have the name; what another process is sweeping is gone then, too.
+    pub fn sweep_for_name(&self, name: &str) -> Result<bool> {
+        self.sweep_wanted(name, &Wanted { name: true, ..Wanted::default() })
+    }
+
     /// As [`StateDir::sweep`], of one that is ending: only if the record is still this file, in which `known` stands.
     pub fn sweep_known(&self, name: &str, file: RecordFile, known: &[Resource]) -> Result<bool> {
-        self.sweep_wanted(name, &Wanted { file: Some(file), known: Some(known), cgroups: None })
+        self.sweep_wanted(name, &Wanted { file: Some(file), known: Some(known), ..Wanted::default() })
     }
 
     /// As [`StateDir::sweep`], of one that is ending and whose record is not believed: its PID 1 was in these cgroups. A record that
     /// is none is put aside.
     pub fn sweep_unusable(&self, name: &str, file: RecordFile, cgroups: &[Place]) -> Result<bool> {
-        self.sweep_wanted(name, &Wanted { file: Some(file), known: None, cgroups: Some(cgroups) })
+        self.sweep_wanted(name, &Wanted { file: Some(file), cgroups: Some(cgroups), ..Wanted::default() })
     }
 
     fn sweep_wanted(&self, name: &str, wanted: &Wanted<'_>) -> Result<bool> {
@@ -78,11 +87,21 @@ impl StateDir {
         let is_another = |stat: &FileStat| stat.st_nlink == 0 || wanted.file.is_some_and(|it| it.inode != stat.st_ino);
         let start = Instant::now();
         while !sys::fcntl_setlk(fd.as_fd(), true).map_err(|e| Error::io(Step::LockRecord, &file_name, &e))? {
-            if wanted.file.is_none() {
+            // A container's own lock lets others read; who sweeps writes.
+            let is_swept = || sys::fcntl_is_write_locked(fd.as_fd()).unwrap_or(false);
+            if wanted.file.is_none() && !(wanted.name && start.elapsed() < PATIENCE && is_swept()) {
                 return Ok(false);
             }
             if is_another(&fstat(&fd).map_err(fail)?) {
                 return self.sweep_without_record(name, wanted);
+            }
+            if start.elapsed() > FORKED && is_swept() {
+                if start.elapsed() > SWEEPING {
+                    let hint = "another process is removing what it left; the next call tries again";
+                    return Err(fail(Errno::EBUSY).with_hint(hint));
+                }
+                std::thread::sleep(Duration::from_millis(1));
+                continue;
             }
             if start.elapsed() > PATIENCE {
                 return Err(fail(Errno::EBUSY).with_hint("its PID 1 does not end; the next call tries again"));
