@@ -2135,7 +2135,9 @@ int ctr_image_config_json(const ctr_image_config *config, char **json);
 /**
  * Writes the root of a running container as a tarball, as `docker export`: all its files, with owners as they are
  * inside, without what is mounted (/proc, /dev, /sys, binds, tmpfs; of "host" that is nearly everything). The
- * container runs on; what it changes meanwhile may or may not be in the archive.
+ * container runs on; what it changes meanwhile may or may not be in the archive. Where its root is a directory on a FUSE
+ * or a network file system that does not answer, or that of a joined pid is, there is no bound on how long the call
+ * takes, and progress is not called meanwhile; so it is with ctr_diff() and ctr_commit().
  *
  * path      the file, which appears when it is whole; a fifo or a device is written to
  * options   counted are compression, epoch and progress; NULL for the defaults

@@ -158,6 +158,7 @@ pub fn user_namespaces() -> String {
         causes.push("as root: sysctl -w user.max_user_namespaces=15000".to_string());
     }
     causes.extend(apparmor());
+    causes.extend(confined());
     causes.extend(filter());
     if causes.is_empty() {
         causes.push("a security module, an outer container or a chroot forbids them: allow them there".to_string());
@@ -187,7 +188,7 @@ pub fn namespace_limits() -> String {
 
 /// A user namespace was made, but root in it may not mount (EPERM, EACCES).
 pub fn mounts() -> String {
-    let causes: Vec<_> = apparmor().into_iter().chain(filter()).collect();
+    let causes: Vec<_> = [apparmor(), confined(), filter()].into_iter().flatten().collect();
     if causes.is_empty() {
         return "a security module refuses mounts in user namespaces: allow them in its policy".into();
     }
@@ -220,6 +221,21 @@ pub fn apparmor() -> Option<String> {
     })
 }
 
+/// The AppArmor profile that confines this process, which may be what refuses.
+pub fn confined() -> Option<String> {
+    let label = sys::file::read_to_string("/proc/self/attr/current").ok()?;
+    profile(&label).map(|profile| {
+        format!(
+            "this process is under the AppArmor profile {profile}, which needs the rules \"userns,\", \"capability,\" and \"mount,\""
+        )
+    })
+}
+
+/// The profile of a label that is enforced: "docker-default (enforce)". An SELinux context has no mode.
+fn profile(label: &str) -> Option<&str> {
+    label.trim_end_matches(['\n', '\0']).strip_suffix(" (enforce)")
+}
+
 /// A seccomp filter on this process, which may be what refuses.
 fn filter() -> Option<String> {
     const FILTER: i32 = 2;
@@ -232,4 +248,17 @@ fn filter() -> Option<String> {
 
 fn sysctl(name: &str) -> Option<i64> {
     crate::sys::file::read_to_string(format!("/proc/sys/{name}")).ok()?.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_profile_is_one_that_is_enforced() {
+        assert_eq!(profile("docker-default (enforce)\n"), Some("docker-default"));
+        for label in ["unconfined\n", "ubu (complain)\n", "system_u:system_r:init_t:s0\0", ""] {
+            assert_eq!(profile(label), None, "{label}");
+        }
+    }
 }

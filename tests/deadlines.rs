@@ -280,6 +280,29 @@ fn in_a_shared_pid_namespace_all_are_those_of_the_container() {
 }
 
 #[test]
+fn stop_in_a_shared_pid_namespace_asks_the_programs_and_ends_what_they_left() {
+    let shared = ctr::Namespaces { pid: ctr::Namespace::Host, ..ctr::Namespaces::default() };
+    let Ok(c) = Container::create("host", &Config { namespaces: shared, ..Config::default() }) else {
+        return common::skipped("the host's PID namespace can't be shared here");
+    };
+    let mut other = Command::new("sleep").arg("1000").spawn().unwrap();
+    let script = "trap 'exit 3' TERM; setsid sleep 1001 & echo $!; while :; do sleep 0.01; done";
+    let heeds = c.exec(["sh", "-c", script], &ExecConfig { stdout: Stdio::Pipe, ..quiet() }).unwrap();
+    let mut line = String::new();
+    let mut stdout = std::io::BufReader::new(std::fs::File::from(heeds.take_stdout().unwrap()));
+    std::io::BufRead::read_line(&mut stdout, &mut line).unwrap();
+    let left: i32 = line.trim().parse().expect("the pid is the host's, as its namespace is");
+    c.stop(Duration::from_secs(60)).unwrap();
+    assert_eq!((end_of(&heeds).reason, end_of(&heeds).code), (ExitReason::Exited, 3));
+    // SAFETY: plain numbers.
+    common::eventually("what it left is dead", || unsafe { libc::kill(left, 0) } != 0);
+    assert_eq!(other.try_wait().unwrap(), None, "a program of the host's");
+    assert!(!c.is_running());
+    other.kill().unwrap();
+    other.wait().unwrap();
+}
+
+#[test]
 fn what_no_directory_of_a_long_path_has_is_looked_for_in_a_few() {
     let c = host();
     let pid = || sh(&c, "echo $$").parse::<u32>().unwrap();

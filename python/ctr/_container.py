@@ -258,7 +258,9 @@ class Container:
 
         That is its root, with owners as they are inside, without what is mounted on it (/proc, /dev, binds, tmpfs; of
         "host" that is nearly everything). The same files give the same bytes; with SOURCE_DATE_EPOCH in the environment
-        no file is younger than that. A path appears when it is whole; what ends it early leaves none.
+        no file is younger than that. A path appears when it is whole; what ends it early leaves none. If the root's own
+        file system does not answer (a directory on a FUSE, the root of a joined pid), there is no bound, and `progress`
+        is not called meanwhile.
 
         Args:
             target: A path, a file object (binary) or a descriptor.

@@ -58,7 +58,7 @@ pub fn create(image: &OsStr, config: &Config, report: Report<'_>) -> Result<Shar
     {
         return create(image, config, report);
     }
-    let (spawned, cgroup, zygote) = raised.map_err(unmapped::blame)?;
+    let (spawned, cgroup, zygote) = raised.map_err(|error| of_image(unmapped::blame(error), image))?;
     let container = Shared {
         written: written.get().copied(),
         state: Some(state.kept()),
@@ -74,6 +74,16 @@ pub fn create(image: &OsStr, config: &Config, report: Report<'_>) -> Result<Shar
         _ = container.destroy();
     })?;
     Ok(container)
+}
+
+/// Names the image where it is its configuration that asks for what can't be made.
+fn of_image(error: Error, image: &OsStr) -> Error {
+    match error.failed_step() {
+        Step::MakeWorkingDirectory | Step::MakeVolume => {
+            error.so(&format!("the configuration of the image {} asks for it", image.display()))
+        }
+        _ => error,
+    }
 }
 
 /// Attach: PID 1 serves, no program runs in it, and the caller has not been answered. What is done here needs a container that

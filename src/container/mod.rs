@@ -321,7 +321,8 @@ impl Container {
     /// inside, without what is mounted (/proc, /dev, /sys, binds, tmpfs; of `"host"` that is nearly everything). Volumes of
     /// the image are part of the root. It goes on running; what it changes meanwhile is in the archive or not. `report` is
     /// called some ten times a second on the calling thread; when it answers false, the export ends with
-    /// [`ErrorCode::Interrupted`] and leaves no file. Answers how many bytes were written.
+    /// [`ErrorCode::Interrupted`] and leaves no file. There is no bound where the root's own file system does not answer (a directory
+    /// on a FUSE, the root of a joined pid). Answers how many bytes were written.
     pub fn export(&self, output: Output<'_>, options: &ExportOptions, report: Report<'_>) -> Result<u64> {
         export::running(&self.shared)?.export(output, options, report)
     }

@@ -257,7 +257,7 @@ fn add_hint(error: Error) -> Error {
     }
     let mut error = error.with_known_hint();
     // Whatever takes a capability inside may be the first to meet that restriction; the zygote outside has what it has.
-    let restricted = || hints::apparmor().filter(|_| step.phase() != Phase::HandOver);
+    let restricted = || hints::apparmor().or_else(hints::confined).filter(|_| step.phase() != Phase::HandOver);
     if error.hint().is_empty()
         && matches!(error.errno(), libc::EPERM | libc::EACCES)
         && let Some(hint) = restricted()

@@ -64,6 +64,21 @@ fn user_and_working_directory_are_the_images_even_where_it_has_no_such_directory
 }
 
 #[test]
+fn a_place_that_cannot_be_made_is_an_error_that_names_the_image() {
+    let scratch = Scratch::new();
+    for config in [json!({"WorkingDir": "/etc/passwd/work"}), json!({"Volumes": {"/etc/passwd/data": {}}})] {
+        let image = scratch.write("odd.tar", &docker_archive(&[busybox().end()], &config));
+        let config = Config {
+            state_dir: Some(scratch.path("state")),
+            store_dir: Some(scratch.path("store")),
+            ..Config::default()
+        };
+        let error = ctr::Container::create(&image, &config).err().expect("a file is in the way").to_string();
+        assert!(error.contains("/etc/passwd/") && error.contains("odd.tar asks for it"), "{error}");
+    }
+}
+
+#[test]
 fn a_volume_has_what_the_image_has_there_and_is_writable_even_in_a_read_only_root() {
     let scratch = Scratch::new();
     let mut owned = header(b"data/seed", b'0', 4);
