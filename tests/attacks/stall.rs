@@ -17,6 +17,8 @@ use crate::fence::{defaults, is_well, payload, with};
 /// calls make several.
 const BOUND: Duration = Duration::from_secs(300);
 
+const PRESETS: [Preset; 3] = [Preset::Default, Preset::Strict, Preset::Privileged];
+
 /// Does it in a thread, since it may never end.
 fn within<T: Send + 'static>(what: &str, act: impl FnOnce() -> T + Send + 'static) -> T {
     let (sender, receiver) = mpsc::channel();
@@ -76,30 +78,81 @@ fn is_end(end: ctr::Result<Option<Exit>>, way: &str) -> Option<Exit> {
     }
 }
 
-/// Every public call comes back, and every limit is kept.
-fn all_come_back(preset: Preset, way: &'static str) {
-    let name = format!("{way} in {preset:?}");
-    let container = Arc::new(with(&Config { preset, pids: Some(200), ..Config::default() }));
-    let limit = |ms| ExecConfig { time_limit: Some(Duration::from_millis(ms)), ..quiet() };
-    let early = container.exec(["/bin/sleep", "1000"], &limit(3000)).unwrap();
+/// A container in which a payload is at work.
+struct Stalled {
+    container: Arc<Container>,
+    preset: Preset,
+    way: &'static str,
+    /// Of both, for whoever reads a failure.
+    name: String,
+}
+
+impl Stalled {
+    /// Does it within the bound; that it fails is no failure.
+    fn call(&self, what: &str, act: Act) {
+        let c = Arc::clone(&self.container);
+        if let Err(error) = within(&format!("{what}, {}", self.name), move || act(&c)) {
+            println!("{what}, {}: {error}", self.name);
+        }
+    }
+}
+
+/// Every public call comes back, and every limit is kept. Most of it is waiting for bounds, so presets are tried side by side; and
+/// so are the parts, each in a container of its own, unless the payload is busy all the time.
+fn all_come_back(presets: &[Preset], way: &'static str) {
+    let parts: [fn(&Stalled); 4] =
+        [limited_starts_come_back, starts_come_back, calls_come_back, silent_places_come_back];
+    let at_once = if matches!(way, "fuse" | "lease") { 1 } else { parts.len() };
+    image();
+    std::thread::scope(|scope| {
+        for &preset in presets {
+            scope.spawn(move || those_of_a_dead_container_come_back(preset, way));
+            for parts in parts.chunks(at_once).map(<[_]>::to_vec) {
+                scope.spawn(move || part_comes_back(preset, way, &parts));
+            }
+        }
+    });
+}
+
+/// What is asked of processes whose container is gone answers all the same.
+fn those_of_a_dead_container_come_back(preset: Preset, way: &str) {
+    let container = with(&Config { preset, pids: Some(200), ..Config::default() });
+    let limited = ExecConfig { time_limit: Some(Duration::from_secs(3)), ..quiet() };
+    let early = container.exec(["/bin/sleep", "1000"], &limited).unwrap();
     let victim = container.exec(["/bin/sleep", "1000"], &quiet()).unwrap();
     drop(container);
-    // Their container is gone: what is asked of them answers all the same.
     for process in [early, victim] {
-        let end = within(&format!("wait, {name}"), move || process.wait(None)).unwrap().unwrap();
+        let end = within(&format!("wait, {way} in {preset:?}"), move || process.wait(None)).unwrap().unwrap();
         assert_eq!(end.reason, ExitReason::Destroyed);
     }
+}
 
+fn part_comes_back(preset: Preset, way: &'static str, parts: &[fn(&Stalled)]) {
+    let name = format!("{way} in {preset:?}");
     let (container, said) = stalled(preset, way);
     println!("{name}: {said}");
     let held = way != "prlimit" || !matches!(preset, Preset::Privileged);
     if way == "prlimit" && held {
         assert!(!said.contains("set"), "PID 1's limits can be set from inside: {said}");
     }
-    let c = Arc::clone(&container);
+    let stalled = Stalled { container, preset, way, name };
+    parts.iter().for_each(|part| part(&stalled));
+    stalled.call("kill_all", Box::new(|c| c.kill_all(libc::SIGKILL)));
+    is_well(&defaults());
+    if held {
+        // The payload is dead, and all is as it was before.
+        is_well(&stalled.container);
+    }
+    stalled.call("destroy", Box::new(Container::destroy));
+    assert!(!stalled.container.is_running());
+}
+
+fn limited_starts_come_back(Stalled { container, way, name, .. }: &Stalled) {
+    let way = *way;
     let leased = if way == "lease" { "/tmp/leased" } else { "/bin/sleep" };
-    for _ in 0..3 {
-        let c = Arc::clone(&c);
+    // A silent file system stalls each of them, the others some.
+    for _ in 0..if way == "fuse" { 1 } else { 3 } {
+        let c = Arc::clone(container);
         let begun = within(&format!("exec, {name}"), move || {
             c.exec([leased, "1000"], &ExecConfig { time_limit: Some(Duration::from_millis(500)), ..quiet() })
         });
@@ -111,8 +164,11 @@ fn all_come_back(preset: Preset, way: &'static str) {
             Err(error) => println!("{name}: {error}"),
         }
     }
+}
+
+fn starts_come_back(Stalled { container, way, name, .. }: &Stalled) {
     let started = {
-        let c = Arc::clone(&c);
+        let c = Arc::clone(container);
         within(&format!("exec without limits, {name}"), move || c.exec(["/bin/sleep", "1000"], &quiet()))
     };
     if let Ok(process) = started {
@@ -123,34 +179,38 @@ fn all_come_back(preset: Preset, way: &'static str) {
         });
         is_end(end, way);
     }
-    let call = |what: &str, act: Act| {
-        let c = Arc::clone(&container);
-        if let Err(error) = within(&format!("{what}, {name}"), move || act(&c)) {
-            println!("{what}, {name}: {error}");
-        }
-    };
-    call("commit", Box::new(|c| c.commit(&MakeOptions::default(), &mut |_| true).map(drop)));
-    call("inspect", Box::new(|c| c.inspect().map(drop)));
-    call("walls", Box::new(|c| c.walls().map(drop)));
-    call("diff", Box::new(|c| c.diff().map(drop)));
-    call(
+}
+
+fn calls_come_back(stalled: &Stalled) {
+    let exported = format!("exported-{}-{:?}.tar", stalled.way, stalled.preset);
+    stalled.call("commit", Box::new(|c| c.commit(&MakeOptions::default(), &mut |_| true).map(drop)));
+    stalled.call("inspect", Box::new(|c| c.inspect().map(drop)));
+    stalled.call("walls", Box::new(|c| c.walls().map(drop)));
+    stalled.call("diff", Box::new(|c| c.diff().map(drop)));
+    stalled.call(
         "export",
-        Box::new(|c| {
-            let path = crate::fence::scratch().join("exported.tar");
+        Box::new(move |c| {
+            let path = crate::fence::scratch().join(exported);
             c.export(Output::Path(&path), &ExportOptions::default(), &mut |_| true).map(drop)
         }),
     );
-    call("limits", Box::new(|c| c.set_memory_limit(Some(300 << 20))));
-    call("list", Box::new(|_| Container::list().map(drop)));
+    stalled.call("limits", Box::new(|c| c.set_memory_limit(Some(300 << 20))));
+    stalled.call("list", Box::new(|_| Container::list().map(drop)));
     // What has started can be stopped as well, and then it is for its limit to end it.
-    call(
+    stalled.call(
         "join",
         Box::new(|c| {
             let config = ExecConfig { time_limit: Some(Duration::from_secs(5)), ..quiet() };
             Container::join(c.name())?.exec(["/bin/true"], &config)?.wait(None).map(drop)
         }),
     );
-    call("user", Box::new(|c| c.exec(["/bin/true"], &ExecConfig { user: Some("daemon".into()), ..quiet() }).map(drop)));
+    stalled.call(
+        "user",
+        Box::new(|c| c.exec(["/bin/true"], &ExecConfig { user: Some("daemon".into()), ..quiet() }).map(drop)),
+    );
+}
+
+fn silent_places_come_back(stalled: &Stalled) {
     for (what, argv, config) in [
         ("a working directory", "/bin/true", ExecConfig { cwd: Some("/tmp/silent".into()), ..quiet() }),
         ("a program", "/tmp/silent/program", quiet()),
@@ -161,40 +221,24 @@ fn all_come_back(preset: Preset, way: &'static str) {
             ExecConfig { start_timeout: Some(Duration::from_millis(500)), ..quiet() },
         ),
     ] {
-        call(what, Box::new(move |c| c.exec([argv], &config)?.kill(libc::SIGKILL)));
+        stalled.call(what, Box::new(move |c| c.exec([argv], &config)?.kill(libc::SIGKILL)));
     }
-    call("kill_all", Box::new(|c| c.kill_all(libc::SIGKILL)));
-    is_well(&defaults());
-    if held {
-        // The payload is dead, and all is as it was before.
-        is_well(&container);
-    }
-    call("destroy", Box::new(Container::destroy));
-    assert!(!container.is_running());
 }
 
 attack!(own_pid1_stall_by_prlimit, {
-    for preset in [Preset::Default, Preset::Strict, Preset::Privileged] {
-        all_come_back(preset, "prlimit");
-    }
+    all_come_back(&PRESETS, "prlimit");
 });
 
 attack!(own_pid1_stall_by_sigstop, {
-    for preset in [Preset::Default, Preset::Strict, Preset::Privileged] {
-        all_come_back(preset, "stop");
-    }
+    all_come_back(&PRESETS, "stop");
 });
 
 attack!(own_pid1_stall_by_a_lease, {
-    for preset in [Preset::Default, Preset::Strict, Preset::Privileged] {
-        all_come_back(preset, "lease");
-    }
+    all_come_back(&PRESETS, "lease");
 });
 
 attack!(own_pid1_stall_by_orphans, {
-    for preset in [Preset::Default, Preset::Strict, Preset::Privileged] {
-        all_come_back(preset, "orphans");
-    }
+    all_come_back(&PRESETS, "orphans");
 });
 
 // Only where the device is given, and mounts are: a file system that answers to be mounted, and then does not.
@@ -202,7 +246,7 @@ attack!(own_pid1_stall_by_fuse, {
     if fs::metadata("/dev/fuse").is_err() {
         return println!("SKIPPED own_pid1_stall_by_fuse: there is no /dev/fuse");
     }
-    all_come_back(Preset::Privileged, "fuse");
+    all_come_back(&[Preset::Privileged], "fuse");
 });
 
 attack!(in_a_shared_pid_namespace_limits_and_scheduling_of_others_are_out_of_reach, {
