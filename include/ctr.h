@@ -366,7 +366,10 @@ typedef enum ctr_stdio {
     CTR_STDIO_INHERIT = 0,
     /** /dev/null. */
     CTR_STDIO_NULL = 1,
-    /** A new pipe; ctr_process_stdin(), ctr_process_stdout() and ctr_process_stderr() give the caller's end. */
+    /**
+     * A new pipe; ctr_process_stdin(), ctr_process_stdout() and ctr_process_stderr() give the caller's end. A program stands still
+     * while the pipe that it writes to is full, pipe(7), usually at 64 KiB: read, or it never ends; see ctr_process_wait().
+     */
     CTR_STDIO_PIPE = 2,
     /** For stderr only: wherever stdout leads. */
     CTR_STDIO_STDOUT = 3
@@ -1204,7 +1207,8 @@ int ctr_destroy(ctr_container *c);
 /**
  * Ends a container as `docker stop`: sends the stop signal of its image, SIGTERM where that names none that there is, to its
  * programs, waits until they have ended, at most grace_ms milliseconds, and then does what ctr_destroy() does. What a program
- * has started itself is left to that program; all that still runs in the end is killed.
+ * has started itself is left to that program; all that still runs in the end is killed. A program that writes to a full pipe
+ * which nobody reads can't end, and is killed: see ctr_process_stop().
  *
  * grace_ms   how long the programs may take; -1 is as long as it takes
  *
@@ -1452,6 +1456,11 @@ int ctr_exec_config_set_start_timeout(ctr_exec_config *config, int64_t ms);
  * processes that it started may hold the pipe and run on after it. A time limit, ctr_process_kill_group() and
  * ctr_kill_all() end those too.
  *
+ * A program whose output goes to a pipe (CTR_STDIO_PIPE) or to a terminal of its own stands still when that is full,
+ * pipe(7), usually at 64 KiB: it never ends if nobody reads, and neither does a wait without a time-out. Read until
+ * end of file before you wait, or in another thread, or have an event loop read; or lead the output to a file by
+ * ctr_exec_config_set_stdio_fd(), or to CTR_STDIO_NULL.
+ *
  * Return value: 0 when it has ended; CTR_ERR_TIMED_OUT when it still runs; CTR_ERR_INVALID, CTR_ERR_SYSTEM.
  */
 int ctr_process_wait(ctr_process *p, int timeout_ms, ctr_exit *out);
@@ -1490,6 +1499,10 @@ int32_t ctr_process_host_pid(const ctr_process *p);
 /**
  * Ends a process as `docker stop`: sends the stop signal of the container's image, SIGTERM where that is none, and SIGKILL
  * when it has not ended after grace_ms milliseconds.
+ *
+ * A program that writes more at its end than a pipe (CTR_STDIO_PIPE) or a terminal of its own takes, usually 64 KiB,
+ * and that nobody reads from meanwhile, can't end, and is killed: read in another thread until end of file, as for
+ * ctr_process_wait(). Or send the signal by ctr_process_kill(), read, and then call this, which sends it again.
  *
  * out   gets how it ended; may be NULL
  *

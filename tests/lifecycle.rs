@@ -121,6 +121,32 @@ fn streams_are_pipes_descriptors_or_nothing() {
     assert_eq!(said, format!("{}0\n1\n2\n3\n7\n", std::fs::read_to_string("/etc/hostname").unwrap()));
 }
 
+/// What `ctr.h` warns of, and what it says to do instead.
+#[test]
+fn a_program_that_writes_much_at_its_end_ends_by_itself_only_where_somebody_reads() {
+    let c = host();
+    let script = "trap 'head -c 300000 /dev/zero; exit 7' TERM; echo ready; while :; do sleep 0.01; done";
+    let start = || {
+        let p = c.exec(["sh", "-c", script], &captured()).unwrap();
+        let mut stdout = std::fs::File::from(p.take_stdout().unwrap());
+        let mut ready = [0; 6];
+        stdout.read_exact(&mut ready).unwrap();
+        (p, stdout)
+    };
+    let (unread, _stdout) = start();
+    assert_eq!(unread.stop(Duration::from_millis(500)).unwrap().signal, libc::SIGKILL);
+    // In another thread.
+    let (p, stdout) = start();
+    let reader = std::thread::spawn(|| read_all(stdout.into()).len());
+    assert_eq!(p.stop(Duration::from_secs(60)).unwrap().code, 7);
+    assert_eq!(reader.join().unwrap(), 300_000);
+    // The signal first, and the wait when all has been read.
+    let (p, stdout) = start();
+    p.kill(libc::SIGTERM).unwrap();
+    assert_eq!(read_all(stdout.into()).len(), 300_000);
+    assert_eq!(p.stop(Duration::from_secs(60)).unwrap().code, 7);
+}
+
 #[test]
 fn exits_are_told_apart() {
     let c = host();

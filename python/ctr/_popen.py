@@ -224,7 +224,11 @@ class Popen(Generic[AnyStr]):
         return self.returncode
 
     def wait(self, timeout: float | None = None) -> int:
-        """Wait until it ends; `subprocess.TimeoutExpired` after `timeout` seconds."""
+        """Wait until it ends; `subprocess.TimeoutExpired` after `timeout` seconds.
+
+        With `stdout=PIPE` a program that writes more than the pipe takes (64 KiB) ends only if somebody reads: use
+        `communicate`, as with `subprocess`.
+        """
         if self.returncode is None:
             try:
                 self._ended(self._wait(timeout))
@@ -319,7 +323,9 @@ class Popen(Generic[AnyStr]):
     def stop(self, timeout: float | None = 10.0) -> int:
         """Ask it to end, as `docker stop`; after `timeout` seconds kill it; the returncode.
 
-        It is asked by the image's stop signal, SIGTERM where the image names none.
+        It is asked by the image's stop signal, SIGTERM where the image names none. With `stdout=PIPE` a program that
+        writes more at its end than the pipe takes (64 KiB) can't end, and is killed, if nobody reads meanwhile: send
+        it a signal, as by `terminate`, and call `communicate` instead, or read in another thread.
         """
         self.send_signal(self._container.stop_signal())
         try:

@@ -118,7 +118,8 @@ impl Process {
     /// (three seconds later then), where the container is destroyed, and where PID 1 has not kept the time limit (a second after
     /// it). A process that was killed through this handle and has not died within 30 seconds waits in the kernel, for a file
     /// system that does not answer for instance: that is the error [`ErrorCode::TimedOut`]. In a paused container a process ends
-    /// when that is resumed; if it was killed, and so can't end before, that is the error EBUSY.
+    /// when that is resumed; if it was killed, and so can't end before, that is the error EBUSY. One that writes to a full pipe never
+    /// ends: where its output is a pipe, read that before, or meanwhile.
     pub fn wait(&self, timeout: Option<Duration>) -> Result<Option<Exit>> {
         let fail = |e: std::io::Error| match e.raw_os_error() {
             Some(libc::EBADF) => self.container.foreign(),
@@ -268,7 +269,8 @@ impl Process {
     }
 
     /// As `docker stop`: sends the image's stop signal (SIGTERM where it names none that there is), and SIGKILL where it has not ended
-    /// within `grace`. Answers how it ended.
+    /// within `grace`. Answers how it ended. One that writes to a full pipe, or a full terminal, can't end: where its output
+    /// is a pipe, somebody has to read it meanwhile.
     pub fn stop(&self, grace: Duration) -> Result<Exit> {
         self.kill(self.container.record.run.stop_signal_number())?;
         if let Some(exit) = self.wait(Some(grace))? {

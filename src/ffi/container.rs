@@ -406,7 +406,8 @@ pub extern "C" fn ctr_destroy(c: *mut ctr_container) -> c_int {
 
 /// Ends a container as `docker stop`: sends the stop signal of its image, SIGTERM where that names none that there is, to its
 /// programs, waits until they have ended, at most grace_ms milliseconds, and then does what ctr_destroy() does. What a program
-/// has started itself is left to that program; all that still runs in the end is killed.
+/// has started itself is left to that program; all that still runs in the end is killed. A program that writes to a full pipe
+/// which nobody reads can't end, and is killed: see ctr_process_stop().
 ///
 /// grace_ms   how long the programs may take; -1 is as long as it takes
 ///

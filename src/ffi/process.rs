@@ -27,6 +27,11 @@ static PROCESSES: Table<Process> = Table::new("process", 4);
 /// processes that it started may hold the pipe and run on after it. A time limit, ctr_process_kill_group() and
 /// ctr_kill_all() end those too.
 ///
+/// A program whose output goes to a pipe (CTR_STDIO_PIPE) or to a terminal of its own stands still when that is full,
+/// pipe(7), usually at 64 KiB: it never ends if nobody reads, and neither does a wait without a time-out. Read until
+/// end of file before you wait, or in another thread, or have an event loop read; or lead the output to a file by
+/// ctr_exec_config_set_stdio_fd(), or to CTR_STDIO_NULL.
+///
 /// Return value: 0 when it has ended; CTR_ERR_TIMED_OUT when it still runs; CTR_ERR_INVALID, CTR_ERR_SYSTEM.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ctr_process_wait(p: *mut ctr_process, timeout_ms: c_int, out: *mut ctr_exit) -> c_int {
@@ -77,6 +82,10 @@ pub extern "C" fn ctr_process_host_pid(p: *const ctr_process) -> i32 {
 
 /// Ends a process as `docker stop`: sends the stop signal of the container's image, SIGTERM where that is none, and SIGKILL
 /// when it has not ended after grace_ms milliseconds.
+///
+/// A program that writes more at its end than a pipe (CTR_STDIO_PIPE) or a terminal of its own takes, usually 64 KiB,
+/// and that nobody reads from meanwhile, can't end, and is killed: read in another thread until end of file, as for
+/// ctr_process_wait(). Or send the signal by ctr_process_kill(), read, and then call this, which sends it again.
 ///
 /// out   gets how it ended; may be NULL
 ///

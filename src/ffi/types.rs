@@ -349,7 +349,8 @@ pub enum ctr_stdio {
     CTR_STDIO_INHERIT = 0,
     /// /dev/null.
     CTR_STDIO_NULL = 1,
-    /// A new pipe; ctr_process_stdin(), ctr_process_stdout() and ctr_process_stderr() give the caller's end.
+    /// A new pipe; ctr_process_stdin(), ctr_process_stdout() and ctr_process_stderr() give the caller's end. A program stands still
+    /// while the pipe that it writes to is full, pipe(7), usually at 64 KiB: read, or it never ends; see ctr_process_wait().
     CTR_STDIO_PIPE = 2,
     /// For stderr only: wherever stdout leads.
     CTR_STDIO_STDOUT = 3,
