@@ -2234,11 +2234,20 @@ const char *ctr_last_error(void);
 int ctr_last_errno(void);
 
 /**
- * The step of this thread's last failure, as "mount proc".
+ * The step of this thread's last failure in words, as "find container". The words may become others from one release to
+ * the next: compare ctr_last_step_id().
  *
  * Return value: as ctr_last_error().
  */
 const char *ctr_last_step(void);
+
+/**
+ * The step of this thread's last failure by its stable name, as "find-container". docs/errors.md lists all of them. A name
+ * stays what it is for good; new ones come with new releases.
+ *
+ * Return value: as ctr_last_error().
+ */
+const char *ctr_last_step_id(void);
 
 /**
  * What this thread's last failure happened on: a path, a name, a pid.

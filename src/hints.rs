@@ -63,6 +63,10 @@ pub fn refused_label(errno: i32) -> &'static str {
     }
 }
 
+/// What the zygote mounts outside of the container's namespaces, with the rights that its caller has.
+pub const ZYGOTE_MOUNTS: &str = "it is mounted outside of the container, where this process needs the capability SYS_ADMIN, and a security module \
+     or an outer container can forbid it all the same: allow it there, or leave the devices out";
+
 /// A namespace that another user namespace owns.
 pub const FOREIGN_NAMESPACE: &str = "it takes rights in the user namespace that owns it: join that one too, or, as root of the machine, share the host's";
 

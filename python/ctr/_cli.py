@@ -481,7 +481,7 @@ def _program_options(options: argparse.Namespace) -> dict[str, Any]:
 
 def _failed_to_start(error: Error) -> int:
     print(f"libctr: {error}", file=sys.stderr)
-    if error.step == "start" and error.errno == errno.ENOENT:
+    if error.step_id == "start-program" and error.errno == errno.ENOENT:
         return _NOT_THERE
     return _CANNOT_RUN if error.code in _OF_THE_PROGRAM else _FAILED
 

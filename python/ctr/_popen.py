@@ -341,7 +341,7 @@ class Popen(Generic[AnyStr]):
     def resize(self, rows: int, cols: int) -> None:
         """Set the size of its terminal; the program gets SIGWINCH."""
         if self.pty is None:
-            raise invalid("resize the terminal of process", str(self._native.pid), "it was started without one")
+            raise invalid("resize-terminal", str(self._native.pid), "it was started without one")
         set_size(self.pty.fileno(), rows, cols)
 
     def __enter__(self) -> Self:

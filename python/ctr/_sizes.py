@@ -23,7 +23,7 @@ def size(value: object, what: str = "size") -> int:
         elif unit[1:] in ("b", "ib"):
             unit = unit[0]
     if unit not in _UNITS or not _is_number(number):
-        raise invalid(f"set {what}", repr(value), "not a size", _HINT)
+        raise invalid("set-option", f"{what} {value!r}", "not a size", _HINT)
     scale = 1 << _UNITS[unit]
     return int(number) * scale if "." not in number else int(float(number) * scale)
 
@@ -38,7 +38,7 @@ def count(value: object, what: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(f"{what} must be an int, not {type(value).__name__}")
     if value < 0 or value >= 1 << 64:
-        raise invalid(f"set {what}", repr(value), "out of range")
+        raise invalid("set-option", f"{what} {value!r}", "out of range")
     return value
 
 
@@ -47,5 +47,5 @@ def thousandths(value: object, what: str) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f"{what} must be a number, not {type(value).__name__}")
     if not 0 <= value < 1 << 50:
-        raise invalid(f"set {what}", repr(value), "out of range")
+        raise invalid("set-option", f"{what} {value!r}", "out of range")
     return round(value * 1000)

@@ -6,7 +6,7 @@ import errno
 import os
 from typing import TYPE_CHECKING, Any
 
-from ._errors import from_native
+from ._errors import refused
 from ._options import mapping
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ def _identity(what: str, value: str | int) -> str:
     """A user or group, by its name or number."""
     if isinstance(value, str):
         if not value:
-            raise from_native(-3, errno.ENOENT, f"find the {what} '': that is no name", f"find the {what}", "", "")
+            raise refused(-3, errno.ENOENT, f"find-{what}", "''", "that is no name")
         return value
     if not isinstance(value, int):
         raise TypeError(f"{what} must be a str or an int, not {type(value).__name__}")

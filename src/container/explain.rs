@@ -6,10 +6,9 @@ use ctr_wire::RANGE_FIRST;
 use super::blueprint::{Acquired, Blueprint, open_path};
 use super::ids::Ids;
 use super::walls;
-use crate::Result;
 use crate::cgroup::Layout;
 use crate::plan::{explained, quote};
-use crate::rootfs;
+use crate::{Result, Step};
 
 impl Blueprint {
     /// Everything that a person would type, below a list of all walls.
@@ -32,19 +31,19 @@ impl Blueprint {
         // We make what goes into the root before the root itself, and move it there. A person has the root first. And where we
         // give up rights for all that PID 1 will start, a person gives them up by starting it: behind everything else.
         let (last, setup_commands): (Vec<_>, Vec<_>) =
-            setup.plan.commands().into_iter().partition(|command| gives_up(command));
+            setup.plan.commands().into_iter().partition(|(step, _)| gives_up(*step));
         let (furniture, first): (Vec<_>, Vec<_>) =
-            setup_commands.into_iter().partition(|command| command.contains("$ROOT"));
+            setup_commands.into_iter().partition(|(_, command)| command.contains("$ROOT"));
         let mut root = setup.root.commands();
-        let furnished = root.iter().position(|command| command.contains(rootfs::FIRST_FURNITURE));
+        let furnished = root.iter().position(|(step, _)| *step == Step::MakeTmp);
         let after = root.split_off(furnished.unwrap_or(root.len()));
-        let (pivot, after): (Vec<_>, Vec<_>) = after.into_iter().partition(|command| command.contains("pivot_root"));
+        let (pivot, after): (Vec<_>, Vec<_>) = after.into_iter().partition(|(step, _)| *step == Step::PivotRoot);
         let (behind, settle): (Vec<_>, Vec<_>) =
-            finish.plan.commands().into_iter().partition(|command| gives_up(command));
+            finish.plan.commands().into_iter().partition(|(step, _)| gives_up(*step));
         let before = self.before(setup.handed > 0);
-        let parts =
-            [cgroup, before, setup.parent.commands(), first, root, furniture, after, settle, pivot, last, behind];
-        text.extend(parts.into_iter().flatten());
+        text.extend([cgroup, before].into_iter().flatten());
+        let parts = [setup.parent.commands(), first, root, furniture, after, settle, pivot, last, behind];
+        text.extend(parts.into_iter().flatten().map(|(_, command)| command));
         Ok(text)
     }
 
@@ -71,8 +70,14 @@ impl Blueprint {
     }
 }
 
-/// A command that starts a shell with fewer rights.
-fn gives_up(command: &str) -> bool {
-    let typed = command.split_once('\n').map_or("", |(_, typed)| typed);
-    typed.starts_with("setpriv") || typed.starts_with("keyctl")
+/// Whether a person does it by a command that starts a shell with fewer rights: setpriv(1), keyctl(1).
+fn gives_up(step: Step) -> bool {
+    matches!(
+        step,
+        Step::DropCapabilities
+            | Step::SetNoNewPrivs
+            | Step::JoinNewKeyring
+            | Step::RestrictByLandlock
+            | Step::LoadSeccompFilter
+    )
 }

@@ -275,3 +275,34 @@ fn add_hint(error: Error) -> Error {
     };
     error.with_code(code)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Slot;
+    use crate::rootfs::{Context, make_nodes};
+
+    fn failed(call: u32, errno: i32) -> Reply {
+        Reply { tag: FAILED, call, errno, ..Reply::default() }
+    }
+
+    #[test]
+    fn a_tmpfs_is_explained_by_user_namespaces_only_where_it_is_mounted_in_one() {
+        let mut setup = Setup::bare(Plan::new());
+        make_nodes(&mut setup.parent, &[], Slot(1), Context(None));
+        setup.plan.step(Step::MakeTmpfs, "changes", "", "");
+        setup.plan.mount(c"tmpfs", c"/", 0, c"");
+        for errno in [libc::EPERM, libc::EACCES] {
+            let theirs = explain_failure(&setup, &failed(IN_PARENT, errno), Vec::new());
+            let own = explain_failure(&setup, &failed(0, errno), Vec::new());
+            assert_eq!([theirs.step_id(), own.step_id()], ["make-tmpfs-for-nodes", "make-tmpfs"]);
+            assert_eq!([theirs.step(), own.step()], ["make a tmpfs for"; 2]);
+            assert_eq!([theirs.code(), own.code()], [ErrorCode::Unsupported; 2]);
+            // Where this test runs under a filter, that is what has said EPERM.
+            if errno == libc::EACCES || sys::seccomp_mode() == 0 {
+                assert_eq!(theirs.hint(), hints::ZYGOTE_MOUNTS);
+                assert_eq!(own.hint(), hints::mounts());
+            }
+        }
+    }
+}

@@ -26,12 +26,22 @@ pub extern "C" fn ctr_last_errno() -> c_int {
     LAST.try_with(|last| last.borrow().errno).unwrap_or(0)
 }
 
-/// The step of this thread's last failure, as "mount proc".
+/// The step of this thread's last failure in words, as "find container". The words may become others from one release to
+/// the next: compare ctr_last_step_id().
 ///
 /// Return value: as ctr_last_error().
 #[unsafe(no_mangle)]
 pub extern "C" fn ctr_last_step() -> *const c_char {
     last(|last| last.step.as_ptr())
+}
+
+/// The step of this thread's last failure by its stable name, as "find-container". docs/errors.md lists all of them. A name
+/// stays what it is for good; new ones come with new releases.
+///
+/// Return value: as ctr_last_error().
+#[unsafe(no_mangle)]
+pub extern "C" fn ctr_last_step_id() -> *const c_char {
+    last(|last| last.step_id.as_ptr())
 }
 
 /// What this thread's last failure happened on: a path, a name, a pid.
@@ -89,6 +99,7 @@ pub(super) fn remember(error: Error) {
     let last = Last {
         sentence: string(&error.to_string()),
         step: string(error.step()),
+        step_id: string(error.step_id()),
         object: string(error.object()),
         hint: string(error.hint()),
         errno: error.errno(),
@@ -101,6 +112,7 @@ pub(super) fn remember(error: Error) {
 struct Last {
     sentence: CString,
     step: CString,
+    step_id: CString,
     object: CString,
     hint: CString,
     errno: c_int,

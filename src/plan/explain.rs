@@ -2,11 +2,12 @@
 
 use super::shell::Shell;
 use super::{Plan, PlannedStep};
+use crate::Step;
 use crate::error::{is_unprintable, line};
 
 impl Plan<'_> {
     /// Every step that a shell has a command for: a comment line that says what it is for, the command below it.
-    pub fn commands(&self) -> Vec<String> {
+    pub fn commands(&self) -> Vec<(Step, String)> {
         let command = |step: &PlannedStep| match &step.shell {
             Shell::Template(template) => Some(template.replace("{}", &quote(&step.object))),
             Shell::Text(text) => Some(text.clone()),
@@ -14,7 +15,7 @@ impl Plan<'_> {
             Shell::Later(make) => Some(make()),
             Shell::None => None,
         };
-        self.steps.iter().filter_map(|step| Some(explained(&step.why, &command(step)?))).collect()
+        self.steps.iter().filter_map(|step| Some((step.step, explained(&step.why, &command(step)?)))).collect()
     }
 }
 

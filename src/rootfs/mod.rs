@@ -20,7 +20,7 @@ mod shape;
 pub use etc::{EtcFiles, Lacking, etc_files};
 pub use mounts::{image_places, user_mounts};
 pub use nodes::{Node, make_nodes, nodes};
-pub use root::{FIRST_FURNITURE, Layers, Mapped, Root, Source, furnish, idmap, make, pivot};
+pub use root::{Layers, Mapped, Root, Source, furnish, idmap, make, pivot};
 pub use setup::setup;
 pub use shape::Shape;
 

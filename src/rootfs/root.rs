@@ -357,9 +357,6 @@ fn host(plan: &mut Plan<'_>) -> Result<()> {
     Ok(())
 }
 
-/// What the first command of [`furnish`] has in it.
-pub const FIRST_FURNITURE: &str = "mkdir -p -m 1777 $ROOT/tmp";
-
 /// Puts /proc, /dev, /sys and /tmp into the root.
 pub fn furnish(plan: &mut Plan<'_>, root: Slot, read_only: bool) {
     for (part, path) in [(PROC, "/proc"), (SYS, "/sys"), (DEV, "/dev")] {

@@ -152,7 +152,7 @@ mod tests {
         };
         let mut plan = Plan::new();
         set(&mut plan, &chosen, true);
-        let commands = plan.commands().join("");
+        let commands = plan.commands().into_iter().map(|(_, command)| command).collect::<String>();
         assert!(
             commands.contains("aa-exec -p docker-default") && commands.contains("runcon u:r:t:s0:c1,c2"),
             "{commands}"

@@ -78,6 +78,7 @@ steps! {
         MakeNamespacesWithout: "make-namespaces-without", "make namespaces without";
         JoinNamespacesOfKinds: "join-namespaces-of-kinds", "join namespaces of the kinds";
         LimitWithoutCgroup: "limit-without-cgroup", "limit the container";
+        SetOption: "set-option", "set";
         PassDescriptorAs: "pass-descriptor-as", "pass a descriptor as";
         StartWithArgument: "start-with-argument", "start a program with the argument";
         AllocateString: "allocate-string", "allocate a string";
@@ -233,7 +234,9 @@ steps! {
             libc::EPERM => hints::IDMAP_REFUSED,
         };
         HandOver: "hand-over", "hand over";
-        MakeTmpfsForNodes: "make-tmpfs-for-nodes", "make a tmpfs for";
+        MakeTmpfsForNodes: "make-tmpfs-for-nodes", "make a tmpfs for", when {
+            libc::EPERM | libc::EACCES => hints::ZYGOTE_MOUNTS,
+        };
         MakeNode: "make-node", "make a node for";
     }
     Setup {

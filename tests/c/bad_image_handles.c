@@ -219,12 +219,13 @@ TEST(an_error_tells_its_story_in_parts_too)
 	ctr_container *c;
 
 	FAILS(CTR_ERR_NOT_FOUND, "no container of this name runs", ctr_join("capi-no-such", &c));
-	CHECK(strcmp(ctr_last_step(), "find container") == 0);
+	CHECK(strcmp(ctr_last_step_id(), "find-container") == 0);
 	CHECK(strcmp(ctr_last_object(), "capi-no-such") == 0);
 	CHECK(strstr(ctr_last_hint(), "ctr_list()"));
 	CHECK(strstr(ctr_last_error(), ctr_last_step()) && strstr(ctr_last_error(), ctr_last_hint()));
 	ANSWERS(CTR_ERR_NOT_FOUND, ctr_image_import("/no/such/file.tar", NULL, NULL));
 	CHECK(ctr_last_errno() == ENOENT && strcmp(ctr_last_object(), "/no/such/file.tar") == 0);
+	CHECK(strcmp(ctr_last_step_id(), "find-archive") == 0);
 }
 
 int main(void)

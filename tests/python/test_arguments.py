@@ -57,8 +57,9 @@ def test_a_size_of_another_type_is_a_type_error(value: object) -> None:
 def test_a_limit_out_of_range_is_refused_by_name(limit: int) -> None:
     with pytest.raises(ctr.Error, match="set memory"):
         container_options(memory=limit)
-    with pytest.raises(ctr.Error, match="set pids"):
+    with pytest.raises(ctr.Error, match="set pids") as caught:
         container_options(pids=limit)
+    assert (caught.value.step_id, caught.value.step, caught.value.object) == ("set-option", "set", f"pids {limit}")
 
 
 def test_only_given_options_reach_the_core() -> None:
@@ -183,10 +184,11 @@ def test_streams_beside_a_pty_are_refused() -> None:
     ],
 )
 def test_an_error_is_also_the_built_in_one_of_its_errno(number: int, also: type[OSError]) -> None:
-    error = from_native(-1, number, "open /x: because (do that)", "open", "/x", "do that")
+    error = from_native(-1, number, "open /x: because (do that)", "open", "/x", "do that", "open-path")
     assert isinstance(error, ctr.Error)
     assert isinstance(error, also)
     assert (error.errno, error.step, error.object, error.hint) == (number, "open", "/x", "do that")
+    assert error.step_id == "open-path"
     assert str(error) == "open /x: because (do that)"
     assert error.filename == "/x"
     assert getattr(ctr, type(error).__name__) is type(error)
@@ -197,7 +199,7 @@ def test_an_invalid_argument_is_also_a_value_error() -> None:
 
 
 def test_an_error_survives_pickling() -> None:
-    error = from_native(-3, errno.ENOENT, "open /x: gone", "open", "/x", "hint")
+    error = from_native(-3, errno.ENOENT, "open /x: gone", "open", "/x", "hint", "open-path")
     copy = pickle.loads(pickle.dumps(error))
     assert type(copy) is type(error)
     assert vars(copy) == vars(error)

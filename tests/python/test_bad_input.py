@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -37,6 +38,7 @@ def refused(number: int, act: Callable[[], object], *words: str) -> ctr.Error:
     for word in words:
         assert word in str(error)
     assert error.step
+    assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", error.step_id)
     assert error.step in str(error)
     assert error.object in str(error)
     assert error.hint in str(error)

@@ -18,13 +18,20 @@ impl<T> Raise<T> for ctr::Result<T> {
     }
 }
 
+/// The words of the step `id`, for the errors that Python finds itself.
+#[pyfunction]
+pub fn step_text(id: &str) -> Option<&'static str> {
+    ctr::Step::from_id(id).map(ctr::Step::text)
+}
+
 /// The exception for `error`.
 pub fn exception(py: Python<'_>, error: &ctr::Error) -> PyErr {
     let build = || -> PyResult<PyErr> {
         let from_native = FROM_NATIVE
             .get_or_try_init(py, || Ok::<_, PyErr>(py.import("ctr._errors")?.getattr("from_native")?.unbind()))?;
         let code = error.code() as i32;
-        let story = (code, error.errno(), error.to_string(), error.step(), error.object(), error.hint());
+        let (step, id) = (error.step(), error.step_id());
+        let story = (code, error.errno(), error.to_string(), step, error.object(), error.hint(), id);
         Ok(PyErr::from_value(from_native.bind(py).call1(story)?))
     };
     build().unwrap_or_else(|failure| failure)

@@ -26,6 +26,8 @@ mod _ctr {
     #[pymodule_export]
     use super::convert::{check_device, check_rlimit};
     #[pymodule_export]
+    use super::error::step_text;
+    #[pymodule_export]
     use super::image::{
         build_image, disk_use, find_image, image, images, import_image, prune, remove_image, save_image, tag_image,
     };
