@@ -67,6 +67,18 @@ pub fn refused_label(errno: i32) -> &'static str {
 pub const ZYGOTE_MOUNTS: &str = "it is mounted outside of the container, where this process needs the capability SYS_ADMIN, and a security module \
      or an outer container can forbid it all the same: allow it there, or leave the devices out";
 
+/// A clock of a time namespace that is set off too far.
+pub const CLOCK_RANGE: &str =
+    "the clock counts from the machine's boot on: it can't be before that, nor more than 146 years after it";
+
+/// A list of devices on cgroup v2.
+pub const DEVICE_LIST: &str =
+    "it takes CAP_BPF and CAP_NET_ADMIN in the machine's own user namespace, or who attached one above allows no other";
+
+/// A process whose namespaces can't be opened.
+pub const CLOSED_PROCESS: &str =
+    "that process is another user's, or closed to its own; a container of ctr is joined by its name";
+
 /// A namespace that another user namespace owns.
 pub const FOREIGN_NAMESPACE: &str = "it takes rights in the user namespace that owns it: join that one too, or, as root of the machine, share the host's";
 

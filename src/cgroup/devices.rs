@@ -7,7 +7,6 @@
 use std::os::fd::AsFd;
 use std::path::Path;
 
-use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 use nix::unistd::write;
@@ -54,14 +53,8 @@ pub(super) fn allow_v1(directory: &Directory, rules: &[DeviceRule]) -> Result<()
     for rule in rules {
         let text = rule.to_string();
         write(&file, text.as_bytes()).map_err(|errno| {
-            let error =
-                Error::system(Step::AllowDevices, format!("{text} in {}", directory.path.display()), errno as i32);
-            match errno {
-                Errno::EPERM => {
-                    error.with_hint("the cgroup that we are in does not allow them itself, see its devices.list")
-                }
-                _ => error,
-            }
+            let rule = format!("{text} in {}", directory.path.display());
+            Error::system(Step::AllowDevices, rule, errno as i32).with_known_hint()
         })?;
     }
     Ok(())
@@ -69,15 +62,7 @@ pub(super) fn allow_v1(directory: &Directory, rules: &[DeviceRule]) -> Result<()
 
 /// v2: a program says yes or no to each open(2) and mknod(2).
 pub(super) fn allow_v2(directory: &Directory, rules: &[DeviceRule]) -> Result<()> {
-    let fail = |step: Step, e: &std::io::Error| {
-        let error = Error::io(step, directory.path.display(), e);
-        match e.raw_os_error() {
-            Some(libc::EPERM) => error.with_hint(
-                "it takes CAP_BPF and CAP_NET_ADMIN in the machine's own user namespace, or who attached one above allows no other",
-            ),
-            _ => error,
-        }
-    };
+    let fail = |step, e: &std::io::Error| Error::io(step, directory.path.display(), e).with_known_hint();
     let program = bpf_prog_load_cgroup_device(&program(rules)).map_err(|e| fail(Step::LoadDeviceList, &e))?;
     // Our own descriptor is O_PATH, which this call doesn't take.
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;

@@ -110,10 +110,8 @@ impl Fault {
                     .with_hint("make the image of fewer files")
             }
             Self::System { step, object, errno } => {
-                let error = Error::system(step, place(object), errno);
+                let error = Error::system(step, place(object), errno).with_known_hint();
                 match errno {
-                    // An overlay takes what hides files for its own.
-                    libc::EPERM if step == Step::HideBelow => error.with_hint(crate::hints::STORE),
                     libc::ENOSPC | libc::EDQUOT => {
                         error.with_hint("free space on the store's file system, or set CTR_STORE_DIR to one with room")
                     }

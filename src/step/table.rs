@@ -103,10 +103,15 @@ steps! {
         MakeControllerCgroup: "make-controller-cgroup", "make a";
         ListDevices: "list-devices", "list the devices of";
         GiveDevice: "give-device", "give the device";
-        BindSource: "bind-source", "bind";
+        BindSource: "bind-source", "bind", when {
+            libc::ENOENT => "what is bound has to exist on the host",
+        };
         OpenPath: "open-path", "open";
         UsePath: "use-path", "use";
-        OpenNamespace: "open-namespace", "open the namespace";
+        OpenNamespace: "open-namespace", "open the namespace", when {
+            libc::ENOENT => "has that process ended?",
+            libc::EACCES | libc::EPERM => hints::CLOSED_PROCESS,
+        };
         JoinNamespace: "join-namespace", "join the namespace";
         LookAtThisProcess: "look-at-this-process", "look at";
     }
@@ -147,7 +152,10 @@ steps! {
         KeepLayerIn: "keep-layer-in", "keep a layer in";
         KeepOwners: "keep-owners", "keep";
         Unpack: "unpack", "unpack";
-        HideBelow: "hide-below", "hide what lies below";
+        HideBelow: "hide-below", "hide what lies below", when {
+            // An overlay takes what hides files for its own.
+            libc::EPERM => hints::STORE,
+        };
         GiveAcl: "give-acl", "give an ACL to";
         GiveToOwner: "give-to-owner", "give to its owner";
         GiveToOwners: "give-to-owners", "give to their owners";
@@ -189,9 +197,15 @@ steps! {
         MakeUpper: "make-upper", "make";
         MakeCgroup: "make-cgroup", "make cgroup";
         OpenCgroup: "open-cgroup", "open cgroup";
-        AllowDevices: "allow-devices", "allow the devices";
-        LoadDeviceList: "load-device-list", "load the list of devices of";
-        AttachDeviceList: "attach-device-list", "attach the list of devices to";
+        AllowDevices: "allow-devices", "allow the devices", when {
+            libc::EPERM => "the cgroup that we are in does not allow them itself, see its devices.list",
+        };
+        LoadDeviceList: "load-device-list", "load the list of devices of", when {
+            libc::EPERM => hints::DEVICE_LIST,
+        };
+        AttachDeviceList: "attach-device-list", "attach the list of devices to", when {
+            libc::EPERM => hints::DEVICE_LIST,
+        };
         SetLimit: "set-limit", "set the";
         MakeControlSocket: "make-control-socket", "make the control socket of";
     }
@@ -199,7 +213,9 @@ steps! {
         OpenDescriptorsForZygote: "open-descriptors-for-zygote", "open descriptors";
         MakeSocketForZygote: "make-socket-for-zygote", "make a socket";
         StartZygote: "start-zygote", "start a process";
-        PutProgramIntoMemory: "put-program-into-memory", "put the program into memory";
+        PutProgramIntoMemory: "put-program-into-memory", "put the program into memory", when {
+            libc::EFBIG => hints::FILE_SIZE,
+        };
         MakeLifeline: "make-lifeline", "make a lifeline";
         MakeSocketPair: "make-socket-pair", "make a control socket";
         MakeChannel: "make-channel", "make a channel";
@@ -243,7 +259,7 @@ steps! {
         Unshare: "unshare", "unshare";
         UnshareTime: "unshare-time", "unshare";
         SetClock: "set-clock", "set off", when {
-            libc::ERANGE => "the clock counts from the machine's boot on: it can't be before that, nor more than 146 years after it",
+            libc::ERANGE => hints::CLOCK_RANGE,
         };
         EnterTimeNamespace: "enter-time-namespace", "go into";
         BecomeRoot: "become-root", "become";

@@ -90,7 +90,7 @@ fn program() -> Result<OwnedFd> {
     let fail = |e: &Error| failed(Step::PutProgramIntoMemory, e);
     // Beyond it a write is not only refused: SIGXFSZ would end the host.
     if getrlimit(Resource::RLIMIT_FSIZE).is_ok_and(|(soft, _)| soft < PROGRAM.len() as u64) {
-        return Err(fail(&Error::from_raw_os_error(libc::EFBIG)).with_hint(crate::hints::FILE_SIZE));
+        return Err(fail(&Error::from_raw_os_error(libc::EFBIG)).with_known_hint());
     }
     let memfd = sys::memfd_create_exec(c"ctr").map_err(|e| fail(&e))?;
     let mut file = std::fs::File::from(memfd);

@@ -351,8 +351,9 @@ def test_the_program_can_be_another_than_the_first_argument(c: ctr.Container) ->
     assert done.stdout == "a b\n"
     assert c.run(["called", "-c", "cat /proc/$$/cmdline"], executable="/bin/sh", stdout=PIPE).stdout[:7] == b"called\0"
     assert c.run("echo $BASH_VERSION", shell=True, executable="/bin/bash", stdout=PIPE).stdout != b"\n"
-    with pytest.raises(ctr.FileNotFoundError, match="start no-such-program") as caught:
+    with pytest.raises(ctr.Error, match="start no-such-program") as caught:
         c.run(["true"], executable="no-such-program")
+    assert isinstance(caught.value, FileNotFoundError)
     assert (caught.value.step_id, caught.value.step, caught.value.object) == ("start-program", "start", "no-such-program")
 
 

@@ -22,12 +22,7 @@ impl Bind {
     }
 
     fn open_source(source: &Path, read_only: bool) -> Result<Self> {
-        let fail = |e: std::io::Error| match Error::io(Step::BindSource, source.display(), &e) {
-            error if e.kind() == std::io::ErrorKind::NotFound => {
-                error.with_hint("what is bound has to exist on the host")
-            }
-            error => error,
-        };
+        let fail = |e: std::io::Error| Error::io(Step::BindSource, source.display(), &e).with_known_hint();
         // The path without symlinks: the child opens it once more, and follows none.
         let path = std::fs::canonicalize(source).map_err(fail)?;
         let fd = open_path(&path)?;

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 
-use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sched::CloneFlags;
 use nix::sys::stat::Mode;
@@ -143,16 +142,8 @@ fn settled(all: &Namespaces, state: &StateDir) -> Option<Namespaces> {
 
 fn open_namespace(path: &Path, kind: &Kind) -> Result<OwnedFd> {
     let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
-    let opened = sys::open(path, flags, Mode::empty()).map_err(|errno| {
-        let error = Error::system(Step::OpenNamespace, path.display(), errno as i32);
-        match errno {
-            Errno::ENOENT => error.with_hint("has that process ended?"),
-            Errno::EACCES | Errno::EPERM => error.with_hint(
-                "that process is another user's, or closed to its own; a container of ctr is joined by its name",
-            ),
-            _ => error,
-        }
-    })?;
+    let opened = sys::open(path, flags, Mode::empty())
+        .map_err(|errno| Error::system(Step::OpenNamespace, path.display(), errno as i32).with_known_hint())?;
     // "net:[4026531840]", proc_pid_ns(5).
     let link = std::fs::read_link(format!("/proc/self/fd/{}", opened.as_raw_fd()));
     if link.is_ok_and(|link| !link.as_os_str().as_encoded_bytes().starts_with(format!("{}:[", kind.name).as_bytes())) {
