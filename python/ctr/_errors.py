@@ -63,9 +63,7 @@ SUBCLASSES: dict[str, type[Error]] = {base.__name__: _is_also(base) for base in 
 SUBCLASSES["KeyError"] = _is_also(builtins.KeyError, SUBCLASSES["FileNotFoundError"])
 
 
-def from_native(
-    code: int, errno: int, sentence: str, step: str, object: str, hint: str, step_id: str = ""
-) -> Error:
+def from_native(code: int, errno: int, sentence: str, step: str, object: str, hint: str, step_id: str = "") -> Error:
     """The exception for an error of the core."""
     base: type[Exception] = builtins.ValueError if code == _INVALID else type(OSError(errno, ""))
     if code == _NOT_FOUND and step_id in ("find-user", "find-group"):

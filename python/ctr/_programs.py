@@ -291,7 +291,9 @@ def image_command(self: Any, args: Argv | None = None, *, entrypoint: Argv | Non
     if entrypoint is not None:
         words = [*argument_list(entrypoint), *words]
         if not words:
-            raise invalid("start-program", "a program", "there is neither an entrypoint nor an argument", "say what to run")
+            raise invalid(
+                "start-program", "a program", "there is neither an entrypoint nor an argument", "say what to run"
+            )
         return words
     command = self._native.image_command(words)
     return command if args is None or len(command) > len(words) else args

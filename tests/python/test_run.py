@@ -354,7 +354,11 @@ def test_the_program_can_be_another_than_the_first_argument(c: ctr.Container) ->
     with pytest.raises(ctr.Error, match="start no-such-program") as caught:
         c.run(["true"], executable="no-such-program")
     assert isinstance(caught.value, FileNotFoundError)
-    assert (caught.value.step_id, caught.value.step, caught.value.object) == ("start-program", "start", "no-such-program")
+    assert (caught.value.step_id, caught.value.step, caught.value.object) == (
+        "start-program",
+        "start",
+        "no-such-program",
+    )
 
 
 def test_files_are_made_without_the_bits_of_the_umask(c: ctr.Container) -> None:
