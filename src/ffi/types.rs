@@ -412,7 +412,7 @@ pub enum ctr_image_limit {
     CTR_LIMIT_VOLUMES = 10,
     /// Bytes of a decoder's window, which is memory: of `xz -9` 64 MiB, of `zstd --long` 128 MiB.
     CTR_LIMIT_WINDOW = 11,
-    /// Directories that are opened, and links that are followed, on the way to all entries.
+    /// Directories that are opened, and links that are followed, on the way to all entries; 20 more for each beyond 25,000.
     CTR_LIMIT_WALKS = 12,
 }
 

@@ -30,8 +30,7 @@ impl Compression {
     pub fn of(start: &[u8]) -> Self {
         match start {
             [0x1f, 0x8b, ..] => Self::Gzip,
-            // Either a frame or one of the skippable ones, which pzstd and seekable archives start with.
-            [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Self::Zstd,
+            [0x28, 0xb5, 0x2f, 0xfd, ..] => Self::Zstd,
             [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Self::Xz,
             [b'B', b'Z', b'h', b'1'..=b'9', ..] => Self::Bzip2,
             [0x04, 0x22, 0x4d, 0x18, ..] => Self::Lz4,
@@ -61,8 +60,11 @@ pub fn reader<'r>(
             let decoder = liblzma::bufread::XzDecoder::new_stream(input, stream);
             Box::new(Windowed { decoder, window, is_too_large: is_too_large_for_xz })
         }
-        Compression::Bzip2 => Box::new(bzip2::bufread::MultiBzDecoder::new(input)),
-        Compression::Lz4 => Box::new(Lz4(lz4_flex::frame::FrameDecoder::new(input))),
+        Compression::Bzip2 => Box::new(Bzip2::Stream(bzip2::bufread::BzDecoder::new(input), 0, 0)),
+        Compression::Lz4 => {
+            let input = Marked { mark: io::Cursor::new(Vec::new()), input };
+            Box::new(Lz4(Some(lz4_flex::frame::FrameDecoder::new(input))))
+        }
     })
 }
 
@@ -237,16 +239,94 @@ fn damaged(why: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, why)
 }
 
-/// LZ4 frames one after another; the decoder says 0 at the end of each.
-struct Lz4<R: Read>(lz4_flex::frame::FrameDecoder<R>);
+/// bzip2 streams one after another. Each takes a decoder of its own, with megabytes that are zeroed first, so many with next to
+/// nothing in them would cost minutes.
+enum Bzip2<R> {
+    /// The decoder, the bytes that came of its stream, and how many streams before it were small.
+    Stream(bzip2::bufread::BzDecoder<R>, u64, u32),
+    End,
+}
+
+/// A stream with less in it than this is small: pbzip2 writes streams of 900 kB.
+const SMALL_STREAM: u64 = 64 << 10;
+const MAX_SMALL_STREAMS: u32 = 20_000;
+
+impl<R: BufRead> Read for Bzip2<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let Self::Stream(decoder, length, small) = self else { return Ok(0) };
+            let got = decoder.read(buffer)?;
+            *length += got as u64;
+            if got > 0 || buffer.is_empty() {
+                return Ok(got);
+            }
+            let small = *small + u32::from(*length < SMALL_STREAM);
+            if small > MAX_SMALL_STREAMS {
+                let why = format!(
+                    "more than {MAX_SMALL_STREAMS} bzip2 streams with less than {} KiB in each",
+                    SMALL_STREAM >> 10
+                );
+                return Err(io::Error::other(Fault::bad(b"", why)));
+            }
+            let Self::Stream(decoder, ..) = std::mem::replace(self, Self::End) else { return Ok(0) };
+            let mut input = decoder.into_inner();
+            if !input.fill_buf()?.is_empty() {
+                *self = Self::Stream(bzip2::bufread::BzDecoder::new(input), 0, small);
+            }
+        }
+    }
+}
+
+/// Where a frame starts: its mark once more, which was read to see what it is, and what follows.
+struct Marked<R> {
+    mark: io::Cursor<Vec<u8>>,
+    input: R,
+}
+
+impl<R: Read> Read for Marked<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.mark.read(buffer)? {
+            0 => self.input.read(buffer),
+            length => Ok(length),
+        }
+    }
+}
+
+/// LZ4 frames one after another, and skippable ones between them, which the decoder does not know. It says 0 at the end of each.
+struct Lz4<R: Read>(Option<lz4_flex::frame::FrameDecoder<Marked<R>>>);
 
 impl<R: BufRead> Read for Lz4<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        loop {
-            let length = self.0.read(buffer)?;
-            if length > 0 || buffer.is_empty() || self.0.get_mut().fill_buf()?.is_empty() {
+        while let Some(decoder) = &mut self.0 {
+            let length = decoder.read(buffer)?;
+            if length > 0 || buffer.is_empty() {
                 return Ok(length);
             }
+            let next = decoder.get_mut();
+            let mark = past_skippable(&mut next.input)?;
+            match mark.is_empty() {
+                true => self.0 = None,
+                false => next.mark = io::Cursor::new(mark),
+            }
+        }
+        Ok(0)
+    }
+}
+
+/// Reads skippable frames, which zstd and LZ4 have in common (RFC 8878, 3.1.2), and the four bytes that follow them; fewer
+/// where the input ends.
+fn past_skippable(input: &mut impl Read) -> io::Result<Vec<u8>> {
+    loop {
+        let mut start = Vec::new();
+        input.take(4).read_to_end(&mut start)?;
+        if !matches!(start[..], [0x50..=0x5f, 0x2a, 0x4d, 0x18]) {
+            return Ok(start);
+        }
+        let mut length = [0; 4];
+        input.read_exact(&mut length)?;
+        let length = u64::from(u32::from_le_bytes(length));
+        if io::copy(&mut input.take(length), &mut io::sink())? < length {
+            return Err(io::ErrorKind::UnexpectedEof.into());
         }
     }
 }
@@ -266,9 +346,11 @@ fn ends(input: &mut impl BufRead) -> io::Result<bool> {
 }
 
 /// `input`'s compression, and all of `input` again.
-pub fn sniff<'r>(mut input: impl Read + Send + 'r) -> io::Result<(Compression, impl BufRead + Send + 'r)> {
-    let mut start = Vec::new();
-    (&mut input).take(6).read_to_end(&mut start)?;
+pub fn sniff<'r>(input: impl Read + Send + 'r) -> io::Result<(Compression, impl BufRead + Send + 'r)> {
+    let mut input = BufReader::new(input);
+    // What pzstd and seekable archives start with says nothing of how the rest is compressed.
+    let mut start = past_skippable(&mut input)?;
+    (&mut input).take(2).read_to_end(&mut start)?;
     let compression = Compression::of(&start);
     Ok((compression, BufReader::with_capacity(256 << 10, io::Cursor::new(start).chain(input))))
 }

@@ -18,8 +18,9 @@ pub struct Limits {
     pub name: usize,
     /// Directories above an entry.
     pub depth: usize,
-    /// Directories that are opened, and links that are followed, on the way to all entries of an import. Where entries come in
-    /// the order of a tree that is a few for each; where each is far from the one before it, twice its depth.
+    /// Directories that are opened, and links that are followed, on the way to all entries of an import; 20 more for each entry
+    /// beyond 25,000. Where entries come in the order of a tree that is a few for each; where each is far from the one before
+    /// it, its depth. Half a million take some seconds.
     pub walks: u64,
     /// How many times larger than its compressed form the archive may be, and so may its layers together, once past 1 GiB.
     pub ratio: u64,
@@ -45,7 +46,7 @@ impl Default for Limits {
             header: 8 << 20,
             name: 16 << 10,
             depth: 2048,
-            walks: 50_000_000,
+            walks: 500_000,
             ratio: 400,
             layers: 500,
             documents: 1000,
@@ -57,6 +58,11 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// The bound of [`Limits::walks`] once there are so many entries, and directories that none names.
+    pub(crate) fn walks_to(&self, entries: u64) -> u64 {
+        self.walks.saturating_add(entries.saturating_sub(25_000).saturating_mul(20))
+    }
+
     /// Whether `out` bytes from `input` compressed ones are a bomb. Below 1 GiB nobody is hurt, and small archives of
     /// zeros are common.
     pub(crate) fn is_bomb(&self, input: u64, out: u64) -> bool {
@@ -69,6 +75,8 @@ impl Limits {
 pub struct Used {
     /// Of [`Limits::walks`].
     pub walked: AtomicU64,
+    /// Entries that were unpacked, and directories that none names.
+    pub entries: AtomicU64,
     /// Bytes that were read, and what came of them.
     read: AtomicU64,
     unpacked: AtomicU64,

@@ -149,6 +149,15 @@ fn every_compression_is_told_by_its_content() {
         let path = scratch.write(&format!("two-{name}"), &[compress(one), compress(two)].concat());
         assert_eq!(resolve(&store, &path), plain, "{name}");
     }
+    // Skippable frames, which zstd and LZ4 have in common, say nothing: before, between, behind, and several of them.
+    let skipped = [0x5f, 0x2a, 0x4d, 0x18, 3, 0, 0, 0, b'a', b'b', b'c', 0x50, 0x2a, 0x4d, 0x18, 0, 0, 0, 0];
+    for (name, compress) in FORMATS.into_iter().filter(|(name, _)| matches!(*name, "zstd" | "lz4")) {
+        let parts = [&skipped[..], &compress(one), &skipped, &compress(two), &skipped];
+        assert_eq!(resolve(&store, &scratch.write(&format!("skippable-{name}"), &parts.concat())), plain, "{name}");
+        let cut = [&compress(&tar)[..], &skipped[..10]].concat();
+        let error = store.resolve(scratch.write(&format!("cut-{name}"), &cut).as_os_str()).unwrap_err();
+        assert!(error.to_string().contains("cut off"), "{name}: {error}");
+    }
     let padded = [gzip(&tar), vec![0; 1000]].concat();
     assert_eq!(resolve(&store, &scratch.write("padded", &padded)), plain);
 }

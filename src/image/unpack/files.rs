@@ -68,7 +68,10 @@ impl Unpack<'_> {
     /// False when the target is not there (yet).
     pub(super) fn hard_link(&mut self, entry: &Entry) -> Outcome<bool> {
         let (above, target) = split(&entry.link);
-        let real = self.through_links(above)?;
+        let real = match self.targets.enter(above) {
+            Err(Stop::NotDirectory(_)) => Some(self.through_links(above)?),
+            _ => None,
+        };
         let above = real.as_deref().unwrap_or(above);
         if target.is_empty() {
             return Err(Fault::bad(&entry.path, "a hard link to the image's root"));

@@ -41,6 +41,8 @@ pub struct Unpack<'a> {
     pub(super) dirs: Dirs,
     /// Where hard links' targets are looked up, so that the walk in `dirs` keeps its place.
     targets: Dirs,
+    /// The last way that led through links, and where to; nothing once a link has come or gone.
+    link_way: Option<(Vec<u8>, Vec<u8>)>,
     work: Work<'a>,
     /// Directories change their times while they are filled, and a mode could keep us out, so both come last.
     directories: Option<Spool>,
@@ -97,6 +99,7 @@ impl<'a> Unpack<'a> {
             used,
             dirs: Dirs::new(root),
             targets: Dirs::new(again),
+            link_way: None,
             work: Work(work),
             directories: None,
             links: None,
@@ -115,6 +118,7 @@ impl<'a> Unpack<'a> {
 
     /// Makes what `entry` says, its data coming from `archive`.
     pub fn entry<R: BufRead>(&mut self, entry: &Entry, archive: &mut Archive<R>) -> Outcome<()> {
+        self.used.entries.fetch_add(1, Ordering::Relaxed);
         self.make_entry(entry, archive)?;
         self.count_walks(entry)
     }
@@ -122,24 +126,35 @@ impl<'a> Unpack<'a> {
     /// Bounds what the ways to entries take: names are short to write, and compress well, but each of their parts is walked.
     fn count_walks(&mut self, entry: &Entry) -> Outcome<()> {
         let more = self.dirs.take_walked() + self.targets.take_walked();
-        if self.used.walked.fetch_add(more, Ordering::Relaxed) + more > self.limits.walks {
-            let why = format!("more than {} directories on the way to entries", self.limits.walks);
-            return Err(Fault::over(&entry.path, "walks", why));
+        let most = self.limits.walks_to(self.used.entries.load(Ordering::Relaxed));
+        if self.used.walked.fetch_add(more, Ordering::Relaxed) + more > most {
+            return Err(Fault::over(
+                &entry.path,
+                "walks",
+                format!("more than {most} directories on the way to entries"),
+            ));
         }
         Ok(())
     }
 
     fn make_entry<R: BufRead>(&mut self, entry: &Entry, archive: &mut Archive<R>) -> Outcome<()> {
-        // A name may lead through a symbolic link of the same archive, as of packages for a system whose /lib is usr/lib.
-        match self.through_links(entry.split().0)? {
-            None => self.real_entry(entry, archive),
-            Some(above) => {
-                let name = entry.split().1;
-                let path = if above.is_empty() { name.to_vec() } else { [&above, &b"/"[..], name].concat() };
-                self.real_entry(&Entry { path, ..entry.clone() }, archive)
-            }
+        let (above, name) = entry.split();
+        if !matches!(self.dirs.enter(above), Err(Stop::NotDirectory(_))) {
+            return self.real_entry(entry, archive);
         }
+        // A name may lead through a symbolic link of the same archive, as of packages for a system whose /lib is usr/lib.
+        let above = match &self.link_way {
+            Some((way, real)) if way == above => real.clone(),
+            _ => {
+                let real = self.through_links(above)?;
+                self.link_way = Some((above.to_vec(), real.clone()));
+                real
+            }
+        };
+        let path = if above.is_empty() { name.to_vec() } else { [&above, &b"/"[..], name].concat() };
+        self.real_entry(&Entry { path, ..entry.clone() }, archive)
     }
+
     fn real_entry<R: BufRead>(&mut self, entry: &Entry, archive: &mut Archive<R>) -> Outcome<()> {
         if entry.path.is_empty() {
             return match entry.kind {
@@ -152,6 +167,9 @@ impl<'a> Unpack<'a> {
         }
         if self.whiteout(entry)? {
             return Ok(());
+        }
+        if matches!(entry.kind, Kind::Symlink | Kind::HardLink) {
+            self.link_way = None;
         }
         match entry.kind {
             Kind::Directory => self.directory(entry),

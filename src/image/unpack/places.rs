@@ -2,6 +2,7 @@
 
 use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStrExt;
+use std::sync::atomic::Ordering;
 
 use nix::errno::Errno;
 
@@ -18,12 +19,9 @@ use crate::sys::fs::{self, AtFlags, Mode, UnlinkatFlags};
 const MAX_LINKS: usize = 40;
 
 impl Unpack<'_> {
-    /// `path`, a directory, without the symbolic links that are on the way; `None` where there are none. Each is read, never
-    /// followed, and what it says is looked up from the image's root on, so it leads nowhere else: `..` of the root is the root.
-    pub(super) fn through_links(&mut self, path: &[u8]) -> Outcome<Option<Vec<u8>>> {
-        if !matches!(self.targets.enter(path), Err(Stop::NotDirectory(_))) {
-            return Ok(None);
-        }
+    /// `path`, a directory, without the symbolic links that are on the way. Each is read, never followed, and what it says is
+    /// looked up from the image's root on, so it leads nowhere else: `..` of the root is the root.
+    pub(super) fn through_links(&mut self, path: &[u8]) -> Outcome<Vec<u8>> {
         let parts = |path: &[u8]| -> Vec<Vec<u8>> {
             let parts = path.rsplit(|&byte| byte == b'/').filter(|part| !matches!(*part, b"" | b"."));
             parts.map(<[u8]>::to_vec).collect()
@@ -65,7 +63,7 @@ impl Unpack<'_> {
                 format!("a name that links make {depth} levels, {} bytes", real.len()),
             ));
         }
-        Ok(Some(real))
+        Ok(real)
     }
 
     /// Makes one thing; what has its name already goes first.
@@ -88,6 +86,7 @@ impl Unpack<'_> {
     /// Removes what has the entry's name, if anything has.
     pub(super) fn clear(&mut self, entry: &Entry) -> Outcome<()> {
         let (above, name) = entry.split();
+        self.link_way = None;
         self.targets.forget(above, name);
         self.dirs.forget(above, name);
         let parent = self.parent(entry)?;
@@ -122,6 +121,7 @@ impl Unpack<'_> {
             };
             let stop = self.dirs.enter_or_make(above, &mut make).err();
             self.made += made.len() as u64;
+            self.used.entries.fetch_add(made.len() as u64, Ordering::Relaxed);
             if self.made > self.limits.entries {
                 return Err(Fault::over(
                     &entry.path,
