@@ -10,7 +10,7 @@
 //!
 //! The rooms, from top to bottom: [`ffi`] (the C ABI) and the Python bindings stand on this file's names; `container`
 //! knows the whole story; `image`, `rootfs`, `cgroup`, `network` and `security` turn a [`Config`] into steps of a `plan`;
-//! `helper` is a process that has all the ids of an ordinary user; `zygote` starts and talks to the freestanding program
+//! `helper` is a process in other namespaces that does what this one may not; `zygote` starts and talks to the freestanding program
 //! (`ctr_init`, in the language of `ctr_wire`), which walks plans; `sys` has the system calls.
 
 #![cfg_attr(not(any(test, fuzzing)), deny(clippy::disallowed_methods))]

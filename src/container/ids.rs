@@ -3,10 +3,10 @@
 use std::ffi::CString;
 use std::sync::Arc;
 
-use ctr_wire::{DENY_SETGROUPS, ID_RANGE, MAP_BY_PROGRAM, RANGE, SHARED_RANGE};
+use ctr_wire::{ID_RANGE, RANGE, SHARED_RANGE};
 
 use super::state::StateDir;
-use crate::helper::SubIds;
+use crate::helper::{SubIds, put_single};
 use crate::image::Id;
 use crate::plan::{Header, Plan};
 use crate::zygote::{Pieces, Zygote};
@@ -127,17 +127,8 @@ impl Ids {
                     Some((setup.bytes(&map), map.len()))
                 });
             }
-            Self::Sub(ids) => {
-                header.flags |= MAP_BY_PROGRAM;
-                header.maps = ids.vectors().map(|words| Some((setup.strings(&words), words.len())));
-            }
-            Self::Single { uid, gid, .. } => {
-                header.flags |= DENY_SETGROUPS;
-                header.maps = [uid, gid].map(|id| {
-                    let map = format!("0 {id} 1\n");
-                    Some((setup.bytes(&map), map.len()))
-                });
-            }
+            Self::Sub(ids) => ids.put(header, setup),
+            Self::Single { uid, gid, .. } => put_single(header, setup, [*uid, *gid]),
         }
     }
 

@@ -4,7 +4,7 @@
 //! `shared` is what the handles of a container have in common, `process` is what `exec` answers, `state` is the ledger.
 //! `walls` tells of every wall whether it stands and why, `inspect` all that is known of a running container.
 //! `end` ends one whose record is of no use. `ids` decides whose ids a container has, `clocks` sets its clocks off, `devices` decides which devices it has,
-//! `pause` lets it stand still, `trial` tries a few steps out in a process that leaves nothing, `unmapped` so finds the mount that can't be id-mapped.
+//! `pause` lets it stand still, `unmapped` finds the mount that can't be id-mapped by trying it out.
 
 mod blueprint;
 mod clocks;
@@ -28,7 +28,6 @@ mod shared;
 mod spawn;
 mod state;
 mod stop;
-mod trial;
 mod unmapped;
 mod user;
 mod walls;
@@ -40,7 +39,6 @@ pub use process::{Exit, ExitReason, Process};
 pub use state::ContainerInfo;
 pub(crate) use state::StateDir;
 pub use stop::Stopping;
-pub(crate) use trial::Trial;
 pub(crate) use unmapped::id_map;
 pub use walls::{Wall, WallState};
 

@@ -4,16 +4,13 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ctr_wire::{
-    DONE, EXITED, FAILED, IN_CLONE, IN_HANDOVER, IN_MAP, IN_MESSAGE, IN_NEWGIDMAP, IN_NEWUIDMAP, IN_PARENT, IN_RANGE,
-    IN_SETNS, IN_TABLE, MAX_CHILDREN, PREPARE, RUN, Reply,
-};
+use ctr_wire::{DONE, EXITED, FAILED, IN_MESSAGE, PREPARE, RUN};
 
 use super::blueprint::{Finish, Setup};
-use crate::helper::refused_by;
+use crate::helper::{add_hint, not_spawned};
 use crate::plan::{Header, Plan, encode, encode_spawn};
 use crate::zygote::{self, Answer, Channel, Zygote, pair, send};
-use crate::{Error, ErrorCode, Phase, Result, Step, hints, sys};
+use crate::{Error, ErrorCode, Result, Step, sys};
 
 /// A server process that is ready.
 pub struct Spawned {
@@ -178,9 +175,9 @@ impl Spawn<'_, '_> {
                 Err(add_hint(plan.error(reply.call, reply.errno)).into())
             }
             Answer::Reply(reply, fds) if reply.tag != FAILED || reply.call < IN_MESSAGE => {
-                Err(Failure::Child(explain_failure(self.setup, &reply, fds)))
+                Err(Failure::Child(not_spawned(&self.setup.plan, &self.setup.parent, &reply, fds)))
             }
-            Answer::Reply(reply, fds) => Err(explain_failure(self.setup, &reply, fds).into()),
+            Answer::Reply(reply, fds) => Err(not_spawned(&self.setup.plan, &self.setup.parent, &reply, fds).into()),
             Answer::TimedOut => Err(slow(self.name).into()),
             Answer::End => Err(Failure::Zygote),
         }
@@ -211,74 +208,12 @@ fn slow(name: &str) -> Error {
     Error::new(ErrorCode::TimedOut, Step::MakeContainer, name, libc::ETIMEDOUT, "it was not ready within a minute")
 }
 
-/// What a failure of the zygote or of a child's setup means.
-fn explain_failure(setup: &Setup<'_>, reply: &Reply, fds: Vec<OwnedFd>) -> Error {
-    let system = |step, object: &str| Error::system(step, object, reply.errno);
-    let error = match reply.call {
-        _ if reply.tag != FAILED => {
-            return Error::new(
-                ErrorCode::System,
-                Step::MakePid1,
-                "PID 1",
-                libc::EPIPE,
-                "it was killed before it was ready",
-            );
-        }
-        IN_CLONE => system(Step::CloneIntoNamespaces, "new namespaces"),
-        IN_RANGE => system(Step::ClaimIdRange, "a range of user ids"),
-        IN_MAP => system(Step::MapIds, "the user namespace"),
-        IN_NEWUIDMAP => refused_by("newuidmap", reply.errno, fds),
-        IN_NEWGIDMAP => refused_by("newgidmap", reply.errno, fds),
-        IN_SETNS => system(Step::EnterNamespaces, "the namespaces to be spawned in"),
-        IN_HANDOVER => system(Step::HandOverToPid1, "PID 1"),
-        IN_TABLE => {
-            let why = format!("this process has {MAX_CHILDREN} containers and joined pids, which is as many as it can");
-            let error =
-                Error::new(ErrorCode::System, Step::MakeOneMoreContainer, "one more container", reply.errno, why);
-            error.with_hint("end some, or have another process make the others")
-        }
-        call if call >= IN_PARENT => setup.parent.error(call - IN_PARENT, reply.errno),
-        call => setup.plan.error(call, reply.errno),
-    };
-    add_hint(error)
-}
-
-/// What a user can do about the failures that machines are known for.
-fn add_hint(error: Error) -> Error {
-    let step = error.failed_step();
-    if !error.hint().is_empty() {
-        return match step {
-            Step::MakeProc | Step::MakeSysfs => {
-                let hint = format!("{}; or {}", error.hint(), hints::MASKED);
-                error.with_hint(hint)
-            }
-            _ => error,
-        };
-    }
-    let mut error = error.with_known_hint();
-    // Whatever takes a capability inside may be the first to meet that restriction; the zygote outside has what it has.
-    let restricted = || hints::apparmor().or_else(hints::confined).filter(|_| step.phase() != Phase::HandOver);
-    if error.hint().is_empty()
-        && matches!(error.errno(), libc::EPERM | libc::EACCES)
-        && let Some(hint) = restricted()
-    {
-        error = error.with_hint(hint);
-    }
-    if error.hint().is_empty() {
-        return error;
-    }
-    let code = match (step, error.errno()) {
-        (Step::MapIds, _) => error.code(),
-        (_, libc::EPERM | libc::EACCES) => ErrorCode::Unsupported,
-        (Step::SetSysctl, libc::EINVAL | libc::ERANGE) | (Step::SetClock, libc::ERANGE) => ErrorCode::Invalid,
-        _ => error.code(),
-    };
-    error.with_code(code)
-}
-
 #[cfg(test)]
 mod tests {
+    use ctr_wire::{IN_PARENT, Reply};
+
     use super::*;
+    use crate::hints;
     use crate::plan::Slot;
     use crate::rootfs::{Context, make_nodes};
 
@@ -293,8 +228,8 @@ mod tests {
         setup.plan.step(Step::MakeTmpfs, "changes", "", "");
         setup.plan.mount(c"tmpfs", c"/", 0, c"");
         for errno in [libc::EPERM, libc::EACCES] {
-            let theirs = explain_failure(&setup, &failed(IN_PARENT, errno), Vec::new());
-            let own = explain_failure(&setup, &failed(0, errno), Vec::new());
+            let theirs = not_spawned(&setup.plan, &setup.parent, &failed(IN_PARENT, errno), Vec::new());
+            let own = not_spawned(&setup.plan, &setup.parent, &failed(0, errno), Vec::new());
             assert_eq!([theirs.step_id(), own.step_id()], ["make-tmpfs-for-nodes", "make-tmpfs"]);
             assert_eq!([theirs.step(), own.step()], ["make a tmpfs for"; 2]);
             assert_eq!([theirs.code(), own.code()], [ErrorCode::Unsupported; 2]);

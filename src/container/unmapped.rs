@@ -5,7 +5,7 @@ use std::path::Path;
 use ctr_wire::RESULTS;
 
 use super::blueprint::open_path;
-use super::trial::Trial;
+use crate::helper::Start;
 use crate::plan::{Fd, Slot};
 use crate::rootfs::{Mapped, idmap};
 use crate::sys::mountinfo;
@@ -13,12 +13,12 @@ use crate::{Error, Result, Step, hints, sys};
 
 /// Tries whether this mount can be id-mapped: in a process that ends at once, and without what is mounted below it.
 pub fn id_map(place: &Path) -> Result<()> {
-    let mut trial = Trial::new(libc::CLONE_NEWUSER | libc::CLONE_NEWNS);
-    let sent = trial.setup.send(Fd::Owned(open_path(place)?));
-    let (parent, handed) = &mut trial.parent;
+    let mut start = Start::new(libc::CLONE_NEWUSER | libc::CLONE_NEWNS);
+    let sent = start.setup.send(Fd::Owned(open_path(place)?));
+    let (parent, handed) = &mut start.parent;
     idmap(parent, place, sent, Slot(RESULTS as u8), Mapped::Image);
     *handed = 1;
-    trial.go()
+    start.try_out()
 }
 
 /// A bind is refused as a whole where one mount of its tree is. Where that is one below what is bound, the error names it.

@@ -11,9 +11,11 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::plan::{Header, Plan};
 use crate::sys::fork_lock::ForkLock;
 use crate::zygote::pieces;
 use crate::{Error, ErrorCode, Step, hints, sys};
+use ctr_wire::{DENY_SETGROUPS, MAP_BY_PROGRAM};
 use nix::sys::statvfs::{FsFlags, statvfs};
 
 const FILES: [&str; 2] = ["/etc/subuid", "/etc/subgid"];
@@ -128,7 +130,7 @@ impl SubIds {
     }
 
     /// The argument vectors, with a second argument that has room for any pid.
-    pub fn vectors(&self) -> [Vec<Vec<u8>>; 2] {
+    fn vectors(&self) -> [Vec<Vec<u8>>; 2] {
         use std::os::unix::ffi::OsStrExt;
         let arguments = self.arguments();
         std::array::from_fn(|i| {
@@ -138,12 +140,27 @@ impl SubIds {
         })
     }
 
+    /// Has a process be spawned with these maps.
+    pub fn put(&self, header: &mut Header, setup: &mut Plan<'_>) {
+        header.flags |= MAP_BY_PROGRAM;
+        header.maps = self.vectors().map(|words| Some((setup.strings(&words), words.len())));
+    }
+
     /// What a person would type.
     pub fn commands(&self) -> String {
         let [uids, gids] = self.arguments().map(|words| words.join(" "));
         let [newuidmap, newgidmap] = [0, 1].map(|i| crate::plan::quote(&self.programs[i].to_string_lossy()));
         format!("{newgidmap} $PID {gids} && {newuidmap} $PID {uids}")
     }
+}
+
+/// Has a process be spawned with one id, this uid and this gid as 0.
+pub fn put_single(header: &mut Header, setup: &mut Plan<'_>, ids: [u32; 2]) {
+    header.flags |= DENY_SETGROUPS;
+    header.maps = ids.map(|id| {
+        let map = format!("0 {id} 1\n");
+        Some((setup.bytes(&map), map.len()))
+    });
 }
 
 /// Whether `map` maps the `count` ids from `inside` on to those from `outside` on.

@@ -10,7 +10,7 @@ use nix::fcntl::AtFlags;
 
 use super::dirs::{Opener, Opens};
 use super::owner::Id;
-use crate::helper::{Helper, SubIds};
+use crate::helper::{Helper, Start, SubIds};
 use crate::plan::{Arg, Fd, Plan, c_string};
 use crate::sys::fs::{self, OFlag};
 use crate::{Error, Result, Step};
@@ -140,7 +140,7 @@ impl Rights {
         let mut helper = self.helper.lock().unwrap_or_else(PoisonError::into_inner);
         match &*helper {
             Some(helper) => Ok(Arc::clone(helper)),
-            None => Ok(Arc::clone(helper.insert(Arc::new(Helper::start()?)))),
+            None => Ok(Arc::clone(helper.insert(Arc::new(Start::of_this_user().start()?)))),
         }
     }
 }

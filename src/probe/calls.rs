@@ -1,7 +1,7 @@
 //! Single system calls that filters and older kernels refuse, tried with arguments that do nothing.
 
 use super::check::Check;
-use crate::container::Trial;
+use crate::helper::Start;
 use crate::plan::{Arg, Plan, Prctl};
 use crate::sys::landlock::CREATE_RULESET_VERSION;
 use crate::{Result, Step};
@@ -49,10 +49,10 @@ const TRIED: [Tried; 4] = [
 /// Each of them, in a plain child of the zygote, where the caller's own filter is in force.
 pub fn checks() -> Vec<Check> {
     let check = |tried: &Tried| {
-        let mut trial = Trial::new(0);
-        trial.setup.step(Step::ProbeCall, tried.name, "", "");
-        trial.setup.call(tried.nr, tried.args.map(Arg::from)).ok(tried.there);
-        Check::of(tried.name, trial.go(), "").lost(tried.lost)
+        let mut start = Start::new(0);
+        start.setup.step(Step::ProbeCall, tried.name, "", "");
+        start.setup.call(tried.nr, tried.args.map(Arg::from)).ok(tried.there);
+        Check::of(tried.name, start.try_out(), "").lost(tried.lost)
     };
     TRIED.iter().map(check).collect()
 }
@@ -60,14 +60,14 @@ pub fn checks() -> Vec<Check> {
 /// A filter that allows everything is loaded.
 pub fn seccomp() -> Result<()> {
     const RET_ALLOW: [u8; 8] = [0x06, 0, 0, 0, 0, 0, 0xff, 0x7f];
-    let mut trial = Trial::new(libc::CLONE_NEWUSER);
-    let setup = &mut trial.setup;
+    let mut start = Start::new(libc::CLONE_NEWUSER);
+    let setup = &mut start.setup;
     setup.step(Step::ProbeSeccomp, "a seccomp filter", "", "");
     setup.prctl(Prctl::NoNewPrivs);
     let program = setup.data(&RET_ALLOW, 8);
     let record = setup.words(&[Arg::Number(1), program]);
     setup.call(libc::SYS_seccomp, [libc::SECCOMP_SET_MODE_FILTER.into(), 0.into(), record]);
-    trial.go()
+    start.try_out()
 }
 
 /// Asks for the ABI of Landlock.

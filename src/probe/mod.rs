@@ -1,7 +1,7 @@
 //! What this machine allows, what it does not, and what to do about it: `libctr doctor`, `ctr.probe()`, `ctr_probe()`.
 //!
 //! Nothing is told from a version: each check does what a container would need, in a process of ctr's own that ends at
-//! once (`container::Trial`), or makes a container and destroys it. What goes wrong is explained by the errors that a
+//! once (`helper::Start`), or makes a container and destroys it. What goes wrong is explained by the errors that a
 //! create would give, from the same texts (`hint`).
 
 mod calls;
@@ -15,8 +15,8 @@ use std::path::Path;
 use nix::fcntl::{AT_FDCWD, AtFlags};
 use nix::unistd::{AccessFlags, faccessat};
 
-use crate::container::{StateDir, Trial};
-use crate::helper::SubIds;
+use crate::container::StateDir;
+use crate::helper::{Start, SubIds};
 use crate::image::Store;
 use crate::security::landlock;
 use crate::sys::landlock::landlock_abi;
@@ -30,7 +30,7 @@ pub fn probe() -> Vec<Check> {
         checks.push(Check::of("programs from memory", Err(error), ""));
         return checks;
     }
-    let user = Trial::new(libc::CLONE_NEWUSER).go();
+    let user = Start::new(libc::CLONE_NEWUSER).try_out();
     let allowed = user.is_ok();
     checks.push(Check::of("user namespaces", user, "root inside is an id without rights outside"));
     if allowed {
@@ -86,7 +86,7 @@ fn further_ids() -> Check {
     match SubIds::of_this_user() {
         Ok(ids) => {
             let says = format!("from /etc/subuid and /etc/subgid: {}", ids.commands());
-            Check::of(NAME, Trial::with_ranges(ids).go(), says)
+            Check::of(NAME, Start::with_ranges(ids).try_out(), says)
         }
         Err(missing) => {
             let ranges = missing.0.contains("/etc/sub");
@@ -105,18 +105,18 @@ fn further_ids() -> Check {
 
 fn landlock_wall() -> Check {
     const NAME: &str = "Landlock";
-    let mut trial = Trial::new(libc::CLONE_NEWUSER);
+    let mut start = Start::new(libc::CLONE_NEWUSER);
     let abi = landlock_abi();
     let lost = "the second wall behind mounts and seccomp is missing";
     match landlock::Ruleset::of(abi) {
         Some(ruleset) => {
-            landlock::restrict(&mut trial.setup, &ruleset);
-            Check::of(NAME, trial.go(), format!("ABI {abi}")).lost(lost)
+            landlock::restrict(&mut start.setup, &ruleset);
+            Check::of(NAME, start.try_out(), format!("ABI {abi}")).lost(lost)
         }
         None => {
-            calls::landlock(&mut trial.setup);
+            calls::landlock(&mut start.setup);
             let says = format!("ABI {abi} of the kernel is too old, 2 is needed");
-            let check = Check::of(NAME, trial.go(), "");
+            let check = Check::of(NAME, start.try_out(), "");
             let check = if check.ok { Check { ok: false, says, ..check } } else { check };
             check.lost(lost)
         }

@@ -5,8 +5,8 @@ use std::path::Path;
 use nix::sched::CloneFlags;
 
 use super::check::Check;
-use crate::container::{Trial, id_map};
-use crate::helper::SubIds;
+use crate::container::id_map;
+use crate::helper::{Start, SubIds};
 use crate::image::Store;
 use crate::plan::{CWD, Plan};
 use crate::sys::mount::{
@@ -20,19 +20,19 @@ const MOUNTING: i32 = libc::CLONE_NEWUSER | libc::CLONE_NEWNS;
 /// All kinds, as a container has them.
 pub fn namespaces() -> Result<()> {
     let at_clone = libc::CLONE_NEWPID | libc::CLONE_NEWNET | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
-    let mut trial = Trial::new(MOUNTING | at_clone);
+    let mut start = Start::new(MOUNTING | at_clone);
     const CLONE_NEWTIME: i32 = 0x80;
     for (kind, flag) in [("cgroup", libc::CLONE_NEWCGROUP), ("time", CLONE_NEWTIME)] {
-        trial.setup.step(Step::ProbeUnshare, kind, "", "");
-        trial.setup.unshare(CloneFlags::from_bits_retain(flag));
+        start.setup.step(Step::ProbeUnshare, kind, "", "");
+        start.setup.unshare(CloneFlags::from_bits_retain(flag));
     }
-    trial.go()
+    start.try_out()
 }
 
 /// Each file system, and id-mapped mounts.
 pub fn checks() -> Vec<Check> {
     const CLOSED: libc::c_ulong = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
-    let mounts = trial(MOUNTING, |setup| {
+    let mounts = tried(MOUNTING, |setup| {
         staging(setup);
         setup.step(Step::ProbeBind, "a mount", "", "");
         setup.bind(c"/proc", c"a", true);
@@ -40,7 +40,7 @@ pub fn checks() -> Vec<Check> {
         let [from, to] = [c"a", c"b"].map(|name| setup.string(name));
         setup.move_mount((CWD, from), (CWD, to), MoveFlags::default());
     });
-    let by_descriptor = trial(MOUNTING, |setup| {
+    let by_descriptor = tried(MOUNTING, |setup| {
         staging(setup);
         setup.step(Step::ProbeDetachedMount, "descriptor", "", "");
         let (context, made, cloned) = (setup.slot(), setup.slot(), setup.slot());
@@ -53,17 +53,17 @@ pub fn checks() -> Vec<Check> {
         let place = setup.string(c"b");
         setup.move_mount((cloned, empty), (CWD, place), MOVE_MOUNT_F_EMPTY_PATH);
     });
-    let proc = trial(MOUNTING | libc::CLONE_NEWPID, |setup| {
+    let proc = tried(MOUNTING | libc::CLONE_NEWPID, |setup| {
         staging(setup);
         setup.step(Step::MakeProc, "/proc", "", "");
         setup.mount(c"proc", c"a", CLOSED, c"");
     });
-    let sysfs = trial(MOUNTING | libc::CLONE_NEWNET, |setup| {
+    let sysfs = tried(MOUNTING | libc::CLONE_NEWNET, |setup| {
         staging(setup);
         setup.step(Step::MakeSysfs, "/sys", "", "");
         setup.mount(c"sysfs", c"a", CLOSED | libc::MS_RDONLY, c"");
     });
-    let overlay = trial(MOUNTING, |setup| {
+    let overlay = tried(MOUNTING, |setup| {
         staging(setup);
         setup.step(Step::MountOverlay, "a tmpfs", "", "");
         setup.mkdir(c"work", 0o755);
@@ -83,10 +83,10 @@ pub fn checks() -> Vec<Check> {
     ]
 }
 
-fn trial(namespaces: i32, steps: impl FnOnce(&mut Plan<'_>)) -> Result<()> {
-    let mut trial = Trial::new(namespaces);
-    steps(&mut trial.setup);
-    trial.go()
+fn tried(namespaces: i32, steps: impl FnOnce(&mut Plan<'_>)) -> Result<()> {
+    let mut start = Start::new(namespaces);
+    steps(&mut start.setup);
+    start.try_out()
 }
 
 /// A tmpfs on a directory that surely exists, in this mount namespace only: the working directory, with directories a and b.

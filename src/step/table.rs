@@ -240,7 +240,6 @@ steps! {
         HearFromPid1: "hear-from-pid1", "hear from PID 1 of";
         StartHelper: "start-helper", "start";
         AskHelper: "ask-helper", "ask";
-        CloneHelper: "clone-helper", "clone into";
         WalkPlan: "walk-plan", "walk the plan";
     }
     HandOver {

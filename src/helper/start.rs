@@ -1,0 +1,95 @@
+//! How a helper is started: in which namespaces, with whose ids, and what it does before it is ready. What fails is explained as it
+//! is when a container can't be made.
+
+use std::os::fd::AsFd;
+use std::sync::Arc;
+
+use ctr_wire::{DONE, RUN, SPAWN};
+
+use super::failure::not_spawned;
+use super::subids::{SubIds, put_single};
+use super::{Helper, NAME, PATIENCE, gone};
+use crate::plan::{Header, Plan, encode, encode_spawn};
+use crate::zygote::{self, Answer, Channel, Zygote, pair, send};
+use crate::{Error, Result, Step};
+
+/// A helper that is to be started.
+pub struct Start<'a> {
+    header: Header,
+    /// What it does before it is ready.
+    pub setup: Plan<'a>,
+    /// What the zygote does for it, with as many results to hand over.
+    pub parent: (Plan<'a>, usize),
+}
+
+impl Start<'_> {
+    /// In new namespaces: CLONE_NEW* flags. In a new user namespace the caller is root and there is nobody else.
+    pub fn new(namespaces: i32) -> Self {
+        let mut start = Self::with(namespaces);
+        if namespaces & libc::CLONE_NEWUSER != 0 {
+            let ids = [nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw()];
+            put_single(&mut start.header, &mut start.setup, ids);
+        }
+        start
+    }
+
+    /// In a new user namespace, with all the ids that an ordinary user has.
+    pub fn with_ranges(ids: Arc<SubIds>) -> Self {
+        let mut start = Self::with(libc::CLONE_NEWUSER);
+        ids.put(&mut start.header, &mut start.setup);
+        start
+    }
+
+    /// In a new user namespace, with the ids of this thread's user; without ranges that is their own as 0, and nobody else.
+    pub fn of_this_user() -> Self {
+        SubIds::of_this_user().map_or_else(|_| Self::new(libc::CLONE_NEWUSER), Self::with_ranges)
+    }
+
+    fn with(namespaces: i32) -> Self {
+        let mut setup = Plan::new();
+        setup.reserve_sent(1); // The control socket.
+        Self { header: Header { namespaces: namespaces as u64, ..Header::new(SPAWN) }, setup, parent: (Plan::new(), 0) }
+    }
+
+    /// Starts it, and waits until it is ready.
+    pub fn start(self) -> Result<Helper> {
+        let zygote = zygote::current()?;
+        match self.start_by(&zygote) {
+            // It was killed; the next one is another.
+            Err(error) if error.failed_step() == Step::AskHelper && error.errno() == libc::EPIPE => {
+                zygote::forget(&zygote);
+                self.start_by(&zygote::current()?)
+            }
+            answer => answer,
+        }
+    }
+
+    /// Whether it can be started: it is, and ends at once. Waits until nothing of it is there any more.
+    pub fn try_out(self) -> Result<()> {
+        self.start().map(drop)
+    }
+
+    fn start_by(&self, zygote: &Arc<Zygote>) -> Result<Helper> {
+        let io = |error: std::io::Error| Error::io(Step::StartHelper, NAME, &error);
+        let ((control, theirs), (channel, answers)) = (pair().map_err(io)?, Channel::new().map_err(io)?);
+        let (parent, handed) = &self.parent;
+        let spawn = encode_spawn(&self.header, &self.setup, parent, *handed);
+        let mut fds = vec![answers.as_fd(), theirs.as_fd()];
+        fds.extend(self.setup.fds());
+        zygote.send(&spawn, &fds).map_err(|_| gone())?;
+        // It is ready when it has done nothing at all.
+        let sent = send(control.as_fd(), &encode(&Header::new(RUN), &Plan::new()), &[answers.as_fd()]);
+        drop(fds);
+        drop((answers, theirs));
+        sent.map_err(io)?;
+        match channel.receive(Some(PATIENCE)).map_err(io)? {
+            Answer::Reply(reply, mut fds) if reply.tag == DONE && !fds.is_empty() => {
+                let (pidfd, holder) = (fds.remove(0), std::process::id());
+                Ok(Helper { control, channel, pidfd, _zygote: Arc::clone(zygote), holder })
+            }
+            Answer::Reply(reply, fds) => Err(not_spawned(&self.setup, parent, &reply, fds)),
+            Answer::TimedOut => Err(Error::system(Step::StartHelper, NAME, libc::ETIMEDOUT)),
+            Answer::End => Err(gone()),
+        }
+    }
+}
