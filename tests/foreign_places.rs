@@ -89,7 +89,7 @@ fn role_images() {
     let store = overlay().join("store");
     let config = || Config { store_dir: Some(store.clone()), ..Config::default() };
     let look = "id -u; echo x > /root/new && cat /root/new; rm /bin/true; stat -c '%u:%g %a' /root /bin/busybox /tmp; cat /proc/self/uid_map";
-    // Explained before it is known, and made: a copy whose files are root's inside, and nobody's outside.
+    // Explained before any is made, and made at the first try: a copy whose files are root's inside, and nobody's outside.
     let told = ctr::explain(busybox_tar(), &config()).unwrap();
     assert!(told.contains("can't be id-mapped") && told.contains("echo 0 1878982656 65536"), "{told}");
     for _ in 0..2 {

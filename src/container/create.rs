@@ -15,7 +15,7 @@ use super::spawn::{Spawned, spawn};
 use super::state::{Claim, ExecDefaults, Record, RecordFile, Resource, StateDir, VERSION, start_of};
 use super::unmapped;
 use crate::cgroup::{Cgroup, Layout};
-use crate::image::{Report, Store};
+use crate::image::Report;
 use crate::sys::fork_lock::ForkLock;
 use crate::zygote::{self, Zygote};
 use crate::{Config, Error, Result, Step, sys};
@@ -29,9 +29,6 @@ pub fn explain(image: impl AsRef<OsStr>, config: &Config) -> Result<String> {
 /// As [`explain`]; `report` hears of the image's import, if there is one, and can stop it by answering false.
 pub fn explain_with(image: impl AsRef<OsStr>, config: &Config, report: Report<'_>) -> Result<String> {
     let state = StateDir::open(config.state_dir.as_deref())?;
-    if nix::unistd::geteuid().is_root() {
-        Store::open(config.store_dir.as_deref())?.guess_without_map();
-    }
     Blueprint::new(image.as_ref(), config, report, &state, &*zygote::current()?)?.explain()
 }
 

@@ -29,34 +29,39 @@ use crate::{Result, Step};
 /// Where the copies are.
 pub(super) const PLACE: &str = "shifted";
 
-/// The stores that were found to be such.
-static WITHOUT_MAP: ForkLock<Vec<PathBuf>> = ForkLock::new(Vec::new());
+/// Which stores are such, as far as they have been asked about.
+static WITHOUT_MAP: ForkLock<Vec<(PathBuf, bool)>> = ForkLock::new(Vec::new());
 
 const DIRECTORY: OFlag = OFlag::O_RDONLY.union(OFlag::O_DIRECTORY).union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);
 
 impl Store {
-    /// Whether it is known that the kernel refuses to id-map it. Asking the kernel takes a user namespace: so whoever is refused
-    /// says so, see [`Store::learn_without_map`].
+    /// Whether the kernel refuses to id-map it, as far as that is known. The kind of its file system is looked at once. To ask the
+    /// kernel takes a user namespace: of the kinds that only some kernels id-map, whoever is refused says so
+    /// ([`Store::learn_without_map`]).
     pub(crate) fn is_without_map(&self) -> bool {
-        WITHOUT_MAP.lock().contains(&self.path().to_path_buf())
+        let known =
+            WITHOUT_MAP.lock().iter().find(|(place, _)| place == self.path()).map(|(_, is_without)| *is_without);
+        known.unwrap_or_else(|| self.learn(self.is_of_a_kind_without_map()))
     }
 
-    /// From here on it is.
+    /// From here on it does.
     pub(crate) fn learn_without_map(&self) {
-        let mut known = WITHOUT_MAP.lock();
-        if !known.iter().any(|place| place == self.path()) {
-            known.push(self.path().to_path_buf());
-        }
+        self.learn(true);
     }
 
-    /// Learns it from the kind of the file system, where no kernel id-maps that.
-    pub(crate) fn guess_without_map(&self) {
+    fn learn(&self, is_without: bool) -> bool {
+        let mut known = WITHOUT_MAP.lock();
+        known.retain(|(place, _)| place != self.path());
+        known.push((self.path().to_path_buf(), is_without));
+        is_without
+    }
+
+    /// Whether no kernel id-maps its file system.
+    fn is_of_a_kind_without_map(&self) -> bool {
         const NFS: FsType = FsType(0x6969);
         // It may not be there yet.
         let place = self.path().ancestors().find_map(|place| statfs(place).ok());
-        if place.is_some_and(|stat| [OVERLAYFS_SUPER_MAGIC, NFS].contains(&stat.filesystem_type())) {
-            self.learn_without_map();
-        }
+        place.is_some_and(|stat| [OVERLAYFS_SUPER_MAGIC, NFS].contains(&stat.filesystem_type()))
     }
 
     /// The image with the copies in the place of its layers; they are made where they are missing.
