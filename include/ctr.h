@@ -1116,6 +1116,17 @@ int ctr_set_limit(ctr_container *c, int which, uint64_t value);
 int ctr_limit(ctr_container *c, int which, uint64_t *value);
 
 /**
+ * A limit of a running container as it holds in the end: the lowest of the container's own and those of the cgroups above it (a
+ * service's, a batch job's, an outer container's), as far as they can be seen from here.
+ *
+ * which   one of enum ctr_limit_kind
+ *
+ * Return value: 0 and the limit in *value, CTR_UNLIMITED where there is none; CTR_ERR_DESTROYED, CTR_ERR_INVALID,
+ * CTR_ERR_SYSTEM.
+ */
+int ctr_effective_limit(ctr_container *c, int which, uint64_t *value);
+
+/**
  * The name that ctr_join() takes.
  *
  * Return value: a string that is good until the handle is released, "" for what ctr_join_pid() joined; NULL for an

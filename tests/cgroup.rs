@@ -203,6 +203,12 @@ fn the_processor_limit_moves_while_programs_run() {
     container.set_limit(Limit::Memory, Some(64 * MIB)).unwrap();
     container.set_limit(Limit::Pids, Some(9)).unwrap();
     assert_eq!((container.memory_limit().unwrap(), container.pids_limit().unwrap()), (Some(64 * MIB), Some(9)));
+    for (limit, own) in [(Limit::Memory, 64 * MIB), (Limit::Pids, 9), (Limit::Cpus, 500)] {
+        for handle in [&container, &joined] {
+            // The machine that the tests run on may have a lower one above.
+            assert!(handle.effective_limit(limit).unwrap().is_some_and(|holds| holds <= own), "{limit:?}");
+        }
+    }
     busy.kill(libc::SIGKILL).unwrap();
     container.destroy().unwrap();
     scope.assert_nothing_left();
@@ -284,6 +290,8 @@ fn a_container_without_cgroups_says_so_when_a_limit_is_set() {
     assert!(leftovers::cgroups(scope.prefix()).is_empty());
     assert_eq!(end_of(&shell(&container, "exit 0")).code, 0);
     assert_eq!((container.memory_limit().unwrap(), container.pids_limit().unwrap()), (None, None));
+    // It is in its caller's cgroups.
+    container.effective_limit(Limit::Memory).unwrap();
     for outcome in [container.set_memory_limit(Some(64 * MIB)), container.set_pids_limit(Some(64))] {
         let error = outcome.unwrap_err();
         assert_eq!(error.code(), ErrorCode::Unsupported, "{error}");

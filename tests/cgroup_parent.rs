@@ -9,7 +9,7 @@ use std::process::{Command, Stdio as ProcessStdio};
 
 use common::leftovers::Scope;
 use common::{run, skipped};
-use ctr::{CgroupPolicy, Config, Container, ErrorCode};
+use ctr::{CgroupPolicy, Config, Container, ErrorCode, Limit};
 
 const MIB: u64 = 1 << 20;
 /// The limit of the cgroup that the callers of these tests are in.
@@ -118,6 +118,7 @@ fn role_makes_a_hog() {
         "LIVE {}",
         container.set_memory_limit(Some(512 * MIB)).map_or_else(|error| error.to_string(), |()| "yes".into())
     );
+    println!("EFFECTIVE {:?}", container.effective_limit(Limit::Memory).unwrap());
     container.destroy().unwrap();
 }
 
@@ -140,6 +141,7 @@ fn own_parent_the_callers_memory_limit_holds_for_what_it_runs() {
     // On v2 such a container has no controllers of its own, and says so when a limit is asked for later.
     let live = if is_v2(&mount().unwrap()) { "LIVE use the memory controller" } else { "LIVE yes" };
     assert!(said.contains(live), "{said}");
+    assert!(said.contains(&format!("EFFECTIVE Some({LIMIT})")), "{said}");
     scope.assert_nothing_left();
 }
 
@@ -152,6 +154,7 @@ fn own_parent_holds_although_the_container_has_a_larger_limit() {
     let said = parent.says("role_makes_a_hog", v2, &scope, &[("CTR_TEST_MEMORY", "536870912")]);
     assert!(said.contains(&format!("CGROUPS {}/ctr-", parent.shown())), "{said}");
     assert!(said.contains("CODE 137") && said.contains("LIVE yes"), "{said}");
+    assert!(said.contains(&format!("EFFECTIVE Some({LIMIT})")), "{said}");
     scope.assert_nothing_left();
 }
 

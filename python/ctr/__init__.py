@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         import_image,
         prune,
     )
+    from ._limits import LimitInForce, Limits
     from ._options import Bind, Tmpfs
     from ._popen import Popen
     from ._probe import Check, probe
@@ -61,6 +62,8 @@ __all__ = [
     "Exit",
     "Image",
     "ImageConfig",
+    "LimitInForce",
+    "Limits",
     "PIPE",
     "Popen",
     "Pressure",
@@ -109,6 +112,8 @@ _ROOMS = {
     "Exit": "_exit",
     "Image": "_image",
     "ImageConfig": "_image",
+    "LimitInForce": "_limits",
+    "Limits": "_limits",
     "Popen": "_popen",
     "Pressure": "_stats",
     "Progress": "_image",

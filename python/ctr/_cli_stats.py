@@ -11,13 +11,14 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from ._cli_images import age, amount, columns
-from ._container import Container, containers, join
+from ._containers import containers, join
 from ._errors import Error
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterator
 
+    from ._container import Container
     from ._stats import Stats
 
 _HEADING = ("NAME", "CPU %", "CPU TIME", "MEMORY", "PEAK", "LIMIT", "PIDS", "READ", "WRITTEN", "OOM", "STATE")

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from ._image import Config, Difference, Image, ImageConfig
+    from ._limits import Limits
     from ._stats import Stats
     from ._walls import Wall
 
@@ -246,6 +247,19 @@ class Container:
         else:
             number = count(value if which == "pids" else size(cast("Size", value), f"{which} limit"), f"{which} limit")
         self._native.set_limit(which, number)
+
+    def limits(self) -> Limits:
+        """Every limit: the container's own, and as it holds in the end, since a cgroup above may have a lower one.
+
+        Without a cgroup of its own those of its caller's hold.
+        """
+        from ._limits import LimitInForce, Limits
+
+        told = {}
+        for name, own, effective in self._native.limits():
+            of_one = 1000 if name == "cpus" else 1
+            told[name] = LimitInForce(*(n / of_one if n is not None and of_one > 1 else n for n in (own, effective)))
+        return Limits(**told)
 
     def export(
         self,

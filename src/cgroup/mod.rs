@@ -16,6 +16,7 @@ mod controller;
 mod cpu;
 mod devices;
 mod directory;
+mod effective;
 mod freezer;
 mod held;
 mod hierarchies;
@@ -37,6 +38,7 @@ mod tests;
 mod usage;
 mod verify;
 
+pub(crate) use effective::effective;
 pub(crate) use held::{Cgroup, counted};
 pub(crate) use hierarchies::{Caller, devices_unavailable};
 pub(crate) use layout::{Layout, Planned};

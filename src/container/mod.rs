@@ -239,6 +239,13 @@ impl Container {
         self.shared.maybe_cgroup()?.map_or(Ok(None), |cgroup| cgroup.limit(limit))
     }
 
+    /// A limit as it holds in the end: the lowest of the container's own and those of the cgroups above, as far as they can be seen
+    /// from here; `None` where there is none. Also of a container without a cgroup, for which its caller's hold.
+    pub fn effective_limit(&self, limit: Limit) -> Result<Option<u64>> {
+        self.shared.maybe_cgroup()?;
+        Ok(cgroup::effective(self.pid())?[limit as usize])
+    }
+
     /// Sets the memory limit, live; `None` lifts it. Below present use the kernel reclaims; what can't be reclaimed
     /// makes the call fail with EBUSY and the old limit stays.
     pub fn set_memory_limit(&self, bytes: Option<u64>) -> Result<()> {

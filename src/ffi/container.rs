@@ -286,6 +286,24 @@ pub unsafe extern "C" fn ctr_limit(c: *mut ctr_container, which: c_int, value: *
     })
 }
 
+/// A limit of a running container as it holds in the end: the lowest of the container's own and those of the cgroups above it (a
+/// service's, a batch job's, an outer container's), as far as they can be seen from here.
+///
+/// which   one of enum ctr_limit_kind
+///
+/// Return value: 0 and the limit in *value, CTR_UNLIMITED where there is none; CTR_ERR_DESTROYED, CTR_ERR_INVALID,
+/// CTR_ERR_SYSTEM.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ctr_effective_limit(c: *mut ctr_container, which: c_int, value: *mut u64) -> c_int {
+    border(|| {
+        // SAFETY: the caller's promise.
+        let value = unsafe { out("value", value) }?;
+        let which = one_of("which", &LIMITS, which)?;
+        *value = container(c)?.container.effective_limit(which)?.unwrap_or(CTR_UNLIMITED);
+        Ok(0)
+    })
+}
+
 const LIMITS: [(c_int, Limit); Limit::ALL.len()] = [
     (ctr_limit_kind::CTR_LIMIT_MEMORY as c_int, Limit::Memory),
     (ctr_limit_kind::CTR_LIMIT_PIDS as c_int, Limit::Pids),

@@ -98,6 +98,7 @@ static void every_container_function_refuses(ctr_container *bad)
 	CHECK(other == 0);
 	ANSWERS(CTR_ERR_INVALID, ctr_set_pids_limit(bad, 1));
 	ANSWERS(CTR_ERR_INVALID, ctr_set_limit(bad, CTR_LIMIT_CPUS, 500));
+	ANSWERS(CTR_ERR_INVALID, ctr_effective_limit(bad, CTR_LIMIT_CPUS, &number));
 	ANSWERS(CTR_ERR_INVALID, ctr_pids_limit(bad, &number));
 	CHECK(ctr_name(bad) == NULL);
 	ANSWERS(CTR_ERR_INVALID, ctr_pid(bad));

@@ -217,6 +217,9 @@ TEST(the_processor_limit_is_told_and_changed_by_its_kind)
 	OK(ctr_set_limit(c, CTR_LIMIT_CPUS, 1500));
 	OK(ctr_limit(c, CTR_LIMIT_CPUS, &limit));
 	CHECK(limit == 1500);
+	OK(ctr_effective_limit(c, CTR_LIMIT_CPUS, &limit));
+	CHECK(limit <= 1500);
+	CHECK(ctr_effective_limit(c, 99, &limit) == CTR_ERR_INVALID && limit == 0);
 	OK(ctr_set_limit(c, CTR_LIMIT_CPUS, CTR_UNLIMITED));
 	OK(ctr_limit(c, CTR_LIMIT_CPUS, &limit));
 	CHECK(limit == CTR_UNLIMITED);

@@ -54,6 +54,17 @@ def test_a_container_is_in_the_cgroup_that_was_chosen(parent: str) -> None:
 
 
 @ROOT_ONLY
+def test_a_lower_limit_above_is_told(parent: str) -> None:
+    place = (V1 if V1.exists() else V2).parent / parent[1:]
+    (place / ("memory.limit_in_bytes" if V1.exists() else "memory.max")).write_text(str(48 << 20))
+    with ctr.Container(memory="64M", cgroup_parent=parent) as c:
+        assert c.limits().memory == (64 << 20, 48 << 20)
+    with ctr.Container(cpus=0.5, pids=50) as c:
+        limits = c.limits()
+        assert (limits.cpus, limits.pids, limits.memory.own) == ((0.5, 0.5), (50, 50), None)
+
+
+@ROOT_ONLY
 def test_the_command_line_and_the_environment_choose_a_cgroup_too(parent: str) -> None:
     run = [sys.executable, "-m", "ctr", "run", "-m", "64M"]
     show = ["host", "--", "cat", "/proc/self/cgroup"]

@@ -42,6 +42,8 @@ type StatsParts = (
     Option<u64>,
     [PressureParts; 3],
 );
+/// A limit's name, the container's own, and as it holds in the end.
+type LimitParts = (&'static str, Option<u64>, Option<u64>);
 /// Of some programs, and of all: avg10, avg60, avg300, total (seconds).
 type PressureParts = Option<([f64; 4], Option<[f64; 4]>)>;
 
@@ -218,6 +220,13 @@ impl Container {
     fn limit(&self, py: Python<'_>, which: &Bound<'_, PyAny>) -> PyResult<Option<u64>> {
         let (inner, which) = (self.inner(py)?, one_of("limit", which, &LIMITS)?);
         py.detach(|| inner.limit(which)).or_raise(py)
+    }
+
+    /// Each limit by its name: the container's own, and as it holds in the end.
+    fn limits(&self, py: Python<'_>) -> PyResult<Vec<LimitParts>> {
+        let inner = self.inner(py)?;
+        let of = |(name, limit): (&'static str, Limit)| Ok((name, inner.limit(limit)?, inner.effective_limit(limit)?));
+        py.detach(|| LIMITS.into_iter().map(of).collect::<ctr::Result<_>>()).or_raise(py)
     }
 
     /// Sets a limit; `None` lifts it.
