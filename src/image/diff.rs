@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 use nix::errno::Errno;
 
-use super::dirs::{Dirs, Stop, open};
+use super::dirs::{Dirs, Stop, is_gone, open};
 use super::entry::{Entry, Kind};
 use super::export::{attributes, leased, look, read_link};
 use super::fault::{Fault, Outcome};
@@ -136,7 +136,7 @@ impl Compare<'_> {
             covered.truncate(walk.depth() + 1);
             let is_covered = covered[walk.depth()];
             let mut directories = Names::new(&remembered);
-            let directory = self.open_directory(&path)?;
+            let Some(directory) = self.open_directory(&path)? else { continue };
             let is_opaque = self.is_opaque(&directory, &path)? || is_covered;
             let names = names(&directory, &path, &remembered)?;
             let below = self.lower.borrow_mut().names(&path, &remembered)?;
@@ -215,14 +215,19 @@ impl Compare<'_> {
         }
     }
 
-    fn open_directory(&mut self, path: &[u8]) -> Outcome<OwnedFd> {
-        let failed = |errno| Fault::system(Step::Open, path, errno);
+    /// `None` where it has gone since the one above was read.
+    fn open_directory(&mut self, path: &[u8]) -> Outcome<Option<OwnedFd>> {
         let opener = self.upper.opener();
-        let place = self.upper.enter(path).map_err(|stop| match stop {
-            Stop::System(errno) => failed(errno),
-            _ => failed(Errno::ENOENT),
-        })?;
-        open(opener.as_ref(), place, b".", OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC).map_err(failed)
+        let opened = match self.upper.enter(path) {
+            Ok(place) => open(opener.as_ref(), place, b".", OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC),
+            Err(Stop::System(errno)) => Err(errno),
+            Err(_) => return Ok(None),
+        };
+        match opened {
+            Ok(directory) => Ok(Some(directory)),
+            Err(errno) if is_gone(errno) => Ok(None),
+            Err(errno) => Err(Fault::system(Step::Open, path, errno)),
+        }
     }
 
     fn is_opaque(&self, directory: &OwnedFd, path: &[u8]) -> Outcome<bool> {
@@ -231,7 +236,7 @@ impl Compare<'_> {
         })
     }
 
-    /// Whether what the upper directory has is another thing than what is below.
+    /// Whether what the upper directory has is another thing than what is below; so it is where it has gone meanwhile.
     fn is_other(&self, parent: BorrowedFd, name: &[u8], path: &[u8], stat: &FileStat, found: &Found) -> Outcome<bool> {
         let opener = self.upper.opener();
         let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
@@ -251,10 +256,15 @@ impl Compare<'_> {
         below.gid = rights.inside(Id::Group(found.stat.st_gid));
         let mut files = None;
         if has_content {
-            let up = open(opener.as_ref(), parent, name, flags).map_err(|errno| match errno {
-                Errno::EAGAIN => leased(path),
-                errno => failed(errno),
-            })?;
+            let up = match open(opener.as_ref(), parent, name, flags) {
+                Ok(up) => up,
+                Err(errno) if is_gone(errno) => return Ok(true),
+                Err(Errno::EAGAIN) => return Err(leased(path)),
+                Err(errno) => return Err(failed(errno)),
+            };
+            if kind_of(&fs::fstat(&up).map_err(failed)?) != Some(kind) {
+                return Ok(true);
+            }
             let down = self.lower.borrow_mut().open_found(found, path)?;
             attributes(up.as_fd(), &mut above, opener.as_ref(), &|| self.believes)?;
             attributes(down.as_fd(), &mut below, rights.opener().as_ref(), &|| self.believes)?;
@@ -264,8 +274,11 @@ impl Compare<'_> {
             below.xattrs.sort();
             files = Some((up, down));
         } else if kind == Kind::Symlink {
-            above.link =
-                read_link(opener.as_ref(), parent, name).map_err(|errno| Fault::system(Step::Read, path, errno))?;
+            above.link = match read_link(opener.as_ref(), parent, name) {
+                Ok(link) => link,
+                Err(errno) if is_gone(errno) => return Ok(true),
+                Err(errno) => return Err(Fault::system(Step::Read, path, errno)),
+            };
             below.link = self.lower.borrow_mut().read_link(found, path)?;
         }
         if kind == Kind::Directory && self.furniture.contains(path) {
@@ -348,7 +361,10 @@ fn names(directory: &OwnedFd, path: &[u8], remembered: &Remembered) -> Outcome<N
     // Not opened anew, which we may not be allowed to.
     let again = directory.try_clone().map_err(|error| failed(fs::errno_of(&error).unwrap_or(Errno::EMFILE)))?;
     for entry in Dir::new(again) {
-        let entry = entry.map_err(failed)?;
+        let entry = match entry {
+            Err(errno) if is_gone(errno) => break,
+            entry => entry.map_err(failed)?,
+        };
         if !matches!(entry.file_name().to_bytes(), b"." | b"..") {
             names.push(path, entry.file_name().to_bytes())?;
         }

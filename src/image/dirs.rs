@@ -61,6 +61,32 @@ pub enum Stop {
     System(Errno),
 }
 
+impl Stop {
+    /// Whether the way was there a moment ago, for who has seen it, and is no more.
+    pub fn is_gone(&self) -> bool {
+        match self {
+            Self::Missing(_) | Self::NotDirectory(_) => true,
+            Self::System(errno) => is_gone(*errno),
+        }
+    }
+}
+
+/// Whether what was seen a moment ago is no more, or something else is there: a program that runs makes, moves and removes files
+/// while they are read.
+pub fn is_gone(errno: Errno) -> bool {
+    // ENXIO and ENODEV: a socket, or a device that nobody drives. EINVAL: readlink(2) of what is no link.
+    matches!(
+        errno,
+        Errno::ENOENT
+            | Errno::ENOTDIR
+            | Errno::ELOOP
+            | Errno::ESTALE
+            | Errno::ENXIO
+            | Errno::ENODEV
+            | Errno::EINVAL
+    )
+}
+
 impl Dirs {
     pub fn new(root: OwnedFd) -> Self {
         Self { root, levels: Vec::new(), opener: None, walked: 0 }

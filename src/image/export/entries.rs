@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use nix::errno::Errno;
 
-use super::super::dirs::{Dirs, Stop, open};
+use super::super::dirs::{Dirs, Stop, is_gone, open};
 use super::super::entry::{Entry, Kind, split};
 use super::super::fault::{Fault, Outcome};
 use super::super::names::Names;
@@ -21,7 +21,8 @@ use crate::Step;
 use crate::sys::fs::{self, Dir, FileStat, OFlag};
 
 impl Walk<'_, '_, '_> {
-    /// Writes what `path` names; true for a directory whose content belongs in the archive too.
+    /// Writes what `path` names; true for a directory whose content belongs in the archive too. What has gone since its directory
+    /// was read is left out, as tar(1) does.
     pub(super) fn entry(&mut self, path: &[u8]) -> Outcome<bool> {
         let shown = match self.special.names {
             Some(names) => match names(path)? {
@@ -35,6 +36,7 @@ impl Walk<'_, '_, '_> {
         let name = if name.is_empty() { b"." } else { name };
         let parent = match self.dirs.enter(above) {
             Err(Stop::System(Errno::EACCES)) => return self.entry_below(path, &shown),
+            Err(stop) if stop.is_gone() => return Ok(false),
             answer => answer.map_err(|stop| stopped(path, stop))?,
         };
         let stat = match look(self.special.opener.as_ref(), parent, name) {
@@ -75,8 +77,11 @@ impl Walk<'_, '_, '_> {
         }
         match kind {
             Kind::Symlink => {
-                entry.link = read_link(self.special.opener.as_ref(), parent, name)
-                    .map_err(|errno| Fault::system(Step::Read, path, errno))?;
+                entry.link = match read_link(self.special.opener.as_ref(), parent, name) {
+                    Ok(link) => link,
+                    Err(errno) if is_gone(errno) => return Ok(false),
+                    Err(errno) => return Err(Fault::system(Step::Read, path, errno)),
+                };
             }
             Kind::Char | Kind::Block => entry.device = fs::device(stat.st_rdev),
             _ => {}
@@ -91,8 +96,7 @@ impl Walk<'_, '_, '_> {
         let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
         let fd = match open(self.special.opener.as_ref(), parent, name, flags) {
             Ok(fd) => fd,
-            // Gone, or something else, since it was looked at.
-            Err(Errno::ENOENT | Errno::ELOOP) => return Ok(false),
+            Err(errno) if is_gone(errno) => return Ok(false),
             Err(Errno::EACCES) => return self.entry_below(path, &shown),
             Err(Errno::EAGAIN) => return Err(leased(path)),
             Err(errno) => return Err(Fault::system(Step::Open, path, errno)),
@@ -207,7 +211,7 @@ impl Walk<'_, '_, '_> {
         Ok(())
     }
 
-    /// The names in a directory, and those of kept devices, sorted.
+    /// The names in a directory, and those of kept devices, sorted. One that has gone meanwhile has none.
     pub(super) fn children(&mut self, path: &[u8]) -> Outcome<Names> {
         let failed = |errno| Fault::system(Step::List, path, errno);
         let mut names = Names::new(&self.remembered);
@@ -217,15 +221,19 @@ impl Walk<'_, '_, '_> {
         let opened = match self.dirs.enter(path) {
             Ok(directory) => open(opener, directory, b".", flags),
             Err(Stop::System(errno)) => Err(errno),
-            Err(stop) => return Err(stopped(path, stop)),
+            Err(_) => Err(Errno::ENOENT),
         };
         match (opened, self.special.lower) {
             // As for `entry_below`.
             (Err(Errno::EACCES), Some(lower)) => names = lower.borrow_mut().names(path, &self.remembered)?,
+            (Err(errno), _) if is_gone(errno) => {}
             (Err(errno), _) => return Err(failed(errno)),
             (Ok(directory), _) => {
                 for entry in Dir::new(directory) {
-                    let entry = entry.map_err(failed)?;
+                    let entry = match entry {
+                        Err(errno) if is_gone(errno) => break,
+                        entry => entry.map_err(failed)?,
+                    };
                     if !matches!(entry.file_name().to_bytes(), b"." | b"..") {
                         names.push(path, entry.file_name().to_bytes())?;
                     }
