@@ -77,13 +77,7 @@ pub fn is_gone(errno: Errno) -> bool {
     // ENXIO and ENODEV: a socket, or a device that nobody drives. EINVAL: readlink(2) of what is no link.
     matches!(
         errno,
-        Errno::ENOENT
-            | Errno::ENOTDIR
-            | Errno::ELOOP
-            | Errno::ESTALE
-            | Errno::ENXIO
-            | Errno::ENODEV
-            | Errno::EINVAL
+        Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP | Errno::ESTALE | Errno::ENXIO | Errno::ENODEV | Errno::EINVAL
     )
 }
 

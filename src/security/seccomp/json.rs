@@ -243,3 +243,33 @@ fn oci_name(arch: Arch) -> &'static str {
         Arch::Aarch64 => "SCMP_ARCH_AARCH64",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::super::Profile;
+
+    #[test]
+    fn a_profile_is_read_from_a_regular_file_of_a_few_mebibytes() {
+        let place = std::env::temp_dir().join(format!("ctr-profile-{}", std::process::id()));
+        let refused = |path: &Path, why: &str| {
+            let error = Profile::from_file(path).unwrap_err().to_string();
+            assert!(error.contains(why) && error.contains(&path.display().to_string()), "{error}");
+        };
+        nix::unistd::mkfifo(&place, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        // Without anybody who writes to it.
+        refused(&place, "it is no regular file");
+        std::fs::remove_file(&place).unwrap();
+        refused(Path::new("/dev/zero"), "it is no regular file");
+        refused(&std::env::temp_dir(), "it is no regular file");
+        let profile = r#"{"defaultAction": "SCMP_ACT_ALLOW"}"#;
+        std::fs::write(&place, format!("{profile}{}", " ".repeat(1 << 20))).unwrap();
+        assert!(Profile::from_file(&place).is_ok());
+        let endless = std::fs::File::create(&place).unwrap();
+        endless.set_len(1 << 40).unwrap();
+        refused(&place, "it has more than 4 MiB");
+        std::fs::remove_file(&place).unwrap();
+        refused(&place, "ENOENT");
+    }
+}

@@ -14,6 +14,9 @@ mod syscalls;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::fs::OpenOptions;
+use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -87,11 +90,23 @@ impl Profile {
         Ok(Self::of(Rules::of(json::parse(text, origin)?)))
     }
 
-    /// As [`Profile::from_json`], from a file.
+    /// As [`Profile::from_json`], from a regular file. A device or a pipe may have no end, or keep us waiting.
     pub(crate) fn from_file(path: &Path) -> Result<Self> {
+        /// Docker's has some 16 KiB.
+        const MAX: u64 = 4 << 20;
         let origin = path.display();
-        let text = crate::sys::file::read_to_string(path)
-            .map_err(|error| Error::io(Step::ReadSeccompProfile, &origin, &error))?;
+        let failed = |error| Error::io(Step::ReadSeccompProfile, &origin, &error);
+        let refused = |why: String| Err(Error::invalid(Step::ReadSeccompProfile, &origin, why));
+        let mut options = OpenOptions::new();
+        options.read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY);
+        let file = crate::sys::file::open_with(&options, path).map_err(failed)?;
+        if !file.metadata().map_err(failed)?.is_file() {
+            return refused("it is no regular file".into());
+        }
+        let mut text = String::new();
+        if file.take(MAX + 1).read_to_string(&mut text).map_err(failed)? as u64 > MAX {
+            return refused(format!("it has more than {} MiB", MAX >> 20));
+        }
         Self::from_json(&text, &origin.to_string())
     }
 
