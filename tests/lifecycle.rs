@@ -104,6 +104,24 @@ fn binds_and_tmpfs_are_mounted_where_asked() {
 }
 
 #[test]
+fn a_place_that_can_not_be_made_is_explained() {
+    let bind = |target: &str| Mount::Bind { source: "/etc/hostname".into(), target: target.into(), read_only: true };
+    let directory = Mount::Bind { source: "/etc".into(), target: "/usr/new/deep".into(), read_only: true };
+    let tmpfs = Mount::Tmpfs { target: "/etc/new".into(), size: None, mode: None };
+    for mount in [bind("/usr/new"), directory, tmpfs] {
+        let target = mount.target().display().to_string();
+        let error = Container::create("host", &Config { mounts: vec![mount], ..Config::default() }).err().unwrap();
+        assert_eq!((error.errno(), error.object()), (libc::ENOENT, target.as_str()), "{error}");
+        assert!(error.hint().contains("can't be written to") && error.hint().contains("/mnt"), "{error}");
+    }
+    let devices = vec!["/dev/null:/usr/null".parse().unwrap()];
+    let error = Container::create("host", &Config { devices, ..Config::default() }).err().unwrap();
+    assert!(error.object() == "/usr/null" && error.hint().contains("can't be written to"), "{error}");
+    let c = Container::create("host", &Config { mounts: vec![bind("/mnt/a/b")], ..Config::default() }).unwrap();
+    assert_eq!(sh(&c, "cat /mnt/a/b"), std::fs::read_to_string("/etc/hostname").unwrap().trim_end());
+}
+
+#[test]
 fn streams_are_pipes_descriptors_or_nothing() {
     let c = host();
     let config = ExecConfig { stdin: Stdio::Pipe, stdout: Stdio::Pipe, stderr: Stdio::Pipe, ..ExecConfig::default() };

@@ -281,7 +281,7 @@ pub enum Mount {
         /// Path on the host.
         #[serde(with = "text")]
         source: PathBuf,
-        /// Absolute path inside; made where it is missing.
+        /// Absolute path inside; made where it is missing and what is above it can be written to: /usr, /etc and the like of `"host"` can't.
         #[serde(with = "text")]
         target: PathBuf,
         /// Nothing can be written through it.
@@ -289,7 +289,7 @@ pub enum Mount {
     },
     /// A new, empty tmpfs.
     Tmpfs {
-        /// Absolute path inside; made where it is missing.
+        /// Absolute path inside; made where it is missing and what is above it can be written to: /usr, /etc and the like of `"host"` can't.
         #[serde(with = "text")]
         target: PathBuf,
         /// Most bytes it may hold. Where there is none, it is a part of the tmpfs that has the changes: what `upper_size` says holds

@@ -88,8 +88,8 @@ pub unsafe extern "C" fn ctr_config_add_env(
 }
 
 /// Adds a bind mount, mount(2): the file or directory source of the host appears at target, an absolute path inside
-/// that is made where it is missing. Mounts are made in the order in which they were added. Set-user-ID programs and
-/// device nodes have no effect through it.
+/// that is made where it is missing, if what is above it can be written to: in "host" /usr, /etc, /bin, /sbin and /lib can't.
+/// Mounts are made in the order in which they were added. Set-user-ID programs and device nodes have no effect through it.
 ///
 /// read_only   nothing can be written through it
 ///
@@ -108,7 +108,8 @@ pub unsafe extern "C" fn ctr_config_add_mount_bind(
     })
 }
 
-/// Adds an empty tmpfs(5) at target, an absolute path inside that is made where it is missing.
+/// Adds an empty tmpfs(5) at target, an absolute path inside that is made where it is missing, as for
+/// ctr_config_add_mount_bind().
 ///
 /// size   the most bytes it may hold, at least 1; CTR_UNLIMITED: it is a part of the tmpfs that has the container's changes, and
 ///        ctr_config_set_upper_size() holds for both together

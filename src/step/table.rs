@@ -102,7 +102,7 @@ steps! {
         UseController: "use-controller", "use the";
         MakeControllerCgroup: "make-controller-cgroup", "make a";
         ListDevices: "list-devices", "list the devices of";
-        GiveDevice: "give-device", "give the device";
+        GiveDevice: "give-device", "give the device", when { libc::ENOENT => hints::NO_PLACE };
         BindSource: "bind-source", "bind", when {
             libc::ENOENT => "what is bound has to exist on the host",
         };
@@ -315,8 +315,9 @@ steps! {
         BindEtcFile: "bind-etc-file", "bind";
         BindIntoContainer: "bind-into-container", "bind into the container", when {
             libc::EINVAL | libc::ENOTDIR => "a directory goes onto a directory, a file onto a file",
+            libc::ENOENT => hints::NO_PLACE,
         };
-        MountTmpfs: "mount-tmpfs", "mount a tmpfs at";
+        MountTmpfs: "mount-tmpfs", "mount a tmpfs at", when { libc::ENOENT => hints::NO_PLACE };
         MakeWorkingDirectory: "make-working-directory", "make the working directory";
         MakeVolume: "make-volume", "make the volume";
         MakeRootReadOnly: "make-root-read-only", "make read-only";
