@@ -117,6 +117,9 @@ fn a_place_that_can_not_be_made_is_explained() {
     let devices = vec!["/dev/null:/usr/null".parse().unwrap()];
     let error = Container::create("host", &Config { devices, ..Config::default() }).err().unwrap();
     assert!(error.object() == "/usr/null" && error.hint().contains("can't be written to"), "{error}");
+    let devices = vec!["/dev/ctr-none:/usr/null".parse().unwrap()];
+    let error = Container::create("host", &Config { devices, ..Config::default() }).err().unwrap();
+    assert!(error.object() == "/dev/ctr-none" && error.hint().contains("on the host"), "{error}");
     let c = Container::create("host", &Config { mounts: vec![bind("/mnt/a/b")], ..Config::default() }).unwrap();
     assert_eq!(sh(&c, "cat /mnt/a/b"), std::fs::read_to_string("/etc/hostname").unwrap().trim_end());
 }

@@ -67,7 +67,10 @@ fn unavailable(config: &Config, is_root: bool, caller: Caller<'_>) -> Option<Err
 }
 
 fn node(source: &Path, target: &Path, access: DeviceAccess) -> Result<(Node, DeviceRule)> {
-    let path = std::fs::canonicalize(source).map_err(|e| Error::io(Step::GiveDevice, source.display(), &e))?;
+    let path = std::fs::canonicalize(source).map_err(|e| {
+        let error = Error::io(Step::GiveDevice, source.display(), &e);
+        if error.errno() == libc::ENOENT { error.with_hint("what is given has to exist on the host") } else { error }
+    })?;
     let stat =
         fstat(open_path(&path)?).map_err(|errno| Error::system(Step::GiveDevice, path.display(), errno as i32))?;
     let kind = match stat.st_mode & libc::S_IFMT {
