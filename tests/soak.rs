@@ -6,7 +6,7 @@ mod common;
 
 use std::fs::File;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -32,7 +32,7 @@ impl Random {
 }
 
 /// One container's life. Answers whether a program of it ran out of memory.
-fn life(random: &mut Random, name: String, state_dir: PathBuf, limits: bool) -> bool {
+fn life(random: &mut Random, name: String, state_dir: PathBuf, busybox: &Path, limits: bool) -> bool {
     let memory = limits.then_some((24 + random.below(40)) * MIB);
     let config = Config {
         name: Some(name),
@@ -44,7 +44,7 @@ fn life(random: &mut Random, name: String, state_dir: PathBuf, limits: bool) -> 
         detached: random.below(8) == 0,
         ..Config::default()
     };
-    let image = if random.below(2) == 0 { "host".into() } else { busybox().to_owned() };
+    let image = if random.below(2) == 0 { "host".into() } else { busybox.to_owned() };
     let container = Container::create(&image, &config).unwrap();
     let shell = |script: &str| container.exec(["/bin/sh", "-c", script], &quiet()).unwrap();
     assert_eq!(end_of(&shell("exit 7")).code, 7);
@@ -97,6 +97,8 @@ fn owner(scope: &Scope, number: u64, seed: u64) -> Child {
         .args(["--exact", "role_owner_of_many", "--ignored", "--nocapture", "--test-threads=1"])
         .env("CTR_TEST_NAME", format!("{}.{number}", scope.prefix()))
         .env("CTR_STATE_DIR", scope.state_dir())
+        // One of its own would be left when it is killed.
+        .env("CTR_TEST_IMAGE", busybox())
         .env("CTR_SOAK_SEED", seed.to_string())
         .stdin(Stdio::null())
         .stdout(log)
@@ -114,7 +116,7 @@ fn role_owner_of_many() {
     let tell = |line: &[u8]| std::io::stdout().write_all(line).unwrap();
     for at in 0.. {
         let name = format!("{}.{at}", of("CTR_TEST_NAME"));
-        let one = || life(&mut random, name, of("CTR_STATE_DIR").into(), limits);
+        let one = || life(&mut random, name, of("CTR_STATE_DIR").into(), of("CTR_TEST_IMAGE").as_ref(), limits);
         match std::panic::catch_unwind(std::panic::AssertUnwindSafe(one)) {
             Ok(true) => tell(b"soak: out of memory\n"),
             Ok(false) => tell(b"soak: a life\n"),
@@ -138,7 +140,7 @@ fn minutes_of_kills_leave_nothing() {
     let (scope, mut random, limits) = (Scope::new("soak"), Random(seed | 1), can_limit());
     let detached = Detached(&scope);
     // What a process has from its first container on.
-    life(&mut random, format!("{}.first", scope.prefix()), scope.state_dir(), limits);
+    life(&mut random, format!("{}.first", scope.prefix()), scope.state_dir(), busybox(), limits);
     let (files, threads, mounts) = (descriptors(), threads(), mounts());
 
     let end = Instant::now() + Duration::from_secs(seconds);
@@ -153,7 +155,7 @@ fn minutes_of_kills_leave_nothing() {
         killed.kill().unwrap();
         killed.wait().unwrap();
         // What it left is swept while the others work.
-        life(&mut random, format!("{}.own.{lives}", scope.prefix()), scope.state_dir(), limits);
+        life(&mut random, format!("{}.own.{lives}", scope.prefix()), scope.state_dir(), busybox(), limits);
         lives += 1;
     }
     let pids: Vec<_> = owners.iter().map(Child::id).collect();
