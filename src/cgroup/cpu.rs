@@ -3,6 +3,7 @@
 //!
 //! Rests on Documentation/scheduler/sched-bwc.rst and "CPU Interface Files" of Documentation/admin-guide/cgroup-v2.rst.
 
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -72,8 +73,10 @@ fn first_files(version: Version, limit: u64) -> Vec<Written> {
 fn set(at: At<'_>, limit: Option<u64>) -> Result<()> {
     let directory = at.directory();
     let (file, text) = match (at.version(), limit) {
-        (Version::V1, None) => (V1_QUOTA, "-1".into()),
-        (Version::V2, None) => (V2_MAX, "max".into()),
+        (version, None) => {
+            let (file, unlimited) = unlimited(version);
+            (file, unlimited.into())
+        }
         (Version::V1, Some(limit)) => (V1_QUOTA, (limit * period(directory)? / 1000).to_string()),
         (version, Some(limit)) => first(version, limit),
     };
@@ -82,6 +85,47 @@ fn set(at: At<'_>, limit: Option<u64>) -> Result<()> {
         // tg_cfs_schedulable_down of kernel/sched/core.c; on v2 the lower of both holds.
         if errno == Errno::EINVAL { error.with_hint(ABOVE) } else { error }
     })
+}
+
+/// Lifts the limit of what is to die, which takes processor time too. A cgroup above may have one still, which nobody lifts.
+pub(super) fn lift(at: At<'_>) {
+    let (file, unlimited) = unlimited(at.version());
+    _ = control::write(&at.directory().fd, file, unlimited);
+}
+
+/// Lifts the limit for a while: what it was, for [`put_back`]; nothing where there is none, or nobody may.
+pub(super) fn suspend(at: At<'_>) -> Option<[u64; 2]> {
+    let (file, unlimited) = unlimited(at.version());
+    let [quota, period] = control::read_numbers(&at.directory().fd, file).ok()?;
+    let quota = quota?;
+    control::write(&at.directory().fd, file, unlimited).ok()?;
+    Some([quota, period.unwrap_or(PERIOD)])
+}
+
+/// Sets the limit again that [`suspend`] has lifted, unless there is another one by now.
+pub(super) fn put_back(at: At<'_>, [quota, period]: [u64; 2]) {
+    let (file, _) = unlimited(at.version());
+    if !matches!(control::read_numbers(&at.directory().fd, file), Ok([None, _])) {
+        return;
+    }
+    let text = match at.version() {
+        Version::V1 => quota.to_string(),
+        Version::V2 => format!("{quota} {period}"),
+    };
+    _ = control::write(&at.directory().fd, file, &text);
+}
+
+/// The file that limits, open for writing: see `LIMITED` of `wire`.
+pub(super) fn open_limit(at: At<'_>) -> nix::Result<OwnedFd> {
+    let (file, _) = unlimited(at.version());
+    control::open_for_writing(&at.directory().fd, file)
+}
+
+fn unlimited(version: Version) -> (&'static str, &'static str) {
+    match version {
+        Version::V1 => (V1_QUOTA, "-1"),
+        Version::V2 => (V2_MAX, "max"),
+    }
 }
 
 const ABOVE: &str = "on cgroup v1 it can't be more than a cgroup above has: see cpu.cfs_quota_us there";

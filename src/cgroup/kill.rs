@@ -15,6 +15,9 @@ use crate::{Error, ErrorCode, Result, Step, sys};
 /// How long the processes may take to die.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// The longest pause between two looks at them.
+const LONGEST: Duration = Duration::from_millis(5);
+
 impl Cgroup {
     /// Sends SIGKILL to every process inside and waits until none is left. A cgroup that is gone has none.
     pub(crate) fn kill(&self) -> Result<()> {
@@ -35,13 +38,16 @@ impl Cgroup {
                 return Ok(());
             }
             self.let_die(true);
+            if pause == LONGEST {
+                self.lift_processor_limit();
+            }
             if Instant::now() >= deadline {
                 let why = format!("{left} processes did not end");
                 let path = directory.path.display();
                 return Err(Error::new(ErrorCode::System, Step::KillProcessesOfCgroup, path, libc::EBUSY, why));
             }
             sleep(pause);
-            pause = (pause * 2).min(Duration::from_millis(5));
+            pause = (pause * 2).min(LONGEST);
         }
     }
 }

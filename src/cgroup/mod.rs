@@ -35,6 +35,7 @@ mod stats;
 mod table;
 #[cfg(test)]
 mod tests;
+mod throttle;
 mod usage;
 mod verify;
 
@@ -43,8 +44,9 @@ pub(crate) use held::{Cgroup, counted};
 pub(crate) use hierarchies::{Caller, devices_unavailable};
 pub(crate) use layout::{Layout, Planned};
 pub(crate) use limits::Limits;
-pub(crate) use pause::{first_process, is_paused, thaw};
+pub(crate) use pause::{first_process, is_paused, let_end};
 pub(crate) use place::Place;
 pub(crate) use remove::remove;
 pub use stats::{CpuStats, IoStats, MemoryStats, PidsStats, Pressure, PressureStats, Stall, Stats};
+pub(crate) use throttle::Suspended;
 pub(crate) use verify::{check_names, of_process, verify};

@@ -10,6 +10,7 @@ use super::freezer::{FROZEN, freeze, is_frozen, is_frozen_above, is_in, thaw_at}
 use super::held::{Cgroup, Held};
 use super::late::Acquire;
 use super::place::Place;
+use super::throttle;
 use crate::{Error, ErrorCode, Result, Step};
 
 /// How long processes that were let go may take to be counted as running.
@@ -84,8 +85,9 @@ pub(crate) fn is_paused(places: &[Place]) -> bool {
     directories(places).any(|(version, directory)| is_frozen(At::new(version, &directory)).unwrap_or(false))
 }
 
-/// Lets a container go on whose owner is gone: its PID 1 ends then.
-pub(crate) fn thaw(places: &[Place]) {
+/// Lets a container end that is killed or whose owner is gone: it goes on, without a limit of processor time.
+pub(crate) fn let_end(places: &[Place]) {
+    throttle::lift(places);
     for (version, directory) in directories(places) {
         _ = thaw_at(At::new(version, &directory));
     }
@@ -193,7 +195,7 @@ mod tests {
         let read = from.read(&mut heard).unwrap();
         assert_eq!(&heard[..read], b"x\n");
         cgroup.pause(None, &never).unwrap();
-        thaw(places);
+        let_end(places);
         cgroup.resume().unwrap();
         cgroup.pause(None, &never).unwrap();
         child.kill().unwrap();

@@ -87,6 +87,9 @@ fn of_image(error: Error, image: &OsStr) -> Error {
 /// is there, by its pidfd or its namespaces; what outlives processes is had by [`Shared::acquire`]. Where anything fails, all of
 /// the container is taken back.
 fn attach(container: &Shared) -> Result<()> {
+    if container.record.config.cpus.is_some() {
+        container.leave_processor_limit_to_zygote();
+    }
     container.schedule_as_caller()
 }
 

@@ -26,9 +26,9 @@ pub fn destroy_named(state: StateDir, name: &str) -> Result<()> {
             let cgroups = record.cgroups();
             let join = || Shared::on_record(StateDir::open(Some(state.path()))?, (*record).clone(), file);
             let joined = join().or_else(|error| match error.errno() {
-                // More have connected while it stood still than can wait.
-                libc::EAGAIN if cgroup::is_paused(&cgroups) && cgroup::check_names(name, &cgroups).is_ok() => {
-                    cgroup::thaw(&cgroups);
+                // More have connected while it stood still, or had no processor time, than can wait.
+                libc::EAGAIN if cgroup::check_names(name, &cgroups).is_ok() => {
+                    cgroup::let_end(&cgroups);
                     join()
                 }
                 _ => Err(error),
@@ -36,6 +36,8 @@ pub fn destroy_named(state: StateDir, name: &str) -> Result<()> {
             match joined {
                 // It is not as its record says.
                 Err(error) if error.code() == ErrorCode::Invalid => end(&state, name, file, cgroups),
+                // Its owner is gone, and so it was ending already; that has been waited for.
+                Err(error) if error.code() == ErrorCode::NotFound && state.read(name)?.is_none() => Ok(()),
                 joined => joined?.destroy(),
             }
         }
@@ -67,7 +69,7 @@ fn end(state: &StateDir, name: &str, file: RecordFile, written: Vec<Place>) -> R
         Ok(()) | Err(Errno::ESRCH) => {}
         Err(errno) => return Err(fail(errno as i32)),
     }
-    cgroup::thaw(&cgroups);
+    cgroup::let_end(&cgroups);
     if !wait_readable(&[pidfd.as_fd()], Some(PATIENCE)).unwrap_or(false) {
         return Err(fail(libc::ETIMEDOUT));
     }

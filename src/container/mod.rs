@@ -28,6 +28,7 @@ mod shared;
 mod spawn;
 mod state;
 mod stop;
+mod throttle;
 mod unmapped;
 mod user;
 mod walls;
@@ -230,6 +231,9 @@ impl Container {
             self.shared.acquire(Resource::Cgroup(place.clone()), make)
         };
         self.cgroup()?.set(limit, value, &acquire)?;
+        if limit == Limit::Cpus && value.is_some() {
+            self.shared.leave_processor_limit_to_zygote();
+        }
         self.shared.may_have_killed.fetch_or(limit == Limit::Memory, Ordering::Relaxed);
         Ok(())
     }

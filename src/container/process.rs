@@ -132,6 +132,7 @@ impl Process {
         let end = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         // The end of the channel is no news any more.
         let mut hung_up = false;
+        let mut suspended = None;
         loop {
             // A hostile PID 1 may have answers without end.
             if end.is_some_and(|end| Instant::now() > end + REPORT) {
@@ -144,6 +145,10 @@ impl Process {
                 // Whoever waits in vain for what is not ours any more is told so here, and whoever hears something before it is taken.
                 self.channel.check().map_err(fail)?;
                 self.keep_limit()?;
+                // What was killed has to run to its end.
+                if suspended.is_none() && self.was_killed() {
+                    suspended = self.container.suspend_processor_limit();
+                }
                 // Its pidfd tells of its end a moment before PID 1 has reaped it.
                 let moment = if hung_up { slice } else { Duration::ZERO };
                 if !wait_readable(&[self.pidfd.as_fd()], Some(moment)).map_err(fail)? {
@@ -198,6 +203,10 @@ impl Process {
             self.kill(libc::SIGKILL)?;
         }
         Ok(())
+    }
+
+    fn was_killed(&self) -> bool {
+        self.killed.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
     fn check_dying(&self) -> Result<()> {

@@ -307,11 +307,16 @@ impl Shared {
     /// The next answer within `patience`; one that stands still is not waited for.
     fn hear(&self, channel: &Channel, patience: Duration) -> Result<Answer> {
         let end = Instant::now() + patience;
+        // Its programs may have used up the processor time that it has together with them.
+        let mut suspended = None;
         loop {
             let left = end.saturating_duration_since(Instant::now());
             let heard = channel.receive(Some(left.min(SILENCE)));
             match heard.map_err(|e| Error::io(Step::HearFromContainer, &self.record.name, &e))? {
-                Answer::TimedOut if left > SILENCE => self.why_silent().map_or(Ok(()), Err)?,
+                Answer::TimedOut if left > SILENCE => {
+                    self.why_silent().map_or(Ok(()), Err)?;
+                    suspended = suspended.or_else(|| self.suspend_processor_limit());
+                }
                 answer => return Ok(answer),
             }
         }
@@ -472,7 +477,10 @@ impl Shared {
             let left = end.saturating_duration_since(Instant::now()).min(within);
             wait_readable(&[self.pidfd.as_fd()], Some(left)).unwrap_or(false)
         };
-        let let_die = |by_others| self.cgroup.iter().for_each(|cgroup| cgroup.let_die(by_others));
+        let let_die = |by_others| {
+            self.let_die_in_time(by_others);
+            self.cgroup.iter().for_each(|cgroup| cgroup.let_die(by_others));
+        };
         let_die(false);
         if dies(SILENCE) {
             return Ok(());
@@ -498,6 +506,7 @@ impl Shared {
     fn kill_the_rest(&self) -> Result<()> {
         if let Some(cgroup) = &self.cgroup {
             // Our own server is in it too; it is to go anyway.
+            self.let_die_in_time(false);
             return cgroup.kill();
         }
         self.signal_descendants(libc::SIGKILL)

@@ -64,6 +64,12 @@ impl Zygote {
         }
     }
 
+    /// Tells it by which file the limit of processor time of its child `pid` is lifted: `LIMITED` of `wire`.
+    pub fn limited(&self, pid: i32, file: std::os::fd::BorrowedFd<'_>) {
+        let message = wire::Request { before: pid as u32, ..wire::Request::bare(wire::LIMITED) };
+        _ = self.send(message.as_bytes(), &[file]);
+    }
+
     /// Whether a container with these walls (`Header::walls`) was the last that came up, so that it needs not be waited for
     /// whether the kernel takes them.
     pub fn has_stood(&self, walls: u64) -> bool {

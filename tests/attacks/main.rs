@@ -23,3 +23,4 @@ mod proc;
 mod record;
 mod stall;
 mod taken_over;
+mod throttle;

@@ -56,7 +56,7 @@ impl Children {
         self.count += 1;
         self.deadlines += usize::from(deadline != 0);
         if let Some(last) = self.table().last_mut() {
-            *last = Child { pid, status, setup, timed_out: false, detached, claim, deadline };
+            *last = Child { pid, status, setup, timed_out: false, detached, claim, limit: -1, deadline };
         }
     }
 
@@ -126,11 +126,24 @@ impl Children {
         (next != u64::MAX).then(|| next.saturating_sub(now))
     }
 
-    /// Kills every child that is not detached.
+    /// `file` limits the processor time of the child `pid`.
+    pub fn limit(&mut self, pid: i32, file: i32) {
+        match self.table().iter_mut().find(|child| child.pid == pid) {
+            Some(child) => close(core::mem::replace(&mut child.limit, file)),
+            None => close(file),
+        }
+    }
+
+    /// Kills every child that is not detached, and lifts its limit: without a turn it would not die.
     pub fn end_all(&mut self) {
         for child in self.table().iter().filter(|child| !child.detached) {
             // SAFETY: our own child, not reaped yet.
             unsafe { syscall3(nr::KILL, child.pid as usize, SIGKILL as usize, 0) };
+            // Each version of cgroups refuses the other's word, cpu.cfs_quota_us of v1 and cpu.max of v2.
+            for unlimited in ["-1", "max"].iter().filter(|_| child.limit >= 0) {
+                // SAFETY: a string.
+                unsafe { syscall3(nr::WRITE, child.limit as usize, unlimited.as_ptr() as usize, unlimited.len()) };
+            }
         }
     }
 
@@ -201,6 +214,7 @@ impl Children {
         reply(child.status, &exited, &[]);
         close(child.status);
         close(child.claim);
+        close(child.limit);
         if child.deadline != 0 {
             self.deadlines -= 1;
             // What it has left behind has its limit still.

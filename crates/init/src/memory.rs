@@ -39,13 +39,15 @@ pub struct Child {
     pub detached: bool,
     /// The claim on its range of ids, or -1.
     pub claim: i32,
+    /// The file that limits its processor time, or -1.
+    pub limit: i32,
     /// When to kill it, in milliseconds of CLOCK_MONOTONIC; 0 is never.
     pub deadline: u64,
 }
 
 impl Child {
     pub const NONE: Self =
-        Self { pid: 0, status: 0, setup: 0, timed_out: false, detached: false, claim: 0, deadline: 0 };
+        Self { pid: 0, status: 0, setup: 0, timed_out: false, detached: false, claim: 0, limit: 0, deadline: 0 };
 }
 
 /// Where in [`Memory`] the server's stack begins.

@@ -3,8 +3,8 @@
 
 use ctr_wire::{
     BY_CHILD, CONTROL, Call, DETACHED, DONE, EXEC, FAILED, HANDED, Handover, IN_HANDOVER, IN_LATE, IN_MESSAGE,
-    IN_NEWGIDMAP, IN_NEWUIDMAP, IN_PARENT, IN_START, IN_TABLE, LARGE, MAX_FDS, NONE, PREPARE, PROC, ParentPlan,
-    RESULTS, RETIRE, RUN, Reply, Request, SAID, SLOTS, SPARE, SPAWN, STATUS, USER_NAMESPACE,
+    IN_NEWGIDMAP, IN_NEWUIDMAP, IN_PARENT, IN_START, IN_TABLE, LARGE, LIMITED, MAX_FDS, NONE, PREPARE, PROC,
+    ParentPlan, RESULTS, RETIRE, RUN, Reply, Request, SAID, SLOTS, SPARE, SPAWN, STATUS, USER_NAMESPACE,
 };
 
 use super::children::{self, Children};
@@ -232,6 +232,10 @@ impl Server {
                     RUN => self.run(request, calls),
                     EXEC => self.exec(request, calls),
                     RETIRE if self.role == Role::Zygote => self.retired = true,
+                    LIMITED if self.role == Role::Zygote => {
+                        let file = self.keep_status();
+                        self.children.limit(request.before as i32, file);
+                    }
                     _ => self.fail(Failure { call: IN_MESSAGE, errno: kernel::errno::EPROTO }),
                 }
                 close_slots(&mut self.slots);

@@ -61,6 +61,11 @@ pub const SPARE: u32 = 5;
 /// Request kind, to a child: walk these calls, as for a RUN, which will follow. Where they go well, nothing is answered.
 pub const PREPARE: u32 = 6;
 
+/// Request kind, to the zygote: the child whose pid is `before` has a limit of processor time. It is lifted by what is written to
+/// the file that comes in slot 0, where the child is ended since its host is gone: with no turn it would not die. Nothing is
+/// answered.
+pub const LIMITED: u32 = 7;
+
 /// Request flag: the whole message is in the memfd that comes as the first descriptor.
 pub const LARGE: u32 = 1;
 /// Request flag of [`SPAWN`]: cloned for this request, not before. All that it does is to be part of the shape.
@@ -116,7 +121,7 @@ pub struct Request {
     /// How many calls follow this record.
     pub calls: u32,
     /// EXEC: how many of them the server walks itself, before the clone. RUN: how many it walks before it answers; where one
-    /// of those that follow fails, the server ends. 0 is all.
+    /// of those that follow fails, the server ends. 0 is all. LIMITED: the pid.
     pub before: u32,
     /// SPAWN: the namespaces, as CLONE_NEW* flags of clone(2).
     pub namespaces: u64,

@@ -113,7 +113,7 @@ impl StateDir {
     }
 
     /// What stands in a record, which file it is, and whether its container lives.
-    pub(super) fn read(&self, name: &str) -> Result<Option<(Content, RecordFile, bool)>> {
+    pub fn read(&self, name: &str) -> Result<Option<(Content, RecordFile, bool)>> {
         let file_name = format!("{name}.json");
         let fail = |errno: Errno| Error::system(Step::ReadRecord, self.path.join(&file_name).display(), errno as i32);
         let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;

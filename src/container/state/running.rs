@@ -80,12 +80,18 @@ impl StateDir {
             return Err(Error::new(ErrorCode::Invalid, Step::WriteRecord, &file_name, libc::E2BIG, why)
                 .with_hint("its variables, mounts and the image's configuration are in it: ask for less"));
         }
+        let mut looked = false;
         loop {
             let fd = match sys::openat(&self.fd, file_name.as_str(), flags, Mode::from_bits_truncate(0o600)) {
                 Ok(fd) => fd,
                 Err(Errno::EEXIST) => {
                     match self.sweep_for_name(&record.name) {
                         Ok(true) => continue,
+                        // Where its owner is gone, so will it be in a moment.
+                        Ok(false) if !looked && self.look_after(&record.name)?.is_none() => {
+                            looked = true;
+                            continue;
+                        }
                         Ok(false) => {}
                         // What could not be removed is aside, and nobody has the name any more.
                         Err(_) if !self.path.join(&file_name).exists() => continue,
@@ -241,9 +247,9 @@ impl StateDir {
             Content::Newer | Content::Nothing | Content::Damaged(_) => return Ok(None),
         };
         if !outline.detached && !outline.has_owner()? {
-            // One that stands still does not end.
+            // One that stands still does not end, nor does one that has no processor time.
             if cgroup::check_names(name, &outline.cgroups()).is_ok() {
-                cgroup::thaw(&outline.cgroups());
+                cgroup::let_end(&outline.cgroups());
             }
             _ = self.sweep_known(name, file, &outline.resources);
             return Ok(None);
