@@ -1,7 +1,7 @@
 //! The zygote, as the host sees it: a tiny process of ours that clones containers' PID 1, so that nothing of the host's
 //! memory, descriptors or signals is ever near them, and no child of the host is ever ours.
 //!
-//! There is one for a process and a set of rights: [`current`] starts it at the first need, and anew when it was killed, after a
+//! There is one for a process and a set of rights: [`current()`] starts it at the first need, and anew when it was killed, after a
 //! fork, and when the host has changed its credentials or namespaces since (a container must never get more than its
 //! host has at that moment). `container` calls this; `start` has the clone.
 
