@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ._options import Tmpfs
+from ._options import Tmpfs, rlimit
 from ._sizes import size
 
 if TYPE_CHECKING:
@@ -56,10 +56,11 @@ def _tmpfs(text: str) -> Tmpfs:
 def _limit(text: str) -> tuple[str, tuple[int | None, int | None]]:
     name, value = pair(text)
     soft, _, hard = value.partition(":")
-    numbers = [None if word in ("unlimited", "-1") else word for word in (soft, hard or soft)]
-    if not all(word is None or word.isdecimal() for word in numbers):
-        raise ValueError(f'write NAME=SOFT:HARD with numbers or "unlimited", not {text!r}')
-    first, second = (None if word is None else int(word) for word in numbers)
+    try:
+        first, second = (None if word in ("unlimited", "-1") else rlimit(name, word) for word in (soft, hard or soft))
+    except (TypeError, OSError) as error:
+        what = 'numbers, "unlimited", or of bytes as fsize=1M,'
+        raise ValueError(f"write NAME=SOFT:HARD with {what} not {text!r}") from error
     return name, (first, second)
 
 

@@ -116,7 +116,8 @@ class Container:
             seccomp: The system calls that are allowed: "default", "strict", "unconfined", or docker's JSON as a path or
                 a dict.
             seccomp_refusal: What a refused system call does: an errno, "kill-process", "kill-thread", "trap", "log".
-            rlimits: Limits of each process by name, as {"nofile": 1024} or {"nofile": (soft, hard)}; None is no limit.
+            rlimits: Limits of each process by name, as {"nofile": 1024}, {"nofile": (soft, hard)} or {"fsize": "1M"};
+                None is no limit.
                 The others are those of the thread that starts a program, at that moment.
             sysctls: Kernel parameters of the container's own namespaces.
             time_offsets: Offsets in seconds of the clocks "monotonic" and "boottime" in a time namespace of the

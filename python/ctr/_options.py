@@ -22,6 +22,9 @@ _CAPABILITIES = (
     "mac_admin syslog wake_alarm block_suspend audit_read perfmon bpf checkpoint_restore"
 ).split()
 
+# setrlimit(2).
+_LIMITS_OF_BYTES = frozenset(("as", "core", "data", "fsize", "memlock", "msgqueue", "rss", "stack"))
+
 # namespaces(7): the name of a kind and its CLONE_NEW* flag.
 NAMESPACES = {
     "mount": 0x00020000,
@@ -41,7 +44,7 @@ class Bind(NamedTuple):
     source: Path
     """Path on the host."""
     target: Path
-    """Absolute path inside; made where it is missing."""
+    """Absolute path inside; made where it is missing, if what is above it can be written to: not /usr of "host"."""
     read_only: bool = False
     """Nothing can be written through it."""
 
@@ -50,7 +53,7 @@ class Tmpfs(NamedTuple):
     """A new, empty tmpfs."""
 
     target: Path
-    """Absolute path inside; made where it is missing."""
+    """Absolute path inside; made where it is missing, if what is above it can be written to: not /usr of "host"."""
     size: Size | None = None
     """Most bytes it may hold; without one it is a part of the changes, and of their `upper_size`."""
     mode: int | None = None
@@ -171,10 +174,20 @@ def _action(refusal: Refusal) -> object:
     return ("errno", refusal) if isinstance(refusal, int) else refusal
 
 
+def rlimit(name: str, text: str) -> int:
+    """A limit as it is written: a number, or of those that count bytes also a size as "64M"."""
+    if name.lower().removeprefix("rlimit_") in _LIMITS_OF_BYTES:
+        return size(text, f"{name} limit")
+    if not (text.isdecimal() and text.isascii()):
+        raise TypeError(f"rlimits: {name} must be a number or None, not {text!r}")
+    return int(text)
+
+
 def _rlimits(limits: Mapping[str, Rlimit]) -> object:
     read = []
     for name, limit in mapping(limits, "rlimits").items():
-        soft, hard = limit if isinstance(limit, tuple) else (limit, limit)
+        pair = limit if isinstance(limit, tuple) else (limit, limit)
+        soft, hard = (rlimit(name, value) if isinstance(value, str) else value for value in pair)
         try:
             _ctr.check_rlimit(name, soft, hard)
         except TypeError as error:

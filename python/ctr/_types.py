@@ -37,7 +37,7 @@ User = Union[str, int, None]
 Mounts = Iterable[Union[Bind, Tmpfs, str, tuple[Path, Path], tuple[Path, Path, str]]]
 Seccomp = Union[str, PathLike[str], Mapping[str, Any]]
 Refusal = Union[int, str, tuple[str, int]]
-Rlimit = Union[None, int, tuple[Union[int, None], Union[int, None]]]
+Rlimit = Union[None, Size, tuple[Union[Size, None], Union[Size, None]]]
 
 
 class Reads(Protocol):

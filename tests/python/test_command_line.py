@@ -232,7 +232,9 @@ def test_what_is_typed_for_docker_works() -> None:
     limits = ("--ulimit", "nofile=64:128", "--sysctl", "net.ipv4.ip_unprivileged_port_start=80", "--seccomp", "strict")
     script = "ulimit -n; ulimit -Hn; cat /proc/sys/net/ipv4/ip_unprivileged_port_start; grep Seccomp: /proc/self/status"
     assert command("run", *limits, "host", "sh", "-c", script).stdout.split() == ["64", "128", "80", "Seccomp:", "2"]
-    assert "unlimited" in command("run", "--ulimit", "nofile=x", "host", "true").stderr
+    for refused in ("nofile=x", "nofile=1M", "fsize=1X", "fsize="):
+        assert "unlimited" in command("run", "--ulimit", refused, "host", "true").stderr
+    assert command("run", "--ulimit", "fsize=1M", "host", "--", "sh", "-c", "ulimit -f").stdout == "2048\n"
     assert "PID 1 takes 32" in command("run", "--ulimit", "nofile=3", "host", "true").stderr
     done = command(
         "run", "-e", "OURS", "-e", "NOT_OURS", "host", "sh", "-c", "echo $OURS ${NOT_OURS-unset}", env={"OURS": "1"}

@@ -478,6 +478,25 @@ def test_limits_of_processes_and_kernel_parameters_are_as_asked() -> None:
         assert shown(c, "cat /proc/sys/net/ipv4/ip_unprivileged_port_start") == "80\n"
     with pytest.raises(ctr.Error, match="no-such-limit"):
         ctr.Container(rlimits={"no-such-limit": 1})
+
+
+def test_limits_that_count_bytes_are_sizes_too() -> None:
+    with ctr.Container(rlimits={"fsize": ("512k", "1M"), "RLIMIT_STACK": ("8M", None), "nofile": "64"}) as c:
+        # In blocks of 512 bytes, POSIX.
+        assert shown(c, "ulimit -Sf; ulimit -Hf; ulimit -Ss; ulimit -Hs; ulimit -n").split() == [
+            "1024",
+            "2048",
+            "8192",
+            "unlimited",
+            "64",
+        ]
+        assert shown(c, "head -c 2M /dev/zero > /tmp/x; stat -c %s /tmp/x") == f"{512 << 10}\n"
+    for name, value in (("fsize", "1X"), ("fsize", "M"), ("as", "-1M")):
+        with pytest.raises(ctr.Error, match=f"set {name} limit '{value}'") as refused:
+            ctr.Container(rlimits={name: value})
+        assert "64M" in refused.value.hint
+    with pytest.raises(TypeError, match="rlimits: nofile must be a number or None, not '1M'"):
+        ctr.Container(rlimits={"nofile": "1M"})
     with pytest.raises(ctr.Error, match="core_pattern"):
         ctr.Container(sysctls={"kernel.core_pattern": "|/bin/sh"})
 
