@@ -1292,15 +1292,11 @@ int ctr_paused(ctr_container *c);
  * What a container uses at this moment, as its cgroup counts it; of a joined container too, and while it is paused. It asks
  * the kernel only, and takes some 30 microseconds.
  *
- * values   gets the numbers: values[CTR_STAT_MEMORY_CURRENT], and so on by enum ctr_stat. One that is not counted on
- *          this machine, or for a container without the limit that it belongs to, is CTR_NOT_COUNTED, never 0. Times and
- *          sums only grow
+ * values   gets the numbers, each at its index of enum ctr_stat. One that is not counted on this machine, or for a
+ *          container without the limit that it belongs to, is CTR_NOT_COUNTED, never 0. Times and sums only grow
  * count    how many values has room for. Those that this release doesn't know are CTR_NOT_COUNTED, and those that the
- *          caller has no room for are left out, so that a program and a library of different releases fit
- *
- *     uint64_t now[CTR_STAT_OOM_KILLS + 1];
- *     if (ctr_stats(c, now, sizeof now / sizeof *now) >= 0 && now[CTR_STAT_MEMORY_CURRENT] != CTR_NOT_COUNTED)
- *         …
+ *          caller has no room for are left out, so that a program and a library of different releases fit. What has
+ *          room for CTR_STAT_OOM_KILLS, say, is uint64_t now[CTR_STAT_OOM_KILLS + 1]
  *
  * Return value: how many numbers this release knows, however many values has room for; CTR_ERR_UNSUPPORTED when the
  * container has no cgroup, and for ctr_join_pid(); CTR_ERR_DESTROYED; CTR_ERR_INVALID, also when count is negative. On

@@ -13,7 +13,7 @@ use super::stats::Most;
 use crate::config::LimitNumbers;
 use crate::{ErrorCode, Limit, Result};
 
-/// The cgroup directories of one container. Dropping it removes nothing; [`remove()`] does.
+/// The cgroup directories of one container. Dropping it removes nothing; [`super::remove()`] does.
 #[derive(Debug)]
 pub(crate) struct Cgroup {
     pub(super) held: Vec<Held>,

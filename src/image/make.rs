@@ -44,7 +44,7 @@ pub(super) struct Base {
     /// Its layers as they came, lowest first.
     pub layers: Vec<String>,
     pub config: ImageConfig,
-    /// All that its configuration says, as in [`Record::document`](super::source::Record::document).
+    /// All that its configuration says, as its document in the store has it.
     pub document: Option<String>,
 }
 

@@ -1,6 +1,6 @@
 //! What a container sees as its file system: the root, /proc, /dev, /sys, /tmp, and what the caller mounts into it.
 //!
-//! It comes in two parts. [`setup`] makes what is the same for every container of a shape, before anybody says what the
+//! It comes in two parts. [`setup()`] makes what is the same for every container of a shape, before anybody says what the
 //! image is (so a spare PID 1 can have it ready), in a staging tree: a private tmpfs that is the working directory until the
 //! pivot. The functions of [`root`] make the image's root, put the parts into it and pivot. The staging tree has nothing in it
 //! but what we made, so there mount(2) takes paths, one call where the newer interface takes five; what is the image's is

@@ -11,7 +11,7 @@ use crate::Step;
 use crate::plan::{CWD, Plan, Shell, Slot};
 use crate::sys::mount::{MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY};
 
-/// Appends the steps that every container of this shape begins with. The slots of files for [`etc_files`].
+/// Appends the steps that every container of this shape begins with. The slots of files for [`etc_files`](super::etc::etc_files).
 pub fn setup(plan: &mut Plan<'_>, shape: &Shape<'_>) -> [Option<Slot>; 2] {
     if !shape.own_user {
         let root = plan.string(c"/");

@@ -4,7 +4,7 @@ use super::super::entry::{Entry, Kind};
 
 /// Where an owner and a mode are kept that the file itself can't have, or not yet: "uid:gid:mode", the mode in octal.
 pub(in super::super) const OWNER_XATTR: &str = "user.ctr.owner";
-/// Which entry of [`give::OWED`] a file's attributes are in.
+/// Which entry of [`OWED`](crate::image::give::OWED) a file's attributes are in.
 pub(in super::super) const OWED_XATTR: &[u8] = b"user.ctr.owed";
 
 /// Who makes the files.
