@@ -1290,7 +1290,7 @@ int ctr_paused(ctr_container *c);
 
 /**
  * What a container uses at this moment, as its cgroup counts it; of a joined container too, and while it is paused. It asks
- * the kernel only, and takes some 30 microseconds.
+ * the kernel only, and takes 60 to 100 microseconds.
  *
  * values   gets the numbers, each at its index of enum ctr_stat. One that is not counted on this machine, or for a
  *          container without the limit that it belongs to, is CTR_NOT_COUNTED, never 0. Times and sums only grow

@@ -9,7 +9,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 cd "$here/../.."
 
 # What needs more of a system than the machine has (GNU tar, strace, setpriv and unshare, newuidmap, Python, a C compiler, this repository), or hours of an emulated one.
-left_out=(image attacks capi counts faults options places owners)
+left_out=(image attacks capi counts faults options places owners soak steps)
 files=() labels=()
 while read -r binary; do
     name=$(basename "$binary")
@@ -53,7 +53,7 @@ echo "$((passed - skipped)) tests, $skipped skipped" >/run/note
 rm /tmp/out /tmp/all
 exit $worst'
 failed=0
-"$here/boot.sh" -u root -u user -u stranger -t "${CTR_VM_SECONDS:-1800}" "${files[@]}" -- sh -c "$script" sh "$@" || failed=$?
+"$here/boot.sh" -u root -u user -u stranger -m 1536 -t "${CTR_VM_SECONDS:-1800}" "${files[@]}" -- sh -c "$script" sh "$@" || failed=$?
 [ $failed = 0 ] || exit $failed
 # A kernel has AppArmor or SELinux: once more with the other one, for its labels only.
 "$here/boot.sh" -u root -u user -k 'lsm=landlock,yama,selinux selinux=1' "${labels[@]}" -- sh -c "$script" sh
