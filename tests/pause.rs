@@ -280,7 +280,9 @@ fn a_container_without_cgroup_and_a_joined_pid_are_refused_by_name() {
     let scope = Scope::new("none");
     let config = Config { cgroup: CgroupPolicy::Off, ..scope.config() };
     let container = Container::create("host", &config).unwrap();
-    let joined = Container::join_pid(container.pid(), ctr::NamespaceSet::ALL).unwrap();
+    // Of PID 1 only root may.
+    let p = container.exec(["sleep", "1000"], &quiet()).unwrap();
+    let joined = Container::join_pid(p.host_pid().unwrap(), ctr::NamespaceSet::ALL).unwrap();
     for handle in [&container, &joined] {
         assert!(!handle.paused().unwrap());
         for (outcome, step) in [(handle.pause(SOON), "pause container"), (handle.resume(), "resume container")] {
