@@ -229,7 +229,8 @@ fn drain_once(out: &std::fs::File) {
 #[test]
 fn what_forks_all_the_time_is_stopped_to_the_last() {
     let scope = Scope::new("forks");
-    let Some(probe) = create(&Config { pids: Some(100), ..scope.config() }) else { return };
+    // Whoever can pause has cgroups, and so the limit.
+    let Some(probe) = create(&scope.config()) else { return };
     probe.destroy().unwrap();
     let container = Container::create("host", &Config { pids: Some(100), ..scope.config() }).unwrap();
     let p = container
