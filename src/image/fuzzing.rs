@@ -1,7 +1,9 @@
 //! What the fuzz targets of `fuzz/` call; not part of the library.
 
+mod trees;
 mod whiteouts;
 
+pub use trees::trees;
 pub use whiteouts::whiteouts;
 
 use std::collections::BTreeSet;

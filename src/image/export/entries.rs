@@ -49,14 +49,14 @@ impl Walk<'_, '_, '_> {
         if is_placeholder(&self.special, path, &stat)? {
             return Ok(false);
         }
+        if self.options.is_layer && split(&shown).1.starts_with(b".wh.") {
+            return Err(Fault::bad(&shown, "in a layer a name that begins with .wh. removes a file"));
+        }
         if is_whiteout(&stat) {
             if self.options.is_layer {
                 self.put_header(&Entry::new(&whiteout(&shown), Kind::File, 0))?;
             }
             return Ok(false);
-        }
-        if self.options.is_layer && split(&shown).1.starts_with(b".wh.") {
-            return Err(Fault::bad(&shown, "in a layer a name that begins with .wh. removes a file"));
         }
         let Some(kind) = kind_of(&stat) else { return Ok(false) };
         let mut entry = Entry::new(&shown, kind, stat.st_mode & 0o7777);
