@@ -14,7 +14,7 @@ use nix::errno::Errno;
 
 use super::dirs::{Dirs, Stop, is_gone, open};
 use super::entry::{Entry, Kind};
-use super::export::{attributes, leased, look, read_link};
+use super::export::{attributes, is_replaced, leased, look, read_link};
 use super::fault::{Fault, Outcome};
 use super::lower::{Found, Lower};
 use super::names::{Names, Remembered};
@@ -258,7 +258,7 @@ impl Compare<'_> {
         if has_content {
             let up = match open(opener.as_ref(), parent, name, flags) {
                 Ok(up) => up,
-                Err(errno) if is_gone(errno) => return Ok(true),
+                Err(errno) if is_replaced(errno, opener.as_ref(), parent, name, stat) => return Ok(true),
                 Err(Errno::EAGAIN) => return Err(leased(path)),
                 Err(errno) => return Err(failed(errno)),
             };

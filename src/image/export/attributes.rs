@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStringExt;
 
 use nix::errno::Errno;
 
-use super::super::dirs::{Opener, attribute};
+use super::super::dirs::{Opener, attribute, is_gone};
 use super::super::entry::Entry;
 use super::super::fault::{Fault, Outcome};
 use super::super::limits::Limits;
@@ -15,6 +15,19 @@ use super::super::unpack::{OWNER_XATTR, narrowed};
 use super::super::whiteout::OPAQUE_XATTR;
 use crate::Step;
 use crate::sys::fs::{self, AtFlags, FileStat, OFlag};
+
+/// Whether an error of opening `name` says only that it is not what was `seen` any more. A whiteout, which overlayfs puts in the place
+/// of what a program removes, is a device: a mount with nodev refuses it by EACCES.
+pub(in super::super) fn is_replaced(
+    errno: Errno,
+    opener: Option<&Opener>,
+    parent: BorrowedFd,
+    name: &[u8],
+    seen: &FileStat,
+) -> bool {
+    let is_another = |now: FileStat| (now.st_dev, now.st_ino) != (seen.st_dev, seen.st_ino);
+    is_gone(errno) || (errno == Errno::EACCES && look(opener, parent, name).map_or_else(is_gone, is_another))
+}
 
 /// fstatat(2); `opener` gets at what is in a directory that we may not search.
 pub(in super::super) fn look(

@@ -14,7 +14,7 @@ use super::super::names::Names;
 use super::super::owner::{inside_attributes, kind_of};
 use super::super::rights::Rights;
 use super::super::whiteout::is_whiteout;
-use super::attributes::{attributes, leased, look, read_link};
+use super::attributes::{attributes, is_replaced, leased, look, read_link};
 use super::kept::has;
 use super::{Export, First, Id, Special, Walk, clamp};
 use crate::Step;
@@ -96,7 +96,7 @@ impl Walk<'_, '_, '_> {
         let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
         let fd = match open(self.special.opener.as_ref(), parent, name, flags) {
             Ok(fd) => fd,
-            Err(errno) if is_gone(errno) => return Ok(false),
+            Err(errno) if is_replaced(errno, self.special.opener.as_ref(), parent, name, &stat) => return Ok(false),
             Err(Errno::EACCES) => return self.entry_below(path, &shown),
             Err(Errno::EAGAIN) => return Err(leased(path)),
             Err(errno) => return Err(Fault::system(Step::Open, path, errno)),

@@ -16,7 +16,7 @@ use std::io::{BufReader, Write};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-pub(super) use attributes::{attributes, leased, look, owner, read_link};
+pub(super) use attributes::{attributes, is_replaced, leased, look, owner, read_link};
 
 use super::archive::Archive;
 use super::dirs::{Dirs, Opener};
