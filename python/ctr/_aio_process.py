@@ -10,6 +10,7 @@ from typing import IO, TYPE_CHECKING, Any
 import anyio
 
 from ._aio_threads import until_done
+from ._communicate import end_of_typing
 from ._exit import TIMED_OUT, Exit
 from ._popen import Popen
 
@@ -23,8 +24,6 @@ _CHUNK = 64 * 1024
 _LINE = 64 * 1024
 # How often the end is looked for beside what PID 1 says, in seconds, as `Popen.wait` does.
 _LOOK = 0.5
-# What a person types to end the input, termios(3).
-_VEOF = b"\x04"
 
 
 class StreamReader:
@@ -246,8 +245,7 @@ class Process:
         if self.stdin is None or self.stdin.is_closing():
             return
         if data:
-            end = b"" if self.popen.pty is None else _VEOF if data[-1:] == b"\n" else _VEOF * 2
-            self.stdin.write(data + end)
+            self.stdin.write(data if self.popen.pty is None else data + end_of_typing(data))
         try:
             await self.stdin.drain()
         except OSError:

@@ -11,6 +11,7 @@ from subprocess import TimeoutExpired
 from typing import TYPE_CHECKING, Any
 
 from ._exit import TIMED_OUT
+from ._terminal import VEOF
 
 if TYPE_CHECKING:
     from ._popen import Popen
@@ -20,8 +21,6 @@ _PIPE = 1 << 20
 _CHUNK = 64 * 1024
 # Milliseconds that a signal may have to wait for.
 _SLICE = 500
-# What a person types to end the input, termios(3).
-_VEOF = b"\x04"
 
 
 class Conversation:
@@ -133,7 +132,7 @@ class Conversation:
                 raise TypeError("input must be bytes-like, not str")
             data = data.encode(*process.codec(process.stdin))
         if process.pty is not None:
-            data = bytes(data) + (_VEOF if data[-1:] == b"\n" else _VEOF * 2)
+            data = bytes(data) + end_of_typing(data)
         return memoryview(data).cast("B")
 
     def _send(self, fd: int) -> bool:
@@ -188,7 +187,17 @@ class Conversation:
             return None
         if not self._process.text_mode:
             return data
-        return data.decode(*self._process.codec(stream)).replace("\r\n", "\n").replace("\r", "\n")
+        return decoded(data, self._process.codec(stream))
+
+
+def decoded(data: bytes, codec: tuple[str, str]) -> str:
+    """What a program has written, as text: by its encoding and error handler, with newlines as Python has them."""
+    return data.decode(*codec).replace("\r\n", "\n").replace("\r", "\n")
+
+
+def end_of_typing(data: bytes) -> bytes:
+    """What is typed behind `data` to end it: within a line the first one only sends the line so far, termios(3)."""
+    return VEOF if data[-1:] == b"\n" else VEOF * 2
 
 
 def milliseconds(deadline: float | None) -> int:

@@ -170,6 +170,21 @@ def divided(function: str, options: Mapping[str, Any]) -> tuple[dict[str, Any], 
     return spawn, make
 
 
+def pipes_for(options: Mapping[str, Any], input: Any, capture_output: bool) -> dict[str, int]:
+    """The keywords of `popen` that `input` and `capture_output` stand for. A terminal needs none."""
+    pipes: dict[str, int] = {}
+    if input is not None:
+        if options.get("stdin") is not None:
+            raise ValueError("stdin and input arguments may not both be used.")
+        if not options.get("pty"):
+            pipes["stdin"] = PIPE
+    if capture_output and not options.get("pty"):
+        if options.get("stdout") is not None or options.get("stderr") is not None:
+            raise ValueError("stdout and stderr arguments may not be used with capture_output.")
+        pipes["stdout"] = pipes["stderr"] = PIPE
+    return pipes
+
+
 def run_in(
     container: _ctr.Container,
     args: Argv,
@@ -181,16 +196,7 @@ def run_in(
     options: Mapping[str, Any],
 ) -> CompletedProcess[Any]:
     """`Container.run`."""
-    options = dict(options)
-    if input is not None:
-        if options.get("stdin") is not None:
-            raise ValueError("stdin and input arguments may not both be used.")
-        if not options.get("pty"):
-            options["stdin"] = PIPE
-    if capture_output and not options.get("pty"):
-        if options.get("stdout") is not None or options.get("stderr") is not None:
-            raise ValueError("stdout and stderr arguments may not be used with capture_output.")
-        options["stdout"] = options["stderr"] = PIPE
+    options = {**options, **pipes_for(options, input, capture_output)}
     if (
         options.get("pty")
         or is_cooperative()

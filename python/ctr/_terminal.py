@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _CHUNK = 16 * 1024
 # What a person types to end the input, termios(3).
-_VEOF = b"\x04"
+VEOF = b"\x04"
 # How often we look whether our terminal has another size. The kernel tells by SIGWINCH, but signals are the program's
 # that we are a guest of.
 _LOOK = 250
@@ -76,7 +76,7 @@ def relay(process: Popen[Any], timeout: float | None = None) -> None:
                     keys = os.read(0, _CHUNK)
                     if not keys:
                         poller.unregister(0)
-                    typed += keys or _VEOF
+                    typed += keys or VEOF
                 elif fd == master and event & select.POLLOUT:
                     typed = _type(master, typed)
                 if fd == master and event & ~select.POLLOUT and not _show(master):

@@ -25,10 +25,10 @@ except ImportError as error:
 from . import _container, _containers, _image
 from ._aio_process import Process
 from ._aio_threads import in_thread, until_done
+from ._communicate import decoded
 from ._exit import CompletedProcess
 from ._popen import Popen, wants_text
-from ._run import divided
-from ._spawn import PIPE
+from ._run import divided, pipes_for
 from ._types import (
     Argv,
     ContainerOptions,
@@ -149,23 +149,16 @@ class Container:
         Whatever ends the wait early, the time-out or a cancellation, kills the program with its process group.
         """
         decode = wants_text(text, universal_newlines, encoding, errors)
-        if input is not None:
-            if options.get("stdin") is not None:
-                raise ValueError("stdin and input arguments may not both be used.")
-            if decode and not isinstance(input, str):
-                raise TypeError(f"input must be str, not {type(input).__name__}")
-            if not options.get("pty"):
-                options["stdin"] = PIPE
-        if capture_output and not options.get("pty"):
-            if options.get("stdout") is not None or options.get("stderr") is not None:
-                raise ValueError("stdout and stderr arguments may not be used with capture_output.")
-            options["stdout"] = options["stderr"] = PIPE
+        pipes = pipes_for(options, input, capture_output)
+        if input is not None and decode and not isinstance(input, str):
+            raise TypeError(f"input must be str, not {type(input).__name__}")
+        start = cast("PopenOptions", {**options, **pipes})
         codec = encoding or "utf-8", errors or "strict"
         data = input.encode(*codec) if decode and input is not None else input
         process: Process | None = None
         try:
             with anyio.move_on_after(timeout):
-                process = await self.popen(args, **options)
+                process = await self.popen(args, **start)
                 await process.communicate(data)
         except BaseException:
             if process is not None:
@@ -182,7 +175,7 @@ class Container:
             raise TimeoutExpired(started or "the image's program", timeout, *so_far)
         outputs: list[Any] = list(process.output)
         if decode:
-            outputs = [None if data is None else _decoded(data, codec) for data in outputs]
+            outputs = [None if data is None else decoded(data, codec) for data in outputs]
         assert process.popen.exit_parts is not None
         result = CompletedProcess[Any](process.args, process.popen.exit_parts, *outputs)
         if check:
@@ -283,7 +276,3 @@ def _asking(check: Callable[[], None], progress: OnProgress | None) -> OnProgres
             progress(state)
 
     return told
-
-
-def _decoded(data: bytes, codec: tuple[str, str]) -> str:
-    return data.decode(*codec).replace("\r\n", "\n").replace("\r", "\n")
