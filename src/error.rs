@@ -19,6 +19,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 /// The stable kinds of failure, as C sees them (`enum ctr_error`). Numbers are never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 #[repr(i32)]
 pub enum ErrorCode {
     /// A system call failed; errno says how.

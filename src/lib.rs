@@ -34,9 +34,9 @@ mod zygote;
 
 pub use cgroup::{CpuStats, IoStats, MemoryStats, PidsStats, Pressure, PressureStats, Stall, Stats};
 pub use config::{
-    CgroupPolicy, Config, Device, DeviceAccess, DeviceKind, DeviceList, DeviceRule, DirectoryUse, ExecConfig, Limit,
-    Mount, Namespace, Namespaces, Network, Preset, Refusal, Rlimit, Seccomp, Session, Stdio, TimeOffset, TimeOffsets,
-    Upper, Winsize,
+    Bind, CgroupPolicy, Config, Device, DeviceAccess, DeviceKind, DeviceList, DeviceRule, DirectoryUse, ExecConfig,
+    Limit, Mount, Namespace, Namespaces, Network, Preset, Refusal, Rlimit, Seccomp, Session, Stdio, TimeOffset,
+    TimeOffsets, Tmpfs, Upper, Winsize,
 };
 pub use container::{
     Container, ContainerInfo, Exit, ExitReason, InspectedLimits, InspectedMount, InspectedNamespace, Inspection,

@@ -15,7 +15,7 @@ const MIB: u64 = 1 << 20;
 
 /// The container, or `None` (said so) where this user has no cgroups.
 fn create(config: &Config) -> Option<Container> {
-    match Container::create("host", &Config { cgroup: CgroupPolicy::Required, ..config.clone() }) {
+    match Container::create("host", &config.clone().with(|c| c.cgroup = CgroupPolicy::Required)) {
         Ok(container) => Some(container),
         Err(error) if error.code() == ErrorCode::Unsupported && error.failed_step() == Step::MakeControllerCgroup => {
             skipped(&error.to_string());
@@ -26,7 +26,11 @@ fn create(config: &Config) -> Option<Container> {
 }
 
 fn shell(container: &Container, script: &str) -> Process {
-    let config = ExecConfig { stdout: Stdio::Pipe, stderr: Stdio::Null, stdin: Stdio::Pipe, ..ExecConfig::default() };
+    let config = ExecConfig::default().with(|c| {
+        c.stdout = Stdio::Pipe;
+        c.stderr = Stdio::Null;
+        c.stdin = Stdio::Pipe;
+    });
     container.exec(["/bin/sh", "-c", script], &config).unwrap()
 }
 
@@ -42,7 +46,7 @@ fn hog(container: &Container, mib: u64) -> Process {
 #[test]
 fn a_program_that_uses_up_the_memory_dies_and_its_exit_says_so() {
     let scope = Scope::new("oom");
-    let Some(container) = create(&Config { memory: Some(48 * MIB), ..scope.config() }) else { return };
+    let Some(container) = create(&scope.config().with(|c| c.memory = Some(48 * MIB))) else { return };
     assert_eq!(container.memory_limit().unwrap(), Some(48 * MIB));
     let exit = end_of(&shell(&container, "exec dd if=/dev/zero of=/dev/null bs=256M count=1"));
     assert_eq!((exit.reason, exit.signal, exit.code), (ExitReason::OutOfMemory, libc::SIGKILL, 137));
@@ -58,7 +62,7 @@ fn a_program_that_uses_up_the_memory_dies_and_its_exit_says_so() {
 #[test]
 fn files_in_the_containers_memory_count_against_its_limit() {
     let scope = Scope::new("tmpfs");
-    let Some(container) = create(&Config { memory: Some(48 * MIB), ..scope.config() }) else { return };
+    let Some(container) = create(&scope.config().with(|c| c.memory = Some(48 * MIB))) else { return };
     let exit = end_of(&shell(&container, "exec dd if=/dev/zero of=/file bs=1M count=256"));
     assert_ne!(exit.code, 0);
     container.destroy().unwrap();
@@ -92,19 +96,19 @@ fn the_memory_limit_moves_while_programs_run() {
 fn limits_that_no_container_can_live_with_are_refused_and_leave_nothing() {
     let scope = Scope::new("small");
     for memory in [0, 1, 4096, 2 * MIB - 1] {
-        let error = Container::create("host", &Config { memory: Some(memory), ..scope.config() }).err().unwrap();
+        let error = Container::create("host", &scope.config().with(|c| c.memory = Some(memory))).err().unwrap();
         assert_eq!((error.code(), error.errno()), (ErrorCode::Invalid, libc::EINVAL), "{error}");
         assert!(error.to_string().contains("2097152"), "{error}");
     }
     for pids in [0, 1, u64::MAX] {
-        let error = Container::create("host", &Config { pids: Some(pids), ..scope.config() }).err().unwrap();
+        let error = Container::create("host", &scope.config().with(|c| c.pids = Some(pids))).err().unwrap();
         assert_eq!(error.code(), ErrorCode::Invalid, "{error}");
     }
     scope.assert_nothing_left();
-    let Some(container) = create(&Config { memory: Some(2 * MIB), ..scope.config() }) else { return };
+    let Some(container) = create(&scope.config().with(|c| c.memory = Some(2 * MIB))) else { return };
     // The smallest limit is one that a small program can live with.
     let busybox = common::busybox();
-    let small = Config { memory: Some(2 * MIB), ..scope.config() };
+    let small = scope.config().with(|c| c.memory = Some(2 * MIB));
     let tiny = Container::create(busybox, &small).unwrap();
     assert_eq!(end_of(&tiny.exec(["/bin/true"], &common::quiet()).unwrap()).code, 0);
     tiny.destroy().unwrap();
@@ -118,7 +122,7 @@ fn limits_that_no_container_can_live_with_are_refused_and_leave_nothing() {
 #[test]
 fn a_fork_bomb_under_a_pids_limit_stays_small_and_dies_with_the_container() {
     let scope = Scope::new("bomb");
-    let Some(container) = create(&Config { pids: Some(64), ..scope.config() }) else { return };
+    let Some(container) = create(&scope.config().with(|c| c.pids = Some(64))) else { return };
     assert_eq!(container.pids_limit().unwrap(), Some(64));
     let bomb = shell(&container, "echo started; b() { b | b & }; b; wait; exec sleep 1000");
     let mut line = String::new();
@@ -165,7 +169,7 @@ fn periods(container: &Container) -> (u64, u64) {
 #[test]
 fn busy_programs_have_the_processor_time_of_their_limit_and_no_more() {
     let scope = Scope::new("busy");
-    let Some(container) = create(&Config { cpus: Some(100), ..scope.config() }) else { return };
+    let Some(container) = create(&scope.config().with(|c| c.cpus = Some(100))) else { return };
     assert_eq!(container.limit(Limit::Cpus).unwrap(), Some(100));
     // Two of them, whose time counts as the shell's that waits for both; an emulated machine takes ten times as long.
     let busy = "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done";
@@ -183,7 +187,7 @@ fn busy_programs_have_the_processor_time_of_their_limit_and_no_more() {
 #[test]
 fn the_processor_limit_moves_while_programs_run() {
     let scope = Scope::new("cpus");
-    let Some(container) = create(&Config { cpus: Some(100), ..scope.config() }) else { return };
+    let Some(container) = create(&scope.config().with(|c| c.cpus = Some(100))) else { return };
     let busy = shell(&container, "while :; do :; done");
     while periods(&container).1 == 0 {
         assert!(busy.wait(Some(Duration::from_millis(5))).unwrap().is_none());
@@ -196,7 +200,7 @@ fn the_processor_limit_moves_while_programs_run() {
     assert_eq!(container.inspect().unwrap().limits.cpus, Some(0.5));
     for bad in [0, 9, 8_192_001, u64::MAX] {
         assert_eq!(container.set_limit(Limit::Cpus, Some(bad)).unwrap_err().code(), ErrorCode::Invalid);
-        let error = Container::create("host", &Config { cpus: Some(bad), ..scope.config() }).err().unwrap();
+        let error = Container::create("host", &scope.config().with(|c| c.cpus = Some(bad))).err().unwrap();
         assert_eq!(error.code(), ErrorCode::Invalid, "{error}");
     }
     // The other limits are the same by their names.
@@ -237,7 +241,7 @@ fn a_processor_limit_that_comes_later_is_had_on_v2_and_refused_by_name_on_v1() {
 #[test]
 fn who_joins_sees_and_sets_the_same_limits() {
     let scope = Scope::new("join");
-    let Some(container) = create(&Config { memory: Some(64 * MIB), ..scope.config() }) else { return };
+    let Some(container) = create(&scope.config().with(|c| c.memory = Some(64 * MIB))) else { return };
     let joined = Container::join_in(&scope.state_dir(), container.name()).unwrap();
     assert_eq!(joined.memory_limit().unwrap(), Some(64 * MIB));
     joined.set_memory_limit(Some(128 * MIB)).unwrap();
@@ -257,7 +261,12 @@ fn who_joins_sees_and_sets_the_same_limits() {
 #[test]
 fn the_container_is_the_root_of_its_own_cgroups() {
     let scope = Scope::new("view");
-    let Some(container) = create(&Config { memory: Some(64 * MIB), pids: Some(20), ..scope.config() }) else { return };
+    let Some(container) = create(&scope.config().with(|c| {
+        c.memory = Some(64 * MIB);
+        c.pids = Some(20);
+    })) else {
+        return;
+    };
     let cat = shell(&container, "cat /proc/self/cgroup");
     let ours = |line: &&str| line.contains(":memory:") || line.contains(":pids:") || line.starts_with("0::");
     let seen = read_all(cat.take_stdout().unwrap());
@@ -283,8 +292,8 @@ fn without_a_pid_namespace_destroy_still_ends_every_process() {
 #[test]
 fn a_container_without_cgroups_says_so_when_a_limit_is_set() {
     let scope = Scope::new("off");
-    let config = Config { cgroup: CgroupPolicy::Off, ..scope.config() };
-    let error = Container::create("host", &Config { memory: Some(64 * MIB), ..config.clone() }).err().unwrap();
+    let config = scope.config().with(|c| c.cgroup = CgroupPolicy::Off);
+    let error = Container::create("host", &config.clone().with(|c| c.memory = Some(64 * MIB))).err().unwrap();
     assert_eq!(error.code(), ErrorCode::Invalid, "{error}");
     let container = Container::create("host", &config).unwrap();
     assert!(leftovers::cgroups(scope.prefix()).is_empty());
@@ -345,7 +354,10 @@ fn a_killed_owner_leaves_no_cgroup() {
 #[ignore = "started by another test"]
 fn owner() {
     let state_dir = std::env::var_os("CTR_TEST_STATE").map(Into::into);
-    let config = Config { name: std::env::var("CTR_TEST_NAME").ok(), state_dir, ..Config::default() };
+    let config = Config::default().with(|c| {
+        c.name = std::env::var("CTR_TEST_NAME").ok();
+        c.state_dir = state_dir;
+    });
     let container = Container::create("host", &config).unwrap();
     let _inside = shell(&container, "exec sleep 1000");
     println!("READY");

@@ -107,7 +107,7 @@ fn role_makes_a_hog() {
     let place = PathBuf::from(std::env::var_os("CTR_TEST_PLACE").unwrap());
     fs::write(place.join("cgroup.procs"), "0").unwrap();
     let memory = std::env::var("CTR_TEST_MEMORY").ok().map(|text| text.parse().unwrap());
-    let config = Config { memory, ..role_config() };
+    let config = role_config().with(|c| c.memory = memory);
     let container = Container::create("host", &config).unwrap();
     let told = container.inspect().unwrap();
     println!("CGROUPS {}", told.cgroups.join(" "));
@@ -123,11 +123,10 @@ fn role_makes_a_hog() {
 }
 
 fn role_config() -> Config {
-    Config {
-        name: std::env::var("CTR_TEST_NAME").ok(),
-        state_dir: std::env::var_os("CTR_TEST_STATE").map(Into::into),
-        ..Config::default()
-    }
+    Config::default().with(|c| {
+        c.name = std::env::var("CTR_TEST_NAME").ok();
+        c.state_dir = std::env::var_os("CTR_TEST_STATE").map(Into::into);
+    })
 }
 
 #[test]
@@ -162,7 +161,10 @@ fn own_parent_holds_although_the_container_has_a_larger_limit() {
 fn own_parent_may_be_chosen() {
     let scope = Scope::new("chosen");
     let chosen = PathBuf::from(format!("/ctr-parent-{}", scope.prefix()));
-    let config = Config { cgroup_parent: Some(chosen), memory: Some(512 * MIB), ..scope.config() };
+    let config = scope.config().with(|c| {
+        c.cgroup_parent = Some(chosen);
+        c.memory = Some(512 * MIB);
+    });
     // Refused while it isn't there, and no longer when it has been made as the error says.
     assert!(Container::create("host", &config).is_err());
     let Some(parent) = Parent::new(&scope) else { return };
@@ -185,7 +187,10 @@ fn a_parent_that_is_not_there_is_refused_by_name() {
         return;
     }
     let with = |parent: &str, cgroup| {
-        let config = Config { cgroup_parent: Some(parent.into()), cgroup, ..scope.config() };
+        let config = scope.config().with(|c| {
+            c.cgroup_parent = Some(parent.into());
+            c.cgroup = cgroup;
+        });
         Container::create("host", &config).err().expect("it is refused")
     };
     let error = with("/ctr-nowhere/x", CgroupPolicy::Auto);

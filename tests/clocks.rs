@@ -3,13 +3,19 @@
 mod common;
 
 use common::{host, sh};
-use ctr::{Config, Container, ErrorCode, ExecConfig, Namespace, Namespaces, TimeOffset, TimeOffsets};
+use ctr::{Config, Container, ErrorCode, Namespace, Namespaces, TimeOffset, TimeOffsets};
 
 const DAY: i64 = 86_400;
 
 fn with(monotonic: TimeOffset, boottime: TimeOffset) -> Config {
-    let namespaces = Namespaces { time: Some(Namespace::New), ..Namespaces::default() };
-    Config { namespaces, time_offsets: TimeOffsets { monotonic, boottime }, ..Config::default() }
+    let namespaces = Namespaces::default().with(|n| n.time = Some(Namespace::New));
+    Config::default().with(|c| {
+        c.namespaces = namespaces;
+        c.time_offsets = TimeOffsets::default().with(|t| {
+            t.monotonic = monotonic;
+            t.boottime = boottime;
+        });
+    })
 }
 
 fn secs(secs: i64) -> TimeOffset {
@@ -50,7 +56,7 @@ fn each_clock_is_set_off_on_its_own_and_the_wall_clock_is_not() {
     let inside: u64 = sh(&c, "date +%s").parse().unwrap();
     assert!((now..now + 3600).contains(&inside), "{now} {inside}");
     // PID 1's own clock is the container's: its limits count in it.
-    let limited = ExecConfig { time_limit: Some(std::time::Duration::from_millis(50)), ..common::captured() };
+    let limited = common::captured().with(|c| c.time_limit = Some(std::time::Duration::from_millis(50)));
     let exit = common::run_with(&c, &["sleep", "1000"], &limited).1;
     assert_eq!(exit.reason, ctr::ExitReason::TimedOut);
 }
@@ -59,13 +65,20 @@ fn each_clock_is_set_off_on_its_own_and_the_wall_clock_is_not() {
 fn who_joins_has_the_same_clocks() {
     let scope = common::leftovers::Scope::new("clocks");
     let Config { namespaces, time_offsets, .. } = with(secs(0), secs(DAY));
-    let c = Container::create("host", &Config { namespaces, time_offsets, ..scope.config() }).unwrap();
+    let c = Container::create(
+        "host",
+        &scope.config().with(|c| {
+            c.namespaces = namespaces;
+            c.time_offsets = time_offsets;
+        }),
+    )
+    .unwrap();
     let own = sh(&c, "readlink /proc/self/ns/time");
     let joined = Container::join_in(&scope.state_dir(), c.name()).unwrap();
     assert_eq!(sh(&joined, "readlink /proc/self/ns/time"), own);
-    let shared = Namespaces { time: Some(Namespace::Container(c.name().into())), ..Namespaces::default() };
-    let shared = Namespaces { user: Namespace::Container(c.name().into()), ..shared };
-    let other = Container::create("host", &Config { namespaces: shared, ..scope.config() }).unwrap();
+    let shared = Namespaces::default().with(|n| n.time = Some(Namespace::Container(c.name().into())));
+    let shared = shared.with(|n| n.user = Namespace::Container(c.name().into()));
+    let other = Container::create("host", &scope.config().with(|c| c.namespaces = shared)).unwrap();
     assert_eq!(sh(&other, "readlink /proc/self/ns/time"), own);
     for c in [other, joined] {
         c.destroy().unwrap();

@@ -15,7 +15,7 @@ fn mark(what: &str) {
 #[test]
 #[ignore = "a role"]
 fn role_counted() {
-    let config = Config { memory: Some(64 << 20), ..Config::default() };
+    let config = Config::default().with(|c| c.memory = Some(64 << 20));
     // From the third on a PID 1 is ready, and what can be remembered is.
     for round in 0..4 {
         let last = round == 3;

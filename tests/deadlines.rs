@@ -8,7 +8,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 fn limited(limit: u64) -> ExecConfig {
-    ExecConfig { time_limit: Some(Duration::from_millis(limit)), ..quiet() }
+    quiet().with(|c| c.time_limit = Some(Duration::from_millis(limit)))
 }
 
 /// How many processes of the container have this in their command line.
@@ -64,7 +64,10 @@ fn what_a_program_left_behind_has_its_limit_still() {
 #[test]
 fn a_pipe_comes_to_its_end_at_the_limit_whoever_holds_it() {
     let c = host();
-    let config = ExecConfig { time_limit: Some(Duration::from_millis(500)), stdout: Stdio::Pipe, ..quiet() };
+    let config = quiet().with(|c| {
+        c.time_limit = Some(Duration::from_millis(500));
+        c.stdout = Stdio::Pipe;
+    });
     let begun = Instant::now();
     let (_, end) = run_with(&c, &["sh", "-c", "setsid sleep 300 & sleep 300"], &config);
     assert_eq!(end.reason, ExitReason::TimedOut);
@@ -120,7 +123,7 @@ fn users_of_every_kind_are_reached() {
     if !common::has_ids(&c, 65536) {
         return common::skipped("other users inside take ranges of ids");
     }
-    let config = ExecConfig { user: Some("1234".into()), ..limited(1000) };
+    let config = limited(1000).with(|c| c.user = Some("1234".into()));
     let p = c.exec(["sh", "-c", "setsid sleep 222 & sleep 222"], &config).unwrap();
     assert_eq!(end_of(&p).reason, ExitReason::TimedOut);
     eventually("all are gone", || count(&c, "sleep 222") == 0);
@@ -148,7 +151,7 @@ fn a_fork_bomb_ends_at_its_limit() {
     if !common::can_limit() {
         return common::skipped("a bomb wants a limit on processes");
     }
-    let c = host_with(&Config { pids: Some(200), ..Config::default() });
+    let c = host_with(&Config::default().with(|c| c.pids = Some(200)));
     let other = c.exec(["sleep", "300"], &quiet()).unwrap();
     let bomb = "import os
 while True:
@@ -216,7 +219,7 @@ while True: time.sleep(1)";
     let p = c.exec(["python3", "-c", holder], &captured()).unwrap();
     let mut told = [0; 4];
     std::io::Read::read_exact(&mut std::fs::File::from(p.take_stdout().unwrap()), &mut told).unwrap();
-    let config = ExecConfig { start_timeout: Some(Duration::from_millis(500)), ..quiet() };
+    let config = quiet().with(|c| c.start_timeout = Some(Duration::from_millis(500)));
     let waiting = c.exec(["sleep", "300"], &limited(300)).unwrap();
     let error = c.exec(["/tmp/leased"], &config).err().expect("it starts all the same");
     assert_eq!((error.code(), error.errno()), (ErrorCode::TimedOut, libc::ETIMEDOUT), "{error}");
@@ -250,7 +253,7 @@ fn all_programs_can_be_killed_and_the_container_lives_on() {
 fn a_stopped_container_lets_its_programs_end_and_kills_what_they_leave() {
     let c = host();
     let script = "sleep 666 & trap 'exit 3' TERM; echo; while :; do sleep 0.01; done";
-    let p = c.exec(["sh", "-c", script], &ExecConfig { stdout: Stdio::Pipe, ..quiet() }).unwrap();
+    let p = c.exec(["sh", "-c", script], &quiet().with(|c| c.stdout = Stdio::Pipe)).unwrap();
     let mut told = [0; 1];
     std::io::Read::read_exact(&mut std::fs::File::from(p.take_stdout().unwrap()), &mut told).unwrap();
     let idle = c.exec(["sleep", "666"], &quiet()).unwrap();
@@ -263,8 +266,8 @@ fn a_stopped_container_lets_its_programs_end_and_kills_what_they_leave() {
 
 #[test]
 fn in_a_shared_pid_namespace_all_are_those_of_the_container() {
-    let shared = ctr::Namespaces { pid: ctr::Namespace::Host, ..ctr::Namespaces::default() };
-    let Ok(c) = Container::create("host", &Config { namespaces: shared, ..Config::default() }) else {
+    let shared = ctr::Namespaces::default().with(|n| n.pid = ctr::Namespace::Host);
+    let Ok(c) = Container::create("host", &Config::default().with(|c| c.namespaces = shared)) else {
         return common::skipped("the host's PID namespace can't be shared here");
     };
     let mut other = Command::new("sleep").arg("1000").spawn().unwrap();
@@ -281,13 +284,13 @@ fn in_a_shared_pid_namespace_all_are_those_of_the_container() {
 
 #[test]
 fn stop_in_a_shared_pid_namespace_asks_the_programs_and_ends_what_they_left() {
-    let shared = ctr::Namespaces { pid: ctr::Namespace::Host, ..ctr::Namespaces::default() };
-    let Ok(c) = Container::create("host", &Config { namespaces: shared, ..Config::default() }) else {
+    let shared = ctr::Namespaces::default().with(|n| n.pid = ctr::Namespace::Host);
+    let Ok(c) = Container::create("host", &Config::default().with(|c| c.namespaces = shared)) else {
         return common::skipped("the host's PID namespace can't be shared here");
     };
     let mut other = Command::new("sleep").arg("1000").spawn().unwrap();
     let script = "trap 'exit 3' TERM; setsid sleep 1001 & echo $!; while :; do sleep 0.01; done";
-    let heeds = c.exec(["sh", "-c", script], &ExecConfig { stdout: Stdio::Pipe, ..quiet() }).unwrap();
+    let heeds = c.exec(["sh", "-c", script], &quiet().with(|c| c.stdout = Stdio::Pipe)).unwrap();
     let mut line = String::new();
     let mut stdout = std::io::BufReader::new(std::fs::File::from(heeds.take_stdout().unwrap()));
     std::io::BufRead::read_line(&mut stdout, &mut line).unwrap();
@@ -307,7 +310,7 @@ fn what_no_directory_of_a_long_path_has_is_looked_for_in_a_few() {
     let c = host();
     let pid = || sh(&c, "echo $$").parse::<u32>().unwrap();
     let path: Vec<_> = (0..3000).map(|at| format!("/nowhere/{at}")).collect();
-    let config = ExecConfig { env: vec![("PATH".into(), path.join(":").into())], ..quiet() };
+    let config = quiet().with(|c| c.env = vec![("PATH".into(), path.join(":").into())]);
     let before = pid();
     let error = c.exec(["no-such-program"], &config).err().expect("there is none");
     assert_eq!(error.code(), ErrorCode::NotFound, "{error}");

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{captured, end_of, has_ids, host, host_with, quiet, read_all, run_with, sh, skipped};
-use ctr::{Config, Container, ExecConfig, Mount, Namespace, Namespaces, Preset, Stdio, Upper};
+use ctr::{Bind, Config, Container, ExecConfig, Mount, Namespace, Namespaces, Preset, Stdio, Tmpfs, Upper};
 use std::io::{Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -14,7 +14,7 @@ fn users(c: &Container) -> Vec<&'static str> {
 }
 
 fn as_user(user: &str, config: ExecConfig) -> ExecConfig {
-    ExecConfig { user: Some(user.into()), ..config }
+    config.with(|c| c.user = Some(user.into()))
 }
 
 #[test]
@@ -40,7 +40,10 @@ fn echo_requests_are_sent_by_every_user_in_a_network_of_its_own() {
         return;
     }
     for preset in [Preset::Default, Preset::Strict] {
-        let c = host_with(&Config { preset, cgroup: ctr::CgroupPolicy::Optional, ..Config::default() });
+        let c = host_with(&Config::default().with(|c| {
+            c.preset = preset;
+            c.cgroup = ctr::CgroupPolicy::Optional;
+        }));
         for user in users(&c) {
             let (said, _) = run_with(&c, &["python3", "-c", PING], &as_user(user, captured()));
             assert_eq!(said, "0\n", "{user} in {preset:?}");
@@ -51,25 +54,27 @@ fn echo_requests_are_sent_by_every_user_in_a_network_of_its_own() {
 #[test]
 fn a_network_that_is_shared_keeps_its_settings() {
     let settings = "cd /proc/sys/net/ipv4 && cat ip_unprivileged_port_start ping_group_range";
-    let first = host_with(&Config {
-        sysctls: vec![
+    let first = host_with(&Config::default().with(|c| {
+        c.sysctls = vec![
             ("net.ipv4.ip_unprivileged_port_start".into(), "77".into()),
             ("net.ipv4.ping_group_range".into(), "0 0".into()),
-        ],
-        ..Config::default()
-    });
+        ]
+    }));
     let set = "77\n0\t0";
     assert_eq!(sh(&first, settings), set, "what is asked for counts more than the default");
     let joined = || Namespace::Container(first.name().to_string());
-    let namespaces = Namespaces { net: joined(), user: joined(), ..Namespaces::default() };
-    let second = Container::create("host", &Config { namespaces, ..Config::default() });
+    let namespaces = Namespaces::default().with(|n| {
+        n.net = joined();
+        n.user = joined();
+    });
+    let second = Container::create("host", &Config::default().with(|c| c.namespaces = namespaces));
     // PID 1 of another container is closed to ordinary users.
     if let Ok(second) = second {
         assert_eq!(sh(&second, settings), set);
     }
     let of_the_host = std::fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start").unwrap();
-    let namespaces = Namespaces { net: Namespace::Host, ..Namespaces::default() };
-    let shared = host_with(&Config { namespaces, ..Config::default() });
+    let namespaces = Namespaces::default().with(|n| n.net = Namespace::Host);
+    let shared = host_with(&Config::default().with(|c| c.namespaces = namespaces));
     assert_eq!(sh(&shared, "cat /proc/sys/net/ipv4/ip_unprivileged_port_start"), of_the_host.trim_end());
 }
 
@@ -80,7 +85,7 @@ fn a_value_that_a_sysctl_can_not_have_is_refused_with_the_reason() {
         ("net.ipv4.ip_unprivileged_port_start", "70000", "doesn't take this value"),
         ("net.ipv4.no_such_thing", "1", "no such parameter"),
     ] {
-        let config = Config { sysctls: vec![(name.into(), value.into())], ..Config::default() };
+        let config = Config::default().with(|c| c.sysctls = vec![(name.into(), value.into())]);
         let error = Container::create("host", &config).err().unwrap_or_else(|| panic!("{name}={value}")).to_string();
         assert!(error.contains(name) && error.contains(reason), "{error}");
     }
@@ -95,8 +100,10 @@ fn a_debugger_may_switch_the_randomizing_of_addresses_off() {
     let (said, _) = run_with(&host(), &["python3", "-c", switch], &captured());
     assert_eq!(said, "0\n");
     // There is no debugger in the strict preset: no ptrace.
-    let strict =
-        host_with(&Config { preset: Preset::Strict, cgroup: ctr::CgroupPolicy::Optional, ..Config::default() });
+    let strict = host_with(&Config::default().with(|c| {
+        c.preset = Preset::Strict;
+        c.cgroup = ctr::CgroupPolicy::Optional;
+    }));
     let (said, _) = run_with(&strict, &["python3", "-c", switch], &captured());
     assert_eq!(said, "-1\n");
 }
@@ -140,7 +147,7 @@ fn role_without_keys() {
     }
     // Where keyctl is let in, keys of the caller's session would be found: refused, by name. Other tests of this user give keys
     // back meanwhile.
-    let open = Config { preset: Preset::Privileged, ..Config::default() };
+    let open = Config::default().with(|c| c.preset = Preset::Privileged);
     let refused = (0..if root { 1 } else { 100 }).find_map(|_| {
         use_up();
         Container::create("host", &open).err()
@@ -153,7 +160,11 @@ fn role_without_keys() {
 
 /// A program with pipes as its streams.
 fn piped() -> ExecConfig {
-    ExecConfig { stdin: Stdio::Pipe, stdout: Stdio::Pipe, stderr: Stdio::Pipe, ..ExecConfig::default() }
+    ExecConfig::default().with(|c| {
+        c.stdin = Stdio::Pipe;
+        c.stdout = Stdio::Pipe;
+        c.stderr = Stdio::Pipe;
+    })
 }
 
 const BY_NAME: &str = "cat /dev/stdin > /dev/stdout; echo err > /dev/stderr; echo more >> /proc/self/fd/1";
@@ -197,12 +208,11 @@ fn pipes_of_the_caller_open_by_name() {
     for user in users(&c) {
         let (mut out, theirs) = std::io::pipe().unwrap();
         let (mut more, third) = std::io::pipe().unwrap();
-        let given = ExecConfig {
-            stdin: Stdio::Null,
-            stdout: Stdio::Fd(theirs.as_raw_fd()),
-            fds: vec![(third.as_raw_fd(), 7)],
-            ..ExecConfig::default()
-        };
+        let given = ExecConfig::default().with(|c| {
+            c.stdin = Stdio::Null;
+            c.stdout = Stdio::Fd(theirs.as_raw_fd());
+            c.fds = vec![(third.as_raw_fd(), 7)];
+        });
         let p =
             c.exec(["sh", "-c", "echo given > /dev/stdout; echo third > /dev/fd/7"], &as_user(user, given)).unwrap();
         drop((theirs, third));
@@ -239,7 +249,10 @@ fn files_of_the_caller_open_by_name_as_their_mode_says() {
         let file = std::fs::File::create(&path).unwrap();
         let owner = file.metadata().unwrap().uid();
         file.set_permissions(std::fs::Permissions::from_mode(0o666)).unwrap();
-        let given = ExecConfig { stdin: Stdio::Null, stdout: Stdio::Fd(file.as_raw_fd()), ..ExecConfig::default() };
+        let given = ExecConfig::default().with(|c| {
+            c.stdin = Stdio::Null;
+            c.stdout = Stdio::Fd(file.as_raw_fd());
+        });
         let p = c.exec(["sh", "-c", "echo by name >> /dev/stdout"], &as_user(user, given)).unwrap();
         assert_eq!(end_of(&p).code, 0);
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "by name\n", "{user}");
@@ -257,8 +270,11 @@ fn every_container_has_its_names() {
     let images: [&std::ffi::OsStr; 3] = ["host".as_ref(), common::busybox_tar().as_ref(), common::busybox().as_ref()];
     for image in images {
         for read_only in [false, true] {
-            let config =
-                Config { name: None, hostname: Some("web.example.org".into()), read_only, ..Config::default() };
+            let config = Config::default().with(|c| {
+                c.name = None;
+                c.hostname = Some("web.example.org".into());
+                c.read_only = read_only;
+            });
             let c = Container::create(image, &config).unwrap();
             let said = sh(&c, NAMES);
             let [hosts, hostname, resolver, variable] = said.split("--\n").collect::<Vec<_>>().try_into().unwrap();
@@ -276,7 +292,7 @@ fn every_container_has_its_names() {
         return;
     }
     let lookup = "import socket; print(socket.gethostbyname(socket.gethostname()), socket.getfqdn())";
-    let c = host_with(&Config { hostname: Some("db.example".into()), ..Config::default() });
+    let c = host_with(&Config::default().with(|c| c.hostname = Some("db.example".into())));
     assert_eq!(run_with(&c, &["python3", "-c", lookup], &captured()).0, "127.0.1.1 db.example\n");
 }
 
@@ -306,7 +322,7 @@ fn an_images_own_files_are_left_as_they_are() {
     assert_eq!(std::fs::read_to_string(image.join("etc/hosts")).unwrap(), "the image's\n");
     assert!(!image.join("etc/hostname").exists());
 
-    let own = Container::create(&image, &Config { etc_files: Some(false), ..Config::default() }).unwrap();
+    let own = Container::create(&image, &Config::default().with(|c| c.etc_files = Some(false))).unwrap();
     assert_eq!(sh(&own, "read line < /etc/hosts; echo $line"), "the image's");
     assert_eq!(own.diff().unwrap(), []);
 }
@@ -339,9 +355,9 @@ fn an_etc_of_an_image_stays_as_it_is_below_the_names() {
             packed.args(owner).arg("-C").arg(&root).arg("-cf").arg(&tar).arg(".").status().unwrap().success()
         };
         assert!(pack(&["--owner=0", "--group=0", "--numeric-owner"]) || pack(&[]));
-        let [memory, disk] = [Upper::Memory, Upper::Disk].map(|upper| Config { upper, ..Config::default() });
+        let [memory, disk] = [Upper::Memory, Upper::Disk].map(|upper| Config::default().with(|c| c.upper = upper));
         // From the third on a PID 1 is made ahead of time.
-        for config in [&memory, &memory, &memory, &memory, &disk, &Config { read_only: true, ..memory.clone() }] {
+        for config in [&memory, &memory, &memory, &memory, &disk, &memory.clone().with(|c| c.read_only = true)] {
             let c = Container::create(&tar, config).unwrap();
             let of_etc = sh(&c, "stat -c '%a %u %g' /etc; ls /etc; cat /etc/passwd /etc/hostname");
             let expected =
@@ -367,9 +383,9 @@ fn a_root_without_etc_gets_one_and_a_bind_of_the_callers_wins() {
     assert!(!image.join("etc").exists());
     let mine = common::scratch("my-etc").join("hosts");
     std::fs::write(&mine, "10.0.0.1 mine\n").unwrap();
-    let bind = Mount::Bind { source: mine, target: "/etc/hosts".into(), read_only: true };
+    let bind = Mount::Bind(Bind::new(mine, "/etc/hosts").with(|b| b.read_only = true));
     for image in [image.as_os_str(), "host".as_ref()] {
-        let c = Container::create(image, &Config { mounts: vec![bind.clone()], ..Config::default() }).unwrap();
+        let c = Container::create(image, &Config::default().with(|c| c.mounts = vec![bind.clone()])).unwrap();
         assert_eq!(sh(&c, "cat /etc/hosts"), "10.0.0.1 mine");
     }
     // Something else in the place of /etc, or of a file of it, is none of our business.
@@ -389,7 +405,7 @@ fn a_directory_that_is_the_root_itself_is_not_written_to_beyond_the_places() {
     std::fs::create_dir_all(image.join("etc")).unwrap();
     std::fs::copy(common::busybox().join("bin/busybox"), image.join("bin/sh")).unwrap();
     std::fs::write(image.join("etc/hosts"), "the directory's\n").unwrap();
-    let config = Config { directory: ctr::DirectoryUse::Direct, ..Config::default() };
+    let config = Config::default().with(|c| c.directory = ctr::DirectoryUse::Direct);
     let c = Container::create(&image, &config).unwrap();
     assert!(sh(&c, "read line < /etc/hosts; echo $line").contains("localhost"));
     c.destroy().unwrap();
@@ -398,15 +414,15 @@ fn a_directory_that_is_the_root_itself_is_not_written_to_beyond_the_places() {
 
 #[test]
 fn the_hosts_network_comes_with_the_hosts_resolver() {
-    let namespaces = Namespaces { net: Namespace::Host, ..Namespaces::default() };
-    let c = Container::create(common::busybox_tar(), &Config { namespaces, ..Config::default() }).unwrap();
+    let namespaces = Namespaces::default().with(|n| n.net = Namespace::Host);
+    let c = Container::create(common::busybox_tar(), &Config::default().with(|c| c.namespaces = namespaces)).unwrap();
     let of_the_host = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
     assert_eq!(sh(&c, "cat /etc/resolv.conf"), of_the_host.trim_end());
     let hosts = sh(&c, "cat /etc/hosts");
     assert!(hosts.contains(c.name()) && hosts.contains("localhost"), "{hosts}");
     // The hostname is the host's where the UTS namespace is.
-    let namespaces = Namespaces { uts: Namespace::Host, ..Namespaces::default() };
-    let c = Container::create("host", &Config { namespaces, ..Config::default() }).unwrap();
+    let namespaces = Namespaces::default().with(|n| n.uts = Namespace::Host);
+    let c = Container::create("host", &Config::default().with(|c| c.namespaces = namespaces)).unwrap();
     let said = sh(&c, "cat /etc/hostname; echo $HOSTNAME; hostname");
     let lines: Vec<_> = said.lines().collect();
     assert!(lines[0] == lines[1] && lines[1] == lines[2], "{said}");
@@ -415,17 +431,20 @@ fn the_hosts_network_comes_with_the_hosts_resolver() {
 #[test]
 fn files_that_would_fill_the_memory_limit_meet_a_full_disk() {
     let fill = "head -c 60000000 /dev/zero > /tmp/x && echo all || echo full; rm -f /tmp/x; echo alive";
-    let config = Config { upper_size: Some(16 << 20), upper: Upper::Memory, ..Config::default() };
+    let config = Config::default().with(|c| {
+        c.upper_size = Some(16 << 20);
+        c.upper = Upper::Memory;
+    });
     match Container::create(common::busybox_tar(), &config) {
         Ok(c) => assert_eq!(sh(&c, &format!("({fill}) 2>/dev/null")), "full\nalive"),
         Err(error) => assert!(!common::kernel_is_at_least(6, 6) && error.to_string().contains("Linux 6.6"), "{error}"),
     }
-    let disk = Config { upper: Upper::Disk, ..config };
+    let disk = config.with(|c| c.upper = Upper::Disk);
     let error = Container::create(common::busybox_tar(), &disk).err().unwrap().to_string();
     assert!(error.contains("they go to disk"), "{error}");
     if common::can_limit() {
         // 64 MiB, of which changes may take half.
-        let config = Config { memory: Some(64 << 20), ..Config::default() };
+        let config = Config::default().with(|c| c.memory = Some(64 << 20));
         let c = host_with(&config);
         assert_eq!(sh(&c, &format!("({fill}) 2>/dev/null")), "full\nalive");
     }
@@ -433,18 +452,22 @@ fn files_that_would_fill_the_memory_limit_meet_a_full_disk() {
 
 #[test]
 fn all_that_is_writable_and_has_no_size_of_its_own_shares_the_size_of_the_changes() {
-    let tmpfs = |target: &str, size, mode| Mount::Tmpfs { target: target.into(), size, mode };
+    let tmpfs = |target: &str, size, mode| {
+        Mount::Tmpfs(Tmpfs::new(target).with(|t| {
+            t.size = size;
+            t.mode = mode;
+        }))
+    };
     let half = "df -k -P /tmp /dev/shm /srv /mnt | awk 'NR > 1 { print $2 }' | sort -u; stat -c '%a %F' /tmp /srv /mnt";
     let fill = |place: &str| format!("(head -c 60000000 /dev/zero > {place}/x && echo all || echo full) 2>/dev/null");
-    let whole = Config {
-        mounts: vec![tmpfs("/srv", None, None), tmpfs("/mnt", None, Some(0o2750))],
-        read_only: true,
-        ..Config::default()
-    };
-    let mut configs = vec![(32 << 10, Config { upper_size: Some(32 << 20), ..whole.clone() })];
+    let whole = Config::default().with(|c| {
+        c.mounts = vec![tmpfs("/srv", None, None), tmpfs("/mnt", None, Some(0o2750))];
+        c.read_only = true;
+    });
+    let mut configs = vec![(32 << 10, whole.clone().with(|c| c.upper_size = Some(32 << 20)))];
     if common::can_limit() {
-        configs.push((32 << 10, Config { memory: Some(64 << 20), ..whole.clone() }));
-        configs.push((256 << 10, Config { preset: Preset::Strict, ..whole }));
+        configs.push((32 << 10, whole.clone().with(|c| c.memory = Some(64 << 20))));
+        configs.push((256 << 10, whole.with(|c| c.preset = Preset::Strict)));
     }
     for (kib, config) in configs {
         let c = host_with(&config);
@@ -464,7 +487,7 @@ fn all_that_is_writable_and_has_no_size_of_its_own_shares_the_size_of_the_change
         assert!(sh(&c, "touch /x 2>&1 || echo refused").contains("refused"));
     }
     // One with a size has that, whatever the changes may take.
-    let c = host_with(&Config { mounts: vec![tmpfs("/srv", Some(80 << 20), Some(0o4755))], ..Config::default() });
+    let c = host_with(&Config::default().with(|c| c.mounts = vec![tmpfs("/srv", Some(80 << 20), Some(0o4755))]));
     assert_eq!(sh(&c, &fill("/srv")), "all");
     assert_eq!(sh(&c, "stat -c %a /srv; df -k -P /srv | awk 'NR > 1 { print $2 }'"), "4755\n81920");
 }
@@ -473,12 +496,12 @@ fn all_that_is_writable_and_has_no_size_of_its_own_shares_the_size_of_the_change
 fn a_size_that_holds_nothing_is_refused() {
     let least = 1 << 20;
     for size in [0, 1, 10 << 10, least - 1] {
-        let error = Container::create("host", &Config { upper_size: Some(size), ..Config::default() }).err().unwrap();
+        let error = Container::create("host", &Config::default().with(|c| c.upper_size = Some(size))).err().unwrap();
         assert_eq!((error.code(), error.failed_step()), (ctr::ErrorCode::Invalid, ctr::Step::LimitSizeOfChanges));
         assert!(error.to_string().contains(&format!("{size} bytes")) && error.to_string().contains("1 MiB"), "{error}");
     }
-    host_with(&Config { upper_size: Some(least), ..Config::default() });
-    let mounts = vec![Mount::Tmpfs { target: "/srv".into(), size: Some(0), mode: None }];
-    let error = Container::create("host", &Config { mounts, ..Config::default() }).err().unwrap();
+    host_with(&Config::default().with(|c| c.upper_size = Some(least)));
+    let mounts = vec![Mount::Tmpfs(Tmpfs::new("/srv").with(|t| t.size = Some(0)))];
+    let error = Container::create("host", &Config::default().with(|c| c.mounts = mounts)).err().unwrap();
     assert_eq!((error.code(), error.object()), (ctr::ErrorCode::Invalid, "/srv"), "{error}");
 }

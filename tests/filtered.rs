@@ -5,7 +5,7 @@
 mod common;
 
 use common::{busybox, busybox_tar, captured, kernel_is_at_least, memory_if_possible, quiet, run_with, sh};
-use ctr::{Config, Container, ErrorCode, Mount, NamespaceSet};
+use ctr::{Bind, Config, Container, ErrorCode, Mount, NamespaceSet};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
@@ -103,12 +103,11 @@ fn role_that_does_without() {
     let (_, names) = refuse();
     let data = common::scratch("data");
     std::fs::write(data.join("file"), "bound").unwrap();
-    let bind = |source, target: &str| Mount::Bind { source, target: target.into(), read_only: true };
-    let config = Config {
-        memory: memory_if_possible(64 << 20),
-        mounts: vec![bind(data.clone(), "/a/b/data"), bind(data.join("file"), "/etc/one-file")],
-        ..Config::default()
-    };
+    let bind = |source, target: &str| Mount::Bind(Bind::new(source, target).with(|b| b.read_only = true));
+    let config = Config::default().with(|c| {
+        c.memory = memory_if_possible(64 << 20);
+        c.mounts = vec![bind(data.clone(), "/a/b/data"), bind(data.join("file"), "/etc/one-file")];
+    });
     for image in [busybox(), busybox_tar()] {
         let c = Container::create(image, &config).unwrap_or_else(|error| panic!("{names:?}: {error}"));
         assert_eq!(sh(&c, "cat /a/b/data/file /etc/one-file; echo; id -u; echo >/x && ls /x"), "boundbound\n0\n/x");
@@ -126,7 +125,7 @@ fn role_that_does_without() {
         c.destroy().unwrap();
     }
     // A link of the image's in a mount's way is not followed where there is no openat2, and leads to the image where there is.
-    let link = Config { mounts: vec![bind(data.clone(), "/linked/data")], ..Config::default() };
+    let link = Config::default().with(|c| c.mounts = vec![bind(data.clone(), "/linked/data")]);
     let root = common::scratch("linked");
     for directory in ["bin", "real"] {
         std::fs::create_dir_all(root.join(directory)).unwrap();

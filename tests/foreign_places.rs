@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 use common::{busybox, busybox_tar, host_with, sh, skipped};
-use ctr::{Config, Container, Mount, Namespace, Namespaces, Step};
+use ctr::{Bind, Config, Container, Mount, Namespace, Namespaces, Step};
 
 /// Runs a role in a mount namespace of its own, with an overlay at `$CTR_OVERLAY`; see overlayfs.rst.
 fn on_an_overlay(role: &str) {
@@ -34,12 +34,12 @@ fn overlay() -> std::path::PathBuf {
 }
 
 fn bind(source: &Path, read_only: bool) -> Config {
-    let mount = Mount::Bind { source: source.into(), target: "/there".into(), read_only };
-    Config { mounts: vec![mount], ..Config::default() }
+    let mount = Mount::Bind(Bind::new(source, "/there").with(|b| b.read_only = read_only));
+    Config::default().with(|c| c.mounts = vec![mount])
 }
 
 fn in_the_hosts_user_namespace(config: Config) -> Config {
-    Config { namespaces: Namespaces { user: Namespace::Host, ..Namespaces::default() }, ..config }
+    config.with(|c| c.namespaces = Namespaces::default().with(|n| n.user = Namespace::Host))
 }
 
 #[test]
@@ -87,7 +87,7 @@ fn role_images() {
         );
     }
     let store = overlay().join("store");
-    let config = || Config { store_dir: Some(store.clone()), ..Config::default() };
+    let config = || Config::default().with(|c| c.store_dir = Some(store.clone()));
     let look = "id -u; echo x > /root/new && cat /root/new; rm /bin/true; stat -c '%u:%g %a' /root /bin/busybox /tmp; cat /proc/self/uid_map";
     // Explained before any is made, and made at the first try: a copy whose files are root's inside, and nobody's outside.
     let told = ctr::explain(busybox_tar(), &config()).unwrap();
@@ -131,7 +131,7 @@ fn role_images() {
     let c = Container::create(&tree, &in_the_hosts_user_namespace(config())).unwrap();
     assert_eq!(sh(&c, "echo x > /root/new && cat /root/new"), "x");
     // In another store there is nothing to warn of.
-    let elsewhere = Config { store_dir: Some(common::scratch("elsewhere")), ..Config::default() };
+    let elsewhere = Config::default().with(|c| c.store_dir = Some(common::scratch("elsewhere")));
     let c = Container::create(busybox_tar(), &elsewhere).unwrap();
     assert_eq!((sh(&c, "echo ok"), c.warnings().len()), ("ok".into(), 0));
 }

@@ -73,7 +73,7 @@ fn pids(text: &str) -> Vec<i32> {
 #[test]
 #[ignore = "a role"]
 fn role_sleeper() {
-    say_and_sleep(&host_with(&Config { memory: memory_if_possible(64 << 20), ..Config::default() }));
+    say_and_sleep(&host_with(&Config::default().with(|c| c.memory = memory_if_possible(64 << 20))));
 }
 
 #[test]
@@ -243,7 +243,10 @@ fn a_child_that_is_forked_in_the_middle_of_a_create_keeps_no_record() {
 #[test]
 #[ignore = "a role"]
 fn role_detaches() {
-    let c = host_with(&Config { detached: true, name: Some("detached".into()), ..Config::default() });
+    let c = host_with(&Config::default().with(|c| {
+        c.detached = true;
+        c.name = Some("detached".into());
+    }));
     println!("pids {} {}", c.pid(), c.pid());
 }
 
@@ -343,31 +346,30 @@ fn role_drops_privileges() {
     std::fs::create_dir(&own).unwrap();
     let permissions = std::os::unix::fs::PermissionsExt::from_mode(0o700);
     std::fs::set_permissions(&own, permissions).unwrap();
-    let config = Config {
-        state_dir: Some(own.clone().into()),
-        store_dir: Some(format!("{own}/store").into()),
-        ..Config::default()
-    };
+    let config = Config::default().with(|c| {
+        c.state_dir = Some(own.clone().into());
+        c.store_dir = Some(format!("{own}/store").into());
+    });
     let c = Container::create("host", &config).unwrap();
     assert_eq!(sh(&c, "cat /proc/self/uid_map | tr -s ' '"), " 0 65534 1");
     assert_eq!(sh(&c, "id -u"), "0");
     c.destroy().unwrap();
     let tar = std::env::var("TAR").unwrap();
-    let c = Container::create(&tar, &Config { memory: None, ..config.clone() }).unwrap();
+    let c = Container::create(&tar, &config.clone().with(|c| c.memory = None)).unwrap();
     // A directory that is made again after its removal is marked so in an attribute, which a tmpfs has since Linux 6.6.
     let again = if common::kernel_is_at_least(6, 6) { "rm -r /usr; mkdir /usr" } else { "rm -r /usr" };
     assert_eq!(
         sh(&c, &format!("echo x > /etc/passwd; {again}; cat /etc/passwd; ls -ldn /etc | cut -c1-30")),
         "x\ndrwxr-xr-x    1 0        0"
     );
-    let other = ctr::ExecConfig { user: Some("1000".into()), ..quiet() };
+    let other = quiet().with(|c| c.user = Some("1000".into()));
     assert_eq!(c.exec(["true"], &other).err().unwrap().code(), ErrorCode::Unsupported);
     assert_eq!(sh(&Container::join_in(std::path::Path::new(&own), c.name()).unwrap(), "echo joined"), "joined");
     let joined =
         Container::join_pid(c.exec(["sleep", "9"], &quiet()).unwrap().host_pid().unwrap(), ctr::NamespaceSet::ALL);
     assert_eq!(sh(&joined.unwrap(), "cat /proc/1/comm"), "ctr-init");
     c.destroy().unwrap();
-    let limited = Container::create("host", &Config { memory: Some(64 << 20), ..config }).err().unwrap();
+    let limited = Container::create("host", &config.with(|c| c.memory = Some(64 << 20))).err().unwrap();
     assert_eq!(limited.code(), ErrorCode::Unsupported, "{limited}");
     std::fs::remove_dir_all(&own).unwrap();
     println!("refused {} {}", error.is_some_and(|error| error.contains(&dir)), before.is_running());
@@ -435,7 +437,7 @@ fn role_some_lives() {
         let c = host();
         end_of(&c.exec(["sh", "-c", "sleep 0 & sleep 0 & exit"], &quiet()).unwrap());
     }
-    let detached = host_with(&Config { detached: true, ..Config::default() });
+    let detached = host_with(&Config::default().with(|c| c.detached = true));
     detached.destroy().unwrap();
     // One that stands ready, and two that run.
     std::mem::forget([host(), host()]);
@@ -483,7 +485,7 @@ fn where_pid_1_never_reaps_a_hosts_whole_life_leaves_one_zombie() {
 fn role_churns() {
     println!("started");
     loop {
-        let c = host_with(&Config { memory: memory_if_possible(64 << 20), ..Config::default() });
+        let c = host_with(&Config::default().with(|c| c.memory = memory_if_possible(64 << 20)));
         end_of(&c.exec(["true"], &captured()).unwrap());
         c.destroy().unwrap();
     }
@@ -515,11 +517,10 @@ fn role_mounts_later() {
     let place = PathBuf::from(std::env::var("CTR_STATE_DIR").unwrap()).with_extension("place");
     std::fs::create_dir_all(&place).unwrap();
     std::fs::write(place.join("which"), "below").unwrap();
-    let config = Config {
-        namespaces: ctr::Namespaces { user: ctr::Namespace::Host, ..Default::default() },
-        mounts: vec![ctr::Mount::Bind { source: place.clone(), target: "/place".into(), read_only: true }],
-        ..Config::default()
-    };
+    let config = Config::default().with(|c| {
+        c.namespaces = ctr::Namespaces::default().with(|n| n.user = ctr::Namespace::Host);
+        c.mounts = vec![ctr::Mount::Bind(ctr::Bind::new(place.clone(), "/place").with(|b| b.read_only = true))];
+    });
     for _ in 0..3 {
         assert_eq!(sh(&host_with(&config), "cat /place/which"), "below");
     }

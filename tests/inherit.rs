@@ -143,7 +143,7 @@ fn a_program_has_what_its_starter_has_at_that_moment() {
 #[test]
 fn a_limit_that_was_chosen_is_not_the_callers() {
     let limit = ctr::Rlimit::new("nofile", Some(123), Some(456)).unwrap();
-    let c = Container::create("host", &Config { rlimits: vec![limit], ..Config::default() }).unwrap();
+    let c = Container::create("host", &Config::default().with(|c| c.rlimits = vec![limit])).unwrap();
     let (said, _) = run(&c, &["/bin/sh", "-c", "ulimit -Sn; ulimit -Hn; ulimit -c"]);
     assert_eq!(said.lines().collect::<Vec<_>>(), ["123", "456", "0"]);
 }

@@ -4,14 +4,14 @@
 mod common;
 
 use common::{busybox, captured, run_with, sh, skipped};
-use ctr::{Config, Container, ErrorCode, ExecConfig, Mount, Winsize};
+use ctr::{Config, Container, ErrorCode, ExecConfig, Mount, Tmpfs, Winsize};
 
 fn apparmor(profile: &str) -> Config {
-    Config { apparmor: Some(profile.into()), ..Config::default() }
+    Config::default().with(|c| c.apparmor = Some(profile.into()))
 }
 
 fn selinux(context: &str) -> Config {
-    Config { selinux: Some(context.into()), ..Config::default() }
+    Config::default().with(|c| c.selinux = Some(context.into()))
 }
 
 /// The security modules of this machine.
@@ -31,7 +31,7 @@ fn given(variable: &str) -> Option<String> {
 #[test]
 fn a_label_without_its_module_is_an_error_unless_it_is_optional() {
     let active = active();
-    let mounts = Config { selinux_mounts: Some("a:b:c:s0".into()), ..Config::default() };
+    let mounts = Config::default().with(|c| c.selinux_mounts = Some("a:b:c:s0".into()));
     for (module, config) in
         [("AppArmor", apparmor("docker-default")), ("SELinux", selinux("a:b:c:s0")), ("SELinux", mounts)]
     {
@@ -41,7 +41,7 @@ fn a_label_without_its_module_is_an_error_unless_it_is_optional() {
         let error = Container::create("host", &config).err().expect("it is refused");
         assert_eq!((error.code(), error.errno()), (ErrorCode::Unsupported, libc::EOPNOTSUPP), "{error}");
         assert!(error.to_string().contains(module) && error.hint().contains("lsm="), "{error}");
-        let optional = Config { labels_optional: true, ..config };
+        let optional = config.with(|c| c.labels_optional = true);
         assert_eq!(sh(&Container::create("host", &optional).unwrap(), "echo made"), "made");
     }
     assert_eq!(sh(&Container::create("host", &apparmor("unconfined")).unwrap(), "echo made"), "made");
@@ -53,12 +53,12 @@ fn programs_run_under_the_apparmor_profile_whoever_starts_them() {
     let own = "cat /proc/self/attr/current; echo x 2>/dev/null >/tmp/secret || echo refused; echo x >/tmp/other; cat /tmp/other";
     let under = format!("{profile} (enforce)\nrefused\nx");
     let scope = common::leftovers::Scope::new("apparmor");
-    let c = Container::create("host", &Config { apparmor: Some(profile.clone()), ..scope.config() }).unwrap();
+    let c = Container::create("host", &scope.config().with(|c| c.apparmor = Some(profile.clone()))).unwrap();
     for _ in 0..2 {
         assert_eq!(sh(&c, own), under);
     }
     assert_eq!(sh(&Container::join_in(&scope.state_dir(), c.name()).unwrap(), own), under);
-    let terminal = ExecConfig { pty: Some(Winsize { rows: 24, cols: 80 }), ..ExecConfig::default() };
+    let terminal = ExecConfig::default().with(|c| c.pty = Some(Winsize { rows: 24, cols: 80 }));
     let p = c.exec(["sh", "-c", "grep -q enforce /proc/self/attr/current"], &terminal).unwrap();
     assert_eq!(common::end_of(&p).code, 0);
     // Without the label the same is allowed.
@@ -90,10 +90,7 @@ fn programs_run_in_the_selinux_context() {
     let c = Container::create("host", &selinux(&context)).unwrap();
     let own = "tr -d '\\0' </proc/self/attr/current";
     assert_eq!(sh(&c, own), context);
-    assert_eq!(
-        run_with(&c, &["sh", "-c", own], &ExecConfig { user: Some("0:0".into()), ..captured() }).0.trim(),
-        context
-    );
+    assert_eq!(run_with(&c, &["sh", "-c", own], &captured().with(|c| c.user = Some("0:0".into()))).0.trim(), context);
     assert_ne!(sh(&common::host(), own), context);
     let error = Container::create("host", &selinux("no_such_u:no_such_r:no_such_t:s0")).err().expect("it is refused");
     assert_eq!(error.errno(), libc::EINVAL, "{error}");
@@ -101,9 +98,12 @@ fn programs_run_in_the_selinux_context() {
 
     // Every file system of its own has the context of files, whatever else is there.
     let files = "ctr_u:object_r:ctr_file_t:s0:c0";
-    let fast = Mount::Tmpfs { target: "/fast".into(), size: None, mode: None };
-    let config =
-        Config { selinux_mounts: Some(files.into()), mounts: vec![fast], read_only: true, ..selinux(&context) };
+    let fast = Mount::Tmpfs(Tmpfs::new("/fast"));
+    let config = selinux(&context).with(|c| {
+        c.selinux_mounts = Some(files.into());
+        c.mounts = vec![fast];
+        c.read_only = true;
+    });
     let c = Container::create(busybox(), &config).unwrap();
     let mounts = sh(&c, "cat /proc/self/mountinfo");
     for place in ["/", "/dev", "/dev/pts", "/tmp", "/fast"] {
@@ -116,7 +116,7 @@ fn programs_run_in_the_selinux_context() {
 
 #[test]
 fn explain_says_under_which_label() {
-    let config = Config { labels_optional: true, ..selinux("u:r:t:s0:c1,c2") };
+    let config = selinux("u:r:t:s0:c1,c2").with(|c| c.labels_optional = true);
     let text = ctr::explain("host", &config).unwrap();
     assert_eq!(text.contains("runcon u:r:t:s0:c1,c2 bash"), active().contains("selinux"), "{text}");
 }

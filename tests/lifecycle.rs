@@ -7,8 +7,8 @@ use common::{
     read_all, run, run_with, sh, skipped,
 };
 use ctr::{
-    Config, Container, DirectoryUse, ErrorCode, ExecConfig, ExitReason, Mount, Namespace, NamespaceSet, Namespaces,
-    Stdio, Upper, Winsize,
+    Bind, Config, Container, DirectoryUse, ErrorCode, ExecConfig, ExitReason, Mount, Namespace, NamespaceSet,
+    Namespaces, Stdio, Tmpfs, Upper, Winsize,
 };
 use std::io::{Read, Write};
 use std::os::fd::AsRawFd;
@@ -45,7 +45,7 @@ fn a_directory_is_a_lower_layer_or_the_root_itself() {
     let lower = Container::create(root, &Config::default()).unwrap();
     sh(&lower, "touch /lower");
     assert!(!root.join("lower").exists());
-    let direct = Config { directory: DirectoryUse::Direct, ..Config::default() };
+    let direct = Config::default().with(|c| c.directory = DirectoryUse::Direct);
     let direct = Container::create(root, &direct).unwrap();
     sh(&direct, "touch /direct");
     assert!(root.join("direct").exists());
@@ -55,7 +55,7 @@ fn a_directory_is_a_lower_layer_or_the_root_itself() {
 #[test]
 fn a_directory_of_the_image_can_be_replaced_by_a_new_one() {
     for upper in [Upper::Memory, Upper::Disk] {
-        let c = Container::create(busybox_tar(), &Config { upper, ..Config::default() }).unwrap();
+        let c = Container::create(busybox_tar(), &Config::default().with(|c| c.upper = upper)).unwrap();
         assert_eq!(sh(&c, "rm -r /usr && mkdir /usr && touch /usr/new && ls -A /usr"), "new", "{upper:?}");
     }
 }
@@ -63,7 +63,10 @@ fn a_directory_of_the_image_can_be_replaced_by_a_new_one() {
 #[test]
 fn changes_can_go_to_disk_and_are_gone_afterwards() {
     let store = common::scratch("disk-store");
-    let config = Config { upper: Upper::Disk, store_dir: Some(store.clone()), ..Config::default() };
+    let config = Config::default().with(|c| {
+        c.upper = Upper::Disk;
+        c.store_dir = Some(store.clone());
+    });
     let c = Container::create(busybox(), &config).unwrap();
     sh(&c, "echo x > /x; rm -rf /usr; mkdir /usr; echo y > /usr/y");
     assert_eq!(sh(&c, "cat /x /usr/y; ls /usr"), "x\ny\ny");
@@ -74,7 +77,7 @@ fn changes_can_go_to_disk_and_are_gone_afterwards() {
 
 #[test]
 fn a_read_only_root_refuses_and_tmp_is_writable() {
-    let c = Container::create(busybox(), &Config { read_only: true, ..Config::default() }).unwrap();
+    let c = Container::create(busybox(), &Config::default().with(|c| c.read_only = true)).unwrap();
     assert!(sh(&c, "touch /x 2>&1 || echo refused").contains("refused"));
     assert_eq!(sh(&c, "echo t > /tmp/t && cat /tmp/t"), "t");
     assert_eq!(sh(&c, "echo t > /dev/null && echo ok"), "ok");
@@ -84,16 +87,18 @@ fn a_read_only_root_refuses_and_tmp_is_writable() {
 fn binds_and_tmpfs_are_mounted_where_asked() {
     let data = common::scratch("data");
     std::fs::write(data.join("in"), "from the host").unwrap();
-    let bind = |target: &str, read_only| Mount::Bind { source: data.clone(), target: target.into(), read_only };
-    let config = Config {
-        mounts: vec![
+    let bind = |target: &str, read_only| Mount::Bind(Bind::new(data.clone(), target).with(|b| b.read_only = read_only));
+    let config = Config::default().with(|c| {
+        c.mounts = vec![
             bind("/data", false),
             bind("/deep/er/data", true),
-            Mount::Bind { source: data.join("in"), target: "/etc/one-file".into(), read_only: true },
-            Mount::Tmpfs { target: "/scratch".into(), size: Some(1 << 20), mode: Some(0o700) },
-        ],
-        ..Config::default()
-    };
+            Mount::Bind(Bind::new(data.join("in"), "/etc/one-file").with(|b| b.read_only = true)),
+            Mount::Tmpfs(Tmpfs::new("/scratch").with(|t| {
+                t.size = Some(1 << 20);
+                t.mode = Some(0o700);
+            })),
+        ]
+    });
     let c = Container::create(busybox(), &config).unwrap();
     assert_eq!(sh(&c, "cat /data/in; echo; cat /etc/one-file"), "from the host\nfrom the host");
     sh(&c, "echo back > /data/out");
@@ -105,29 +110,33 @@ fn binds_and_tmpfs_are_mounted_where_asked() {
 
 #[test]
 fn a_place_that_can_not_be_made_is_explained() {
-    let bind = |target: &str| Mount::Bind { source: "/etc/hostname".into(), target: target.into(), read_only: true };
-    let directory = Mount::Bind { source: "/etc".into(), target: "/usr/new/deep".into(), read_only: true };
-    let tmpfs = Mount::Tmpfs { target: "/etc/new".into(), size: None, mode: None };
+    let bind = |target: &str| Mount::Bind(Bind::new("/etc/hostname", target).with(|b| b.read_only = true));
+    let directory = Mount::Bind(Bind::new("/etc", "/usr/new/deep").with(|b| b.read_only = true));
+    let tmpfs = Mount::Tmpfs(Tmpfs::new("/etc/new"));
     for mount in [bind("/usr/new"), directory, tmpfs] {
         let target = mount.target().display().to_string();
-        let error = Container::create("host", &Config { mounts: vec![mount], ..Config::default() }).err().unwrap();
+        let error = Container::create("host", &Config::default().with(|c| c.mounts = vec![mount])).err().unwrap();
         assert_eq!((error.errno(), error.object()), (libc::ENOENT, target.as_str()), "{error}");
         assert!(error.hint().contains("can't be written to") && error.hint().contains("/mnt"), "{error}");
     }
     let devices = vec!["/dev/null:/usr/null".parse().unwrap()];
-    let error = Container::create("host", &Config { devices, ..Config::default() }).err().unwrap();
+    let error = Container::create("host", &Config::default().with(|c| c.devices = devices)).err().unwrap();
     assert!(error.object() == "/usr/null" && error.hint().contains("can't be written to"), "{error}");
     let devices = vec!["/dev/ctr-none:/usr/null".parse().unwrap()];
-    let error = Container::create("host", &Config { devices, ..Config::default() }).err().unwrap();
+    let error = Container::create("host", &Config::default().with(|c| c.devices = devices)).err().unwrap();
     assert!(error.object() == "/dev/ctr-none" && error.hint().contains("on the host"), "{error}");
-    let c = Container::create("host", &Config { mounts: vec![bind("/mnt/a/b")], ..Config::default() }).unwrap();
+    let c = Container::create("host", &Config::default().with(|c| c.mounts = vec![bind("/mnt/a/b")])).unwrap();
     assert_eq!(sh(&c, "cat /mnt/a/b"), std::fs::read_to_string("/etc/hostname").unwrap().trim_end());
 }
 
 #[test]
 fn streams_are_pipes_descriptors_or_nothing() {
     let c = host();
-    let config = ExecConfig { stdin: Stdio::Pipe, stdout: Stdio::Pipe, stderr: Stdio::Pipe, ..ExecConfig::default() };
+    let config = ExecConfig::default().with(|c| {
+        c.stdin = Stdio::Pipe;
+        c.stdout = Stdio::Pipe;
+        c.stderr = Stdio::Pipe;
+    });
     let p = c.exec(["sh", "-c", "cat; echo err >&2"], &config).unwrap();
     let mut stdin = std::fs::File::from(p.take_stdin().unwrap());
     stdin.write_all(b"through").unwrap();
@@ -137,7 +146,7 @@ fn streams_are_pipes_descriptors_or_nothing() {
     assert!(p.take_stdout().is_none());
     assert_eq!(end_of(&p).code, 0);
     let file = std::fs::File::open("/etc/hostname").unwrap();
-    let config = ExecConfig { fds: vec![(file.as_raw_fd(), 7)], ..captured() };
+    let config = captured().with(|c| c.fds = vec![(file.as_raw_fd(), 7)]);
     let (said, _) = run_with(&c, &["sh", "-c", "cat <&7; ls /proc/self/fd"], &config);
     assert_eq!(said, format!("{}0\n1\n2\n3\n7\n", std::fs::read_to_string("/etc/hostname").unwrap()));
 }
@@ -175,7 +184,7 @@ fn exits_are_told_apart() {
     assert_eq!((exit.code, exit.signal, exit.reason), (7, 0, ExitReason::Exited));
     let (_, exit) = run(&c, &["sh", "-c", "kill -TERM $$"]);
     assert_eq!((exit.code, exit.signal, exit.reason), (143, 15, ExitReason::Signaled));
-    let limit = ExecConfig { time_limit: Some(Duration::from_millis(50)), ..quiet() };
+    let limit = quiet().with(|c| c.time_limit = Some(Duration::from_millis(50)));
     let (_, exit) = run_with(&c, &["sleep", "100"], &limit);
     assert_eq!((exit.signal, exit.reason), (9, ExitReason::TimedOut));
     let p = c.exec(["sleep", "100"], &quiet()).unwrap();
@@ -197,7 +206,7 @@ fn a_memory_hog_is_told_to_be_out_of_memory() {
     if !can_limit() {
         return;
     }
-    let c = host_with(&Config { memory: Some(32 << 20), ..Config::default() });
+    let c = host_with(&Config::default().with(|c| c.memory = Some(32 << 20)));
     let (_, exit) = run(&c, &["sh", "-c", "exec dd if=/dev/zero of=/dev/null bs=128M count=1"]);
     assert_eq!((exit.signal, exit.reason), (9, ExitReason::OutOfMemory));
     // One whose end nobody asks for is not the reason of a later one's.
@@ -223,7 +232,7 @@ fn a_fork_bomb_stays_within_its_pids_limit() {
     if !can_limit() {
         return;
     }
-    let c = host_with(&Config { pids: Some(20), ..Config::default() });
+    let c = host_with(&Config::default().with(|c| c.pids = Some(20)));
     let p = c.exec(["sh", "-c", "bomb() { bomb | bomb & }; bomb; sleep 100"], &quiet()).unwrap();
     std::thread::sleep(Duration::from_millis(200));
     p.kill_group(9).unwrap();
@@ -233,7 +242,7 @@ fn a_fork_bomb_stays_within_its_pids_limit() {
 #[test]
 fn a_terminal_has_job_control_and_a_size() {
     let c = host();
-    let config = ExecConfig { pty: Some(Winsize { rows: 30, cols: 100 }), ..ExecConfig::default() };
+    let config = ExecConfig::default().with(|c| c.pty = Some(Winsize { rows: 30, cols: 100 }));
     let p = c.exec(["sh", "-c", "tty; stty size; read x; stty size; echo got $x"], &config).unwrap();
     let mut master = std::fs::File::from(p.pty().unwrap().try_clone_to_owned().unwrap());
     let mut said = String::new();
@@ -258,11 +267,11 @@ fn a_terminal_has_job_control_and_a_size() {
 
 #[test]
 fn a_terminal_is_there_where_the_container_has_no_dev_of_its_own() {
-    let shared = Namespaces { mount: Namespace::Host, ..Namespaces::default() };
-    let with_our_mounts = host_with(&Config { namespaces: shared, ..Config::default() });
+    let shared = Namespaces::default().with(|n| n.mount = Namespace::Host);
+    let with_our_mounts = host_with(&Config::default().with(|c| c.namespaces = shared));
     let sleeper = with_our_mounts.exec(["sleep", "100"], &quiet()).unwrap();
     let joined = Container::join_pid(sleeper.host_pid().unwrap(), ctr::NamespaceSet::ALL).unwrap();
-    let config = ExecConfig { pty: Some(Winsize { rows: 31, cols: 101 }), ..ExecConfig::default() };
+    let config = ExecConfig::default().with(|c| c.pty = Some(Winsize { rows: 31, cols: 101 }));
     for c in [&with_our_mounts, &joined] {
         let p = c.exec(["sh", "-c", "set -m; stty size </dev/tty; read x; echo got $x; exit 3"], &config).unwrap();
         let mut master = std::fs::File::from(p.pty().unwrap().try_clone_to_owned().unwrap());
@@ -284,22 +293,22 @@ fn users_and_groups_come_from_the_image() {
     let c = Container::create(busybox(), &Config::default()).unwrap();
     // To setresuid(2) the largest number is "no change": it would be root.
     for user in ["4294967295", "0:4294967295", "-1", "0:-1", "99999999999"] {
-        let refused = c.exec(["true"], &ExecConfig { user: Some(user.into()), ..quiet() }).err().unwrap();
+        let refused = c.exec(["true"], &quiet().with(|c| c.user = Some(user.into()))).err().unwrap();
         assert_eq!(refused.code(), ErrorCode::Invalid, "{user}: {refused}");
     }
-    let group = ExecConfig { groups: Some(vec!["4294967295".into()]), ..quiet() };
+    let group = quiet().with(|c| c.groups = Some(vec!["4294967295".into()]));
     assert_eq!(c.exec(["true"], &group).err().unwrap().code(), ErrorCode::Invalid);
     if !has_ids(&c, 6001) {
         return skipped("this user has a single id, or few, to give; libctr doctor says why");
     }
-    let id = |user: &str| run_with(&c, &["id"], &ExecConfig { user: Some(user.into()), ..captured() }).0;
+    let id = |user: &str| run_with(&c, &["id"], &captured().with(|c| c.user = Some(user.into()))).0;
     assert_eq!(id("ann").trim(), "uid=1000(ann) gid=1000(ann) groups=29(audio),44(video)");
     assert_eq!(id("1001").trim(), "uid=1001(bob) gid=100(users) groups=29(audio)");
     assert_eq!(id("ann:users").trim(), "uid=1000(ann) gid=100(users)");
     assert_eq!(id("5000:6000").trim(), "uid=5000 gid=6000");
-    let home = ExecConfig { user: Some("ann".into()), ..captured() };
+    let home = captured().with(|c| c.user = Some("ann".into()));
     assert_eq!(run_with(&c, &["sh", "-c", "echo $HOME"], &home).0.trim(), "/home/ann");
-    let missing = ExecConfig { user: Some("nobody-here".into()), ..quiet() };
+    let missing = quiet().with(|c| c.user = Some("nobody-here".into()));
     let error = c.exec(["true"], &missing).err().unwrap();
     assert_eq!(error.code(), ErrorCode::NotFound);
     assert!(error.to_string().contains("nobody-here"), "{error}");
@@ -335,7 +344,7 @@ fn what_is_missing_is_named() {
     assert_eq!(error(&[]).code(), ErrorCode::Invalid);
     let (errno, words) = said(&["true", &"x".repeat(200_000)]);
     assert!(errno == 7 && words.contains("one argument") && words.contains("131072"), "{words}");
-    let cwd = ExecConfig { cwd: Some("/no/cwd".into()), ..quiet() };
+    let cwd = quiet().with(|c| c.cwd = Some("/no/cwd".into()));
     let e = c.exec(["true"], &cwd).err().unwrap();
     assert!(e.to_string().contains("/no/cwd"), "{e}");
     let large: Vec<String> = std::iter::once("true".into()).chain((0..3000).map(|i| format!("{i:0100}"))).collect();
@@ -345,7 +354,7 @@ fn what_is_missing_is_named() {
 #[test]
 fn the_pid_on_the_host_is_known_also_when_the_program_has_ended() {
     let check = |c: &Container| {
-        let p = c.exec(["cat"], &ExecConfig { stdin: Stdio::Pipe, ..quiet() }).unwrap();
+        let p = c.exec(["cat"], &quiet().with(|c| c.stdin = Stdio::Pipe)).unwrap();
         let pid = p.host_pid().unwrap();
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
         let pids = status.lines().find_map(|line| line.strip_prefix("NSpid:")).unwrap();
@@ -378,7 +387,7 @@ fn orphans_are_reaped_by_pid_1() {
 
 #[test]
 fn joining_is_as_good_as_having_made_it() {
-    let c = host_with(&Config { memory: memory_if_possible(64 << 20), ..Config::default() });
+    let c = host_with(&Config::default().with(|c| c.memory = memory_if_possible(64 << 20)));
     sh(&c, "echo here > /tmp/x");
     let joined = Container::join(c.name()).unwrap();
     assert_eq!(sh(&joined, "cat /tmp/x"), "here");
@@ -411,8 +420,11 @@ fn any_process_can_be_joined_by_its_pid() {
 fn a_container_can_live_in_the_namespaces_of_another() {
     let first = host();
     let of_first = || Namespace::Container(first.name().to_string());
-    let namespaces = Namespaces { user: of_first(), pid: of_first(), ..Namespaces::default() };
-    let second = host_with(&Config { namespaces, ..Config::default() });
+    let namespaces = Namespaces::default().with(|n| {
+        n.user = of_first();
+        n.pid = of_first();
+    });
+    let second = host_with(&Config::default().with(|c| c.namespaces = namespaces));
     let sleeper = first.exec(["sleep", "100"], &quiet()).unwrap();
     // The kernel names a process a little after it has let go of the memory that it shared until execve.
     let look = format!("cat /proc/{}/comm; id -u", sleeper.pid());
@@ -429,15 +441,19 @@ fn a_side_car_is_made_by_whoever_made_the_container() {
     let of = |c: &Container, kind: &str| sh(c, &format!("readlink /proc/self/ns/{kind}"));
     // By name or by the pid of its PID 1, which is closed to its own user in /proc; the user namespace comes with it.
     for from in [Namespace::Container(c.name().to_string()), Namespace::Pid(c.pid())] {
-        let namespaces = Namespaces { net: from, ..Namespaces::default() };
-        let side = host_with(&Config { namespaces, ..Config::default() });
+        let namespaces = Namespaces::default().with(|n| n.net = from);
+        let side = host_with(&Config::default().with(|c| c.namespaces = namespaces));
         assert_eq!(of(&side, "net"), of(&c, "net"));
         assert_ne!(of(&side, "mnt"), of(&c, "mnt"));
         assert_eq!(sh(&side, "id -u"), "0");
     }
     let pid = || Namespace::Pid(c.pid());
-    let namespaces = Namespaces { user: pid(), net: pid(), ipc: pid(), ..Namespaces::default() };
-    let pod = host_with(&Config { namespaces, ..Config::default() });
+    let namespaces = Namespaces::default().with(|n| {
+        n.user = pid();
+        n.net = pid();
+        n.ipc = pid();
+    });
+    let pod = host_with(&Config::default().with(|c| c.namespaces = namespaces));
     for kind in ["user", "net", "ipc"] {
         assert_eq!(of(&pod, kind), of(&c, kind), "{kind}");
     }
@@ -458,31 +474,34 @@ fn a_namespace_of_ours_that_is_joined_is_shared() {
     let pid = || Namespace::Pid(std::process::id() as i32);
     let default = Namespaces::default;
     for (kind, namespaces) in [
-        ("mnt", Namespaces { mount: ours("mnt"), ..default() }),
-        ("pid", Namespaces { pid: ours("pid"), ..default() }),
-        ("uts", Namespaces { uts: ours("uts"), ..default() }),
-        ("ipc", Namespaces { ipc: pid(), ..default() }),
-        ("net", Namespaces { net: pid(), ..default() }),
-        ("cgroup", Namespaces { cgroup: pid(), ..default() }),
-        ("time", Namespaces { time: Some(pid()), ..default() }),
+        ("mnt", default().with(|n| n.mount = ours("mnt"))),
+        ("pid", default().with(|n| n.pid = ours("pid"))),
+        ("uts", default().with(|n| n.uts = ours("uts"))),
+        ("ipc", default().with(|n| n.ipc = pid())),
+        ("net", default().with(|n| n.net = pid())),
+        ("cgroup", default().with(|n| n.cgroup = pid())),
+        ("time", default().with(|n| n.time = Some(pid()))),
     ] {
-        let c = host_with(&Config { namespaces, ..Config::default() });
+        let c = host_with(&Config::default().with(|c| c.namespaces = namespaces));
         let of_host = std::fs::read_link(format!("/proc/self/ns/{kind}")).unwrap();
         assert_eq!(sh(&c, &format!("readlink /proc/self/ns/{kind}")), of_host.to_string_lossy(), "{kind}");
     }
     let first = host();
     let of_first = || Namespace::Container(first.name().to_string());
     // Its clocks are ours, and ours can't be entered from its user namespace.
-    let namespaces = Namespaces { user: of_first(), time: Some(of_first()), ..default() };
-    assert_eq!(sh(&host_with(&Config { namespaces, ..Config::default() }), "id -u"), "0");
-    let namespaces = Namespaces { cgroup: of_first(), ..default() };
+    let namespaces = default().with(|n| {
+        n.user = of_first();
+        n.time = Some(of_first());
+    });
+    assert_eq!(sh(&host_with(&Config::default().with(|c| c.namespaces = namespaces)), "id -u"), "0");
+    let namespaces = default().with(|n| n.cgroup = of_first());
     if !nix::unistd::geteuid().is_root() {
         // The user namespace is joined too, since nothing else would do.
-        let second = host_with(&Config { namespaces, ..Config::default() });
+        let second = host_with(&Config::default().with(|c| c.namespaces = namespaces));
         let look = "readlink /proc/self/ns/user; readlink /proc/self/ns/cgroup";
         return assert_eq!(sh(&second, look), sh(&first, look));
     }
-    let error = Container::create("host", &Config { namespaces, ..Config::default() }).err().unwrap();
+    let error = Container::create("host", &Config::default().with(|c| c.namespaces = namespaces)).err().unwrap();
     assert_eq!((error.code(), error.errno()), (ErrorCode::Unsupported, libc::EPERM), "{error}");
     let filtered = error.to_string().contains("is refused here");
     assert!(filtered || error.hint().contains("user namespace that owns it"), "{error}");
@@ -491,8 +510,8 @@ fn a_namespace_of_ours_that_is_joined_is_shared() {
 #[test]
 fn a_container_can_be_born_in_the_user_namespace_of_another() {
     let first = host();
-    let namespaces = Namespaces { user: Namespace::Container(first.name().to_string()), ..Namespaces::default() };
-    let second = host_with(&Config { namespaces, ..Config::default() });
+    let namespaces = Namespaces::default().with(|n| n.user = Namespace::Container(first.name().to_string()));
+    let second = host_with(&Config::default().with(|c| c.namespaces = namespaces));
     for (kind, same) in [("user", true), ("pid", false), ("net", false), ("mnt", false), ("uts", false)] {
         let link = format!("readlink /proc/self/ns/{kind}");
         assert_eq!(sh(&first, &link) == sh(&second, &link), same, "{kind}");
@@ -501,7 +520,7 @@ fn a_container_can_be_born_in_the_user_namespace_of_another() {
     let net = Namespace::Container(first.name().to_string());
     let third = Container::create(
         "host",
-        &Config { namespaces: Namespaces { net, ..Namespaces::default() }, ..Config::default() },
+        &Config::default().with(|c| c.namespaces = Namespaces::default().with(|n| n.net = net)),
     );
     // Its owner is the other's user namespace, over which a new one has no rights; root's zygote has.
     let third = match third {
@@ -529,7 +548,7 @@ fn a_pid_1_that_is_killed_from_outside_ends_the_container() {
 
 #[test]
 fn names_are_checked() {
-    let create = |name: &str| Container::create("host", &Config { name: Some(name.into()), ..Config::default() });
+    let create = |name: &str| Container::create("host", &Config::default().with(|c| c.name = Some(name.into())));
     for bad in ["", "a/b", "..", "-x", &"n".repeat(65), "a b"] {
         assert_eq!(create(bad).err().unwrap().code(), ErrorCode::Invalid, "{bad:?}");
     }
@@ -542,7 +561,7 @@ fn names_are_checked() {
 
 #[test]
 fn many_threads_live_many_lives() {
-    let config = Config { memory: memory_if_possible(64 << 20), ..Config::default() };
+    let config = Config::default().with(|c| c.memory = memory_if_possible(64 << 20));
     std::thread::scope(|scope| {
         for _ in 0..16 {
             scope.spawn(|| {
@@ -567,10 +586,19 @@ fn what_explain_prints_can_be_typed() {
         return skipped("it takes bash and util-linux");
     }
     let scratch = common::scratch("typed");
-    let tmpfs = |target: &str, size| Mount::Tmpfs { target: target.into(), size, mode: Some(0o750) };
+    let tmpfs = |target: &str, size| {
+        Mount::Tmpfs(Tmpfs::new(target).with(|t| {
+            t.size = size;
+            t.mode = Some(0o750);
+        }))
+    };
     let mounts = vec![tmpfs("/srv/part-of-it's", None), tmpfs("/srv/own", Some(1 << 20))];
-    let own = Config { hostname: Some("typed".into()), mounts, read_only: true, ..Config::default() };
-    let config = || Config { cgroup: ctr::CgroupPolicy::Off, ..own.clone() };
+    let own = Config::default().with(|c| {
+        c.hostname = Some("typed".into());
+        c.mounts = mounts;
+        c.read_only = true;
+    });
+    let config = || own.clone().with(|c| c.cgroup = ctr::CgroupPolicy::Off);
     // Builtins only: the shell that did the pivot still remembers where the host's programs were.
     let look = "echo ==; read -r name </proc/sys/kernel/hostname; echo $name; \
                 while read -r a b c d place rest; do echo $place; done </proc/self/mountinfo";
@@ -604,13 +632,13 @@ fn what_explain_prints_can_be_typed() {
 
 #[test]
 fn explain_prints_what_a_person_would_type() {
-    let text = ctr::explain("host", &Config { memory: memory_if_possible(64 << 20), ..Config::default() }).unwrap();
+    let text = ctr::explain("host", &Config::default().with(|c| c.memory = memory_if_possible(64 << 20))).unwrap();
     println!("{text}");
     for word in ["unshare", "mount -t proc", "pivot_root", "ip link set lo up", "hostname"] {
         assert!(text.contains(word), "{word} in {text}");
     }
     assert!(text.contains("67108864") || !can_limit(), "the limit in {text}");
-    let on_disk = Config { upper: Upper::Disk, ..Config::default() };
+    let on_disk = Config::default().with(|c| c.upper = Upper::Disk);
     assert!(ctr::explain(busybox(), &on_disk).unwrap().contains("/upper/"));
     // In an order in which it can be typed: behind the pivot there is no cgroup to go into.
     let place = |command: &str| text.find(command).unwrap_or(0);

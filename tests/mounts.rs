@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::process::Command;
 
 use common::{busybox, end_of, quiet, skipped};
-use ctr::{Config, Container, DirectoryUse, Mount};
+use ctr::{Bind, Config, Container, DirectoryUse, Mount, Tmpfs};
 
 /// Mount point and file system of everything that this process sees.
 fn mounts() -> BTreeSet<String> {
@@ -36,10 +36,13 @@ fn inner() {
     let root = busybox();
     let before = mounts();
     for directory in [DirectoryUse::Direct, DirectoryUse::Lower] {
-        let bind = Mount::Bind { source: root.join("bin"), target: "/shared".into(), read_only: false };
-        let tmpfs = Mount::Tmpfs { target: "/shared/busybox.d".into(), size: None, mode: None };
+        let bind = Mount::Bind(Bind::new(root.join("bin"), "/shared"));
+        let tmpfs = Mount::Tmpfs(Tmpfs::new("/shared/busybox.d"));
         std::fs::create_dir_all(root.join("bin/busybox.d")).unwrap();
-        let config = Config { directory, mounts: vec![bind, tmpfs], ..Config::default() };
+        let config = Config::default().with(|c| {
+            c.directory = directory;
+            c.mounts = vec![bind, tmpfs];
+        });
         let container = Container::create(root, &config).unwrap();
         assert_eq!(end_of(&container.exec(["/bin/true"], &quiet()).unwrap()).code, 0);
         assert_eq!(mounts(), before, "while it runs");

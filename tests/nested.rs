@@ -3,7 +3,7 @@
 mod common;
 
 use common::{busybox_tar, captured, end_of, has_ids, sh};
-use ctr::{Config, Container, ExecConfig, Mount, Preset, Stdio};
+use ctr::{Bind, Config, Container, Mount, Preset, Stdio};
 use std::path::PathBuf;
 
 /// How deep the innermost process is.
@@ -22,7 +22,7 @@ fn files() -> Vec<Mount> {
     };
     let bind = |source: PathBuf| {
         let target = PathBuf::from("/lane").join(source.file_name().unwrap());
-        Mount::Bind { source, target, read_only: true }
+        Mount::Bind(Bind::new(source, target).with(|b| b.read_only = true))
     };
     files.chain([me]).map(at_hand).map(bind).collect()
 }
@@ -31,13 +31,11 @@ fn files() -> Vec<Mount> {
 fn deeper(role: &str) -> String {
     let depth: u32 = std::env::var("CTR_DEPTH").map_or(0, |depth| depth.parse().unwrap());
     let mounts = files();
-    let paths: Vec<String> = mounts
-        .iter()
-        .map(|mount| match mount {
-            Mount::Bind { target, .. } | Mount::Tmpfs { target, .. } => target.to_string_lossy().into_owned(),
-        })
-        .collect();
-    let config = Config { preset: Preset::Privileged, mounts, ..Config::default() };
+    let paths: Vec<String> = mounts.iter().map(|mount| mount.target().to_string_lossy().into_owned()).collect();
+    let config = Config::default().with(|c| {
+        c.preset = Preset::Privileged;
+        c.mounts = mounts;
+    });
     let c = Container::create("host", &config).unwrap_or_else(|error| panic!("{depth} deep: {error}"));
     let mut env = vec![
         ("CTR_DEPTH".into(), (depth + 1).to_string().into()),
@@ -45,7 +43,10 @@ fn deeper(role: &str) -> String {
         ("CTR_FILES".into(), paths[..paths.len() - 1].join(":").into()),
     ];
     env.extend(std::env::var_os("CTR_COMMAND").map(|command| ("CTR_COMMAND".into(), command)));
-    let config = ExecConfig { env, stdin: Stdio::Null, ..captured() };
+    let config = captured().with(|c| {
+        c.env = env;
+        c.stdin = Stdio::Null;
+    });
     let argv = [paths.last().unwrap(), "--exact", role, "--ignored", "--nocapture", "--test-threads=1"];
     let p = c.exec(argv, &config).unwrap();
     let said = common::read_all(p.take_stdout().unwrap());

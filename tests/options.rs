@@ -210,7 +210,7 @@ fn every_option_of_programs_can_be_typed_or_need_not_be() {
 fn a_domain_name_is_set_in_a_uts_namespace_of_its_own() {
     let domain = || std::fs::read_to_string("/proc/sys/kernel/domainname").unwrap();
     let before = domain();
-    let config = Config { domainname: Some("inside.example".into()), ..Config::default() };
+    let config = Config::default().with(|c| c.domainname = Some("inside.example".into()));
     let container = Container::create("host", &config).unwrap();
     assert_eq!(sh(&container, "cat /proc/sys/kernel/domainname"), "inside.example");
     assert_eq!(domain(), before, "the host's is its own");
@@ -221,7 +221,7 @@ fn a_domain_name_is_set_in_a_uts_namespace_of_its_own() {
     assert!(text.contains("domainname inside.example"), "{text}");
     let mut shared = config.clone();
     shared.namespaces.uts = Namespace::Host;
-    let long = Config { domainname: Some("x".repeat(65)), ..Config::default() };
+    let long = Config::default().with(|c| c.domainname = Some("x".repeat(65)));
     for (config, why) in [(shared, "not the container's own"), (long, "longer than 64 bytes")] {
         let error = Container::create("host", &config).err().unwrap();
         assert!(error.code() == ErrorCode::Invalid && error.to_string().contains(why), "{error}");
@@ -230,7 +230,7 @@ fn a_domain_name_is_set_in_a_uts_namespace_of_its_own() {
 
 #[test]
 fn a_network_is_chosen_once() {
-    let mut config = Config { network: Some(Network::Host), ..Config::default() };
+    let mut config = Config::default().with(|c| c.network = Some(Network::Host));
     let container = Container::create("host", &config).unwrap();
     assert_eq!(sh(&container, "readlink /proc/self/ns/net"), sh_outside("/proc/self/ns/net"));
     assert_eq!(container.inspect().unwrap().network, "host");

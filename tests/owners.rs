@@ -6,7 +6,7 @@ mod common;
 use common::lane::{RANGE, play};
 use common::{captured, run_with, scratch, sh};
 use ctr::image::{ExportOptions, ImportOptions, Input, MakeOptions, Output, SaveOptions, Source, Store};
-use ctr::{Config, Container, ExecConfig};
+use ctr::{Config, Container};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -154,7 +154,7 @@ fn check_archive(tar: &Path, is_changed: bool) {
 }
 
 fn as_user(c: &Container, user: &str, script: &str) -> (String, i32) {
-    let config = ExecConfig { user: Some(user.into()), ..captured() };
+    let config = captured().with(|c| c.user = Some(user.into()));
     let (said, end) = run_with(c, &["/bin/sh", "-c", script], &config);
     (said.trim().to_string(), end.code)
 }
@@ -193,11 +193,11 @@ fn role_with_owners() {
     let place = scratch("owners");
     let tar = image(&place);
     let store = place.join("store");
-    let config = Config { store_dir: Some(store.clone()), ..Config::default() };
+    let config = Config::default().with(|c| c.store_dir = Some(store.clone()));
     let c = Container::create(&tar, &config).unwrap();
     check_inside(&c);
     // Setuid bits and file capabilities raise where new privileges are given.
-    let privileged = Config { new_privileges: true, ..config.clone() };
+    let privileged = config.clone().with(|c| c.new_privileges = true);
     let d = Container::create(&tar, &privileged).unwrap();
     assert_eq!(as_user(&d, "5", "/bin/suid-999; /bin/bind").0, "999 0\n5 400");
     let (said, _) = as_user(&d, "5", "/bin/suid");
@@ -212,7 +212,7 @@ fn role_with_owners() {
     let out = place.join("export.tar");
     c.export(Output::Path(&out), &ExportOptions::default(), &mut |_| true).unwrap();
     check_archive(&out, true);
-    let options = MakeOptions { name: Some("committed".into()), ..MakeOptions::default() };
+    let options = MakeOptions::default().with(|o| o.name = Some("committed".into()));
     c.commit(&options, &mut |_| true).unwrap();
     let again = Container::create("committed", &config).unwrap();
     assert_eq!(again.diff().unwrap(), []);
@@ -230,9 +230,9 @@ fn role_with_owners() {
     let saved = place.join("saved.tar");
     store.save("committed", Output::Path(&saved), &SaveOptions::default(), &mut |_| true).unwrap();
     let back = Store::open(Some(&place.join("other"))).unwrap();
-    let options = ImportOptions { name: Some("back".into()), ..ImportOptions::default() };
+    let options = ImportOptions::default().with(|o| o.name = Some("back".into()));
     back.import(Input::Path(&saved), &options, &mut |_| true).unwrap();
-    let config = Config { store_dir: Some(place.join("other")), ..Config::default() };
+    let config = Config::default().with(|c| c.store_dir = Some(place.join("other")));
     let c = Container::create("back", &config).unwrap();
     assert_eq!(as_user(&c, "999", "cat /data/deep/secret && stat -c %u:%a /data").0, "hi\nmore\n999:700");
     assert_eq!(sh(&c, "stat -c %u:%a /root"), "42:700");
@@ -247,7 +247,7 @@ fn many_layers_of_many_owners_are_one_tree_for_a_user_with_ranges() {
 #[ignore = "a role"]
 fn role_with_many_layers() {
     let place = scratch("layers");
-    let config = Config { store_dir: Some(place.join("store")), ..Config::default() };
+    let config = Config::default().with(|c| c.store_dir = Some(place.join("store")));
     let mut image = image(&place).into_os_string();
     for layer in 0..6 {
         let c = Container::create(&image, &config).unwrap();
@@ -257,7 +257,7 @@ fn role_with_many_layers() {
         );
         sh(&c, &script);
         let name = format!("l{layer}");
-        let options = MakeOptions { name: Some(name.clone()), ..MakeOptions::default() };
+        let options = MakeOptions::default().with(|o| o.name = Some(name.clone()));
         c.commit(&options, &mut |_| true).unwrap();
         image = name.into();
     }
@@ -302,7 +302,7 @@ fn role_whose_import_fails() {
     let tar = image(&place);
     let store = Store::open(Some(&place.join("store"))).unwrap();
     store
-        .import(Input::Path(&tar), &ImportOptions { name: Some("i".into()), ..ImportOptions::default() }, &mut |_| true)
+        .import(Input::Path(&tar), &ImportOptions::default().with(|o| o.name = Some("i".into())), &mut |_| true)
         .unwrap();
     // The files are others' now.
     let layer = store.inspect("i").unwrap().layers.remove(0);
@@ -342,7 +342,7 @@ fn role_that_gets_ranges() {
         assert!(output.status.success() && said.contains("1 passed"), "{role}: {said}");
     };
     run("part_without_ranges");
-    let config = Config { store_dir: Some(store.clone()), ..Config::default() };
+    let config = Config::default().with(|c| c.store_dir = Some(store.clone()));
     // In use by another it stays as it is.
     let Source::Layers { layers, lock, .. } = Store::open(Some(&store)).unwrap().resolve("single".as_ref()).unwrap()
     else {
@@ -366,9 +366,9 @@ fn part_without_ranges() {
     let (store, tar) =
         (PathBuf::from(std::env::var_os("OWNERS_STORE").unwrap()), std::env::var_os("OWNERS_TAR").unwrap());
     let store = Store::open(Some(&store)).unwrap();
-    let options = ImportOptions { name: Some("single".into()), ..ImportOptions::default() };
+    let options = ImportOptions::default().with(|o| o.name = Some("single".into()));
     store.import(Input::Path(Path::new(&tar)), &options, &mut |_| true).unwrap();
-    let config = Config { store_dir: Some(store.path().into()), ..Config::default() };
+    let config = Config::default().with(|c| c.store_dir = Some(store.path().into()));
     let c = Container::create("single", &config).unwrap();
     assert_eq!(sh(&c, "stat -c %u:%a /data /bin/suid; cat /data/link"), "0:700\n0:755\nhi");
     let text = c.explain().unwrap();
@@ -379,7 +379,7 @@ fn part_without_ranges() {
 #[ignore = "a part of role_that_gets_ranges"]
 fn part_that_lost_its_ranges() {
     let store = PathBuf::from(std::env::var_os("OWNERS_STORE").unwrap());
-    let config = Config { store_dir: Some(store), ..Config::default() };
+    let config = Config::default().with(|c| c.store_dir = Some(store));
     let error = Container::create("single", &config).err().unwrap();
     let text = error.to_string();
     assert!(text.contains("0 4242 1 1 200000 65535") && text.contains("no_new_privs"), "{text}");
@@ -422,7 +422,7 @@ fn files_of_ids_that_a_container_of_roots_has_no_number_for_are_exported() {
     add(&mut tar, "closed/link", tar::EntryType::Symlink, (70000, 0), 0o777, b"deep/f");
     let archive = place.join("image.tar");
     std::fs::write(&archive, tar.into_inner().unwrap()).unwrap();
-    let config = Config { store_dir: Some(place.join("store")), ..Config::default() };
+    let config = Config::default().with(|c| c.store_dir = Some(place.join("store")));
     let c = Container::create(&archive, &config).unwrap();
     // Nobody's inside.
     assert_eq!(sh(&c, "stat -c %u /far; cat /far 2>&1 | grep -c denied"), "65534\n1");
@@ -444,7 +444,7 @@ fn files_of_ids_that_a_container_of_roots_has_no_number_for_are_exported() {
     let output =
         std::process::Command::new("tar").arg("-xOf").arg(&out).args(["far", "closed/deep/f"]).output().unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stdout), "deep\nfar\n");
-    c.commit(&MakeOptions { name: Some("committed".into()), ..MakeOptions::default() }, &mut |_| true).unwrap();
+    c.commit(&MakeOptions::default().with(|o| o.name = Some("committed".into())), &mut |_| true).unwrap();
     assert_eq!(c.diff().unwrap().len(), 1);
 }
 
@@ -479,9 +479,12 @@ fn redis_and_sudo_work_for_a_user_with_ranges() {
 fn role_with_redis_and_sudo() {
     let place = scratch("debian");
     let store = Store::open(Some(&place.join("store"))).unwrap();
-    let options = ImportOptions { name: Some("debian".into()), ..ImportOptions::default() };
+    let options = ImportOptions::default().with(|o| o.name = Some("debian".into()));
     store.import(Input::Path(Path::new("/mnt/debian.tar")), &options, &mut |_| true).unwrap();
-    let config = Config { store_dir: Some(store.path().into()), new_privileges: true, ..Config::default() };
+    let config = Config::default().with(|c| {
+        c.store_dir = Some(store.path().into());
+        c.new_privileges = true;
+    });
     let c = Container::create("debian", &config).unwrap();
     // Its directory is redis's, closed to others, and there it saves.
     let redis = "cd /var/lib/redis && redis-server --daemonize yes --dir /var/lib/redis --logfile /var/log/redis/log --save '' >/dev/null \
@@ -497,7 +500,7 @@ fn role_with_redis_and_sudo() {
     );
     // What has become others' is compared, committed, and there again.
     assert!(c.diff().unwrap().iter().any(|line| line.path == Path::new("/var/lib/redis/dump.rdb")));
-    c.commit(&MakeOptions { name: Some("mine".into()), ..MakeOptions::default() }, &mut |_| true).unwrap();
+    c.commit(&MakeOptions::default().with(|o| o.name = Some("mine".into())), &mut |_| true).unwrap();
     drop(c);
     let c = Container::create("mine", &config).unwrap();
     assert_eq!(as_user(&c, "redis", "stat -c %U:%a /var/lib/redis/dump.rdb /home/me").0, "redis:644\nme:700");
@@ -537,7 +540,7 @@ fn roots(has_ids: bool) {
     add(&mut tar, ".", DIRECTORY, (7, 8), 0o555, b"");
     let archive = place.join("image.tar");
     std::fs::write(&archive, tar.into_inner().unwrap()).unwrap();
-    let config = Config { store_dir: Some(place.join("store")), ..Config::default() };
+    let config = Config::default().with(|c| c.store_dir = Some(place.join("store")));
     let c = Container::create(&archive, &config).unwrap();
     assert_eq!(sh(&c, "stat -c %u:%g:%a /"), inside("7:8:555"));
     let out = place.join("export.tar");
@@ -557,11 +560,11 @@ fn roots(has_ids: bool) {
         sh(&c, script);
         let is_changed = c.diff().unwrap().iter().any(|line| line.path == Path::new("/"));
         assert_eq!(is_changed, name == "two");
-        c.commit(&MakeOptions { name: Some(name.into()), ..MakeOptions::default() }, &mut |_| true).unwrap();
+        c.commit(&MakeOptions::default().with(|o| o.name = Some(name.into())), &mut |_| true).unwrap();
         let again = Container::create(name, &config).unwrap();
         assert_eq!(sh(&again, "stat -c %u:%g:%a /"), inside(expected));
         assert_eq!(again.diff().unwrap(), []);
-        let disk = Config { upper: ctr::Upper::Disk, ..config.clone() };
+        let disk = config.clone().with(|c| c.upper = ctr::Upper::Disk);
         assert_eq!(sh(&Container::create(name, &disk).unwrap(), "stat -c %u:%g:%a /"), inside(expected));
     }
 }

@@ -10,9 +10,7 @@ use std::time::{Duration, Instant};
 
 use common::leftovers::{self, Scope};
 use common::{end_of, eventually, quiet, run, skipped};
-use ctr::{
-    CgroupPolicy, Config, Container, Error, ErrorCode, ExecConfig, ExitReason, Limit, Namespace, Process, Stdio,
-};
+use ctr::{CgroupPolicy, Config, Container, Error, ErrorCode, ExitReason, Limit, Namespace, Process, Stdio};
 
 const SOON: Option<Duration> = Some(Duration::from_secs(20));
 
@@ -36,7 +34,7 @@ fn is_v2(container: &Container) -> bool {
 
 /// Writes a line whenever it has counted a little.
 fn counter(container: &Container) -> (Process, std::fs::File) {
-    let config = ExecConfig { stdout: Stdio::Pipe, ..quiet() };
+    let config = quiet().with(|c| c.stdout = Stdio::Pipe);
     let p = container.exec(["sh", "-c", "i=0; while :; do i=$((i+1)); echo $i; sleep 0.01; done"], &config).unwrap();
     let out = std::fs::File::from(p.take_stdout().unwrap());
     assert!(is_heard(&out, Duration::from_secs(60)), "it never counted");
@@ -156,7 +154,7 @@ fn a_paused_container_is_destroyed_by_whomever_and_in_every_way() {
             let name = config.name.clone().unwrap();
             let container = create(&config).unwrap();
             let script = "trap 'exit 3' TERM; echo ready; while :; do sleep 0.05; done";
-            let p = container.exec(["sh", "-c", script], &ExecConfig { stdout: Stdio::Pipe, ..quiet() }).unwrap();
+            let p = container.exec(["sh", "-c", script], &quiet().with(|c| c.stdout = Stdio::Pipe)).unwrap();
             let out = std::fs::File::from(p.take_stdout().unwrap());
             assert!(is_heard(&out, Duration::from_secs(60)), "it never was ready");
             if i != 2 {
@@ -180,7 +178,7 @@ fn what_is_killed_while_paused_ends_at_once_or_when_it_goes_on() {
     let scope = Scope::new("killed");
     let Some(container) = create(&scope.config()) else { return };
     let p = container.exec(["sleep", "1000"], &quiet()).unwrap();
-    let limited = ExecConfig { time_limit: Some(Duration::from_millis(700)), ..quiet() };
+    let limited = quiet().with(|c| c.time_limit = Some(Duration::from_millis(700)));
     let limited = container.exec(["sleep", "1000"], &limited).unwrap();
     container.pause(SOON).unwrap();
     let started = Instant::now();
@@ -232,7 +230,7 @@ fn what_forks_all_the_time_is_stopped_to_the_last() {
     // Whoever can pause has cgroups, and so the limit.
     let Some(probe) = create(&scope.config()) else { return };
     probe.destroy().unwrap();
-    let container = Container::create("host", &Config { pids: Some(100), ..scope.config() }).unwrap();
+    let container = Container::create("host", &scope.config().with(|c| c.pids = Some(100))).unwrap();
     let p = container
         .exec(["sh", "-c", "f() { while :; do (:); done; }; for i in 1 2 3 4 5 6 7 8; do f & done; wait"], &quiet());
     let p = p.unwrap();
@@ -279,7 +277,7 @@ fn many_may_look_at_a_paused_container() {
 #[test]
 fn a_container_without_cgroup_and_a_joined_pid_are_refused_by_name() {
     let scope = Scope::new("none");
-    let config = Config { cgroup: CgroupPolicy::Off, ..scope.config() };
+    let config = scope.config().with(|c| c.cgroup = CgroupPolicy::Off);
     let container = Container::create("host", &config).unwrap();
     // Of PID 1 only root may.
     let p = container.exec(["sleep", "1000"], &quiet()).unwrap();
@@ -319,8 +317,7 @@ fn a_frozen_cgroup_above_is_told() {
         std::fs::write(parent.join(file), text).unwrap();
     };
     let container =
-        Container::create("host", &Config { cgroup_parent: Some(format!("/{name}").into()), ..scope.config() })
-            .unwrap();
+        Container::create("host", &scope.config().with(|c| c.cgroup_parent = Some(format!("/{name}").into()))).unwrap();
     container.pause(SOON).unwrap();
     container.resume().unwrap();
     frozen(true);
@@ -367,7 +364,10 @@ fn a_paused_container_whose_owner_was_killed_is_swept() {
 #[ignore = "started by another test"]
 fn owner() {
     let state_dir = std::env::var_os("CTR_TEST_STATE").map(Into::into);
-    let config = Config { name: std::env::var("CTR_TEST_NAME").ok(), state_dir, ..Config::default() };
+    let config = Config::default().with(|c| {
+        c.name = std::env::var("CTR_TEST_NAME").ok();
+        c.state_dir = state_dir;
+    });
     let container = Container::create("host", &config).unwrap();
     let _inside = container.exec(["sleep", "1000"], &quiet()).unwrap();
     container.pause(SOON).unwrap();

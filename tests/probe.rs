@@ -39,7 +39,7 @@ fn every_part_is_checked_and_what_fails_says_why() {
 #[test]
 fn what_is_said_agrees_with_create() {
     let checks = ctr::probe();
-    let config = Config { memory: Some(64 << 20), ..Config::default() };
+    let config = Config::default().with(|c| c.memory = Some(64 << 20));
     match Container::create("host", &config) {
         Ok(_) => assert!(check(&checks, "memory limit").ok && check(&checks, "a container").ok, "{checks:#?}"),
         Err(error) => {

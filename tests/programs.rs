@@ -53,12 +53,15 @@ fn debian(config: Config) -> Option<Container> {
     static FIRST: Mutex<()> = Mutex::new(());
     let _one = FIRST.lock().unwrap();
     let store = common::scratch("programs-store");
-    let config = Config { store_dir: Some(store), hostname: Some("box".into()), ..config };
+    let config = config.with(|c| {
+        c.store_dir = Some(store);
+        c.hostname = Some("box".into());
+    });
     Some(Container::create(&archive, &config).unwrap())
 }
 
 fn as_user(user: &str, config: ExecConfig) -> ExecConfig {
-    ExecConfig { user: Some(user.into()), ..config }
+    config.with(|c| c.user = Some(user.into()))
 }
 
 /// A script that has to succeed; what it said on both streams.
@@ -169,7 +172,7 @@ fn redis_keeps_what_it_is_given() {
 
 #[test]
 fn a_jvm_works_within_a_limit() {
-    let Some(c) = debian(Config { memory: common::memory_if_possible(512 << 20), ..Config::default() }) else { return };
+    let Some(c) = debian(Config::default().with(|c| c.memory = common::memory_if_possible(512 << 20))) else { return };
     let script = "java -Xmx128m -version 2>&1; keytool -J-Xmx128m -genkeypair -keystore /tmp/k -storepass secret -alias a -keyalg EC \
                   -dname CN=x 2>/dev/null; keytool -J-Xmx128m -list -keystore /tmp/k -storepass secret";
     let said = says(&c, "0", script);
@@ -190,7 +193,7 @@ fn node_serves_and_finds_its_own_name() {
 
 #[test]
 fn sudo_finds_its_host_and_raises_who_may() {
-    let Some(c) = debian(Config { new_privileges: true, ..Config::default() }) else { return };
+    let Some(c) = debian(Config::default().with(|c| c.new_privileges = true)) else { return };
     if !other_users(&c, "www-data") {
         // It sets the groups of whom it becomes, and there are none to be set.
         let (said, exit) = run_with(&c, &["sudo", "id", "-un"], &captured());

@@ -34,16 +34,15 @@ impl Random {
 /// One container's life. Answers whether a program of it ran out of memory.
 fn life(random: &mut Random, name: String, state_dir: PathBuf, busybox: &Path, limits: bool) -> bool {
     let memory = limits.then_some((24 + random.below(40)) * MIB);
-    let config = Config {
-        name: Some(name),
-        state_dir: Some(state_dir.clone()),
-        store_dir: Some(state_dir.with_file_name("store")),
-        memory,
-        pids: limits.then_some(16),
-        upper: if random.below(4) == 0 { Upper::Disk } else { Upper::Memory },
-        detached: random.below(8) == 0,
-        ..Config::default()
-    };
+    let config = Config::default().with(|c| {
+        c.name = Some(name);
+        c.state_dir = Some(state_dir.clone());
+        c.store_dir = Some(state_dir.with_file_name("store"));
+        c.memory = memory;
+        c.pids = limits.then_some(16);
+        c.upper = if random.below(4) == 0 { Upper::Disk } else { Upper::Memory };
+        c.detached = random.below(8) == 0;
+    });
     let image = if random.below(2) == 0 { "host".into() } else { busybox.to_owned() };
     let container = Container::create(&image, &config).unwrap();
     let shell = |script: &str| container.exec(["/bin/sh", "-c", script], &quiet()).unwrap();

@@ -22,7 +22,10 @@ impl State {
     }
 
     fn config(&self, name: &str) -> Config {
-        Config { name: Some(name.into()), state_dir: Some(self.0.clone()), ..Config::default() }
+        Config::default().with(|c| {
+            c.name = Some(name.into());
+            c.state_dir = Some(self.0.clone());
+        })
     }
 
     fn create(&self, name: &str) -> Container {
@@ -216,7 +219,10 @@ fn first_version(record: &Written, upper: Option<&Path>, store: &Path) -> String
 #[test]
 fn a_container_of_the_first_version_is_listed_and_ended_and_not_joined() {
     let state = State::new("first");
-    let config = Config { detached: true, memory: common::memory_if_possible(64 << 20), ..state.config("first") };
+    let config = state.config("first").with(|c| {
+        c.detached = true;
+        c.memory = common::memory_if_possible(64 << 20);
+    });
     let container = Container::create("host", &config).unwrap();
     let text = first_version(&Written::read(&state.record("first")), None, Path::new("/var/lib/ctr"));
     // In place, as if that version had made it: PID 1 has the lock.
@@ -268,7 +274,10 @@ fn a_container_whose_record_is_damaged_is_ended_by_its_name() {
         &|text| text.replace("\"name\":\"rm\"", "\"name\":\"mr\""),
     ];
     for (i, damage) in damage.into_iter().enumerate() {
-        let config = Config { detached: true, memory: common::memory_if_possible(64 << 20), ..state.config("rm") };
+        let config = state.config("rm").with(|c| {
+            c.detached = true;
+            c.memory = common::memory_if_possible(64 << 20);
+        });
         let container = Container::create("host", &config).unwrap();
         let running = container.exec(["sleep", "1000"], &quiet()).unwrap();
         let text = fs::read_to_string(state.record("rm")).unwrap();
@@ -293,8 +302,11 @@ fn a_container_without_a_pid_namespace_of_its_own_is_ended_by_its_name_with_all_
         return common::skipped("its programs are told from others' by its cgroup");
     }
     let state = State::new("rm-shared");
-    let namespaces = ctr::Namespaces { pid: ctr::Namespace::Host, ..ctr::Namespaces::default() };
-    let config = Config { detached: true, namespaces, ..state.config("shared") };
+    let namespaces = ctr::Namespaces::default().with(|n| n.pid = ctr::Namespace::Host);
+    let config = state.config("shared").with(|c| {
+        c.detached = true;
+        c.namespaces = namespaces;
+    });
     let container = Container::create("host", &config).unwrap();
     let running = container.exec(["setsid", "sleep", "1000"], &quiet()).unwrap();
     let pid = running.host_pid().unwrap();
@@ -308,7 +320,7 @@ fn a_container_without_a_pid_namespace_of_its_own_is_ended_by_its_name_with_all_
 #[test]
 fn a_torn_line_is_in_nobody_s_way() {
     let state = State::new("torn");
-    let config = Config { memory: common::memory_if_possible(64 << 20), ..state.config("torn") };
+    let config = state.config("torn").with(|c| c.memory = common::memory_if_possible(64 << 20));
     let container = Container::create("host", &config).unwrap();
     state.append("torn", r#"{"has":{"cgroup":{"path":"/sys/fs/cg"#);
     let joined = Container::join_in(&state.0, "torn").unwrap();
@@ -358,7 +370,7 @@ fn nothing_is_made_for_a_container_that_has_no_record_any_more() {
         return common::skipped("with cgroup v1, a limit of processes makes a cgroup");
     }
     let state = State::new("unrecorded");
-    let config = Config { memory: Some(64 << 20), ..state.config("unrecorded") };
+    let config = state.config("unrecorded").with(|c| c.memory = Some(64 << 20));
     let container = Container::create("host", &config).unwrap();
     fs::remove_file(state.record("unrecorded")).unwrap();
     let error = container.set_pids_limit(Some(50)).unwrap_err();
@@ -372,7 +384,10 @@ fn nothing_is_made_for_a_container_that_has_no_record_any_more() {
 fn what_a_sweep_has_released_is_struck_off_where_the_rest_can_not_be() {
     let state = State::new("struck");
     let store = common::scratch("struck-store");
-    let config = Config { upper: Upper::Disk, store_dir: Some(store.clone()), ..state.config("struck") };
+    let config = state.config("struck").with(|c| {
+        c.upper = Upper::Disk;
+        c.store_dir = Some(store.clone());
+    });
     let container = Container::create(common::busybox(), &config).unwrap();
     let mut record = Written::read(&state.record("struck"));
     container.destroy().unwrap();
@@ -435,7 +450,10 @@ fn a_sweeper_removes_nothing_that_ctr_does_not_make() {
 fn a_copy_of_a_record_does_not_end_what_the_original_names() {
     let state = State::new("copy");
     let store = common::scratch("copy-store");
-    let config = Config { upper: Upper::Disk, store_dir: Some(store.clone()), ..state.config("original") };
+    let config = state.config("original").with(|c| {
+        c.upper = Upper::Disk;
+        c.store_dir = Some(store.clone());
+    });
     let container = Container::create(common::busybox(), &config).unwrap();
     sh(&container, "echo data > /data");
     fs::copy(state.record("original"), state.record("copy")).unwrap();
@@ -553,12 +571,11 @@ impl Owner {
 fn role_owner() {
     use std::io::Read;
     let then = std::env::var("CTR_TEST_THEN").unwrap();
-    let config = Config {
-        name: std::env::var("CTR_TEST_NAME").ok(),
-        memory: common::memory_if_possible(64 << 20),
-        detached: then == "detach",
-        ..Config::default()
-    };
+    let config = Config::default().with(|c| {
+        c.name = std::env::var("CTR_TEST_NAME").ok();
+        c.memory = common::memory_if_possible(64 << 20);
+        c.detached = then == "detach";
+    });
     let container = Container::create("host", &config).unwrap();
     println!("PID1={}", container.pid());
     match then.as_str() {

@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 
 use common::leftovers::Scope;
 use common::{end_of, eventually, quiet, skipped};
-use ctr::{CgroupPolicy, Config, Container, ErrorCode, ExecConfig, Process, Stats, Stdio, Step};
+use ctr::{CgroupPolicy, Config, Container, ErrorCode, Process, Stats, Stdio, Step};
 
 const MIB: u64 = 1 << 20;
 
 fn create(config: &Config) -> Option<Container> {
-    match Container::create("host", &Config { cgroup: CgroupPolicy::Required, ..config.clone() }) {
+    match Container::create("host", &config.clone().with(|c| c.cgroup = CgroupPolicy::Required)) {
         Ok(container) => Some(container),
         Err(error) if error.code() == ErrorCode::Unsupported && error.failed_step() == Step::MakeControllerCgroup => {
             skipped(&error.to_string());
@@ -28,7 +28,10 @@ fn is_v2(container: &Container) -> bool {
 
 /// A program that has said that it is where it is to be.
 fn started(container: &Container, script: &str) -> Process {
-    let config = ExecConfig { stdout: Stdio::Pipe, stdin: Stdio::Pipe, ..quiet() };
+    let config = quiet().with(|c| {
+        c.stdout = Stdio::Pipe;
+        c.stdin = Stdio::Pipe;
+    });
     let p = container.exec(["sh", "-c", script], &config).unwrap();
     let mut line = String::new();
     BufReader::new(std::fs::File::from(p.take_stdout().unwrap())).read_line(&mut line).unwrap();
@@ -51,7 +54,7 @@ fn memory_is_told_by_kind_and_its_peak_stays() {
     end_of(&p);
     assert_eq!(end_of(&container.exec(["rm", "/dev/shm/x"], &quiet()).unwrap()).code, 0);
     let script = "exec dd if=/dev/zero bs=40M count=1";
-    let p = container.exec(["sh", "-c", script], &ExecConfig { stdout: Stdio::Pipe, ..quiet() }).unwrap();
+    let p = container.exec(["sh", "-c", script], &quiet().with(|c| c.stdout = Stdio::Pipe)).unwrap();
     eventually("the heap is there", || container.stats().unwrap().memory.anon.unwrap() >= 40 * MIB);
     let with_heap = container.stats().unwrap().memory;
     assert!(with_heap.current.unwrap() >= 40 * MIB, "{with_heap:?}");
@@ -98,7 +101,10 @@ fn time_of_processors_is_told_and_only_grows() {
 #[test]
 fn processes_waits_and_kills_are_counted() {
     let scope = Scope::new("counts");
-    let config = Config { memory: Some(48 * MIB), cpus: Some(100), ..scope.config() };
+    let config = scope.config().with(|c| {
+        c.memory = Some(48 * MIB);
+        c.cpus = Some(100);
+    });
     let Some(container) = create(&config) else { return };
     assert_eq!(container.stats().unwrap().pids.current, Some(1));
     let p = started(&container, "sleep 1000 & sleep 1000 & echo ready; read x");
@@ -145,7 +151,7 @@ fn who_joins_sees_the_same_and_nobody_asks_pid_1() {
 #[test]
 fn what_has_no_cgroup_has_no_numbers() {
     let scope = Scope::new("none");
-    let container = Container::create("host", &Config { cgroup: CgroupPolicy::Off, ..scope.config() }).unwrap();
+    let container = Container::create("host", &scope.config().with(|c| c.cgroup = CgroupPolicy::Off)).unwrap();
     let error = container.stats().unwrap_err();
     assert_eq!(error.code(), ErrorCode::Unsupported, "{error}");
     container.destroy().unwrap();

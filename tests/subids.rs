@@ -5,7 +5,7 @@ mod common;
 
 use common::lane::{RANGE, play};
 use common::{captured, host, quiet, run_with, sh};
-use ctr::{Config, Container, ErrorCode, ExecConfig, Namespace, Namespaces, Upper};
+use ctr::{Config, Container, ErrorCode, Namespace, Namespaces, Upper};
 use std::path::Path;
 use std::process::Command;
 
@@ -23,7 +23,7 @@ fn ranges_of_a_user_are_mapped_behind_his_own_id() {
 fn role_with_a_range() {
     let c = host();
     assert_eq!(maps(&c), "0 4242 1 1 200000 65535 0 4242 1 1 200000 65535");
-    let id = |user: &str| run_with(&c, &["id"], &ExecConfig { user: Some(user.into()), ..captured() }).0;
+    let id = |user: &str| run_with(&c, &["id"], &captured().with(|c| c.user = Some(user.into()))).0;
     assert_eq!(id("5000:6000").trim(), "uid=5000 gid=6000 groups=6000");
     assert_eq!(id("65535").trim().split(' ').next(), Some("uid=65535"));
     sh(&c, "echo x > /tmp/x && chown 33:44 /tmp/x && test $(stat -c %u:%g /tmp/x) = 33:44");
@@ -35,15 +35,21 @@ fn role_with_a_range() {
     // One that joins has the same ids.
     let user = Namespace::Container(c.name().into());
     let pid = Namespace::Container(c.name().into());
-    let namespaces = Namespaces { user, pid, ..Namespaces::default() };
-    let other = Container::create("host", &Config { namespaces, ..Config::default() }).unwrap();
+    let namespaces = Namespaces::default().with(|n| {
+        n.user = user;
+        n.pid = pid;
+    });
+    let other = Container::create("host", &Config::default().with(|c| c.namespaces = namespaces)).unwrap();
     assert_eq!(maps(&other), maps(&c));
     let text = c.explain().unwrap();
     assert!(text.contains("/usr/bin/newuidmap $PID 0 4242 1 1 200000 65535"), "{text}");
     assert!(text.contains("/usr/bin/newgidmap $PID 0 4242 1 1 200000 65535"), "{text}");
     // What other ids have written to disk is gone with the container.
     let store = common::scratch("disk-store");
-    let config = Config { upper: Upper::Disk, store_dir: Some(store.clone()), ..Config::default() };
+    let config = Config::default().with(|c| {
+        c.upper = Upper::Disk;
+        c.store_dir = Some(store.clone());
+    });
     let disk = Container::create(common::busybox(), &config).unwrap();
     assert_eq!(maps(&disk), maps(&c));
     sh(&disk, "mkdir -p /a/b && echo x > /a/b/c && chown -R 33:44 /a && chmod 0700 /a /a/b && chmod 0 /a/b/c");
@@ -66,7 +72,7 @@ fn files_of_all_ids_of_a_range_are_exported_and_committed() {
 fn role_that_exports() {
     use ctr::image::{Change, ExportOptions, MakeOptions, Output};
     let place = common::scratch("export");
-    let config = Config { store_dir: Some(place.join("store")), ..Config::default() };
+    let config = Config::default().with(|c| c.store_dir = Some(place.join("store")));
     let c = Container::create(common::busybox_tar(), &config).unwrap();
     sh(&c, "mkdir -p /a/b && echo secret > /a/b/c && chown -R 33:44 /a && chmod 0700 /a /a/b && chmod 0 /a/b/c");
     let list = |c: &Container, name: &str| {
@@ -85,7 +91,7 @@ fn role_that_exports() {
     has(&lines, "-rw-r--r-- 0/0", " etc/passwd");
     let changed: Vec<_> = c.diff().unwrap().into_iter().map(|line| (line.path, line.change)).collect();
     assert_eq!(changed, ["/a", "/a/b", "/a/b/c"].map(|path| (path.into(), Change::Added)));
-    let options = MakeOptions { name: Some("committed".into()), ..MakeOptions::default() };
+    let options = MakeOptions::default().with(|o| o.name = Some("committed".into()));
     c.commit(&options, &mut |_| true).unwrap();
     let again = Container::create("committed", &config).unwrap();
     has(&list(&again, "two.tar"), "---------- 33/44", " a/b/c");
@@ -102,7 +108,7 @@ fn what_a_container_has_closed_to_its_user_is_compared_exported_and_committed() 
 fn role_that_closes_files() {
     use ctr::image::{ExportOptions, MakeOptions, Output};
     let place = common::scratch("closed");
-    let config = Config { store_dir: Some(place.join("store")), ..Config::default() };
+    let config = Config::default().with(|c| c.store_dir = Some(place.join("store")));
     let c = Container::create(common::busybox_tar(), &config).unwrap();
     let has_ranges = maps(&c).contains("200000");
     sh(&c, "mkdir -p /root /srv /data && echo x > /etc/own && chmod 0700 /root && chmod 000 /srv /etc/own");
@@ -119,7 +125,7 @@ fn role_that_closes_files() {
     let changed: Vec<_> = changed.collect();
     assert_eq!(changed, expected.iter().map(Into::into).collect::<Vec<std::path::PathBuf>>());
     c.export(Output::Path(&place.join("x.tar")), &ExportOptions::default(), &mut |_| true).unwrap();
-    let options = MakeOptions { name: Some("closed".into()), ..MakeOptions::default() };
+    let options = MakeOptions::default().with(|o| o.name = Some("closed".into()));
     c.commit(&options, &mut |_| true).unwrap();
     let again = Container::create("closed", &config).unwrap();
     assert_eq!(again.diff().unwrap(), []);
@@ -150,7 +156,7 @@ fn role_without_a_range() {
     let text = c.explain().unwrap();
     assert!(text.contains("/etc/subuid sets no range aside for ctr-lane (uid 4242)"), "{text}");
     assert!(!text.contains("newuidmap"), "{text}");
-    let error = c.exec(["true"], &ExecConfig { user: Some("5000".into()), ..quiet() }).err().unwrap();
+    let error = c.exec(["true"], &quiet().with(|c| c.user = Some("5000".into()))).err().unwrap();
     assert_eq!(error.code(), ErrorCode::Unsupported);
     assert!(error.to_string().contains("libctr doctor"), "{error}");
 }

@@ -13,7 +13,10 @@ use ctr::{Config, Container, Upper};
 
 /// A container with changes on disk whose PID 1 has been killed, and the lock of whoever sweeps it: this test.
 fn swept(scope: &Scope) -> (Config, Container, File) {
-    let config = Config { upper: Upper::Disk, store_dir: Some(scope.dir().join("store")), ..scope.config() };
+    let config = scope.config().with(|c| {
+        c.upper = Upper::Disk;
+        c.store_dir = Some(scope.dir().join("store"));
+    });
     let container = Container::create(busybox(), &config).unwrap();
     sh(&container, "echo data >/data");
     // SAFETY: plain numbers.

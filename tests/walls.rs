@@ -4,7 +4,7 @@
 mod common;
 
 use common::{captured, host_with, memory_if_possible, run, sh, skipped};
-use ctr::{CgroupPolicy, Config, Container, Mount, Namespace, Preset, Refusal, Rlimit, Seccomp, Wall, WallState};
+use ctr::{Bind, CgroupPolicy, Config, Container, Mount, Namespace, Preset, Refusal, Rlimit, Seccomp, Wall, WallState};
 use std::path::Path;
 use std::process::Command;
 
@@ -95,29 +95,29 @@ fn single() -> Vec<(&'static str, Config, WallState)> {
     let default = Config::default;
     let all = Preset::Privileged.capabilities::<&str>(&[], &[]).unwrap();
     let mut cases = vec![
-        ("seccomp", Config { seccomp: Some(Seccomp::Unconfined), ..default() }, WallState::Off),
-        ("seccomp", Config { seccomp_refusal: Some(Refusal::Log), ..default() }, WallState::Partly),
-        ("no_new_privs", Config { new_privileges: true, ..default() }, WallState::Off),
-        ("capabilities", Config { capabilities: Some(all), ..default() }, WallState::Off),
-        ("capabilities", Config { capabilities: Some(1 << 12 | 1), ..default() }, WallState::Partly),
-        ("capabilities", Config { capabilities: Some(0), ..default() }, WallState::On),
-        ("masked paths", Config { masked_paths: Some(false), ..default() }, WallState::Off),
-        ("Landlock", Config { landlock: Some(false), ..default() }, WallState::Off),
-        ("read-only root", Config { read_only: true, ..default() }, WallState::On),
+        ("seccomp", default().with(|c| c.seccomp = Some(Seccomp::Unconfined)), WallState::Off),
+        ("seccomp", default().with(|c| c.seccomp_refusal = Some(Refusal::Log)), WallState::Partly),
+        ("no_new_privs", default().with(|c| c.new_privileges = true), WallState::Off),
+        ("capabilities", default().with(|c| c.capabilities = Some(all)), WallState::Off),
+        ("capabilities", default().with(|c| c.capabilities = Some(1 << 12 | 1)), WallState::Partly),
+        ("capabilities", default().with(|c| c.capabilities = Some(0)), WallState::On),
+        ("masked paths", default().with(|c| c.masked_paths = Some(false)), WallState::Off),
+        ("Landlock", default().with(|c| c.landlock = Some(false)), WallState::Off),
+        ("read-only root", default().with(|c| c.read_only = true), WallState::On),
         (
             "core dumps off",
-            Config { rlimits: vec![Rlimit::new("core", Some(0), None).unwrap()], ..default() },
+            default().with(|c| c.rlimits = vec![Rlimit::new("core", Some(0), None).unwrap()]),
             WallState::Off,
         ),
         (
             "rlimits",
-            Config { rlimits: vec![Rlimit::new("nofile", Some(64), Some(64)).unwrap()], ..default() },
+            default().with(|c| c.rlimits = vec![Rlimit::new("nofile", Some(64), Some(64)).unwrap()]),
             WallState::On,
         ),
     ];
     if let Some(memory) = memory_if_possible(64 << 20) {
-        cases.push(("memory limit", Config { memory: Some(memory), ..default() }, WallState::On));
-        cases.push(("process limit", Config { pids: Some(64), ..default() }, WallState::On));
+        cases.push(("memory limit", default().with(|c| c.memory = Some(memory)), WallState::On));
+        cases.push(("process limit", default().with(|c| c.pids = Some(64)), WallState::On));
     }
     type Change = fn(&mut Config);
     let kinds: [(&str, Change); 7] = [
@@ -162,7 +162,10 @@ fn the_default_and_the_strict_walls_are_those_that_the_kernel_shows() {
     assert_eq!(named(&walls, "seccomp").why, "preset default");
 
     let cgroup = if memory_if_possible(1).is_some() { CgroupPolicy::Auto } else { CgroupPolicy::Optional };
-    let strict = host_with(&Config { preset: Preset::Strict, cgroup, ..Config::default() });
+    let strict = host_with(&Config::default().with(|c| {
+        c.preset = Preset::Strict;
+        c.cgroup = cgroup;
+    }));
     let walls = agrees(&strict);
     assert_eq!(named(&walls, "read-only root").why, "preset strict");
     assert!(!strict.explain().unwrap().contains("asked for: "), "{}", strict.explain().unwrap());
@@ -172,7 +175,7 @@ fn the_default_and_the_strict_walls_are_those_that_the_kernel_shows() {
 
 #[test]
 fn a_privileged_container_has_few_walls_and_is_said_to() {
-    let c = host_with(&Config { preset: Preset::Privileged, ..Config::default() });
+    let c = host_with(&Config::default().with(|c| c.preset = Preset::Privileged));
     let walls = agrees(&c);
     for name in ["seccomp", "no_new_privs", "capabilities", "masked paths", "read-only paths", "Landlock"] {
         let wall = named(&walls, name);
@@ -180,7 +183,7 @@ fn a_privileged_container_has_few_walls_and_is_said_to() {
     }
     assert!(c.inspect().unwrap().warning.unwrap().starts_with("PRIVILEGED"));
     assert!(c.explain().unwrap().starts_with("# PRIVILEGED"), "{}", c.explain().unwrap());
-    let mut config = Config { preset: Preset::Privileged, ..Config::default() };
+    let mut config = Config::default().with(|c| c.preset = Preset::Privileged);
     config.namespaces.user = Namespace::Host;
     if !as_user() {
         assert!(ctr::explain("host", &config).unwrap().starts_with("# PRIVILEGED, IN THE HOST'S USER NAMESPACE"));
@@ -222,7 +225,10 @@ fn each_wall_that_is_switched_alone_is_the_one_that_changes() {
 
 #[test]
 fn landlock_that_is_asked_for_and_cannot_be_is_refused_by_name() {
-    let mut config = Config { landlock: Some(true), preset: Preset::Privileged, ..Config::default() };
+    let mut config = Config::default().with(|c| {
+        c.landlock = Some(true);
+        c.preset = Preset::Privileged;
+    });
     let refused = Container::create("host", &config).err().expect("nothing can be mounted behind Landlock");
     assert_eq!((refused.code(), refused.object()), (ctr::ErrorCode::Unsupported, "Landlock"), "{refused}");
     assert!(refused.to_string().contains("CAP_SYS_ADMIN"), "{refused}");
@@ -235,10 +241,15 @@ fn landlock_that_is_asked_for_and_cannot_be_is_refused_by_name() {
 #[test]
 fn a_joiner_sees_the_same_walls_and_reasons() {
     let (memory, pids) = (memory_if_possible(96 << 20), memory_if_possible(40));
-    let mut config = Config { preset: Preset::Default, memory, pids, read_only: true, ..Config::default() };
+    let mut config = Config::default().with(|c| {
+        c.preset = Preset::Default;
+        c.memory = memory;
+        c.pids = pids;
+        c.read_only = true;
+    });
     config.namespaces.net = Namespace::Host;
     config.seccomp = Some(Seccomp::Strict);
-    config.mounts = vec![Mount::Bind { source: "/usr".into(), target: "/srv/usr".into(), read_only: true }];
+    config.mounts = vec![Mount::Bind(Bind::new("/usr", "/srv/usr").with(|b| b.read_only = true))];
     if Container::create("host", &config)
         .is_err_and(|error| matches!(error.failed_step(), ctr::Step::IdMap | ctr::Step::IdMapBind))
     {
@@ -288,9 +299,15 @@ fn of_a_joined_pid_the_walls_of_what_is_started_there_are_told() {
 
 #[test]
 fn limits_that_the_preset_asks_for_are_said_to_be_its_own() {
-    let strict = |memory, pids| Config { preset: Preset::Strict, memory, pids, ..Config::default() };
+    let strict = |memory, pids| {
+        Config::default().with(|c| {
+            c.preset = Preset::Strict;
+            c.memory = memory;
+            c.pids = pids;
+        })
+    };
     let refused = |config: &Config| Container::create("host", config).err().expect("a limit needs a cgroup");
-    let off = |config| Config { cgroup: ctr::CgroupPolicy::Off, ..config };
+    let off = |config: Config| config.with(|c| c.cgroup = ctr::CgroupPolicy::Off);
     for (config, said) in [
         (strict(None, None), "the preset strict limits to 512 MiB of memory and 128 processes"),
         (strict(Some(64 << 20), None), "the preset strict limits to 128 processes"),
@@ -303,7 +320,7 @@ fn limits_that_the_preset_asks_for_are_said_to_be_its_own() {
             "{error}"
         );
     }
-    let own = Config { memory: Some(64 << 20), ..Config::default() };
+    let own = Config::default().with(|c| c.memory = Some(64 << 20));
     for config in [strict(Some(64 << 20), Some(9)), own] {
         let error = refused(&off(config)).to_string();
         assert!(!error.contains("preset"), "{error}");
@@ -314,7 +331,7 @@ fn limits_that_the_preset_asks_for_are_said_to_be_its_own() {
 #[test]
 #[ignore = "a role"]
 fn role_without_cgroups() {
-    let config = Config { preset: Preset::Strict, ..Config::default() };
+    let config = Config::default().with(|c| c.preset = Preset::Strict);
     let error = match Container::create("host", &config) {
         Err(error) if error.failed_step() == ctr::Step::MakeControllerCgroup => error,
         other => return skipped(&format!("this user has cgroups, or no containers: {:?}", other.err())),
@@ -322,7 +339,7 @@ fn role_without_cgroups() {
     let said = error.to_string();
     assert!(said.contains("may not make cgroups in") && said.contains("the preset strict limits to 512 MiB"), "{said}");
     assert!(error.hint().contains("cgroup=\"optional\""), "{said}");
-    let c = host_with(&Config { cgroup: ctr::CgroupPolicy::Optional, ..config });
+    let c = host_with(&config.with(|c| c.cgroup = ctr::CgroupPolicy::Optional));
     assert_eq!(sh(&c, "echo ok"), "ok");
 }
 

@@ -90,6 +90,7 @@ pub struct PressureStats {
 
 /// How much of the time programs waited for something.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct Pressure {
     /// One of them at least.
     pub some: Stall,
@@ -99,6 +100,7 @@ pub struct Pressure {
 
 /// How much of the time.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct Stall {
     /// Percent of the last 10 seconds.
     pub avg10: f64,

@@ -12,9 +12,11 @@ use crate::{Error, Result, Step};
 
 /// What a container may do with a device beyond what every container may. For serde it is what [`FromStr`] takes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 #[serde(try_from = "String", into = "String")]
 pub enum Device {
     /// A node of the host is seen inside, and may be used.
+    #[non_exhaustive]
     Node {
         /// Path on the host.
         source: PathBuf,
@@ -64,6 +66,7 @@ pub struct DeviceAccess {
 
 /// What becomes of the allow-list of devices.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 #[serde(rename_all = "snake_case")]
 pub enum DeviceList {
     /// It stands where a device is given, in the strict preset, and where root inside is root outside, as far as this

@@ -12,6 +12,7 @@ use super::text;
 /// How a process is started inside. The default: user and group 0, the container's environment, `/` as working
 /// directory, the caller's stdin, stdout and stderr, a session of its own.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 #[serde(default)]
 pub struct ExecConfig {
     /// The program's file, where it is another than argv\[0\] says; searched for in PATH just so.
@@ -57,6 +58,7 @@ pub struct ExecConfig {
 
 /// Where one standard stream leads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 #[serde(rename_all = "snake_case")]
 pub enum Stdio {
     /// The caller's own stream of that number, as a program that it executes would have it: /dev/null where it is closed or
@@ -84,6 +86,7 @@ pub struct Winsize {
 
 /// The session or process group of a new process; see setsid(2), setpgid(2).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 #[serde(rename_all = "snake_case")]
 pub enum Session {
     /// A new session, so a new process group too.

@@ -6,15 +6,19 @@
 
 mod devices;
 mod exec;
+mod mounts;
 mod names;
 mod preset;
 mod rlimits;
 pub(crate) mod text;
+mod with;
 
 pub use devices::{Device, DeviceAccess, DeviceKind, DeviceList, DeviceRule};
 pub use exec::{ExecConfig, Session, Stdio, Winsize};
+pub use mounts::{Bind, Mount, Tmpfs};
 pub use preset::{Preset, Refusal, Seccomp};
 pub use rlimits::Rlimit;
+pub(crate) use with::with;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -24,6 +28,7 @@ use serde::{Deserialize, Serialize};
 /// How a container is made. The default is the safe one: every namespace but time's new, a writable layer that vanishes
 /// with the container, docker's default capabilities less CAP_NET_RAW, no network but loopback.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 #[serde(default)]
 pub struct Config {
     /// The name that [`crate::Container::join`] takes; a random one where there is none. At most 64 of
@@ -119,6 +124,8 @@ pub struct Config {
     pub store_dir: Option<PathBuf>,
 }
 
+with!(Config, ExecConfig, Namespaces, TimeOffsets, Bind, Tmpfs);
+
 /// What a container can be limited in, when it is made and while it runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -160,6 +167,7 @@ impl Config {
 
 /// One choice for each kind of namespace; see namespaces(7).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 #[serde(default)]
 pub struct Namespaces {
     /// Mounts: without one of its own the container has the host's file system, chrooted where the image is a directory.
@@ -182,6 +190,7 @@ pub struct Namespaces {
 
 /// How far clocks are from the host's, time_namespaces(7). The time of day is the same everywhere.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 #[serde(default)]
 pub struct TimeOffsets {
     /// CLOCK_MONOTONIC.
@@ -201,6 +210,7 @@ pub struct TimeOffset {
 
 /// Where one namespace comes from.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 #[serde(rename_all = "snake_case")]
 pub enum Namespace {
     /// A new one.
@@ -218,6 +228,7 @@ pub enum Namespace {
 
 /// Whose network a container has.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 #[serde(rename_all = "snake_case")]
 pub enum Network {
     /// A network namespace of its own, with loopback only.
@@ -235,6 +246,7 @@ pub enum Network {
 
 /// What to do where no cgroup can be had.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 #[serde(rename_all = "snake_case")]
 pub enum CgroupPolicy {
     /// Refuse to create where a limit was asked for, do without where none was.
@@ -250,6 +262,7 @@ pub enum CgroupPolicy {
 
 /// Where the changes of a container go.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 #[serde(rename_all = "snake_case")]
 pub enum Upper {
     /// A private tmpfs: the fastest, counted against the container's memory limit, gone with the container by the
@@ -263,6 +276,7 @@ pub enum Upper {
 
 /// How an image that is a directory is used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 #[serde(rename_all = "snake_case")]
 pub enum DirectoryUse {
     /// As the lower layer of an overlay: we never write to it.
@@ -270,43 +284,6 @@ pub enum DirectoryUse {
     Lower,
     /// Itself as the root: what the container writes is written there.
     Direct,
-}
-
-/// One mount into a container.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Mount {
-    /// A file or directory of the host.
-    Bind {
-        /// Path on the host.
-        #[serde(with = "text")]
-        source: PathBuf,
-        /// Absolute path inside; made where it is missing and what is above it can be written to: /usr, /etc and the like of `"host"` can't.
-        #[serde(with = "text")]
-        target: PathBuf,
-        /// Nothing can be written through it.
-        read_only: bool,
-    },
-    /// A new, empty tmpfs.
-    Tmpfs {
-        /// Absolute path inside; made where it is missing and what is above it can be written to: /usr, /etc and the like of `"host"` can't.
-        #[serde(with = "text")]
-        target: PathBuf,
-        /// Most bytes it may hold. Where there is none, it is a part of the tmpfs that has the changes: what `upper_size` says holds
-        /// for both together.
-        size: Option<u64>,
-        /// Permission bits of its root, 0o1777 where there are none.
-        mode: Option<u32>,
-    },
-}
-
-impl Mount {
-    /// Where it is inside.
-    pub fn target(&self) -> &std::path::Path {
-        match self {
-            Self::Bind { target, .. } | Self::Tmpfs { target, .. } => target,
-        }
-    }
 }
 
 #[cfg(test)]
@@ -326,8 +303,8 @@ mod tests {
             etc_files: Some(false),
             env: vec![("A".into(), odd.clone().into())],
             mounts: vec![
-                Mount::Bind { source: odd.clone(), target: "/x".into(), read_only: true },
-                Mount::Tmpfs { target: "/t".into(), size: Some(1), mode: None },
+                Mount::Bind(Bind::new(odd.clone(), "/x").with(|b| b.read_only = true)),
+                Mount::Tmpfs(Tmpfs::new("/t").with(|t| t.size = Some(1))),
             ],
             memory: Some(u64::MAX),
             pids: Some(2),

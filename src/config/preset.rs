@@ -10,6 +10,7 @@ use crate::{Error, Result, Step};
 
 /// How much a container may do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 #[serde(rename_all = "lowercase")]
 pub enum Preset {
     /// What docker's containers may, less what no container needs.
@@ -26,6 +27,7 @@ pub enum Preset {
 
 /// The system calls that processes inside may make, seccomp(2).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 #[serde(rename_all = "snake_case")]
 pub enum Seccomp {
     /// The default preset's.
@@ -42,6 +44,7 @@ pub enum Seccomp {
 
 /// What happens to a program that makes a system call which its profile refuses by default.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 #[serde(rename_all = "kebab-case")]
 pub enum Refusal {
     /// The call fails with this errno.

@@ -37,6 +37,7 @@ pub struct Process {
 
 /// How a process ended, and what it used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Exit {
     /// The exit code, or 128 + signal.
     pub code: i32,
@@ -54,6 +55,7 @@ pub struct Exit {
 
 /// Why a process ended (`enum ctr_reason`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 #[repr(i32)]
 pub enum ExitReason {
     /// It returned or called exit.

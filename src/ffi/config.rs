@@ -9,7 +9,7 @@ use super::setters::{Settings, checked, set};
 use super::types::{
     ctr_cgroup_policy, ctr_config, ctr_directory, ctr_namespace, ctr_namespace_source, ctr_upper, limit,
 };
-use crate::{CgroupPolicy, Config, DirectoryUse, Mount, Namespace, Namespaces, Result, Upper};
+use crate::{Bind, CgroupPolicy, Config, DirectoryUse, Mount, Namespace, Namespaces, Result, Tmpfs, Upper};
 
 static CONFIGS: Table<Mutex<Config>> = Table::new("config", 1);
 
@@ -102,9 +102,9 @@ pub unsafe extern "C" fn ctr_config_add_mount_bind(
     read_only: bool,
 ) -> c_int {
     // SAFETY: the caller's promise.
-    let paths = || Ok(unsafe { (bytes("source", source)?.into(), bytes("target", target)?.into()) });
+    let paths = || Ok(unsafe { (bytes("source", source)?, bytes("target", target)?) });
     checked(config, paths, |config, (source, target)| {
-        config.mounts.push(Mount::Bind { source, target, read_only });
+        config.mounts.push(Mount::Bind(Bind::new(source, target).with(|b| b.read_only = read_only)));
     })
 }
 
@@ -129,7 +129,10 @@ pub unsafe extern "C" fn ctr_config_add_tmpfs(
         || unsafe { bytes("target", target) },
         |config, target| {
             let mode = (mode != 0).then_some(mode);
-            config.mounts.push(Mount::Tmpfs { target: target.into(), size: limit(size), mode });
+            config.mounts.push(Mount::Tmpfs(Tmpfs::new(target).with(|t| {
+                t.size = limit(size);
+                t.mode = mode;
+            })));
         },
     )
 }

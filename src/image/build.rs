@@ -25,12 +25,15 @@ use crate::{Error, Result, Step};
 
 /// How files of the host become an image.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct BuildOptions {
     /// Its name, configuration and age.
     pub image: MakeOptions,
     /// Files keep their owners; otherwise all of them are root's.
     pub keep_owners: bool,
 }
+
+crate::config::with!(BuildOptions);
 
 impl Store {
     /// Makes an image of files of the host. `files` are paths of the host, each with its place inside: what is in a directory

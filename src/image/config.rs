@@ -35,6 +35,8 @@ pub struct ImageConfig {
     pub architecture: String,
 }
 
+crate::config::with!(ImageConfig);
+
 impl ImageConfig {
     /// What `docker run IMAGE ARGS…` starts: the entrypoint, then `args`; where there are no `args`, the image's own.
     ///

@@ -39,6 +39,7 @@ pub enum Change {
 
 /// One line of what `docker diff` says.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Difference {
     /// Absolute, inside.
     pub path: PathBuf,

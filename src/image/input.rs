@@ -19,6 +19,7 @@ use crate::sys::fs::{self, AT_FDCWD, AtFlags, FileType, Whence};
 use crate::{Error, Result, Step};
 
 /// Where an archive is read from.
+#[non_exhaustive]
 pub enum Input<'i> {
     /// An archive, or a directory that is an OCI image layout; known the second time.
     Path(&'i Path),
@@ -30,6 +31,7 @@ pub enum Input<'i> {
 
 /// How an archive is imported.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct ImportOptions {
     /// A name for the image; taken from the image that had it.
     pub name: Option<String>,
@@ -42,6 +44,8 @@ pub struct ImportOptions {
     /// wrapped in one directory.
     pub strip: usize,
 }
+
+crate::config::with!(ImportOptions);
 
 fn not_found(path: &std::path::Path, errno: Errno) -> Error {
     let error = Error::system(Step::FindArchive, path.display(), errno as i32);

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Bounds of one import. The defaults let through every image that people build and stop the ones made to do harm.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Limits {
     /// Bytes of the archive after decompression; of an archive of images also those of all layers together, where holes in the
     /// files that these come in count as what they are read as.
@@ -36,6 +37,8 @@ pub struct Limits {
     /// Bytes of a decoder's window, which is memory: of `xz -9` 64 MiB, of `zstd --long` 128 MiB.
     pub window: u64,
 }
+
+crate::config::with!(Limits);
 
 impl Default for Limits {
     fn default() -> Self {

@@ -28,6 +28,7 @@ use crate::{Error, Result, Step};
 
 /// What a new image gets besides its files.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct MakeOptions {
     /// A name for the image; taken from the image that had it.
     pub name: Option<String>,
@@ -37,6 +38,8 @@ pub struct MakeOptions {
     /// variable SOURCE_DATE_EPOCH counts.
     pub epoch: Option<i64>,
 }
+
+crate::config::with!(MakeOptions);
 
 /// What a new image stands on.
 #[derive(Default)]

@@ -19,6 +19,7 @@ use crate::sys::fs::{self, AT_FDCWD, AtFlags, FileType, Mode, OFlag, UnlinkatFla
 use crate::{Error, Result, Step};
 
 /// Where an archive is written to.
+#[non_exhaustive]
 pub enum Output<'o> {
     /// A file, which appears when it is whole, in the place of an older one; or what is there that is no file (a fifo, a
     /// terminal).
@@ -31,12 +32,15 @@ pub enum Output<'o> {
 
 /// How a tree is written as a tar archive.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct ExportOptions {
     /// Not at all, gzip or zstd.
     pub compression: Compression,
     /// The latest time of any file, in seconds since 1970; where there is none, the variable SOURCE_DATE_EPOCH counts.
     pub epoch: Option<i64>,
 }
+
+crate::config::with!(ExportOptions);
 
 /// What reproducible builds agree on: <https://reproducible-builds.org/specs/source-date-epoch/>.
 pub(super) fn epoch(given: Option<i64>) -> Result<Option<i64>> {

@@ -30,6 +30,7 @@ use crate::{Error, Result, Step};
 
 /// Which tools an archive is for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum SaveFormat {
     /// An OCI image layout, which docker loads as well.
     #[default]
@@ -40,6 +41,7 @@ pub enum SaveFormat {
 
 /// How an image is saved.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct SaveOptions {
     /// The form of the archive.
     pub format: SaveFormat,
@@ -51,6 +53,8 @@ pub struct SaveOptions {
     /// variable SOURCE_DATE_EPOCH counts.
     pub epoch: Option<i64>,
 }
+
+crate::config::with!(SaveOptions);
 
 /// A finished blob in the workspace.
 struct Blob {

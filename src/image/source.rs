@@ -25,6 +25,7 @@ pub enum Source {
     /// A directory of the caller's, canonical.
     Directory(PathBuf),
     /// Unpacked trees in the store.
+    #[non_exhaustive]
     Layers {
         /// Lowest first, absolute.
         layers: Vec<PathBuf>,

@@ -4,6 +4,7 @@ use crate::{Error, Result};
 
 /// One thing that a machine allows or not.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Check {
     /// What is checked: "user namespaces". Names don't change.
     pub name: &'static str,

@@ -14,7 +14,7 @@ use crate::sys::mount::{
     AT_EMPTY_PATH, AT_RECURSIVE, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, MOVE_MOUNT_F_EMPTY_PATH,
     MOVE_MOUNT_T_EMPTY_PATH, MountAttributes, OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE,
 };
-use crate::{Error, ErrorCode, Mount, Result, Step};
+use crate::{Bind, Error, ErrorCode, Mount, Result, Step, Tmpfs};
 
 /// Mounts them below `root`. `sources` are the bind mounts' sources, in order.
 pub fn user_mounts(
@@ -27,7 +27,7 @@ pub fn user_mounts(
     let mut sources = sources.iter();
     for (i, mount) in mounts.iter().enumerate() {
         match mount {
-            Mount::Bind { target, read_only, .. } => {
+            Mount::Bind(Bind { target, read_only, .. }) => {
                 let Some((source, directory)) = sources.next() else { continue };
                 let at = quote(&target.to_string_lossy());
                 let place = if *directory {
@@ -48,7 +48,7 @@ pub fn user_mounts(
                 plan.set_attributes(slot, c"", attributes, AT_EMPTY_PATH | AT_RECURSIVE);
                 mount_at(plan, root, target, slot, *directory)?;
             }
-            Mount::Tmpfs { target, size, mode } => {
+            Mount::Tmpfs(Tmpfs { target, size, mode }) => {
                 let mode = mode.unwrap_or(0o1777);
                 // What has no size of its own is a part of the tmpfs that has the changes.
                 let part = format!("tmpfs{i}");

@@ -30,8 +30,11 @@ struct Had {
 /// Opens a door of the payload in a container of its own.
 fn open(door: &str, config: &Config) -> Had {
     let container = with(config);
-    let streams =
-        ExecConfig { stdin: Stdio::Pipe, stdout: Stdio::Pipe, stderr: Stdio::Stdout, ..ExecConfig::default() };
+    let streams = ExecConfig::default().with(|c| {
+        c.stdin = Stdio::Pipe;
+        c.stdout = Stdio::Pipe;
+        c.stderr = Stdio::Stdout;
+    });
     let script = payload("allocators");
     let argv = ["/usr/bin/python3", "-I", "-c", &script, door, &BOUND.to_string()];
     let process = container.exec(argv, &streams).unwrap();
@@ -72,7 +75,12 @@ fn sockets(container: &ctr::Container) -> u64 {
 }
 
 fn limited(preset: Preset) -> Config {
-    Config { memory: Some(LIMIT), pids: Some(500), preset, cgroup: CgroupPolicy::Required, ..Config::default() }
+    Config::default().with(|c| {
+        c.memory = Some(LIMIT);
+        c.pids = Some(500);
+        c.preset = preset;
+        c.cgroup = CgroupPolicy::Required;
+    })
 }
 
 /// All of it: memory, files, what lies in queues, and every kind of object that there can be many of.
@@ -110,9 +118,9 @@ attack!(own_uncounted_nor_does_one_in_the_strict_preset, {
 
 // What holds sockets off is the limit, and packet rings the capability: without them there is no end of it.
 attack!(own_uncounted_sockets_and_packet_rings_bite_where_nothing_counts_them, {
-    let raw = Config { cap_add: vec!["NET_RAW".into()], ..limited(Preset::Default) };
+    let raw = limited(Preset::Default).with(|c| c.cap_add = vec!["NET_RAW".into()]);
     let had = open("packet_rings", &raw);
     assert!(had.took >= BOUND && had.counted < LIMIT, "{had:?}");
-    let had = open("udp", &Config { memory: None, ..limited(Preset::Default) });
+    let had = open("udp", &limited(Preset::Default).with(|c| c.memory = None));
     assert!(had.took >= BOUND, "{had:?}");
 });

@@ -94,7 +94,7 @@ fn image() -> PathBuf {
 /// Runs the program in /work.
 #[track_caller]
 fn bomb(container: &Container, words: &[&str]) -> i32 {
-    let at_work = ExecConfig { cwd: Some("/work".into()), ..ExecConfig::default() };
+    let at_work = ExecConfig::default().with(|c| c.cwd = Some("/work".into()));
     let said = run(container, &[&["/bin/bomb"], words].concat(), &at_work);
     println!("{words:?}: {} {}", said.code, said.text);
     said.code
@@ -112,7 +112,7 @@ attack!(own_tree_bomb_destroy, {
     image();
     bounded(64);
     for (depth, length) in [(3000, 1), (20_000, 1), (20_000, 200)] {
-        let config = Config { upper: Upper::Disk, ..Config::default() };
+        let config = Config::default().with(|c| c.upper = Upper::Disk);
         let container = deep(depth, length, &config);
         let work = move || container.destroy().unwrap();
         std::thread::Builder::new().stack_size(2 << 20).spawn(work).unwrap().join().unwrap();
@@ -122,7 +122,10 @@ attack!(own_tree_bomb_destroy, {
 
 // What can't be removed is no reason to keep a name for ever.
 attack!(own_tree_bomb_destroy_puts_aside, {
-    let config = Config { upper: Upper::Disk, name: Some("stuck".into()), ..Config::default() };
+    let config = Config::default().with(|c| {
+        c.upper = Upper::Disk;
+        c.name = Some("stuck".into());
+    });
     let container = deep(1, 1, &config);
     let place = scratch().join("store/upper/stuck/upper/work/d");
     nix::mount::mount(Some("tmpfs"), &place, Some("tmpfs"), nix::mount::MsFlags::empty(), None::<&str>).unwrap();
@@ -288,7 +291,7 @@ attack!(own_image_bomb_configuration, {
     Container::create(&path, &Config::default()).unwrap().destroy().unwrap();
 
     // A record that could not be read back: the container would run, and nobody could join, end or sweep it.
-    let all = Limits { config: 16 << 20, ..Limits::default() };
+    let all = Limits::default().with(|l| l.config = 16 << 20);
     let big = format!(r#""Env":["A={}"],{}"#, "x".repeat(1_440_000), labels(1_500_000));
     let image = import(&Layout::image(&big), all).unwrap();
     let error = Container::create(&image.digest, &Config::default()).err().expect("its record is too large");

@@ -38,13 +38,12 @@ const ATTACK: &str = "for fd in 0 1 2; do
 done 2>/dev/null; exit 0";
 
 fn attack(container: &Container) -> i32 {
-    let streams = ExecConfig {
-        stdin: Stdio::Inherit,
-        stdout: Stdio::Inherit,
-        stderr: Stdio::Inherit,
-        time_limit: Some(std::time::Duration::from_secs(60)),
-        ..ExecConfig::default()
-    };
+    let streams = ExecConfig::default().with(|c| {
+        c.stdin = Stdio::Inherit;
+        c.stdout = Stdio::Inherit;
+        c.stderr = Stdio::Inherit;
+        c.time_limit = Some(std::time::Duration::from_secs(60));
+    });
     let process = container.exec(["/bin/sh", "-c", ATTACK], &streams).unwrap();
     process.wait(None).unwrap().unwrap().code
 }
@@ -58,8 +57,12 @@ fn attack_all(secret_is_for: u32) {
                 if user == Namespace::Host && (ordinary || preset == Preset::Strict) {
                     continue;
                 }
-                let namespaces = Namespaces { user: user.clone(), ..Namespaces::default() };
-                let config = Config { preset, namespaces, cgroup: ctr::CgroupPolicy::Optional, ..Config::default() };
+                let namespaces = Namespaces::default().with(|n| n.user = user.clone());
+                let config = Config::default().with(|c| {
+                    c.preset = preset;
+                    c.namespaces = namespaces;
+                    c.cgroup = ctr::CgroupPolicy::Optional;
+                });
                 // What a stream is closed for, the first container of a process and a later one alike.
                 let held = in_a_child(|| {
                     if ordinary {

@@ -6,7 +6,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::Command;
 
-use ctr::{Config, Container, ExecConfig, Mount, Stdio};
+use ctr::{Bind, Config, Container, ExecConfig, Mount, Stdio};
 
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 
@@ -31,12 +31,11 @@ attack!(cve_2019_5736, {
         let (read, write) = nix::unistd::pipe().unwrap();
         (write, read)
     };
-    let config = ExecConfig {
-        stdin: Stdio::Fd(stdin.as_raw_fd()),
-        stdout: Stdio::Pipe,
-        stderr: Stdio::Stdout,
-        ..ExecConfig::default()
-    };
+    let config = ExecConfig::default().with(|c| {
+        c.stdin = Stdio::Fd(stdin.as_raw_fd());
+        c.stdout = Stdio::Pipe;
+        c.stderr = Stdio::Stdout;
+    });
     let watcher =
         container.exec(["/usr/bin/python3", "-I", "-c", &crate::fence::payload("self_exe")], &config).unwrap();
     let mut output = BufReader::new(fs::File::from(watcher.take_stdout().unwrap()));
@@ -50,7 +49,10 @@ attack!(cve_2019_5736, {
     nix::fcntl::fcntl(&lifeline, nix::fcntl::FcntlArg::F_SETLK(&lock)).unwrap();
     let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC).unwrap();
     let [stdin, stdout] = [theirs.as_raw_fd(), lifeline.as_raw_fd()].map(Stdio::Fd);
-    let engine_config = ExecConfig { stdin, stdout, ..ExecConfig::default() };
+    let engine_config = ExecConfig::default().with(|c| {
+        c.stdin = stdin;
+        c.stdout = stdout;
+    });
     let engine = container.exec(["/proc/self/exe"], &engine_config).unwrap();
     drop(theirs);
     for _ in 0..20 {
@@ -81,8 +83,8 @@ attack!(cve_2024_21626, {
     for fd in 0..64 {
         symlink(format!("/proc/self/fd/{fd}"), links.join(fd.to_string())).unwrap();
     }
-    let bind = Mount::Bind { source: links, target: "/links".into(), read_only: true };
-    let container = ctr::Container::create("host", &Config { mounts: vec![bind], ..Config::default() }).unwrap();
+    let bind = Mount::Bind(Bind::new(links, "/links").with(|b| b.read_only = true));
+    let container = ctr::Container::create("host", &Config::default().with(|c| c.mounts = vec![bind])).unwrap();
     let links = (0..64).map(|fd| format!("/links/{fd}"));
     let places = (0..64).map(|fd| format!("/proc/self/fd/{fd}"));
     let others =
@@ -90,7 +92,7 @@ attack!(cve_2024_21626, {
     let deep = (0..16).map(|fd| format!("/proc/self/fd/{fd}/../../../../../../.."));
     let mut started = 0;
     for place in places.chain(links).chain(others.map(String::from)).chain(deep) {
-        let config = ExecConfig { cwd: Some(place.clone().into()), ..ExecConfig::default() };
+        let config = ExecConfig::default().with(|c| c.cwd = Some(place.clone().into()));
         let script = crate::fence::payload("working_directory");
         match try_run(&container, &["/usr/bin/python3", "-I", "-c", &script, secret], &config) {
             Ok(said) => {
@@ -148,10 +150,8 @@ attack!(cve_2019_12439, {
 // containerd CVE-2020-15257: a container in the host's network namespace finds no socket of the engine's to talk to.
 attack!(cve_2020_15257, {
     let before = abstract_sockets();
-    let config = Config {
-        namespaces: ctr::Namespaces { net: ctr::Namespace::Host, ..ctr::Namespaces::default() },
-        ..Config::default()
-    };
+    let config =
+        Config::default().with(|c| c.namespaces = ctr::Namespaces::default().with(|n| n.net = ctr::Namespace::Host));
     let container = with(&config);
     let new: Vec<_> = abstract_sockets().into_iter().filter(|name| !before.contains(name)).collect();
     assert_eq!(new, Vec::<String>::new(), "abstract sockets of ours");

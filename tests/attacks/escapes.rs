@@ -23,9 +23,9 @@ attack!(own_escapes, {
         format!("printf '#!/no/{HOSTILE}\\n' | tr -d '\\n' > /tmp/script; echo >> /tmp/script; chmod +x /tmp/script");
     assert_eq!(run(&c, &["/bin/sh", "-c", &script], &ExecConfig::default()).code, 0);
     let plain = ExecConfig::default();
-    let user = ExecConfig { user: Some(HOSTILE.into()), ..plain.clone() };
-    let group = ExecConfig { user: Some(format!("0:{HOSTILE}")), ..plain.clone() };
-    let cwd = ExecConfig { cwd: Some(format!("/no/{HOSTILE}").into()), ..plain.clone() };
+    let user = plain.clone().with(|c| c.user = Some(HOSTILE.into()));
+    let group = plain.clone().with(|c| c.user = Some(format!("0:{HOSTILE}")));
+    let cwd = plain.clone().with(|c| c.cwd = Some(format!("/no/{HOSTILE}").into()));
     for (argv, config) in
         [("/tmp/script", &plain), (HOSTILE, &plain), ("true", &user), ("true", &group), ("true", &cwd)]
     {
@@ -38,10 +38,10 @@ attack!(own_escapes, {
     // One of a megabyte makes a sentence, too.
     let long = "é".repeat(1 << 19);
     for error in [
-        ctr::Container::create("host", &Config { name: Some(long.clone()), ..Config::default() }).err(),
+        ctr::Container::create("host", &Config::default().with(|c| c.name = Some(long.clone()))).err(),
         ctr::Container::create(&long, &Config::default()).err(),
         ctr::Container::join(&long).err(),
-        c.exec(["true"], &ExecConfig { user: Some(long.clone()), ..plain.clone() }).err(),
+        c.exec(["true"], &plain.clone().with(|c| c.user = Some(long.clone()))).err(),
     ] {
         is_one_short_line(&error.unwrap().to_string());
     }
@@ -49,11 +49,10 @@ attack!(own_escapes, {
     // What explain prints of a bind's target and a hostname.
     let source = scratch().join("given");
     std::fs::create_dir(&source).unwrap();
-    let config = Config {
-        hostname: Some("h\x1b[31m".into()),
-        mounts: vec![ctr::Mount::Bind { source, target: format!("/t{HOSTILE}").into(), read_only: true }],
-        ..Config::default()
-    };
+    let config = Config::default().with(|c| {
+        c.hostname = Some("h\x1b[31m".into());
+        c.mounts = vec![ctr::Mount::Bind(ctr::Bind::new(source, format!("/t{HOSTILE}")).with(|b| b.read_only = true))];
+    });
     let told = ctr::explain("host", &config).unwrap();
     assert!(!told.chars().any(|c| c.is_control() && c != '\n'), "{told:?}");
     assert!(!told.lines().any(|line| line.starts_with("D /etc/passwd")), "{told}");

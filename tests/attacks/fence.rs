@@ -81,7 +81,11 @@ pub fn run(container: &Container, argv: &[&str], config: &ExecConfig) -> Said {
 /// As [`run`], where the program may not even start.
 pub fn try_run(container: &Container, argv: &[&str], config: &ExecConfig) -> ctr::Result<Said> {
     let stdin = if config.stdin == Stdio::Inherit { Stdio::Null } else { config.stdin };
-    let config = ExecConfig { stdin, stdout: Stdio::Pipe, stderr: Stdio::Stdout, ..config.clone() };
+    let config = config.clone().with(|c| {
+        c.stdin = stdin;
+        c.stdout = Stdio::Pipe;
+        c.stderr = Stdio::Stdout;
+    });
     let process = container.exec(argv, &config)?;
     let mut bytes = Vec::new();
     fs::File::from(process.take_stdout().unwrap()).read_to_end(&mut bytes).unwrap();

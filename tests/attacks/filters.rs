@@ -26,7 +26,7 @@ const REFUSED: &str = "acct add_key bpf clock_settime delete_module fanotify_ini
 
 attack!(each_call_of_the_table_ends_as_the_profile_says, {
     let filtered = each_call(&defaults());
-    let free = each_call(&with(&Config { seccomp: Some(Seccomp::Unconfined), ..Config::default() }));
+    let free = each_call(&with(&Config::default().with(|c| c.seccomp = Some(Seccomp::Unconfined))));
     assert!(filtered.len() > 400, "only {} calls were tried", filtered.len());
     let mut refused = Vec::new();
     for (number, result) in &filtered {
@@ -65,14 +65,14 @@ attack!(foreign_calling_conventions_find_no_gap, {
     held(&said);
     bites(&without_walls("foreign_calls", &[]));
     // The strict profile lets no 32-bit program in at all: the process dies.
-    let strict = with(&Config { preset: Preset::Strict, ..Config::default() });
+    let strict = with(&Config::default().with(|c| c.preset = Preset::Strict));
     let said = inside(&strict, "foreign_calls", &[], &ExecConfig::default());
     assert_eq!(said.exit.unwrap().signal, libc::SIGSYS, "{}", said.text);
     is_well(&strict);
 });
 
 fn strict_config() -> Config {
-    Config { preset: Preset::Strict, ..Config::default() }
+    Config::default().with(|c| c.preset = Preset::Strict)
 }
 
 attack!(the_strict_preset_holds_what_it_promises, {
@@ -116,7 +116,7 @@ attack!(the_strict_preset_holds_what_it_promises, {
 });
 
 attack!(the_privileged_preset_is_root_of_its_own_namespaces_only, {
-    let privileged = with(&Config { preset: Preset::Privileged, ..Config::default() });
+    let privileged = with(&Config::default().with(|c| c.preset = Preset::Privileged));
     let script = "mount -t tmpfs tmpfs /mnt && unshare -m true && echo power; cat /proc/self/uid_map; cat /etc/shadow";
     let said = run(&privileged, &["/bin/sh", "-c", script], &ExecConfig::default());
     assert!(said.text.contains("power") && !said.text.contains("root:"), "{}", said.text);
@@ -128,7 +128,7 @@ attack!(what_happens_on_a_refused_call_can_be_chosen, {
     let script = "import os, ctypes, errno\nlibc = ctypes.CDLL(None, use_errno=True)\n\
         print(libc.unshare(0x10000000), errno.errorcode.get(ctypes.get_errno(), 0), flush=True)";
     let ask = |refusal| {
-        let container = with(&Config { seccomp_refusal: Some(refusal), ..Config::default() });
+        let container = with(&Config::default().with(|c| c.seccomp_refusal = Some(refusal)));
         let said = run(&container, &["/usr/bin/python3", "-c", script], &ExecConfig::default());
         is_well(&container);
         (said.text.trim().to_string(), said.exit.unwrap().signal)
@@ -144,7 +144,7 @@ attack!(a_profile_of_ones_own_counts, {
     let profile = r#"{"defaultAction": "SCMP_ACT_ALLOW", "architectures": ["SCMP_ARCH_X86_64"], "syscalls": [
         {"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 122},
         {"names": ["symlink", "symlinkat"], "action": "SCMP_ACT_KILL_PROCESS"}]}"#;
-    let container = with(&Config { seccomp: Some(Seccomp::Json(profile.into())), ..Config::default() });
+    let container = with(&Config::default().with(|c| c.seccomp = Some(Seccomp::Json(profile.into()))));
     let script = "import os\ntry: os.mkdir('/tmp/x')\nexcept OSError as e: print(e.errno, flush=True)\nos.symlink('a', '/tmp/b')";
     let said = run(&container, &["/usr/bin/python3", "-c", script], &ExecConfig::default());
     assert_eq!(said.text.trim(), "122");
@@ -152,7 +152,7 @@ attack!(a_profile_of_ones_own_counts, {
     is_well(&container);
     // One under which nothing could ever start is no reason to hang.
     let nothing = r#"{"defaultAction": "SCMP_ACT_KILL_PROCESS", "syscalls": []}"#;
-    let config = Config { seccomp: Some(Seccomp::Json(nothing.into())), ..Config::default() };
+    let config = Config::default().with(|c| c.seccomp = Some(Seccomp::Json(nothing.into())));
     let outcome = Container::create("host", &config)
         .and_then(|container| crate::fence::try_run(&container, &["/bin/true"], &ExecConfig::default()));
     assert!(outcome.is_err());

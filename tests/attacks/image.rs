@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use ctr::{Config, Container, DirectoryUse, ExecConfig, Mount};
+use ctr::{Bind, Config, Container, DirectoryUse, ExecConfig, Mount};
 
 use crate::attack;
 use crate::fence::{run, scratch, secret};
@@ -21,7 +21,7 @@ fn image(name: &str) -> PathBuf {
 }
 
 fn both_uses() -> [Config; 2] {
-    [DirectoryUse::Lower, DirectoryUse::Direct].map(|directory| Config { directory, ..Config::default() })
+    [DirectoryUse::Lower, DirectoryUse::Direct].map(|directory| Config::default().with(|c| c.directory = directory))
 }
 
 // runc CVE-2019-16884, CVE-2019-19921, CVE-2023-27561, CVE-2023-28642: /proc or /sys of the image is a link to elsewhere.
@@ -56,8 +56,8 @@ attack!(cve_2021_30465, {
         let root = image(&format!("bind-{i}"));
         symlink(link, root.join("data")).unwrap();
         for config in both_uses() {
-            let bind = Mount::Bind { source: source.clone(), target: "/data/inner".into(), read_only: false };
-            let outcome = Container::create(&root, &Config { mounts: vec![bind], ..config });
+            let bind = Mount::Bind(Bind::new(source.clone(), "/data/inner"));
+            let outcome = Container::create(&root, &config.with(|c| c.mounts = vec![bind]));
             nothing_was_made_in(outside);
             drop(outcome);
         }
@@ -77,8 +77,11 @@ attack!(cve_2021_30465, {
             }
         });
         for _ in 0..100 {
-            let bind = Mount::Bind { source: source.clone(), target: "/data/inner/place".into(), read_only: false };
-            let config = Config { directory: DirectoryUse::Direct, mounts: vec![bind], ..Config::default() };
+            let bind = Mount::Bind(Bind::new(source.clone(), "/data/inner/place"));
+            let config = Config::default().with(|c| {
+                c.directory = DirectoryUse::Direct;
+                c.mounts = vec![bind];
+            });
             drop(Container::create(&root, &config));
             nothing_was_made_in(outside);
         }
@@ -110,7 +113,7 @@ attack!(cve_2019_14271, {
     let built = Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(&library).arg(&c_file).status().unwrap();
     assert!(built.success());
     let container = Container::create(&root, &Config::default()).unwrap();
-    let config = ExecConfig { user: Some("mallory".into()), ..ExecConfig::default() };
+    let config = ExecConfig::default().with(|c| c.user = Some("mallory".into()));
     let said = run(&container, &["/bin/busybox", "id"], &config);
     assert!(said.text.contains("uid=1234") && said.text.contains("77"), "{}", said.text);
     assert!(!mark.exists(), "a library of the container was loaded on the host");
@@ -127,7 +130,7 @@ attack!(cve_2022_36109, {
     fs::write(root.join("etc/group"), "web:x:33:\nlogs:x:55:web\nother:x:66:root\n").unwrap();
     let container = Container::create(&root, &Config::default()).unwrap();
     for (user, expected) in [("web", "33 55"), ("33", "33 55"), ("1000", "0"), ("1000:7", "7"), ("web:66", "66")] {
-        let config = ExecConfig { user: Some(user.into()), ..ExecConfig::default() };
+        let config = ExecConfig::default().with(|c| c.user = Some(user.into()));
         let said = run(&container, &["/bin/busybox", "id", "-G"], &config);
         let mut seen: Vec<_> = said.text.split_whitespace().collect();
         seen.dedup();

@@ -28,7 +28,10 @@ attack!(cve_2017_5226, {
     let container = defaults();
     for session in [ctr::Session::New, ctr::Session::Group] {
         let terminal = openpty(None, None).unwrap();
-        let config = ExecConfig { stdin: Stdio::Fd(terminal.slave.as_raw_fd()), session, ..ExecConfig::default() };
+        let config = ExecConfig::default().with(|c| {
+            c.stdin = Stdio::Fd(terminal.slave.as_raw_fd());
+            c.session = session;
+        });
         held(&inside(&container, "terminal", &[], &config));
         assert_eq!(typed(terminal.slave.as_raw_fd()), 0, "something was typed into the host's terminal");
     }
@@ -63,8 +66,7 @@ fn typed(terminal: i32) -> i32 {
 }
 
 attack!(a_shared_network_namespace_gives_no_power_over_it, {
-    let config =
-        Config { namespaces: Namespaces { net: Namespace::Host, ..Namespaces::default() }, ..Config::default() };
+    let config = Config::default().with(|c| c.namespaces = Namespaces::default().with(|n| n.net = Namespace::Host));
     let container = with(&config);
     let said = crate::fence::run(
         &container,
@@ -88,7 +90,7 @@ attack!(ipc_and_keys_of_the_host_are_not_found, {
     let segment_key = segment_key.to_string();
     let args = [segment_key.as_str(), queue.to_str().unwrap(), key.to_str().unwrap()];
     let without = without_walls("neighbours", &args);
-    let open = Config { seccomp: Some(ctr::Seccomp::Unconfined), ..Config::default() };
+    let open = Config::default().with(|c| c.seccomp = Some(ctr::Seccomp::Unconfined));
     let walls =
         [Config::default(), open].map(|config| inside(&with(&config), "neighbours", &args, &ExecConfig::default()));
     // SAFETY: as above; this takes away what was made.

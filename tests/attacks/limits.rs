@@ -11,8 +11,8 @@ use crate::attack;
 use crate::fence::{defaults, inside, is_well, payload, run, with};
 
 attack!(a_fork_bomb_stops_at_the_pids_limit, {
-    let container = with(&Config { pids: Some(64), ..Config::default() });
-    let config = ExecConfig { stdout: Stdio::Pipe, ..ExecConfig::default() };
+    let container = with(&Config::default().with(|c| c.pids = Some(64)));
+    let config = ExecConfig::default().with(|c| c.stdout = Stdio::Pipe);
     let bomb = container.exec(["/usr/bin/python3", "-I", "-c", &payload("fork_bomb")], &config).unwrap();
     let mut lines = BufReader::new(fs::File::from(bomb.take_stdout().unwrap())).lines();
     let said = lines.next().unwrap().unwrap();
@@ -49,7 +49,7 @@ fn processes_in(pid: i32) -> usize {
 }
 
 attack!(a_memory_hog_dies_alone, {
-    let container = with(&Config { memory: Some(64 << 20), ..Config::default() });
+    let container = with(&Config::default().with(|c| c.memory = Some(64 << 20)));
     let bystander = container.exec(["/bin/sleep", "1000"], &ExecConfig::default()).unwrap();
     let said = inside(&container, "memory_hog", &[], &ExecConfig::default());
     let exit = said.exit.unwrap();
@@ -69,7 +69,7 @@ attack!(a_program_that_closes_and_floods_descriptors_harms_itself_only, {
 });
 
 attack!(a_container_that_fills_its_disk_fills_no_other, {
-    let container = with(&Config { memory: Some(64 << 20), ..Config::default() });
+    let container = with(&Config::default().with(|c| c.memory = Some(64 << 20)));
     let script =
         "dd if=/dev/zero of=/root/full bs=1M count=4096 2>/dev/null; dd if=/dev/zero of=/dev/shm/full bs=1M count=4096";
     let begun = Instant::now();

@@ -23,7 +23,7 @@ fn parent_of(pid: i32) -> i32 {
 
 // The state directory, the control socket, the processes of a container, all attacked by a user who has a shell on the host.
 attack!(another_user_has_no_way_to_a_container, {
-    let container = with(&Config { name: Some("mine".into()), ..Config::default() });
+    let container = with(&Config::default().with(|c| c.name = Some("mine".into())));
     let program = container.exec(["/bin/sleep", "1000"], &ExecConfig::default()).unwrap();
     // So that it is the directory's own mode that holds him off, and not that of the fence's.
     fs::set_permissions(scratch(), fs::Permissions::from_mode(0o755)).unwrap();
@@ -76,7 +76,7 @@ attack!(a_state_directory_of_another_user_is_refused, {
     let refuse = |path: &std::path::Path| {
         let error = Container::list_in(path).err().unwrap_or_else(|| panic!("{} is used", path.display()));
         assert!([ErrorCode::Invalid, ErrorCode::System].contains(&error.code()), "{error}");
-        let config = Config { state_dir: Some(path.into()), ..Config::default() };
+        let config = Config::default().with(|c| c.state_dir = Some(path.into()));
         assert!(Container::create("host", &config).is_err());
         assert!(Container::join_in(path, "any").is_err_and(|error| error.code() != ErrorCode::NotFound));
     };
@@ -96,12 +96,18 @@ attack!(a_state_directory_of_another_user_is_refused, {
 
 // Out of the limits by moving to another cgroup.
 attack!(a_process_stays_in_its_cgroup, {
-    let open = Config { seccomp: Some(Seccomp::Unconfined), ..Config::default() };
-    let privileged = Config { preset: Preset::Privileged, ..Config::default() };
+    let open = Config::default().with(|c| c.seccomp = Some(Seccomp::Unconfined));
+    let privileged = Config::default().with(|c| c.preset = Preset::Privileged);
     for (i, config) in [Config::default(), open, privileged].into_iter().enumerate() {
         let name = format!("caged-{i}");
-        let container = with(&Config { name: Some(name.clone()), pids: Some(50), ..config });
-        let streams = ExecConfig { stdin: Stdio::Pipe, stdout: Stdio::Pipe, ..ExecConfig::default() };
+        let container = with(&config.with(|c| {
+            c.name = Some(name.clone());
+            c.pids = Some(50);
+        }));
+        let streams = ExecConfig::default().with(|c| {
+            c.stdin = Stdio::Pipe;
+            c.stdout = Stdio::Pipe;
+        });
         let process = container.exec(["/usr/bin/python3", "-I", "-c", &payload("cgroup_escape")], &streams).unwrap();
         let stdin = process.take_stdin().unwrap();
         let lines = BufReader::new(fs::File::from(process.take_stdout().unwrap())).lines().map(Result::unwrap);
@@ -132,16 +138,19 @@ attack!(an_abstract_socket_of_the_host_is_not_reached, {
         }
     });
     held(&inside(&defaults(), "abstract_socket", &[&name], &ExecConfig::default()));
-    let shared = Namespaces { net: Namespace::Host, ..Namespaces::default() };
+    let shared = Namespaces::default().with(|n| n.net = Namespace::Host);
     // SAFETY: asks for the version of Landlock's interface; the first that knows of abstract sockets is 6.
     let landlock = unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, 0, 0, 1) };
     if landlock >= 6 {
-        let walls = with(&Config { namespaces: shared.clone(), ..Config::default() });
+        let walls = with(&Config::default().with(|c| c.namespaces = shared.clone()));
         held(&inside(&walls, "abstract_socket", &[&name], &ExecConfig::default()));
     } else {
         println!("SKIPPED a part of an_abstract_socket_…: Landlock {landlock} knows nothing of them");
     }
-    let open = with(&Config { namespaces: shared, preset: Preset::Privileged, ..Config::default() });
+    let open = with(&Config::default().with(|c| {
+        c.namespaces = shared;
+        c.preset = Preset::Privileged;
+    }));
     bites(&inside(&open, "abstract_socket", &[&name], &ExecConfig::default()));
 });
 
@@ -150,7 +159,10 @@ attack!(an_abstract_socket_of_the_host_is_not_reached, {
 attack!(inotify_instances_that_a_container_hoards_are_nobody_elses, {
     let most: u64 = fs::read_to_string("/proc/sys/user/max_inotify_instances").unwrap().trim().parse().unwrap();
     let hoard = |container: &Container| {
-        let streams = ExecConfig { stdin: Stdio::Pipe, stdout: Stdio::Pipe, ..ExecConfig::default() };
+        let streams = ExecConfig::default().with(|c| {
+            c.stdin = Stdio::Pipe;
+            c.stdout = Stdio::Pipe;
+        });
         let process = container.exec(["/usr/bin/python3", "-I", "-c", &payload("inotify_hoard")], &streams).unwrap();
         let mut said = String::new();
         BufReader::new(fs::File::from(process.take_stdout().unwrap())).read_line(&mut said).unwrap();
@@ -166,8 +178,8 @@ attack!(inotify_instances_that_a_container_hoards_are_nobody_elses, {
     first.destroy().unwrap();
     second.destroy().unwrap();
 
-    let namespaces = Namespaces { user: Namespace::Host, ..Namespaces::default() };
-    let shared = with(&Config { namespaces, ..Config::default() });
+    let namespaces = Namespaces::default().with(|n| n.user = Namespace::Host);
+    let shared = with(&Config::default().with(|c| c.namespaces = namespaces));
     let (_process, held) = hoard(&shared);
     assert!(held > 0 && !can_have(), "the host's user has others left");
     shared.destroy().unwrap();
@@ -183,8 +195,8 @@ attack!(inotify_instances_that_a_container_hoards_are_nobody_elses, {
 attack!(nothing_outlives_destroy_however_it_is_timed, {
     for round in 0..12 {
         let marker = format!("ctr-survivor-{}-{round}", std::process::id());
-        let container = with(&Config { pids: Some(40), ..Config::default() });
-        let streams = ExecConfig { stdout: Stdio::Pipe, ..ExecConfig::default() };
+        let container = with(&Config::default().with(|c| c.pids = Some(40)));
+        let streams = ExecConfig::default().with(|c| c.stdout = Stdio::Pipe);
         let argv = ["/usr/bin/python3", "-I", "-c", &payload("survivor"), &marker];
         let process = container.exec(argv, &streams).unwrap();
         let mut said = String::new();

@@ -8,12 +8,15 @@ use crate::attack;
 use crate::fence::{bites, defaults, held, inside, is_well, with, without_walls};
 
 attack!(pid_1, {
-    let everything = Config { capabilities: Some(u64::MAX), new_privileges: true, ..Config::default() };
+    let everything = Config::default().with(|c| {
+        c.capabilities = Some(u64::MAX);
+        c.new_privileges = true;
+    });
     for config in [Config::default(), everything] {
         let container = with(&config);
         held(&inside(&container, "pid1", &[], &ExecConfig::default()));
         is_well(&container);
-        let as_user = ExecConfig { user: Some("1000".into()), ..ExecConfig::default() };
+        let as_user = ExecConfig::default().with(|c| c.user = Some("1000".into()));
         held(&inside(&container, "pid1", &[], &as_user));
         is_well(&container);
     }

@@ -34,12 +34,12 @@ attack!(cve_2022_29162, {
         assert_eq!(mask(&root, name), DEFAULT, "{name}");
     }
     assert_eq!(root["NoNewPrivs"], "1");
-    let user = seen(&container, &ExecConfig { user: Some("1000".into()), ..ExecConfig::default() });
+    let user = seen(&container, &ExecConfig::default().with(|c| c.user = Some("1000".into())));
     assert_eq!(user["Uid"], "1000");
     for name in ["CapInh", "CapAmb", "CapPrm", "CapEff"] {
         assert_eq!(mask(&user, name), 0, "{name} of a user");
     }
-    let chosen = with(&Config { capabilities: Some(1 << 12 | 1), ..Config::default() });
+    let chosen = with(&Config::default().with(|c| c.capabilities = Some(1 << 12 | 1)));
     assert_eq!(mask(&seen(&chosen, &ExecConfig::default()), "CapEff"), 1 << 12 | 1);
 });
 
@@ -49,8 +49,11 @@ attack!(a_writable_bind_takes_no_setuid_files_from_the_strict_preset, {
     for (preset, broken) in [(Preset::Default, 42), (Preset::Strict, 0)] {
         let shared = scratch().join(preset.name());
         fs::create_dir(&shared).unwrap();
-        let bind = ctr::Mount::Bind { source: shared.clone(), target: "/shared".into(), read_only: false };
-        let container = with(&Config { mounts: vec![bind], preset, ..Config::default() });
+        let bind = ctr::Mount::Bind(ctr::Bind::new(shared.clone(), "/shared"));
+        let container = with(&Config::default().with(|c| {
+            c.mounts = vec![bind];
+            c.preset = preset;
+        }));
         let said = inside(&container, "setuid_files", &[], &ExecConfig::default());
         assert_eq!(said.code, broken, "{preset:?}: {}", said.text);
         let of_root = |entry: &fs::DirEntry| {
@@ -70,11 +73,14 @@ attack!(dirty_host, {
     let program = shared.join("id");
     fs::copy("/usr/bin/id", &program).unwrap();
     fs::set_permissions(&program, fs::Permissions::from_mode(0o6755)).unwrap();
-    let bind = ctr::Mount::Bind { source: shared, target: "/shared".into(), read_only: false };
+    let bind = ctr::Mount::Bind(ctr::Bind::new(shared, "/shared"));
     let script = "cp /shared/id /root/id && chmod 6755 /root/id && chmod 755 /root && ls -l /root/id";
-    let user = ExecConfig { user: Some("1000:1000".into()), ..ExecConfig::default() };
+    let user = ExecConfig::default().with(|c| c.user = Some("1000:1000".into()));
     for (new_privileges, raised) in [(false, false), (true, true)] {
-        let container = with(&Config { mounts: vec![bind.clone()], new_privileges, ..Config::default() });
+        let container = with(&Config::default().with(|c| {
+            c.mounts = vec![bind.clone()];
+            c.new_privileges = new_privileges;
+        }));
         assert_eq!(run(&container, &["/bin/sh", "-c", script], &ExecConfig::default()).code, 0);
         let own = run(&container, &["/root/id"], &user).text;
         assert_eq!(own.contains("euid=0"), raised, "{own}");
@@ -82,7 +88,7 @@ attack!(dirty_host, {
         let bound = run(&container, &["/shared/id"], &user).text;
         assert!(bound.contains("uid=1000") && !bound.contains("euid=0"), "{bound}");
     }
-    let container = with(&Config { mounts: vec![bind], ..Config::default() });
+    let container = with(&Config::default().with(|c| c.mounts = vec![bind]));
     let said = run(
         &container,
         &["/bin/sh", "-c", "mknod /shared/disk b 254 0 || mknod /root/disk b 254 0"],

@@ -59,7 +59,7 @@ attack!(what_can_be_written_in_proc_and_sys_is_known, {
         .collect();
     assert!(unknown.is_empty(), "{unknown:#?}");
     // Without the masks there is more to see.
-    let open = with(&Config { preset: ctr::Preset::Privileged, ..Config::default() });
+    let open = with(&Config::default().with(|c| c.preset = ctr::Preset::Privileged));
     let said = inside(&open, "writable", &MASKED, &ExecConfig::default());
     assert!(said.text.contains("visible /proc/interrupts"), "{}", said.text);
 });
@@ -73,7 +73,7 @@ attack!(cve_2025_31133, {
     fs::copy("/bin/busybox", root.join("bin/busybox")).unwrap();
     std::os::unix::fs::symlink("/proc/sys/kernel/core_pattern", root.join("dev/null")).unwrap();
     for directory in [ctr::DirectoryUse::Lower, ctr::DirectoryUse::Direct] {
-        let container = Container::create(&root, &Config { directory, ..Config::default() }).unwrap();
+        let container = Container::create(&root, &Config::default().with(|c| c.directory = directory)).unwrap();
         let script = "cat /proc/interrupts /proc/keys /proc/timer_list; echo x > /proc/interrupts; echo x > /proc/sys/kernel/core_pattern";
         let said = run(&container, &["/bin/busybox", "sh", "-c", script], &ExecConfig::default());
         assert!(
@@ -89,7 +89,7 @@ attack!(cve_2025_31133, {
 
 // runc CVE-2025-52565: /dev/console and terminals. We mount none; a terminal is opened by descriptor on our own devpts.
 attack!(cve_2025_52565, {
-    let config = ExecConfig { pty: Some(ctr::Winsize { rows: 24, cols: 80 }), ..ExecConfig::default() };
+    let config = ExecConfig::default().with(|c| c.pty = Some(ctr::Winsize { rows: 24, cols: 80 }));
     let container = defaults();
     let hide = "mkdir /tmp/fake && ls /dev/console; rm -f /dev/ptmx; ln -s /proc/sys/kernel/core_pattern /dev/ptmx; ls -l /dev/ptmx";
     println!("{}", run(&container, &["/bin/sh", "-c", hide], &ExecConfig::default()).text);
@@ -111,14 +111,13 @@ attack!(cve_2022_0811, {
         ("net/../kernel/core_pattern", "|/x"),
         ("kernel.shm_rmid_forced", "1+kernel.core_pattern=|/x #"),
     ] {
-        let config = Config { sysctls: vec![(name.into(), value.into())], ..Config::default() };
+        let config = Config::default().with(|c| c.sysctls = vec![(name.into(), value.into())]);
         let error = Container::create("host", &config).err().expect("it is refused");
         assert!(error.to_string().contains(name), "{error}");
     }
-    let config = Config {
-        sysctls: vec![("net.ipv4.ip_forward".into(), "1".into()), ("kernel.shm_rmid_forced".into(), "1".into())],
-        ..Config::default()
-    };
+    let config = Config::default().with(|c| {
+        c.sysctls = vec![("net.ipv4.ip_forward".into(), "1".into()), ("kernel.shm_rmid_forced".into(), "1".into())]
+    });
     let container = with(&config);
     let script =
         "cat /proc/sys/net/ipv4/ip_forward /proc/sys/kernel/shm_rmid_forced; echo 0 > /proc/sys/net/ipv4/ip_forward";
@@ -131,12 +130,11 @@ attack!(cve_2022_0811, {
 attack!(cve_2016_9962, {
     let container = defaults();
     let (read, write) = nix::unistd::pipe().unwrap();
-    let config = ExecConfig {
-        stdin: Stdio::Fd(read.as_raw_fd()),
-        stdout: Stdio::Pipe,
-        stderr: Stdio::Stdout,
-        ..ExecConfig::default()
-    };
+    let config = ExecConfig::default().with(|c| {
+        c.stdin = Stdio::Fd(read.as_raw_fd());
+        c.stdout = Stdio::Pipe;
+        c.stderr = Stdio::Stdout;
+    });
     let script = crate::fence::payload("joiner");
     let watcher = container.exec(["/usr/bin/python3", "-I", "-c", &script], &config).unwrap();
     let mut output = BufReader::new(fs::File::from(watcher.take_stdout().unwrap()));
@@ -145,7 +143,7 @@ attack!(cve_2016_9962, {
     let joined = Container::join(container.name()).unwrap();
     for _ in 0..100 {
         // A descriptor of the host's goes along with each request, and must not be seen on the way.
-        let config = ExecConfig { stdin: Stdio::Null, ..ExecConfig::default() };
+        let config = ExecConfig::default().with(|c| c.stdin = Stdio::Null);
         for handle in [&container, &joined] {
             assert_eq!(run(handle, &["/bin/true"], &config).code, 0);
         }

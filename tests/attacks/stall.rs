@@ -8,7 +8,7 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use ctr::image::{ExportOptions, MakeOptions, Output};
-use ctr::{Config, Container, ErrorCode, ExecConfig, Exit, ExitReason, Mount, Preset, Stdio};
+use ctr::{Bind, Config, Container, ErrorCode, ExecConfig, Exit, ExitReason, Mount, Preset, Stdio};
 
 use crate::attack;
 use crate::fence::{defaults, is_well, payload, with};
@@ -30,7 +30,11 @@ fn within<T: Send + 'static>(what: &str, act: impl FnOnce() -> T + Send + 'stati
 type Act = Box<dyn FnOnce(&Container) -> ctr::Result<()> + Send>;
 
 fn quiet() -> ExecConfig {
-    ExecConfig { stdin: Stdio::Null, stdout: Stdio::Null, stderr: Stdio::Null, ..ExecConfig::default() }
+    ExecConfig::default().with(|c| {
+        c.stdin = Stdio::Null;
+        c.stdout = Stdio::Null;
+        c.stderr = Stdio::Null;
+    })
 }
 
 /// A root without programs of its own.
@@ -52,10 +56,15 @@ fn image() -> PathBuf {
 fn stalled(preset: Preset, way: &'static str) -> (Arc<Container>, String) {
     let devices = if way == "fuse" { vec!["/dev/fuse".parse().unwrap()] } else { Vec::new() };
     // This machine's programs in a root that is an image, so that there is something to compare with.
-    let mounts = vec![Mount::Bind { source: "/usr".into(), target: "/usr".into(), read_only: true }];
-    let config = Config { preset, pids: Some(200), devices, mounts, ..Config::default() };
+    let mounts = vec![Mount::Bind(Bind::new("/usr", "/usr").with(|b| b.read_only = true))];
+    let config = Config::default().with(|c| {
+        c.preset = preset;
+        c.pids = Some(200);
+        c.devices = devices;
+        c.mounts = mounts;
+    });
     let container = Arc::new(Container::create(image(), &config).unwrap());
-    let config = ExecConfig { stdout: Stdio::Pipe, ..quiet() };
+    let config = quiet().with(|c| c.stdout = Stdio::Pipe);
     let script = payload("stall");
     let stall = container.exec(["/usr/bin/python3", "-I", "-c", &script, way], &config).unwrap();
     let mut said = String::new();
@@ -116,8 +125,11 @@ fn all_come_back(presets: &[Preset], way: &'static str) {
 
 /// What is asked of processes whose container is gone answers all the same.
 fn those_of_a_dead_container_come_back(preset: Preset, way: &str) {
-    let container = with(&Config { preset, pids: Some(200), ..Config::default() });
-    let limited = ExecConfig { time_limit: Some(Duration::from_secs(3)), ..quiet() };
+    let container = with(&Config::default().with(|c| {
+        c.preset = preset;
+        c.pids = Some(200);
+    }));
+    let limited = quiet().with(|c| c.time_limit = Some(Duration::from_secs(3)));
     let early = container.exec(["/bin/sleep", "1000"], &limited).unwrap();
     let victim = container.exec(["/bin/sleep", "1000"], &quiet()).unwrap();
     drop(container);
@@ -154,7 +166,7 @@ fn limited_starts_come_back(Stalled { container, way, name, .. }: &Stalled) {
     for _ in 0..if way == "fuse" { 1 } else { 3 } {
         let c = Arc::clone(container);
         let begun = within(&format!("exec, {name}"), move || {
-            c.exec([leased, "1000"], &ExecConfig { time_limit: Some(Duration::from_millis(500)), ..quiet() })
+            c.exec([leased, "1000"], &quiet().with(|c| c.time_limit = Some(Duration::from_millis(500))))
         });
         match begun {
             Ok(process) => {
@@ -200,26 +212,20 @@ fn calls_come_back(stalled: &Stalled) {
     stalled.call(
         "join",
         Box::new(|c| {
-            let config = ExecConfig { time_limit: Some(Duration::from_secs(5)), ..quiet() };
+            let config = quiet().with(|c| c.time_limit = Some(Duration::from_secs(5)));
             Container::join(c.name())?.exec(["/bin/true"], &config)?.wait(None).map(drop)
         }),
     );
-    stalled.call(
-        "user",
-        Box::new(|c| c.exec(["/bin/true"], &ExecConfig { user: Some("daemon".into()), ..quiet() }).map(drop)),
-    );
+    stalled
+        .call("user", Box::new(|c| c.exec(["/bin/true"], &quiet().with(|c| c.user = Some("daemon".into()))).map(drop)));
 }
 
 fn silent_places_come_back(stalled: &Stalled) {
     for (what, argv, config) in [
-        ("a working directory", "/bin/true", ExecConfig { cwd: Some("/tmp/silent".into()), ..quiet() }),
+        ("a working directory", "/bin/true", quiet().with(|c| c.cwd = Some("/tmp/silent".into()))),
         ("a program", "/tmp/silent/program", quiet()),
-        ("a PATH", "no-such-program", ExecConfig { env: vec![("PATH".into(), "/tmp/silent:/bin".into())], ..quiet() }),
-        (
-            "a start with a bound",
-            "/tmp/silent/x",
-            ExecConfig { start_timeout: Some(Duration::from_millis(500)), ..quiet() },
-        ),
+        ("a PATH", "no-such-program", quiet().with(|c| c.env = vec![("PATH".into(), "/tmp/silent:/bin".into())])),
+        ("a start with a bound", "/tmp/silent/x", quiet().with(|c| c.start_timeout = Some(Duration::from_millis(500)))),
     ] {
         stalled.call(what, Box::new(move |c| c.exec([argv], &config)?.kill(libc::SIGKILL)));
     }
@@ -250,8 +256,8 @@ attack!(own_pid1_stall_by_fuse, {
 });
 
 attack!(in_a_shared_pid_namespace_limits_and_scheduling_of_others_are_out_of_reach, {
-    let shared = ctr::Namespaces { pid: ctr::Namespace::Host, ..ctr::Namespaces::default() };
-    let container = with(&Config { namespaces: shared, ..Config::default() });
+    let shared = ctr::Namespaces::default().with(|n| n.pid = ctr::Namespace::Host);
+    let container = with(&Config::default().with(|c| c.namespaces = shared));
     let script = "import ctypes, os, struct, sys
 libc = ctypes.CDLL(None, use_errno=True)
 def call(*args):

@@ -207,7 +207,11 @@ fn parent_of(pid: i32) -> i32 {
 }
 
 fn quiet() -> ExecConfig {
-    ExecConfig { stdin: Stdio::Null, stdout: Stdio::Null, stderr: Stdio::Null, ..ExecConfig::default() }
+    ExecConfig::default().with(|c| {
+        c.stdin = Stdio::Null;
+        c.stdout = Stdio::Null;
+        c.stderr = Stdio::Null;
+    })
 }
 
 attack!(a_pid_1_that_was_taken_over_gains_nothing_on_the_host, {
@@ -215,7 +219,7 @@ attack!(a_pid_1_that_was_taken_over_gains_nothing_on_the_host, {
     let zygote = parent_of(bystander.pid());
     is_well(&bystander);
     // Everything that is opened once is open.
-    with(&Config { name: Some("warm".into()), ..Config::default() }).destroy().unwrap();
+    with(&Config::default().with(|c| c.name = Some("warm".into()))).destroy().unwrap();
     let before = (descriptors(std::process::id() as i32), descriptors(zygote));
     let mut answered = 0;
     for seed in 1..=8u64 {
@@ -232,8 +236,8 @@ attack!(a_pid_1_that_was_taken_over_gains_nothing_on_the_host, {
                 let handle = if round % 2 == 0 { &container } else { &joined };
                 let config = match round % 3 {
                     0 => quiet(),
-                    1 => ExecConfig { user: Some("ann".into()), ..quiet() },
-                    _ => ExecConfig { pty: Some(ctr::Winsize { rows: 1, cols: 1 }), ..ExecConfig::default() },
+                    1 => quiet().with(|c| c.user = Some("ann".into())),
+                    _ => ExecConfig::default().with(|c| c.pty = Some(ctr::Winsize { rows: 1, cols: 1 })),
                 };
                 let well = |error: &ctr::Error| {
                     assert!(error.errno() > 0 && !error.step().is_empty(), "{error:?}");
@@ -328,7 +332,7 @@ attack!(own_pidfd, {
     let child = || sleeper.pidfd().try_clone_to_owned().unwrap();
     let null = || OwnedFd::from(fs::File::open("/dev/null").unwrap());
     let host_terminal = || nix::pty::openpty(None, None).unwrap();
-    let pty = ExecConfig { pty: Some(ctr::Winsize { rows: 1, cols: 1 }), ..ExecConfig::default() };
+    let pty = ExecConfig::default().with(|c| c.pty = Some(ctr::Winsize { rows: 1, cols: 1 }));
     let zygote = parent_of(container.pid()) as u32;
     let taken = take_over(&container);
     let joined = Container::join(container.name()).unwrap();
@@ -363,7 +367,10 @@ attack!(own_pidfd, {
 // own-record: PID 1 can write neither its record nor the id ranges; and what is written there all the same has nobody of
 // the host's killed, limited or removed.
 attack!(own_record, {
-    let container = with(&Config { name: Some("recorded".into()), memory: Some(64 << 20), ..Config::default() });
+    let container = with(&Config::default().with(|c| {
+        c.name = Some("recorded".into());
+        c.memory = Some(64 << 20);
+    }));
     is_well(&container);
     let pid = container.pid();
     let record = scratch().join("state/recorded.json");
@@ -495,7 +502,7 @@ attack!(a_silent_pid_1_does_not_hold_destroy_up, {
 
 // Whoever has the state directory is the same user and may do all of it; but rubbish ends nobody's container.
 attack!(rubbish_on_the_control_socket_does_no_harm, {
-    let container = with(&Config { name: Some("rubbish".into()), ..Config::default() });
+    let container = with(&Config::default().with(|c| c.name = Some("rubbish".into())));
     let mut random = Random(0x5eed);
     let (read, write) = nix::unistd::pipe().unwrap();
     let short = OwnedFd::from(fs::File::open("/etc/hostname").unwrap());

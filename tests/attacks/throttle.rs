@@ -16,19 +16,26 @@ const BUSY: usize = 200;
 const BOUND: Duration = Duration::from_secs(20);
 
 fn quiet() -> ExecConfig {
-    ExecConfig { stdin: Stdio::Null, stdout: Stdio::Null, stderr: Stdio::Null, ..ExecConfig::default() }
+    ExecConfig::default().with(|c| {
+        c.stdin = Stdio::Null;
+        c.stdout = Stdio::Null;
+        c.stderr = Stdio::Null;
+    })
 }
 
 /// A container with as little processor time as can be, of which every program wants all.
 fn throttled(name: &str) -> (Container, Process) {
-    let config =
-        Config { name: Some(name.into()), pids: Some(BUSY as u64 + 50), cpus: Some(4000), ..Config::default() };
+    let config = Config::default().with(|c| {
+        c.name = Some(name.into());
+        c.pids = Some(BUSY as u64 + 50);
+        c.cpus = Some(4000);
+    });
     let container = with(&config);
     // It ends its time limit among them.
-    let limited = ExecConfig { time_limit: Some(Duration::from_secs(5)), ..quiet() };
+    let limited = quiet().with(|c| c.time_limit = Some(Duration::from_secs(5)));
     let sleeper = container.exec(["/bin/sleep", "1000"], &limited).unwrap();
     let script = format!("i=0; while [ $i -lt {BUSY} ]; do while :; do :; done & i=$((i + 1)); done; echo all; wait");
-    let busy = container.exec(["/bin/sh", "-c", &script], &ExecConfig { stdout: Stdio::Pipe, ..quiet() }).unwrap();
+    let busy = container.exec(["/bin/sh", "-c", &script], &quiet().with(|c| c.stdout = Stdio::Pipe)).unwrap();
     let said = BufReader::new(fs::File::from(busy.take_stdout().unwrap())).lines().next().unwrap().unwrap();
     assert_eq!(said, "all");
     container.set_limit(Limit::Cpus, Some(10)).unwrap();
@@ -91,7 +98,7 @@ attack!(busy_programs_at_their_processor_limit_end_with_their_killed_owner, {
         assert!(listed.iter().all(|container| container.name != "ctr-orphan"));
         assert!(!PathBuf::from(format!("/proc/{pid1}")).exists());
         // Its name is free.
-        let config = Config { name: Some("ctr-orphan".into()), ..Config::default() };
+        let config = Config::default().with(|c| c.name = Some("ctr-orphan".into()));
         within("a create of its name", || with(&config)).destroy().unwrap();
     }
 });

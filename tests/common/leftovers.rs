@@ -46,7 +46,10 @@ impl Scope {
     /// A configuration with a name that no other container has and with a state directory of the test's own.
     pub fn config(&self) -> ctr::Config {
         let name = format!("{}.{}", self.prefix, self.count.fetch_add(1, Ordering::Relaxed));
-        ctr::Config { name: Some(name), state_dir: Some(self.state_dir()), ..ctr::Config::default() }
+        ctr::Config::default().with(|c| {
+            c.name = Some(name);
+            c.state_dir = Some(self.state_dir());
+        })
     }
 
     /// What there is of its containers: cgroups, records and sockets, mounts of ours, processes, and zombies of this

@@ -19,12 +19,20 @@ pub const LONG: Option<Duration> = Some(Duration::from_secs(60));
 
 /// A program with its output captured.
 pub fn captured() -> ExecConfig {
-    ExecConfig { stdin: Stdio::Null, stdout: Stdio::Pipe, stderr: Stdio::Stdout, ..ExecConfig::default() }
+    ExecConfig::default().with(|c| {
+        c.stdin = Stdio::Null;
+        c.stdout = Stdio::Pipe;
+        c.stderr = Stdio::Stdout;
+    })
 }
 
 /// A program with nothing connected.
 pub fn quiet() -> ExecConfig {
-    ExecConfig { stdin: Stdio::Null, stdout: Stdio::Null, stderr: Stdio::Null, ..ExecConfig::default() }
+    ExecConfig::default().with(|c| {
+        c.stdin = Stdio::Null;
+        c.stdout = Stdio::Null;
+        c.stderr = Stdio::Null;
+    })
 }
 
 /// Everything a descriptor has to say.
@@ -75,7 +83,7 @@ pub fn memory_if_possible(bytes: u64) -> Option<u64> {
 
 /// Whether this user can have limits. A test that needs them ends where not, which is said here.
 pub fn can_limit() -> bool {
-    let config = Config { cgroup: CgroupPolicy::Required, ..Config::default() };
+    let config = Config::default().with(|c| c.cgroup = CgroupPolicy::Required);
     match ctr::explain("host", &config) {
         Err(error) if error.failed_step() == ctr::Step::MakeControllerCgroup => {
             skipped(&error.to_string());

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use ctr::image::{ImportOptions, Input, Store};
 use ctr::{
-    CgroupPolicy, Config, Container, ErrorCode, ExecConfig, ExitReason, Mount, Namespace, NamespaceSet, Result, Stdio,
-    Upper, Winsize,
+    Bind, CgroupPolicy, Config, Container, ErrorCode, ExecConfig, ExitReason, Mount, Namespace, NamespaceSet, Result,
+    Stdio, Tmpfs, Upper, Winsize,
 };
 
 use crate::fence::scratch;
@@ -78,17 +78,16 @@ pub fn store_dir() -> PathBuf {
 /// A configuration that uses every room.
 fn config(count: &mut u64) -> Config {
     *count += 1;
-    Config {
-        name: Some(format!("{}{}-{count}", prefix(), std::process::id())),
-        memory: Some(64 << 20),
-        pids: Some(100),
-        cgroup: CgroupPolicy::Optional,
-        mounts: vec![
-            Mount::Bind { source: scratch().join("outside"), target: "/outside".into(), read_only: true },
-            Mount::Tmpfs { target: "/scratch".into(), size: Some(1 << 20), mode: None },
-        ],
-        ..Config::default()
-    }
+    Config::default().with(|c| {
+        c.name = Some(format!("{}{}-{count}", prefix(), std::process::id()));
+        c.memory = Some(64 << 20);
+        c.pids = Some(100);
+        c.cgroup = CgroupPolicy::Optional;
+        c.mounts = vec![
+            Mount::Bind(Bind::new(scratch().join("outside"), "/outside").with(|b| b.read_only = true)),
+            Mount::Tmpfs(Tmpfs::new("/scratch").with(|t| t.size = Some(1 << 20))),
+        ];
+    })
 }
 
 /// One of the supervisor's own system calls.
@@ -165,8 +164,8 @@ fn carry_out(operation: Operation, count: &mut u64, held: &mut Option<Container>
             }
         }
         Operation::Destroy => {
-            let container = Container::create("host", &Config { upper: Upper::Disk, ..config(count) })
-                .map_err(|e| e.to_string())?;
+            let container =
+                Container::create("host", &config(count).with(|c| c.upper = Upper::Disk)).map_err(|e| e.to_string())?;
             if let Err(error) = during(|| container.destroy()) {
                 outcome = named(&error);
                 container.destroy().map_err(|e| format!("destroy after a destroy that failed: {e}"))?;
@@ -177,7 +176,14 @@ fn carry_out(operation: Operation, count: &mut u64, held: &mut Option<Container>
             let pty = (operation == Operation::ExecOnTerminal).then_some(Winsize { rows: 24, cols: 80 });
             let outcome_of = during(|| {
                 let user = Some("0:0".into());
-                let config = if pty.is_some() { ExecConfig { pty, user, ..quiet() } } else { captured() };
+                let config = if pty.is_some() {
+                    quiet().with(|c| {
+                        c.pty = pty;
+                        c.user = user;
+                    })
+                } else {
+                    captured()
+                };
                 let process = container.exec(["sh", "-c", "exit 7"], &config)?;
                 if let Some(out) = process.take_stdout() {
                     _ = File::from(out).read_to_end(&mut Vec::new());
@@ -227,7 +233,7 @@ fn carry_out(operation: Operation, count: &mut u64, held: &mut Option<Container>
         Operation::Import => {
             let store = Store::open(Some(&store_dir())).map_err(|e| e.to_string())?;
             let tar = scratch().join("image.tar.gz");
-            let options = ImportOptions { name: Some("small".into()), ..ImportOptions::default() };
+            let options = ImportOptions::default().with(|o| o.name = Some("small".into()));
             let imported = during(|| store.import(Input::Path(&tar), &options, &mut |_| true));
             if let Err(error) = imported {
                 outcome = named(&error);
@@ -255,7 +261,7 @@ fn carry_out(operation: Operation, count: &mut u64, held: &mut Option<Container>
         }
         Operation::Life => {
             let outcome_of = during(|| {
-                let container = Container::create("host", &Config { upper: Upper::Disk, ..config(count) })?;
+                let container = Container::create("host", &config(count).with(|c| c.upper = Upper::Disk))?;
                 let process = container.exec(["true"], &captured())?;
                 process.wait(Some(Duration::from_secs(20)))?;
                 container.destroy()
@@ -316,11 +322,19 @@ fn named(error: &ctr::Error) -> std::result::Result<(), String> {
 }
 
 fn quiet() -> ExecConfig {
-    ExecConfig { stdin: Stdio::Null, stdout: Stdio::Null, stderr: Stdio::Null, ..ExecConfig::default() }
+    ExecConfig::default().with(|c| {
+        c.stdin = Stdio::Null;
+        c.stdout = Stdio::Null;
+        c.stderr = Stdio::Null;
+    })
 }
 
 fn captured() -> ExecConfig {
-    ExecConfig { stdin: Stdio::Pipe, stdout: Stdio::Pipe, stderr: Stdio::Stdout, ..ExecConfig::default() }
+    ExecConfig::default().with(|c| {
+        c.stdin = Stdio::Pipe;
+        c.stdout = Stdio::Pipe;
+        c.stderr = Stdio::Stdout;
+    })
 }
 
 /// Has the supervisor asked about every system call of this thread and of all that comes of it, but for those that only

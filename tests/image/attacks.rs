@@ -212,18 +212,18 @@ fn docker_cve_2017_14992_containerd_cve_2023_25153_bombs() {
         };
         let tar = Tar::new().file("zeros", &vec![0; 20 << 20]).file("b/c/d", b"").end();
         for (name, compress) in FORMATS {
-            let sentence = limited(Limits { bytes: 1 << 20, ..Limits::default() }, &compress(&tar));
+            let sentence = limited(Limits::default().with(|l| l.bytes = 1 << 20), &compress(&tar));
             assert!(sentence.contains("\"bytes\""), "{name}: {sentence}");
         }
         // Behind the archive's end, too.
         let tail = [Tar::new().file("a", b"").end(), vec![0; 4 << 20]].concat();
-        assert!(limited(Limits { bytes: 1 << 20, ..Limits::default() }, &gzip(&tail)).contains("\"bytes\""));
+        assert!(limited(Limits::default().with(|l| l.bytes = 1 << 20), &gzip(&tail)).contains("\"bytes\""));
         for (limits, field) in [
-            (Limits { entries: 1, ..Limits::default() }, "\"entries\""),
-            (Limits { file: 1 << 20, ..Limits::default() }, "\"file\""),
-            (Limits { depth: 2, ..Limits::default() }, "\"depth\""),
-            (Limits { name: 4, ..Limits::default() }, "\"name\""),
-            (Limits { walks: 2, ..Limits::default() }, "\"walks\""),
+            (Limits::default().with(|l| l.entries = 1), "\"entries\""),
+            (Limits::default().with(|l| l.file = 1 << 20), "\"file\""),
+            (Limits::default().with(|l| l.depth = 2), "\"depth\""),
+            (Limits::default().with(|l| l.name = 4), "\"name\""),
+            (Limits::default().with(|l| l.walks = 2), "\"walks\""),
         ] {
             let sentence = limited(limits, &tar);
             assert!(sentence.contains(field), "{sentence}");
@@ -268,7 +268,11 @@ fn own_image_bomb_ways_to_entries_that_are_far_from_each_other() {
     behind_a_fence(|scratch| {
         let with = |walks: u64, tar: &Tar| {
             let path = scratch.write("attack.tar", &tar.clone().end());
-            scratch.store().with_limits(Limits { walks, ..Limits::default() }).resolve(path.as_os_str()).map(|_| ())
+            scratch
+                .store()
+                .with_limits(Limits::default().with(|l| l.walks = walks))
+                .resolve(path.as_os_str())
+                .map(|_| ())
         };
         let is_over = |walks: u64, tar: &Tar| {
             let error = with(walks, tar).unwrap_err();
@@ -370,7 +374,7 @@ fn own_image_bomb_layers_that_are_holes_of_the_archive() {
         let import = |limits: Limits, sizes: &[u64]| {
             scratch.store().with_limits(limits).resolve(archive(sizes).as_os_str()).map(|_| ())
         };
-        let small = Limits { bytes: 10 << 20, ..Limits::default() };
+        let small = Limits::default().with(|l| l.bytes = 10 << 20);
         let error = import(small.clone(), &[6 << 20, 7 << 20]).unwrap_err();
         assert!(error.errno() == libc::E2BIG && error.to_string().contains("limit \"bytes\""), "{error}");
         assert_no_leftovers(scratch);
@@ -516,7 +520,7 @@ fn names_at_which_reader_and_file_system_could_disagree() {
         assert!(attempt(scratch, named(b"a\0b")).unwrap_err().contains("NUL"));
         assert!(attempt(scratch, named(&[b'n'; 256])).unwrap_err().contains("255"));
         assert!(attempt(scratch, named("d/".repeat(100_000).as_bytes())).unwrap_err().contains("\"name\""));
-        let limits = Limits { name: 1 << 20, ..Limits::default() };
+        let limits = Limits::default().with(|l| l.name = 1 << 20);
         let path = scratch.write("attack.tar", &named("d/".repeat(100_000).as_bytes()).end());
         let error = scratch.store().with_limits(limits).resolve(path.as_os_str()).unwrap_err();
         assert!(error.to_string().contains("\"depth\""), "{error}");

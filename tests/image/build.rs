@@ -12,8 +12,15 @@ use crate::support::*;
 const EPOCH: i64 = 1_600_000_000;
 
 fn options(name: &str, config: Option<ImageConfig>) -> BuildOptions {
-    let image = MakeOptions { name: Some(name.into()), config, epoch: Some(EPOCH) };
-    BuildOptions { image, keep_owners: false }
+    let image = MakeOptions::default().with(|o| {
+        o.name = Some(name.into());
+        o.config = config;
+        o.epoch = Some(EPOCH);
+    });
+    BuildOptions::default().with(|o| {
+        o.image = image;
+        o.keep_owners = false;
+    })
 }
 
 fn build(store: &Store, base: Option<&str>, files: &[(PathBuf, &str)], options: &BuildOptions) -> Image {
@@ -57,7 +64,7 @@ fn base(store: &Store, scratch: &Scratch) {
     let plain = store.import(Input::Path(&path), &ImportOptions::default(), &mut |_| true).unwrap();
     let programs = plain.layers[0].join("bin");
     let path = scratch.write("base.tar", &tar.end());
-    let options = ImportOptions { name: Some("skeleton".into()), ..ImportOptions::default() };
+    let options = ImportOptions::default().with(|o| o.name = Some("skeleton".into()));
     store.import(Input::Path(&path), &options, &mut |_| true).unwrap();
     build(store, Some("skeleton"), &[(programs, "/bin")], &self::options("base", None));
 }
@@ -92,7 +99,7 @@ fn the_same_files_are_the_same_image_wherever_they_lie() {
         let store = Store::open(Some(&scratch.path(&format!("store-{number}")))).unwrap();
         let image = build(&store, None, std::slice::from_ref(files), &options("x", None));
         let path = scratch.path(&format!("saved-{number}.tar"));
-        let epoch = SaveOptions { epoch: Some(EPOCH), ..SaveOptions::default() };
+        let epoch = SaveOptions::default().with(|o| o.epoch = Some(EPOCH));
         store.save("x", Output::Path(&path), &epoch, &mut |_| true).unwrap();
         let saved = std::fs::read(&path).unwrap();
         // Other tools know it by the same digest.
@@ -145,7 +152,7 @@ fn owners_are_kept_where_that_is_asked_for() {
     let scratch = Scratch::new();
     let store = scratch.store();
     let app = application(&scratch, "app");
-    let keeping = BuildOptions { keep_owners: true, ..options("kept", None) };
+    let keeping = options("kept", None).with(|o| o.keep_owners = true);
     let image = build(&store, None, &[(app, "/app")], &keeping);
     let lines = lines(&image.layers[0]);
     assert!(lines.iter().any(|line| line.starts_with("app/run 100755 1234:56 1600000000.000000000")), "{lines:#?}");

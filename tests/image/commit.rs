@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use ctr::image::{
     Change, Compression, ImageConfig, ImportOptions, Input, MakeOptions, Output, SaveOptions, Source, Store,
 };
-use ctr::{Config, Container, ErrorCode, Mount, Upper};
+use ctr::{Bind, Config, Container, ErrorCode, Mount, Tmpfs, Upper};
 use serde_json::json;
 
 use crate::support::*;
@@ -21,7 +21,11 @@ fn diff(c: &Container) -> Vec<String> {
 }
 
 fn commit(c: &Container, name: &str, config: Option<ImageConfig>) -> ctr::image::Image {
-    let options = MakeOptions { name: Some(name.into()), config, epoch: Some(1_700_000_001) };
+    let options = MakeOptions::default().with(|o| {
+        o.name = Some(name.into());
+        o.config = config;
+        o.epoch = Some(1_700_000_001);
+    });
     c.commit(&options, &mut |_| true).unwrap()
 }
 
@@ -50,11 +54,18 @@ fn a_container_that_did_nothing_differs_in_nothing() {
     let config = json!({"WorkingDir": "/work/dir", "Volumes": {"/data/volume": {}}});
     let image = scratch.write("a.tar", &docker_archive(&[base().end()], &config));
     let mounts = vec![
-        Mount::Tmpfs { target: "/d/mounted".into(), size: None, mode: None },
-        Mount::Bind { source: "/etc/hostname".into(), target: "/etc/some/file".into(), read_only: true },
+        Mount::Tmpfs(Tmpfs::new("/d/mounted")),
+        Mount::Bind(Bind::new("/etc/hostname", "/etc/some/file").with(|b| b.read_only = true)),
     ];
     for upper in [Upper::Memory, Upper::Disk] {
-        let c = container(&scratch, &image, Config { upper, mounts: mounts.clone(), ..Config::default() });
+        let c = container(
+            &scratch,
+            &image,
+            Config::default().with(|c| {
+                c.upper = upper;
+                c.mounts = mounts.clone();
+            }),
+        );
         assert_eq!(diff(&c), [""; 0]);
         // Reading, opening for writing and touching back are no change; mounts and volumes are not the image's.
         sh(&c, "cat /d/one; : >>/opened/for-writing; echo x >/data/volume/x; echo y >/d/mounted/y; rm -f /nothing");
@@ -167,7 +178,7 @@ fn a_commit_reaches_other_tools_as_it_is() {
     // A base that was packed here, so that its layers' digests are those that it is saved with.
     let first = container(&scratch, &scratch.write("a.tar", &base().end()), Config::default());
     let packed = scratch.path("base.tar");
-    let options = ctr::image::ExportOptions { epoch: Some(1_700_000_000), ..Default::default() };
+    let options = ctr::image::ExportOptions::default().with(|o| o.epoch = Some(1_700_000_000));
     first.export(Output::Path(&packed), &options, &mut |_| true).unwrap();
     let c = container(&scratch, &packed, Config::default());
     sh(
@@ -176,7 +187,10 @@ fn a_commit_reaches_other_tools_as_it_is() {
     );
     let made = commit(&c, "committed", None);
     let saved = scratch.path("saved.tar");
-    let options = SaveOptions { compression: Compression::Gzip, epoch: Some(1_700_000_001), ..Default::default() };
+    let options = SaveOptions::default().with(|o| {
+        o.compression = Compression::Gzip;
+        o.epoch = Some(1_700_000_001);
+    });
     store.save("committed", Output::Path(&saved), &options, &mut |_| true).unwrap();
     // In another store it is the same image, by its digest.
     let other = Store::open(Some(&scratch.path("other"))).unwrap();
@@ -237,11 +251,11 @@ fn what_can_not_be_compared_or_committed_says_why() {
     let refuse = |options: MakeOptions| c.commit(&options, &mut |_| true).unwrap_err().to_string();
     let mut config = ImageConfig::default();
     config.env = vec!["=x".into()];
-    assert!(refuse(MakeOptions { config: Some(config), ..Default::default() }).contains("NAME=VALUE"));
+    assert!(refuse(MakeOptions::default().with(|o| o.config = Some(config))).contains("NAME=VALUE"));
     let mut config = ImageConfig::default();
     config.working_dir = "relative".into();
-    assert!(refuse(MakeOptions { config: Some(config), ..Default::default() }).contains("absolute"));
-    assert!(refuse(MakeOptions { name: Some("../x".into()), ..Default::default() }).contains("path"));
+    assert!(refuse(MakeOptions::default().with(|o| o.config = Some(config))).contains("absolute"));
+    assert!(refuse(MakeOptions::default().with(|o| o.name = Some("../x".into()))).contains("path"));
     // A name that in a layer would delete another.
     sh(&c, "echo x >/.wh.etc");
     assert!(refuse(MakeOptions::default()).contains(".wh."));
@@ -256,7 +270,7 @@ fn an_image_in_use_by_a_container_is_there_to_be_committed_upon() {
     let scratch = Scratch::new();
     let store = scratch.store();
     let path = scratch.write("a.tar", &base().end());
-    let options = ImportOptions { name: Some("base".into()), ..ImportOptions::default() };
+    let options = ImportOptions::default().with(|o| o.name = Some("base".into()));
     store.import(Input::Path(&path), &options, &mut |_| true).unwrap();
     let c = container(&scratch, "base".as_ref(), Config::default());
     assert_eq!(store.remove("base").unwrap_err().errno(), libc::EBUSY);
@@ -275,8 +289,10 @@ fn an_image_in_use_by_a_container_is_there_to_be_committed_upon() {
 fn commit_as_somebody() {
     let Some(path) = std::env::var_os("CTR_TEST_TARBALL") else { return };
     let place = std::path::PathBuf::from(std::env::var_os("CTR_TEST_STORE").unwrap());
-    let config =
-        Config { state_dir: Some(place.join("state")), store_dir: Some(place.join("store")), ..Config::default() };
+    let config = Config::default().with(|c| {
+        c.state_dir = Some(place.join("state"));
+        c.store_dir = Some(place.join("store"));
+    });
     let c = Container::create(&path, &config).unwrap();
     assert_eq!(diff(&c), [""; 0]);
     sh(&c, "mkdir /closed; echo x >/closed/x; chmod 0 /closed/x /closed; echo y >>/foreign; rm /d/one");

@@ -14,7 +14,7 @@ use crate::support::*;
 /// The layers of an image, lowest first, as they come out of a store.
 fn saved(store: &Store, image: &str, options: &SaveOptions) -> Vec<Vec<u8>> {
     let mut bytes = Vec::new();
-    let options = SaveOptions { format: SaveFormat::Docker, ..options.clone() };
+    let options = options.clone().with(|o| o.format = SaveFormat::Docker);
     store.save(image, Output::Writer(Box::new(&mut bytes)), &options, &mut |_| true).unwrap();
     let mut files = std::collections::HashMap::new();
     for entry in tar::Archive::new(&bytes[..]).entries().unwrap() {
@@ -86,13 +86,13 @@ fn layers_of_an_image_are_saved_as_they_came() {
     let image = store.import(Input::Path(&path), &ImportOptions::default(), &mut |_| true).unwrap();
     assert!(saved(&store, &image.digest, &SaveOptions::default()) == layers);
     // Compressed or not, they are the same layers: what they unpack to is what their image knows them by.
-    let options = SaveOptions { compression: Compression::Zstd, ..SaveOptions::default() };
+    let options = SaveOptions::default().with(|o| o.compression = Compression::Zstd);
     let compressed = saved(&store, &image.digest, &options);
     for (compressed, layer) in compressed.iter().zip(&layers) {
         assert!(zstd::decode_all(&compressed[..]).unwrap() == *layer);
     }
     // Where no file may be younger than that, they can't be what they were.
-    let options = SaveOptions { epoch: Some(1_000_000_000), ..SaveOptions::default() };
+    let options = SaveOptions::default().with(|o| o.epoch = Some(1_000_000_000));
     assert!(saved(&store, &image.digest, &options).iter().zip(&layers).all(|(new, old)| new != old));
 }
 
@@ -175,24 +175,22 @@ fn a_configuration_leaves_as_it_came_and_what_is_made_upon_it_keeps_what_we_know
         bytes
     };
     for format in [SaveFormat::Oci, SaveFormat::Docker] {
-        let bytes = save(&image.digest, &SaveOptions { format, ..SaveOptions::default() });
+        let bytes = save(&image.digest, &SaveOptions::default().with(|o| o.format = format));
         let other = Store::open(Some(&scratch.path(&format!("{format:?}")))).unwrap();
         let again = other.import(Input::Reader(Box::new(&bytes[..])), &ImportOptions::default(), &mut |_| true);
         assert_eq!(again.unwrap().digest, image.digest, "{format:?}");
     }
 
     // No story is told where nothing may be younger than the epoch.
-    let docker = SaveOptions { format: SaveFormat::Docker, ..SaveOptions::default() };
-    let (old, _) = configuration(&save(&image.digest, &SaveOptions { epoch: Some(1_000_000_000), ..docker.clone() }));
+    let docker = SaveOptions::default().with(|o| o.format = SaveFormat::Docker);
+    let (old, _) = configuration(&save(&image.digest, &docker.clone().with(|o| o.epoch = Some(1_000_000_000))));
     assert_eq!((&old["created"], &old["history"]), (&json!("2001-09-09T01:46:40Z"), &json!(null)));
     assert_eq!(old["config"]["ExposedPorts"], json!({"80/tcp": {}}));
 
     let mut config = image.config.clone();
     config.cmd = vec!["/b".into()];
-    let options = BuildOptions {
-        image: MakeOptions { config: Some(config), ..MakeOptions::default() },
-        ..BuildOptions::default()
-    };
+    let options = BuildOptions::default()
+        .with(|options| options.image = MakeOptions::default().with(|o| o.config = Some(config)));
     let files = [(path, "/b".into())];
     let made = store.build(Some(image.digest.as_ref()), &files, &options, &mut |_| true).unwrap();
     let (new, id) = configuration(&save(&made.digest, &docker));

@@ -111,7 +111,10 @@ fn docker_loads_what_we_save_and_we_import_what_docker_saves() {
             .save(
                 "x:1",
                 Output::Path(&saved),
-                &SaveOptions { format, compression, ..SaveOptions::default() },
+                &SaveOptions::default().with(|o| {
+                    o.format = format;
+                    o.compression = compression;
+                }),
                 &mut |_| true,
             )
             .unwrap();

@@ -14,7 +14,7 @@ pub fn export(tree: &Path) -> Vec<u8> {
     let root = OwnedFd::from(std::fs::File::open(tree).unwrap());
     let mut out = Vec::new();
     let kept = std::fs::File::open(tree.with_file_name("kept")).ok();
-    let options = Export { kept: kept.into_iter().collect(), ..Export::default() };
+    let options = Export::default().with(|e| e.kept = kept.into_iter().collect());
     let length = options.to(root, "the tree", &mut out).unwrap();
     assert_eq!(length, out.len() as u64);
     out
@@ -141,13 +141,16 @@ fn a_saved_image_is_the_same_in_other_tools_and_here() {
     let manifest = serde_json::json!([{"Config": "c", "Layers": ["l", "u"]}]).to_string();
     let tar = Tar::new().file("l", &lower).file("u", &upper).file("c", config.to_string().as_bytes());
     let path = scratch.write("docker.tar", &tar.file("manifest.json", manifest.as_bytes()).end());
-    let options = ImportOptions { name: Some("me/image:1".into()), ..ImportOptions::default() };
+    let options = ImportOptions::default().with(|o| o.name = Some("me/image:1".into()));
     let image = store.import(Input::Path(&path), &options, &mut |_| true).unwrap();
     assert_eq!(image.names, ["me/image:1"]);
 
     let mut digests = Vec::new();
     for compression in [Compression::None, Compression::Gzip, Compression::Zstd] {
-        let options = SaveOptions { compression, epoch: Some(1_600_000_000), ..SaveOptions::default() };
+        let options = SaveOptions::default().with(|o| {
+            o.compression = compression;
+            o.epoch = Some(1_600_000_000);
+        });
         let save = || {
             let mut bytes = Vec::new();
             store.save("me/image:1", Output::Writer(Box::new(&mut bytes)), &options, &mut |_| true).unwrap();
@@ -223,7 +226,10 @@ fn an_archive_comes_from_a_pipe_a_descriptor_or_a_reader() {
     let again = store.import(Input::Reader(Box::new(packed.as_slice())), &plain, &mut |_| true).unwrap();
     assert_eq!(again, first);
     // Without the directory around it, it is another image.
-    let options = ImportOptions { strip: 1, name: Some("stripped".into()), ..ImportOptions::default() };
+    let options = ImportOptions::default().with(|o| {
+        o.strip = 1;
+        o.name = Some("stripped".into());
+    });
     for _ in 0..2 {
         let stripped = store.import(Input::Path(&path), &options, &mut |_| true).unwrap();
         assert_ne!(stripped.digest, first.digest);
@@ -285,7 +291,10 @@ fn dockers_older_form_has_no_index_and_comes_back_the_same() {
     let path = scratch.write("a.tar", &Tar::new().directory("d", 0o755).file("d/a", b"1").end());
     let image = store.import(Input::Path(&path), &ImportOptions::default(), &mut |_| true).unwrap();
     let saved = scratch.path("saved.tar");
-    let options = SaveOptions { format: SaveFormat::Docker, name: Some("box".into()), ..SaveOptions::default() };
+    let options = SaveOptions::default().with(|o| {
+        o.format = SaveFormat::Docker;
+        o.name = Some("box".into());
+    });
     store.save(&image.digest, Output::Path(&saved), &options, &mut |_| true).unwrap();
     let mut archive = tar::Archive::new(std::fs::File::open(&saved).unwrap());
     let mut inside = Vec::new();
@@ -296,7 +305,7 @@ fn dockers_older_form_has_no_index_and_comes_back_the_same() {
     assert!(inside.iter().any(|name| name.ends_with("/layer.tar")), "{inside:?}");
     assert!(!inside.iter().any(|name| name == "index.json" || name == "oci-layout"), "{inside:?}");
     let other = Store::open(Some(&scratch.path("other"))).unwrap();
-    let options = ImportOptions { reference: Some("box:latest".into()), ..ImportOptions::default() };
+    let options = ImportOptions::default().with(|o| o.reference = Some("box:latest".into()));
     let again = other.import(Input::Path(&saved), &options, &mut |_| true).unwrap();
     assert_eq!(lines(&again.layers[0]), lines(&image.layers[0]));
 }

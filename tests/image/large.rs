@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use ctr::image::{ExportOptions, ImportOptions, Input, MakeOptions, Output, SaveOptions};
-use ctr::{Config, Container, ExecConfig, Upper};
+use ctr::{Config, Container, Upper};
 use serde_json::json;
 
 use crate::support::*;
@@ -19,7 +19,7 @@ const FILE: u64 = 8 << 10;
 
 /// Program arguments of a shell in the container, whose answer is long in coming.
 fn sh_in(c: &Container, script: &str) -> String {
-    let config = ExecConfig { cwd: Some("/".into()), ..captured() };
+    let config = captured().with(|c| c.cwd = Some("/".into()));
     said(&c.exec(["/bin/sh", "-ec", script], &config).unwrap())
 }
 
@@ -98,7 +98,7 @@ fn very_many_small_files_come_in_are_seen_and_go_out() {
     }
     let store = scratch.store();
     let many = Box::new(ManyFiles { count, next: 0, bytes: Vec::new(), at: 0 });
-    let options = ImportOptions { name: Some("many".into()), ..ImportOptions::default() };
+    let options = ImportOptions::default().with(|o| o.name = Some("many".into()));
     let mut last = 0;
     store
         .import(Input::Reader(many), &options, &mut |progress| {
@@ -178,7 +178,7 @@ fn names_of_255_bytes_a_thousand_deep_are_no_different() {
         .file("x", b"deep")
         .end();
     let image = scratch.write("a.tar", &image);
-    let c = container(&scratch, &image, Config { upper: Upper::Disk, ..Config::default() });
+    let c = container(&scratch, &image, Config::default().with(|c| c.upper = Upper::Disk));
     let hundred = vec!["directory"; 100].join("/");
     let down = format!("cd /top; for i in 0 1 2 3 4 5 6 7 8 9; do cd -P {hundred} 2>/dev/null; done");
     let script =
@@ -188,7 +188,7 @@ fn names_of_255_bytes_a_thousand_deep_are_no_different() {
     let short = |path: &Path| path.to_string_lossy().replace(&deep, "DEEP").replace(&long, "LONG");
     let paths: Vec<_> = differences.iter().map(|difference| short(&difference.path)).collect();
     assert_eq!(paths, ["/top/DEEP", "/top/DEEP/file", "/top/DEEP/LONG", "/top/DEEP/LONG/x"]);
-    let second = c.commit(&MakeOptions { name: Some("deep".into()), ..MakeOptions::default() }, &mut |_| true).unwrap();
+    let second = c.commit(&MakeOptions::default().with(|o| o.name = Some("deep".into())), &mut |_| true).unwrap();
     assert_eq!(second.layers.len(), 2);
     let exported = scratch.path("exported.tar");
     c.export(Output::Path(&exported), &ExportOptions::default(), &mut |_| true).unwrap();

@@ -261,11 +261,10 @@ fn one_of_several_images_is_chosen_by_name_and_platform() {
     assert!(which(":nobody").unwrap_err().to_string().contains("other:latest"));
 
     let import = |platform: &str| {
-        let options = ImportOptions {
-            reference: Some("many:1".into()),
-            platform: Some(platform.into()),
-            ..ImportOptions::default()
-        };
+        let options = ImportOptions::default().with(|o| {
+            o.reference = Some("many:1".into());
+            o.platform = Some(platform.into());
+        });
         let image = store.import(Input::Path(&layout.place), &options, &mut |_| true)?;
         Ok::<_, ctr::Error>(std::fs::read_to_string(image.layers[0].join("which")).unwrap())
     };

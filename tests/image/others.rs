@@ -69,7 +69,7 @@ impl Saved {
 
 fn import_of(scratch: &Scratch, bytes: &[u8], reference: Option<&str>) -> ctr::Result<ctr::image::Image> {
     let path = scratch.write("archive.tar", bytes);
-    let options = ImportOptions { reference: reference.map(Into::into), ..ImportOptions::default() };
+    let options = ImportOptions::default().with(|o| o.reference = reference.map(Into::into));
     scratch.store().import(Input::Path(&path), &options, &mut |_| true)
 }
 
@@ -182,7 +182,7 @@ fn a_window_that_is_too_large_is_called_so() {
         let import = |limits| {
             scratch.store().with_limits(limits).import(Input::Path(&path), &ImportOptions::default(), &mut |_| true)
         };
-        let error = import(Limits { window: 1 << 20, ..Limits::default() }).unwrap_err();
+        let error = import(Limits::default().with(|l| l.window = 1 << 20)).unwrap_err();
         let words = error.to_string();
         assert!(error.errno() == libc::E2BIG && words.contains("limit \"window\""), "{words}");
         assert!(!words.contains("damaged"), "{words}");
@@ -284,7 +284,7 @@ fn an_image_without_a_name_is_saved_under_its_id() {
     let index: Value = serde_json::from_slice(&index.stdout).unwrap();
     let name = index["manifests"][0]["annotations"]["org.opencontainers.image.ref.name"].as_str().unwrap();
     let other = Store::open(Some(&scratch.path("other"))).unwrap();
-    let options = ImportOptions { reference: Some(name.into()), ..ImportOptions::default() };
+    let options = ImportOptions::default().with(|o| o.reference = Some(name.into()));
     let digest = other.import(Input::Path(&out), &options, &mut |_| true).unwrap().digest;
     assert!(digest.starts_with(&format!("sha256:{name}")), "{digest} {name}");
 }
@@ -294,7 +294,10 @@ fn a_store_may_be_called_anything() {
     let scratch = Scratch::new();
     let place = scratch.0.join(OsStr::from_bytes(b"st\xffre"));
     let path = scratch.write("a.tar", &Tar::new().directory("bin", 0o755).end());
-    let config = Config { store_dir: Some(place), state_dir: Some(scratch.path("state")), ..Config::default() };
+    let config = Config::default().with(|c| {
+        c.store_dir = Some(place);
+        c.state_dir = Some(scratch.path("state"));
+    });
     let container = match Container::create(&path, &config) {
         Ok(container) => container,
         Err(error) if !nix::unistd::geteuid().is_root() => return skipped(&error.to_string()),

@@ -98,7 +98,7 @@ pub fn assert_same(what: &str, theirs: &[String], ours: &[String]) {
 }
 
 pub fn import(store: &Store, path: &Path, name: &str) -> ctr::image::Image {
-    let options = ImportOptions { name: Some(name.into()), ..ImportOptions::default() };
+    let options = ImportOptions::default().with(|o| o.name = Some(name.into()));
     store.import(Input::Path(path), &options, &mut |_| true).unwrap()
 }
 
@@ -123,11 +123,15 @@ fn what_we_save_is_the_same_tree_in_umoci_by_way_of_skopeo_and_comes_back() {
         for compression in [Compression::None, Compression::Gzip] {
             let name = format!("{format:?}-{compression:?}");
             let saved = scratch.path(&format!("{name}.tar"));
-            let options = SaveOptions { format, compression, epoch: Some(EPOCH), ..SaveOptions::default() };
+            let options = SaveOptions::default().with(|o| {
+                o.format = format;
+                o.compression = compression;
+                o.epoch = Some(EPOCH);
+            });
             store.save("x", Output::Path(&saved), &options, &mut |_| true).unwrap();
             let transports: &[&str] = match format {
                 SaveFormat::Oci => &["oci-archive", "docker-archive"],
-                SaveFormat::Docker => &["docker-archive"],
+                _ => &["docker-archive"],
             };
             for transport in transports {
                 let name = format!("{name}-{transport}");
@@ -220,9 +224,9 @@ fn podman_loads_what_we_save_and_we_import_what_podman_saves() {
     let image = scratch.write("a.tar", &docker_archive(&everything(), &config()));
     let first = import(&store, &image, "localhost/x:1");
     let c = container(&scratch, "localhost/x:1".as_ref(), Config::default());
-    let user = ctr::ExecConfig { user: Some("root".into()), ..captured() };
+    let user = captured().with(|c| c.user = Some("root".into()));
     said(&c.exec(["/bin/sh", "-ec", "echo committed >/committed; rm /replaced; rm -r /emptied"], &user).unwrap());
-    let options = MakeOptions { name: Some("localhost/x:2".into()), ..MakeOptions::default() };
+    let options = MakeOptions::default().with(|o| o.name = Some("localhost/x:2".into()));
     c.commit(&options, &mut |_| true).unwrap();
     drop(c);
     let ours = our_tree(&scratch, "ours", "localhost/x:2".as_ref());
@@ -236,7 +240,10 @@ fn podman_loads_what_we_save_and_we_import_what_podman_saves() {
     };
     for (format, compression) in [(SaveFormat::Oci, Compression::Gzip), (SaveFormat::Docker, Compression::None)] {
         let saved = scratch.path(&format!("{format:?}.tar"));
-        let options = SaveOptions { format, compression, ..SaveOptions::default() };
+        let options = SaveOptions::default().with(|o| {
+            o.format = format;
+            o.compression = compression;
+        });
         store.save("localhost/x:2", Output::Path(&saved), &options, &mut |_| true).unwrap();
         podman(&["load", "-q", "-i", path(&saved)]);
         let mounted = PathBuf::from(podman(&["image", "mount", "localhost/x:2"]));

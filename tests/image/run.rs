@@ -48,7 +48,7 @@ fn user_and_working_directory_are_the_images_even_where_it_has_no_such_directory
     let image = scratch.write("a.tar", &docker_archive(&[busybox().end()], &config));
     let c = container(&scratch, &image, Config::default());
     assert_eq!(said(&c.exec(NOTHING, &captured()).unwrap()), "1000\n/srv/app/data");
-    let read_only = container(&scratch, &image, Config { read_only: true, ..Config::default() });
+    let read_only = container(&scratch, &image, Config::default().with(|c| c.read_only = true));
     assert_eq!(said(&read_only.exec(NOTHING, &captured()).unwrap()), "1000\n/srv/app/data");
     // What is there without us, and what can't be.
     for (cwd, answer) in [("/proc", Some("/proc")), ("/sys/none", None), ("/bin/sh", None)] {
@@ -68,11 +68,10 @@ fn a_place_that_cannot_be_made_is_an_error_that_names_the_image() {
     let scratch = Scratch::new();
     for config in [json!({"WorkingDir": "/etc/passwd/work"}), json!({"Volumes": {"/etc/passwd/data": {}}})] {
         let image = scratch.write("odd.tar", &docker_archive(&[busybox().end()], &config));
-        let config = Config {
-            state_dir: Some(scratch.path("state")),
-            store_dir: Some(scratch.path("store")),
-            ..Config::default()
-        };
+        let config = Config::default().with(|c| {
+            c.state_dir = Some(scratch.path("state"));
+            c.store_dir = Some(scratch.path("store"));
+        });
         let error = ctr::Container::create(&image, &config).err().expect("a file is in the way").to_string();
         assert!(error.contains("/etc/passwd/") && error.contains("odd.tar asks for it"), "{error}");
     }
@@ -89,7 +88,7 @@ fn a_volume_has_what_the_image_has_there_and_is_writable_even_in_a_read_only_roo
     let script = "cat /data/seed; stat -c %u:%a /data/seed /data; echo new >/data/seed; echo x >/not/there/x; \
                   touch /data/below/y; cat /data/seed";
     for read_only in [false, true] {
-        let c = container(&scratch, &image, Config { read_only, ..Config::default() });
+        let c = container(&scratch, &image, Config::default().with(|c| c.read_only = read_only));
         assert_eq!(sh(&c, script), "seed1000:644\n0:1777\nnew");
         assert_eq!(sh(&c, "touch /x 2>/dev/null && echo writable || echo read-only") == "read-only", read_only);
         // It is the container's own: the next one has the image's again.
@@ -99,7 +98,10 @@ fn a_volume_has_what_the_image_has_there_and_is_writable_even_in_a_read_only_roo
     let image = scratch.write("b.tar", &docker_archive(&[busybox().end()], &config));
     let error = Container::create(
         &image,
-        &Config { state_dir: Some(scratch.path("state")), store_dir: Some(scratch.path("store")), ..Config::default() },
+        &Config::default().with(|c| {
+            c.state_dir = Some(scratch.path("state"));
+            c.store_dir = Some(scratch.path("store"));
+        }),
     );
     assert!(error.err().unwrap().to_string().contains(".."));
 }
@@ -154,7 +156,7 @@ fn stop_sends_sigterm_where_the_image_names_no_signal_that_there_is() {
     let store = Store::open(Some(&scratch.path("store"))).unwrap();
     let said = store.list().unwrap().into_iter().find(|image| image.config.stop_signal == "99").unwrap();
     let c = container(&scratch, said.digest.as_ref(), Config::default());
-    let commit = |config| c.commit(&MakeOptions { config, ..MakeOptions::default() }, &mut |_| true);
+    let commit = |config| c.commit(&MakeOptions::default().with(|o| o.config = config), &mut |_| true);
     assert_eq!(commit(None).unwrap().config.stop_signal, "99");
     let mut config = said.config.clone();
     config.stop_signal = "98".into();

@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 use std::path::Path;
 
 use ctr::image::{Compression, ExportOptions, MakeOptions, Output};
-use ctr::{Config, Container, DirectoryUse, ErrorCode, Mount, Upper};
+use ctr::{Config, Container, DirectoryUse, ErrorCode, Mount, Tmpfs, Upper};
 use serde_json::json;
 
 use crate::support::*;
@@ -77,8 +77,15 @@ fn a_running_containers_root_is_a_tarball_with_owners_as_they_are_inside() {
     let scratch = Scratch::new();
     let image = scratch.write("a.tar", &image_with_everything());
     for upper in [Upper::Memory, Upper::Disk] {
-        let mounts = vec![Mount::Tmpfs { target: "/mounted/here".into(), size: None, mode: None }];
-        let c = container(&scratch, &image, Config { upper, mounts, ..Config::default() });
+        let mounts = vec![Mount::Tmpfs(Tmpfs::new("/mounted/here"))];
+        let c = container(
+            &scratch,
+            &image,
+            Config::default().with(|c| {
+                c.upper = upper;
+                c.mounts = mounts;
+            }),
+        );
         sh(
             &c,
             "echo new >/new; chown 12:34 /new; chmod 6711 /new; rm /gone; echo more >>/old; mkfifo /fifo; \
@@ -125,7 +132,7 @@ fn directories_and_the_host_are_exported_too() {
     let scratch = Scratch::new();
     let root = tree(&scratch.store().resolve(scratch.write("a.tar", &busybox().end()).as_os_str()).unwrap());
     for directory in [DirectoryUse::Lower, DirectoryUse::Direct] {
-        let c = container(&scratch, &root, Config { directory, ..Config::default() });
+        let c = container(&scratch, &root, Config::default().with(|c| c.directory = directory));
         sh(&c, "echo x >/root-file; chown 5:6 /root-file");
         let place = scratch.path(&format!("{directory:?}.tar"));
         export_to(&c, &place);
@@ -148,14 +155,20 @@ fn an_export_is_compressed_and_of_the_age_that_was_asked_for() {
     let c = container(&scratch, &image, Config::default());
     sh(&c, "echo x >/x");
     for compression in [Compression::None, Compression::Gzip, Compression::Zstd] {
-        let options = ExportOptions { compression, epoch: Some(1_600_000_000) };
+        let options = ExportOptions::default().with(|o| {
+            o.compression = compression;
+            o.epoch = Some(1_600_000_000);
+        });
         let place = scratch.path(&format!("{compression:?}"));
         c.export(Output::Path(&place), &options, &mut |_| true).unwrap();
         assert_eq!(Compression::of(&std::fs::read(&place).unwrap()), compression);
         let lines = unpacked(&scratch, &format!("{compression:?}-tree"), &place);
         assert!(lines.iter().all(|line| !line.contains(" 17")), "something is younger: {lines:#?}");
     }
-    let options = ExportOptions { compression: Compression::Lz4, epoch: None };
+    let options = ExportOptions::default().with(|o| {
+        o.compression = Compression::Lz4;
+        o.epoch = None;
+    });
     let error = c.export(Output::Path(&scratch.path("lz4")), &options, &mut |_| true).unwrap_err();
     assert_eq!(error.code(), ErrorCode::Invalid);
     assert!(!scratch.path("lz4").exists());
@@ -216,8 +229,10 @@ fn an_export_that_is_stopped_or_can_not_be_written_leaves_nothing() {
 fn export_as_somebody() {
     let Some(path) = std::env::var_os("CTR_TEST_TARBALL") else { return };
     let place = std::path::PathBuf::from(std::env::var_os("CTR_TEST_STORE").unwrap());
-    let config =
-        Config { state_dir: Some(place.join("state")), store_dir: Some(place.join("store")), ..Config::default() };
+    let config = Config::default().with(|c| {
+        c.state_dir = Some(place.join("state"));
+        c.store_dir = Some(place.join("store"));
+    });
     let c = Container::create(&path, &config).unwrap();
     sh(
         &c,
@@ -265,9 +280,9 @@ fn an_ordinary_users_container_is_exported_whole_with_the_owners_of_its_image() 
 fn containers_of_the_same_image_give_the_same_bytes() {
     let scratch = Scratch::new();
     let image = scratch.write("a.tar", &busybox().file("etc/name", b"box").end());
-    let mounts = || vec![Mount::Tmpfs { target: "/mounted/here".into(), size: None, mode: None }];
+    let mounts = || vec![Mount::Tmpfs(Tmpfs::new("/mounted/here"))];
     let of_one = || {
-        let c = container(&scratch, &image, Config { mounts: mounts(), ..Config::default() });
+        let c = container(&scratch, &image, Config::default().with(|c| c.mounts = mounts()));
         sh(&c, "touch -d @1700000000 /new /etc/name /etc");
         exported(&c)
     };
@@ -281,7 +296,7 @@ fn an_export_is_not_deceived_by_attributes_that_only_look_like_ours() {
     let scratch = Scratch::new();
     let image = scratch.write("a.tar", &busybox().directory("home", 0o1777).end());
     let c = container(&scratch, &image, Config::default());
-    let config = ctr::ExecConfig { user: Some("1000:1000".into()), ..captured() };
+    let config = captured().with(|c| c.user = Some("1000:1000".into()));
     let script = "echo x >/home/x; cp /bin/busybox /home/sh";
     said(&c.exec(["/bin/sh", "-ec", script], &config).unwrap());
     // busybox has no setfattr; the file is the user's own, so the user could do what its root does here from outside.
@@ -394,7 +409,7 @@ fn names_that_are_mounted_in_etc_leave_no_trace() {
     for (word, from, upper) in
         [("memory", &image, Upper::Memory), ("disk", &image, Upper::Disk), ("directory", &directory, Upper::Memory)]
     {
-        let c = container(&scratch, from, Config { upper, ..Config::default() });
+        let c = container(&scratch, from, Config::default().with(|c| c.upper = upper));
         assert!(sh(&c, "cat /etc/hosts /etc/hostname").contains("localhost"), "{word}");
         let place = scratch.path(&format!("{word}.tar"));
         export_to(&c, &place);
@@ -404,9 +419,9 @@ fn names_that_are_mounted_in_etc_leave_no_trace() {
         }
         // What is changed in place is told, and the directory keeps its time; a new name changes that.
         sh(&c, "echo x >>/etc/hosts; echo x >/etc/some");
-        let made = c.commit(&MakeOptions { name: Some(word.into()), ..MakeOptions::default() }, &mut |_| true).unwrap();
+        let made = c.commit(&MakeOptions::default().with(|o| o.name = Some(word.into())), &mut |_| true).unwrap();
         assert_eq!(made.layers.len(), if word == "directory" { 1 } else { 2 });
-        let again = container(&scratch, Path::new(word), Config { etc_files: Some(false), ..Config::default() });
+        let again = container(&scratch, Path::new(word), Config::default().with(|c| c.etc_files = Some(false)));
         assert_eq!(
             sh(&again, "ls /etc; cat /etc/some; stat -c %Y /etc"),
             format!("hostname\npasswd\nsome\nx\n{}", time_of(&directory))

@@ -382,15 +382,21 @@ pub fn busybox() -> Tar {
 
 /// A container whose state and store are in the scratch directory.
 pub fn container(scratch: &Scratch, image: &Path, config: ctr::Config) -> ctr::Container {
-    let config =
-        ctr::Config { state_dir: Some(scratch.path("state")), store_dir: Some(scratch.path("store")), ..config };
+    let config = config.with(|c| {
+        c.state_dir = Some(scratch.path("state"));
+        c.store_dir = Some(scratch.path("store"));
+    });
     ctr::Container::create(image, &config).unwrap()
 }
 
 /// A program with its output captured.
 pub fn captured() -> ctr::ExecConfig {
     use ctr::Stdio;
-    ctr::ExecConfig { stdin: Stdio::Null, stdout: Stdio::Pipe, stderr: Stdio::Stdout, ..Default::default() }
+    ctr::ExecConfig::default().with(|c| {
+        c.stdin = Stdio::Null;
+        c.stdout = Stdio::Pipe;
+        c.stderr = Stdio::Stdout;
+    })
 }
 
 /// All that a program says, which has to succeed.
@@ -410,7 +416,11 @@ pub fn sh(container: &ctr::Container, script: &str) -> String {
 /// A program with nothing connected.
 pub fn quiet() -> ctr::ExecConfig {
     use ctr::Stdio;
-    ctr::ExecConfig { stdin: Stdio::Null, stdout: Stdio::Null, stderr: Stdio::Null, ..Default::default() }
+    ctr::ExecConfig::default().with(|c| {
+        c.stdin = Stdio::Null;
+        c.stdout = Stdio::Null;
+        c.stderr = Stdio::Null;
+    })
 }
 
 /// Capabilities of a file, as setcap(8) writes them: version 2, CAP_NET_RAW.

@@ -293,7 +293,7 @@ fn what_lies_beside_a_stripped_directory_is_left_out() {
         .file("templates/hostname.tpl", b"x");
     let path = scratch.write("a.tar", &tar.end());
     let import = |strip| {
-        let options = ImportOptions { strip, ..ImportOptions::default() };
+        let options = ImportOptions::default().with(|o| o.strip = strip);
         scratch.store().import(Input::Path(&path), &options, &mut |_| true)
     };
     let image = import(1).unwrap();

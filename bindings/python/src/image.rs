@@ -143,7 +143,11 @@ pub fn build_image(
     progress: Option<Py<PyAny>>,
     store_dir: Option<PathBuf>,
 ) -> PyResult<ImageParts> {
-    let build = BuildOptions { image: make_options(options)?, keep_owners };
+    let image = make_options(options)?;
+    let build = BuildOptions::default().with(|o| {
+        o.image = image;
+        o.keep_owners = keep_owners;
+    });
     let (store, mut listener) = (open(py, store_dir)?, Listener::new(progress));
     let files: Vec<(PathBuf, PathBuf)> = files.into_iter().map(|(from, to)| (from.into(), to.into())).collect();
     let base = base.map(OsString::from);

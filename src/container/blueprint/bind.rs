@@ -17,8 +17,8 @@ pub struct Bind {
 impl Bind {
     /// Opens the source of a bind mount; `None` for other mounts.
     pub fn open(mount: &Mount) -> Option<Result<Self>> {
-        let Mount::Bind { source, read_only, .. } = mount else { return None };
-        Some(Self::open_source(source, *read_only))
+        let Mount::Bind(bind) = mount else { return None };
+        Some(Self::open_source(&bind.source, bind.read_only))
     }
 
     fn open_source(source: &Path, read_only: bool) -> Result<Self> {

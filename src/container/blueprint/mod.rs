@@ -214,7 +214,7 @@ impl Blueprint {
                 .with_hint("sizes are in bytes: 10 << 20 is 10 MiB"));
         }
         // The kernel takes a size of 0 for no limit.
-        let unlimited = |mount: &&Mount| matches!(mount, Mount::Tmpfs { size: Some(0), .. });
+        let unlimited = |mount: &&Mount| matches!(mount, Mount::Tmpfs(tmpfs) if tmpfs.size == Some(0));
         if let Some(mount) = self.config.mounts.iter().find(unlimited) {
             return Err(Error::invalid(Step::MountTmpfs, mount.target().display(), "a size of 0 holds nothing")
                 .with_hint("without a size it is a part of the changes, and of their size"));

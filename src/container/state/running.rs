@@ -21,6 +21,7 @@ use crate::{Error, ErrorCode, Result, Step, hints, sys};
 
 /// A line of [`crate::Container::list`].
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ContainerInfo {
     /// The name that [`crate::Container::join`] takes.
     pub name: String,

@@ -9,6 +9,7 @@ use crate::security::chosen_capabilities;
 
 /// One wall around a container.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Wall {
     /// What it is: "seccomp". Names don't change; later releases may add some.
     pub name: &'static str,
@@ -22,6 +23,7 @@ pub struct Wall {
 
 /// Whether a wall stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 #[repr(i32)]
 pub enum WallState {
     /// It does not.

@@ -36,6 +36,7 @@ const BUFFER: usize = 256 << 10;
 
 /// How a tree becomes an archive.
 #[derive(Default)]
+#[non_exhaustive]
 pub struct Export<'e> {
     /// Whiteouts of overlayfs become those of OCI layers; otherwise they are left out.
     pub is_layer: bool,
@@ -51,6 +52,8 @@ pub struct Export<'e> {
     /// Asked now and then; false stops it.
     pub go_on: Option<&'e mut dyn FnMut(u64) -> bool>,
 }
+
+crate::config::with!(Export<'e>);
 
 impl Export<'_> {
     /// Writes the tree below `root`, called `name` in errors, as an archive to `out`. Answers how many bytes.

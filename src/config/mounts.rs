@@ -1,0 +1,81 @@
+//! What is mounted into a container beside its root, and its own /proc, /dev and /sys.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::text;
+
+/// One mount into a container.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+#[serde(rename_all = "snake_case")]
+pub enum Mount {
+    /// A file or directory of the host.
+    Bind(Bind),
+    /// A new, empty tmpfs.
+    Tmpfs(Tmpfs),
+}
+
+/// A file or directory of the host, seen inside.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Bind {
+    /// Path on the host.
+    #[serde(with = "text")]
+    pub source: PathBuf,
+    /// Absolute path inside; made where it is missing and what is above it can be written to: /usr, /etc and the like of `"host"` can't.
+    #[serde(with = "text")]
+    pub target: PathBuf,
+    /// Nothing can be written through it.
+    pub read_only: bool,
+}
+
+/// A tmpfs of the container's own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Tmpfs {
+    /// Absolute path inside; made where it is missing and what is above it can be written to: /usr, /etc and the like of `"host"` can't.
+    #[serde(with = "text")]
+    pub target: PathBuf,
+    /// Most bytes it may hold. Where there is none, it is a part of the tmpfs that has the changes: what `upper_size` says holds
+    /// for both together.
+    pub size: Option<u64>,
+    /// Permission bits of its root, 0o1777 where there are none.
+    pub mode: Option<u32>,
+}
+
+impl Mount {
+    /// Where it is inside.
+    pub fn target(&self) -> &Path {
+        match self {
+            Self::Bind(Bind { target, .. }) | Self::Tmpfs(Tmpfs { target, .. }) => target,
+        }
+    }
+}
+
+impl Bind {
+    /// One that can be written through.
+    pub fn new(source: impl Into<PathBuf>, target: impl Into<PathBuf>) -> Self {
+        Self { source: source.into(), target: target.into(), read_only: false }
+    }
+}
+
+impl Tmpfs {
+    /// One without a size of its own.
+    pub fn new(target: impl Into<PathBuf>) -> Self {
+        Self { target: target.into(), size: None, mode: None }
+    }
+}
+
+impl From<Bind> for Mount {
+    fn from(bind: Bind) -> Self {
+        Self::Bind(bind)
+    }
+}
+
+impl From<Tmpfs> for Mount {
+    fn from(tmpfs: Tmpfs) -> Self {
+        Self::Tmpfs(tmpfs)
+    }
+}
