@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from typing import IO, TYPE_CHECKING, Any
 
 import anyio
+from anyio.lowlevel import checkpoint
 
 from ._aio_threads import until_done
 from ._communicate import end_of_typing
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from ._types import Argv, Self
 
 _CHUNK = 64 * 1024
+# What a pipe that nobody has enlarged holds at most; proc(5), pipe-max-size.
+_PIPE = 1 << 20
 # How long a line may be, as in asyncio.
 _LINE = 64 * 1024
 # How often the end is looked for beside what PID 1 says, in seconds, as `Popen.wait` does.
@@ -84,11 +87,14 @@ class StreamReader:
 
     def read_what_is_there(self) -> bytes:
         """What is buffered and what can be read at once; nothing is read after it."""
+        # No more than lies there now: somebody may go on writing.
+        left = len(self._buffer) + _PIPE
         try:
-            while not self._end:
+            while not self._end and len(self._buffer) < left:
                 self._receive()
         except BlockingIOError:
-            self.close()
+            pass
+        self.close()
         return self._taken(len(self._buffer))
 
     def close(self) -> None:
@@ -98,6 +104,8 @@ class StreamReader:
 
     async def _fill(self) -> None:
         while not self._end:
+            # A program that writes faster than we read would leave the loop no turn otherwise, and no time-out.
+            await checkpoint()
             try:
                 self._receive()
             except BlockingIOError:
@@ -144,6 +152,7 @@ class StreamWriter:
     async def drain(self) -> None:
         """Wait until all is sent; `BrokenPipeError` if the program reads no more."""
         while self._unsent:
+            await checkpoint()
             try:
                 sent = os.write(self._file.fileno(), self._unsent[:_CHUNK])
             except BlockingIOError:
@@ -178,11 +187,17 @@ class Process:
         self.stdin = None if inward is None else StreamWriter(inward)
         self.stdout = None if outward is None else StreamReader(outward)
         self.stderr = None if popen.stderr is None else StreamReader(popen.stderr)
-        self.output: tuple[bytes | None, bytes | None] = (None, None)
-        """What `communicate` has read so far."""
         self._read: tuple[bytearray, bytearray] = (bytearray(), bytearray())
         # Two tasks can't wait for one descriptor.
         self._waiting = anyio.Lock()
+
+    @property
+    def output(self) -> tuple[bytes | None, bytes | None]:
+        """What `communicate` has read so far, of stdout and stderr; None for what is no pipe."""
+        stdout, stderr = (
+            None if stream is None else bytes(read) for stream, read in zip((self.stdout, self.stderr), self._read)
+        )
+        return stdout, stderr
 
     @property
     def args(self) -> Argv:
@@ -229,17 +244,10 @@ class Process:
         for stream, read in zip((self.stdout, self.stderr), self._read):
             if stream is not None and not stream.at_eof():
                 read += stream.read_what_is_there()
-        self._tell()
         return self.output
 
     def _ran_out_of_time(self) -> bool:
         return self.popen.exit_parts is not None and self.popen.exit_parts[2] == TIMED_OUT
-
-    def _tell(self) -> None:
-        stdout, stderr = (
-            None if stream is None else bytes(read) for stream, read in zip((self.stdout, self.stderr), self._read)
-        )
-        self.output = stdout, stderr
 
     async def _send(self, data: bytes | None) -> None:
         if self.stdin is None or self.stdin.is_closing():
@@ -257,7 +265,6 @@ class Process:
     async def _receive(self, stream: StreamReader, read: bytearray) -> None:
         while chunk := await stream.read(_CHUNK):
             read += chunk
-            self._tell()
 
     def send_signal(self, signal: int) -> None:
         """Send it a signal; does nothing if it has ended."""

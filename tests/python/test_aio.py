@@ -278,3 +278,41 @@ async def test_asyncio_cancels_by_itself(a: ctr.aio.Container, anyio_backend: st
     with pytest.raises(asyncio.TimeoutError):
         await asyncio.wait_for(a.run(["sleep", "4327"]), 0.2)
     await until(lambda: not running(a, "sleep 4327"))
+
+
+async def test_what_is_always_readable_leaves_the_loop_its_turns() -> None:
+    from ctr._aio_process import StreamReader
+
+    # As the output of a program that writes faster than we read.
+    reader = StreamReader(open("/dev/zero", "rb", buffering=0))
+    turns = 0
+
+    async def turn() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await anyio.sleep(0)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(turn)
+        await reader.readexactly(1 << 22)
+        group.cancel_scope.cancel()
+    assert turns > 10
+    reader.close()
+
+
+async def test_much_output_is_not_copied_for_each_piece_of_it(a: ctr.aio.Container) -> None:
+    size, begun = 64 << 20, time.monotonic()
+    done = await a.run(["head", "-c", str(size), "/dev/zero"], capture_output=True)
+    assert len(done.stdout) == size
+    assert time.monotonic() - begun < 10
+
+
+async def test_what_is_left_in_a_pipe_is_bounded(tmp_path: Path) -> None:
+    from ctr._aio_process import StreamReader
+
+    # As a pipe that another program goes on filling.
+    (tmp_path / "pipe").write_bytes(bytes(4 << 20))
+    reader = StreamReader((tmp_path / "pipe").open("rb", buffering=0))
+    assert 1 << 16 <= len(reader.read_what_is_there()) <= 1 << 21
+    assert reader.at_eof()
