@@ -13,12 +13,13 @@ import threading
 import time
 from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
 from pathlib import Path
+from pickle import UnpicklingError, loads
 from subprocess import TimeoutExpired
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ._container import Container
 from ._options import check_keywords
-from ._plain import plain
+from ._plain import LARGER, plain
 from ._sizes import size
 from ._this_python import this_python
 from ._types import ContainerOptions, ImageSource, Size, Unpack
@@ -35,6 +36,8 @@ T = TypeVar("T")
 # What a task and its result have before them: their length.
 _HEAD = struct.Struct("!Q")
 _CHUNK = 1 << 20
+# What `_worker` leaves of the arguments of an exception.
+_SIMPLE = (type(None), bool, int, float, str, bytes)
 
 
 class WorkerLost(BrokenExecutor):
@@ -101,7 +104,7 @@ class ContainerPoolExecutor(Executor):
             initargs: Its arguments.
             timeout: How many seconds a task may take. Its container is destroyed at the end of that.
             max_tasks_per_child: After so many tasks a worker is replaced: 1 gives each task a container of its own.
-            max_result: How many bytes a result may have.
+            max_result: How many bytes a result may have. Its values may take four times as many here.
             python: The interpreter inside, a path or a name, for images that have their own of this version; by default
                 the one that runs us, which is mounted with its packages as `this_python` says.
             trust_results: Unpickle whatever a worker answers. ONLY FOR CODE THAT YOU TRUST: it can run code here.
@@ -200,7 +203,8 @@ class ContainerPoolExecutor(Executor):
         except queue.Empty:
             worker = self._new()
         try:
-            answer = worker.call(task, self._timeout, self._most_bytes)
+            end = self._limit()
+            answer = worker.call(task, end, self._timeout, self._most_bytes)
         except BaseException:
             worker.close()
             raise
@@ -210,37 +214,44 @@ class ContainerPoolExecutor(Executor):
                 self._idle.put(worker)
         if not keeps:
             worker.close()
-        return self._told(answer)
+        return self._told(answer, end)
 
     def _new(self) -> _Worker:
         worker = _Worker(self._image, self._options, self._python, self._trusted)
         try:
             if self._first is not None:
-                self._told(worker.call(self._first, self._timeout, self._most_bytes))
+                end = self._limit()
+                self._told(worker.call(self._first, end, self._timeout, self._most_bytes), end)
                 worker.tasks = 0
         except BaseException:
             worker.close()
             raise
         return worker
 
-    def _told(self, answer: bytes) -> Any:
-        """The result of a task, or what it raised."""
-        read = self._loads if self._trusted else plain
-        kind, *rest = read(answer)
-        if kind == "returned":
-            return read(rest[0])
-        module, name, args, text, traceback, whole = rest
-        raise self._raised(str(module), str(name), args, str(text), whole) from _RemoteTraceback(str(traceback))
+    def _limit(self) -> float | None:
+        """When a task that begins now has to be done, of `time.monotonic`."""
+        return None if self._timeout is None else time.monotonic() + self._timeout
 
-    @staticmethod
-    def _loads(data: bytes) -> Any:
-        import pickle
+    def _told(self, answer: bytes, end: float | None) -> Any:
+        """The result of a task, or what it raised. To read it is a part of the task, which `end` is the end of."""
 
-        return pickle.loads(data)
+        def read(data: bytes) -> Any:
+            return loads(data) if self._trusted else plain(data, LARGER * self._most_bytes, end)
+
+        told = read(answer)
+        if type(told) is not tuple or len(told) not in (2, 7):
+            raise UnpicklingError("a worker has answered neither a result nor an exception")
+        if len(told) == 2:
+            return read(told[1])
+        _, module, name, args, text, traceback, whole = told
+        # Anything else may have a text without end.
+        if not all(isinstance(word, str) for word in (module, name, text, traceback)):
+            raise UnpicklingError("a worker tells of an exception in something else than words")
+        raise self._raised(module, name, args, text, whole) from _RemoteTraceback(traceback)
 
     def _raised(self, module: str, name: str, args: Any, text: str, whole: bytes | None) -> BaseException:
         if self._trusted and whole is not None:
-            error = self._loads(whole)
+            error = loads(whole)
             if isinstance(error, BaseException):
                 return error
         kind = getattr(builtins, name, None) if module == "builtins" else None
@@ -249,10 +260,12 @@ class ContainerPoolExecutor(Executor):
             isinstance(kind, type)
             and issubclass(kind, Exception)
             and not issubclass(kind, (StopIteration, StopAsyncIteration))
+            and type(args) is tuple
+            and all(type(arg) in _SIMPLE for arg in args)
         ):
             try:
                 return kind(*args)
-            except TypeError:
+            except (ArithmeticError, TypeError, ValueError):
                 pass
         remote = RemoteError(text)
         remote.type_name = f"{module}.{name}"
@@ -291,10 +304,9 @@ class _Worker:
             raise
         ours.setblocking(False)
 
-    def call(self, task: bytes, timeout: float | None, most: int) -> bytes:
+    def call(self, task: bytes, end: float | None, timeout: float | None, most: int) -> bytes:
         """The answer to a task."""
         self.tasks += 1
-        end = None if timeout is None else time.monotonic() + timeout
         self._send(memoryview(_HEAD.pack(len(task)) + task), end, timeout)
         (length,) = _HEAD.unpack(self._receive(_HEAD.size, end, timeout))
         if length > most:

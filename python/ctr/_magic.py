@@ -16,7 +16,7 @@ from ._container import Container
 from ._executor import worker_script
 from ._exit import CalledProcessError
 from ._image import Image
-from ._plain import plain
+from ._plain import LARGER, plain
 from ._this_python import this_python
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ def _run(
         failed.exit = process.exit
         raise failed
     if taken:
-        read = plain(bytes(pickled))
+        read = plain(bytes(pickled), LARGER * _MOST)
         variables.update({name: read[name] for name in taken})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import os
 import pickle
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter, OrderedDict, deque
 from concurrent.futures import BrokenExecutor, Future, as_completed
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +19,7 @@ import pytest
 
 import ctr
 from ctr._plain import plain
+from ctr._worker import dumps
 from lanes import CAN_LIMIT, LIMITS
 
 pytest.importorskip("cloudpickle")
@@ -188,7 +191,7 @@ class Evil:
 def test_a_result_can_run_nothing_here(tmp_path: Path) -> None:
     mark = tmp_path / "mark"
     with pytest.raises(pickle.UnpicklingError, match="trust_results"):
-        plain(pickle.dumps(Evil(str(mark))))
+        plain(pickle.dumps(Evil(str(mark))), 1 << 20)
     # A worker that answers by itself what it likes.
     answer = pickle.dumps(("returned", pickle.dumps(Evil(str(mark)))))
 
@@ -208,7 +211,143 @@ def test_a_result_can_run_nothing_here(tmp_path: Path) -> None:
         b"cbuiltins\nbytearray\n(I99999999999\ntR.",
     ):
         with pytest.raises(pickle.UnpicklingError):
-            plain(call)
+            plain(call, 1 << 20)
+
+
+def test_every_plain_value_comes_as_it_was() -> None:
+    import datetime
+    import decimal
+    import uuid
+
+    pair = (1, 2)
+    zone = datetime.timezone(datetime.timedelta(hours=2), "x")
+    values: list[Any] = [
+        *(0, -1, 255, 65535, -(1 << 31), 1 << 31, -(1 << 100), 1 << 5000, 1.5, float("inf"), -2.5j, True, None),
+        *("", "ü", "\udc80", "x" * 300, "ü" * 70000, b"", b"b" * 300, b"c" * 70000, bytearray(b"z")),
+        *(
+            [],
+            [1],
+            [[1, 2.5, None, True] * 3000],
+            (),
+            (1,),
+            pair,
+            (1, 2, 3),
+            (1, 2, 3, 4),
+            ((pair, pair), pair),
+            [pair] * 3,
+        ),
+        *({}, {n: str(n) for n in range(3000)}, {(n, n + 1): n for n in range(3000)}, {1.5: 1, None: 2, True: 3}),
+        *({1, 2}, {pair, (3, 4)}, frozenset({1, (2, 3)}), {frozenset({pair}): 1}),
+        *(Counter("hello"), OrderedDict(a=1, b=2), deque([1, 2]), deque([1, 2], maxlen=5)),
+        *(datetime.date(2026, 1, 2), datetime.time(1, 2, fold=1), datetime.datetime(2026, 1, 2, 3, 4, 5, 6, zone)),
+        *(datetime.timedelta(-3, 5), zone, decimal.Decimal("1.50"), {uuid.UUID(int=7): uuid.uuid4()}),
+    ]
+    for value in values:
+        for data in (dumps(value, False), pickle.dumps(value, 5)):
+            read = plain(data, 1 << 30)
+            assert type(read) is type(value)
+            assert read == value
+    deque_read = plain(dumps(deque([1], maxlen=5), False), 1 << 20)
+    assert deque_read.maxlen == 5
+    loop: list[Any] = []
+    loop.append((loop,))
+    read = plain(pickle.dumps(loop), 1 << 20)
+    assert read[0][0] is read
+
+
+def nested(depth: int) -> bytes:
+    """A set of a tuple that holds another twice, which holds another twice, and so on."""
+    return b"\x80\x04\x8f()" + b"".join(b"\x94h%c\x86" % n for n in range(depth)) + b"\x90."
+
+
+def colliding(count: int) -> bytes:
+    """A set of numbers of one hash."""
+    numbers = (pickle.dumps(n * sys.hash_info.modulus, 2)[2:-1] for n in range(count))
+    return b"\x80\x04\x8f(" + b"".join(numbers) + b"\x90."
+
+
+COUNTER = b"\x8c\x0bcollections\x8c\x07Counter\x93"
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        # To hash the first would take 2**64 steps, and the second all of the stack.
+        (nested(64), "never be done"),
+        (b"\x80\x04\x8f()" + b"\x85" * 300_000 + b"\x90.", "never be done"),
+        (colliding(900), "the same hash"),
+        # Sets of a byte each, and copies of one dict.
+        (b"\x80\x04(" + b"\x8f" * 100_000 + b"l.", "memory"),
+        (b"\x80\x04" + COUNTER + b"\x94}\x94(" + b"K\x00N" * 9 + b"u0(" + b"h\x00h\x01\x85R" * 9000 + b"t.", "memory"),
+        # An attribute of a class.
+        (b"\x80\x04" + COUNTER + b"N}\x8c\x0bmost_common\x8c\x05owned\x73\x86b.", "attributes"),
+        # What is refused has no name, or one whose text never ends.
+        (b"\x80\x04])\x93.", "no name"),
+        (b"\x80\x04\x8c\x01x", "index"),
+        (b"\x80\x04\x8c\xffx", "in the middle"),
+    ],
+)
+def test_no_result_keeps_its_reader_or_takes_more_than_it_may(data: bytes, why: str) -> None:
+    begun = time.monotonic()
+    with pytest.raises(pickle.UnpicklingError, match=why):
+        plain(data, 1 << 20)
+    assert time.monotonic() - begun < 10
+    assert callable(Counter.most_common)
+
+
+def test_a_result_is_read_within_the_time_of_its_task() -> None:
+    with pytest.raises(TimeoutError):
+        plain(pickle.dumps([str(n) for n in range(1 << 16)]), 1 << 30, time.monotonic() + 0.01)
+
+
+def test_an_array_is_numbers_and_no_more_than_came() -> None:
+    numpy = pytest.importorskip("numpy")
+    arrays = [
+        *(
+            numpy.eye(3),
+            numpy.zeros((0, 5)),
+            numpy.array(["ab", "c"]),
+            numpy.float32(2),
+            numpy.datetime64("2026-01-01"),
+        ),
+        *(numpy.zeros(3, [("a", "i4"), ("ü", "f8", (2,))]), numpy.asfortranarray(numpy.arange(6).reshape(2, 3))),
+    ]
+    for array in arrays:
+        read = plain(dumps(array, False), 1 << 20)
+        assert (type(read), read.dtype, read.shape) == (type(array), array.dtype, array.shape)
+        assert (read == array).all()
+    archive = io.BytesIO()
+    numpy.savez_compressed(archive, x=numpy.zeros(1 << 20))
+    header = b"{'descr': '%s', 'fortran_order': False, 'shape': (1000000000,)}".ljust(120)
+    huge = [
+        b"\x93NUMPY\x01\x00" + len(header % kind).to_bytes(2, "little") + header % kind for kind in (b"<f8", b"|V0")
+    ]
+    for data in (archive.getvalue(), *huge):
+        with pytest.raises(pickle.UnpicklingError):
+            plain(pickle.dumps(("array", data), 4)[:-1] + b"Q.", 1 << 30)
+
+
+def test_an_exception_is_told_in_words() -> None:
+    def forge(data: bytes) -> None:
+        import socket
+
+        socket.socket(fileno=3).sendall(len(data).to_bytes(8, "big") + data)
+        time.sleep(1000)
+
+    endless: list[Any] = []
+    for _ in range(64):
+        endless = [endless, endless]
+    with ctr.ContainerPoolExecutor("host", 1, timeout=30, max_tasks_per_child=1) as pool:
+        for told in (
+            ("raised", endless, "Error", (), "text", "traceback", None),
+            ("raised", "module", "Error", (), endless, "traceback", None),
+            endless,
+        ):
+            assert isinstance(pool.submit(forge, pickle.dumps(told)).exception(), pickle.UnpicklingError)
+        one: Any = ("raised", "builtins", "ValueError", (endless,), "text", "traceback", None)
+        assert str(pool.submit(forge, pickle.dumps(one)).exception()) == "text"
+        one = ("raised", "builtins", "UnicodeDecodeError", ("a", b"", 1 << 99, 1, ""), "text", "traceback", None)
+        assert str(pool.submit(forge, pickle.dumps(one)).exception()) == "text"
 
 
 def test_a_result_is_bounded() -> None:
