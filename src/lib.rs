@@ -39,8 +39,8 @@ pub use config::{
     TimeOffsets, Tmpfs, Upper, Winsize,
 };
 pub use container::{
-    Container, ContainerInfo, Exit, ExitReason, InspectedLimits, InspectedMount, InspectedNamespace, Inspection,
-    NamespaceSet, Process, Stopping, Wall, WallState, explain, explain_with,
+    Client, Container, ContainerInfo, Exit, ExitReason, InspectedLimits, InspectedMount, InspectedNamespace,
+    Inspection, NamespaceSet, Process, Stopping, Wall, WallState, explain,
 };
 pub use error::{Error, ErrorCode, Result};
 pub use probe::{Check, probe};

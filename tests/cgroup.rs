@@ -192,7 +192,7 @@ fn the_processor_limit_moves_while_programs_run() {
     while periods(&container).1 == 0 {
         assert!(busy.wait(Some(Duration::from_millis(5))).unwrap().is_none());
     }
-    let joined = Container::join_in(&scope.state_dir(), container.name()).unwrap();
+    let joined = scope.client().join(container.name()).unwrap();
     for limit in [Some(2500), Some(10), None, Some(500)] {
         joined.set_limit(Limit::Cpus, limit).unwrap();
         assert_eq!(container.limit(Limit::Cpus).unwrap(), limit);
@@ -242,7 +242,7 @@ fn a_processor_limit_that_comes_later_is_had_on_v2_and_refused_by_name_on_v1() {
 fn who_joins_sees_and_sets_the_same_limits() {
     let scope = Scope::new("join");
     let Some(container) = create(&scope.config().with(|c| c.memory = Some(64 * MIB))) else { return };
-    let joined = Container::join_in(&scope.state_dir(), container.name()).unwrap();
+    let joined = scope.client().join(container.name()).unwrap();
     assert_eq!(joined.memory_limit().unwrap(), Some(64 * MIB));
     joined.set_memory_limit(Some(128 * MIB)).unwrap();
     assert_eq!(container.memory_limit().unwrap(), Some(128 * MIB));
@@ -319,7 +319,7 @@ fn a_record_that_cannot_be_swept_stops_nobody() {
     let stuck = format!("{}/not-ours{}", &record[..at], &record[end..]).replace(container.name(), "stuck");
     std::fs::write(scope.state_dir().join("stuck.json"), stuck).unwrap();
     let names = |list: Vec<ctr::ContainerInfo>| list.into_iter().map(|info| info.name).collect::<Vec<_>>();
-    assert_eq!(names(Container::list_in(&scope.state_dir()).unwrap()), [container.name()]);
+    assert_eq!(names(scope.client().list().unwrap()), [container.name()]);
     let other = create(&scope.config()).unwrap();
     other.destroy().unwrap();
     container.destroy().unwrap();
@@ -345,7 +345,7 @@ fn a_killed_owner_leaves_no_cgroup() {
     owner.kill().unwrap();
     owner.wait().unwrap();
     leftovers::assert_no_process_of(owner.id());
-    assert_eq!(Container::list_in(&scope.state_dir()).unwrap(), []);
+    assert_eq!(scope.client().list().unwrap(), []);
     scope.assert_nothing_left();
 }
 

@@ -227,7 +227,7 @@ fn own_parent_a_killed_owners_cgroups_are_swept_wherever_they_are() {
     );
     owner.kill().unwrap();
     owner.wait().unwrap();
-    assert_eq!(Container::list_in(&scope.state_dir()).unwrap(), []);
+    assert_eq!(scope.client().list().unwrap(), []);
     scope.assert_nothing_left();
 }
 

@@ -74,7 +74,7 @@ fn who_joins_has_the_same_clocks() {
     )
     .unwrap();
     let own = sh(&c, "readlink /proc/self/ns/time");
-    let joined = Container::join_in(&scope.state_dir(), c.name()).unwrap();
+    let joined = scope.client().join(c.name()).unwrap();
     assert_eq!(sh(&joined, "readlink /proc/self/ns/time"), own);
     let shared = Namespaces::default().with(|n| n.time = Some(Namespace::Container(c.name().into())));
     let shared = shared.with(|n| n.user = Namespace::Container(c.name().into()));

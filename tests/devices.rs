@@ -118,7 +118,7 @@ fn a_list_stands_beside_limits_and_for_all_that_join() {
         )
         .unwrap();
         assert_eq!((c.memory_limit().unwrap(), c.pids_limit().unwrap()), (memory, pids));
-        let joined = Container::join_in(&scope.state_dir(), c.name()).unwrap();
+        let joined = scope.client().join(c.name()).unwrap();
         joined.set_memory_limit(Some(96 << 20)).unwrap();
         joined.set_pids_limit(Some(48)).unwrap();
         assert_eq!((c.memory_limit().unwrap(), c.pids_limit().unwrap()), (Some(96 << 20), Some(48)));

@@ -4,7 +4,7 @@
 mod common;
 
 use common::{captured, end_of, eventually, host, host_with, memory_if_possible, quiet, run, sh};
-use ctr::{Config, Container, ErrorCode, ExitReason};
+use ctr::{Client, Config, Container, ErrorCode, ExitReason};
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -45,7 +45,7 @@ fn hear(child: &mut Child, word: &str) -> String {
 }
 
 fn nothing_is_left(state: &PathBuf, pids: &[i32]) {
-    assert_eq!(Container::list_in(state).unwrap(), Vec::new());
+    assert_eq!(Client::new().with_state_dir(state).list().unwrap(), Vec::new());
     let left: Vec<_> =
         std::fs::read_dir(state).unwrap().map(|e| e.unwrap().file_name()).filter(|n| n != "ids").collect();
     assert_eq!(left, Vec::<std::ffi::OsString>::new());
@@ -256,10 +256,10 @@ fn a_detached_container_lives_until_somebody_destroys_it() {
     let mut child = play("role_detaches", &state);
     let pids = pids(&hear(&mut child, "pids"));
     child.wait().unwrap();
-    let list = Container::list_in(&state).unwrap();
+    let list = Client::new().with_state_dir(&state).list().unwrap();
     assert_eq!(list.len(), 1);
     assert_eq!((list[0].name.as_str(), list[0].pid, list[0].detached), ("detached", pids[0], true));
-    let c = Container::join_in(&state, "detached").unwrap();
+    let c = Client::new().with_state_dir(&state).join("detached").unwrap();
     assert_eq!(run(&c, &["sh", "-c", "exit 3"]).1.code, 3);
     c.destroy().unwrap();
     nothing_is_left(&state, &pids);
@@ -364,7 +364,7 @@ fn role_drops_privileges() {
     );
     let other = quiet().with(|c| c.user = Some("1000".into()));
     assert_eq!(c.exec(["true"], &other).err().unwrap().code(), ErrorCode::Unsupported);
-    assert_eq!(sh(&Container::join_in(std::path::Path::new(&own), c.name()).unwrap(), "echo joined"), "joined");
+    assert_eq!(sh(&Client::new().with_state_dir(&own).join(c.name()).unwrap(), "echo joined"), "joined");
     let joined =
         Container::join_pid(c.exec(["sleep", "9"], &quiet()).unwrap().host_pid().unwrap(), ctr::NamespaceSet::ALL);
     assert_eq!(sh(&joined.unwrap(), "cat /proc/1/comm"), "ctr-init");
@@ -501,7 +501,7 @@ fn a_host_killed_at_any_moment_leaves_nothing() {
         std::thread::sleep(Duration::from_micros(moment * 137 % 9000));
         child.kill().unwrap();
         child.wait().unwrap();
-        assert_eq!(Container::list_in(&state).unwrap(), Vec::new());
+        assert_eq!(Client::new().with_state_dir(&state).list().unwrap(), Vec::new());
         let left: Vec<_> =
             std::fs::read_dir(&state).unwrap().map(|e| e.unwrap().file_name()).filter(|n| n != "ids").collect();
         assert!(left.is_empty(), "after {moment}: {left:?}");

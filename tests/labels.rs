@@ -57,7 +57,7 @@ fn programs_run_under_the_apparmor_profile_whoever_starts_them() {
     for _ in 0..2 {
         assert_eq!(sh(&c, own), under);
     }
-    assert_eq!(sh(&Container::join_in(&scope.state_dir(), c.name()).unwrap(), own), under);
+    assert_eq!(sh(&scope.client().join(c.name()).unwrap(), own), under);
     let terminal = ExecConfig::default().with(|c| c.pty = Some(Winsize { rows: 24, cols: 80 }));
     let p = c.exec(["sh", "-c", "grep -q enforce /proc/self/attr/current"], &terminal).unwrap();
     assert_eq!(common::end_of(&p).code, 0);

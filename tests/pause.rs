@@ -98,7 +98,7 @@ fn programs_stand_still_and_go_on() {
 fn who_asks_a_paused_container_is_told_so_and_does_not_wait() {
     let scope = Scope::new("asked");
     let Some(container) = create(&scope.config()) else { return };
-    let joined = Container::join_in(&scope.state_dir(), container.name()).unwrap();
+    let joined = scope.client().join(container.name()).unwrap();
     // The one handle knows, the other finds out.
     joined.pause(SOON).unwrap();
     let started = Instant::now();
@@ -110,17 +110,17 @@ fn who_asks_a_paused_container_is_told_so_and_does_not_wait() {
     refused(container.kill_all(libc::SIGKILL));
     assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
     // A third one comes when it is paused already.
-    let late = Container::join_in(&scope.state_dir(), container.name()).unwrap();
+    let late = scope.client().join(container.name()).unwrap();
     assert!(late.paused().unwrap() && container.paused().unwrap());
     refused(late.exec(["true"], &quiet()));
     let told = late.inspect().unwrap();
     assert!(told.paused && told.pid == container.pid() && !told.walls.is_empty());
     late.set_limit(Limit::Pids, Some(50)).unwrap();
     assert_eq!(container.pids_limit().unwrap(), Some(50));
-    let listed = Container::list_in(&scope.state_dir()).unwrap();
+    let listed = scope.client().list().unwrap();
     assert!(listed[0].paused && listed[0].pid == container.pid(), "{listed:?}");
     late.resume().unwrap();
-    assert!(!Container::list_in(&scope.state_dir()).unwrap()[0].paused);
+    assert!(!scope.client().list().unwrap()[0].paused);
     assert!(!container.inspect().unwrap().paused);
     for handle in [&late, &joined, &container] {
         assert_eq!(end_of(&handle.exec(["true"], &quiet()).unwrap()).code, 0);
@@ -139,12 +139,12 @@ fn a_paused_container_is_destroyed_by_whomever_and_in_every_way() {
         |container, _| container.destroy().unwrap(),
         |container, _| drop(container),
         |container, scope| {
-            let joined = Container::join_in(&scope.state_dir(), container.name()).unwrap();
+            let joined = scope.client().join(container.name()).unwrap();
             joined.pause(SOON).unwrap();
             container.destroy().unwrap();
         },
-        |container, scope| Container::join_in(&scope.state_dir(), container.name()).unwrap().destroy().unwrap(),
-        |container, scope| Container::destroy_named(container.name(), Some(&scope.state_dir())).unwrap(),
+        |container, scope| scope.client().join(container.name()).unwrap().destroy().unwrap(),
+        |container, scope| scope.client().destroy_named(container.name()).unwrap(),
         |container, _| container.stop(Duration::from_secs(20)).unwrap(),
     ];
     for (i, end) in ends.into_iter().enumerate() {
@@ -263,11 +263,11 @@ fn many_may_look_at_a_paused_container() {
     let Some(container) = create(&scope.config()) else { return };
     container.pause(SOON).unwrap();
     for _ in 0..150 {
-        let listed = Container::list_in(&scope.state_dir()).unwrap();
+        let listed = scope.client().list().unwrap();
         assert_eq!(listed[0].pid, container.pid());
-        assert!(Container::join_in(&scope.state_dir(), container.name()).unwrap().paused().unwrap());
+        assert!(scope.client().join(container.name()).unwrap().paused().unwrap());
     }
-    let joined = Container::join_in(&scope.state_dir(), container.name()).unwrap();
+    let joined = scope.client().join(container.name()).unwrap();
     joined.resume().unwrap();
     assert_eq!(run(&joined, &["echo", "well"]).0, "well\n");
     container.destroy().unwrap();
@@ -354,7 +354,7 @@ fn a_paused_container_whose_owner_was_killed_is_swept() {
     assert!(lines.map_while(Result::ok).any(|line| line.contains("READY")), "the owner made no container");
     owner.kill().unwrap();
     owner.wait().unwrap();
-    assert_eq!(Container::list_in(&scope.state_dir()).unwrap(), []);
+    assert_eq!(scope.client().list().unwrap(), []);
     leftovers::assert_no_process_of(owner.id());
     scope.assert_nothing_left();
 }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use common::leftovers::{Scope, assert_no_process_of, descriptors};
 use common::{busybox, can_limit, end_of, quiet};
-use ctr::{Config, Container, ErrorCode, ExitReason, Limit, Upper};
+use ctr::{Client, Config, Container, ErrorCode, ExitReason, Limit, Upper};
 
 const MIB: u64 = 1 << 20;
 
@@ -65,7 +65,7 @@ fn life(random: &mut Random, name: String, state_dir: PathBuf, busybox: &Path, l
                 container.set_limit(Limit::Memory, Some(limit)).unwrap();
                 assert_eq!(container.limit(Limit::Memory).unwrap(), Some(limit));
             }
-            3 => _ = Container::list_in(&state_dir).unwrap(),
+            3 => _ = Client::new().with_state_dir(&state_dir).list().unwrap(),
             // Files, which are removed with it.
             _ => _ = end_of(&shell("for at in 1 2 3; do echo $at >/$at; done")),
         }
@@ -80,8 +80,8 @@ struct Detached<'s>(&'s Scope);
 impl Drop for Detached<'_> {
     fn drop(&mut self) {
         let state_dir = self.0.state_dir();
-        for left in Container::list_in(&state_dir).into_iter().flatten() {
-            match Container::destroy_named(&left.name, Some(&state_dir)) {
+        for left in Client::new().with_state_dir(&state_dir).list().into_iter().flatten() {
+            match Client::new().with_state_dir(&state_dir).destroy_named(&left.name) {
                 Err(error) if error.code() != ErrorCode::NotFound => eprintln!("soak: {error}"),
                 _ => {}
             }
@@ -162,7 +162,7 @@ fn minutes_of_kills_leave_nothing() {
         owner.kill().unwrap();
         owner.wait().unwrap();
     }
-    let left = Container::list_in(&scope.state_dir()).unwrap();
+    let left = scope.client().list().unwrap();
     assert!(left.iter().all(|left| left.detached), "{left:?}");
     drop(detached);
     let log = std::fs::read_to_string(scope.dir().join("lives")).unwrap();

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use common::record::Written;
 use common::{eventually, quiet, run, sh};
-use ctr::{Config, Container, ErrorCode, Upper};
+use ctr::{Client, Config, Container, ErrorCode, Upper};
 
 /// A state directory of the test's own, removed with it.
 struct State(PathBuf);
@@ -28,13 +28,17 @@ impl State {
         })
     }
 
+    fn client(&self) -> Client<'static> {
+        Client::new().with_state_dir(&self.0)
+    }
+
     fn create(&self, name: &str) -> Container {
         Container::create("host", &self.config(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
     }
 
     /// The names that are listed.
     fn listed(&self) -> Vec<String> {
-        let list = Container::list_in(&self.0).expect("a list is to be had, whatever lies there");
+        let list = self.client().list().expect("a list is to be had, whatever lies there");
         list.into_iter().map(|info| info.name).collect()
     }
 
@@ -88,7 +92,7 @@ fn a_damaged_record_is_put_aside_and_stops_nobody() {
     for (name, make) in damage {
         make(&state.record(name));
         fs::write(state.0.join(format!("{name}.sock")), "").unwrap();
-        let error = Container::join_in(&state.0, name).err().unwrap_or_else(|| panic!("{name} is joined"));
+        let error = state.client().join(name).err().unwrap_or_else(|| panic!("{name} is joined"));
         assert!(!error.to_string().is_empty());
         assert_eq!(state.listed(), ["good"], "{name}");
         let mut files = ["good.json".to_string(), "good.sock".into(), format!("{name}.json.damaged")];
@@ -115,7 +119,7 @@ fn a_damaged_record_is_put_aside_and_stops_nobody() {
 fn who_asks_for_a_container_with_a_damaged_record_is_told() {
     let state = State::new("told");
     fs::write(state.record("told"), "garbage").unwrap();
-    let error = Container::join_in(&state.0, "told").err().unwrap();
+    let error = state.client().join("told").err().unwrap();
     assert_eq!(error.code(), ErrorCode::NotFound);
     assert!(error.to_string().contains("told.json.damaged"), "{error}");
 }
@@ -126,7 +130,7 @@ fn a_living_container_whose_record_is_damaged_can_be_used_and_destroyed_by_its_m
     let container = state.create("living");
     let beside = state.create("beside");
     fs::write(state.record("living"), "garbage").unwrap();
-    let error = Container::join_in(&state.0, "living").err().unwrap();
+    let error = state.client().join("living").err().unwrap();
     assert!(error.to_string().contains("damaged"), "{error}");
     assert_eq!(state.listed(), ["beside"]);
     assert_eq!(sh(&container, "echo still"), "still");
@@ -149,7 +153,7 @@ fn a_record_that_is_removed_by_hand_takes_nothing_from_anybody() {
     assert_eq!(sh(&second, "hostname"), "removed");
     assert_eq!(sh(&container, "echo first"), "first");
     container.destroy().unwrap();
-    let joined = Container::join_in(&state.0, "removed").unwrap();
+    let joined = state.client().join("removed").unwrap();
     assert_eq!(joined.pid(), second.pid());
     assert_eq!(sh(&joined, "echo second"), "second");
     second.destroy().unwrap();
@@ -171,8 +175,7 @@ fn a_record_of_a_newer_version_is_left_to_it() {
         fs::write(state.record("newer"), record.to_string()).unwrap();
         assert_eq!(state.listed(), Vec::<String>::new());
         assert_eq!(state.files(), ["newer.json"]);
-        let outcomes =
-            [Container::join_in(&state.0, "newer").err(), Container::destroy_named("newer", Some(&state.0)).err()];
+        let outcomes = [state.client().join("newer").err(), state.client().destroy_named("newer").err()];
         for error in outcomes {
             let error = error.unwrap();
             assert!(error.to_string().contains("newer version"), "{error}");
@@ -227,19 +230,19 @@ fn a_container_of_the_first_version_is_listed_and_ended_and_not_joined() {
     let text = first_version(&Written::read(&state.record("first")), None, Path::new("/var/lib/ctr"));
     // In place, as if that version had made it: PID 1 has the lock.
     fs::write(state.record("first"), &text).unwrap();
-    let listed = Container::list_in(&state.0).unwrap();
+    let listed = state.client().list().unwrap();
     assert_eq!((listed.len(), listed[0].name.as_str(), listed[0].pid), (1, "first", container.pid()));
     assert!(listed[0].detached && listed[0].image == "host");
-    let error = Container::join_in(&state.0, "first").err().unwrap();
+    let error = state.client().join("first").err().unwrap();
     assert_eq!(error.code(), ErrorCode::Unsupported);
     assert!(error.to_string().contains("older version") && error.hint().contains("libctr rm"), "{error}");
     let error = Container::create("host", &state.config("first")).err().unwrap();
     assert_eq!(error.code(), ErrorCode::NameInUse);
-    Container::destroy_named("first", Some(&state.0)).unwrap();
+    state.client().destroy_named("first").unwrap();
     assert!(!container.is_running());
     assert_eq!(state.files(), Vec::<String>::new());
     assert_eq!(common::leftovers::cgroups("first."), Vec::<PathBuf>::new());
-    let error = Container::destroy_named("first", Some(&state.0)).unwrap_err();
+    let error = state.client().destroy_named("first").unwrap_err();
     assert_eq!(error.code(), ErrorCode::NotFound);
 }
 
@@ -283,10 +286,10 @@ fn a_container_whose_record_is_damaged_is_ended_by_its_name() {
         let text = fs::read_to_string(state.record("rm")).unwrap();
         fs::write(state.record("rm"), damage(&text)).unwrap();
         for _ in 0..2 {
-            let error = Container::join_in(&state.0, "rm").err().unwrap();
+            let error = state.client().join("rm").err().unwrap();
             assert!(error.to_string().contains("damaged") && error.hint().contains("libctr rm"), "{i}: {error}");
         }
-        Container::destroy_named("rm", Some(&state.0)).unwrap();
+        state.client().destroy_named("rm").unwrap();
         assert!(!container.is_running(), "{i}");
         assert_eq!(common::end_of(&running).reason, ctr::ExitReason::Destroyed);
         assert_eq!(common::leftovers::cgroups("rm."), Vec::<PathBuf>::new(), "{i}");
@@ -311,7 +314,7 @@ fn a_container_without_a_pid_namespace_of_its_own_is_ended_by_its_name_with_all_
     let running = container.exec(["setsid", "sleep", "1000"], &quiet()).unwrap();
     let pid = running.host_pid().unwrap();
     fs::write(state.record("shared"), "garbage").unwrap();
-    Container::destroy_named("shared", Some(&state.0)).unwrap();
+    state.client().destroy_named("shared").unwrap();
     eventually("its program is gone", || fs::metadata(format!("/proc/{pid}")).is_err());
     assert_eq!(common::leftovers::cgroups("shared."), Vec::<PathBuf>::new());
     assert_eq!(state.files(), ["shared.json.damaged"]);
@@ -323,7 +326,7 @@ fn a_torn_line_is_in_nobody_s_way() {
     let config = state.config("torn").with(|c| c.memory = common::memory_if_possible(64 << 20));
     let container = Container::create("host", &config).unwrap();
     state.append("torn", r#"{"has":{"cgroup":{"path":"/sys/fs/cg"#);
-    let joined = Container::join_in(&state.0, "torn").unwrap();
+    let joined = state.client().join("torn").unwrap();
     assert_eq!(sh(&joined, "echo joined"), "joined");
     if common::can_limit() {
         // What is written behind it is whole.
@@ -343,7 +346,7 @@ fn what_a_joiner_has_made_is_on_record_before_and_swept_after_its_owner_s_death(
     let state = State::new("joiner");
     for ended_by in ["destroy", "kill"] {
         let mut owner = Owner::start(&state, "owned", "wait");
-        let joined = Container::join_in(&state.0, "owned").unwrap();
+        let joined = state.client().join("owned").unwrap();
         let before = Written::read(&state.record("owned"));
         joined.set_pids_limit(Some(50)).unwrap();
         let after = Written::read(&state.record("owned"));
@@ -416,7 +419,7 @@ fn a_record_with_more_in_it_than_we_know_is_read() {
     // Written in place: another file would have another lock.
     fs::write(state.record("more"), record.to_string()).unwrap();
     assert_eq!(state.listed(), ["more"]);
-    assert_eq!(sh(&Container::join_in(&state.0, "more").unwrap(), "echo joined"), "joined");
+    assert_eq!(sh(&state.client().join("more").unwrap(), "echo joined"), "joined");
     container.destroy().unwrap();
     assert_eq!(state.files(), Vec::<String>::new());
 }
@@ -474,7 +477,7 @@ fn sweepers_and_creators_of_one_name_get_on_with_each_other() {
         for _ in 0..3 {
             scope.spawn(|| {
                 while !over.load(Ordering::Relaxed) {
-                    Container::list_in(&state.0).expect("a sweeper fails");
+                    state.client().list().expect("a sweeper fails");
                 }
             });
         }
@@ -517,7 +520,7 @@ fn a_sweeper_takes_no_name_from_a_container_that_is_just_being_made() {
         for _ in 0..3 {
             scope.spawn(|| {
                 while !over.load(Ordering::Relaxed) {
-                    Container::list_in(&state.0).expect("a sweeper fails");
+                    state.client().list().expect("a sweeper fails");
                 }
             });
         }
@@ -678,7 +681,7 @@ fn own_record_a_detached_container_keeps_its_ids() {
     let state = State::new("detached-ids");
     let mut owner = Owner::start(&state, "kept", "detach");
     owner.process.wait().unwrap();
-    let container = Container::join_in(&state.0, "kept").unwrap();
+    let container = state.client().join("kept").unwrap();
     assert_eq!(container.pid(), owner.pid_1);
     assert_eq!(sh(&container, "echo here"), "here");
     let parent = || {

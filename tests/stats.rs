@@ -127,7 +127,7 @@ fn processes_waits_and_kills_are_counted() {
 fn who_joins_sees_the_same_and_nobody_asks_pid_1() {
     let scope = Scope::new("join");
     let Some(container) = create(&scope.config()) else { return };
-    let joined = Container::join_in(&scope.state_dir(), container.name()).unwrap();
+    let joined = scope.client().join(container.name()).unwrap();
     let paused = container.pause(Some(Duration::from_secs(20))).is_ok();
     let (ours, theirs) = (container.stats().unwrap(), joined.stats().unwrap());
     assert_eq!(ours.pids, theirs.pids);

@@ -20,16 +20,10 @@ use crate::sys::fork_lock::ForkLock;
 use crate::zygote::{self, Zygote};
 use crate::{Config, Error, Result, Step, sys};
 
-/// The plan for `image` and `config`: every wall, on or off, and why, then the shell commands a person would type to get the
-/// same, each with a line that says what it is for. Nothing is made, but the image is unpacked into the store.
-pub fn explain(image: impl AsRef<OsStr>, config: &Config) -> Result<String> {
-    explain_with(image, config, &mut |_| true)
-}
-
-/// As [`explain`]; `report` hears of the image's import, if there is one, and can stop it by answering false.
-pub fn explain_with(image: impl AsRef<OsStr>, config: &Config, report: Report<'_>) -> Result<String> {
+/// The plan, in words.
+pub fn explain(image: &OsStr, config: &Config, report: Report<'_>) -> Result<String> {
     let state = StateDir::open(config.state_dir.as_deref())?;
-    Blueprint::new(image.as_ref(), config, report, &state, &*zygote::current()?)?.explain()
+    Blueprint::new(image, config, report, &state, &*zygote::current()?)?.explain()
 }
 
 /// Makes a container.

@@ -1,12 +1,13 @@
 //! A container's whole story: create, exec, join, limits, destroy. The only room that knows every other one.
 //!
-//! `blueprint` decides and plans, `create` and `spawn` carry out, `exec` and `lookup` start programs, `join` enters what others made,
+//! `client` is how callers come to containers, `blueprint` decides and plans, `create` and `spawn` carry out, `exec` and `lookup` start programs, `join` enters what others made,
 //! `shared` is what the handles of a container have in common, `process` is what `exec` answers, `state` is the ledger.
 //! `walls` tells of every wall whether it stands and why, `inspect` all that is known of a running container.
 //! `end` ends one whose record is of no use. `ids` decides whose ids a container has, `clocks` sets its clocks off, `devices` decides which devices it has,
 //! `pause` lets it stand still, `unmapped` finds the mount that can't be id-mapped by trying it out.
 
 mod blueprint;
+mod client;
 mod clocks;
 mod create;
 mod end;
@@ -33,7 +34,7 @@ mod unmapped;
 mod user;
 mod walls;
 
-pub use create::{explain, explain_with};
+pub use client::{Client, explain};
 pub use inspect::{InspectedLimits, InspectedMount, InspectedNamespace, Inspection};
 pub use join::NamespaceSet;
 pub use process::{Exit, ExitReason, Process};
@@ -48,7 +49,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 use shared::Shared;
 use state::Resource;
@@ -67,49 +68,6 @@ pub struct Container {
 }
 
 impl Container {
-    /// Makes a container from `image`: a tarball, a directory, or `"host"`.
-    pub fn create(image: impl AsRef<OsStr>, config: &Config) -> Result<Self> {
-        Self::create_with(image, config, &mut |_| true)
-    }
-
-    /// As [`Container::create`]; `report` hears of the image's import, if there is one, and can stop it by answering false.
-    pub fn create_with(image: impl AsRef<OsStr>, config: &Config, report: Report<'_>) -> Result<Self> {
-        let shared = create::create(image.as_ref(), config, report)?;
-        Ok(Self { ends: !shared.record.detached, shared: Arc::new(shared) })
-    }
-
-    /// A handle on a running container that any process of this user made.
-    pub fn join(name: &str) -> Result<Self> {
-        Ok(Self { shared: Arc::new(Shared::join(StateDir::open(None)?, name)?), ends: false })
-    }
-
-    /// As [`Container::join`], with the state directory given.
-    pub fn join_in(state_dir: &Path, name: &str) -> Result<Self> {
-        Ok(Self { shared: Arc::new(Shared::join(StateDir::open(Some(state_dir))?, name)?), ends: false })
-    }
-
-    /// Ends the container of this name, as [`Container::destroy`] of a joined handle; also one that can't be joined, because its
-    /// record is damaged or an earlier version's: then it is ended by the process that its control socket belongs to, and a damaged
-    /// record is put aside. Without a state directory it is the usual one.
-    pub fn destroy_named(name: &str, state_dir: Option<&Path>) -> Result<()> {
-        end::destroy_named(StateDir::open(state_dir)?, name)
-    }
-
-    /// The namespaces of any process, as nsenter(1) enters them. Programs started there end with the handle.
-    pub fn join_pid(pid: i32, namespaces: NamespaceSet) -> Result<Self> {
-        Ok(Self { shared: Arc::new(join::join_pid(pid, namespaces)?), ends: true })
-    }
-
-    /// The running containers of this user, oldest first; sweeps what dead owners left.
-    pub fn list() -> Result<Vec<ContainerInfo>> {
-        list(&StateDir::open(None)?)
-    }
-
-    /// As [`Container::list`], with the state directory given.
-    pub fn list_in(state_dir: &Path) -> Result<Vec<ContainerInfo>> {
-        list(&StateDir::open(Some(state_dir))?)
-    }
-
     /// Starts a program inside, as `docker exec`: `argv` is all there is. Empty, it is what the image says
     /// ([`ImageConfig::command`]).
     pub fn exec<A: AsRef<OsStr>>(&self, argv: impl IntoIterator<Item = A>, config: &ExecConfig) -> Result<Process> {
@@ -302,7 +260,7 @@ impl Container {
         match &self.shared.made_from {
             Some((image, config)) => {
                 let config = Config { name: Some(self.name().to_string()), ..config.clone() };
-                create::explain(image, &config)
+                create::explain(image, &config, &mut |_| true)
             }
             None => Err(Error::new(
                 ErrorCode::Unsupported,
@@ -337,14 +295,9 @@ impl Container {
     }
 
     /// What it has changed of its image, as `docker diff`, by path: files that were added, changed (content, owner, mode, time
-    /// or kind) or deleted. What is in volumes is data and not told of.
+    /// or kind) or deleted. What is in volumes is data and not told of. [`Client::diff`] can stop it.
     pub fn diff(&self) -> Result<Vec<Difference>> {
-        self.diff_with(&mut |_| true)
-    }
-
-    /// As [`Container::diff`]; `report` is asked some ten times a second, and stops it by answering false.
-    pub fn diff_with(&self, report: Report<'_>) -> Result<Vec<Difference>> {
-        export::running(&self.shared)?.diff(report)
+        export::running(&self.shared)?.diff(&mut |_| true)
     }
 
     /// Makes a new image of its files, as `docker commit`: the layers of its image, and one more of what [`Container::diff`]
@@ -373,26 +326,4 @@ impl Drop for Container {
             _ = self.shared.destroy();
         }
     }
-}
-
-fn list(state: &StateDir) -> Result<Vec<ContainerInfo>> {
-    let mut running = Vec::new();
-    for container in state.list()? {
-        let cgroups = container.cgroups();
-        let paused = cgroup::is_paused(&cgroups);
-        // A PID 1 that stands still takes no connections, of which only so many can wait.
-        let pid = if paused { cgroup::first_process(&cgroups) } else { None };
-        let pid = pid.map_or_else(|| peer::pid_of(state, &container.name), |pid| Ok(Some(pid)))?;
-        let Some(pid) = pid else { continue };
-        running.push(ContainerInfo {
-            pid,
-            created: UNIX_EPOCH + Duration::from_secs(container.created),
-            name: container.name,
-            image: container.image,
-            owner: container.owner,
-            detached: container.detached,
-            paused,
-        });
-    }
-    Ok(running)
 }

@@ -11,7 +11,7 @@ use super::image::string;
 use super::process::new_process;
 use super::setters::current;
 use super::types::{CTR_UNLIMITED, ctr_config, ctr_container, ctr_exec_config, ctr_limit_kind, ctr_process, limit};
-use crate::{Container, Error, Limit, NamespaceSet, Result, Step};
+use crate::{Client, Container, Error, Limit, NamespaceSet, Result, Step};
 
 static CONTAINERS: Table<Handle> = Table::new("container", 3);
 
@@ -82,7 +82,7 @@ pub unsafe extern "C" fn ctr_join_in(
     border(|| {
         // SAFETY: the caller's promise.
         let (out, dir, name) = unsafe { (self::out("out", out)?, bytes("state_dir", state_dir)?, text("name", name)?) };
-        *out = new_handle(Container::join_in(Path::new(dir), name)?)?;
+        *out = new_handle(Client::new().with_state_dir(Path::new(dir)).join(name)?)?;
         Ok(0)
     })
 }
@@ -455,7 +455,8 @@ pub unsafe extern "C" fn ctr_destroy_named(name: *const c_char, state_dir: *cons
         let name = unsafe { text("name", name)? };
         // SAFETY: as above.
         let dir = (!state_dir.is_null()).then(|| unsafe { bytes("state_dir", state_dir) }).transpose()?;
-        Container::destroy_named(name, dir.map(Path::new)).map(|()| 0)
+        let client = dir.map_or_else(Client::new, |dir| Client::new().with_state_dir(Path::new(dir)));
+        client.destroy_named(name).map(|()| 0)
     })
 }
 

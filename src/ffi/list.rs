@@ -7,7 +7,7 @@ use std::time::UNIX_EPOCH;
 use super::border::{border, bytes, out};
 use super::handle::{Ref, Table};
 use super::types::ctr_container_list;
-use crate::{Container, ContainerInfo, Error, Result, Step};
+use crate::{Client, Container, ContainerInfo, Error, Result, Step};
 
 static LISTS: Table<Vec<Line>> = Table::new("list", 5);
 
@@ -41,7 +41,7 @@ pub unsafe extern "C" fn ctr_list_in(state_dir: *const c_char, out: *mut *mut ct
     border(|| {
         // SAFETY: the caller's promise.
         let (out, dir) = unsafe { (self::out("out", out)?, bytes("state_dir", state_dir)?) };
-        *out = new_list(Container::list_in(Path::new(dir))?)?;
+        *out = new_list(Client::new().with_state_dir(Path::new(dir)).list()?)?;
         Ok(0)
     })
 }

@@ -53,7 +53,7 @@ impl Store {
         // The base stays in use, and so here, until it is the new image's.
         let (base, trees, _in_use) = match base {
             None => (Base::default(), Vec::new(), None),
-            Some(base) => match self.resolve_with(base, report)? {
+            Some(base) => match self.resolved(base, report)? {
                 Source::Layers { layers, digest, lock, .. } => {
                     let hex = digest.strip_prefix("sha256:").unwrap_or_default();
                     let record = self.known_digest(hex, &digest)?.record;

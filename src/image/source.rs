@@ -44,11 +44,11 @@ impl Store {
     /// What `image` names: `"host"`, the name of an imported image, a directory, or an archive (imported where it is not yet
     /// known). What begins with a slash or a dot is a path; else a path is what no image has as its name.
     pub fn resolve(&self, image: &OsStr) -> Result<Source> {
-        self.resolve_with(image, &mut |_| true)
+        self.resolved(image, &mut |_| true)
     }
 
     /// As [`Store::resolve`]; `report` hears of an import's progress and can stop it by answering false.
-    pub fn resolve_with(&self, image: &OsStr, report: Report<'_>) -> Result<Source> {
+    pub(crate) fn resolved(&self, image: &OsStr, report: Report<'_>) -> Result<Source> {
         if image == "host" {
             return Ok(Source::Host);
         }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use ctr::image::{ExportOptions, ImportOptions, Input, Limits, MakeOptions, Output, Store};
-use ctr::{Config, Container, Error, ErrorCode, ExecConfig, Upper};
+use ctr::{Client, Config, Container, Error, ErrorCode, ExecConfig, Upper};
 use nix::sys::resource::{Resource, setrlimit};
 use sha2::{Digest, Sha256};
 
@@ -374,7 +374,7 @@ attack!(own_tree_bomb_differences, {
     assert_eq!(container.diff().unwrap().len(), 2001);
     export(&container, 512 << 20).unwrap();
     container.commit(&MakeOptions::default(), &mut |_| true).unwrap();
-    let stopped = container.diff_with(&mut |_| false);
+    let stopped = Client::new().with_report(|_| false).diff(&container);
     assert!(stopped.is_ok() || stopped.is_err_and(|error| error.code() == ErrorCode::Interrupted));
 });
 

@@ -8,7 +8,9 @@ use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::os::unix::net::{SocketAddr, UnixListener};
 use std::process::Command;
 
-use ctr::{Config, Container, ErrorCode, ExecConfig, Namespace, NamespaceSet, Namespaces, Preset, Seccomp, Stdio};
+use ctr::{
+    Client, Config, Container, ErrorCode, ExecConfig, Namespace, NamespaceSet, Namespaces, Preset, Seccomp, Stdio,
+};
 
 use crate::attack;
 use crate::fence::{bites, defaults, held, inside, is_well, payload, scratch, with, without_walls};
@@ -74,11 +76,12 @@ attack!(another_user_joins_no_process, {
 attack!(a_state_directory_of_another_user_is_refused, {
     let theirs = scratch().join("theirs");
     let refuse = |path: &std::path::Path| {
-        let error = Container::list_in(path).err().unwrap_or_else(|| panic!("{} is used", path.display()));
+        let error =
+            Client::new().with_state_dir(path).list().err().unwrap_or_else(|| panic!("{} is used", path.display()));
         assert!([ErrorCode::Invalid, ErrorCode::System].contains(&error.code()), "{error}");
         let config = Config::default().with(|c| c.state_dir = Some(path.into()));
         assert!(Container::create("host", &config).is_err());
-        assert!(Container::join_in(path, "any").is_err_and(|error| error.code() != ErrorCode::NotFound));
+        assert!(Client::new().with_state_dir(path).join("any").is_err_and(|error| error.code() != ErrorCode::NotFound));
     };
     fs::create_dir(&theirs).unwrap();
     fs::set_permissions(&theirs, fs::Permissions::from_mode(0o700)).unwrap();
@@ -91,7 +94,7 @@ attack!(a_state_directory_of_another_user_is_refused, {
     fs::set_permissions(&theirs, fs::Permissions::from_mode(0o700)).unwrap();
     symlink(&theirs, scratch().join("link")).unwrap();
     refuse(&scratch().join("link"));
-    assert_eq!(Container::list_in(&theirs).unwrap(), Vec::new());
+    assert_eq!(Client::new().with_state_dir(&theirs).list().unwrap(), Vec::new());
 });
 
 // Out of the limits by moving to another cgroup.

@@ -457,7 +457,7 @@ attack!(own_record, {
         record.set_cgroups(&[&stranger]);
         record.header["exec"]["own_pid"] = false.into();
     });
-    Container::destroy_named("recorded", None).unwrap();
+    Container::destroy_named("recorded").unwrap();
     assert!(!container.is_running() && !std::path::Path::new(&own).exists());
     assert!(victim.try_wait().unwrap().is_none(), "a process of the host was killed");
     victim.kill().unwrap();

@@ -84,7 +84,7 @@ attack!(busy_programs_at_their_processor_limit_end_with_their_killed_owner, {
         unsafe { libc::waitpid(owner, std::ptr::null_mut(), 0) };
         let pid1: i32 = fs::read_to_string(crate::fence::scratch().join("pid")).unwrap().parse().unwrap();
         if by_name {
-            within("destroy by name", || _ = Container::destroy_named("ctr-orphan", None));
+            within("destroy by name", || _ = Container::destroy_named("ctr-orphan"));
         } else {
             let process = PathBuf::from(format!("/proc/{pid1}"));
             within("the end of PID 1", || {

@@ -43,6 +43,11 @@ impl Scope {
         self.dir.join("state")
     }
 
+    /// What finds its containers.
+    pub fn client(&self) -> ctr::Client<'static> {
+        ctr::Client::new().with_state_dir(self.state_dir())
+    }
+
     /// A configuration with a name that no other container has and with a state directory of the test's own.
     pub fn config(&self) -> ctr::Config {
         let name = format!("{}.{}", self.prefix, self.count.fetch_add(1, Ordering::Relaxed));
@@ -75,7 +80,7 @@ impl Drop for Scope {
     fn drop(&mut self) {
         // A test that failed may leave what another process made; nobody could sweep it without its records.
         if std::thread::panicking() {
-            let _ = ctr::Container::list_in(&self.state_dir());
+            let _ = self.client().list();
         }
         let _ = fs::remove_dir_all(&self.dir);
     }

@@ -50,7 +50,7 @@ pub struct Swept;
 
 impl Drop for Swept {
     fn drop(&mut self) {
-        _ = ctr::Container::list_in(&crate::host::state_dir());
+        _ = ctr::Client::new().with_state_dir(crate::host::state_dir()).list();
     }
 }
 
@@ -124,7 +124,7 @@ impl Hosts {
             _ => {
                 supervisor.end();
                 self.supervisor = None;
-                _ = ctr::Container::list_in(&crate::host::state_dir());
+                _ = ctr::Client::new().with_state_dir(crate::host::state_dir()).list();
                 let left = left::on_the_machine(0, || {});
                 let dead = complaint.unwrap_or_default();
                 return Outcome { happened, complaint: Some(format!("{dead}; left: {left:?}")) };
@@ -139,7 +139,7 @@ impl Hosts {
         if let Some(mut supervisor) = self.supervisor.take() {
             assert!(supervisor.end(), "processes outlive their host");
         }
-        assert_eq!(ctr::Container::list_in(&crate::host::state_dir()).unwrap(), Vec::new());
+        assert_eq!(ctr::Client::new().with_state_dir(crate::host::state_dir()).list().unwrap(), Vec::new());
         assert_eq!(left::on_the_machine(0, || {}), Vec::<String>::new());
     }
 

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use ctr::image::{ImportOptions, Input, Store};
 use ctr::{
-    Bind, CgroupPolicy, Config, Container, ErrorCode, ExecConfig, ExitReason, Mount, Namespace, NamespaceSet, Result,
-    Stdio, Tmpfs, Upper, Winsize,
+    Bind, CgroupPolicy, Client, Config, Container, ErrorCode, ExecConfig, ExitReason, Mount, Namespace, NamespaceSet,
+    Result, Stdio, Tmpfs, Upper, Winsize,
 };
 
 use crate::fence::scratch;
@@ -203,7 +203,7 @@ fn carry_out(operation: Operation, count: &mut u64, held: &mut Option<Container>
             let sleeper = container.exec(["sleep", "100"], &quiet()).map_err(|e| e.to_string())?;
             let pid = sleeper.host_pid().map_err(|e| e.to_string())?;
             let joined = during(|| match operation {
-                Operation::Join => Container::join_in(&state_dir(), container.name()),
+                Operation::Join => Client::new().with_state_dir(state_dir()).join(container.name()),
                 _ => Container::join_pid(pid, NamespaceSet::ALL),
             });
             match joined {
@@ -224,7 +224,7 @@ fn carry_out(operation: Operation, count: &mut u64, held: &mut Option<Container>
         }
         Operation::List => {
             keep(held, count)?;
-            match during(|| Container::list_in(&state_dir())) {
+            match during(|| Client::new().with_state_dir(state_dir()).list()) {
                 Ok(running) if running.len() == 1 => {}
                 Ok(running) => outcome = Err(format!("{} are listed of one that runs", running.len())),
                 Err(error) => outcome = named(&error),
@@ -292,7 +292,7 @@ fn is_usable(count: &mut u64, held: &mut Option<Container>) -> std::result::Resu
     let container = Container::create("host", &config(count)).map_err(|e| format!("not usable afterwards: {e}"))?;
     works("a container made afterwards", &container)?;
     container.destroy().map_err(|e| format!("not usable afterwards: {e}"))?;
-    let running = Container::list_in(&state_dir()).map_err(|e| format!("list afterwards: {e}"))?;
+    let running = Client::new().with_state_dir(state_dir()).list().map_err(|e| format!("list afterwards: {e}"))?;
     if running.len() != usize::from(held.is_some()) {
         return Err(format!("still listed: {running:?}"));
     }

@@ -49,7 +49,7 @@ fn an_owner_killed_at_any_step_leaves_nothing() {
             // The list comes at once, while what the dead owner had is on its way down.
             let all_gone = std::thread::scope(|scope| {
                 let rest = scope.spawn(|| matches!(event, Event::Gone) || supervisor.end());
-                let running = ctr::Container::list_in(&state_dir()).unwrap();
+                let running = ctr::Client::new().with_state_dir(state_dir()).list().unwrap();
                 assert_eq!(running, Vec::new(), "{fault:?}");
                 rest.join().unwrap()
             });

@@ -108,7 +108,7 @@ fn what_was_added_changed_and_deleted_is_told() {
         "A /tree/of/files",
     ];
     assert_eq!(diff(&c), expected);
-    let joined = Container::join_in(&scratch.path("state"), c.name()).unwrap();
+    let joined = scratch.client().join(c.name()).unwrap();
     assert_eq!(diff(&joined), expected);
 }
 

@@ -303,6 +303,6 @@ fn a_store_may_be_called_anything() {
         Err(error) if !nix::unistd::geteuid().is_root() => return skipped(&error.to_string()),
         Err(error) => panic!("{error}"),
     };
-    assert_eq!(Container::list_in(&scratch.path("state")).unwrap().len(), 1);
+    assert_eq!(scratch.client().list().unwrap().len(), 1);
     container.destroy().unwrap();
 }

@@ -78,13 +78,14 @@ fn a_file_changed_while_it_is_read_is_refused() {
     std::thread::sleep(Duration::from_millis(50));
     let file = std::fs::File::options().append(true).open(&path).unwrap();
     let mut is_changed = false;
-    let answer = scratch.store().resolve_with(path.as_os_str(), &mut |progress| {
+    let client = scratch.client().with_report(move |progress| {
         if progress.bytes > 0 && !is_changed {
             std::io::Write::write_all(&mut &file, &[0; 512]).unwrap();
             is_changed = true;
         }
         true
     });
+    let answer = client.resolve(&path);
     assert!(answer.unwrap_err().to_string().contains("changed while it was read"));
 }
 

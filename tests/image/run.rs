@@ -22,7 +22,7 @@ fn an_image_starts_what_it_says_as_docker_run_does() {
     // In a container that runs, argv is all there is, as in docker exec.
     assert_eq!(said(&c.exec(["/bin/sh", "-c", "echo $WHO"], &captured()).unwrap()), "image");
     // Whoever joins it knows the same.
-    let joined = Container::join_in(&scratch.path("state"), c.name()).unwrap();
+    let joined = scratch.client().join(c.name()).unwrap();
     assert_eq!(said(&joined.exec_image(["joined"], &captured()).unwrap()), "entry joined");
     assert_eq!((joined.image_digest(), joined.image_config()), (c.image_digest(), c.image_config()));
     assert!(c.image_digest().unwrap().starts_with("sha256:"));

@@ -122,7 +122,7 @@ fn a_running_containers_root_is_a_tarball_with_owners_as_they_are_inside() {
         assert_eq!(exported(&c), std::fs::read(&place).unwrap());
         let again = container(&scratch, &place, Config::default());
         assert_eq!(sh(&again, "cat /new /tmp/y; stat -c %u:%g:%a /new"), "new\ny\n12:34:6711");
-        let joined = Container::join_in(&scratch.path("state"), c.name()).unwrap();
+        let joined = scratch.client().join(c.name()).unwrap();
         assert_eq!(exported(&joined), std::fs::read(&place).unwrap());
     }
 }

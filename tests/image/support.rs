@@ -46,6 +46,10 @@ impl Scratch {
         path
     }
 
+    pub fn client(&self) -> ctr::Client<'static> {
+        ctr::Client::new().with_store_dir(self.path("store")).with_state_dir(self.path("state"))
+    }
+
     pub fn store(&self) -> Store {
         Store::open(Some(&self.path("store"))).unwrap()
     }

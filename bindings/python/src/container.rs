@@ -67,7 +67,7 @@ impl Container {
         progress: Option<Py<PyAny>>,
     ) -> PyResult<Self> {
         let (config, mut listener) = (config(options)?, Listener::new(progress));
-        let made = py.detach(|| ctr::Container::create_with(image.0, &config, &mut |done| listener.hear(done)));
+        let made = py.detach(|| ctr::Client::new().with_report(|done| listener.hear(done)).create(image.0, &config));
         listener.answer(made.or_raise(py)).map(Self::new)
     }
 
@@ -75,11 +75,7 @@ impl Container {
     #[staticmethod]
     #[pyo3(signature = (name, state_dir=None))]
     fn join(py: Python<'_>, name: &str, state_dir: Option<PathBuf>) -> PyResult<Self> {
-        let joined = py.detach(|| match state_dir {
-            Some(directory) => ctr::Container::join_in(&directory, name),
-            None => ctr::Container::join(name),
-        });
-        joined.or_raise(py).map(Self::new)
+        py.detach(|| client(state_dir).join(name)).or_raise(py).map(Self::new)
     }
 
     /// The namespaces of any process; `namespaces` is a mask of CLONE_NEW* flags, 0 for all.
@@ -293,7 +289,7 @@ impl Container {
     fn diff(&self, py: Python<'_>) -> PyResult<Vec<(OsString, i32)>> {
         let inner = self.inner(py)?;
         let mut listener = Listener::new(None);
-        let answer = py.detach(|| inner.diff_with(&mut |done| listener.hear(done)));
+        let answer = py.detach(|| ctr::Client::new().with_report(|done| listener.hear(done)).diff(&inner));
         let found = listener.answer(answer.or_raise(py))?;
         Ok(found.into_iter().map(|line| (line.path.into_os_string(), line.change as i32)).collect())
     }
@@ -422,7 +418,7 @@ pub fn explain(
     progress: Option<Py<PyAny>>,
 ) -> PyResult<String> {
     let (config, mut listener) = (config(options)?, Listener::new(progress));
-    let answer = py.detach(|| ctr::explain_with(image.0, &config, &mut |done| listener.hear(done)));
+    let answer = py.detach(|| ctr::Client::new().with_report(|done| listener.hear(done)).explain(image.0, &config));
     listener.answer(answer.or_raise(py))
 }
 
@@ -430,20 +426,21 @@ pub fn explain(
 #[pyfunction]
 #[pyo3(signature = (name, state_dir=None))]
 pub fn destroy(py: Python<'_>, name: &str, state_dir: Option<PathBuf>) -> PyResult<()> {
-    py.detach(|| ctr::Container::destroy_named(name, state_dir.as_deref())).or_raise(py)
+    py.detach(|| client(state_dir).destroy_named(name)).or_raise(py)
 }
 
 /// The running containers of this user, oldest first.
 #[pyfunction]
 #[pyo3(signature = (state_dir=None))]
 pub fn containers(py: Python<'_>, state_dir: Option<PathBuf>) -> PyResult<Vec<InfoParts>> {
-    let found = py.detach(|| match state_dir {
-        Some(directory) => ctr::Container::list_in(&directory),
-        None => ctr::Container::list(),
-    });
+    let found = py.detach(|| client(state_dir).list());
     let told = |info: ctr::ContainerInfo| {
         let created = info.created.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
         (info.name, info.image, info.pid, info.owner, created, info.detached, info.paused)
     };
     Ok(found.or_raise(py)?.into_iter().map(told).collect())
+}
+
+fn client<'r>(state_dir: Option<PathBuf>) -> ctr::Client<'r> {
+    state_dir.map_or_else(ctr::Client::new, |directory| ctr::Client::new().with_state_dir(directory))
 }

@@ -9,7 +9,7 @@ use ctr::image::{
     BuildOptions, Compression, ExportOptions, Image, ImageConfig, ImportOptions, Input, Limits, MakeOptions, Output,
     Report, SaveFormat, SaveOptions, Source, Store,
 };
-use ctr::{Error, Step};
+use ctr::{Client, Error, Step};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -122,11 +122,15 @@ pub fn find_image(
     progress: Option<Py<PyAny>>,
     store_dir: Option<PathBuf>,
 ) -> PyResult<ImageParts> {
-    let (store, mut listener) = (open(py, store_dir)?, Listener::new(progress));
-    let answer = py.detach(|| match store.resolve_with(&name.0, &mut |done| listener.hear(done))? {
-        // Its lock is held until it has been looked at.
-        Source::Layers { digest, lock: _lock, .. } => store.inspect(&digest),
-        _ => Err(Error::invalid(Step::UseAsImage, name.0.display(), "it is no image, but a tree of files")),
+    let mut listener = Listener::new(progress);
+    let answer = py.detach(|| {
+        let client = store_dir.map_or_else(Client::new, |directory| Client::new().with_store_dir(directory));
+        let client = client.with_report(|done| listener.hear(done));
+        match client.resolve(&name.0)? {
+            // Its lock is held until it has been looked at.
+            Source::Layers { digest, lock: _lock, .. } => client.store()?.inspect(&digest),
+            _ => Err(Error::invalid(Step::UseAsImage, name.0.display(), "it is no image, but a tree of files")),
+        }
     });
     listener.answer(answer.or_raise(py)).map(parts)
 }

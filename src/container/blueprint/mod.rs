@@ -96,7 +96,7 @@ impl Blueprint {
         let (walls, config) = Walls::of(&asked)?;
         let store = Store::open(config.store_dir.as_deref())?;
         let mut last = Progress::default();
-        let image = store.resolve_with(image, &mut |progress| {
+        let image = store.resolved(image, &mut |progress| {
             last = progress;
             report(progress)
         })?;
