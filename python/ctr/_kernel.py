@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import shutil
 import signal
+import subprocess
 import tempfile
 import threading
 from typing import TYPE_CHECKING, Any
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from ._popen import Popen
 
 STDOUT, PIPE, DEVNULL = -2, -1, -3
-# How much of what a kernel writes to its own stdout and stderr the server logs.
-_LOGGED = 1 << 20
+# How much of what a kernel writes to its own stdout and stderr the server logs, and what each line counts besides.
+_LOGGED, _LINE = 1 << 20, 1 << 8
 # Of the server's environment. JPY_PARENT_PID would end the kernel, whose parent inside is always PID 1.
 _PASSED = ("LANG", "LC_ALL", "MPLBACKEND", "TZ")
 # The home of a root that is read-only, too.
@@ -56,13 +56,21 @@ class ContainerProvisioner(KernelProvisionerBase):
         """Whether there is a kernel that has not been waited for."""
         return self.process is not None
 
+    @property
+    def _shared(self) -> str:
+        """The directory of the sockets, which is seen inside."""
+        assert self._directory is not None
+        return os.path.join(self._directory, "s")
+
     async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:
         """Choose the sockets."""
         manager: Any = self.parent
         if self._directory is None:
             # Short, since the path of a socket has 107 bytes at most, unix(7).
             self._directory = tempfile.mkdtemp(prefix="ctr-kernel-")
-            manager.transport, manager.ip = "ipc", os.path.join(self._directory, "k")
+            # The kernel may change the mode of what it shares, make files there setuid. Nobody else has a way to it.
+            os.mkdir(self._shared, 0o700)
+            manager.transport, manager.ip = "ipc", os.path.join(self._shared, "k")
         manager.write_connection_file()
         self.connection_info = manager.get_connection_info()
         command = manager.format_kernel_cmd(extra_arguments=kwargs.pop("extra_arguments", []))
@@ -70,14 +78,13 @@ class ContainerProvisioner(KernelProvisionerBase):
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> Any:
         """Make the container and start the kernel in it."""
-        assert self._directory is not None
         manager: Any = self.parent
         connection = manager.connection_file
         keywords = parse_rows(self.options)
         mounts, env = ([], {}) if self.python else this_python()
         given = kwargs.get("env") or {}
         env = {**_ENV, **env, **{name: given[name] for name in _PASSED if name in given}}
-        mounts = [*mounts, Bind(self._directory, self._directory), Bind(connection, connection, read_only=True)]
+        mounts = [*mounts, Bind(self._shared, self._shared), Bind(connection, connection, read_only=True)]
         folder = kwargs.get("cwd")
         if self.folder and folder:
             mounts.append(Bind(folder, "/notebook", read_only=self.folder == "ro"))
@@ -106,9 +113,10 @@ class ContainerProvisioner(KernelProvisionerBase):
         left = _LOGGED
         with contextlib.suppress(OSError, ValueError), stream:
             while chunk := os.read(stream.fileno(), 1 << 14):
-                if left > 0:
-                    for line in chunk[:left].decode("utf-8", "replace").splitlines():
+                for line in chunk[: max(left, 0)].decode("utf-8", "replace").splitlines():
+                    if left > 0:
                         self.log.info("kernel %s: %s", self.kernel_id, line.encode("unicode_escape").decode())
+                    left -= _LINE
                 left -= len(chunk)
 
     async def poll(self) -> int | None:
@@ -160,7 +168,9 @@ class ContainerProvisioner(KernelProvisionerBase):
         await self._destroy()
         if not restart and self._directory is not None:
             directory, self._directory = self._directory, None
-            await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
+            # The kernel may have made it deeper than Python can go.
+            remove = ["rm", "-rf", "--", directory]
+            await asyncio.to_thread(subprocess.run, remove, stdin=DEVNULL, stderr=DEVNULL, check=False)
 
     async def _destroy(self) -> None:
         container, self.container = self.container, None

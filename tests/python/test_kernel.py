@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -60,7 +61,7 @@ def kernel(place: Path) -> Iterator[Kernel]:
     yield kernel
     kernel.end()
     assert not ctr.containers()
-    assert not list(Path("/tmp").glob("ctr-kernel-*/k-*"))
+    assert not list(Path("/tmp").glob("ctr-kernel-*/s/k-*"))
 
 
 def test_what_is_installed_is_a_kernel_of_the_provisioner(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -139,3 +140,40 @@ def test_the_notebooks_folder_is_there_by_choice(place: Path, how: str) -> None:
             assert (folder / "made").stat().st_uid == os.geteuid()
     finally:
         kernel.end()
+
+
+def test_what_it_does_to_the_sockets_directory_stays_there(place: Path) -> None:
+    assert command(["kernel", "install", "--prefix", str(place), "--kernel-name", "box"]) == 0
+    kernel = Kernel()
+    shared = Path(kernel.manager.ip).parent
+    code = f"""
+import os
+os.chdir({str(shared)!r})
+os.chmod(".", 0o777)
+for _ in range(2000):
+    os.mkdir("deep")
+    os.chdir("deep")
+os.chdir("/")
+os.listdir({str(shared.parent)!r})
+"""
+    assert kernel.run(code) == ("ok", "['s']")
+    assert shared.stat().st_mode & 0o777 == 0o777
+    assert shared.parent.stat().st_mode & 0o777 == 0o700
+    kernel.run(f"import os; os.chmod({str(shared.parent)!r}, 0o777)")
+    assert shared.parent.stat().st_mode & 0o777 == 0o700
+    kernel.end()
+    assert not shared.parent.exists()
+
+
+def test_what_it_writes_to_its_own_stdout_is_logged_within_bounds(caplog: pytest.LogCaptureFixture) -> None:
+    from ctr._kernel import ContainerProvisioner
+
+    provisioner = ContainerProvisioner(kernel_id="x")
+    with caplog.at_level(logging.INFO, provisioner.log.name), tempfile.TemporaryFile() as stream:
+        provisioner.log.propagate = True
+        stream.write(b"first\n" + b"\n" * (1 << 20))
+        stream.seek(0)
+        provisioner._log_output(stream)
+    said = [record.getMessage() for record in caplog.records]
+    assert said[0] == "kernel x: first"
+    assert 1000 < len(said) < 10000
