@@ -46,6 +46,26 @@ def test_this_python_has_what_pythonpath_names_and_not_the_scripts_directory(tmp
     assert str(tmp_path / "script") not in shown
 
 
+@pytest.mark.parametrize("words", [["script/show.py"], ["-m", "show"]])
+def test_this_python_has_not_the_scripts_directory_where_that_is_not_first(tmp_path: Path, words: list[str]) -> None:
+    (tmp_path / "script").mkdir()
+    script = tmp_path / "script" / "show.py"
+    script.write_text("import ctr, sys; sys.path.insert(0, '/opt'); print(ctr.this_python())")
+    where = tmp_path / "script" if "-m" in words else tmp_path
+    shown = subprocess.run([sys.executable, *words], cwd=where, capture_output=True, text=True, check=True).stdout
+    assert sys.prefix in shown
+    assert str(tmp_path) not in shown
+
+
+def test_this_python_shows_nothing_more_where_the_interpreter_has_no_path(tmp_path: Path) -> None:
+    code = "import ctr, sys; sys.executable = ''; print(ctr.this_python())"
+    words = [sys.executable, "-c", code]
+    (tmp_path / "here").mkdir()
+    shown = subprocess.run(words, cwd=tmp_path / "here", capture_output=True, text=True, check=True).stdout
+    assert sys.prefix in shown
+    assert str(tmp_path) not in shown
+
+
 def test_tasks_are_called_in_containers_and_nothing_is_left() -> None:
     factor = 3
     # Its limits take a cgroup.
