@@ -18,7 +18,7 @@ use super::lookup::Lookup;
 use super::process::Process;
 use super::shared::{PATIENCE, Shared};
 use super::user::User;
-use crate::plan::{Arg, Fd, Header, Plan, Prctl, Slot, c_string, encode};
+use crate::plan::{Arg, Fd, Header, Plan, Prctl, Slot, Terminal, c_string, encode};
 use crate::sys::Own;
 use crate::sys::fork_lock::ForkLock;
 use crate::zygote::{self, Channel, wait_readable};
@@ -73,7 +73,7 @@ pub fn exec(container: &Arc<Shared>, argv: &[&OsStr], config: &ExecConfig) -> Re
     move_descriptors(&mut plan, &mut targets);
     if config.pty.is_some() {
         plan.step(Step::ControlTerminal, "the terminal", "", "");
-        plan.call(libc::SYS_ioctl, [0.into(), libc::TIOCSCTTY.into(), 0.into()]);
+        plan.terminal(0, Terminal::Control);
     }
     if let Some(mask) = config.umask {
         if mask > 0o777 {
@@ -195,7 +195,7 @@ fn mark(plan: &mut Plan<'_>, header: &mut Header) {
     let Arg::Data(at) = limits else { return };
     header.mark = Some(limits);
     let set = |plan: &mut Plan<'_>, resource: u32, limit| {
-        plan.call(libc::SYS_prlimit64, [0.into(), resource.into(), limit, 0.into()]).ok(libc::EPERM).ok(libc::EINVAL);
+        plan.prlimit(resource, limit).ok(libc::EPERM).ok(libc::EINVAL);
     };
     set(plan, libc::RLIMIT_RTTIME, Arg::Data(at + 16));
     set(plan, libc::RLIMIT_LOCKS, limits);
@@ -366,13 +366,10 @@ fn own_terminal(plan: &mut Plan<'_>, size: Winsize, user: Option<&User>, header:
     let (master, slave) = (plan.slot(), plan.slot());
     let name = plan.string(c"ptmx");
     plan.openat(Slot(TERMINALS as u8), name, flags).out(master);
-    let unlock = plan.data(&0i32.to_ne_bytes(), 4);
-    plan.call(libc::SYS_ioctl, [master.into(), libc::TIOCSPTLCK.into(), unlock]);
+    plan.terminal(master, Terminal::Unlock);
     // TIOCGPTPEER and no path: whatever the container has put at /dev/pts is of no matter.
-    plan.call(libc::SYS_ioctl, [master.into(), libc::TIOCGPTPEER.into(), flags.bits().into()]).out(slave);
-    let window = [size.rows, size.cols, 0, 0].map(u16::to_ne_bytes);
-    let window = plan.data(window.as_flattened(), 4);
-    plan.call(libc::SYS_ioctl, [master.into(), libc::TIOCSWINSZ.into(), window]);
+    plan.terminal(master, Terminal::Peer(flags)).out(slave);
+    plan.terminal(master, Terminal::Size(size.rows, size.cols));
     if let Some(user) = user {
         plan.fchown(slave, user.uid, u32::MAX);
     }
@@ -383,14 +380,13 @@ fn own_terminal(plan: &mut Plan<'_>, size: Winsize, user: Option<&User>, header:
 /// A fresh process: no signal blocked, a session or group as asked.
 fn new_process(plan: &mut Plan<'_>, container: &Shared, config: &ExecConfig) {
     plan.step(Step::StartProcess, "a process", "", "");
-    let nothing = plan.data(&0u64.to_ne_bytes(), 8);
-    plan.call(libc::SYS_rt_sigprocmask, [libc::SIG_SETMASK.into(), nothing, 0.into(), 8.into()]);
+    plan.set_signal_mask(0);
     match config.session {
-        Session::New => _ = plan.call(libc::SYS_setsid, []),
-        Session::Group => _ = plan.call(libc::SYS_setpgid, [0.into(), 0.into()]),
+        Session::New => _ = plan.setsid(),
+        Session::Group => _ = plan.setpgid(0),
         Session::Join(group) => {
             plan.step(Step::JoinProcessGroup, group.to_string(), "", "");
-            plan.call(libc::SYS_setpgid, [0.into(), group.into()]);
+            plan.setpgid(group);
         }
     }
     if !container.record.exec.own_pid {
@@ -419,7 +415,7 @@ fn move_descriptors(plan: &mut Plan<'_>, targets: &mut [(Slot, i32)]) {
         if target > first {
             let last = if target == u32::MAX { target } else { target - 1 };
             // Where the call is missing: all of PID 1's descriptors are close-on-exec anyway.
-            plan.call(libc::SYS_close_range, [first.into(), last.into(), 0.into()]).ok(libc::ENOSYS).ok(libc::EPERM);
+            plan.close_range(first, last).ok(libc::ENOSYS).ok(libc::EPERM);
         }
         first = target.wrapping_add(1);
     }

@@ -8,7 +8,7 @@ use super::state::{Record, Root};
 use crate::plan::Plan;
 use crate::security::rlimits::NO_CORE;
 use crate::sys::fork_lock::ForkLock;
-use crate::sys::sched::{CpuSet, IOPRIO_WHO_PROCESS, SchedAttr, prlimit};
+use crate::sys::sched::{SchedAttr, prlimit};
 use crate::zygote::{RLIMITS, Scheduling, has_nice_apart, oom_score_adj};
 use crate::{Error, Preset, Result, Rlimit, Seccomp, Step};
 
@@ -56,7 +56,7 @@ impl Inherited {
             let limit = reachable(resource, limit, old, pid);
             plan.step(Step::SetRlimit, Rlimit::name_of(resource).to_string(), "", "");
             let record = plan.data(limit.map(u64::to_ne_bytes).as_flattened(), 8);
-            plan.call(libc::SYS_prlimit64, [0.into(), resource.into(), record, 0.into()]);
+            plan.prlimit(resource, record);
         }
         if self.scheduling == old.scheduling || self.scheduling.is_above(&old.scheduling) {
             return;
@@ -68,17 +68,16 @@ impl Inherited {
         let Scheduling { attr, cpus, ioprio } = self.scheduling;
         if let Some(attr) = attr.filter(|_| attr != old.scheduling.attr) {
             if has_nice_apart(&attr) {
-                plan.call(libc::SYS_setpriority, [0.into(), 0.into(), attr.nice.into()]).ok(refused);
+                plan.setpriority(attr.nice).ok(refused);
             }
             let record = plan.data(&bytes_of(&attr), 8);
-            plan.call(libc::SYS_sched_setattr, [0.into(), record, 0.into()]).ok(refused);
+            plan.sched_setattr(record).ok(refused);
         }
         if let Some(cpus) = cpus.filter(|_| cpus != old.scheduling.cpus) {
-            let set = plan.data(cpus.map(u64::to_ne_bytes).as_flattened(), 8);
-            plan.call(libc::SYS_sched_setaffinity, [0.into(), size_of::<CpuSet>().into(), set]).ok(refused);
+            plan.sched_setaffinity(&cpus).ok(refused);
         }
         if let Some(value) = ioprio.filter(|_| ioprio != old.scheduling.ioprio) {
-            plan.call(libc::SYS_ioprio_set, [IOPRIO_WHO_PROCESS.into(), 0.into(), value.into()]).ok(refused);
+            plan.ioprio_set(value).ok(refused);
         }
     }
 

@@ -11,6 +11,7 @@ use ctr_wire::{BY_CHILD, RUN};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::socket::{AddressFamily, MsgFlags, SockType, recv};
+use nix::unistd::Whence;
 
 use super::shared::Shared;
 use super::state::Root;
@@ -95,7 +96,7 @@ impl Lookup {
         let several = candidates.len() > 1;
         for path in candidates {
             let path = plan.bytes(path);
-            let call = plan.call(libc::SYS_execve, [path, arguments, environment]);
+            let call = plan.execve(path, arguments, environment);
             if several {
                 call.one_of_several();
             }
@@ -279,8 +280,8 @@ impl Looks<'_> {
         let mut plan = Plan::new();
         let into = plan.send(Fd::Owned(theirs));
         let slot = look_at(&mut plan, path, OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY)?;
-        plan.call(libc::SYS_lseek, [slot.into(), from.into(), libc::SEEK_SET.into()]);
-        plan.call(libc::SYS_sendfile, [into.into(), slot.into(), 0.into(), PIECE.into()]);
+        plan.lseek(slot, from, Whence::SeekSet);
+        plan.sendfile(into, slot, PIECE);
         self.ask(&plan, &[])?;
         let (mut bytes, mut filled) = (vec![0; PIECE], 0);
         // Whoever has taken PID 1 over may keep the other end, and write nothing: we never wait for it.

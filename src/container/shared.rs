@@ -364,7 +364,7 @@ impl Shared {
     pub fn kill_group(&self, group: i32, signal: i32) -> Result<()> {
         let mut plan = Plan::new();
         plan.step(Step::SignalProcessGroup, group.to_string(), "", "");
-        plan.call(libc::SYS_kill, [(-group).into(), signal.into()]).ok(libc::ESRCH);
+        plan.kill(-group, signal).ok(libc::ESRCH);
         match self.run(&Header::new(RUN), &plan) {
             // The whole container is gone, the group with it.
             Err(error) if error.code() == ErrorCode::Destroyed => Ok(()),
@@ -525,7 +525,7 @@ impl Shared {
         // From PID 1, and at once for all: kill_something_info of kernel/signal.c, which no fork gets past.
         let mut plan = Plan::new();
         plan.step(Step::SignalAllProcesses, self.called().to_string(), "", "");
-        plan.call(libc::SYS_kill, [(-1).into(), signal.into()]).ok(libc::ESRCH);
+        plan.kill(-1, signal).ok(libc::ESRCH);
         self.run(&Header::new(RUN), &plan).map(drop)
     }
 

@@ -160,8 +160,7 @@ impl Give<'_> {
             plan.step(Step::SetAttribute, "a file", "", "");
             let slot = plan.send(Fd::Borrowed(file.as_fd()));
             let key = string(&mut plan, &name).map_err(|errno| Fault::system(Step::GiveToOwner, &entry.path, errno))?;
-            let data = plan.data(&value, 8);
-            plan.call(libc::SYS_fsetxattr, [slot.into(), key, data, value.len().into(), 0.into()]);
+            plan.fsetxattr(slot, key, &value);
             if !is_ours(&name) || self.rights.run(&plan).is_err() {
                 rest.push((name, value));
             }

@@ -109,7 +109,7 @@ impl Rights {
         let (from, to) = (plan.send(Fd::Borrowed(from)), plan.send(Fd::Borrowed(to)));
         plan.step(Step::Link, "a file", "", "");
         let (name, new) = (string(&mut plan, name)?, string(&mut plan, new)?);
-        plan.call(libc::SYS_linkat, [from.into(), name, to.into(), new, 0.into()]);
+        plan.linkat((from, name), (to, new), AtFlags::empty());
         self.run(&plan)
     }
 
@@ -167,8 +167,8 @@ impl Opens for Rights {
         // How long it is, the helper can't say; read over zeros and over ones, it is what is the same in both.
         for (byte, at) in [(0u8, 0usize), (0xff, MAX_VALUE)] {
             let buffer = plan.data(&vec![byte; MAX_VALUE], 8);
-            plan.call(libc::SYS_fgetxattr, [file.into(), name, buffer, MAX_VALUE.into()]);
-            plan.call(libc::SYS_pwrite64, [out.into(), buffer, MAX_VALUE.into(), at.into()]);
+            plan.fgetxattr(file, name, buffer, MAX_VALUE);
+            plan.pwrite(out, buffer, MAX_VALUE, at);
         }
         self.run(&plan)?;
         let mut both = vec![0; 2 * MAX_VALUE];

@@ -5,6 +5,7 @@ mod names;
 pub use names::{Net, hosts, is_name, resolv_conf};
 
 use nix::fcntl::OFlag;
+use nix::sys::socket::{AddressFamily, SockType};
 
 use crate::Step;
 use crate::plan::{CWD, Plan, Shell};
@@ -13,14 +14,13 @@ use crate::plan::{CWD, Plan, Shell};
 pub fn loopback(setup: &mut Plan<'_>) {
     setup.step(Step::BringUpLoopback, "lo", "localhost works; nothing else is there", "ip link set {} up");
     let socket = setup.slot();
-    let kind = libc::SOCK_DGRAM | libc::SOCK_CLOEXEC;
-    setup.call(libc::SYS_socket, [libc::AF_INET.into(), kind.into(), 0.into()]).out(socket);
+    setup.socket(AddressFamily::Inet, SockType::Datagram).out(socket);
     // struct ifreq: the name in 16 bytes, then the flags.
     let mut request = [0u8; 40];
     request[..2].copy_from_slice(b"lo");
     request[16..18].copy_from_slice(&((libc::IFF_UP | libc::IFF_RUNNING) as u16).to_ne_bytes());
     let request = setup.data(&request, 8);
-    setup.call(libc::SYS_ioctl, [socket.into(), libc::SIOCSIFFLAGS.into(), request]);
+    setup.set_interface_flags(socket, request);
     setup.close(socket);
 }
 

@@ -1,17 +1,15 @@
-//! The system calls that plans make most, one method each: named as in the man page, with its arguments in their order and its
-//! flags a type. What stands in one place only is a [`Plan::call`] there.
+//! The system calls of plans on files and descriptors, one method each: named as in the man page, with its arguments in their order
+//! and its flags a type. Those on mounts are in `mount`, those by which a process changes what it is itself in `process`.
 
 use nix::fcntl::{AtFlags, OFlag, ResolveFlag};
-use nix::sched::CloneFlags;
+use nix::sys::socket::{AddressFamily, SockType};
+use nix::unistd::{AccessFlags, Whence};
 
 use super::{Arg, Call, Plan, Slot};
-use crate::sys::mount::{
-    FSCONFIG_CMD_CREATE, FSCONFIG_SET_STRING, FSMOUNT_CLOEXEC, FSOPEN_CLOEXEC, MountAttributes, MoveFlags, TreeFlags,
-};
 
 /// Where a path begins: a directory's descriptor, or the working directory.
 #[derive(Clone, Copy)]
-pub struct At(Arg);
+pub struct At(pub(super) Arg);
 
 /// The working directory, AT_FDCWD.
 pub const CWD: At = At(Arg::Number(libc::AT_FDCWD as i64 as u64));
@@ -27,20 +25,16 @@ impl From<At> for Arg {
     }
 }
 
-/// What prctl(2) sets.
-pub enum Prctl {
-    /// PR_SET_PDEATHSIG: the signal that comes when the parent ends.
-    DeathSignal(i32),
-    /// PR_SET_DUMPABLE.
-    Dumpable(bool),
-    /// PR_SET_NAME, a string of the plan.
-    Name(Arg),
-    /// PR_SET_CHILD_SUBREAPER: orphans become its children.
-    ChildSubreaper,
-    /// PR_CAPBSET_DROP: takes a capability out of the bounding set.
-    DropBounding(u32),
-    /// PR_SET_NO_NEW_PRIVS.
-    NoNewPrivs,
+/// What is done with a terminal, ioctl_tty(2).
+pub enum Terminal {
+    /// TIOCSCTTY: the session that the process leads gets it.
+    Control,
+    /// TIOCSPTLCK: its other end can be opened.
+    Unlock,
+    /// TIOCGPTPEER: opens the other end.
+    Peer(OFlag),
+    /// TIOCSWINSZ: rows and columns.
+    Size(u16, u16),
 }
 
 impl Plan<'_> {
@@ -63,6 +57,26 @@ impl Plan<'_> {
         self.call(libc::SYS_openat2, [dir.into().0, path, how, 24.into()])
     }
 
+    /// faccessat2(2).
+    pub fn faccessat2(&mut self, dir: impl Into<At>, path: Arg, mode: AccessFlags, flags: AtFlags) -> &mut Call {
+        self.call(libc::SYS_faccessat2, [dir.into().0, path, mode.bits().into(), flags.bits().into()])
+    }
+
+    /// lseek(2).
+    pub fn lseek(&mut self, file: Slot, offset: usize, whence: Whence) -> &mut Call {
+        self.call(libc::SYS_lseek, [file.into(), offset.into(), (whence as i32).into()])
+    }
+
+    /// sendfile(2), from where the file is.
+    pub fn sendfile(&mut self, to: Slot, from: Slot, len: usize) -> &mut Call {
+        self.call(libc::SYS_sendfile, [to.into(), from.into(), 0.into(), len.into()])
+    }
+
+    /// pwrite(2).
+    pub fn pwrite(&mut self, file: Slot, data: Arg, len: usize, offset: usize) -> &mut Call {
+        self.call(libc::SYS_pwrite64, [file.into(), data, len.into(), offset.into()])
+    }
+
     /// write(2).
     pub fn write(&mut self, file: Slot, data: Arg, len: usize) -> &mut Call {
         self.call(libc::SYS_write, [file.into(), data, len.into()])
@@ -78,6 +92,41 @@ impl Plan<'_> {
         self.call(libc::SYS_fcntl, [slot.into(), libc::F_DUPFD_CLOEXEC.into(), least.into()])
     }
 
+    /// close_range(2): these, the last one too.
+    pub fn close_range(&mut self, first: u32, last: u32) -> &mut Call {
+        self.call(libc::SYS_close_range, [first.into(), last.into(), 0.into()])
+    }
+
+    /// ioctl(2) on a terminal: a slot, or the number of a descriptor.
+    pub fn terminal(&mut self, file: impl Into<Arg>, what: Terminal) -> &mut Call {
+        let (request, value) = match what {
+            Terminal::Control => (libc::TIOCSCTTY, 0.into()),
+            Terminal::Unlock => (libc::TIOCSPTLCK, self.data(&0i32.to_ne_bytes(), 4)),
+            Terminal::Peer(flags) => (libc::TIOCGPTPEER, flags.bits().into()),
+            // Struct winsize: the pixels are unknown.
+            Terminal::Size(rows, cols) => {
+                (libc::TIOCSWINSZ, self.data([rows, cols, 0, 0].map(u16::to_ne_bytes).as_flattened(), 4))
+            }
+        };
+        self.call(libc::SYS_ioctl, [file.into(), request.into(), value])
+    }
+
+    /// socket(2), close-on-exec.
+    pub fn socket(&mut self, family: AddressFamily, kind: SockType) -> &mut Call {
+        let kind = kind as i32 | libc::SOCK_CLOEXEC;
+        self.call(libc::SYS_socket, [(family as i32).into(), kind.into(), 0.into()])
+    }
+
+    /// ioctl(2), SIOCSIFFLAGS of netdevice(7), with a struct ifreq.
+    pub fn set_interface_flags(&mut self, socket: Slot, request: Arg) -> &mut Call {
+        self.call(libc::SYS_ioctl, [socket.into(), libc::SIOCSIFFLAGS.into(), request])
+    }
+
+    /// listen(2).
+    pub fn listen(&mut self, socket: Slot, backlog: i32) -> &mut Call {
+        self.call(libc::SYS_listen, [socket.into(), backlog.into()])
+    }
+
     /// mkdirat(2).
     pub fn mkdirat(&mut self, dir: impl Into<At>, path: Arg, mode: u32) -> &mut Call {
         self.call(libc::SYS_mkdirat, [dir.into().0, path, mode.into()])
@@ -86,6 +135,11 @@ impl Plan<'_> {
     /// mknodat(2). The kind of file is in its mode.
     pub fn mknodat(&mut self, dir: impl Into<At>, path: Arg, mode: u32, device: u64) -> &mut Call {
         self.call(libc::SYS_mknodat, [dir.into().0, path, mode.into(), device.into()])
+    }
+
+    /// linkat(2).
+    pub fn linkat(&mut self, from: (impl Into<At>, Arg), to: (impl Into<At>, Arg), flags: AtFlags) -> &mut Call {
+        self.call(libc::SYS_linkat, [from.0.into().0, from.1, to.0.into().0, to.1, flags.bits().into()])
     }
 
     /// symlinkat(2).
@@ -113,98 +167,39 @@ impl Plan<'_> {
         self.call(libc::SYS_fchownat, [dir.into().0, path, uid.into(), gid.into(), flags.bits().into()])
     }
 
+    /// fgetxattr(2), into data of the plan.
+    pub fn fgetxattr(&mut self, file: Slot, name: Arg, into: Arg, len: usize) -> &mut Call {
+        self.call(libc::SYS_fgetxattr, [file.into(), name, into, len.into()])
+    }
+
+    /// fsetxattr(2), whether it is there or not.
+    pub fn fsetxattr(&mut self, file: Slot, name: Arg, value: &[u8]) -> &mut Call {
+        let data = self.data(value, 8);
+        self.call(libc::SYS_fsetxattr, [file.into(), name, data, value.len().into(), 0.into()])
+    }
+
     /// fremovexattr(2).
     pub fn fremovexattr(&mut self, file: Slot, name: Arg) -> &mut Call {
         self.call(libc::SYS_fremovexattr, [file.into(), name])
     }
 
-    /// open_tree(2).
-    pub fn open_tree(&mut self, dir: impl Into<At>, path: Arg, flags: TreeFlags) -> &mut Call {
-        self.call(libc::SYS_open_tree, [dir.into().0, path, flags.bits().into()])
-    }
-
-    /// move_mount(2).
-    pub fn move_mount(&mut self, from: (impl Into<At>, Arg), to: (impl Into<At>, Arg), flags: MoveFlags) -> &mut Call {
-        self.call(libc::SYS_move_mount, [from.0.into().0, from.1, to.0.into().0, to.1, flags.bits().into()])
-    }
-
-    /// fsopen(2), close-on-exec.
-    pub fn fsopen(&mut self, kind: Arg) -> &mut Call {
-        self.call(libc::SYS_fsopen, [kind, FSOPEN_CLOEXEC.into()])
-    }
-
-    /// fsconfig(2), FSCONFIG_SET_STRING.
-    pub fn fsconfig_set_string(&mut self, context: Slot, key: Arg, value: Arg) -> &mut Call {
-        self.call(libc::SYS_fsconfig, [context.into(), FSCONFIG_SET_STRING.into(), key, value, 0.into()])
-    }
-
-    /// fsconfig(2), FSCONFIG_CMD_CREATE.
-    pub fn fsconfig_create(&mut self, context: Slot) -> &mut Call {
-        self.call(libc::SYS_fsconfig, [context.into(), FSCONFIG_CMD_CREATE.into(), 0.into(), 0.into(), 0.into()])
-    }
-
-    /// fsmount(2), close-on-exec.
-    pub fn fsmount(&mut self, context: Slot, attributes: MountAttributes) -> &mut Call {
-        self.call(libc::SYS_fsmount, [context.into(), FSMOUNT_CLOEXEC.into(), attributes.bits().into()])
+    /// fchdir(2).
+    pub fn fchdir(&mut self, dir: Slot) -> &mut Call {
+        self.call(libc::SYS_fchdir, [dir.into()])
     }
 
     /// chdir(2).
     pub fn chdir(&mut self, path: Arg) -> &mut Call {
         self.call(libc::SYS_chdir, [path])
     }
-
-    /// umask(2).
-    pub fn umask(&mut self, mask: u32) -> &mut Call {
-        self.call(libc::SYS_umask, [mask.into()])
-    }
-
-    /// unshare(2).
-    pub fn unshare(&mut self, namespaces: CloneFlags) -> &mut Call {
-        self.call(libc::SYS_unshare, [namespaces.bits().into()])
-    }
-
-    /// setns(2). `kinds` are those that it has to be of; for a pidfd, those of that process's that are entered.
-    pub fn setns(&mut self, namespace: Slot, kinds: CloneFlags) -> &mut Call {
-        self.call(libc::SYS_setns, [namespace.into(), kinds.bits().into()])
-    }
-
-    /// setgroups(2).
-    pub fn setgroups(&mut self, groups: &[u32]) -> &mut Call {
-        let list = match groups {
-            [] => 0.into(),
-            _ => self.data(groups.iter().flat_map(|group| group.to_ne_bytes()).collect::<Vec<_>>().as_slice(), 4),
-        };
-        self.call(libc::SYS_setgroups, [groups.len().into(), list])
-    }
-
-    /// setresgid(2): all three of them.
-    pub fn setresgid(&mut self, gid: u32) -> &mut Call {
-        self.call(libc::SYS_setresgid, [gid.into(); 3])
-    }
-
-    /// setresuid(2): all three of them.
-    pub fn setresuid(&mut self, uid: u32) -> &mut Call {
-        self.call(libc::SYS_setresuid, [uid.into(); 3])
-    }
-
-    /// prctl(2).
-    pub fn prctl(&mut self, what: Prctl) -> &mut Call {
-        let (option, value) = match what {
-            Prctl::DeathSignal(signal) => (libc::PR_SET_PDEATHSIG, signal.into()),
-            Prctl::Dumpable(is) => (libc::PR_SET_DUMPABLE, u32::from(is).into()),
-            Prctl::Name(name) => (libc::PR_SET_NAME, name),
-            Prctl::ChildSubreaper => (libc::PR_SET_CHILD_SUBREAPER, 1.into()),
-            Prctl::DropBounding(capability) => (libc::PR_CAPBSET_DROP, capability.into()),
-            Prctl::NoNewPrivs => (libc::PR_SET_NO_NEW_PRIVS, 1.into()),
-        };
-        // Unused arguments are 0, as PR_SET_NO_NEW_PRIVS demands.
-        self.call(libc::SYS_prctl, [option.into(), value])
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use nix::mount::MsFlags;
+
+    use crate::plan::Prctl;
     use crate::sys::mount::{MOVE_MOUNT_F_EMPTY_PATH, MOVE_MOUNT_T_EMPTY_PATH};
 
     /// What is on the wire: the number of the call and its arguments, data by its offset.
@@ -229,6 +224,20 @@ mod tests {
         assert_eq!(last(&plan), (libc::SYS_fsconfig, [2007, 1, 1000, 1002, 0, 0]));
         plan.symlinkat(a, CWD, b);
         assert_eq!(last(&plan), (libc::SYS_symlinkat, [1000, cwd, 1002, 0, 0, 0]));
+        plan.linkat((slot, a), (CWD, b), AtFlags::empty());
+        assert_eq!(last(&plan), (libc::SYS_linkat, [2007, 1000, cwd, 1002, 0, 0]));
+        plan.sendfile(Slot(1), slot, 3);
+        assert_eq!(last(&plan), (libc::SYS_sendfile, [2001, 2007, 0, 3, 0, 0]));
+        plan.pwrite(slot, a, 3, 4);
+        assert_eq!(last(&plan), (libc::SYS_pwrite64, [2007, 1000, 3, 4, 0, 0]));
+        plan.faccessat2(slot, a, AccessFlags::F_OK, AtFlags::AT_SYMLINK_NOFOLLOW);
+        assert_eq!(last(&plan), (libc::SYS_faccessat2, [2007, 1000, 0, 0x100, 0, 0]));
+        plan.terminal(0, Terminal::Control);
+        assert_eq!(last(&plan), (libc::SYS_ioctl, [0, libc::TIOCSCTTY, 0, 0, 0, 0]));
+        plan.socket(AddressFamily::Inet, SockType::Datagram);
+        assert_eq!(last(&plan), (libc::SYS_socket, [2, 0x80002, 0, 0, 0, 0]));
+        plan.propagate(c"/", MsFlags::MS_SLAVE);
+        assert_eq!(last(&plan), (libc::SYS_mount, [0, 1004, 0, 0x84000, 0, 0]));
         plan.prctl(Prctl::DeathSignal(libc::SIGKILL));
         assert_eq!(last(&plan), (libc::SYS_prctl, [1, 9, 0, 0, 0, 0]));
         plan.setgroups(&[]);

@@ -10,12 +10,13 @@ mod calls;
 mod encode;
 mod explain;
 mod mount;
+mod process;
 mod shell;
 
-pub use calls::{At, CWD, Prctl};
+pub use calls::{At, CWD, Terminal};
 pub use encode::{Header, encode, encode_spawn};
 pub use explain::{explained, quote};
-pub use mount::mount_attr;
+pub use process::Prctl;
 pub use shell::Shell;
 
 use std::borrow::Cow;
@@ -174,7 +175,8 @@ impl<'a> Plan<'a> {
         self.steps.push(PlannedStep { step, object, why, shell, first_call });
     }
 
-    /// Appends a call to the present step.
+    /// Appends a call to the present step. The rooms have a method for each call, which knows its arguments; by its number a call is
+    /// tried out only.
     pub fn call<const N: usize>(&mut self, nr: i64, args: [Arg; N]) -> &mut Call {
         let mut all = [Arg::Number(0); 6];
         all[..N].copy_from_slice(&args);
@@ -268,6 +270,13 @@ impl<'a> Plan<'a> {
         let slot = free.expect("a plan has a free slot");
         self.slots.used |= 1 << slot;
         Slot(slot as u8)
+    }
+
+    /// Has the number of the descriptor in `slot` written into a record of the data: 32 bits, so many bytes behind its beginning.
+    fn patch(&mut self, record: Arg, offset: usize, slot: Slot) {
+        if let Arg::Data(at) = record {
+            self.call(i64::from(wire::PATCH), [Arg::Data(at + offset), u64::from(slot.0).into()]);
+        }
     }
 
     /// Closes a descriptor and frees its slot.

@@ -1,11 +1,70 @@
-//! The calls of mount(2) and mount_setattr(2), for the rooms that put file systems together.
+//! The calls on mounts, for the rooms that put file systems together: those of mount(2), and those of open_tree(2) and fsopen(2).
 
 use std::ffi::CStr;
 
-use super::{At, CWD, Call, Plan};
-use crate::sys::mount::{AT_RECURSIVE, MountAttributes, TreeFlags};
+use nix::mount::{MntFlags, MsFlags};
+
+use super::{Arg, At, CWD, Call, Plan, Slot};
+use crate::sys::mount::{
+    AT_RECURSIVE, FSCONFIG_CMD_CREATE, FSCONFIG_SET_STRING, FSMOUNT_CLOEXEC, FSOPEN_CLOEXEC, MOUNT_ATTR_IDMAP,
+    MountAttributes, MoveFlags, TreeFlags,
+};
 
 impl Plan<'_> {
+    /// mount: what is mounted below `path` from now on spreads so, in all of it: MS_SLAVE, MS_PRIVATE.
+    pub fn propagate(&mut self, path: &CStr, how: MsFlags) -> &mut Call {
+        let path = self.string(path);
+        self.call(libc::SYS_mount, [0.into(), path, 0.into(), (MsFlags::MS_REC | how).bits().into()])
+    }
+
+    /// umount2(2).
+    pub fn umount2(&mut self, path: Arg, flags: MntFlags) -> &mut Call {
+        self.call(libc::SYS_umount2, [path, flags.bits().into()])
+    }
+
+    /// pivot_root(2).
+    pub fn pivot_root(&mut self, new: Arg, old: Arg) -> &mut Call {
+        self.call(libc::SYS_pivot_root, [new, old])
+    }
+
+    /// mount_setattr(2), MOUNT_ATTR_IDMAP: owners of files are as this user namespace maps them.
+    pub fn set_id_map(&mut self, tree: Slot, path: Arg, namespace: Slot, flags: TreeFlags) -> &mut Call {
+        let attr = self.data(&mount_attr(MOUNT_ATTR_IDMAP), 8);
+        // Its last word is the descriptor.
+        self.patch(attr, 24, namespace);
+        self.call(libc::SYS_mount_setattr, [tree.into(), path, flags.bits().into(), attr, 32.into()])
+    }
+
+    /// open_tree(2).
+    pub fn open_tree(&mut self, dir: impl Into<At>, path: Arg, flags: TreeFlags) -> &mut Call {
+        self.call(libc::SYS_open_tree, [dir.into().0, path, flags.bits().into()])
+    }
+
+    /// move_mount(2).
+    pub fn move_mount(&mut self, from: (impl Into<At>, Arg), to: (impl Into<At>, Arg), flags: MoveFlags) -> &mut Call {
+        self.call(libc::SYS_move_mount, [from.0.into().0, from.1, to.0.into().0, to.1, flags.bits().into()])
+    }
+
+    /// fsopen(2), close-on-exec.
+    pub fn fsopen(&mut self, kind: Arg) -> &mut Call {
+        self.call(libc::SYS_fsopen, [kind, FSOPEN_CLOEXEC.into()])
+    }
+
+    /// fsconfig(2), FSCONFIG_SET_STRING.
+    pub fn fsconfig_set_string(&mut self, context: Slot, key: Arg, value: Arg) -> &mut Call {
+        self.call(libc::SYS_fsconfig, [context.into(), FSCONFIG_SET_STRING.into(), key, value, 0.into()])
+    }
+
+    /// fsconfig(2), FSCONFIG_CMD_CREATE.
+    pub fn fsconfig_create(&mut self, context: Slot) -> &mut Call {
+        self.call(libc::SYS_fsconfig, [context.into(), FSCONFIG_CMD_CREATE.into(), 0.into(), 0.into(), 0.into()])
+    }
+
+    /// fsmount(2), close-on-exec.
+    pub fn fsmount(&mut self, context: Slot, attributes: MountAttributes) -> &mut Call {
+        self.call(libc::SYS_fsmount, [context.into(), FSMOUNT_CLOEXEC.into(), attributes.bits().into()])
+    }
+
     /// mount: a new file system of this kind at `target`. `flags` are MS_*.
     pub fn mount(&mut self, kind: &CStr, target: &CStr, flags: libc::c_ulong, options: &CStr) {
         let (kind, target) = (self.string(kind), self.string(target));

@@ -3,7 +3,6 @@
 use super::check::Check;
 use crate::helper::Start;
 use crate::plan::{Arg, Plan, Prctl};
-use crate::sys::landlock::CREATE_RULESET_VERSION;
 use crate::{Result, Step};
 
 /// A call, arguments with which it does nothing, the errno that says that it is there, and what is lost without it.
@@ -64,14 +63,12 @@ pub fn seccomp() -> Result<()> {
     let setup = &mut start.setup;
     setup.step(Step::ProbeSeccomp, "a seccomp filter", "", "");
     setup.prctl(Prctl::NoNewPrivs);
-    let program = setup.data(&RET_ALLOW, 8);
-    let record = setup.words(&[Arg::Number(1), program]);
-    setup.call(libc::SYS_seccomp, [libc::SECCOMP_SET_MODE_FILTER.into(), 0.into(), record]);
+    setup.seccomp_set_mode_filter(&RET_ALLOW, 0);
     start.try_out()
 }
 
 /// Asks for the ABI of Landlock.
 pub fn landlock(setup: &mut Plan<'_>) {
     setup.step(Step::ProbeLandlock, "the ABI of Landlock", "", "");
-    setup.call(libc::SYS_landlock_create_ruleset, [0.into(), 0.into(), CREATE_RULESET_VERSION.into()]);
+    setup.landlock_ask_version();
 }

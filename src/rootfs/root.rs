@@ -4,14 +4,16 @@ use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use ctr_wire::{self as wire, PATCH};
+use ctr_wire as wire;
 use nix::fcntl::{AtFlags, OFlag, ResolveFlag};
+use nix::mount::MntFlags;
+use nix::unistd::AccessFlags;
 
 use super::{Context, DEV, LOWER, PROC, ROOT, SYS, TMP, UPPER, WORK, attach, part_of_changes};
-use crate::plan::{Arg, CWD, Plan, Shell, Slot, c_string, mount_attr, quote};
+use crate::plan::{CWD, Plan, Shell, Slot, c_string, quote};
 use crate::sys::mount::{
-    AT_EMPTY_PATH, AT_RECURSIVE, MOUNT_ATTR_IDMAP, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, MoveFlags,
-    OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE, TreeFlags,
+    AT_EMPTY_PATH, AT_RECURSIVE, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, MoveFlags, OPEN_TREE_CLOEXEC,
+    OPEN_TREE_CLONE, TreeFlags,
 };
 use crate::{Error, Result, Step};
 
@@ -123,12 +125,7 @@ pub fn idmap(parent: &mut Plan<'_>, path: &Path, sent: Slot, handed: Slot, what:
     if what == Mapped::Shifted {
         return;
     }
-    let attr = parent.data(&mount_attr(MOUNT_ATTR_IDMAP), 8);
-    let Arg::Data(at) = attr else { return };
-    let namespace = u64::from(ctr_wire::USER_NAMESPACE as u8);
-    parent.call(i64::from(PATCH), [Arg::Data(at + 24), namespace.into()]);
-    let flags = AT_EMPTY_PATH | recursive;
-    let map = parent.call(libc::SYS_mount_setattr, [handed.into(), empty, flags.bits().into(), attr, 32.into()]);
+    let map = parent.set_id_map(handed, empty, Slot(wire::USER_NAMESPACE as u8), AT_EMPTY_PATH | recursive);
     if what == Mapped::BindIfPossible {
         // Overlays, most FUSE, NFS, /proc and cgroupfs refuse it. All or nothing: a part that is mapped is none.
         map.ok(libc::EINVAL).ok(libc::EPERM);
@@ -369,8 +366,7 @@ pub fn furnish(plan: &mut Plan<'_>, root: Slot, read_only: bool) {
     }
     plan.step(Step::MakeTmp, "/tmp", "a place for everyone to write", "mkdir -p -m 1777 $ROOT{}");
     let name = plan.string(c"tmp");
-    let look = [root.into(), name, libc::F_OK.into(), libc::AT_SYMLINK_NOFOLLOW.into()];
-    plan.call(libc::SYS_faccessat2, look).unless(libc::ENOENT, 1);
+    plan.faccessat2(root, name, AccessFlags::F_OK, AtFlags::AT_SYMLINK_NOFOLLOW).unless(libc::ENOENT, 1);
     plan.mkdirat(root, name, 0o1777);
     if read_only {
         plan.step(
@@ -400,9 +396,9 @@ pub fn pivot(plan: &mut Plan<'_>, root: Slot, read_only: bool) {
     );
     let dot = plan.string(c".");
     let slash = plan.string(c"/");
-    plan.call(libc::SYS_fchdir, [root.into()]);
-    plan.call(libc::SYS_pivot_root, [dot, dot]);
-    plan.call(libc::SYS_umount2, [dot, libc::MNT_DETACH.into()]);
+    plan.fchdir(root);
+    plan.pivot_root(dot, dot);
+    plan.umount2(dot, MntFlags::MNT_DETACH);
     plan.chdir(slash);
     plan.close(root);
 }

@@ -4,6 +4,7 @@ use std::ffi::CString;
 
 use ctr_wire as wire;
 use nix::fcntl::OFlag;
+use nix::mount::MsFlags;
 
 use super::shape::Shape;
 use super::{LOWER, PROC, ROOT, STAGING, SYS, UPPER, WORK, dev, etc};
@@ -14,14 +15,13 @@ use crate::sys::mount::{MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, 
 /// Appends the steps that every container of this shape begins with. The slots of files for [`etc_files`](super::etc::etc_files).
 pub fn setup(plan: &mut Plan<'_>, shape: &Shape<'_>) -> [Option<Slot>; 2] {
     if !shape.own_user {
-        let root = plan.string(c"/");
         plan.step(
             Step::MakeMountsPrivate,
             "/",
             "what is mounted here must not spread to the host",
             "mount --make-rslave /",
         );
-        plan.call(libc::SYS_mount, [0.into(), root, 0.into(), (libc::MS_REC | libc::MS_SLAVE).into()]);
+        plan.propagate(c"/", MsFlags::MS_SLAVE);
     }
     if let Some(context) = shape.context.0 {
         let context = context.to_string_lossy().into_owned();

@@ -10,13 +10,12 @@
 //!
 //! Reading and writing files is not handled: mounts say who may do that, and each open would get slower.
 
-use ctr_wire::PATCH;
 use nix::fcntl::OFlag;
 
 use crate::Step;
-use crate::plan::{Arg, CWD, Plan};
+use crate::plan::{CWD, Plan};
 use crate::sys::landlock::{
-    ACCESS_FS_IOCTL_DEV, ACCESS_FS_MAKE_BLOCK, ACCESS_FS_MAKE_CHAR, ACCESS_FS_REFER, RULE_PATH_BENEATH, RulesetAttr,
+    ACCESS_FS_IOCTL_DEV, ACCESS_FS_MAKE_BLOCK, ACCESS_FS_MAKE_CHAR, ACCESS_FS_REFER, RulesetAttr,
     SCOPE_ABSTRACT_UNIX_SOCKET, SCOPE_SIGNAL, landlock_abi,
 };
 
@@ -71,21 +70,16 @@ pub(crate) fn restrict(plan: &mut Plan<'_>, ruleset: &Ruleset) {
     );
     let domain = plan.slot();
     let attr = plan.data(ruleset.attr.map(u64::to_ne_bytes).as_flattened(), 8);
-    plan.call(libc::SYS_landlock_create_ruleset, [attr, ruleset.size().into(), 0.into()]).out(domain);
+    plan.landlock_create_ruleset(attr, ruleset.size()).out(domain);
     for (path, access) in &ruleset.beneath {
         let dir = plan.slot();
         let path = plan.bytes(path);
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         plan.openat(CWD, path, flags).out(dir);
-        // Struct landlock_path_beneath_attr: allowed_access and, packed behind it, parent_fd.
-        let rule = plan.data([*access, 0].map(u64::to_ne_bytes).as_flattened(), 8);
-        if let Arg::Data(at) = rule {
-            plan.call(i64::from(PATCH), [Arg::Data(at + 8), u64::from(dir.0).into()]);
-        }
-        plan.call(libc::SYS_landlock_add_rule, [domain.into(), RULE_PATH_BENEATH.into(), rule, 0.into()]);
+        plan.landlock_let_through(domain, dir, *access);
         plan.close(dir);
     }
-    plan.call(libc::SYS_landlock_restrict_self, [domain.into(), 0.into()]);
+    plan.landlock_restrict_self(domain);
     plan.close(domain);
 }
 

@@ -16,6 +16,6 @@ pub(crate) fn set(plan: &mut Plan<'_>, limits: &[Rlimit]) {
         let command = format!("prlimit --pid $$ --{limit}");
         plan.step(Step::SetRlimit, limit.name(), "what one process may use, setrlimit(2)", command);
         let record = plan.data([limit.soft, limit.hard].map(u64::to_ne_bytes).as_flattened(), 8);
-        plan.call(libc::SYS_prlimit64, [0.into(), (limit.resource as u32).into(), record, 0.into()]);
+        plan.prlimit(limit.resource as u32, record);
     }
 }

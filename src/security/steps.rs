@@ -3,7 +3,7 @@
 use super::landlock;
 use super::preset::Walls;
 use super::seccomp::{Profile, filter};
-use crate::plan::{Arg, Plan};
+use crate::plan::Plan;
 use crate::{Result, Step};
 
 /// A session keyring of its own: keys of the host's session are not found from inside, keyctl(2). Where a user's quota of keys is
@@ -17,8 +17,7 @@ pub(crate) fn own_keyring(plan: &mut Plan<'_>, closed: bool) {
         "keyctl session - bash",
     );
     // Kernels without keyrings, and filters that we run under ourselves, have no keys to find either.
-    let command = libc::KEYCTL_JOIN_SESSION_KEYRING;
-    let join = plan.call(libc::SYS_keyctl, [command.into(), 0.into()]);
+    let join = plan.join_session_keyring();
     if closed {
         join.optional();
     } else {
@@ -42,10 +41,7 @@ pub(crate) fn seccomp(plan: &mut Plan<'_>, profile: &Profile, caps: u64) -> Resu
         bytes.extend_from_slice(&[instruction.jt, instruction.jf]);
         bytes.extend_from_slice(&instruction.k.to_ne_bytes());
     }
-    let program_at = plan.data(&bytes, 8);
-    // Struct sock_fprog: a 16-bit length, padding, a pointer.
-    let record = plan.words(&[Arg::Number(program.len() as u64), program_at]);
-    plan.call(libc::SYS_seccomp, [libc::SECCOMP_SET_MODE_FILTER.into(), profile.flags().into(), record]);
+    plan.seccomp_set_mode_filter(&bytes, profile.flags());
     Ok(())
 }
 

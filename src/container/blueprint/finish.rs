@@ -57,13 +57,13 @@ impl Blueprint {
         }
         if self.config.namespaces.uts == Namespace::New {
             let hostname = self.config.hostname.as_deref().unwrap_or(&self.name);
-            let name = finish.bytes(c_string(Step::SetHostname, hostname)?.as_bytes());
+            let name = c_string(Step::SetHostname, hostname)?;
             finish.step(Step::SetHostname, hostname.to_string(), "a name of its own", "hostname {}");
-            finish.call(libc::SYS_sethostname, [name, hostname.len().into()]);
+            finish.sethostname(&name);
             if let Some(domain) = &self.config.domainname {
-                let name = finish.bytes(c_string(Step::SetDomainName, domain.as_str())?.as_bytes());
+                let name = c_string(Step::SetDomainName, domain.as_str())?;
                 finish.step(Step::SetDomainName, domain.to_string(), "it was asked for", "domainname {}");
-                finish.call(libc::SYS_setdomainname, [name, domain.len().into()]);
+                finish.setdomainname(&name);
             }
         }
         finish.step(Step::Settle, "", "files are made with the usual permissions", "umask 022");
@@ -80,7 +80,7 @@ impl Blueprint {
         if let Some(listener) = listener {
             finish.step(Step::ListenOnControlSocket, "the control socket", "other processes of this user may join", "");
             // As many can wait while it stands still; the machine may allow fewer, net.core.somaxconn.
-            finish.call(libc::SYS_listen, [listener.into(), 4096.into()]);
+            finish.listen(listener, 4096);
             run.listener = listener.0;
         }
         let title = format!("ctr-init: {}", self.name);
