@@ -181,14 +181,35 @@ typedef enum ctr_cgroup_policy {
     CTR_CGROUP_OFF = 3
 } ctr_cgroup_policy;
 
-/** What a container can be limited in, for ctr_set_limit() and ctr_limit(). */
+/**
+ * What a container can be limited in: numbers are for ctr_set_limit() and ctr_limit(), lists for ctr_set_limit_list() and
+ * ctr_limit_list(). Later releases may add some at the end.
+ */
 typedef enum ctr_limit_kind {
     /** Bytes of memory, swap not included: ctr_config_set_memory(). */
     CTR_LIMIT_MEMORY = 0,
     /** Processes and threads at one time: ctr_config_set_pids(). */
     CTR_LIMIT_PIDS = 1,
     /** Time of processors, in thousandths of a processor: ctr_config_set_cpus(). */
-    CTR_LIMIT_CPUS = 2
+    CTR_LIMIT_CPUS = 2,
+    /** Bytes of memory above which it is slowed down: ctr_config_set_memory_high(). */
+    CTR_LIMIT_MEMORY_HIGH = 3,
+    /** Bytes of memory that are reclaimed last: ctr_config_set_memory_low(). */
+    CTR_LIMIT_MEMORY_LOW = 4,
+    /** Bytes of swap, memory not included: ctr_config_set_swap(). */
+    CTR_LIMIT_SWAP = 5,
+    /** The share of processors beside others, 1 to 10000: ctr_config_set_cpu_weight(). CTR_UNLIMITED sets the usual 100. */
+    CTR_LIMIT_CPU_WEIGHT = 6,
+    /** The share of block devices beside others, 1 to 10000: ctr_config_set_io_weight(). CTR_UNLIMITED sets the usual 100. */
+    CTR_LIMIT_IO_WEIGHT = 7,
+    /** A list: the processors that it may run on, "0-1,3": ctr_config_set_cpuset(). */
+    CTR_LIMIT_CPUSET = 8,
+    /** A list: the memory nodes that it may have memory from, "0": ctr_config_set_cpuset_mems(). */
+    CTR_LIMIT_CPUSET_MEMS = 9,
+    /** A list: rates of block devices, a line each, "/dev/sda rbps=1048576": ctr_config_add_io(). */
+    CTR_LIMIT_IO = 10,
+    /** A list: bytes of huge pages, a line each, "2MB=67108864": ctr_config_add_hugetlb(). */
+    CTR_LIMIT_HUGETLB = 11
 } ctr_limit_kind;
 
 /** What ctr_stats() tells; an index into its array. Later releases may add some at the end. */
@@ -651,7 +672,7 @@ int ctr_config_set_cgroup(ctr_config *config, int policy);
 /**
  * The cgroup below which the container's own is made, cgroups(7): an absolute path below the mount point of the
  * hierarchy, as "/batch/job1", or a path relative to the caller's own cgroup. It must exist; on v1 in each hierarchy
- * that is used (memory, and pids and devices if they are limited). Its limits apply to the container.
+ * that is used (memory, and pids, cpu, cpuset, blkio, hugetlb and devices if they are limited). Its limits apply to the container.
  *
  * Default: $CTR_CGROUP_PARENT, else the cgroup of the calling thread, so that the caller's limits apply to what it
  * runs. On v2 a cgroup that has processes can't enable controllers for its children; there the container's cgroup is
@@ -725,6 +746,16 @@ int ctr_config_set_read_only(ctr_config *config, bool read_only);
  * Return value: 0, or CTR_ERR_INVALID. ctr_create() refuses less than 1 MiB (1048576).
  */
 int ctr_config_set_upper_size(ctr_config *config, uint64_t bytes);
+
+/**
+ * How many files, directories and links the container's changes may have while they are kept in memory, together with the same places
+ * as for ctr_config_set_upper_size(); one more fails with ENOSPC. Each is some 1 to 2 KiB of memory of the kernel's, which counts in
+ * the memory limit. Default, and with CTR_UNLIMITED: one for each 4 KiB of that size, 1024 at the least; without a memory limit
+ * and a size as many as half of the machine's memory has pages.
+ *
+ * Return value: 0, or CTR_ERR_INVALID. ctr_create() refuses fewer than 256.
+ */
+int ctr_config_set_upper_inodes(ctr_config *config, uint64_t count);
 
 /**
  * Whether an /etc/hosts, /etc/hostname and /etc/resolv.conf of the container's own are mounted over the image's, as docker does.
@@ -806,6 +837,94 @@ int ctr_config_set_state_dir(ctr_config *config, const char *path);
  * Return value: 0, or CTR_ERR_INVALID.
  */
 int ctr_config_set_store_dir(ctr_config *config, const char *path);
+
+/**
+ * The bytes of memory above which the container is slowed down: it has to reclaim what it allocates, and waits for that; nothing is
+ * killed. memory.high of cgroup v2; v1 has no such limit, and ctr_create() refuses it there (CTR_ERR_UNSUPPORTED).
+ * ctr_set_limit() changes it later. Default: CTR_UNLIMITED.
+ *
+ * Return value: 0, or CTR_ERR_INVALID. ctr_create() refuses less than 2 MiB.
+ */
+int ctr_config_set_memory_high(ctr_config *config, uint64_t bytes);
+
+/**
+ * The bytes of memory that are reclaimed last: where the machine has too little, what the container has above that is reclaimed
+ * first. A bid, no promise. memory.low of cgroup v2, the soft limit of v1; docker's --memory-reservation. ctr_set_limit() changes it
+ * later. Default: CTR_UNLIMITED, which is no such bid.
+ *
+ * Return value: 0, or CTR_ERR_INVALID. ctr_create() refuses 0.
+ */
+int ctr_config_set_memory_low(ctr_config *config, uint64_t bytes);
+
+/**
+ * The bytes of swap that the container may use besides its memory, 0 for none: memory.swap.max of cgroup v2. On v1 it takes a memory
+ * limit (ctr_config_set_memory()). docker's --memory-swap counts memory too, this does not. ctr_set_limit() changes it later; with
+ * fewer than are swapped out it fails with EBUSY on v1 where the kernel can't reclaim them, and on v2 they stay where they are.
+ * Default: CTR_UNLIMITED, which is none where memory is limited, and no limit elsewhere.
+ *
+ * Return value: 0, or CTR_ERR_INVALID.
+ */
+int ctr_config_set_swap(ctr_config *config, uint64_t bytes);
+
+/**
+ * The container's share of processors that others want too, 1 to 10000, where others have 100: cpu.weight of cgroup v2. On v1 it is
+ * cpu.shares, of which others have 1024. Where nobody else wants them the container has them all. ctr_set_limit() changes it
+ * later. Default: CTR_UNLIMITED, which is 100.
+ *
+ * Return value: 0, or CTR_ERR_INVALID. ctr_create() refuses other numbers.
+ */
+int ctr_config_set_cpu_weight(ctr_config *config, uint64_t weight);
+
+/**
+ * The processors that the container may run on, as "0-1,3": "List format" of cpuset(7). Programs see as many (nproc,
+ * sched_getaffinity(2)). ctr_set_limit_list() changes it later. Default: NULL, those of its maker's cgroup.
+ *
+ * Return value: 0, or CTR_ERR_INVALID. ctr_create() refuses what is no list, and processors that the machine or the cgroup above
+ * does not have.
+ */
+int ctr_config_set_cpuset(ctr_config *config, const char *list);
+
+/**
+ * The memory nodes that the container may have memory from, written as for ctr_config_set_cpuset(). Default: NULL, those of its
+ * maker's cgroup.
+ *
+ * Return value: as ctr_config_set_cpuset().
+ */
+int ctr_config_set_cpuset_mems(ctr_config *config, const char *list);
+
+/**
+ * Limits how fast the container may use a block device, a line of io.max of cgroup v2; on v1 it is blkio.throttle.*. What is above
+ * the rate waits. On v1 that holds for reads, and for writes past the page cache; on v2 for all.
+ *
+ * device   "/dev/sda rbps=1048576 wiops=100": a device, any path that lies on it, or MAJOR:MINOR, and one at least of rbps and wbps
+ *          (bytes read and written a second), riops and wiops (reads and writes a second). Of a partition it is the whole disk
+ *
+ * A device that is given again has the later rates. ctr_set_limit_list() changes them later. Default: no limit.
+ *
+ * Return value: 0, or CTR_ERR_INVALID for what is no such line. ctr_create() refuses what is no disk.
+ */
+int ctr_config_add_io(ctr_config *config, const char *device);
+
+/**
+ * The container's share of block devices that others want too, 1 to 10000, where others have 100: io.weight of cgroup v2, or BFQ's
+ * weight. It counts for devices with the scheduler BFQ, or on v2 with the io cost model. ctr_set_limit() changes it later. Default:
+ * CTR_UNLIMITED, which is 100.
+ *
+ * Return value: 0, or CTR_ERR_INVALID. ctr_create() refuses other numbers, and kernels without either (CTR_ERR_UNSUPPORTED).
+ */
+int ctr_config_set_io_weight(ctr_config *config, uint64_t weight);
+
+/**
+ * Limits the huge pages of a size that the container may use, the hugetlb controller of cgroups(7). What is above is refused: by
+ * mmap(2) with ENOMEM since Linux 5.7.
+ *
+ * pages   "2MB=67108864": the size of a page, with KB, MB or GB, and bytes of all of them; 0 for none
+ *
+ * ctr_set_limit_list() changes it later. Default: no limit.
+ *
+ * Return value: 0, or CTR_ERR_INVALID for what is no such text. ctr_create() refuses sizes that the machine does not have.
+ */
+int ctr_config_add_hugetlb(ctr_config *config, const char *pages);
 
 /**
  * Which walls stand: one of enum ctr_preset. The other setters override it, in whatever order they are called.
@@ -1096,38 +1215,6 @@ int ctr_set_pids_limit(ctr_container *c, uint64_t count);
 int ctr_pids_limit(ctr_container *c, uint64_t *count);
 
 /**
- * Sets a limit of a running container, up or down.
- *
- * which   one of enum ctr_limit_kind, which says what value counts
- * value   the limit; CTR_UNLIMITED lifts it
- *
- * Return value: 0; CTR_ERR_INVALID for a value that no container can live with; CTR_ERR_SYSTEM with EBUSY when more memory
- * than that is in use; CTR_ERR_UNSUPPORTED when the container has no such cgroup: on cgroup v1 one for CTR_LIMIT_CPUS is made
- * with the container only, see ctr_config_set_cpus(); CTR_ERR_DESTROYED.
- */
-int ctr_set_limit(ctr_container *c, int which, uint64_t value);
-
-/**
- * A limit of a running container, as the kernel has it.
- *
- * which   one of enum ctr_limit_kind
- *
- * Return value: 0 and the limit in *value, CTR_UNLIMITED where there is none; CTR_ERR_DESTROYED, CTR_ERR_INVALID.
- */
-int ctr_limit(ctr_container *c, int which, uint64_t *value);
-
-/**
- * A limit of a running container as it holds in the end: the lowest of the container's own and those of the cgroups above it (a
- * service's, a batch job's, an outer container's), as far as they can be seen from here.
- *
- * which   one of enum ctr_limit_kind
- *
- * Return value: 0 and the limit in *value, CTR_UNLIMITED where there is none; CTR_ERR_DESTROYED, CTR_ERR_INVALID,
- * CTR_ERR_SYSTEM.
- */
-int ctr_effective_limit(ctr_container *c, int which, uint64_t *value);
-
-/**
  * The name that ctr_join() takes.
  *
  * Return value: a string that is good until the handle is released, "" for what ctr_join_pid() joined; NULL for an
@@ -1251,6 +1338,74 @@ int ctr_destroy_named(const char *name, const char *state_dir);
  * Return value: 0, or CTR_ERR_INVALID for an invalid handle.
  */
 int ctr_close(ctr_container *c);
+
+/**
+ * Sets a limit of a running container, up or down.
+ *
+ * which   one of the numbers of enum ctr_limit_kind, which says what value counts
+ * value   the limit; CTR_UNLIMITED lifts it
+ *
+ * On cgroup v1 the first limit of a kind that the container was made without moves its processes into another cgroup, which takes
+ * about 10 ms for each.
+ *
+ * Return value: 0; CTR_ERR_INVALID for a value that no container can live with; CTR_ERR_SYSTEM with EBUSY when more memory, or
+ * on cgroup v1 more swap, than that is in use; CTR_ERR_UNSUPPORTED when such a cgroup can't be had, or there is no such limit here:
+ * CTR_LIMIT_MEMORY_HIGH on cgroup v1, CTR_LIMIT_SWAP on v1 without a memory limit, CTR_LIMIT_IO_WEIGHT where the kernel has nothing
+ * that keeps it; CTR_ERR_DESTROYED.
+ */
+int ctr_set_limit(ctr_container *c, int which, uint64_t value);
+
+/**
+ * A limit of a running container, as the kernel has it.
+ *
+ * which   one of the numbers of enum ctr_limit_kind
+ *
+ * Return value: 0 and the limit in *value, CTR_UNLIMITED where there is none; CTR_ERR_DESTROYED, CTR_ERR_INVALID.
+ */
+int ctr_limit(ctr_container *c, int which, uint64_t *value);
+
+/**
+ * A limit of a running container as it holds in the end: the lowest of the container's own and those of the cgroups above it (a
+ * service's, a batch job's, an outer container's), as far as they can be seen from here. A weight counts beside its neighbours alone,
+ * and is the container's own.
+ *
+ * which   one of the numbers of enum ctr_limit_kind
+ *
+ * Return value: 0 and the limit in *value, CTR_UNLIMITED where there is none; CTR_ERR_DESTROYED, CTR_ERR_INVALID,
+ * CTR_ERR_SYSTEM.
+ */
+int ctr_effective_limit(ctr_container *c, int which, uint64_t *value);
+
+/**
+ * Sets a limit of a running container that is a list: all of it, so what is not in the list is not limited.
+ *
+ * which   one of the lists of enum ctr_limit_kind
+ * list    as the setter of ctr_config takes it, of CTR_LIMIT_IO and CTR_LIMIT_HUGETLB with a line each; NULL lifts it
+ *
+ * Return value: as ctr_set_limit(); CTR_ERR_INVALID too for what is no list, or has in it what this machine or the cgroup above does
+ * not have.
+ */
+int ctr_set_limit_list(ctr_container *c, int which, const char *list);
+
+/**
+ * A limit of a running container that is a list, as the kernel has it: devices as MAJOR:MINOR.
+ *
+ * which   one of the lists of enum ctr_limit_kind
+ *
+ * Return value: 0 and the list in *list, which ctr_string_free() frees, "" where there is no limit; CTR_ERR_DESTROYED,
+ * CTR_ERR_INVALID. *list is NULL then.
+ */
+int ctr_limit_list(ctr_container *c, int which, char **list);
+
+/**
+ * A limit that is a list as it holds in the end: of processors and memory nodes those that the kernel lets it have, of rates and
+ * bytes the lowest of all, see ctr_effective_limit().
+ *
+ * which   one of the lists of enum ctr_limit_kind
+ *
+ * Return value: as ctr_limit_list(); CTR_ERR_SYSTEM.
+ */
+int ctr_effective_limit_list(ctr_container *c, int which, char **list);
 
 /**
  * Stops every process of a container where it is, by the freezer of its cgroup, as `docker pause`. They keep all that they have,

@@ -43,6 +43,15 @@ pub fn cgroups_of_v2() -> &'static str {
      chown -R USER USER && echo +memory +pids +cpu > cgroup.subtree_control"
 }
 
+/// A cgroup of v2 to which the one above it does not hand a controller on.
+pub fn not_handed_on(above: &Path, controller: &str) -> String {
+    format!(
+        "as root: echo +{controller} > {}/cgroup.subtree_control; where it is systemd's, Delegate=cpu cpuset io memory pids in \
+         user@.service (systemctl edit user@.service) or in the service",
+        above.display()
+    )
+}
+
 /// A label of a security module that there isn't.
 pub const NO_MODULE: &str = "leave the label out, make labels optional, or start the kernel with that module: \
      lsm=…,apparmor or lsm=…,selinux; libctr doctor names those that are active";

@@ -35,8 +35,8 @@ mod zygote;
 pub use cgroup::{CpuStats, IoStats, MemoryStats, PidsStats, Pressure, PressureStats, Stall, Stats};
 pub use config::{
     Bind, CgroupPolicy, Config, Device, DeviceAccess, DeviceKind, DeviceList, DeviceRule, DirectoryUse, ExecConfig,
-    Limit, Mount, Namespace, Namespaces, Network, Preset, Refusal, Rlimit, Seccomp, Session, Stdio, TimeOffset,
-    TimeOffsets, Tmpfs, Upper, Winsize,
+    HugetlbLimit, IoLimit, Limit, ListLimit, Mount, Namespace, Namespaces, Network, Preset, Refusal, Rlimit, Seccomp,
+    Session, Stdio, TimeOffset, TimeOffsets, Tmpfs, Upper, Winsize,
 };
 pub use container::{
     Client, Container, ContainerInfo, Exit, ExitReason, InspectedLimits, InspectedMount, InspectedNamespace,

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
         import_image,
         prune,
     )
-    from ._limits import LimitInForce, Limits
+    from ._limits import LimitInForce, Limits, ListInForce
     from ._options import Bind, Tmpfs
     from ._popen import Popen
     from ._probe import Check, probe
@@ -64,6 +64,7 @@ __all__ = [
     "ImageConfig",
     "LimitInForce",
     "Limits",
+    "ListInForce",
     "PIPE",
     "Popen",
     "Pressure",
@@ -114,6 +115,7 @@ _ROOMS = {
     "ImageConfig": "_image",
     "LimitInForce": "_limits",
     "Limits": "_limits",
+    "ListInForce": "_limits",
     "Popen": "_popen",
     "Pressure": "_stats",
     "Progress": "_image",

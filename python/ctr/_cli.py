@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import DEVNULL, __version__, _cli_kernel
 from ._cli_images import add_commands, age, bar, table
+from ._cli_limits import add_commands as add_limits
 from ._cli_options import add_rows, container_keywords, pair
 from ._cli_stats import add_commands as add_stats
 from ._cli_streams import PipedFiles
@@ -72,6 +73,9 @@ _ELSEWHERE = {
     "--cgroupns": "--ns cgroup=",
     "--privileged": "--preset privileged",
     "--net": "--network",
+    "--memory-swap": "--swap SIZE, which does not count memory",
+    "--cpu-shares": "--cpu-weight N, where others have 100 and not 1024",
+    "--blkio-weight": "--io-weight N, 1 to 10000",
     "--env-file": "-e NAME=VALUE",
     "--mount": "-v SRC:DST[:ro]",
     "-p": "no port is published; --network host has the host's",
@@ -91,6 +95,7 @@ _COMMANDS_ELSEWHERE = {
     "cp": "libctr export NAME, or a bind (-v) from the start",
     "info": "libctr doctor",
     "resume": "libctr unpause NAME",
+    "set": "libctr update NAME",
     "version": "libctr --version",
     "shell": "libctr run host",
 }
@@ -243,6 +248,7 @@ def _parser() -> _Parser:
     resumed.add_argument("names", metavar="NAME", nargs="+", help="the name of a container")
 
     add_stats(command)
+    add_limits(command)
 
     command("doctor", _doctor, "show what this machine allows and what it does not, and what to do about it")
 

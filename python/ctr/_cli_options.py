@@ -10,7 +10,7 @@ from ._sizes import size
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
 
 class Row(NamedTuple):
@@ -48,6 +48,26 @@ def _memory(text: str) -> int:
     return limit
 
 
+UNLIMITED = ("unlimited", "-1")
+
+
+def _rate(key: str) -> Callable[[str], tuple[str, dict[str, str | None]]]:
+    """A device, and one of its rates."""
+
+    def read(text: str) -> tuple[str, dict[str, str | None]]:
+        device, colon, rate = text.rpartition(":")
+        if not (colon and device):
+            raise ValueError(f"write DEVICE:RATE, as /dev/sda:1M, not {text!r}")
+        return device, {key: None if rate in UNLIMITED else rate}
+
+    return read
+
+
+def _hugetlb(text: str) -> tuple[str, str | None]:
+    page, most = pair(text, "PAGE=SIZE")
+    return page, None if most in UNLIMITED else most
+
+
 def _tmpfs(text: str) -> Tmpfs:
     target, _, most = text.partition(":")
     return Tmpfs(target, most or None)
@@ -57,7 +77,7 @@ def _limit(text: str) -> tuple[str, tuple[int | None, int | None]]:
     name, value = pair(text)
     soft, _, hard = value.partition(":")
     try:
-        first, second = (None if word in ("unlimited", "-1") else rlimit(name, word) for word in (soft, hard or soft))
+        first, second = (None if word in UNLIMITED else rlimit(name, word) for word in (soft, hard or soft))
     except (TypeError, OSError) as error:
         what = 'numbers, "unlimited", or of bytes as fsize=1M,'
         raise ValueError(f"write NAME=SOFT:HARD with {what} not {text!r}") from error
@@ -90,8 +110,20 @@ ROWS = (
     Row("hostname", "-h --hostname", "the hostname inside", "NAME"),
     Row("domainname", "--domainname", "the NIS domain name inside", "NAME"),
     Row("memory", "-m --memory", "memory limit, as 256M", "SIZE", read=_memory),
+    Row("memory_high", "--memory-high", "slow it down above, as 200M; cgroup v2 only", "SIZE"),
+    Row("memory_low", "--memory-reservation --memory-low", "reclaim so much last, as 64M", "SIZE"),
+    Row("swap", "--swap", "swap besides its memory, as 1G; none by default with a memory limit", "SIZE"),
     Row("pids", "--pids --pids-limit", "the number of processes at one time", "N", type=int, read=int),
     Row("cpus", "--cpus", "processor time of all its programs together, as 0.5", "N", type=float, read=float),
+    Row("cpu_weight", "--cpu-weight", "its share of processors, 1 to 10000; others have 100", "N", type=int, read=int),
+    Row("cpuset", "--cpuset-cpus --cpuset", "the processors that it may run on, as 0-1,3", "LIST"),
+    Row("cpuset_mems", "--cpuset-mems", "the memory nodes that it may have memory from", "LIST"),
+    Row("io", "--device-read-bps", "bytes read a second of a disk", "DEVICE:RATE", many=True, read=_rate("rbps")),
+    Row("io", "--device-write-bps", "bytes written a second", "DEVICE:RATE", many=True, read=_rate("wbps")),
+    Row("io", "--device-read-iops", "reads a second of a disk", "DEVICE:RATE", many=True, read=_rate("riops")),
+    Row("io", "--device-write-iops", "writes a second of a disk", "DEVICE:RATE", many=True, read=_rate("wiops")),
+    Row("io_weight", "--io-weight", "its share of disks, 1 to 10000; others have 100", "N", type=int, read=int),
+    Row("hugetlb", "--hugetlb", "how much of the huge pages, as 2M=64M", "PAGE=SIZE", many=True, read=_hugetlb),
     Row("network", "--network", '"none" (the default), "host" or "container:NAME"', "NET"),
     Row("mounts", "-v --volume", "show a host path inside", "SRC:DST[:ro]", many=True),
     Row("mounts", "--tmpfs", "an empty tmpfs inside", "DST[:SIZE]", many=True, read=_tmpfs),
@@ -103,6 +135,7 @@ ROWS = (
         "the size limit of changes in memory; half of the memory limit by default",
         "SIZE",
     ),
+    Row("upper_inodes", "--upper-inodes", "the number of files in changes in memory", "N", type=int, read=int),
     Row("etc_files", "--no-etc-files", "keep the image's /etc/hosts, /etc/hostname and /etc/resolv.conf", value=False),
     Row(
         "directory",
@@ -178,25 +211,27 @@ ROWS = (
 """In the order in which --help shows them."""
 
 
-def add_rows(parser: argparse.ArgumentParser) -> None:
-    """Let them be typed."""
+def add_rows(parser: argparse.ArgumentParser, keywords: Collection[str] = (), kind: Any = None) -> None:
+    """Let them be typed: all, or those of some keywords, whose values are read as `kind`."""
     for row in ROWS:
-        names, dest = row.names.split(), _dest(row)
+        if keywords and row.keyword not in keywords:
+            continue
+        names, into = row.names.split(), dest(row)
         if row.many:
-            parser.add_argument(*names, dest=dest, metavar=row.metavar, action="append", default=[], help=row.help)
+            parser.add_argument(*names, dest=into, metavar=row.metavar, action="append", default=[], help=row.help)
         elif row.choices:
-            parser.add_argument(*names, dest=dest, choices=row.choices, help=row.help)
+            parser.add_argument(*names, dest=into, choices=row.choices, help=row.help)
         elif row.metavar:
-            parser.add_argument(*names, dest=dest, metavar=row.metavar, type=row.type, help=row.help)
+            parser.add_argument(*names, dest=into, metavar=row.metavar, type=kind or row.type, help=row.help)
         else:
-            parser.add_argument(*names, dest=dest, action="store_const", const=row.value, help=row.help)
+            parser.add_argument(*names, dest=into, action="store_const", const=row.value, help=row.help)
 
 
 def container_keywords(options: argparse.Namespace) -> dict[str, Any]:
     """What was typed, as the keywords of `Container`."""
     keywords: dict[str, Any] = {}
     for row in ROWS:
-        typed = getattr(options, _dest(row))
+        typed = getattr(options, dest(row))
         if typed is None or (row.many and not typed):
             continue
         if not row.many:
@@ -204,7 +239,10 @@ def container_keywords(options: argparse.Namespace) -> dict[str, Any]:
             continue
         read = [row.read(text) for text in typed]
         if type(read[0]) is tuple:
-            keywords.setdefault(row.keyword, {}).update(read)
+            known = keywords.setdefault(row.keyword, {})
+            for key, value in read:
+                # Rates of a device are in several rows.
+                known[key] = {**known.get(key, {}), **value} if isinstance(value, dict) else value
         else:
             keywords.setdefault(row.keyword, []).extend(read)
     if "time_offsets" in keywords:
@@ -217,7 +255,7 @@ def typed_rows(options: argparse.Namespace) -> list[str]:
     container_keywords(options)
     words: list[str] = []
     for row in ROWS:
-        typed = getattr(options, _dest(row))
+        typed = getattr(options, dest(row))
         name = row.names.split()[-1]
         if row.many:
             words += [word for value in typed for word in (name, value)]
@@ -238,5 +276,6 @@ def parse_rows(words: list[str]) -> dict[str, Any]:
     return container_keywords(options)
 
 
-def _dest(row: Row) -> str:
+def dest(row: Row) -> str:
+    """The attribute that argparse puts its value into."""
     return "container" + row.names.split()[-1].replace("-", "_")

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import signal as _signal
 import warnings
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from . import _ctr, _programs
 from ._errors import Error
 from ._options import check_keywords, container_options
-from ._sizes import count, size, thousandths
+from ._sizes import count, size
 from ._types import (
     ContainerOptions,
     ImageSource,
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from ._image import Config, Difference, Image, ImageConfig
-    from ._limits import Limits
+    from ._limits import Limits, List, Number, Told
     from ._stats import Stats
     from ._walls import Wall
 
@@ -84,9 +84,22 @@ class Container:
             env: Environment of every process, over the defaults (PATH, HOME, HOSTNAME).
             mounts: `Bind`, `Tmpfs`, (source, target), (source, target, "ro") or "source:target:ro", in order.
             memory: Memory limit, "256M" or bytes; no limit by default, 512 MiB in the preset "strict".
+            memory_high: Memory above which it is slowed down and nothing is killed; cgroup v2 only.
+            memory_low: Memory that is reclaimed last, where the machine has too little: a bid, no promise.
+            swap: Swap that it may use besides its memory, "1G" or 0; none by default where memory is limited. On cgroup
+                v1 it takes a memory limit.
             pids: How many processes and threads it may have at one time; no limit by default, 128 in the preset
                 "strict".
             cpus: Processor time that all its programs have together, 0.5 or 2; no limit by default.
+            cpu_weight: Its share of processors that others want too, 1 to 10000; others have 100.
+            cpuset: The processors that it may run on, "0-1,3".
+            cpuset_mems: The memory nodes that it may have memory from, "0".
+            io: How fast it may use block devices, as {"/dev/sda": {"rbps": "10M", "wiops": 100}}: bytes (rbps, wbps)
+                and operations (riops, wiops) a second of a device, of any path that lies on it, or of "8:0". Or lines,
+                as ["/dev/sda rbps=10485760"].
+            io_weight: Its share of block devices that others want too, 1 to 10000; others have 100. It takes the
+                scheduler BFQ, or the io cost model of cgroup v2.
+            hugetlb: How much of the huge pages it may use, by the size of a page, as {"2M": "64M"}.
             network: "none" (only loopback; the default), "host", "container:NAME", or a path of a namespace.
             cgroup: What happens if no cgroup can be made: "auto" fails if a limit was asked for, "required" always,
                 "optional" never (a limit that can't be set is then a `UserWarning`); "off" makes none.
@@ -101,6 +114,8 @@ class Container:
             upper_size: How many bytes changes in memory may take, "1G", together with /dev/shm, the /tmp of a read-only
                 root, and every `Tmpfs` without a size; a write beyond that fails with ENOSPC. At least "1M"; by
                 default half of the memory limit, or half of the machine's memory without one.
+            upper_inodes: How many files, directories and links changes in memory may have, together with the same
+                places; one more fails with ENOSPC. At least 256; by default one for each 4 KiB of what they may take.
             directory: How an image that is a directory is used: as a lower layer that is never written to, or directly.
             etc_files: Mount an /etc/hosts, /etc/hostname and /etc/resolv.conf of its own over the image's, as docker.
             detached: Outlive this process, until someone calls `destroy`.
@@ -233,33 +248,49 @@ class Container:
     def cpu_limit(self, limit: float | None) -> None:
         self.set_limit("cpus", limit)
 
-    def limit(self, which: Literal["memory", "pids", "cpus"]) -> float | None:
-        """A limit as the kernel has it, in bytes, processes, or processors; None where there is none."""
-        value = self._native.limit(which)
-        return value / 1000 if which == "cpus" and value is not None else value
+    @overload
+    def limit(self, which: Number) -> float | None: ...
 
-    def set_limit(self, which: Literal["memory", "pids", "cpus"], value: Size | float | None) -> None:
-        """Set a limit, live; None lifts it. On cgroup v1 "cpus" needs a container that was made with such a limit."""
-        number: int | None
-        if value is None:
-            number = None
-        elif which == "cpus":
-            number = thousandths(value, "cpu limit")
+    @overload
+    def limit(self, which: List) -> Told: ...
+
+    def limit(self, which: str) -> float | Told:
+        """A limit as the kernel has it, by its keyword; None where there is none.
+
+        Bytes, processes, processors, weights; "0-1,3" of processors and memory nodes; of `io` and `hugetlb` a dict,
+        with devices as "MAJOR:MINOR" and pages as "2MB".
+        """
+        from ._limits import LISTS, told_list, told_number
+
+        if which in LISTS:
+            return told_list(which, self._native.list_limit(which))
+        return told_number(which, self._native.limit(which))
+
+    def set_limit(self, which: Number | List, value: Any) -> None:
+        """Set a limit, live, to what its keyword takes; None lifts it.
+
+        Of `io` and `hugetlb` it is all that is limited from then on. On cgroup v1 the first limit of a kind that the
+        container was made without takes about 10 ms for each of its processes.
+        """
+        from ._limits import LISTS, lines, number
+
+        if which in LISTS:
+            self._native.set_list_limit(which, lines(which, value))
         else:
-            number = count(value if which == "pids" else size(cast("Size", value), f"{which} limit"), f"{which} limit")
-        self._native.set_limit(which, number)
+            self._native.set_limit(which, number(which, value))
 
     def limits(self) -> Limits:
         """Every limit: the container's own, and as it holds in the end, since a cgroup above may have a lower one.
 
         Without a cgroup of its own those of its caller's hold.
         """
-        from ._limits import LimitInForce, Limits
+        from ._limits import LimitInForce, Limits, ListInForce, told_list, told_number
 
-        told = {}
+        told: dict[str, Any] = {}
         for name, own, effective in self._native.limits():
-            of_one = 1000 if name == "cpus" else 1
-            told[name] = LimitInForce(*(n / of_one if n is not None and of_one > 1 else n for n in (own, effective)))
+            told[name] = LimitInForce(told_number(name, own), told_number(name, effective))
+        for name, own_list, effective_list in self._native.list_limits():
+            told[name] = ListInForce(told_list(name, own_list), told_list(name, effective_list))
         return Limits(**told)
 
     def export(

@@ -1,8 +1,18 @@
-"""The limits of a container: what `Container.limits()` tells."""
+"""The limits of a container: how they are written and told, and what `Container.limits()` answers."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple, Union
+
+from ._options import hugetlb_lines, io_lines, list_of_numbers
+from ._sizes import count, size, thousandths
+
+Number = Literal["memory", "pids", "cpus", "memory_high", "memory_low", "swap", "cpu_weight", "io_weight"]
+List = Literal["cpuset", "cpuset_mems", "io", "hugetlb"]
+Told = Union[str, dict[str, int], dict[str, dict[str, int]], None]
+
+LISTS = ("cpuset", "cpuset_mems", "io", "hugetlb")
+SIZES = ("memory", "memory_high", "memory_low", "swap")
 
 
 class LimitInForce(NamedTuple):
@@ -11,7 +21,16 @@ class LimitInForce(NamedTuple):
     own: float | None
     """The container's own."""
     effective: float | None
-    """The lowest of that and those of the cgroups above, as far as they can be seen from here."""
+    """The lowest of that and those of the cgroups above, as far as they can be seen from here; of a weight its own."""
+
+
+class ListInForce(NamedTuple):
+    """A limit of a container that is a list; None is no limit."""
+
+    own: Told
+    """The container's own."""
+    effective: Told
+    """What that and those of the cgroups above leave."""
 
 
 class Limits(NamedTuple):
@@ -23,3 +42,58 @@ class Limits(NamedTuple):
     """Processes and threads at one time."""
     cpus: LimitInForce
     """Processors."""
+    memory_high: LimitInForce
+    """Bytes of memory above which it is slowed down."""
+    memory_low: LimitInForce
+    """Bytes of memory that are reclaimed last."""
+    swap: LimitInForce
+    """Bytes of swap."""
+    cpu_weight: LimitInForce
+    """Its share of processors beside others, who have 100."""
+    io_weight: LimitInForce
+    """Its share of block devices beside others, who have 100."""
+    cpuset: ListInForce
+    """The processors that it may run on, "0-1,3"."""
+    cpuset_mems: ListInForce
+    """The memory nodes that it may have memory from."""
+    io: ListInForce
+    """Rates of block devices, {"8:0": {"rbps": 1048576}}."""
+    hugetlb: ListInForce
+    """Bytes of huge pages, {"2MB": 67108864}."""
+
+
+def number(which: str, value: Any) -> int | None:
+    """A limit that is a number, as the core takes it."""
+    what = f"{which} limit"
+    if value is None:
+        return None
+    if which == "cpus":
+        return thousandths(value, "cpu limit")
+    return count(size(value, what) if which in SIZES else value, what)
+
+
+def told_number(which: str, value: int | None) -> float | None:
+    """A limit that is a number, from what the core says."""
+    return value / 1000 if which == "cpus" and value is not None else value
+
+
+def lines(which: str, value: Any) -> str | None:
+    """A limit that is a list, as the core takes it."""
+    if value is None:
+        return None
+    if which in ("io", "hugetlb"):
+        return "\n".join(io_lines(value) if which == "io" else hugetlb_lines(value)) or None
+    return list_of_numbers(which)(value)
+
+
+def told_list(which: str, text: str | None) -> Told:
+    """A limit that is a list, from what the core says."""
+    if text is None or which in ("cpuset", "cpuset_mems"):
+        return text
+    if which == "hugetlb":
+        return {page: int(most) for page, _, most in (line.partition("=") for line in text.splitlines())}
+    rates: dict[str, dict[str, int]] = {}
+    for line in text.splitlines():
+        device, *words = line.split(" ")
+        rates[device] = {key: int(rate) for key, _, rate in (word.partition("=") for word in words)}
+    return rates

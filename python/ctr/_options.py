@@ -236,6 +236,45 @@ def _capability_mask(names: Iterable[str] | int) -> int:
     return mask
 
 
+def io_lines(io: Any) -> list[str]:
+    """{"/dev/sda": {"rbps": "1M", "wiops": 100}}, or such lines as "/dev/sda rbps=1048576"; None lifts a rate."""
+    if not hasattr(io, "items"):
+        return _lines("io", io)
+    lines = []
+    for device, rates in io.items():
+        words = (f"{key}={_or_max(rate, f'io {key}')}" for key, rate in mapping(rates, "rates of a device").items())
+        lines.append(" ".join([os.fsdecode(device), *words]))
+    return lines
+
+
+def hugetlb_lines(pages: Any) -> list[str]:
+    """{"2M": "64M"}: the size of a page, and bytes of all of them; or such lines as "2MB=67108864"."""
+    if not hasattr(pages, "items"):
+        return _lines("hugetlb", pages)
+    return [f"{size(page, 'page size')}={_or_max(most, 'hugetlb')}" for page, most in pages.items()]
+
+
+def _lines(what: str, lines: Any) -> list[str]:
+    if isinstance(lines, (str, bytes)) or not hasattr(lines, "__iter__"):
+        raise TypeError(f"{what} must be a mapping, or a list of lines, not {type(lines).__name__}")
+    return list(lines)
+
+
+def _or_max(value: Size | None, what: str) -> int | str:
+    return "max" if value is None else count(size(value, what), what)
+
+
+def list_of_numbers(what: str) -> Callable[[Any], str]:
+    """Of a "0-1,3"."""
+
+    def read(value: Any) -> str:
+        if not isinstance(value, str):
+            raise TypeError(f'{what} must be a str, as "0-1,3", not {type(value).__name__}')
+        return value
+
+    return read
+
+
 def _bytes_of(what: str) -> Callable[[Size], int]:
     return lambda value: count(size(value, what), what)
 
@@ -255,9 +294,19 @@ _READ: dict[str, Callable[[Any], object]] = {
     "env": _environment,
     "mounts": _mounts,
     "memory": _bytes_of("memory"),
+    "memory_high": _bytes_of("memory_high"),
+    "memory_low": _bytes_of("memory_low"),
+    "swap": _bytes_of("swap"),
     "upper_size": _bytes_of("upper_size"),
+    "upper_inodes": lambda value: count(value, "upper_inodes"),
     "pids": lambda value: count(value, "pids"),
     "cpus": lambda value: thousandths(value, "cpus"),
+    "cpu_weight": lambda value: count(value, "cpu_weight"),
+    "cpuset": list_of_numbers("cpuset"),
+    "cpuset_mems": list_of_numbers("cpuset_mems"),
+    "io": io_lines,
+    "io_weight": lambda value: count(value, "io_weight"),
+    "hugetlb": hugetlb_lines,
     "network": _network,
     "namespaces": _namespaces,
     "capabilities": _capability_mask,

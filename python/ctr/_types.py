@@ -37,6 +37,8 @@ User = Union[str, int, None]
 Mounts = Iterable[Union[Bind, Tmpfs, str, tuple[Path, Path], tuple[Path, Path, str]]]
 Seccomp = Union[str, PathLike[str], Mapping[str, Any]]
 Refusal = Union[int, str, tuple[str, int]]
+Io = Union[Mapping[Path, Mapping[str, Union[Size, None]]], Iterable[str]]
+Hugetlb = Union[Mapping[Size, Union[Size, None]], Iterable[str]]
 Rlimit = Union[None, Size, tuple[Union[Size, None], Union[Size, None]]]
 
 
@@ -117,8 +119,17 @@ class OfContainers(TypedDict, total=False):
     domainname: str | None
     mounts: Mounts
     memory: Size | None
+    memory_high: Size | None
+    memory_low: Size | None
+    swap: Size | None
     pids: int | None
     cpus: float | None
+    cpu_weight: int | None
+    cpuset: str | None
+    cpuset_mems: str | None
+    io: Io | None
+    io_weight: int | None
+    hugetlb: Hugetlb | None
     network: Namespace | None
     cgroup: Literal["auto", "required", "optional", "off"]
     cgroup_parent: Path | None
@@ -126,6 +137,7 @@ class OfContainers(TypedDict, total=False):
     read_only: bool
     upper: Literal["memory", "disk"]
     upper_size: Size | None
+    upper_inodes: int | None
     etc_files: bool
     directory: Literal["lower", "direct"]
     capabilities: Iterable[str] | int | None

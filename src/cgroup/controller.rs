@@ -1,11 +1,14 @@
 //! What a controller is: when a container's cgroup has it, and by which files it is known, a [`Row`]; a limit that it has, a
-//! [`Rule`]. Each stands in the controller's own file, and `table` has all of them.
+//! [`Rule`], or a [`ListRule`]. Each stands in a file of its own, and `table` has all of them.
+
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use super::directory::Directory;
 use super::stats::Stats;
 use crate::Result;
+use crate::config::LimitNumbers;
 
 /// A controller of cgroups(7). The order is that of a record: what is always there comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +24,12 @@ pub(crate) enum Controller {
     Cpu,
     /// What stops processes and lets them go on. On v2 no controller: each directory has it.
     Freezer,
+    /// On which processors and memory nodes.
+    Cpuset,
+    /// Block devices.
+    Io,
+    /// Huge pages.
+    Hugetlb,
 }
 
 /// What tells one version of cgroups from the other.
@@ -51,8 +60,10 @@ pub(super) enum When {
 
 /// A controller.
 pub(super) struct Row {
-    /// In `cgroup.controllers`, /proc/PID/cgroup, and the options of v1's mounts.
+    /// In `cgroup.controllers` of v2.
     pub(super) name: &'static str,
+    /// In /proc/PID/cgroup and the options of mounts of v1.
+    pub(super) v1_name: &'static str,
     pub(super) on_v1: When,
     pub(super) on_v2: When,
     /// Whether a directory of v1 can be made for it while the container runs. Each that can costs a destroy a system call.
@@ -75,20 +86,75 @@ pub(super) struct Rule {
     pub(super) noun: &'static str,
     /// Refuses what no container can live with.
     pub(super) check: fn(u64) -> Result<()>,
-    /// Sets the limit of a cgroup that nothing is in yet. [`nix::errno::Errno::ENOENT`] means that the controller is off.
-    pub(super) set_first: fn(At<'_>, u64) -> nix::Result<()>,
+    /// Why it can't be had although its controller can.
+    pub(super) lacks: fn(Wanted<'_>) -> Option<Lack>,
+    /// Sets the limit of a cgroup that nothing is in yet, beside the others. [`nix::errno::Errno::ENOENT`] means that the controller is off.
+    pub(super) set_first: fn(At<'_>, u64, &LimitNumbers) -> nix::Result<()>,
     /// Sets it live; `None` lifts it.
     pub(super) set: fn(At<'_>, Option<u64>) -> Result<()>,
     /// As the kernel holds it.
     pub(super) get: fn(At<'_>) -> Result<Option<u64>>,
+    /// What those of the cgroups above mean for it.
+    pub(super) above: Above,
     /// What the kernel means by EINVAL, where that can be said.
     pub(super) einval: &'static str,
     /// What [`Rule::set_first`] does, for a person.
-    pub(super) first_files: fn(Version, u64) -> Vec<Written>,
+    pub(super) first_files: fn(Version, u64, &LimitNumbers) -> Vec<Written>,
+}
+
+/// A limit that is a list.
+pub(super) struct ListRule {
+    pub(super) controller: Controller,
+    /// In sentences: "the cpuset".
+    pub(super) noun: &'static str,
+    /// The list as [`ListRule::set`] takes it and [`ListRule::get`] tells it; refuses what no container can live with.
+    pub(super) read: fn(&str) -> Result<String>,
+    /// Sets all of it, also of a cgroup that nothing is in yet; `None` lifts it. What is not in the list is not limited.
+    pub(super) set: fn(At<'_>, Option<&str>) -> Result<()>,
+    /// As the kernel holds it.
+    pub(super) get: fn(At<'_>) -> Result<Option<String>>,
+    /// Adds to what holds for those below what this cgroup means for them: from a process's own cgroup upwards.
+    pub(super) narrow: fn(Option<String>, At<'_>) -> Result<Option<String>>,
+    /// What [`ListRule::set`] does to a new directory, for a person: (command, what for).
+    pub(super) commands: fn(Version, &Path, &str) -> Vec<(String, String)>,
+}
+
+/// What cgroups above mean for a limit.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Above {
+    /// The lowest of all holds.
+    Bounds,
+    /// Nothing can be had that they don't have themselves; where there is no number there is nothing to have. On v1 they mean
+    /// nothing.
+    Gives,
+    /// Nothing: it counts among neighbours.
+    Nothing,
+}
+
+/// Where a limit is wanted, and what goes with it.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted<'a> {
+    pub(super) version: Version,
+    /// The directory that the container's own is in.
+    pub(super) parent: &'a Path,
+    /// There is a memory limit too.
+    pub(super) with_memory: bool,
+}
+
+/// Why a limit can't be had, and what to do about it.
+pub(super) struct Lack {
+    pub(super) why: &'static str,
+    pub(super) hint: &'static str,
+}
+
+/// Where its controller can be had, it can.
+pub(super) fn nothing_lacks(_: Wanted<'_>) -> Option<Lack> {
+    None
 }
 
 impl Controller {
-    pub(super) const ALL: [Self; 5] = [Self::Memory, Self::Devices, Self::Pids, Self::Cpu, Self::Freezer];
+    pub(super) const ALL: [Self; 8] =
+        [Self::Memory, Self::Devices, Self::Pids, Self::Cpu, Self::Freezer, Self::Cpuset, Self::Io, Self::Hugetlb];
 }
 
 impl<'a> At<'a> {

@@ -9,10 +9,11 @@ use std::time::Duration;
 use nix::errno::Errno;
 
 use super::control;
-use super::controller::{At, Controller, Row, Rule, Version, When, Written};
+use super::controller::{Above, At, Controller, Row, Rule, Version, When, Written, nothing_lacks};
 use super::directory::Directory;
 use super::psi::pressure;
 use super::stats::Stats;
+use crate::config::LimitNumbers;
 use crate::{Error, Result, Step};
 
 const V1_QUOTA: &str = "cpu.cfs_quota_us";
@@ -30,6 +31,7 @@ pub(super) const MAX: u64 = 8192 * 1000;
 
 pub(super) const ROW: Row = Row {
     name: "cpu",
+    v1_name: "cpu",
     on_v1: When::Limited,
     on_v2: When::Limited,
     late_on_v1: false,
@@ -38,8 +40,18 @@ pub(super) const ROW: Row = Row {
     count,
 };
 
-pub(super) const LIMIT: Rule =
-    Rule { controller: Controller::Cpu, noun: "processor", check, set_first, set, get, einval: ABOVE, first_files };
+pub(super) const LIMIT: Rule = Rule {
+    controller: Controller::Cpu,
+    noun: "processor",
+    check,
+    lacks: nothing_lacks,
+    set_first,
+    set,
+    get,
+    above: Above::Bounds,
+    einval: ABOVE,
+    first_files,
+};
 
 fn check(limit: u64) -> Result<()> {
     if (MIN..=MAX).contains(&limit) {
@@ -51,7 +63,7 @@ fn check(limit: u64) -> Result<()> {
 }
 
 /// The period of a new directory is [`PERIOD`].
-fn set_first(at: At<'_>, limit: u64) -> nix::Result<()> {
+fn set_first(at: At<'_>, limit: u64, _: &LimitNumbers) -> nix::Result<()> {
     let (file, text) = first(at.version(), limit);
     control::write(&at.directory().fd, file, &text)
 }
@@ -64,7 +76,7 @@ fn first(version: Version, limit: u64) -> (&'static str, String) {
     }
 }
 
-fn first_files(version: Version, limit: u64) -> Vec<Written> {
+fn first_files(version: Version, limit: u64, _: &LimitNumbers) -> Vec<Written> {
     let (file, text) = first(version, limit);
     let text = if version == Version::V2 { format!("\"{text}\"") } else { text };
     vec![(text, file, "microseconds of processor time that it has in each tenth of a second")]

@@ -19,6 +19,7 @@ use crate::{DeviceAccess, DeviceKind, DeviceRule, Error, Result, Step, sys};
 
 pub(super) const ROW: Row = Row {
     name: "devices",
+    v1_name: "devices",
     on_v1: When::Limited,
     on_v2: When::Limited,
     late_on_v1: false,

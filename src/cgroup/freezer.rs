@@ -21,6 +21,7 @@ const V2_EVENTS: &str = "cgroup.events";
 
 pub(super) const ROW: Row = Row {
     name: "freezer",
+    v1_name: "freezer",
     on_v1: When::Limited,
     on_v2: When::Limited,
     late_on_v1: true,

@@ -1,22 +1,28 @@
 //! The cgroup of a container that exists: its directories, by their descriptors.
 
+use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use nix::errno::Errno;
 
 use super::controller::{At, Controller, Version};
 use super::directory::{Directory, open_failed, without};
+use super::hierarchies::{is_below, own_of};
 use super::place::Place;
 use super::stats::Most;
-use crate::config::LimitNumbers;
-use crate::{ErrorCode, Limit, Result};
+use crate::config::{LimitLists, LimitNumbers};
+use crate::{ErrorCode, Limit, ListLimit, Result};
 
 /// The cgroup directories of one container. Dropping it removes nothing; [`super::remove()`] does.
 #[derive(Debug)]
 pub(crate) struct Cgroup {
     pub(super) held: Vec<Held>,
+    /// v1: those that were made for a limit that came later, by whomever.
+    pub(super) later: [OnceLock<Held>; Controller::ALL.len()],
+    /// Its PID 1, and the parent that was chosen for it.
+    pub(super) of: OnceLock<(i32, Option<PathBuf>)>,
     /// Time of processors in programs and in the kernel, where it is added up over processes.
     pub(super) most_used: [Most; 2],
 }
@@ -29,6 +35,16 @@ pub(super) struct Held {
 }
 
 impl Cgroup {
+    pub(super) fn new(held: Vec<Held>) -> Self {
+        Self { held, later: Default::default(), of: OnceLock::new(), most_used: Default::default() }
+    }
+
+    /// The same, of the container with this PID 1, for whose cgroup that parent was chosen.
+    pub(crate) fn of(self, pid: i32, parent: Option<&Path>) -> Self {
+        _ = self.of.set((pid, parent.map(Into::into)));
+        self
+    }
+
     /// The cgroup of a container that another process made, from the places of its record: those that there are, and those that
     /// are not made yet.
     pub(crate) fn open(places: &[Place], late: &[Place]) -> Result<Self> {
@@ -43,7 +59,7 @@ impl Cgroup {
             let place = place.completed(directory.as_ref(), memory_known)?;
             held.push(Held { place, made: directory.map_or_else(OnceLock::new, OnceLock::from) });
         }
-        Ok(Self { held, most_used: Default::default() })
+        Ok(Self::new(held))
     }
 
     /// Whether its descriptors are still what they were.
@@ -82,6 +98,24 @@ impl Cgroup {
         Ok(numbers)
     }
 
+    /// A limit that is a list, as the kernel holds it; none where no controller counts it.
+    pub(crate) fn list_limit(&self, limit: ListLimit) -> Result<Option<String>> {
+        let rule = limit.rule();
+        match self.at(rule.controller)? {
+            Some(at) => counted((rule.get)(at)).map(Option::flatten),
+            None => Ok(None),
+        }
+    }
+
+    /// All of these.
+    pub(crate) fn list_limits(&self) -> Result<LimitLists> {
+        let mut lists = LimitLists::default();
+        for limit in ListLimit::ALL {
+            lists[limit as usize] = self.list_limit(limit)?;
+        }
+        Ok(lists)
+    }
+
     /// Its directories that there are.
     pub(crate) fn paths(&self) -> impl Iterator<Item = &Path> {
         self.made().map(|(place, _)| place.path())
@@ -95,7 +129,8 @@ impl Cgroup {
 
     /// The directory of a controller, if there is one by now.
     pub(super) fn at(&self, controller: Controller) -> Result<Option<At<'_>>> {
-        let found = self.held(controller).and_then(|held| {
+        let held = self.held(controller).or_else(|| self.found(controller));
+        let found = held.and_then(|held| {
             let directory = match held.made.get() {
                 Some(made) => Some(made),
                 None => Directory::open(held.place.path()).ok().map(|found| held.made.get_or_init(|| found)),
@@ -108,6 +143,31 @@ impl Cgroup {
         Ok(found)
     }
 
+    /// The directory of a controller that it was made without: v1, one of its own that was made since; v2, where all controllers
+    /// are in one tree, the one that it has.
+    fn found(&self, controller: Controller) -> Option<&Held> {
+        let later = &self.later[controller as usize];
+        if later.get().is_some() || !controller.is_handed_on() {
+            return later.get();
+        }
+        let (pid, _) = self.of.get()?;
+        let cgroups = crate::sys::file::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
+        if !is_below(&cgroups, controller) {
+            return self.held.iter().find(|held| held.place.is(Version::V2));
+        }
+        let place = own_of(controller, &cgroups)?;
+        if place.path().file_name() != self.file_name() {
+            return None;
+        }
+        let directory = Directory::open(place.path()).ok()?;
+        Some(later.get_or_init(|| Held { place, made: OnceLock::from(directory) }))
+    }
+
+    /// What all its directories are called.
+    pub(super) fn file_name(&self) -> Option<&OsStr> {
+        self.held.first().and_then(|held| held.place.path().file_name())
+    }
+
     /// As [`Cgroup::at`], of one that has to be there.
     pub(super) fn needed(&self, controller: Controller) -> Result<At<'_>> {
         self.at(controller)?.ok_or_else(|| without(controller.name()))
@@ -118,7 +178,8 @@ impl Cgroup {
     }
 
     pub(super) fn made(&self) -> impl Iterator<Item = (&Place, &Directory)> {
-        self.held.iter().filter_map(|held| Some((&held.place, held.made.get()?)))
+        let later = self.later.iter().filter_map(OnceLock::get);
+        self.held.iter().chain(later).filter_map(|held| Some((&held.place, held.made.get()?)))
     }
 
     /// Where the container's processes are listed.

@@ -91,6 +91,19 @@ pub(super) fn home(controller: Controller, caller: Caller<'_>) -> Home {
     Mounts::find([controller].into_iter().collect()).home(controller, caller)
 }
 
+/// Whether a process with these lines of /proc/PID/cgroup is in a hierarchy of v1 that has the controller.
+pub(super) fn is_below(cgroups: &str, controller: Controller) -> bool {
+    Caller { cgroups, parent: None, insists: false }.below(Path::new("/"), controller.v1_name()).is_some()
+}
+
+/// The directory of v1 that such a process is in, for one controller.
+pub(super) fn own_of(controller: Controller, cgroups: &str) -> Option<Place> {
+    let mounts = Mounts::find([controller].into_iter().collect());
+    let caller = Caller { cgroups, parent: None, insists: false };
+    let path = caller.below(mounts.v1(controller)?, controller.v1_name())?;
+    Some(Place::new(Version::V1, path, [controller].into_iter().collect()))
+}
+
 /// The directories that a process with these lines of /proc/PID/cgroup is in, in every hierarchy in which a container may have one.
 pub(super) fn own(cgroups: &str) -> Vec<Place> {
     let caller = Caller { cgroups, parent: None, insists: false };
@@ -100,7 +113,7 @@ pub(super) fn own(cgroups: &str) -> Vec<Place> {
     let mut own: Vec<Place> = v2.into_iter().map(|path| Place::new(Version::V2, path, on_v2)).collect();
     for controller in Controller::ALL {
         let mount = mounts.v1(controller);
-        let Some(path) = mount.and_then(|mount| caller.below(mount, controller.name())) else { continue };
+        let Some(path) = mount.and_then(|mount| caller.below(mount, controller.v1_name())) else { continue };
         // One hierarchy may have several controllers.
         match own.iter_mut().find(|place| place.path == path) {
             Some(place) => place.controllers.add(controller),
@@ -110,9 +123,9 @@ pub(super) fn own(cgroups: &str) -> Vec<Place> {
     own
 }
 
-/// Those that are looked up once.
+/// Those that are looked up once. The others few containers ask for.
 fn looked_up() -> Controllers {
-    Controller::ALL.into_iter().filter(|controller| *controller != Controller::Devices).collect()
+    [Controller::Memory, Controller::Pids, Controller::Cpu, Controller::Freezer].into_iter().collect()
 }
 
 impl Hierarchies {
@@ -131,7 +144,7 @@ impl Hierarchies {
         let first = |mount: &Path, controller| caller.places(mount, controller).into_iter().next();
         let in_tree = mounts.v2.as_deref().and_then(|mount| first(mount, ""));
         let own = match mounts.v1(Controller::Memory) {
-            Some(mount) => first(mount, Controller::Memory.name()),
+            Some(mount) => first(mount, Controller::Memory.v1_name()),
             None => in_tree.clone(),
         };
         let is_home = |path: &PathBuf| homes.iter().flatten().any(|home| home.path() == Some(path.as_path()));
@@ -172,7 +185,7 @@ impl Mounts {
         let is = |path: &Path, kind: FsType| statfs(path).is_ok_and(|found| found.filesystem_type() == kind);
         let mut found = Self::default();
         for controller in wanted.iter() {
-            let usual = Path::new(MOUNT).join(controller.name());
+            let usual = Path::new(MOUNT).join(controller.v1_name());
             found.v1[controller as usize] = Some(usual).filter(|path| is(path, CGROUP_SUPER_MAGIC));
         }
         let lacks_v1 = |found: &Self| wanted.iter().any(|controller| found.v1(controller).is_none());
@@ -191,7 +204,7 @@ impl Mounts {
     fn complete(&mut self, wanted: Controllers, mountinfo: &str) {
         for controller in wanted.iter() {
             let v1 = &mut self.v1[controller as usize];
-            *v1 = v1.take().or_else(|| mounted(mountinfo, "cgroup", Some(controller.name())));
+            *v1 = v1.take().or_else(|| mounted(mountinfo, "cgroup", Some(controller.v1_name())));
         }
         self.v2 = self.v2.take().or_else(|| mounted(mountinfo, "cgroup2", None));
     }
@@ -202,7 +215,7 @@ impl Mounts {
 
     fn home(&self, controller: Controller, caller: Caller<'_>) -> Home {
         if let Some(mount) = self.v1(controller) {
-            return v1_home(mount, controller.name(), caller);
+            return v1_home(mount, controller.v1_name(), caller);
         }
         match &self.v2 {
             None => Home::Missing(Missing::not_mounted()),
@@ -347,9 +360,15 @@ impl Missing {
     }
 
     fn no_controller(path: &Path, controller: &str) -> Self {
+        let why = format!("{} does not have the {controller} controller", path.display());
+        // Only the root of the whole tree has none of these.
+        if path.join("cgroup.events").exists() {
+            let hint = hints::not_handed_on(path.parent().unwrap_or(path), controller);
+            return Self { errno: libc::ENOENT, why, hint };
+        }
         Self {
             errno: libc::ENOENT,
-            why: format!("{} does not have the {controller} controller", path.display()),
+            why,
             hint: format!(
                 "start the kernel without cgroup_disable={controller} (on some boards: with cgroup_enable={controller}); or {}",
                 hints::cgroups_of_v2()
@@ -455,6 +474,19 @@ mod tests {
         assert_eq!(mounts.v1(Controller::Memory), Some(Path::new("/cg/memory")));
         assert_eq!(mounts.v1(Controller::Pids), Some(Path::new("/cg/one")));
         assert_eq!(mounts.v2.as_deref(), Some(Path::new("/cg/two")));
+    }
+
+    #[test]
+    fn a_controller_that_is_not_delegated_is_told_with_who_can_delegate_it() {
+        let path = std::env::temp_dir().join(format!("ctr-undelegated-{}", std::process::id()));
+        std::fs::create_dir(&path).unwrap();
+        for (file, text) in [("cgroup.procs", ""), ("cgroup.controllers", "memory pids\n"), ("cgroup.events", "")] {
+            std::fs::write(path.join(file), text).unwrap();
+        }
+        let error = v2_usable(&path, "cpuset").unwrap_err().error("cpuset");
+        std::fs::remove_dir_all(&path).unwrap();
+        assert!(error.to_string().contains("does not have the cpuset controller"), "{error}");
+        assert!(error.hint().contains("+cpuset >") && error.hint().contains("Delegate="), "{error}");
     }
 
     #[test]

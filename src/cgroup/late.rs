@@ -2,17 +2,19 @@
 //! container's processes into it, each of which waits for an RCU grace period (about 10 ms).
 
 use std::collections::BTreeSet;
+use std::sync::OnceLock;
 use std::time::Instant;
 
 use nix::errno::Errno;
 
 use super::control;
-use super::controller::{At, Controller};
+use super::controller::{At, Controller, Version, Wanted};
 use super::directory::{Directory, open_failed, without};
 use super::held::{Cgroup, Held};
-use super::hierarchies::hand_on;
+use super::hierarchies::{Caller, Home, hand_on, home};
+use super::layout::lacks;
 use super::place::Place;
-use crate::{Error, ErrorCode, Limit, Result, Step, hints};
+use crate::{Error, ErrorCode, Limit, ListLimit, Result, Step, hints};
 
 /// Has a directory made once it is on record.
 pub(crate) type Acquire<'a> = &'a dyn Fn(&Place, &mut dyn FnMut() -> Result<()>) -> Result<()>;
@@ -27,37 +29,60 @@ impl Cgroup {
     pub(crate) fn set(&self, limit: Limit, value: Option<u64>, acquire: Acquire<'_>) -> Result<()> {
         let rule = limit.rule();
         value.map_or(Ok(()), rule.check)?;
-        let at = match (self.at(rule.controller)?, value) {
+        self.set_by(rule.controller, value.is_some(), acquire, |at| {
+            let parent = at.directory().path.parent().unwrap_or(&at.directory().path);
+            // What is limited together with memory looks for itself whether that is, as it may come and go.
+            let wanted = Wanted { version: at.version(), parent, with_memory: true };
+            match value.and_then(|value| Some((value, (rule.lacks)(wanted)?))) {
+                Some((value, lack)) => Err(lacks(rule.noun, &limit.text(value), &lack)),
+                None => (rule.set)(at, value),
+            }
+        })
+    }
+
+    /// The same of a limit that is a list.
+    pub(crate) fn set_list(&self, limit: ListLimit, list: Option<&str>, acquire: Acquire<'_>) -> Result<()> {
+        let rule = limit.rule();
+        let list = list.map(rule.read).transpose()?;
+        self.set_by(rule.controller, list.is_some(), acquire, |at| (rule.set)(at, list.as_deref()))
+    }
+
+    fn set_by(
+        &self,
+        controller: Controller,
+        limits: bool,
+        acquire: Acquire<'_>,
+        set: impl Fn(At<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let at = match (self.at(controller)?, limits) {
             (Some(at), _) => at,
-            (None, None) => return Ok(()),
-            (None, Some(_)) => At::V1(self.make_late(rule.controller, acquire)?),
+            (None, false) => return Ok(()),
+            (None, true) => At::V1(self.make_late(controller, acquire)?),
         };
-        match (rule.set)(at, value) {
+        match set(at) {
             // v2: it was not handed on, since nobody was limited by it.
             Err(error) if error.code() == ErrorCode::Unsupported => {
-                if value.is_none() {
+                let At::V2(directory) = at else { return Err(error) };
+                if directory.has(controller.row().v2_file) {
+                    return Err(error);
+                }
+                if !limits {
                     return Ok(());
                 }
-                let At::V2(directory) = at else { return Err(error) };
-                hand_on(directory, [rule.controller].into_iter())?;
-                (rule.set)(at, value)
+                hand_on(directory, [controller].into_iter())?;
+                set(at)
             }
             outcome => outcome,
         }?;
-        self.move_into(rule.controller, at.directory(), None)
+        self.move_into(controller, at.directory(), None)
     }
 
     /// Makes the directory of a controller that the container was made without.
     pub(super) fn make_late(&self, controller: Controller, acquire: Acquire<'_>) -> Result<&Directory> {
-        let late = self.held(controller).ok_or_else(|| {
-            let error = without(controller.name());
-            // The policy asks for what all containers have.
-            match controller {
-                Controller::Freezer => error.with_hint(hints::FREEZER),
-                _ if controller.is_usual() => error,
-                _ => error.with_hint("give it such a limit when it is created"),
-            }
-        })?;
+        let late = match self.held(controller) {
+            Some(held) => held,
+            None => self.place_later(controller)?,
+        };
         acquire(&late.place, &mut || {
             self.any()?.check_not_removed()?;
             let path = late.place.path();
@@ -74,11 +99,37 @@ impl Cgroup {
         late.made.get().ok_or_else(|| without(controller.name()))
     }
 
+    /// v1: where a directory goes that nobody thought of when the container was made: below the cgroup that its PID 1 is in, which
+    /// is that of whoever made it, or below the chosen parent.
+    fn place_later(&self, controller: Controller) -> Result<&Held> {
+        let lacks = || {
+            let error = without(controller.name());
+            // The policy asks for what all containers have.
+            match controller {
+                Controller::Freezer => error.with_hint(hints::FREEZER),
+                _ if controller.is_usual() => error,
+                _ => error.with_hint("give it such a limit when it is created"),
+            }
+        };
+        let (pid, parent) = self.of.get().filter(|_| controller.is_handed_on()).ok_or_else(lacks)?;
+        let file = format!("/proc/{pid}/cgroup");
+        let cgroups = crate::sys::file::read_to_string(&file).map_err(|e| Error::io(Step::Read, &file, &e))?;
+        let caller = Caller { cgroups: &cgroups, parent: parent.as_deref(), insists: parent.is_some() };
+        let path = match (home(controller, caller), self.file_name()) {
+            (Home::V1(path), Some(name)) => path.join(name),
+            (Home::Missing(missing), _) => return Err(missing.error(controller.name())),
+            _ => return Err(lacks()),
+        };
+        let place = Place::new(Version::V1, path, [controller].into_iter().collect());
+        Ok(self.later[controller as usize].get_or_init(|| Held { place, made: OnceLock::new() }))
+    }
+
     /// Moves all processes in, until `end`, where the directory may have been made late: also where it was there, since whoever
     /// made it may have been killed before it was done.
     pub(super) fn move_into(&self, controller: Controller, to: &Directory, end: Option<Instant>) -> Result<()> {
         let is_late = |held: &&Held| held.place.may_come_late();
-        let Some(late) = self.held(controller).filter(is_late) else { return Ok(()) };
+        let late = self.held(controller).or_else(|| self.later[controller as usize].get());
+        let Some(late) = late.filter(is_late) else { return Ok(()) };
         let mut from = self.made().filter(|(place, _)| **place != late.place && !place.may_come_late());
         from.next().map_or(Ok(()), |(_, from)| move_all(controller, from, to, end))
     }

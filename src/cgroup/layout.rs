@@ -13,16 +13,15 @@ use nix::errno::Errno;
 use nix::fcntl::AT_FDCWD;
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
-use super::controller::{At, Controller, Controllers, Version, When};
+use super::controller::{At, Controller, Controllers, Lack, Version, Wanted, When};
 use super::devices;
 use super::directory::Directory;
 use super::held::{Cgroup, Held};
 use super::hierarchies::{Caller, Home, hand_on, hierarchies};
 use super::limits::Limits;
 use super::place::Place;
-use crate::config::LimitNumbers;
 use crate::plan::quote;
-use crate::{CgroupPolicy, Error, Limit, Result, Step};
+use crate::{CgroupPolicy, Error, ErrorCode, Limit, Result, Step};
 
 /// What a container's cgroup directory is called: this and its name.
 pub(super) const PREFIX: &str = "ctr-";
@@ -59,6 +58,12 @@ pub(super) struct Homes<'a> {
 impl Homes<'_> {
     fn of(&self, controller: Controller) -> Option<&Home> {
         self.of[controller as usize].as_deref()
+    }
+
+    /// Where a controller can be had.
+    fn place(&self, controller: Controller) -> Option<(Version, &Path)> {
+        let v1 = self.v1(controller).map(|path| (Version::V1, path));
+        v1.or_else(|| self.v2(controller).map(|path| (Version::V2, path)))
     }
 
     fn v1(&self, controller: Controller) -> Option<&Path> {
@@ -112,7 +117,6 @@ fn check_parent(parent: &Path, policy: CgroupPolicy) -> Result<()> {
 }
 
 pub(super) fn decide(name: &str, limits: &Limits, policy: CgroupPolicy, homes: &Homes<'_>) -> Result<Planned> {
-    limits.check()?;
     let mut limits = limits.clone();
     let mut dropped = Vec::new();
     match policy {
@@ -123,22 +127,34 @@ pub(super) fn decide(name: &str, limits: &Limits, policy: CgroupPolicy, homes: &
         }
         CgroupPolicy::Auto | CgroupPolicy::Required | CgroupPolicy::Optional => {}
     }
+    for controller in Controller::ALL {
+        let Some(Home::Missing(missing)) = homes.of(controller) else { continue };
+        let lacking = || missing.error(controller.name());
+        if policy == CgroupPolicy::Required && controller.when(Version::V1) == When::Always {
+            return Err(lacking());
+        }
+        for limit in controller.limits() {
+            let Some(value) = limits.numbers[limit as usize].take() else { continue };
+            drop_limit(&mut dropped, policy, limit.rule().noun, &limit.text(value), &missing.words(), lacking)?;
+        }
+        for limit in controller.lists() {
+            let Some(list) = limits.lists[limit as usize].take() else { continue };
+            drop_limit(&mut dropped, policy, limit.rule().noun, &list, &missing.words(), lacking)?;
+        }
+    }
     for limit in Limit::ALL {
         let rule = limit.rule();
-        let Some(Home::Missing(missing)) = homes.of(rule.controller) else { continue };
-        let required = policy == CgroupPolicy::Required && rule.controller.when(Version::V1) == When::Always;
-        match (limits.numbers[limit as usize].take(), policy) {
-            (None, _) if !required => {}
-            (Some(value), CgroupPolicy::Optional) => {
-                let (noun, value, words) = (rule.noun, limit.text(value), missing.words());
-                dropped.push(format!("the {noun} limit of {value} can't be had: {words}"));
-            }
-            _ => return Err(missing.error(rule.controller.name())),
-        }
+        let Some(value) = limits.get(limit) else { continue };
+        let Some((version, parent)) = homes.place(rule.controller) else { continue };
+        let with_memory = limits.get(Limit::Memory).is_some();
+        let Some(lack) = (rule.lacks)(Wanted { version, parent, with_memory }) else { continue };
+        limits.numbers[limit as usize] = None;
+        let text = limit.text(value);
+        drop_limit(&mut dropped, policy, rule.noun, &text, lack.why, || lacks(rule.noun, &text, &lack))?;
     }
     let directory = format!("{PREFIX}{name}");
     // Without controllers of its own it can be where it can't have any, and the limits of that place hold for it.
-    let unlimited = limits.numbers == LimitNumbers::default() && policy != CgroupPolicy::Required;
+    let unlimited = limits.is_empty() && policy != CgroupPolicy::Required;
     let above = homes.v2(Controller::Memory);
     if let Some(plain) = homes.plain.filter(|plain| unlimited && (homes.chosen || has_limits(plain, above))) {
         let layout = Layout::without_controllers(&directory, limits, plain, homes.v1(Controller::Devices));
@@ -151,6 +167,32 @@ pub(super) fn decide(name: &str, limits: &Limits, policy: CgroupPolicy, homes: &
         }
         _ => Ok(Planned { layout, dropped }),
     }
+}
+
+/// Lets a limit go that can't be had, where that is let pass.
+fn drop_limit(
+    dropped: &mut Vec<String>,
+    policy: CgroupPolicy,
+    noun: &str,
+    value: &str,
+    why: &str,
+    error: impl FnOnce() -> Error,
+) -> Result<()> {
+    if policy != CgroupPolicy::Optional {
+        return Err(error());
+    }
+    dropped.push(format!("the {noun} limit of {value} can't be had: {why}"));
+    Ok(())
+}
+
+/// What whoever asks for a limit is told that is not to be had where its controller is.
+pub(super) fn lacks(noun: &str, value: &str, lack: &Lack) -> Error {
+    let limit = format!("{noun} limit of {value}");
+    Error::new(ErrorCode::Unsupported, Step::SetLimit, limit, libc::EOPNOTSUPP, lack.why).with_hint(format!(
+        "{}; or {}",
+        lack.hint,
+        crate::hints::NO_CGROUP
+    ))
 }
 
 /// Whether a cgroup of v2, or one above it below `end`, has a limit that somebody chose for it. `pids.max` is none of these:
@@ -283,7 +325,7 @@ impl Layout {
                 }
             }
         }
-        Ok(Cgroup { held, most_used: Default::default() })
+        Ok(Cgroup::new(held))
     }
 
     fn make_one(&self, place: &Place) -> Result<OnceLock<Directory>> {
@@ -310,7 +352,7 @@ impl Layout {
     fn limit_v2(&self, place: &Place, directory: &Directory) -> Result<()> {
         let here = place.controllers.iter().filter(|controller| self.is_handed(*controller));
         match self.limit(At::V2(directory), place) {
-            Err(NotSet { errno: Errno::ENOENT, .. }) => {
+            Err(error) if error.is_off() => {
                 hand_on(directory, here)?;
                 self.limit(At::V2(directory), place)
             }
@@ -327,15 +369,20 @@ impl Layout {
     /// Sets the limits of one directory; on v2 it is ENOENT too where a controller's files are not there.
     fn limit(&self, at: At<'_>, place: &Place) -> std::result::Result<(), NotSet> {
         for controller in place.controllers.iter() {
-            let fail = |errno| NotSet { controller, errno };
             for limit in controller.limits() {
                 if let Some(value) = self.limits.get(limit) {
-                    (limit.rule().set_first)(at, value).map_err(fail)?;
+                    let fail = |errno| NotSet::Number { limit, value, errno };
+                    (limit.rule().set_first)(at, value, &self.limits.numbers).map_err(fail)?;
+                }
+            }
+            for limit in controller.lists() {
+                if let Some(list) = self.limits.list(limit) {
+                    (limit.rule().set)(at, Some(list)).map_err(NotSet::List)?;
                 }
             }
             let unseen = matches!(at, At::V2(_)) && self.is_handed(controller) && !self.limits.need(controller);
             if unseen && !at.directory().has(controller.row().v2_file) {
-                return Err(fail(Errno::ENOENT));
+                return Err(NotSet::Off(controller));
             }
         }
         Ok(())
@@ -368,9 +415,13 @@ impl Layout {
             let version = if place.is(Version::V2) { Version::V2 } else { Version::V1 };
             for limit in place.controllers.iter().flat_map(Controller::limits) {
                 let Some(value) = self.limits.get(limit) else { continue };
-                for (value, file, why) in (limit.rule().first_files)(version, value) {
+                for (value, file, why) in (limit.rule().first_files)(version, value, &self.limits.numbers) {
                     add(format!("echo {value} > {}", quoted(file)), why);
                 }
+            }
+            for limit in place.controllers.iter().flat_map(Controller::lists) {
+                let Some(list) = self.limits.list(limit) else { continue };
+                commands.extend((limit.rule().commands)(version, place.path(), list));
             }
             if let Some(rules) = self.limits.devices.as_ref().filter(|_| place.controllers.has(Controller::Devices)) {
                 commands.extend(devices::commands(version, place.path(), rules));
@@ -387,22 +438,46 @@ impl Layout {
 }
 
 /// A limit that the kernel did not take.
-struct NotSet {
-    controller: Controller,
-    errno: Errno,
+enum NotSet {
+    Number {
+        limit: Limit,
+        value: u64,
+        errno: Errno,
+    },
+    List(Error),
+    /// v2: its files are not there.
+    Off(Controller),
 }
 
 impl NotSet {
-    fn told(&self, directory: &Directory) -> Error {
-        let error = if directory.is_removed() {
-            directory.gone()
-        } else {
-            let limit = format!("{} limit of {}", self.controller.name(), directory.path.display());
-            Error::system(Step::SetLimit, limit, self.errno as i32)
+    /// Whether it may be that the controller has not been handed on.
+    fn is_off(&self) -> bool {
+        match self {
+            Self::Number { errno, .. } => *errno == Errno::ENOENT,
+            Self::List(error) => error.code() == ErrorCode::Unsupported,
+            Self::Off(_) => true,
+        }
+    }
+
+    fn told(self, directory: &Directory) -> Error {
+        if directory.is_removed() {
+            return directory.gone();
+        }
+        let (noun, value, errno, hint) = match self {
+            Self::List(error) => return error,
+            Self::Off(controller) => (controller.name(), String::new(), Errno::ENOENT, ""),
+            Self::Number { limit, value, errno } => {
+                let rule = limit.rule();
+                let hint = if errno == Errno::EINVAL { rule.einval } else { "" };
+                (rule.noun, format!(" of {}", limit.text(value)), errno, hint)
+            }
         };
-        match self.controller.limits().next().map_or("", |limit| limit.rule().einval) {
-            hint if self.errno == Errno::EINVAL && !hint.is_empty() => error.with_hint(hint),
-            _ => error,
+        let limit = format!("{noun} limit{value} of {}", directory.path.display());
+        let error = Error::system(Step::SetLimit, limit, errno as i32);
+        match errno {
+            Errno::ENOENT => error.with_code(ErrorCode::Unsupported).with_hint("this kernel has no file for it there"),
+            _ if hint.is_empty() => error,
+            _ => error.with_hint(hint),
         }
     }
 }

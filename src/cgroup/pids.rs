@@ -1,7 +1,8 @@
 //! The limit of processes and threads. Fewer than there are is no error: fork(2) then fails inside until enough have ended.
 
 use super::control;
-use super::controller::{Controller, Row, Rule, Version, When, Written};
+use super::controller::{Above, Controller, Row, Rule, Version, When, Written, nothing_lacks};
+use crate::config::LimitNumbers;
 use crate::{Error, Result, Step};
 
 pub(super) const FILE: &str = "pids.max";
@@ -14,6 +15,7 @@ pub(super) const MAX: u64 = 4 << 20;
 
 pub(super) const ROW: Row = Row {
     name: "pids",
+    v1_name: "pids",
     on_v1: When::Limited,
     on_v2: When::Always,
     late_on_v1: true,
@@ -29,14 +31,16 @@ pub(super) const LIMIT: Rule = Rule {
     controller: Controller::Pids,
     noun: "process",
     check,
-    set_first: |at, limit| control::write(&at.directory().fd, FILE, &limit.to_string()),
+    lacks: nothing_lacks,
+    set_first: |at, limit, _| control::write(&at.directory().fd, FILE, &limit.to_string()),
     set: |at, limit| at.directory().write(FILE, &limit.map_or_else(|| "max".into(), |count| count.to_string())),
     get: |at| at.directory().read_number(FILE),
+    above: Above::Bounds,
     einval: "",
     first_files,
 };
 
-fn first_files(_: Version, limit: u64) -> Vec<Written> {
+fn first_files(_: Version, limit: u64, _: &LimitNumbers) -> Vec<Written> {
     vec![(limit.to_string(), FILE, "so many processes and threads: no fork bomb")]
 }
 

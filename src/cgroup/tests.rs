@@ -14,6 +14,7 @@ use super::hierarchies::hierarchies;
 use super::hierarchies::{Caller, Home};
 use super::layout::Homes;
 use super::{Cgroup, Layout, Limits, Place, memory, pids, remove};
+use crate::config::{LimitLists, LimitNumbers};
 use crate::{CgroupPolicy, ErrorCode, Limit, Result};
 
 const MIB: u64 = 1 << 20;
@@ -77,8 +78,18 @@ fn first(layout: &Layout) -> impl DoubleEndedIterator<Item = &Path> {
     layout.first().map(Place::path)
 }
 
+fn numbers(memory: Option<u64>, pids: Option<u64>, cpus: Option<u64>) -> LimitNumbers {
+    let mut numbers = LimitNumbers::default();
+    numbers[..3].copy_from_slice(&[memory, pids, cpus]);
+    numbers
+}
+
+fn limited(memory: Option<u64>, pids: Option<u64>, cpus: Option<u64>) -> Limits {
+    Limits::new(numbers(memory, pids, cpus), LimitLists::default(), None).unwrap()
+}
+
 fn limits(memory: Option<u64>, pids: Option<u64>) -> Limits {
-    Limits::new([memory, pids, None], None)
+    limited(memory, pids, None)
 }
 
 /// Of memory and pids; devices where it is wanted.
@@ -88,7 +99,7 @@ fn homes<'a>(memory: &'a Home, pids: &'a Home, devices: Option<&'a Home>) -> Hom
             Controller::Memory => Some(memory),
             Controller::Pids => Some(pids),
             Controller::Devices => devices,
-            Controller::Cpu | Controller::Freezer => None,
+            _ => None,
         };
         home.map(std::borrow::Cow::Borrowed)
     });
@@ -107,13 +118,13 @@ fn caller(cgroups: &str) -> Caller<'_> {
 }
 
 fn plan(memory: Option<u64>, pids: Option<u64>) -> Option<Layout> {
-    plan_all([memory, pids, None])
+    plan_all(limits(memory, pids))
 }
 
-fn plan_all(numbers: crate::config::LimitNumbers) -> Option<Layout> {
+fn plan_all(limits: Limits) -> Option<Layout> {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let name = format!("test-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-    match Cgroup::plan(&name, &Limits::new(numbers, None), CgroupPolicy::Required, caller(&own_cgroups())) {
+    match Cgroup::plan(&name, &limits, CgroupPolicy::Required, caller(&own_cgroups())) {
         Ok(planned) => planned.layout,
         Err(error) => {
             skipped(error);
@@ -257,12 +268,12 @@ fn threads_that_set_limits_at_once_never_fail() {
 #[test]
 fn limits_that_no_container_can_live_with_are_refused_by_name() {
     for bad in [0, 1, 4095, memory::MIN - 1] {
-        let limits = limits(Some(bad), None);
-        refused(Cgroup::plan("x", &limits, CgroupPolicy::Optional, caller("")), ErrorCode::Invalid, "2 MiB");
+        let limits = Limits::new(numbers(Some(bad), None, None), LimitLists::default(), None);
+        refused(limits, ErrorCode::Invalid, "2 MiB");
     }
     for bad in [0, 1, pids::MAX + 1, u64::MAX] {
-        let limits = limits(None, Some(bad));
-        refused(Cgroup::plan("x", &limits, CgroupPolicy::Optional, caller("")), ErrorCode::Invalid, "at the least");
+        let limits = Limits::new(numbers(None, Some(bad), None), LimitLists::default(), None);
+        refused(limits, ErrorCode::Invalid, "at the least");
     }
     let Some(made) = Made::with(None, Some(pids::MAX)) else { return };
     refused(made.cgroup.set(Limit::Memory, Some(0), &acquire), ErrorCode::Invalid, "2 MiB");
@@ -419,7 +430,7 @@ fn a_list_of_devices_stands_in_the_directory_of_v2_or_in_one_more_of_v1() {
     let [memory, pids, devices] = ["/v1/memory", "/v1/pids", "/v1/devices"].map(|path| Home::V1(path.into()));
     let v2 = Home::V2("/v2".into());
     let paths = |homes: [&Home; 2], devices, limit| {
-        let limits = Limits::new([None, limit, None], Some(Vec::new()));
+        let limits = Limits { devices: Some(Vec::new()), ..limits(None, limit) };
         let [memory, pids] = homes;
         let homes = self::homes(memory, pids, Some(devices));
         let layout = super::layout::decide("x", &limits, CgroupPolicy::Auto, &homes).unwrap().layout.unwrap();
@@ -451,7 +462,7 @@ fn a_user_without_cgroups_is_told_how_to_get_some() {
 
 #[test]
 fn the_commands_of_explain_make_the_same_cgroup() {
-    let Some(layout) = plan_all([Some(64 * MIB), Some(10), Some(500)]) else { return };
+    let Some(layout) = plan_all(limited(Some(64 * MIB), Some(10), Some(500))) else { return };
     let commands: Vec<String> = layout.commands().into_iter().map(|(command, _)| command).collect();
     // Moves itself in, so it lives for as long as the look at it takes.
     let script = format!("set -e; {}; echo ready; read x", commands.join("; "));
@@ -463,13 +474,14 @@ fn the_commands_of_explain_make_the_same_cgroup() {
     let seen = (cgroup.limits(), cgroup.pids_now());
     child.wait().unwrap();
     remove(layout.places()).unwrap();
-    assert_eq!((seen.0.unwrap(), seen.1.unwrap()), ([Some(64 * MIB), Some(10), Some(500)], 1));
+    let [memory, pids, cpus, ..] = seen.0.unwrap();
+    assert_eq!((memory, pids, cpus, seen.1.unwrap()), (Some(64 * MIB), Some(10), Some(500), 1));
 }
 
 #[test]
 fn a_record_says_which_directory_has_which_controller() {
     let [memory, pids, devices] = ["/v1/memory", "/v1/both", "/v1/both"].map(|path| Home::V1(path.into()));
-    let limits = Limits::new([None; Limit::ALL.len()], Some(Vec::new()));
+    let limits = Limits { devices: Some(Vec::new()), ..Limits::default() };
     let layout = super::layout::decide("x", &limits, CgroupPolicy::Auto, &homes(&memory, &pids, Some(&devices)));
     let layout = layout.unwrap().layout.unwrap();
     let written = serde_json::to_value(layout.places()).unwrap();
@@ -516,7 +528,7 @@ fn more_processors_than_a_cgroup_above_has_are_refused_on_v1() {
     let mut homes = homes(&missing, &missing, None);
     homes.of[Controller::Cpu as usize] = Some(std::borrow::Cow::Owned(Home::V1(parent.clone())));
     let made = |cpus| {
-        let limits = Limits::new([None, None, Some(cpus)], None);
+        let limits = limited(None, None, Some(cpus));
         super::layout::decide("x", &limits, CgroupPolicy::Auto, &homes).unwrap().layout.unwrap().make()
     };
     let outcome = made(500);

@@ -7,10 +7,10 @@ use nix::errno::Errno;
 
 use super::control;
 use super::controller::{At, Controller, Version};
+use super::cpu;
 use super::directory::Directory;
 use super::held::Cgroup;
 use super::stats::Stats;
-use super::{cpu, io};
 use crate::{Result, Step};
 
 impl Cgroup {
@@ -50,9 +50,6 @@ impl Cgroup {
                 if version == Version::V2 || place.has(version, controller) {
                     (controller.row().count)(At::new(version, directory), &mut stats)?;
                 }
-            }
-            if version == Version::V2 {
-                io::count(directory, &mut stats)?;
             }
         }
         let any = self.any()?;

@@ -6,6 +6,7 @@
 
 mod devices;
 mod exec;
+mod limits;
 mod mounts;
 mod names;
 mod preset;
@@ -15,6 +16,8 @@ mod with;
 
 pub use devices::{Device, DeviceAccess, DeviceKind, DeviceList, DeviceRule};
 pub use exec::{ExecConfig, Session, Stdio, Winsize};
+pub use limits::{HugetlbLimit, IoLimit, Limit, ListLimit};
+pub(crate) use limits::{LimitLists, LimitNumbers};
 pub use mounts::{Bind, Mount, Tmpfs};
 pub use preset::{Preset, Refusal, Seccomp};
 pub use rlimits::Rlimit;
@@ -49,10 +52,29 @@ pub struct Config {
     pub mounts: Vec<Mount>,
     /// Memory limit in bytes, swap not included; none where there is none.
     pub memory: Option<u64>,
+    /// Bytes of memory above which it is reclaimed and its programs are slowed down, and nothing is killed; cgroup v2 only.
+    pub memory_high: Option<u64>,
+    /// Bytes of memory that are its own while others can give some: what is above is reclaimed first. A bid, no promise.
+    pub memory_low: Option<u64>,
+    /// Bytes of swap that it may use besides its memory: 0 where there is a memory limit and nothing is said here, else no limit. On
+    /// cgroup v1 it takes a memory limit.
+    pub swap: Option<u64>,
     /// Most processes and threads at one time; no limit where there is none.
     pub pids: Option<u64>,
     /// Time of processors that all programs have together, in thousandths of a processor; no limit where there is none.
     pub cpus: Option<u64>,
+    /// Its share of processors that others want too, 1 to 10000; 100 where there is none.
+    pub cpu_weight: Option<u64>,
+    /// The processors that it may run on, as `0-1,3`: "List format" of cpuset(7).
+    pub cpuset: Option<String>,
+    /// The memory nodes that it may have memory from, written alike.
+    pub cpuset_mems: Option<String>,
+    /// Most bytes and operations a second, a device each.
+    pub io: Vec<IoLimit>,
+    /// Its share of block devices that others want too, 1 to 10000; 100 where there is none.
+    pub io_weight: Option<u64>,
+    /// Most bytes of huge pages, a size of pages each.
+    pub hugetlb: Vec<HugetlbLimit>,
     /// What happens where no cgroup can be had.
     pub cgroup: CgroupPolicy,
     /// The cgroup that the container's is made in: absolute from the mount of the hierarchy on (`/batch/job1`), else from the
@@ -74,6 +96,10 @@ pub struct Config {
     /// tmpfs mounts that have no size; a file that would not fit meets ENOSPC. At least 1 MiB. Where there is none: half of the memory
     /// limit, and half of the machine's memory without a limit.
     pub upper_size: Option<u64>,
+    /// Most files, directories and links that the changes may have where they are in memory, together with the same places; one more
+    /// meets ENOSPC. At least 256. Where there is none: one for each 4 KiB of `upper_size`, or of what that is by the memory limit, 1024
+    /// at the least; without either as many as half of the machine's memory has pages.
+    pub upper_inodes: Option<u64>,
     /// How a directory image is used.
     pub directory: DirectoryUse,
     /// Let the container outlive the process that makes it, until someone destroys it.
@@ -124,46 +150,33 @@ pub struct Config {
     pub store_dir: Option<PathBuf>,
 }
 
-with!(Config, ExecConfig, Namespaces, TimeOffsets, Bind, Tmpfs);
-
-/// What a container can be limited in, when it is made and while it runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Limit {
-    /// Bytes of memory, swap not included.
-    Memory,
-    /// Processes and threads at one time.
-    Pids,
-    /// Time of processors, in thousandths of a processor.
-    Cpus,
-}
-
-/// A number for each limit, in the order of [`Limit::ALL`]; none where there is no limit.
-pub(crate) type LimitNumbers = [Option<u64>; Limit::ALL.len()];
-
-impl Limit {
-    /// Every one.
-    pub const ALL: [Self; 3] = [Self::Memory, Self::Pids, Self::Cpus];
-
-    /// The number as people write it.
-    pub(crate) fn text(self, number: u64) -> String {
-        match self {
-            Self::Cpus => (number as f64 / 1000.0).to_string(),
-            Self::Memory | Self::Pids => number.to_string(),
-        }
-    }
-}
-
 impl Config {
-    /// Its limits.
+    /// Its limits that are numbers.
     pub(crate) fn limits(&self) -> LimitNumbers {
         Limit::ALL.map(|limit| match limit {
             Limit::Memory => self.memory,
             Limit::Pids => self.pids,
             Limit::Cpus => self.cpus,
+            Limit::MemoryHigh => self.memory_high,
+            Limit::MemoryLow => self.memory_low,
+            Limit::Swap => self.swap,
+            Limit::CpuWeight => self.cpu_weight,
+            Limit::IoWeight => self.io_weight,
+        })
+    }
+
+    /// Those that are lists.
+    pub(crate) fn list_limits(&self) -> LimitLists {
+        ListLimit::ALL.map(|limit| match limit {
+            ListLimit::Cpuset => self.cpuset.clone(),
+            ListLimit::CpusetMems => self.cpuset_mems.clone(),
+            ListLimit::Io => limits::lines(&self.io),
+            ListLimit::Hugetlb => limits::lines(&self.hugetlb),
         })
     }
 }
+
+with!(Config, ExecConfig, Namespaces, TimeOffsets, Bind, Tmpfs, IoLimit, HugetlbLimit);
 
 /// One choice for each kind of namespace; see namespaces(7).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -308,7 +321,16 @@ mod tests {
             ],
             memory: Some(u64::MAX),
             pids: Some(2),
+            memory_high: Some(4),
+            memory_low: Some(5),
+            swap: Some(0),
             cpus: Some(1500),
+            cpu_weight: Some(7),
+            cpuset: Some("0-1,3".into()),
+            cpuset_mems: Some("0".into()),
+            io: vec!["/dev/vda rbps=5 wiops=7".parse().unwrap(), "8:0 wbps=9".parse().unwrap()],
+            io_weight: Some(8),
+            hugetlb: vec!["2MB=0".parse().unwrap()],
             cgroup: CgroupPolicy::Optional,
             cgroup_parent: Some(odd.clone()),
             network: Some(Network::Container("c".into())),
@@ -326,6 +348,7 @@ mod tests {
             read_only: true,
             upper: Upper::Disk,
             upper_size: Some(3),
+            upper_inodes: Some(9),
             directory: DirectoryUse::Direct,
             detached: true,
             preset: Preset::Strict,

@@ -50,6 +50,7 @@ pub fn create(image: &OsStr, config: &Config, report: Report<'_>) -> Result<Shar
         return create(image, config, report);
     }
     let (spawned, cgroup, zygote) = raised.map_err(|error| of_image(unmapped::blame(error), image))?;
+    let cgroup = cgroup.map(|cgroup| cgroup.of(spawned.pid, config.cgroup_parent.as_deref()));
     let container = Shared {
         written: written.get().copied(),
         state: Some(state.kept()),

@@ -74,7 +74,8 @@ impl Inherited {
             plan.sched_setattr(record).ok(refused);
         }
         if let Some(cpus) = cpus.filter(|_| cpus != old.scheduling.cpus) {
-            plan.sched_setaffinity(&cpus).ok(refused);
+            // None of them is in the container's cpuset: then it has that.
+            plan.sched_setaffinity(&cpus).ok(if foreign { refused } else { libc::EINVAL });
         }
         if let Some(value) = ioprio.filter(|_| ioprio != old.scheduling.ioprio) {
             plan.ioprio_set(value).ok(refused);
@@ -110,15 +111,9 @@ impl Inherited {
 
 /// Gives a process a scheduling in the place of another, or says what it lacks.
 pub fn give(scheduling: &Scheduling, pid: i32, old: &Scheduling) -> Result<()> {
-    scheduling.give(pid, old).map_err(|errno| {
-        let error = Error::system(Step::ScheduleAsCaller, format!("process {pid}"), errno as i32);
-        match errno {
-            nix::errno::Errno::EINVAL => {
-                error.with_hint("none of the caller's processors is in the container's cpuset")
-            }
-            _ => error,
-        }
-    })
+    scheduling
+        .give(pid, old)
+        .map_err(|errno| Error::system(Step::ScheduleAsCaller, format!("process {pid}"), errno as i32))
 }
 
 /// A hard limit that is above PID 1's: it is raised there first, which takes root of the machine. Else it stays at that.

@@ -6,7 +6,7 @@ use super::shared::Shared;
 use super::state::Root;
 use super::walls::{self, Facts, Subject, Wall};
 use crate::cgroup::{Cgroup, counted};
-use crate::config::LimitNumbers;
+use crate::config::{LimitLists, LimitNumbers};
 use crate::security::capabilities;
 use crate::{Limit, Result};
 
@@ -80,6 +80,24 @@ pub struct InspectedLimits {
     pub cpus: Option<f64>,
     /// Seconds for which its programs were made to wait for their next share of the processors' time.
     pub cpu_waited: Option<f64>,
+    /// Bytes of memory above which it is slowed down.
+    pub memory_high: Option<u64>,
+    /// Bytes of memory that are reclaimed last.
+    pub memory_low: Option<u64>,
+    /// Bytes of swap.
+    pub swap: Option<u64>,
+    /// Its share of processors beside others.
+    pub cpu_weight: Option<u64>,
+    /// Its processors, "0-1,3".
+    pub cpuset: Option<String>,
+    /// Its memory nodes.
+    pub cpuset_mems: Option<String>,
+    /// Rates of block devices, a line each: "8:0 rbps=1048576".
+    pub io: Option<String>,
+    /// Its share of block devices beside others.
+    pub io_weight: Option<u64>,
+    /// Bytes of huge pages, a line each: "2MB=67108864".
+    pub hugetlb: Option<String>,
 }
 
 /// A namespace of a container.
@@ -136,6 +154,7 @@ pub fn walls_of(container: &Shared) -> Result<Vec<Wall>> {
 fn walls_with(container: &Shared, facts: &Facts) -> Result<Vec<Wall>> {
     let record = &container.record;
     let limits = container.cgroup.as_ref().map_or(Ok(LimitNumbers::default()), Cgroup::limits)?;
+    let lists = container.cgroup.as_ref().map_or(Ok(LimitLists::default()), Cgroup::list_limits)?;
     walls::walls(&Subject {
         asked: &record.config,
         foreign: record.root == Root::Foreign,
@@ -144,6 +163,7 @@ fn walls_with(container: &Shared, facts: &Facts) -> Result<Vec<Wall>> {
         cgroup: container.cgroup.is_some(),
         listed: &record.devices,
         limits,
+        lists,
         dropped: &record.warnings,
         binds: record.mounted.iter().map(|target| String::from_utf8_lossy(target.as_bytes()).into_owned()).collect(),
         facts: Some(facts),
@@ -161,14 +181,25 @@ pub fn inspect(container: &Shared) -> Result<Inspection> {
         Some(cgroup) => {
             let (memory_used, memory_peak) = counted(cgroup.memory_usage())?.unzip();
             let limits = cgroup.limits()?;
+            let number = |limit: Limit| limits[limit as usize];
+            let [cpuset, cpuset_mems, io, hugetlb] = cgroup.list_limits()?;
             InspectedLimits {
-                memory: limits[Limit::Memory as usize],
+                memory: number(Limit::Memory),
                 memory_used,
                 memory_peak,
                 oom_kills: counted(cgroup.oom_kills())?,
-                pids: limits[Limit::Pids as usize],
-                cpus: limits[Limit::Cpus as usize].map(|cpus| cpus as f64 / 1000.0),
+                pids: number(Limit::Pids),
+                cpus: number(Limit::Cpus).map(|cpus| cpus as f64 / 1000.0),
                 cpu_waited: cgroup.stats()?.cpu.throttled.map(|time| time.as_secs_f64()),
+                memory_high: number(Limit::MemoryHigh),
+                memory_low: number(Limit::MemoryLow),
+                swap: number(Limit::Swap),
+                cpu_weight: number(Limit::CpuWeight),
+                cpuset,
+                cpuset_mems,
+                io,
+                io_weight: number(Limit::IoWeight),
+                hugetlb,
             }
         }
     };

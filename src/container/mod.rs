@@ -56,7 +56,7 @@ use state::Resource;
 
 use crate::cgroup::{self, Place, Stats};
 use crate::image::{Difference, ExportOptions, Image, ImageConfig, MakeOptions, Output, Report};
-use crate::{Config, Error, ErrorCode, ExecConfig, Limit, Result, Step};
+use crate::{Config, Error, ErrorCode, ExecConfig, Limit, ListLimit, Result, Step};
 
 /// A running container. Dropping the handle of a container that this process made (and did not detach) destroys it; a
 /// joined or detached one lives on. Any thread may call any method at any time. In a forked child nothing can be done with
@@ -185,15 +185,32 @@ impl Container {
     /// Sets a limit, live; `None` lifts it. What happens to programs that have more than that already, docs/limits.md says of
     /// each limit.
     pub fn set_limit(&self, limit: Limit, value: Option<u64>) -> Result<()> {
-        let acquire = |place: &Place, make: &mut dyn FnMut() -> Result<()>| {
-            self.shared.acquire(Resource::Cgroup(place.clone()), make)
-        };
-        self.cgroup()?.set(limit, value, &acquire)?;
+        self.cgroup()?.set(limit, value, &self.acquire_cgroup())?;
         if limit == Limit::Cpus && value.is_some() {
             self.shared.leave_processor_limit_to_zygote();
         }
         self.shared.may_have_killed.fetch_or(limit == Limit::Memory, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Sets a limit that is a list, live: all of it, so what is not in the list is not limited. `None` lifts it.
+    pub fn set_list_limit(&self, limit: ListLimit, list: Option<&str>) -> Result<()> {
+        self.cgroup()?.set_list(limit, list, &self.acquire_cgroup())
+    }
+
+    fn acquire_cgroup(&self) -> impl Fn(&Place, &mut dyn FnMut() -> Result<()>) -> Result<()> {
+        |place, make| self.shared.acquire(Resource::Cgroup(place.clone()), make)
+    }
+
+    /// A limit that is a list, as the kernel has it; `None` where there is none, as in a container without a cgroup.
+    pub fn list_limit(&self, limit: ListLimit) -> Result<Option<String>> {
+        self.shared.maybe_cgroup()?.map_or(Ok(None), |cgroup| cgroup.list_limit(limit))
+    }
+
+    /// A limit that is a list as it holds in the end, see [`Container::effective_limit`].
+    pub fn effective_list_limit(&self, limit: ListLimit) -> Result<Option<String>> {
+        self.shared.maybe_cgroup()?;
+        cgroup::effective_list(self.pid(), limit)
     }
 
     /// A limit, as the kernel has it; `None` where there is none, as in a container without a cgroup.
@@ -202,7 +219,8 @@ impl Container {
     }
 
     /// A limit as it holds in the end: the lowest of the container's own and those of the cgroups above, as far as they can be seen
-    /// from here; `None` where there is none. Also of a container without a cgroup, for which its caller's hold.
+    /// from here; `None` where there is none. Also of a container without a cgroup, for which its caller's hold. A weight counts beside
+    /// those of its neighbours alone.
     pub fn effective_limit(&self, limit: Limit) -> Result<Option<u64>> {
         self.shared.maybe_cgroup()?;
         Ok(cgroup::effective(self.pid())?[limit as usize])

@@ -114,7 +114,7 @@ impl Shared {
                 }
                 verified => verified.map_err(|error| error.with_hint(hints::FORGED_RECORD))?,
             }
-            Some(Cgroup::open(&cgroups, late)?)
+            Some(Cgroup::open(&cgroups, late)?.of(pid, record.config.cgroup_parent.as_deref()))
         };
         let oom_kills = cgroup.as_ref().and_then(|cgroup| cgroup.oom_kills().ok()).unwrap_or(0);
         Ok(Self {

@@ -181,7 +181,7 @@ pub extern "C" fn ctr_config_set_cgroup(config: *mut ctr_config, policy: c_int) 
 
 /// The cgroup below which the container's own is made, cgroups(7): an absolute path below the mount point of the
 /// hierarchy, as "/batch/job1", or a path relative to the caller's own cgroup. It must exist; on v1 in each hierarchy
-/// that is used (memory, and pids and devices if they are limited). Its limits apply to the container.
+/// that is used (memory, and pids, cpu, cpuset, blkio, hugetlb and devices if they are limited). Its limits apply to the container.
 ///
 /// Default: $CTR_CGROUP_PARENT, else the cgroup of the calling thread, so that the caller's limits apply to what it
 /// runs. On v2 a cgroup that has processes can't enable controllers for its children; there the container's cgroup is
@@ -280,6 +280,17 @@ pub extern "C" fn ctr_config_set_read_only(config: *mut ctr_config, read_only: b
 #[unsafe(no_mangle)]
 pub extern "C" fn ctr_config_set_upper_size(config: *mut ctr_config, bytes: u64) -> c_int {
     set(config, |config| config.upper_size = limit(bytes))
+}
+
+/// How many files, directories and links the container's changes may have while they are kept in memory, together with the same places
+/// as for ctr_config_set_upper_size(); one more fails with ENOSPC. Each is some 1 to 2 KiB of memory of the kernel's, which counts in
+/// the memory limit. Default, and with CTR_UNLIMITED: one for each 4 KiB of that size, 1024 at the least; without a memory limit
+/// and a size as many as half of the machine's memory has pages.
+///
+/// Return value: 0, or CTR_ERR_INVALID. ctr_create() refuses fewer than 256.
+#[unsafe(no_mangle)]
+pub extern "C" fn ctr_config_set_upper_inodes(config: *mut ctr_config, count: u64) -> c_int {
+    set(config, |config| config.upper_inodes = limit(count))
 }
 
 /// Whether an /etc/hosts, /etc/hostname and /etc/resolv.conf of the container's own are mounted over the image's, as docker does.

@@ -5,13 +5,13 @@ use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::time::Duration;
 
-use super::border::{border, bytes, new_string, one_of, out, strings, text};
+use super::border::{border, bytes, new_string, out, strings, text};
 use super::handle::{Ref, Table};
 use super::image::string;
 use super::process::new_process;
 use super::setters::current;
-use super::types::{CTR_UNLIMITED, ctr_config, ctr_container, ctr_exec_config, ctr_limit_kind, ctr_process, limit};
-use crate::{Client, Container, Error, Limit, NamespaceSet, Result, Step};
+use super::types::{CTR_UNLIMITED, ctr_config, ctr_container, ctr_exec_config, ctr_process, limit};
+use crate::{Client, Container, Error, NamespaceSet, Result, Step};
 
 static CONTAINERS: Table<Handle> = Table::new("container", 3);
 
@@ -257,58 +257,6 @@ pub unsafe extern "C" fn ctr_pids_limit(c: *mut ctr_container, count: *mut u64) 
         Ok(0)
     })
 }
-
-/// Sets a limit of a running container, up or down.
-///
-/// which   one of enum ctr_limit_kind, which says what value counts
-/// value   the limit; CTR_UNLIMITED lifts it
-///
-/// Return value: 0; CTR_ERR_INVALID for a value that no container can live with; CTR_ERR_SYSTEM with EBUSY when more memory
-/// than that is in use; CTR_ERR_UNSUPPORTED when the container has no such cgroup: on cgroup v1 one for CTR_LIMIT_CPUS is made
-/// with the container only, see ctr_config_set_cpus(); CTR_ERR_DESTROYED.
-#[unsafe(no_mangle)]
-pub extern "C" fn ctr_set_limit(c: *mut ctr_container, which: c_int, value: u64) -> c_int {
-    border(|| container(c)?.container.set_limit(one_of("which", &LIMITS, which)?, limit(value)).map(|()| 0))
-}
-
-/// A limit of a running container, as the kernel has it.
-///
-/// which   one of enum ctr_limit_kind
-///
-/// Return value: 0 and the limit in *value, CTR_UNLIMITED where there is none; CTR_ERR_DESTROYED, CTR_ERR_INVALID.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn ctr_limit(c: *mut ctr_container, which: c_int, value: *mut u64) -> c_int {
-    border(|| {
-        // SAFETY: the caller's promise.
-        let value = unsafe { out("value", value) }?;
-        *value = container(c)?.container.limit(one_of("which", &LIMITS, which)?)?.unwrap_or(CTR_UNLIMITED);
-        Ok(0)
-    })
-}
-
-/// A limit of a running container as it holds in the end: the lowest of the container's own and those of the cgroups above it (a
-/// service's, a batch job's, an outer container's), as far as they can be seen from here.
-///
-/// which   one of enum ctr_limit_kind
-///
-/// Return value: 0 and the limit in *value, CTR_UNLIMITED where there is none; CTR_ERR_DESTROYED, CTR_ERR_INVALID,
-/// CTR_ERR_SYSTEM.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn ctr_effective_limit(c: *mut ctr_container, which: c_int, value: *mut u64) -> c_int {
-    border(|| {
-        // SAFETY: the caller's promise.
-        let value = unsafe { out("value", value) }?;
-        let which = one_of("which", &LIMITS, which)?;
-        *value = container(c)?.container.effective_limit(which)?.unwrap_or(CTR_UNLIMITED);
-        Ok(0)
-    })
-}
-
-const LIMITS: [(c_int, Limit); Limit::ALL.len()] = [
-    (ctr_limit_kind::CTR_LIMIT_MEMORY as c_int, Limit::Memory),
-    (ctr_limit_kind::CTR_LIMIT_PIDS as c_int, Limit::Pids),
-    (ctr_limit_kind::CTR_LIMIT_CPUS as c_int, Limit::Cpus),
-];
 
 /// The name that ctr_join() takes.
 ///

@@ -172,7 +172,8 @@ pub enum ctr_cgroup_policy {
     CTR_CGROUP_OFF = 3,
 }
 
-/// What a container can be limited in, for ctr_set_limit() and ctr_limit().
+/// What a container can be limited in: numbers are for ctr_set_limit() and ctr_limit(), lists for ctr_set_limit_list() and
+/// ctr_limit_list(). Later releases may add some at the end.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub enum ctr_limit_kind {
@@ -182,6 +183,24 @@ pub enum ctr_limit_kind {
     CTR_LIMIT_PIDS = 1,
     /// Time of processors, in thousandths of a processor: ctr_config_set_cpus().
     CTR_LIMIT_CPUS = 2,
+    /// Bytes of memory above which it is slowed down: ctr_config_set_memory_high().
+    CTR_LIMIT_MEMORY_HIGH = 3,
+    /// Bytes of memory that are reclaimed last: ctr_config_set_memory_low().
+    CTR_LIMIT_MEMORY_LOW = 4,
+    /// Bytes of swap, memory not included: ctr_config_set_swap().
+    CTR_LIMIT_SWAP = 5,
+    /// The share of processors beside others, 1 to 10000: ctr_config_set_cpu_weight(). CTR_UNLIMITED sets the usual 100.
+    CTR_LIMIT_CPU_WEIGHT = 6,
+    /// The share of block devices beside others, 1 to 10000: ctr_config_set_io_weight(). CTR_UNLIMITED sets the usual 100.
+    CTR_LIMIT_IO_WEIGHT = 7,
+    /// A list: the processors that it may run on, "0-1,3": ctr_config_set_cpuset().
+    CTR_LIMIT_CPUSET = 8,
+    /// A list: the memory nodes that it may have memory from, "0": ctr_config_set_cpuset_mems().
+    CTR_LIMIT_CPUSET_MEMS = 9,
+    /// A list: rates of block devices, a line each, "/dev/sda rbps=1048576": ctr_config_add_io().
+    CTR_LIMIT_IO = 10,
+    /// A list: bytes of huge pages, a line each, "2MB=67108864": ctr_config_add_hugetlb().
+    CTR_LIMIT_HUGETLB = 11,
 }
 
 /// What ctr_stats() tells; an index into its array. Later releases may add some at the end.

@@ -33,18 +33,19 @@ pub fn setup(plan: &mut Plan<'_>, shape: &Shape<'_>) -> [Option<Slot>; 2] {
             command,
         );
     }
-    plan.step(
-        Step::MakeTmpfs,
-        "changes",
-        "what the container writes is gone with it, by the kernel's own doing",
-        match shape.size {
-            Some(size) => Shell::From(sized_tmpfs, size),
-            None => "mount -t tmpfs -o mode=755 tmpfs $SCRATCH".into(),
-        },
-    );
     // A full tmpfs answers ENOSPC, which programs know; a full memory limit kills them, and every one that comes to clean up.
-    let sized = shape.size.map(|size| CString::new(format!("mode=755,size={size}")).unwrap_or_default());
-    plan.mount(c"tmpfs", STAGING, 0, &shape.context.with(sized.as_deref().unwrap_or(c"mode=755")));
+    let options = shape.tmpfs_options();
+    let command = match &options {
+        Some(options) => {
+            let options = options.clone();
+            Shell::later(move || format!("mount -t tmpfs -o {options} tmpfs $SCRATCH"))
+        }
+        None => "mount -t tmpfs -o mode=755 tmpfs $SCRATCH".into(),
+    };
+    let why = "what the container writes is gone with it, by the kernel's own doing";
+    plan.step(Step::MakeTmpfs, "changes", why, command);
+    let options = options.map(|options| CString::new(options).unwrap_or_default());
+    plan.mount(c"tmpfs", STAGING, 0, &shape.context.with(options.as_deref().unwrap_or(c"mode=755")));
     let staging = plan.string(STAGING);
     plan.chdir(staging);
     for name in [ROOT, LOWER, UPPER, WORK, PROC, SYS] {
@@ -92,8 +93,4 @@ pub fn setup(plan: &mut Plan<'_>, shape: &Shape<'_>) -> [Option<Slot>; 2] {
     }
     dev::dev(plan, shape);
     shape.etc_files.map_or([None; 2], |files| etc::setup(plan, files))
-}
-
-fn sized_tmpfs(size: u64) -> String {
-    format!("mount -t tmpfs -o mode=755,size={size} tmpfs $SCRATCH")
 }

@@ -26,4 +26,15 @@ pub struct Shape<'a> {
     /// Most bytes of the tmpfs that has the changes and all that is writable and has no size of its own; half of the machine's
     /// memory where there is none.
     pub size: Option<u64>,
+    /// Most files, directories and links there; as many as half of the machine's memory has pages where there is none.
+    pub inodes: Option<u64>,
+}
+
+impl Shape<'_> {
+    /// The options of that tmpfs, tmpfs(5), where they are other than the usual ones.
+    pub fn tmpfs_options(&self) -> Option<String> {
+        let [size, inodes] = [("size", self.size), ("nr_inodes", self.inodes)]
+            .map(|(key, number)| number.map_or_else(String::new, |number| format!(",{key}={number}")));
+        (!size.is_empty() || !inodes.is_empty()).then(|| format!("mode=755{size}{inodes}"))
+    }
 }

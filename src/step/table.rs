@@ -63,6 +63,10 @@ steps! {
         ReadHighestCapability: "read-highest-capability", "read the highest capability from";
         AskForRlimit: "ask-for-rlimit", "ask for the limit";
         CheckRlimit: "check-rlimit", "limit";
+        LimitCpuset: "limit-cpuset", "limit it to the processors";
+        LimitMemoryNodes: "limit-memory-nodes", "limit it to the memory nodes";
+        LimitIo: "limit-io", "limit the device";
+        LimitHugetlb: "limit-hugetlb", "limit the huge pages";
         UseApparmorLabel: "use-apparmor-label", "use the AppArmor label";
         UseSelinuxLabel: "use-selinux-label", "use the SELinux label";
         NameContainer: "name-container", "name the container";
@@ -75,6 +79,7 @@ steps! {
         MountAt: "mount-at", "mount at";
         UseImageWithout: "use-image-without", "use the image with";
         LimitSizeOfChanges: "limit-size-of-changes", "limit the size of the changes of";
+        LimitInodesOfChanges: "limit-inodes-of-changes", "limit the number of files in the changes of";
         MakeNamespacesWithout: "make-namespaces-without", "make namespaces without";
         JoinNamespacesOfKinds: "join-namespaces-of-kinds", "join namespaces of the kinds";
         LimitWithoutCgroup: "limit-without-cgroup", "limit the container";
@@ -372,8 +377,13 @@ steps! {
         LimitContainer: "limit-container", "limit container";
         CountUsage: "count-usage", "count what is used by container";
         SetMemoryLimit: "set-memory-limit", "set the memory limit to";
+        SetMemoryHigh: "set-memory-high", "set memory_high to";
+        SetMemoryLow: "set-memory-low", "set memory_low to";
+        SetSwapLimit: "set-swap-limit", "set the swap limit to";
         SetPidsLimit: "set-pids-limit", "set the pids limit to";
         SetProcessorLimit: "set-processor-limit", "set the processor limit to";
+        SetProcessorWeight: "set-processor-weight", "set the processor weight to";
+        SetIoWeight: "set-io-weight", "set the io weight to";
         MoveIntoCgroup: "move-into-cgroup", "move into the";
         PauseContainer: "pause-container", "pause container";
         PauseCgroup: "pause-cgroup", "pause the processes of cgroup";

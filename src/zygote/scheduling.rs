@@ -3,6 +3,8 @@
 //! They are a thread's own and may change at any time, so what is started for a thread has them as that thread has them then,
 //! as after fork(2) and execve(2). The zygote has those of whoever started it.
 
+use nix::errno::Errno;
+
 use crate::sys::sched::{
     CpuSet, SchedAttr, getpriority, ioprio_get, ioprio_set, sched_getaffinity, sched_getattr, sched_setaffinity,
     sched_setattr, setpriority,
@@ -54,7 +56,11 @@ impl Scheduling {
             sched_setattr(pid, &attr)?;
         }
         if let Some(cpus) = self.cpus.filter(|_| self.cpus != old.cpus) {
-            sched_setaffinity(pid, &cpus)?;
+            match sched_setaffinity(pid, &cpus) {
+                // None of them is in the container's cpuset: then it has that.
+                Err(Errno::EINVAL) => {}
+                outcome => outcome?,
+            }
         }
         match self.ioprio.filter(|_| self.ioprio != old.ioprio) {
             Some(value) => ioprio_set(pid, value),

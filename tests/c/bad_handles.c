@@ -20,6 +20,16 @@ static void every_config_function_refuses(ctr_config *bad)
 	ANSWERS(CTR_ERR_INVALID, ctr_config_set_memory(bad, MIB));
 	ANSWERS(CTR_ERR_INVALID, ctr_config_set_pids(bad, 1));
 	ANSWERS(CTR_ERR_INVALID, ctr_config_set_cpus(bad, 500));
+	ANSWERS(CTR_ERR_INVALID, ctr_config_set_memory_high(bad, 1 << 30));
+	ANSWERS(CTR_ERR_INVALID, ctr_config_set_memory_low(bad, 1 << 30));
+	ANSWERS(CTR_ERR_INVALID, ctr_config_set_swap(bad, 0));
+	ANSWERS(CTR_ERR_INVALID, ctr_config_set_cpu_weight(bad, 50));
+	ANSWERS(CTR_ERR_INVALID, ctr_config_set_cpuset(bad, "0"));
+	ANSWERS(CTR_ERR_INVALID, ctr_config_set_cpuset_mems(bad, "0"));
+	ANSWERS(CTR_ERR_INVALID, ctr_config_add_io(bad, "8:0 rbps=1"));
+	ANSWERS(CTR_ERR_INVALID, ctr_config_set_io_weight(bad, 50));
+	ANSWERS(CTR_ERR_INVALID, ctr_config_add_hugetlb(bad, "2MB=0"));
+	ANSWERS(CTR_ERR_INVALID, ctr_config_set_upper_inodes(bad, 1000));
 	ANSWERS(CTR_ERR_INVALID, ctr_config_set_cgroup(bad, CTR_CGROUP_OFF));
 	ANSWERS(CTR_ERR_INVALID, ctr_config_set_cgroup_parent(bad, "/"));
 	ANSWERS(CTR_ERR_INVALID, ctr_config_set_namespace(bad, CTR_NS_NET, CTR_NS_HOST));
@@ -99,6 +109,9 @@ static void every_container_function_refuses(ctr_container *bad)
 	ANSWERS(CTR_ERR_INVALID, ctr_set_pids_limit(bad, 1));
 	ANSWERS(CTR_ERR_INVALID, ctr_set_limit(bad, CTR_LIMIT_CPUS, 500));
 	ANSWERS(CTR_ERR_INVALID, ctr_effective_limit(bad, CTR_LIMIT_CPUS, &number));
+	ANSWERS(CTR_ERR_INVALID, ctr_set_limit_list(bad, CTR_LIMIT_CPUSET, "0"));
+	ANSWERS(CTR_ERR_INVALID, ctr_limit_list(bad, CTR_LIMIT_CPUSET, &text));
+	ANSWERS(CTR_ERR_INVALID, ctr_effective_limit_list(bad, CTR_LIMIT_CPUSET, &text));
 	ANSWERS(CTR_ERR_INVALID, ctr_pids_limit(bad, &number));
 	CHECK(ctr_name(bad) == NULL);
 	ANSWERS(CTR_ERR_INVALID, ctr_pid(bad));

@@ -202,6 +202,54 @@ TEST(a_fork_bomb_stops_at_the_pids_limit)
 	OK(ctr_destroy(c));
 }
 
+TEST(limits_of_every_kind_are_set_at_create_and_live)
+{
+	ctr_config *config = named();
+	ctr_container *c;
+	uint64_t limit;
+	char *list;
+
+	OK(ctr_config_set_memory(config, 64 * MIB));
+	OK(ctr_config_set_memory_low(config, 16 * MIB));
+	OK(ctr_config_set_swap(config, 8 * MIB));
+	OK(ctr_config_set_cpu_weight(config, 50));
+	OK(ctr_config_set_cpuset(config, "0"));
+	OK(ctr_config_set_cpuset_mems(config, NULL));
+	OK(ctr_config_set_upper_inodes(config, 2000));
+	CHECK(ctr_config_add_io(config, "/dev/sda speed=1") == CTR_ERR_INVALID);
+	CHECK(ctr_config_add_hugetlb(config, "2MB") == CTR_ERR_INVALID);
+	if (ctr_create("host", config, &c) == CTR_ERR_UNSUPPORTED)
+		skip(ctr_last_error());
+	ctr_config_free(config);
+	OK(ctr_limit(c, CTR_LIMIT_MEMORY_LOW, &limit));
+	CHECK(limit == 16 * MIB);
+	OK(ctr_limit(c, CTR_LIMIT_SWAP, &limit));
+	CHECK(limit == 8 * MIB);
+	OK(ctr_set_limit(c, CTR_LIMIT_SWAP, 0));
+	OK(ctr_limit(c, CTR_LIMIT_SWAP, &limit));
+	CHECK(limit == 0);
+	OK(ctr_set_limit(c, CTR_LIMIT_CPU_WEIGHT, 200));
+	OK(ctr_effective_limit(c, CTR_LIMIT_CPU_WEIGHT, &limit));
+	CHECK(limit == 200);
+	CHECK(ctr_set_limit(c, CTR_LIMIT_IO_WEIGHT, 0) == CTR_ERR_INVALID);
+	CHECK(ctr_set_limit(c, CTR_LIMIT_CPUSET, 0) == CTR_ERR_INVALID);
+	OK(ctr_limit_list(c, CTR_LIMIT_CPUSET, &list));
+	CHECK(!strcmp(list, "0"));
+	ctr_string_free(list);
+	OK(ctr_effective_limit_list(c, CTR_LIMIT_CPUSET, &list));
+	CHECK(!strcmp(list, "0"));
+	ctr_string_free(list);
+	CHECK(sh(c, "exit $(nproc)").code == 1);
+	OK(ctr_set_limit_list(c, CTR_LIMIT_CPUSET, NULL));
+	CHECK(ctr_set_limit_list(c, CTR_LIMIT_CPUSET, "60000") == CTR_ERR_INVALID);
+	CHECK(ctr_set_limit_list(c, CTR_LIMIT_MEMORY, "0") == CTR_ERR_INVALID);
+	CHECK(ctr_limit_list(c, CTR_LIMIT_CPUS, &list) == CTR_ERR_INVALID && !list);
+	OK(ctr_limit_list(c, CTR_LIMIT_IO, &list));
+	CHECK(!*list);
+	ctr_string_free(list);
+	OK(ctr_destroy(c));
+}
+
 TEST(the_processor_limit_is_told_and_changed_by_its_kind)
 {
 	ctr_config *config = named();
@@ -645,6 +693,7 @@ int main(void)
 	RUN(a_fork_bomb_stops_at_the_pids_limit);
 	RUN(a_running_container_is_listed_with_its_facts);
 	RUN(every_wall_is_told_with_its_reason);
+	RUN(limits_of_every_kind_are_set_at_create_and_live);
 	RUN(the_processor_limit_is_told_and_changed_by_its_kind);
 	RUN(a_container_whose_record_is_damaged_is_ended_by_its_name);
 	RUN(a_domain_name_and_a_network_are_chosen);

@@ -121,3 +121,91 @@ def test_a_bound_of_changes_is_one_of_those_in_memory(tmp_path: Path) -> None:
     done = subprocess.run(line, capture_output=True, text=True, check=False)
     # Before Linux 6.6 the changes of an ordinary user's containers are on disk always.
     assert done.stdout == "full\n" or "Linux 6.6" in done.stderr, done
+
+
+@LIMITS
+def test_limits_of_every_kind_are_keywords_and_change_live() -> None:
+    with ctr.Container(memory="64M", memory_low="16M", swap="8M", cpu_weight=50, cpuset="0") as c:
+        assert (c.limit("memory_low"), c.limit("swap"), c.limit("cpu_weight")) == (16 << 20, 8 << 20, 50)
+        assert c.limit("cpuset") == "0"
+        assert c.run(["nproc"], capture_output=True, text=True).stdout == "1\n"
+        c.set_limit("swap", 0)
+        c.set_limit("cpu_weight", 200)
+        limits = c.limits()
+        assert (limits.swap.own, limits.cpu_weight, limits.cpuset) == (0, (200, 200), ("0", "0"))
+        assert (limits.io.own, limits.hugetlb.own) == (None, None)
+        c.set_limit("cpuset", None)
+        for which, bad in (
+            ("cpu_weight", 0),
+            ("cpuset", "9-8"),
+            ("cpuset", ""),
+            ("io", {"/dev/null": {"rbps": 1}}),
+            ("swap", "x"),
+        ):
+            with pytest.raises(ctr.Error):
+                c.set_limit(which, bad)  # type: ignore[arg-type]
+        for which, bad in (("cpuset", 0), ("io", "8:0 rbps=1"), ("io", 5), ("hugetlb", "2M=0"), ("cpu_weight", 0.5)):
+            with pytest.raises(TypeError):
+                c.set_limit(which, bad)  # type: ignore[arg-type]
+    for options in ({"io": {"/dev/sda": {"speed": 1}}}, {"io": ["/dev/sda"]}, {"hugetlb": ["2M"]}):
+        with pytest.raises(ValueError, match="/dev/sda|2M"):
+            ctr.Container(**options)
+
+
+@LIMITS
+def test_rates_of_a_disk_are_a_dict(tmp_path: Path) -> None:
+    place = Path.cwd()
+    try:
+        made = ctr.Container(io={place: {"rbps": "1M", "wiops": 100}})
+    except ctr.Error as error:
+        pytest.skip(str(error))
+    with made as c:
+        told = c.limit("io")
+        assert told is not None
+        ((device, rates),) = told.items()
+        assert rates == {"rbps": 1 << 20, "wiops": 100}
+        c.set_limit("io", {device: {"rbps": None, "wbps": "2M"}})
+        assert c.limit("io") == {device: {"wbps": 2 << 20}}
+        assert c.limits().io.effective == {device: {"wbps": 2 << 20}}
+        c.set_limit("io", {})
+        assert c.limit("io") is None
+
+
+@LIMITS
+def test_the_command_line_tells_limits_and_changes_them() -> None:
+    def libctr(*words: str) -> str:
+        done = subprocess.run([sys.executable, "-m", "ctr", *words], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def rows(name: str) -> dict[str, list[str]]:
+        lines = libctr("limits", name).splitlines()
+        assert lines[0].split() == ["LIMIT", "OWN", "EFFECTIVE"]
+        return {line.split()[0]: line.split()[1:] for line in lines[1:]}
+
+    name = f"ctr-limits-{uuid.uuid4().hex[:8]}"
+    libctr(
+        "run", "-d", "--name", name, "-m", "64M", "--cpu-weight", "50", "--cpuset-cpus", "0", "host", "sleep", "1000"
+    )
+    try:
+        told = rows(name)
+        assert (told["memory"], told["swap"], told["cpu_weight"], told["cpuset"]) == (
+            ["64M"] * 2,
+            ["0"] * 2,
+            ["50"] * 2,
+            ["0"] * 2,
+        )
+        assert set(told) == set(ctr.Limits._fields)
+        libctr("update", "-m", "96M", "--cpus", "0.5", "--swap", "1M", "--pids-limit", "30", name)
+        told = rows(name)
+        assert (told["memory"][0], told["cpus"][0], told["swap"][0], told["pids"][0]) == ("96M", "0.5", "1M", "30")
+        libctr("update", name, "--memory", "unlimited", "--cpus", "-1", "--cpuset-cpus", "unlimited")
+        told = rows(name)
+        assert (told["memory"][0], told["cpus"][0], told["swap"][0]) == ("-", "-", "-")
+        for words, said in ((["--cpu-weight", "0"], "10000"), ([], "which limit"), (["--cpuset", "9-8"], "9-8")):
+            done = subprocess.run(
+                [sys.executable, "-m", "ctr", "update", *words, name], capture_output=True, text=True, check=False
+            )
+            assert (done.returncode, said in done.stderr) == (125, True), done
+    finally:
+        libctr("rm", name)

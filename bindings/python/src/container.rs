@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use ctr::image::{Output, Report};
-use ctr::{Error, ErrorCode, Limit, NamespaceSet, Step};
+use ctr::{Error, ErrorCode, Limit, ListLimit, NamespaceSet, Step};
 use pyo3::exceptions::PyKeyboardInterrupt;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
@@ -20,8 +20,13 @@ use crate::progress::Listener;
 use crate::stream;
 use crate::wait::{deadline, wait};
 
-const LIMITS: [(&str, Limit); Limit::ALL.len()] =
-    [("memory", Limit::Memory), ("pids", Limit::Pids), ("cpus", Limit::Cpus)];
+fn numbers() -> [(&'static str, Limit); Limit::ALL.len()] {
+    Limit::ALL.map(|limit| (limit.name(), limit))
+}
+
+fn lists() -> [(&'static str, ListLimit); ListLimit::ALL.len()] {
+    ListLimit::ALL.map(|limit| (limit.name(), limit))
+}
 
 /// How long a program may clean up after Ctrl-C, as in `subprocess`.
 const CLEAN_UP: Duration = Duration::from_millis(250);
@@ -44,6 +49,8 @@ type StatsParts = (
 );
 /// A limit's name, the container's own, and as it holds in the end.
 type LimitParts = (&'static str, Option<u64>, Option<u64>);
+/// The same of one that is a list.
+type ListParts = (&'static str, Option<String>, Option<String>);
 /// Of some programs, and of all: avg10, avg60, avg300, total (seconds).
 type PressureParts = Option<([f64; 4], Option<[f64; 4]>)>;
 
@@ -214,7 +221,7 @@ impl Container {
 
     /// A limit by its name.
     fn limit(&self, py: Python<'_>, which: &Bound<'_, PyAny>) -> PyResult<Option<u64>> {
-        let (inner, which) = (self.inner(py)?, one_of("limit", which, &LIMITS)?);
+        let (inner, which) = (self.inner(py)?, one_of("limit", which, &numbers())?);
         py.detach(|| inner.limit(which)).or_raise(py)
     }
 
@@ -222,12 +229,33 @@ impl Container {
     fn limits(&self, py: Python<'_>) -> PyResult<Vec<LimitParts>> {
         let inner = self.inner(py)?;
         let of = |(name, limit): (&'static str, Limit)| Ok((name, inner.limit(limit)?, inner.effective_limit(limit)?));
-        py.detach(|| LIMITS.into_iter().map(of).collect::<ctr::Result<_>>()).or_raise(py)
+        py.detach(|| numbers().into_iter().map(of).collect::<ctr::Result<_>>()).or_raise(py)
+    }
+
+    /// The same of those that are lists.
+    fn list_limits(&self, py: Python<'_>) -> PyResult<Vec<ListParts>> {
+        let inner = self.inner(py)?;
+        let of = |(name, limit): (&'static str, ListLimit)| {
+            Ok((name, inner.list_limit(limit)?, inner.effective_list_limit(limit)?))
+        };
+        py.detach(|| lists().into_iter().map(of).collect::<ctr::Result<_>>()).or_raise(py)
+    }
+
+    /// A limit that is a list, by its name.
+    fn list_limit(&self, py: Python<'_>, which: &Bound<'_, PyAny>) -> PyResult<Option<String>> {
+        let (inner, which) = (self.inner(py)?, one_of("limit", which, &lists())?);
+        py.detach(|| inner.list_limit(which)).or_raise(py)
+    }
+
+    /// Sets a limit that is a list; `None` lifts it.
+    fn set_list_limit(&self, py: Python<'_>, which: &Bound<'_, PyAny>, list: Option<&str>) -> PyResult<()> {
+        let (inner, which) = (self.inner(py)?, one_of("limit", which, &lists())?);
+        py.detach(|| inner.set_list_limit(which, list)).or_raise(py)
     }
 
     /// Sets a limit; `None` lifts it.
     fn set_limit(&self, py: Python<'_>, which: &Bound<'_, PyAny>, value: Option<u64>) -> PyResult<()> {
-        let (inner, which) = (self.inner(py)?, one_of("limit", which, &LIMITS)?);
+        let (inner, which) = (self.inner(py)?, one_of("limit", which, &numbers())?);
         py.detach(|| inner.set_limit(which, value)).or_raise(py)
     }
 

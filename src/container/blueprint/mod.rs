@@ -104,7 +104,7 @@ impl Blueprint {
         let insists = config.cgroup_parent.is_some();
         let caller = Caller { cgroups: zygote.cgroups(), parent: parent.as_deref(), insists };
         let devices = Devices::of(&config, &walls, zygote.maps_all_ids(), caller)?;
-        let limits = crate::cgroup::Limits::new(config.limits(), devices.list.clone());
+        let limits = crate::cgroup::Limits::new(config.limits(), config.list_limits(), devices.list.clone())?;
         // Names are one's own in one state directory only; the cgroup tree is everyone's.
         let called = format!("{name}.{}", &super::state::random_name()[..4]);
         let planned = Cgroup::plan(&called, &limits, config.cgroup, caller);
@@ -202,7 +202,7 @@ impl Blueprint {
             }
         }
         clocks::check(&self.config)?;
-        if self.config.upper_size.is_some() && self.upper.is_some() {
+        if (self.config.upper_size.is_some() || self.config.upper_inodes.is_some()) && self.upper.is_some() {
             let old = "before Linux 6.6 they are on disk always";
             let why = if self.config.upper == Upper::Disk { "they go to disk" } else { old };
             return Err(Error::invalid(Step::LimitSizeOfChanges, &self.name, why)
@@ -212,6 +212,11 @@ impl Blueprint {
             let why = format!("{size} bytes are too few: the smallest is {LEAST_OF_UPPER} bytes (1 MiB)");
             return Err(Error::invalid(Step::LimitSizeOfChanges, &self.name, why)
                 .with_hint("sizes are in bytes: 10 << 20 is 10 MiB"));
+        }
+        if let Some(count) = self.config.upper_inodes.filter(|count| *count < LEAST_INODES) {
+            let why = format!("{count} are too few: the smallest number is {LEAST_INODES}");
+            return Err(Error::invalid(Step::LimitInodesOfChanges, &self.name, why)
+                .with_hint("directories and devices of the container's own are among them"));
         }
         // The kernel takes a size of 0 for no limit.
         let unlimited = |mount: &&Mount| matches!(mount, Mount::Tmpfs(tmpfs) if tmpfs.size == Some(0));
@@ -287,6 +292,12 @@ impl Blueprint {
         self.config.upper_size.or(self.config.memory.map(|limit| limit / 2)).map(|size| size.max(LEAST_OF_UPPER))
     }
 
+    /// Most inodes of that tmpfs: one for each page of what it may hold, as the kernel has it for half of the machine's memory. Each
+    /// is memory of the kernel's, which counts in the limit, so a program that makes files without end would die of that.
+    fn upper_inodes(&self) -> Option<u64> {
+        self.config.upper_inodes.or_else(|| self.upper_size().map(|size| (size / PAGE).max(FEW_INODES)))
+    }
+
     /// Whether it has an /etc/hosts and the like of its own.
     pub fn has_etc_files(&self) -> bool {
         self.own_root() && self.config.etc_files.unwrap_or(true)
@@ -348,6 +359,7 @@ impl Blueprint {
             cgroup: self.cgroup.is_some(),
             listed: &self.devices.listed,
             limits: self.config.limits(),
+            lists: self.config.list_limits(),
             dropped: &self.dropped,
             binds: mounts.collect(),
             facts: None,
@@ -357,6 +369,12 @@ impl Blueprint {
 
 /// What a container makes for itself in that tmpfs fits into this: the kernel takes a size of 0 for no limit.
 const LEAST_OF_UPPER: u64 = 1 << 20;
+/// The same of its inodes.
+const LEAST_INODES: u64 = 256;
+/// As many as a small tmpfs has all the same: they take some 2 MiB with what the kernel has of them.
+const FEW_INODES: u64 = 1024;
+/// Bytes of a page of memory.
+const PAGE: u64 = 4096;
 
 /// There is no cgroup for its limits: says so where its preset asks for them, and not the caller.
 fn limits_of_preset(error: Error, asked: &Config, config: &Config) -> Error {

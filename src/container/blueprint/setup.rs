@@ -146,6 +146,7 @@ impl Blueprint {
             host_ipc: namespaces.ipc == Namespace::Host,
             etc_files: files,
             size: self.upper_size(),
+            inodes: self.upper_inodes(),
         }
     }
 

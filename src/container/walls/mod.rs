@@ -19,12 +19,12 @@ use std::fmt::Write;
 
 use crate::error::line;
 use crate::security::labels;
-use crate::{Limit, Preset, Result};
+use crate::{Limit, ListLimit, Preset, Result};
 use devices::{binds, covers, device_list, devices, read_only_root};
 use kernel::{
     capabilities_kept, core_dumps, descriptors, keyring, label, landlock, no_new_privs, pid_1, seccomp, sysctls,
 };
-use limits::{limit, rlimits};
+use limits::{limit, list, rlimits};
 use namespaces::{NAMESPACES, namespace, user_namespace};
 
 /// Every wall, in the order in which they are put up.
@@ -52,7 +52,8 @@ pub fn walls(of: &Subject<'_>) -> Result<Vec<Wall>> {
         rlimits(of),
         read_only_root(of, &preset),
     ]);
-    walls.extend(Limit::ALL.map(|which| limit(of, &preset, which)));
+    walls.extend(Limit::ALL.into_iter().filter_map(|which| limit(of, &preset, which)));
+    walls.extend(ListLimit::ALL.into_iter().filter_map(|which| list(of, which)));
     walls.extend([binds(of), descriptors(), pid_1()]);
     Ok(walls)
 }
@@ -100,6 +101,7 @@ mod tests {
             cgroup: true,
             listed: &Listed::NotWanted,
             limits: config.limits(),
+            lists: config.list_limits(),
             dropped: &[],
             binds: Vec::new(),
             facts,

@@ -2,7 +2,7 @@
 
 use super::facts::Facts;
 use crate::Config;
-use crate::config::LimitNumbers;
+use crate::config::{LimitLists, LimitNumbers};
 use crate::container::ids::Ids;
 use crate::container::state::Listed;
 use crate::security::chosen_capabilities;
@@ -64,6 +64,7 @@ pub struct Subject<'a> {
     /// Its list of devices.
     pub listed: &'a Listed,
     pub limits: LimitNumbers,
+    pub lists: LimitLists,
     /// Those that were asked for and can't be had, in words.
     pub dropped: &'a [String],
     /// Where something is mounted that the caller, or its image, wanted.

@@ -13,11 +13,13 @@ const HEADER: &str = "include/ctr.h";
 const MAP: &str = "src/ffi/ctr.map";
 
 /// The order of the header, which is read from top to bottom.
-const FILES: [&str; 17] = [
+const FILES: [&str; 19] = [
     "types",
     "config",
+    "config_limits",
     "walls",
     "container",
+    "limits",
     "pause",
     "stats",
     "exec_config",

@@ -1,0 +1,102 @@
+"""`libctr limits` and `libctr update`: the limits of running containers, told and changed."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from ._cli_images import table
+from ._cli_options import ROWS, UNLIMITED, Row, add_rows, dest
+from ._containers import join
+from ._errors import Error
+from ._limits import SIZES, Limits
+from ._options import hugetlb_lines, io_lines
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable
+
+    from ._container import Container
+
+_FAILED = 125
+
+
+def add_commands(make: Callable[..., Any]) -> None:
+    """The commands, by `make` of the parser."""
+    about = "show the limits of a container: its own, and as they hold in the end, below those of the cgroups above"
+    shown = make("limits", _limits, about, "NAME")
+    shown.add_argument("name", metavar="NAME", help="the name of a container")
+
+    about = 'change limits of containers while they run; "unlimited" lifts one'
+    changed = make("update", _update, about, "NAME...")
+    add_rows(changed, Limits._fields, str)
+    changed.add_argument("names", metavar="NAME", nargs="+", help="the name of a container")
+
+
+def _limits(options: argparse.Namespace) -> int:
+    rows = [("LIMIT", "OWN", "EFFECTIVE")]
+    with join(options.name) as container:
+        limits = container.limits()
+    for name, (own, effective) in zip(Limits._fields, limits):
+        rows.append((name, _text(name, own), _text(name, effective)))
+    table(rows)
+    return 0
+
+
+def _text(name: str, value: Any) -> str:
+    """As it is typed."""
+    if value is None:
+        return "-"
+    if name in SIZES:
+        return _size(value)
+    if name == "hugetlb":
+        return ", ".join(f"{page}={_size(most)}" for page, most in value.items()) or "-"
+    if name == "io":
+        rates = ((device, " ".join(f"{key}={rate}" for key, rate in rates.items())) for device, rates in value.items())
+        return ", ".join(f"{device} {words}" for device, words in rates) or "-"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _size(count: int) -> str:
+    """In the largest unit in which it is a whole number."""
+    for unit, shift in (("T", 40), ("G", 30), ("M", 20), ("K", 10)):
+        if count and count % (1 << shift) == 0:
+            return f"{count >> shift}{unit}"
+    return str(count)
+
+
+def _update(options: argparse.Namespace) -> int:
+    changes: dict[str, Any] = {}
+    for row in ROWS:
+        typed = getattr(options, dest(row), None)
+        if typed is None or (row.many and not typed):
+            continue
+        if row.many:
+            changes.setdefault(row.keyword, []).extend(row.read(text) for text in typed)
+        else:
+            changes[row.keyword] = _value(row, typed)
+    if not changes:
+        options.parser.error("say which limit to change, as -m 512M")
+    status = 0
+    for name in options.names:
+        try:
+            with join(name) as container:
+                for keyword, value in changes.items():
+                    _set(container, keyword, value)
+        except Error as error:
+            print(f"libctr: {error}", file=sys.stderr)
+            status = _FAILED
+    return status
+
+
+def _value(row: Row, text: str) -> Any:
+    return None if text in UNLIMITED else row.read(str(row.type(text)))
+
+
+def _set(container: Container, keyword: Any, value: Any) -> None:
+    """Of lists what was typed counts behind what there is."""
+    if keyword == "io":
+        value = [*io_lines(container.limit("io") or {}), *(line for pair in value for line in io_lines(dict([pair])))]
+    elif keyword == "hugetlb":
+        value = [*hugetlb_lines(container.limit("hugetlb") or {}), *hugetlb_lines(dict(value))]
+    container.set_limit(keyword, value)
