@@ -9,7 +9,7 @@ use super::directory::Directory;
 use super::freezer::{FROZEN, freeze, is_frozen, is_frozen_above, is_in, thaw_at};
 use super::held::{Cgroup, Held};
 use super::late::Acquire;
-use super::place::Place;
+use super::place::{Place, opened};
 use super::throttle;
 use crate::{Error, ErrorCode, Result, Step};
 
@@ -108,11 +108,7 @@ pub(crate) fn first_process(places: &[Place]) -> Option<i32> {
 
 /// Those by which it can be paused.
 fn directories(places: &[Place]) -> impl Iterator<Item = (Version, Directory)> {
-    let freezers = places.iter().filter_map(|place| {
-        let version = place.version?;
-        (version == Version::V2 || place.controllers.has(Controller::Freezer)).then_some((version, place.path()))
-    });
-    freezers.filter_map(|(version, path)| Some((version, Directory::open(path).ok()?)))
+    opened(places, |place| place.is(Version::V2) || place.controllers.has(Controller::Freezer))
 }
 
 fn until_frozen(at: At<'_>, end: Option<Instant>) -> Result<()> {

@@ -85,3 +85,9 @@ impl Place {
         })
     }
 }
+
+/// The directories of those that are wanted, as far as they are there and their version is known.
+pub(super) fn opened(places: &[Place], wanted: impl Fn(&Place) -> bool) -> impl Iterator<Item = (Version, Directory)> {
+    let wanted = places.iter().filter(move |place| wanted(place));
+    wanted.filter_map(|place| Some((place.version?, Directory::open(place.path()).ok()?)))
+}

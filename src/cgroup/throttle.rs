@@ -6,9 +6,8 @@ use std::os::fd::OwnedFd;
 
 use super::controller::{At, Controller};
 use super::cpu;
-use super::directory::Directory;
 use super::held::Cgroup;
-use super::place::Place;
+use super::place::{Place, opened};
 
 /// The limit of processor time is lifted; it is set again when this is dropped.
 pub(crate) struct Suspended<'a> {
@@ -44,11 +43,8 @@ impl Cgroup {
 
 /// Lifts it for the container with these directories.
 pub(super) fn lift(places: &[Place]) {
-    let limited = places.iter().filter(|place| place.controllers.has(Controller::Cpu));
-    for (place, version) in limited.filter_map(|place| Some((place, place.version?))) {
-        if let Ok(directory) = Directory::open(place.path()) {
-            cpu::lift(At::new(version, &directory));
-        }
+    for (version, directory) in opened(places, |place| place.controllers.has(Controller::Cpu)) {
+        cpu::lift(At::new(version, &directory));
     }
 }
 

@@ -1,10 +1,11 @@
 //! A container's whole story: create, exec, join, limits, destroy. The only room that knows every other one.
 //!
-//! `client` is how callers come to containers, `blueprint` decides and plans, `create` and `spawn` carry out, `exec` and `lookup` start programs, `join` enters what others made,
-//! `shared` is what the handles of a container have in common, `process` is what `exec` answers, `state` is the ledger.
+//! `client` is how callers come to containers, `blueprint` decides and plans, `create` and `spawn` carry out, `exec` and `lookup` start
+//! programs, `join` enters what others made, `shared` is what the handles of a container have in common, `request` how its PID 1 is
+//! asked, `kill` how it ends, `process` is what `exec` answers, `state` is the ledger.
 //! `walls` tells of every wall whether it stands and why, `inspect` all that is known of a running container.
-//! `end` ends one whose record is of no use. `ids` decides whose ids a container has, `clocks` sets its clocks off, `devices` decides which devices it has,
-//! `pause` lets it stand still, `unmapped` finds the mount that can't be id-mapped by trying it out.
+//! `end` ends one whose record is of no use. `ids` decides whose ids a container has, `clocks` sets its clocks off, `devices` decides
+//! which devices it has, `pause` lets it stand still, `unmapped` finds the mount that can't be id-mapped by trying it out.
 
 mod blueprint;
 mod client;
@@ -19,12 +20,14 @@ mod ids;
 mod inherit;
 mod inspect;
 mod join;
+mod kill;
 mod lookup;
 mod namespaces;
 mod opened;
 mod pause;
 mod peer;
 mod process;
+mod request;
 mod shared;
 mod spawn;
 mod state;

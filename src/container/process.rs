@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 use ctr_wire::{EXITED, Reply};
 use nix::errno::Errno;
 
-use super::shared::{SILENCE, Shared, is_signal};
+use super::kill::is_signal;
+use super::request::SILENCE;
+use super::shared::Shared;
 use crate::sys::Own;
 use crate::sys::fork_lock::ForkLock;
 use crate::zygote::{Answer, Channel, wait_readable};

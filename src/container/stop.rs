@@ -9,7 +9,8 @@ use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 
-use super::shared::{Shared, children};
+use super::kill::children;
+use super::shared::Shared;
 use crate::plan::{Header, Plan};
 use crate::zygote::wait_readable;
 use crate::{Error, ErrorCode, Result, Step, sys};
