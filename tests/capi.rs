@@ -58,6 +58,11 @@ fn the_header_holds_for_containers() {
 }
 
 #[test]
+fn the_header_holds_for_walls() {
+    passes("walls");
+}
+
+#[test]
 fn the_header_holds_for_containers_that_run() {
     passes("running");
 }
