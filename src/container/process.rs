@@ -209,7 +209,8 @@ impl Process {
         Ok(())
     }
 
-    fn was_killed(&self) -> bool {
+    /// Whether SIGKILL was sent to it through this handle, also since its time was up.
+    pub fn was_killed(&self) -> bool {
         self.killed.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 

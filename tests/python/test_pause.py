@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 
@@ -52,6 +53,24 @@ def test_programs_stand_still_and_go_on(c: ctr.Container) -> None:
     p.kill()
     p.wait()
     c.pause()
+
+
+def test_nobody_waits_for_the_end_of_what_was_killed_in_a_paused_container(c: ctr.Container) -> None:
+    p = c.popen(["sleep", "1000"], stdin=ctr.DEVNULL, stdout=ctr.PIPE)
+    c.pause()
+    p.kill()
+    with pytest.raises(subprocess.TimeoutExpired):
+        p.wait(0.1)
+    # Ends a wait that no error ends.
+    late = threading.Timer(20, c.resume)
+    late.start()
+    for end in (p.wait, p.abandon):
+        with pytest.raises(ctr.Error, match="it is paused") as caught:
+            end()
+        assert caught.value.errno == errno.EBUSY
+    late.cancel()
+    c.resume()
+    assert p.wait() == -9
 
 
 def test_what_has_no_cgroup_can_not_be_paused() -> None:

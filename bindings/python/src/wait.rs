@@ -12,6 +12,10 @@ use crate::error::Raise;
 /// for one that arrives just before `poll`, or in another thread.
 const SLICE: Duration = Duration::from_millis(500);
 
+/// How long one that was killed is waited for in one go: the core looks meanwhile why it does not die (a paused container, a kernel that
+/// waits) and lends it processor time for that.
+const DYING: Duration = Duration::from_millis(1500);
+
 /// Waits until `process` ends, at most until `deadline`; `None` is what a passed deadline answers.
 pub fn wait(py: Python<'_>, process: &ctr::Process, deadline: Option<Instant>) -> PyResult<Option<ctr::Exit>> {
     // One that came while the program was being started.
@@ -22,7 +26,8 @@ pub fn wait(py: Python<'_>, process: &ctr::Process, deadline: Option<Instant>) -
             SLICE
         } else {
             py.check_signals()?;
-            Duration::ZERO
+            let left = deadline.map_or(DYING, |at| at.saturating_duration_since(Instant::now()));
+            if process.was_killed() { left.min(DYING) } else { Duration::ZERO }
         };
         // Asked in any case: another thread, or a signal handler just now, may have taken the answer.
         let ended = py.detach(|| process.wait(Some(patience))).or_raise(py)?;
