@@ -8,6 +8,8 @@
 use std::fmt;
 use std::path::Path;
 
+use nix::errno::Errno;
+
 use super::control;
 use super::controller::{At, Controller, ListRule, Row, Version, When};
 use super::directory::{Directory, open_failed};
@@ -104,7 +106,11 @@ fn set(at: At<'_>, list: Option<&str>, file: &File, other: &File) -> Result<()> 
             }
             Ok(())
         }
-        (At::V2(_), None) => directory.write(file.name, "\n"),
+        (At::V2(_), None) => match control::write(&directory.fd, file.name, "\n") {
+            // Kernels of some years ago take no empty list where processes are.
+            Err(Errno::ENOSPC) => directory.write(file.name, &above(at, file)?.to_string()),
+            outcome => outcome.map_err(|errno| directory.error(Step::Write, file.name, errno)),
+        },
         (At::V2(_), Some(list)) => {
             let list = within(directory, list, &above(at, file)?, file)?;
             directory.write(file.name, &list)

@@ -301,10 +301,13 @@ fn v2_home(mount: &Path, controller: &str, caller: Caller<'_>) -> Home {
     for candidate in caller.places(mount, "") {
         match v2_usable(&candidate, controller) {
             Ok(()) => return Home::V2(candidate),
-            // The first directory has processes; one that isn't ours ends the walk and is what is worth knowing.
+            // The first directory has processes; one that isn't ours ends the walk and is what is worth knowing, unless those below
+            // it are ours and lack nothing but the controller: then it is the uppermost of these to which it has to be handed on.
             Err(why) => {
                 let foreign = why.errno == libc::EACCES;
-                if foreign || missing.is_none() {
+                let undelegated = |missing: &Missing| missing.errno == libc::ENOENT;
+                let known = missing.as_ref().is_some_and(undelegated);
+                if missing.is_none() || foreign && !known || undelegated(&why) {
                     missing = Some(why);
                 }
                 if foreign {
@@ -438,17 +441,17 @@ pub(crate) fn devices_unavailable(policy: CgroupPolicy, caller: Caller<'_>) -> O
     }
 }
 
-/// Has the directory above hand controllers on, those that it can and does not yet.
+/// Has the directory above hand controllers on, those that it can. That takes the kernel a moment, in which one that another thread
+/// has asked for is listed already and its files are not there: asked once more, the kernel answers when they are.
 pub(super) fn hand_on(directory: &Directory, controllers: impl Iterator<Item = Controller>) -> crate::Result<()> {
     let parent = directory.path.parent().unwrap_or(&directory.path);
     let above = Directory::open(parent).map_err(|errno| open_failed(parent, errno))?;
     let has = |file, controller: Controller| control::has_word(&above.fd, file, controller.name());
-    for controller in controllers {
-        if !has("cgroup.controllers", controller) || has("cgroup.subtree_control", controller) {
-            continue;
-        }
+    for controller in controllers.filter(|controller| has("cgroup.controllers", *controller)) {
+        let is_handed_on = has("cgroup.subtree_control", controller);
         match control::write(&above.fd, "cgroup.subtree_control", &format!("+{}", controller.name())) {
             Ok(()) => {}
+            Err(_) if is_handed_on => {}
             Err(Errno::EBUSY) => return Err(Missing::has_processes(parent).error(controller.name())),
             Err(errno) => return Err(above.error(Step::Write, "cgroup.subtree_control", errno)),
         }
