@@ -79,6 +79,9 @@ class ContainerPoolExecutor(Executor):
     A task that runs out of memory raises `MemoryError`, one that takes longer than `timeout` raises `TimeoutError`, and
     one whose worker ends otherwise raises `WorkerLost`. Each of these costs the pool that worker only: a new one takes
     its place.
+
+    What a task leaves behind in its worker is there when the next task comes, whose answer it can forge. Where they are
+    not to trust each other, `max_tasks_per_child=1` gives each task a container of its own.
     """
 
     def __init__(
@@ -204,7 +207,8 @@ class ContainerPoolExecutor(Executor):
             worker = self._new()
         try:
             end = self._limit()
-            answer = worker.call(task, end, self._timeout, self._most_bytes)
+            # One whose answer can't be read is of no more use: it may answer the next task by itself.
+            result, error = self._told(worker.call(task, end, self._timeout, self._most_bytes), end)
         except BaseException:
             worker.close()
             raise
@@ -214,14 +218,18 @@ class ContainerPoolExecutor(Executor):
                 self._idle.put(worker)
         if not keeps:
             worker.close()
-        return self._told(answer, end)
+        if error is not None:
+            raise error
+        return result
 
     def _new(self) -> _Worker:
         worker = _Worker(self._image, self._options, self._python, self._trusted)
         try:
             if self._first is not None:
                 end = self._limit()
-                self._told(worker.call(self._first, end, self._timeout, self._most_bytes), end)
+                _, error = self._told(worker.call(self._first, end, self._timeout, self._most_bytes), end)
+                if error is not None:
+                    raise error
                 worker.tasks = 0
         except BaseException:
             worker.close()
@@ -232,8 +240,8 @@ class ContainerPoolExecutor(Executor):
         """When a task that begins now has to be done, of `time.monotonic`."""
         return None if self._timeout is None else time.monotonic() + self._timeout
 
-    def _told(self, answer: bytes, end: float | None) -> Any:
-        """The result of a task, or what it raised. To read it is a part of the task, which `end` is the end of."""
+    def _told(self, answer: bytes, end: float | None) -> tuple[Any, BaseException | None]:
+        """The result of a task, and what it raised. To read it is a part of the task, which `end` is the end of."""
 
         def read(data: bytes) -> Any:
             return loads(data) if self._trusted else plain(data, LARGER * self._most_bytes, end)
@@ -242,12 +250,14 @@ class ContainerPoolExecutor(Executor):
         if type(told) is not tuple or len(told) not in (2, 7):
             raise UnpicklingError("a worker has answered neither a result nor an exception")
         if len(told) == 2:
-            return read(told[1])
+            return read(told[1]), None
         _, module, name, args, text, traceback, whole = told
         # Anything else may have a text without end.
         if not all(isinstance(word, str) for word in (module, name, text, traceback)):
             raise UnpicklingError("a worker tells of an exception in something else than words")
-        raise self._raised(module, name, args, text, whole) from _RemoteTraceback(traceback)
+        error = self._raised(module, name, args, text, whole)
+        error.__cause__ = _RemoteTraceback(traceback)
+        return None, error
 
     def _raised(self, module: str, name: str, args: Any, text: str, whole: bytes | None) -> BaseException:
         if self._trusted and whole is not None:

@@ -370,6 +370,19 @@ def test_an_exception_is_told_in_words() -> None:
         assert str(pool.submit(forge, pickle.dumps(one)).exception()) == "text"
 
 
+def test_a_worker_whose_answer_can_not_be_read_answers_no_other_task() -> None:
+    def forge() -> None:
+        import socket
+
+        sock = socket.socket(fileno=3)
+        while True:
+            sock.sendall(bytes(8))
+
+    with ctr.ContainerPoolExecutor("host", 1, timeout=30) as pool:
+        assert isinstance(pool.submit(forge).exception(), pickle.UnpicklingError)
+        assert pool.submit(int, "1").result() == 1
+
+
 def test_a_result_is_bounded() -> None:
     with ctr.ContainerPoolExecutor("host", 1, max_result="1M") as pool:
         with pytest.raises(OverflowError, match="max_result"):
