@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal as _signal
 from collections.abc import AsyncIterator
+from subprocess import TimeoutExpired
 from typing import IO, TYPE_CHECKING, Any
 
 import anyio
 from anyio.lowlevel import checkpoint
 
-from ._aio_threads import until_done
+from ._aio_threads import in_thread, until_done
 from ._communicate import end_of_typing
 from ._exit import TIMED_OUT, Exit
 from ._popen import Popen
@@ -27,6 +29,9 @@ _PIPE = 1 << 20
 _LINE = 64 * 1024
 # How often the end is looked for beside what PID 1 says, in seconds, as `Popen.wait` does.
 _LOOK = 0.5
+# How long one that was killed is waited for in one go: a wait of this length looks why it does not die, and lends it
+# processor time for that.
+_DYING = 2.0
 
 
 class StreamReader:
@@ -188,6 +193,7 @@ class Process:
         self.stdout = None if outward is None else StreamReader(outward)
         self.stderr = None if popen.stderr is None else StreamReader(popen.stderr)
         self._read: tuple[bytearray, bytearray] = (bytearray(), bytearray())
+        self._killed = False
         # Two tasks can't wait for one descriptor.
         self._waiting = anyio.Lock()
 
@@ -228,6 +234,9 @@ class Process:
                     if self.popen.poll() is None:
                         # PID 1 has gone without a word: the process itself is what is left to look at.
                         await anyio.sleep(_LOOK)
+                if self._killed and self.popen.poll() is None:
+                    with contextlib.suppress(TimeoutExpired):
+                        await in_thread(lambda check: self.popen.wait(_DYING))
         assert self.popen.returncode is not None
         return self.popen.returncode
 
@@ -268,6 +277,7 @@ class Process:
 
     def send_signal(self, signal: int) -> None:
         """Send it a signal; does nothing if it has ended."""
+        self._note(signal)
         self.popen.send_signal(signal)
 
     def terminate(self) -> None:
@@ -276,11 +286,15 @@ class Process:
 
     def kill(self) -> None:
         """Send SIGKILL."""
-        self.popen.kill()
+        self.send_signal(_signal.SIGKILL)
 
     def kill_group(self, signal: int = _signal.SIGKILL) -> None:
         """Send a signal to all of its process group, also when it has ended itself."""
+        self._note(signal)
         self.popen.kill_group(signal)
+
+    def _note(self, signal: int) -> None:
+        self._killed = self._killed or signal == _signal.SIGKILL
 
     async def abandon(self) -> None:
         """Kill it with its process group, and close our ends."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 import subprocess
@@ -316,3 +317,20 @@ async def test_what_is_left_in_a_pipe_is_bounded(tmp_path: Path) -> None:
     reader = StreamReader((tmp_path / "pipe").open("rb", buffering=0))
     assert 1 << 16 <= len(reader.read_what_is_there()) <= 1 << 21
     assert reader.at_eof()
+
+
+async def test_nobody_waits_for_the_end_of_what_was_killed_in_a_paused_container(a: ctr.aio.Container) -> None:
+    p = await a.popen(["sleep", "4328"])
+    try:
+        await a.pause()
+    except ctr.Error as error:
+        if error.errno != errno.EOPNOTSUPP:
+            raise
+        pytest.skip(str(error))
+    p.kill()
+    try:
+        with anyio.fail_after(20), pytest.raises(ctr.Error, match="it is paused"):
+            await p.wait()
+    finally:
+        await a.resume()
+    assert await p.wait() == -9
