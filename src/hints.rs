@@ -127,6 +127,10 @@ pub const IDMAP_REFUSED: &str = "it is id-mapped already, or was mounted in anot
 pub const NO_PLACE: &str = "the place is not there, and what is above it can't be written to, as /usr, /etc and the like of \"host\", or is a link that \
      leads nowhere: choose one that is there, or below /mnt, /srv or /opt";
 
+/// A mount that programs use.
+pub const BUSY_MOUNT: &str = "programs have files of it open or work in it, or something else is mounted on it: end that first, or unmount lazily, so \
+     that it is gone for all others";
+
 /// An overlay over an overlay.
 pub const OVERLAY: &str =
     "the kernel refuses an overlay there: is the image on an overlay itself? choose another store_dir";

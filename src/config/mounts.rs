@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::text;
+use crate::{Error, Result, Step};
 
 /// One mount into a container.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,6 +51,27 @@ impl Mount {
     pub fn target(&self) -> &Path {
         match self {
             Self::Bind(Bind { target, .. }) | Self::Tmpfs(Tmpfs { target, .. }) => target,
+        }
+    }
+
+    /// The same at another place.
+    pub(crate) fn at(&self, place: &Path) -> Self {
+        let mut mount = self.clone();
+        match &mut mount {
+            Self::Bind(Bind { target, .. }) | Self::Tmpfs(Tmpfs { target, .. }) => *target = place.to_path_buf(),
+        }
+        mount
+    }
+
+    /// Refuses what can't be.
+    pub(crate) fn check(&self) -> Result<()> {
+        match self {
+            // The kernel takes a size of 0 for no limit.
+            Self::Tmpfs(Tmpfs { target, size: Some(0), .. }) => {
+                Err(Error::invalid(Step::MountTmpfs, target.display(), "a size of 0 holds nothing")
+                    .with_hint("without a size it is a part of the changes, and of their size"))
+            }
+            _ => Ok(()),
         }
     }
 }

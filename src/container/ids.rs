@@ -57,6 +57,11 @@ impl Ids {
         }
     }
 
+    /// Whether a container with this choice of a user namespace has [`Ids::Range`] or [`Ids::Shared`].
+    pub fn are_a_range(zygote: &Zygote, namespace: &Namespace) -> bool {
+        *namespace == Namespace::New && zygote.maps_all_ids()
+    }
+
     /// A single id, for this reason.
     pub fn single(why: String) -> Self {
         Self::Single { uid: nix::unistd::geteuid().as_raw(), gid: nix::unistd::getegid().as_raw(), why }

@@ -2,8 +2,9 @@
 
 use serde::{Serialize, Serializer};
 
+use super::mounts;
 use super::shared::Shared;
-use super::state::Root;
+use super::state::{Root, Text};
 use super::walls::{self, Facts, Subject, Wall};
 use crate::cgroup::{Cgroup, counted};
 use crate::config::{LimitLists, LimitNumbers};
@@ -155,6 +156,9 @@ fn walls_with(container: &Shared, facts: &Facts) -> Result<Vec<Wall>> {
     let record = &container.record;
     let limits = container.cgroup.as_ref().map_or(Ok(LimitNumbers::default()), Cgroup::limits)?;
     let lists = container.cgroup.as_ref().map_or(Ok(LimitLists::default()), Cgroup::list_limits)?;
+    let live = mounts::live(container)?;
+    let live = live.iter().map(|target| target.as_os_str().as_encoded_bytes());
+    let binds = record.mounted.iter().map(Text::as_bytes).chain(live);
     walls::walls(&Subject {
         asked: &record.config,
         foreign: record.root == Root::Foreign,
@@ -165,7 +169,7 @@ fn walls_with(container: &Shared, facts: &Facts) -> Result<Vec<Wall>> {
         limits,
         lists,
         dropped: &record.warnings,
-        binds: record.mounted.iter().map(|target| String::from_utf8_lossy(target.as_bytes()).into_owned()).collect(),
+        binds: binds.map(|target| String::from_utf8_lossy(target).into_owned()).collect(),
         facts: Some(facts),
     })
 }

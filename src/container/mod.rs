@@ -5,7 +5,8 @@
 //! asked, `kill` how it ends, `process` is what `exec` answers, `state` is the ledger.
 //! `walls` tells of every wall whether it stands and why, `inspect` all that is known of a running container.
 //! `end` ends one whose record is of no use. `ids` decides whose ids a container has, `clocks` sets its clocks off, `devices` decides
-//! which devices it has, `pause` lets it stand still, `unmapped` finds the mount that can't be id-mapped by trying it out.
+//! which devices it has, `pause` lets it stand still, `mounts` mounts into it while it runs, by a helper `within` its namespaces,
+//! `unmapped` finds the mount that can't be id-mapped by trying it out.
 
 mod blueprint;
 mod client;
@@ -22,6 +23,7 @@ mod inspect;
 mod join;
 mod kill;
 mod lookup;
+mod mounts;
 mod namespaces;
 mod opened;
 mod pause;
@@ -36,6 +38,7 @@ mod throttle;
 mod unmapped;
 mod user;
 mod walls;
+mod within;
 
 pub use client::{Client, explain};
 pub use inspect::{InspectedLimits, InspectedMount, InspectedNamespace, Inspection};
@@ -59,7 +62,7 @@ use state::Resource;
 
 use crate::cgroup::{self, Place, Stats};
 use crate::image::{Difference, ExportOptions, Image, ImageConfig, MakeOptions, Output, Report};
-use crate::{Config, Error, ErrorCode, ExecConfig, Limit, ListLimit, Result, Step};
+use crate::{Config, Error, ErrorCode, ExecConfig, Limit, ListLimit, Mount, Result, Step};
 
 /// A running container. Dropping the handle of a container that this process made (and did not detach) destroys it; a
 /// joined or detached one lives on. Any thread may call any method at any time. In a forked child nothing can be done with
@@ -303,6 +306,21 @@ impl Container {
     /// All that is known of it: its walls, limits, mounts, namespaces, where it is written down.
     pub fn inspect(&self) -> Result<Inspection> {
         inspect::inspect(&self.shared)
+    }
+
+    /// Mounts something into it while it runs: programs that run see it at once. Everything is as it is for
+    /// [`Config::mounts`]: the same places, the same walls, whose files they are; but that a tmpfs without a size is one of its own, as
+    /// large as the changes may be. Programs that have made a mount namespace of their own don't see it. Where a mount of the
+    /// caller's is already, EBUSY.
+    pub fn mount(&self, mount: &Mount) -> Result<()> {
+        mounts::mount(&self.shared, mount)
+    }
+
+    /// Takes off what [`Container::mount`] has mounted at this place, whoever did it; the last one where there are several. While
+    /// programs use it: EBUSY. With `lazy` it is gone all the same, for whoever looks for it from then on, and ends with its last
+    /// use, as umount2(2) with MNT_DETACH; a bind that has further mounts below it always ends so.
+    pub fn unmount(&self, target: impl AsRef<Path>, lazy: bool) -> Result<()> {
+        mounts::unmount(&self.shared, target.as_ref(), lazy)
     }
 
     /// Writes its root as a tar archive, as `docker export`: all that the container sees as its files, with owners as they are

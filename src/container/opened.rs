@@ -1,16 +1,17 @@
 //! Namespaces of running containers, which their PID 1 opens for us: nobody else may look at its /proc entries.
 
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use ctr_wire::RUN;
 use nix::fcntl::OFlag;
+use nix::sys::stat::Mode;
 
 use super::namespaces::{KINDS, Kind};
 use super::peer::pid_of;
 use super::shared::Shared;
 use super::state::StateDir;
 use crate::plan::{CWD, Header, Plan};
-use crate::{Error, ErrorCode, Result, Step};
+use crate::{Error, ErrorCode, Result, Step, sys};
 
 /// A namespace of a container.
 pub struct Opened {
@@ -63,6 +64,38 @@ pub fn all(container: &Shared, kinds: &[&'static Kind]) -> Result<Vec<Opened>> {
         }
         None => Ok(found),
     }
+}
+
+/// As [`all`], for something to be done in them by who may do more than the container. The kernel tells which they are, where this
+/// process may look into PID 1's /proc entries: root may. Elsewhere it is PID 1 that hands them over, which may have been taken over.
+/// Then one that is not the user namespace has to belong to the user namespace that came with it; and who is not root of the
+/// machine can enter none but those that they have made.
+pub fn verified(container: &Shared, kinds: &[&'static Kind]) -> Result<Vec<Opened>> {
+    if let Some(found) = by_proc(container, kinds) {
+        // While it lives, nobody else has its pid.
+        return if container.lives() { Ok(found) } else { Err(container.gone()) };
+    }
+    let found = all(container, kinds)?;
+    let user = found.iter().find(|it| it.kind.name == "user").map(|it| it.inode);
+    for Opened { kind, fd, .. } in found.iter().filter(|it| it.kind.name != "user") {
+        let owner = sys::owner_of_namespace(fd).ok().and_then(opened);
+        if user.is_some() && owner.is_none_or(|owner| Some(owner.inode) != user) {
+            let why = format!("its PID 1 has handed over a {} namespace that is not the container's own", kind.name);
+            let step = Step::OpenNamespaceOfContainer;
+            return Err(Error::new(ErrorCode::System, step, container.called(), libc::EPROTO, why));
+        }
+    }
+    Ok(found)
+}
+
+/// By /proc, where all of it may be looked at.
+fn by_proc(container: &Shared, kinds: &[&'static Kind]) -> Option<Vec<Opened>> {
+    let pid = sys::pidfd_pid(container.pidfd.as_fd()).filter(|&pid| pid > 0)?;
+    let open = |kind: &&'static Kind| {
+        let path = format!("/proc/{pid}/ns/{}", kind.name);
+        opened(sys::open(path.as_str(), OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()).ok()?)
+    };
+    kinds.iter().map(open).collect()
 }
 
 /// What PID 1 sent, where it is a namespace: told by what its descriptor leads to, `net:[4026531840]`, as nothing else does.

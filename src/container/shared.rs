@@ -270,6 +270,12 @@ impl Shared {
         })
     }
 
+    /// Writes down that a resource of this container is gone.
+    pub fn strike_off(&self, resource: Resource) -> Result<()> {
+        let (Some(state), Some(file)) = (&self.state, self.written) else { return Ok(()) };
+        state.note_gone(&self.record.name, file, resource)
+    }
+
     /// Gives PID 1, which has the rest of the zygote, the scheduling of the calling thread.
     pub fn schedule_as_caller(&self) -> Result<()> {
         let Some(zygote) = &self.zygote else { return Ok(()) };

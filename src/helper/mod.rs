@@ -27,8 +27,8 @@ use crate::{Error, ErrorCode, Result, Step, sys};
 
 /// A running helper.
 pub struct Helper {
-    /// Plans go to it by this; it ends when this is closed.
-    control: OwnedFd,
+    /// Plans go to it by this, as long as it is to live; it ends when this is closed.
+    control: Option<OwnedFd>,
     /// The zygote reports its end on this.
     channel: Channel,
     pidfd: OwnedFd,
@@ -52,7 +52,8 @@ impl Helper {
         let header = Header::new(RUN).giving(give);
         let mut fds = vec![theirs.as_fd()];
         fds.extend(plan.fds());
-        send(self.control.as_fd(), &encode(&header, plan), &fds).map_err(io)?;
+        let control = self.control.as_ref().ok_or_else(gone)?;
+        send(control.as_fd(), &encode(&header, plan), &fds).map_err(io)?;
         drop(fds);
         drop(theirs);
         match channel.receive(Some(PATIENCE)).map_err(io)? {
@@ -66,12 +67,22 @@ impl Helper {
     }
 }
 
+#[cfg(test)]
+impl Helper {
+    /// Its pid, as this process sees it.
+    pub fn pid(&self) -> i32 {
+        sys::pidfd_pid(self.pidfd.as_fd()).unwrap()
+    }
+}
+
 impl Drop for Helper {
     fn drop(&mut self) {
         if self.holder != std::process::id() {
             return;
         }
-        // It may have been killed already; what counts is that the zygote has reaped it.
+        // It ends by that, unless it is in the middle of a plan. It may have been killed already; what counts is that the zygote has
+        // reaped it.
+        self.control = None;
         _ = sys::pidfd_send_signal(self.pidfd.as_fd(), libc::SIGKILL, 0);
         while let Ok(Answer::Reply(reply, _)) = self.channel.receive(Some(PATIENCE)) {
             if reply.tag == EXITED {

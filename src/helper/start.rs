@@ -1,15 +1,16 @@
 //! How a helper is started: in which namespaces, with whose ids, and what it does before it is ready. What fails is explained as it
 //! is when a container can't be made.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
-use ctr_wire::{DONE, RUN, SPAWN};
+use ctr_wire::{CLOSED, DONE, RUN, SPAWN};
+use nix::sched::CloneFlags;
 
 use super::failure::not_spawned;
 use super::subids::{SubIds, put_single};
 use super::{Helper, NAME, PATIENCE, gone};
-use crate::plan::{Header, Plan, encode, encode_spawn};
+use crate::plan::{Fd, Header, Plan, Prctl, encode, encode_spawn};
 use crate::zygote::{self, Answer, Channel, Zygote, pair, send};
 use crate::{Error, Result, Step};
 
@@ -45,6 +46,34 @@ impl Start<'_> {
         SubIds::of_this_user().map_or_else(|_| Self::new(libc::CLONE_NEWUSER), Self::with_ranges)
     }
 
+    /// Within the user namespace of a container (`None`: it has none of its own), as its root, and with new namespaces of these
+    /// kinds there. It has a copy of this process's mounts where these are among them.
+    ///
+    /// From its first moment on nobody inside can look into it, trace it or take a descriptor out of it: it is not dumpable
+    /// (`__ptrace_may_access` of kernel/ptrace.c), its memory belongs to this process's user namespace, and it is in no PID
+    /// namespace but this process's.
+    pub fn within(user: Option<OwnedFd>, new: CloneFlags) -> Self {
+        let mut start = Self::with(new.bits());
+        start.header.flags |= CLOSED;
+        let setup = &mut start.setup;
+        let user = user.map(|user| setup.send(Fd::Owned(user)));
+        setup.step(Step::SettleHelper, NAME, "", "");
+        setup.prctl(Prctl::Dumpable(false));
+        let name = setup.string(c"ctr-helper");
+        setup.prctl(Prctl::Name(name));
+        setup.umask(0);
+        if let Some(user) = user {
+            start.header.user = user.0;
+            // What it makes belongs to root inside. Other ids make a process dumpable as fs.suid_dumpable says, proc(5).
+            setup.setgroups(&[]).ok(libc::EPERM);
+            setup.setresgid(0);
+            setup.setresuid(0);
+            setup.prctl(Prctl::Dumpable(false));
+        }
+        setup.prctl(Prctl::DeathSignal(libc::SIGKILL));
+        start
+    }
+
     fn with(namespaces: i32) -> Self {
         let mut setup = Plan::new();
         setup.reserve_sent(1); // The control socket.
@@ -53,11 +82,14 @@ impl Start<'_> {
 
     /// Starts it, and waits until it is ready.
     pub fn start(self) -> Result<Helper> {
-        let zygote = zygote::current()?;
-        match self.start_by(&zygote) {
-            // It was killed; the next one is another.
+        self.start_in(&zygote::current()?)
+    }
+
+    /// The same, by the zygote that is in use, or another one if that was killed.
+    pub fn start_in(self, zygote: &Arc<Zygote>) -> Result<Helper> {
+        match self.start_by(zygote) {
             Err(error) if error.failed_step() == Step::AskHelper && error.errno() == libc::EPIPE => {
-                zygote::forget(&zygote);
+                zygote::forget(zygote);
                 self.start_by(&zygote::current()?)
             }
             answer => answer,
@@ -85,7 +117,7 @@ impl Start<'_> {
         match channel.receive(Some(PATIENCE)).map_err(io)? {
             Answer::Reply(reply, mut fds) if reply.tag == DONE && !fds.is_empty() => {
                 let (pidfd, holder) = (fds.remove(0), std::process::id());
-                Ok(Helper { control, channel, pidfd, _zygote: Arc::clone(zygote), holder })
+                Ok(Helper { control: Some(control), channel, pidfd, _zygote: Arc::clone(zygote), holder })
             }
             Answer::Reply(reply, fds) => Err(not_spawned(&self.setup, parent, &reply, fds)),
             Answer::TimedOut => Err(Error::system(Step::StartHelper, NAME, libc::ETIMEDOUT)),

@@ -11,6 +11,7 @@
 
 mod dev;
 mod etc;
+mod live;
 mod mounts;
 mod nodes;
 mod root;
@@ -18,6 +19,7 @@ mod setup;
 mod shape;
 
 pub use etc::{EtcFiles, Lacking, etc_files};
+pub use live::{Detached, Looked, Lying, place_of};
 pub use mounts::{image_places, user_mounts};
 pub use nodes::{Node, make_nodes, nodes};
 pub use root::{Layers, Mapped, Root, Source, furnish, idmap, make, pivot};

@@ -35,17 +35,14 @@ pub fn user_mounts(
                 } else {
                     format!("mkdir -p \"$(dirname $ROOT{at})\" && touch $ROOT{at}")
                 };
-                let (option, extra) =
-                    if *read_only { (",ro", MOUNT_ATTR_RDONLY) } else { ("", MountAttributes::default()) };
+                let option = if *read_only { ",ro" } else { "" };
                 plan.step(
                     Step::BindIntoContainer,
                     target.to_string_lossy().into_owned(),
                     "what the caller shares of the host's files; setuid programs and devices in it have no effect",
                     format!("{place} && mount --rbind -o nosuid,nodev{option} {} $ROOT{at}", source.typed()),
                 );
-                let slot = source.mount(plan)?;
-                let attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | extra;
-                plan.set_attributes(slot, c"", attributes, AT_EMPTY_PATH | AT_RECURSIVE);
+                let slot = bound(plan, source, *read_only)?;
                 mount_at(plan, root, target, slot, *directory)?;
             }
             Mount::Tmpfs(Tmpfs { target, size, mode }) => {
@@ -66,21 +63,46 @@ pub fn user_mounts(
                     "an empty place that is gone with the container",
                     format!("mkdir -p $ROOT{at} && {mounted}"),
                 );
-                let (slot, attributes) = (plan.slot(), MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
-                match size {
-                    Some(size) => {
-                        let [mode, size] =
-                            [format!("{mode:o}"), size.to_string()].map(|text| c_string(Step::MountTmpfs, text));
-                        let options = [(c"mode", &*mode?), (c"size", &*size?)];
-                        new_tmpfs(plan, &options, context, attributes, slot);
+                let slot = match size {
+                    Some(size) => tmpfs(plan, [Some(*size), None], mode, context)?,
+                    None => {
+                        let (slot, attributes) = (plan.slot(), MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
+                        part_of_changes(plan, &c_string(Step::MountTmpfs, part)?, mode, attributes, slot);
+                        slot
                     }
-                    None => part_of_changes(plan, &c_string(Step::MountTmpfs, part)?, mode, attributes, slot),
-                }
+                };
                 mount_at(plan, root, target, slot, true)?;
             }
         }
     }
     Ok(())
+}
+
+/// A copy of the mounts of `source`, attached nowhere yet. What is mounted below it is as closed as it is itself.
+pub(super) fn bound(plan: &mut Plan<'_>, source: &Source, read_only: bool) -> Result<Slot> {
+    let slot = source.mount(plan)?;
+    let read_only = if read_only { MOUNT_ATTR_RDONLY } else { MountAttributes::default() };
+    let attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | read_only;
+    plan.set_attributes(slot, c"", attributes, AT_EMPTY_PATH | AT_RECURSIVE);
+    Ok(slot)
+}
+
+/// A new tmpfs, attached nowhere yet, of so many bytes and inodes; without a number the kernel takes half of the machine's memory.
+pub(super) fn tmpfs(
+    plan: &mut Plan<'_>,
+    [size, inodes]: [Option<u64>; 2],
+    mode: u32,
+    context: Context<'_>,
+) -> Result<Slot> {
+    let text = |number: String| c_string(Step::MountTmpfs, number);
+    let number = |number: Option<u64>| number.map(|number| text(number.to_string())).transpose();
+    let (mode, size, inodes) = (text(format!("{mode:o}"))?, number(size)?, number(inodes)?);
+    let given = [(c"size", size.as_deref()), (c"nr_inodes", inodes.as_deref())];
+    let given = given.into_iter().filter_map(|(name, value)| Some((name, value?)));
+    let options: Vec<_> = [(c"mode", &*mode)].into_iter().chain(given).collect();
+    let slot = plan.slot();
+    new_tmpfs(plan, &options, context, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, slot);
+    Ok(slot)
 }
 
 /// Makes the places that the image's configuration speaks of: where its programs start, and its volumes. A volume is a part
@@ -131,7 +153,7 @@ pub(super) fn mount_at(plan: &mut Plan<'_>, root: Slot, target: &Path, slot: Slo
     Ok(())
 }
 
-fn attach_to(plan: &mut Plan<'_>, slot: Slot, place: Slot) {
+pub(super) fn attach_to(plan: &mut Plan<'_>, slot: Slot, place: Slot) {
     let empty = plan.string(c"");
     let flags = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH;
     plan.move_mount((slot, empty), (place, empty), flags);
@@ -140,7 +162,7 @@ fn attach_to(plan: &mut Plan<'_>, slot: Slot, place: Slot) {
 /// Opens what `names` lead to, one below the other; what is missing is made, the last one as a file if it is to be no
 /// directory. Links of the image on the way are resolved within the root (RESOLVE_IN_ROOT), so nothing outside it is ever
 /// made or covered.
-fn open_at(plan: &mut Plan<'_>, root: Slot, names: &[PathBuf], directory: bool) -> Slot {
+pub(super) fn open_at(plan: &mut Plan<'_>, root: Slot, names: &[PathBuf], directory: bool) -> Slot {
     let mut parent = root;
     let mut path = PathBuf::new();
     // Without openat2 each directory is opened in the one above, and a link is none: ENOTDIR.
@@ -173,7 +195,7 @@ fn open_at(plan: &mut Plan<'_>, root: Slot, names: &[PathBuf], directory: bool) 
 }
 
 /// The names that a mount's target is made of.
-fn components(target: &Path) -> Result<Vec<PathBuf>> {
+pub(super) fn components(target: &Path) -> Result<Vec<PathBuf>> {
     let bad = |why: &str| Error::invalid(Step::MountAt, target.display(), why);
     c_string(Step::MountAt, target.as_os_str().as_bytes())?;
     if !target.is_absolute() {

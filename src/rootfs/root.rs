@@ -62,6 +62,15 @@ impl Source {
         }
     }
 
+    /// The same for later, in another mount namespace, where its path leads to something else.
+    pub fn copied(self, plan: &mut Plan<'_>) -> Result<Self> {
+        plan.step(Step::OpenPath, self.path().to_string_lossy().into_owned(), "", "");
+        let slot = self.mount(plan)?;
+        Ok(match self {
+            Self::Handed(_, path) | Self::Path(path) => Self::Handed(slot, path),
+        })
+    }
+
     /// A copy of its mount, attached nowhere yet.
     pub(super) fn mount(&self, plan: &mut Plan<'_>) -> Result<Slot> {
         match self {

@@ -245,6 +245,7 @@ steps! {
         HearFromPid1: "hear-from-pid1", "hear from PID 1 of";
         StartHelper: "start-helper", "start";
         AskHelper: "ask-helper", "ask";
+        SettleHelper: "settle-helper", "settle";
         WalkPlan: "walk-plan", "walk the plan";
     }
     HandOver {
@@ -374,6 +375,7 @@ steps! {
         HearFromContainer: "hear-from-container", "hear from container";
         LookIntoRoot: "look-into-root", "look into the root of container";
         OpenInRoot: "open-in-root", "open";
+        Unmount: "unmount", "unmount", when { libc::EBUSY => hints::BUSY_MOUNT };
         LimitContainer: "limit-container", "limit container";
         CountUsage: "count-usage", "count what is used by container";
         SetMemoryLimit: "set-memory-limit", "set the memory limit to";

@@ -419,6 +419,13 @@ pub fn pidfd_parent(pidfd: BorrowedFd<'_>) -> nix::Result<i32> {
     fields.and_then(|rest| rest.split_ascii_whitespace().nth(1)?.parse().ok()).ok_or(Errno::EACCES)
 }
 
+/// The user namespace that owns a namespace, NS_GET_USERNS of ioctl_nsfs(2); EPERM where that is none of this process's or below it.
+pub fn owner_of_namespace(namespace: impl AsFd) -> Result<OwnedFd> {
+    const NS_GET_USERNS: u64 = 0xb701;
+    // SAFETY: a plain number; the result is a new descriptor.
+    owned(unsafe { libc::ioctl(namespace.as_fd().as_raw_fd(), NS_GET_USERNS) })
+}
+
 /// The number of a terminal by its master, TIOCGPTN of ioctl_tty(2); `None` of what is no master.
 pub fn pty_number(fd: BorrowedFd<'_>) -> Option<u32> {
     let mut number = 0u32;

@@ -1,5 +1,9 @@
 //! Mounts as the kernel lists them, proc_pid_mountinfo(5).
 
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
+
 /// A line of mountinfo.
 pub struct Mounted {
     /// Where it is, as the process sees it.
@@ -23,6 +27,38 @@ pub fn lines(mountinfo: &str) -> impl Iterator<Item = Mounted> {
     mountinfo.lines().filter_map(mounted)
 }
 
+/// Where a mount is.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Placed {
+    /// As the process sees it.
+    pub path: PathBuf,
+    /// Others are mounted below it.
+    pub has_others: bool,
+    /// Another one covers it.
+    pub is_covered: bool,
+}
+
+/// Where the mount of this number is, in the text of such a file; `None` where it is nowhere.
+pub fn find(mountinfo: &[u8], number: u64) -> Option<Placed> {
+    let number = number.to_string();
+    let mut place = None;
+    let mut others = Vec::new();
+    for line in mountinfo.split(|&byte| byte == b'\n') {
+        let mut fields = line.split(|&byte| byte == b' ');
+        let (Some(own), Some(parent), Some(target)) = (fields.next(), fields.next(), fields.nth(2)) else { continue };
+        if own == number.as_bytes() {
+            place = Some(target);
+        } else if parent == number.as_bytes() {
+            others.push(target);
+        }
+    }
+    place.map(|place| Placed {
+        path: OsString::from_vec(unescaped_bytes(place)).into(),
+        has_others: !others.is_empty(),
+        is_covered: others.contains(&place),
+    })
+}
+
 /// `36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue`
 fn mounted(line: &str) -> Option<Mounted> {
     let (of_mount, of_system) = line.split_once(" - ")?;
@@ -33,8 +69,11 @@ fn mounted(line: &str) -> Option<Mounted> {
 
 /// Blanks, tabs, newlines and backslashes are written as `\040` and the like.
 fn unescaped(text: &str) -> String {
+    String::from_utf8_lossy(&unescaped_bytes(text.as_bytes())).into_owned()
+}
+
+fn unescaped_bytes(mut rest: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();
-    let mut rest = text.as_bytes();
     while let Some((&byte, after)) = rest.split_first() {
         let number = after.get(..3).and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 8).ok());
         match number.filter(|_| byte == b'\\') {
@@ -48,7 +87,7 @@ fn unescaped(text: &str) -> String {
             }
         }
     }
-    String::from_utf8_lossy(&bytes).into_owned()
+    bytes
 }
 
 #[cfg(test)]
@@ -66,5 +105,14 @@ mod tests {
         );
         assert!(mount.has("ro") && mount.has("nodev") && !mount.has("rw") && !mount.has("noexec"));
         assert!(mounted("36 35").is_none());
+    }
+
+    #[test]
+    fn a_mount_is_found_by_its_number_whatever_bytes_its_place_has() {
+        let text = b"36 1 0:1 / / rw - tmpfs t rw\n360 36 0:2 / /a\\040\xff rw - tmpfs t rw\n37 360 0:3 / /a/b rw - tmpfs t rw\n38 37 0:4 / /a/b rw - tmpfs t rw\n";
+        let path = |bytes: &[u8]| PathBuf::from(OsString::from_vec(bytes.to_vec()));
+        assert_eq!(find(text, 360), Some(Placed { path: path(b"/a \xff"), has_others: true, is_covered: false }));
+        assert_eq!(find(text, 37), Some(Placed { path: path(b"/a/b"), has_others: true, is_covered: true }));
+        assert_eq!(find(text, 3), None);
     }
 }

@@ -15,6 +15,7 @@ mod filters;
 mod image;
 mod kernel;
 mod limits;
+mod mounts;
 mod others;
 mod pid1;
 mod privileges;

@@ -31,6 +31,8 @@ pub enum Operation {
     ExecOnTerminal,
     Join,
     JoinPid,
+    /// Mounts into a container that runs, and out of it.
+    Mount,
     List,
     Import,
     /// All of a container's life, for kills.
@@ -40,7 +42,7 @@ pub enum Operation {
 }
 
 impl Operation {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::FirstCreate,
         Self::Create,
         Self::CreateOnDisk,
@@ -50,6 +52,7 @@ impl Operation {
         Self::ExecOnTerminal,
         Self::Join,
         Self::JoinPid,
+        Self::Mount,
         Self::List,
         Self::Import,
     ];
@@ -222,6 +225,36 @@ fn carry_out(operation: Operation, count: &mut u64, held: &mut Option<Container>
                 drop(held.take());
             }
         }
+        Operation::Mount => {
+            let container = Container::create("host", &config(count)).map_err(|e| e.to_string())?;
+            let bind: Mount = Bind::new(scratch().join("outside"), "/mnt/bind").into();
+            let tmpfs: Mount = Tmpfs::new("/mnt/tmpfs").into();
+            let places = ["/mnt/bind", "/mnt/tmpfs"];
+            let done = during(|| {
+                [&bind, &tmpfs].into_iter().try_for_each(|mount| container.mount(mount))?;
+                places.into_iter().try_for_each(|place| container.unmount(place, false))
+            });
+            if let Err(error) = done {
+                outcome = named(&error);
+            }
+            // Whatever of it is there, or may be, can be taken off; but the fault may have been one of its zygote's, or of its walls.
+            if is_there(&container)? {
+                for place in places {
+                    match container.unmount(place, false) {
+                        Err(error) if error.code() != ErrorCode::NotFound => {
+                            return Err(format!("unmount after it: {error}"));
+                        }
+                        _ => {}
+                    }
+                }
+                let look = container.exec(["sh", "-c", "! grep ' /mnt/' /proc/self/mountinfo"], &quiet());
+                let exit = look.and_then(|look| look.wait(Some(Duration::from_secs(20))));
+                if !matches!(&exit, Ok(Some(exit)) if exit.code == 0) {
+                    return Err(format!("a mount is left: {exit:?}"));
+                }
+            }
+            container.destroy().map_err(|e| format!("destroy after it: {e}"))?;
+        }
         Operation::List => {
             keep(held, count)?;
             match during(|| Client::new().with_state_dir(state_dir()).list()) {
@@ -264,6 +297,8 @@ fn carry_out(operation: Operation, count: &mut u64, held: &mut Option<Container>
                 let container = Container::create("host", &config(count).with(|c| c.upper = Upper::Disk))?;
                 let process = container.exec(["true"], &captured())?;
                 process.wait(Some(Duration::from_secs(20)))?;
+                container.mount(&Bind::new(scratch().join("outside"), "/mnt/live").into())?;
+                container.unmount("/mnt/live", false)?;
                 container.destroy()
             });
             if let Err(error) = outcome_of {
@@ -301,9 +336,14 @@ fn is_usable(count: &mut u64, held: &mut Option<Container>) -> std::result::Resu
 
 /// A create is done before the last walls stand, where such have stood before: where one then falls, the container is gone.
 fn works_or_is_gone(container: &Container) -> std::result::Result<(), String> {
+    is_there(container).map(drop)
+}
+
+/// Whether it works, or has ended.
+fn is_there(container: &Container) -> std::result::Result<bool, String> {
     match container.exec(["true"], &quiet()) {
-        Err(error) if error.code() == ErrorCode::Destroyed => named(&error),
-        _ => works("the container", container),
+        Err(error) if error.code() == ErrorCode::Destroyed => named(&error).map(|()| false),
+        _ => works("the container", container).map(|()| true),
     }
 }
 

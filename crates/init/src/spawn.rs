@@ -5,8 +5,8 @@
 //! once, or, where it is made ahead of time, when somebody asks for one of its shape.
 
 use ctr_wire::{
-    Call, DENY_SETGROUPS, FAILED, HANDED, Handover, ID_RANGE, IN_CLONE, IN_HANDOVER, IN_MAP, IN_RANGE, IN_SETNS,
-    INTO_CGROUP, MAP_BY_PROGRAM, NONE, RANGE, RANGE_FIRST, RANGES, Reply, Request, SLOTS,
+    CLOSED, Call, DENY_SETGROUPS, FAILED, HANDED, Handover, ID_RANGE, IN_CLONE, IN_HANDOVER, IN_MAP, IN_RANGE,
+    IN_SETNS, INTO_CGROUP, MAP_BY_PROGRAM, NONE, RANGE, RANGE_FIRST, RANGES, Reply, Request, SLOTS,
 };
 
 use super::kernel::{
@@ -168,7 +168,8 @@ fn fork_elsewhere(
     let mut word = [0i32; 2];
     let len = size_of_val(&word);
     if between == 0 {
-        let pid = match enter(request.user, request.give, slots) {
+        let closed = if request.flags & CLOSED == 0 { Ok(()) } else { close_off() };
+        let pid = match closed.and_then(|()| enter(request.user, request.give, slots)) {
             Ok(()) => fork(owner, request.namespaces | CLONE_PARENT, pidfd, cgroup),
             Err(error) => -error as isize,
         };
@@ -190,6 +191,16 @@ fn fork_elsewhere(
     }
     *pidfd = fd;
     if pid < 0 { Err(-pid) } else { Ok(pid as isize) }
+}
+
+/// PR_SET_DUMPABLE of prctl(2): who is root in a namespace that this process enters may not look into it.
+fn close_off() -> Result<(), i32> {
+    const PR_SET_DUMPABLE: usize = 4;
+    // SAFETY: plain numbers.
+    match unsafe { syscall3(nr::PRCTL, PR_SET_DUMPABLE, 0, 0) as i32 } {
+        0 => Ok(()),
+        error => Err(-error),
+    }
 }
 
 /// Enters the namespaces of these slots. The user namespace may be what gives the rights over some, and may take those over

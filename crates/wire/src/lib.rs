@@ -88,6 +88,10 @@ pub const MAP_BY_PROGRAM: u32 = 64;
 /// answer. It shares the server's descriptors where some of them are to be handed back.
 pub const BY_CHILD: u32 = 128;
 
+/// Request flag of [`SPAWN`]: whoever enters other namespaces for it is not dumpable (prctl(2)) any more before that, nor is the
+/// child from its first moment on. For a child whose ids are mapped already: the zygote may not map those of such a one.
+pub const CLOSED: u32 = 256;
+
 /// The most children of a server: programs of a container, or containers and joins of a process.
 pub const MAX_CHILDREN: usize = 1000;
 /// The most joiners that a server hears at a time, beside whoever made it.

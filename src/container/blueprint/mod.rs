@@ -8,7 +8,7 @@ mod joined;
 mod names;
 mod setup;
 
-pub use bind::open_path;
+pub use bind::{Bind, open_path};
 pub use finish::{Acquired, Finish};
 pub use setup::Setup;
 
@@ -33,7 +33,6 @@ use crate::rootfs::{EtcFiles, Lacking};
 use crate::security::{Walls, landlock};
 use crate::zygote::Zygote;
 use crate::{Config, DirectoryUse, Error, ErrorCode, Mount, Namespace, Result, Step, Upper, hints};
-use bind::Bind;
 use devices::Devices;
 use joined::Joined;
 use names::Names;
@@ -218,12 +217,7 @@ impl Blueprint {
             return Err(Error::invalid(Step::LimitInodesOfChanges, &self.name, why)
                 .with_hint("directories and devices of the container's own are among them"));
         }
-        // The kernel takes a size of 0 for no limit.
-        let unlimited = |mount: &&Mount| matches!(mount, Mount::Tmpfs(tmpfs) if tmpfs.size == Some(0));
-        if let Some(mount) = self.config.mounts.iter().find(unlimited) {
-            return Err(Error::invalid(Step::MountTmpfs, mount.target().display(), "a size of 0 holds nothing")
-                .with_hint("without a size it is a part of the changes, and of their size"));
-        }
+        self.config.mounts.iter().try_for_each(Mount::check)?;
         if namespaces.user == Namespace::Host && !nix::unistd::geteuid().is_root() && self.new_flags() != 0 {
             return Err(Error::new(
                 ErrorCode::Unsupported,
@@ -289,13 +283,12 @@ impl Blueprint {
     /// Most bytes of the tmpfs that has the changes, /dev/shm, and what else has no size of its own, where that isn't left to the
     /// kernel.
     fn upper_size(&self) -> Option<u64> {
-        self.config.upper_size.or(self.config.memory.map(|limit| limit / 2)).map(|size| size.max(LEAST_OF_UPPER))
+        size_of_changes(self.config.upper_size, self.config.memory)
     }
 
-    /// Most inodes of that tmpfs: one for each page of what it may hold, as the kernel has it for half of the machine's memory. Each
-    /// is memory of the kernel's, which counts in the limit, so a program that makes files without end would die of that.
+    /// Most inodes of that tmpfs.
     fn upper_inodes(&self) -> Option<u64> {
-        self.config.upper_inodes.or_else(|| self.upper_size().map(|size| (size / PAGE).max(FEW_INODES)))
+        inodes_of_changes(self.config.upper_inodes, self.upper_size())
     }
 
     /// Whether it has an /etc/hosts and the like of its own.
@@ -365,6 +358,17 @@ impl Blueprint {
             facts: None,
         })
     }
+}
+
+/// Most bytes of what a container changes in memory, where that isn't left to the kernel: what was asked for, or a part of its memory.
+pub fn size_of_changes(asked: Option<u64>, memory: Option<u64>) -> Option<u64> {
+    asked.or(memory.map(|limit| limit / 2)).map(|size| size.max(LEAST_OF_UPPER))
+}
+
+/// Most inodes of that, where it may have so many bytes: one for each page of them, as the kernel has it for half of the machine's
+/// memory. Each is memory of the kernel's, which counts in the limit, so a program that makes files without end would die of that.
+pub fn inodes_of_changes(asked: Option<u64>, size: Option<u64>) -> Option<u64> {
+    asked.or_else(|| size.map(|size| (size / PAGE).max(FEW_INODES)))
 }
 
 /// What a container makes for itself in that tmpfs fits into this: the kernel takes a size of 0 for no limit.

@@ -4,6 +4,7 @@ use std::path::{Component, Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::Mount;
 use crate::cgroup::Place;
 use crate::config::text;
 
@@ -20,6 +21,12 @@ pub enum Resource {
     },
     /// Its control socket, beside the record.
     Socket,
+    /// What was mounted into it while it ran. It is gone with its mount namespace, so nobody has to release it.
+    Mount {
+        /// The number of the mount, as in proc_pid_mountinfo(5).
+        number: u64,
+        mount: Mount,
+    },
 }
 
 /// A line about a resource.
@@ -37,7 +44,7 @@ impl Resource {
     /// where that is known. What a cgroup's name tells is looked at when it is used, [`crate::cgroup::check_names`].
     pub fn is_of(&self, name: &str, store: Option<&Path>) -> bool {
         match self {
-            Self::Cgroup(_) | Self::Socket => true,
+            Self::Cgroup(_) | Self::Socket | Self::Mount { .. } => true,
             Self::Upper { path } => {
                 let parents = || path.components().any(|part| part == Component::ParentDir);
                 let in_store = |store: &Path| *path == store.join("upper").join(name);

@@ -171,6 +171,7 @@ impl StateDir {
                     }
                     other => other,
                 },
+                Resource::Mount { .. } => Ok(()),
                 Resource::Socket => self.remove_socket(name).or_else(|errno| match errno {
                     Errno::ENOENT => Ok(()),
                     _ => Err(Error::system(Step::RemoveControlSocket, name, errno as i32)),

@@ -1,0 +1,199 @@
+//! Mounts into a container that runs, and out of it, by a helper in its mount namespace: what [`super::user_mounts`] mounts when a
+//! container is made, with the same walls, at the same places, with the same errors.
+//!
+//! Programs run meanwhile, and may put links and other directories in the way. So everything is done by descriptor, and in between
+//! whoever asked is told what was found ([`Looked`]), and says whether it goes on. Sources: open_tree(2), move_mount(2), umount2(2).
+
+use std::io::Read;
+use std::mem::offset_of;
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::{OFlag, ResolveFlag};
+
+use super::Context;
+use super::mounts::{attach_to, bound, components, open_at, tmpfs};
+use super::root::Source;
+use crate::plan::{Arg, At, CWD, Plan, Slot, c_string};
+use crate::{Result, Step, sys};
+
+/// What is to be mounted, attached nowhere yet.
+pub struct Detached {
+    mounted: Slot,
+    directory: bool,
+    step: Step,
+}
+
+/// The same, and its place.
+pub struct Live {
+    mounted: Slot,
+    place: Slot,
+    step: Step,
+}
+
+impl Detached {
+    /// A copy of what is mounted at the source; whether that is a directory.
+    pub fn bind(plan: &mut Plan<'_>, target: &Path, source: &Source, read_only: bool, directory: bool) -> Result<Self> {
+        let step = Step::BindIntoContainer;
+        plan.step(step, words(target), "", "");
+        let made = bound(plan, source, read_only)?;
+        Ok(Self { mounted: keep(plan, made), directory, step })
+    }
+
+    /// A new tmpfs, of so many bytes and inodes.
+    pub fn tmpfs(
+        plan: &mut Plan<'_>,
+        target: &Path,
+        size: [Option<u64>; 2],
+        mode: Option<u32>,
+        context: Context<'_>,
+    ) -> Result<Self> {
+        let step = Step::MountTmpfs;
+        plan.step(step, words(target), "", "");
+        let made = tmpfs(plan, size, mode.unwrap_or(0o1777), context)?;
+        Ok(Self { mounted: keep(plan, made), directory: true, step })
+    }
+
+    /// Opens its place in the mount namespace that the helper is in by now. What is missing of it is made, as when a container is
+    /// made. Two looks come back: at the place, and at what is to be mounted there.
+    pub fn find_place(self, plan: &mut Plan<'_>, target: &Path, looks: Slot) -> Result<Live> {
+        let Self { mounted, directory, step } = self;
+        plan.step(step, words(target), "", "");
+        let root = open_root(plan);
+        let place = open_at(plan, root, &components(target)?, directory);
+        plan.close(root);
+        let place = keep(plan, place);
+        look(plan, place, looks);
+        look(plan, mounted, looks);
+        Ok(Live { mounted, place, step })
+    }
+}
+
+impl Live {
+    /// Attaches it, in a further plan of the same helper.
+    pub fn attach(&self, plan: &mut Plan<'_>, target: &Path) {
+        plan.step(self.step, words(target), "", "");
+        attach_to(plan, self.mounted, self.place);
+    }
+}
+
+/// A mount that is to be taken off: `name` in the helper's working directory.
+pub struct Lying(PathBuf);
+
+impl Lying {
+    /// Goes to where it lies, by its path as the kernel shows it, without links. One look comes back, at what lies there.
+    pub fn find(plan: &mut Plan<'_>, place: &Path, looks: Slot) -> Result<Self> {
+        plan.step(Step::Unmount, words(place), "", "");
+        let names = components(place)?;
+        let (name, above) = names.split_last().map_or((PathBuf::new(), &[][..]), |(last, above)| (last.clone(), above));
+        let root = open_root(plan);
+        let parent = plan.slot();
+        let path = Path::new(".").join(above.iter().collect::<PathBuf>());
+        let path = plan.string(c_string(Step::Unmount, path.into_os_string().into_encoded_bytes())?);
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        if sys::has_openat2() {
+            let resolve = ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS;
+            plan.openat2(root, path, flags, resolve).out(parent);
+        } else {
+            // The root of this process is the container's, so links lead nowhere else.
+            plan.openat(root, path, flags).out(parent);
+        }
+        plan.call(libc::SYS_fchdir, [parent.into()]);
+        plan.close(parent);
+        plan.close(root);
+        let in_plan = plan.string(c_string(Step::Unmount, name.as_os_str().as_encoded_bytes())?);
+        let record = plan.data(&[0; RECORD], 8);
+        statx(plan, CWD, in_plan, libc::AT_SYMLINK_NOFOLLOW, record);
+        send(plan, looks, record);
+        Ok(Self(name))
+    }
+
+    /// Takes it off, in a further plan of the same helper. `lazy`, it is gone for whoever looks from now on, and ends with its
+    /// last use; also with what is mounted below it.
+    pub fn take_off(&self, plan: &mut Plan<'_>, target: &Path, lazy: bool) -> Result<()> {
+        plan.step(Step::Unmount, words(target), "", "");
+        let name = plan.string(c_string(Step::Unmount, self.0.as_os_str().as_encoded_bytes())?);
+        let lazy = if lazy { libc::MNT_DETACH } else { 0 };
+        plan.call(libc::SYS_umount2, [name, (lazy | libc::UMOUNT_NOFOLLOW).into()]);
+        Ok(())
+    }
+}
+
+/// The place of a mount as it is compared with others, without `.` and double slashes; an error where nothing can be mounted.
+pub fn place_of(target: &Path) -> Result<PathBuf> {
+    Ok(Path::new("/").join(components(target)?.iter().collect::<PathBuf>()))
+}
+
+/// On which mount something lies, as the kernel tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Looked {
+    /// The number of the mount, as in proc_pid_mountinfo(5).
+    pub mount: u64,
+    /// It is the root of that mount, so something is mounted there.
+    pub is_root: bool,
+    /// The kernel shows itself there: it is in a proc, a sysfs or a cgroup file system.
+    pub is_kernels: bool,
+}
+
+impl Looked {
+    /// The next one that came back.
+    pub fn read(from: &mut impl Read) -> std::io::Result<Self> {
+        const STATX_ATTR_MOUNT_ROOT: u64 = 0x2000;
+        /// Of linux/magic.h: PROC_SUPER_MAGIC, SYSFS_MAGIC, CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC.
+        const KERNELS: [u64; 4] = [0x9fa0, 0x6265_6572, 0x27_e0eb, 0x6367_7270];
+        let mut record = [0; RECORD];
+        from.read_exact(&mut record)?;
+        let word = |at: usize| record[at..].first_chunk().map_or(0, |bytes| u64::from_ne_bytes(*bytes));
+        let stat = size_of::<libc::statfs>();
+        Ok(Self {
+            mount: word(stat + offset_of!(libc::statx, stx_mnt_id)),
+            is_root: word(stat + offset_of!(libc::statx, stx_attributes)) & STATX_ATTR_MOUNT_ROOT != 0,
+            is_kernels: KERNELS.contains(&word(offset_of!(libc::statfs, f_type))),
+        })
+    }
+}
+
+/// A struct statfs, and behind it a struct statx.
+const RECORD: usize = size_of::<libc::statfs>() + size_of::<libc::statx>();
+
+/// Looks at what is in `slot`, and writes to the pipe `looks` what it is.
+fn look(plan: &mut Plan<'_>, slot: Slot, looks: Slot) {
+    let (record, empty) = (plan.data(&[0; RECORD], 8), plan.string(c""));
+    plan.call(libc::SYS_fstatfs, [slot.into(), record]);
+    statx(plan, slot, empty, libc::AT_EMPTY_PATH, record);
+    send(plan, looks, record);
+}
+
+fn statx(plan: &mut Plan<'_>, dir: impl Into<At>, path: Arg, flags: i32, record: Arg) {
+    const STATX_MNT_ID: u32 = 0x1000;
+    let Arg::Data(at) = record else { return };
+    let into = Arg::Data(at + size_of::<libc::statfs>());
+    // A file system that may not answer is not asked.
+    let flags = flags | libc::AT_STATX_DONT_SYNC;
+    plan.call(libc::SYS_statx, [dir.into().into(), path, flags.into(), STATX_MNT_ID.into(), into]);
+}
+
+fn send(plan: &mut Plan<'_>, looks: Slot, record: Arg) {
+    plan.write(looks, record, RECORD);
+}
+
+/// The root of this mount namespace.
+fn open_root(plan: &mut Plan<'_>) -> Slot {
+    let (root, path) = (plan.slot(), plan.string(c"/"));
+    plan.openat(CWD, path, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC).out(root);
+    root
+}
+
+/// The same in a slot that the next plan finds too.
+fn keep(plan: &mut Plan<'_>, slot: Slot) -> Slot {
+    if usize::from(slot.0) >= ctr_wire::KEPT {
+        return slot;
+    }
+    let kept = plan.kept_slot();
+    plan.dupfd_cloexec(slot, 0).out(kept);
+    plan.close(slot);
+    kept
+}
+
+fn words(target: &Path) -> String {
+    target.to_string_lossy().into_owned()
+}
