@@ -1444,6 +1444,54 @@ int ctr_resume(ctr_container *c);
 int ctr_paused(ctr_container *c);
 
 /**
+ * Mounts a file or directory of the host into a container that runs, as `mount --rbind`: programs inside see it at once. All that
+ * ctr_config_add_mount_bind() says holds here too: target is an absolute path inside, which is made where it is missing if what
+ * is above it can be written to; links inside are followed within the container only; set-user-ID programs and device nodes have no
+ * effect; files of the caller are those of the container's root. What is mounted below source comes along. Nothing of it is
+ * seen on the host, and what is mounted below source later is not seen inside. Programs that have made a mount namespace of their
+ * own, unshare(2), don't see it.
+ *
+ * c           a container that this process made or joined; any number of processes may mount into it
+ * read_only   nothing can be written through it, nor through what is mounted below it
+ *
+ * The mount ends by ctr_unmount(), or with the container. It works in a paused container if the caller is root.
+ *
+ * Return value: 0; CTR_ERR_INVALID for a target that is no absolute path or lies in /proc or /sys, also by way of links inside, and
+ * for a container whose mount namespace is not its own; CTR_ERR_SYSTEM with EBUSY if ctr_mount() or the configuration has mounted
+ * something there, with ENOENT if there is no source or the target can't be made, with ENOTDIR or EINVAL if one is a
+ * directory and the other is none, with EINVAL or EPERM if the file system of source can't be id-mapped; CTR_ERR_UNSUPPORTED for
+ * ctr_join_pid(); CTR_ERR_TIMED_OUT if a file system inside does not answer within a minute; CTR_ERR_DESTROYED.
+ */
+int ctr_mount(ctr_container *c, const char *source, const char *target, bool read_only);
+
+/**
+ * Mounts an empty tmpfs(5) into a container that runs, at a place as for ctr_mount().
+ *
+ * size   the most bytes it may hold, at least 1; CTR_UNLIMITED: as many as the container's changes may take
+ *        (ctr_config_set_upper_size(), half of the memory limit, or half of the machine's memory)
+ * mode   the permission bits of its root directory; 0: 01777
+ *
+ * Its files are memory of the programs that write them, and count against the container's limit.
+ *
+ * Return value: as ctr_mount().
+ */
+int ctr_mount_tmpfs(ctr_container *c, const char *target, uint64_t size, uint32_t mode);
+
+/**
+ * Takes off what ctr_mount() or ctr_mount_tmpfs() has mounted at target, umount2(2), whichever process did it: the last one if
+ * there are several. It is found where it is by now, whatever programs inside have moved. One that is gone already, as with another
+ * one on which it lay, is no error. The directory or file at target stays.
+ *
+ * lazy   if programs use it, it is gone all the same for whoever looks for it from now on, and ends with its last use, as by
+ *        MNT_DETACH. A bind that has further mounts below it always ends so.
+ *
+ * Return value: 0; CTR_ERR_SYSTEM with EBUSY if programs use it and lazy is false, or if another mount covers it; CTR_ERR_NOT_FOUND if
+ * nothing was mounted there while the container ran; CTR_ERR_INVALID if it was mounted when the container was made, which is for as
+ * long as that runs; else as ctr_mount().
+ */
+int ctr_unmount(ctr_container *c, const char *target, bool lazy);
+
+/**
  * What a container uses at this moment, as its cgroup counts it; of a joined container too, and while it is paused. It asks
  * the kernel only, and takes 60 to 100 microseconds.
  *

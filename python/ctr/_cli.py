@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from . import DEVNULL, __version__, _cli_kernel
 from ._cli_images import add_commands, age, bar, table
 from ._cli_limits import add_commands as add_limits
+from ._cli_mounts import add_commands as add_mounts
 from ._cli_options import add_rows, container_keywords, pair
 from ._cli_stats import add_commands as add_stats
 from ._cli_streams import PipedFiles
@@ -92,10 +93,11 @@ _COMMANDS_ELSEWHERE = {
     "create": "libctr run -d IMAGE",
     "attach": "libctr exec NAME",
     "logs": "there are none: a program's output goes where libctr run's goes",
-    "cp": "libctr export NAME, or a bind (-v) from the start",
+    "cp": "libctr export NAME, or a bind: -v from the start, libctr mount later",
     "info": "libctr doctor",
     "resume": "libctr unpause NAME",
     "set": "libctr update NAME",
+    "unmount": "libctr umount NAME DST",
     "version": "libctr --version",
     "shell": "libctr run host",
 }
@@ -247,6 +249,7 @@ def _parser() -> _Parser:
     resumed = command("unpause", _unpause, "let paused containers go on")
     resumed.add_argument("names", metavar="NAME", nargs="+", help="the name of a container")
 
+    add_mounts(command)
     add_stats(command)
     add_limits(command)
 

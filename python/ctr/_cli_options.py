@@ -68,7 +68,7 @@ def _hugetlb(text: str) -> tuple[str, str | None]:
     return page, None if most in UNLIMITED else most
 
 
-def _tmpfs(text: str) -> Tmpfs:
+def tmpfs(text: str) -> Tmpfs:
     target, _, most = text.partition(":")
     return Tmpfs(target, most or None)
 
@@ -126,7 +126,7 @@ ROWS = (
     Row("hugetlb", "--hugetlb", "how much of the huge pages, as 2M=64M", "PAGE=SIZE", many=True, read=_hugetlb),
     Row("network", "--network", '"none" (the default), "host" or "container:NAME"', "NET"),
     Row("mounts", "-v --volume", "show a host path inside", "SRC:DST[:ro]", many=True),
-    Row("mounts", "--tmpfs", "an empty tmpfs inside", "DST[:SIZE]", many=True, read=_tmpfs),
+    Row("mounts", "--tmpfs", "an empty tmpfs inside", "DST[:SIZE]", many=True, read=tmpfs),
     Row("read_only", "--read-only", "mount the root read-only"),
     Row("upper", "--upper", "where changes go: a tmpfs, or the store's disk", choices=("memory", "disk")),
     Row(

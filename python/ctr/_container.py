@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import signal as _signal
 import warnings
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
 from . import _ctr, _programs
 from ._errors import Error
-from ._options import check_keywords, container_options
+from ._options import Bind, check_keywords, container_options, mount_option
 from ._sizes import count, size
 from ._types import (
     ContainerOptions,
     ImageSource,
+    Mount,
     OnProgress,
     Path,
     Self,
@@ -340,6 +341,43 @@ class Container:
         that is shared, those are the programs that `run` and `popen` have started, and their descendants.
         """
         self._native.kill_all(signal)
+
+    def mount(self, source: Path | Mount, target: Path | None = None, *, read_only: bool = False) -> None:
+        """Mount something into it while it runs: programs inside see it at once, nobody on the host does.
+
+        Everything is as for the keyword `mounts`: the same places, whose files they are, no setuid programs and no
+        devices; a `Tmpfs` without a size is as large as the changes may be. It ends with `unmount` or with the
+        container. Programs that have made a mount namespace of their own don't see it.
+
+            >>> c.mount("data", "/data", read_only=True)
+            >>> c.mount(ctr.Tmpfs("/scratch", size="64M"))
+
+        `ctr.Error` with EBUSY if the caller has mounted something there already; with EINVAL in /proc and /sys, also by
+        way of links inside.
+
+        Args:
+            source: A path on the host, with a `target`; or a whole mount, as in `mounts`: a `Bind`, a `Tmpfs`,
+                "source:target:ro".
+            target: An absolute path inside; it is made where it is missing.
+            read_only: Nothing can be written through it, nor through what is mounted below it.
+        """
+        if target is not None:
+            source = Bind(cast("Path", source), target, read_only)
+        elif read_only:
+            raise TypeError('read_only goes with source and target; else say it in the mount: "source:target:ro"')
+        self._native.mount(mount_option(source))
+
+    def unmount(self, target: Path, *, lazy: bool = False) -> None:
+        """Take off what `mount` has mounted at `target`, whoever did it; the last one if there are several.
+
+        `ctr.Error` with EBUSY while programs use it, `FileNotFoundError` if nothing was mounted there while it ran.
+        What `mounts` has mounted stays as long as the container runs.
+
+        Args:
+            target: The place inside, as it was given.
+            lazy: If programs use it, it is gone for all others, and ends with its last use, as `umount -l`.
+        """
+        self._native.unmount(target, lazy)
 
     def pause(self, timeout: float | None = 10.0) -> None:
         """Stop every process inside where it is, as `docker pause`; one that is paused already stays so.

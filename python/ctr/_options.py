@@ -104,10 +104,10 @@ def _environment(env: Environment) -> object:
 def _mounts(mounts: Mounts) -> object:
     if isinstance(mounts, (str, bytes)):
         raise TypeError('mounts must be a list, as ["source:target"], not one str')
-    return [_mount(item) for item in mounts]
+    return [mount_option(item) for item in mounts]
 
 
-def _mount(item: Any) -> tuple[str, dict[str, object]]:
+def mount_option(item: Any) -> tuple[str, dict[str, object]]:
     """A `Bind`, a `Tmpfs`, (source, target[, "ro"]), or docker's "source:target[:ro]"."""
     if isinstance(item, Tmpfs):
         most = None if item.size is None else size(item.size, "tmpfs size")

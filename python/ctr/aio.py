@@ -33,6 +33,7 @@ from ._types import (
     Argv,
     ContainerOptions,
     ImageSource,
+    Mount,
     OnProgress,
     Path,
     PopenOptions,
@@ -207,6 +208,14 @@ class Container:
     async def kill_all(self, signal: int = 9) -> None:
         """Send a signal to every program inside and to all that they have started: `ctr.Container.kill_all`."""
         await until_done(partial(self.container.kill_all, signal))
+
+    async def mount(self, source: Path | Mount, target: Path | None = None, *, read_only: bool = False) -> None:
+        """Mount something into it while it runs: `ctr.Container.mount`."""
+        await until_done(partial(self.container.mount, source, target, read_only=read_only))
+
+    async def unmount(self, target: Path, *, lazy: bool = False) -> None:
+        """Take off what `mount` has mounted: `ctr.Container.unmount`."""
+        await until_done(partial(self.container.unmount, target, lazy=lazy))
 
     async def pause(self, timeout: float | None = 10.0) -> None:
         """Stop every process inside where it is: `ctr.Container.pause`."""

@@ -119,6 +119,9 @@ static void every_container_function_refuses(ctr_container *bad)
 	ANSWERS(CTR_ERR_INVALID, ctr_is_running(bad));
 	ANSWERS(CTR_ERR_INVALID, ctr_pause(bad, 0));
 	ANSWERS(CTR_ERR_INVALID, ctr_resume(bad));
+	ANSWERS(CTR_ERR_INVALID, ctr_mount(bad, "/usr", "/mnt", true));
+	ANSWERS(CTR_ERR_INVALID, ctr_mount_tmpfs(bad, "/mnt", CTR_UNLIMITED, 0));
+	ANSWERS(CTR_ERR_INVALID, ctr_unmount(bad, "/mnt", true));
 	ANSWERS(CTR_ERR_INVALID, ctr_stats(bad, &number, 1));
 	CHECK(number == CTR_NOT_COUNTED);
 	ANSWERS(CTR_ERR_INVALID, ctr_paused(bad));

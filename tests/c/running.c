@@ -1,4 +1,4 @@
-/* What include/ctr.h promises of containers that run: how they are paused, and what they use. */
+/* What include/ctr.h promises of containers that run: how they are paused, what they use, what is mounted into them. */
 #define _GNU_SOURCE
 #include "check.h"
 
@@ -98,8 +98,76 @@ TEST(what_a_container_uses_is_told_as_far_as_it_is_counted)
 	CHECK(few[0] == CTR_NOT_COUNTED && few[1] == CTR_NOT_COUNTED);
 }
 
+/* Whether a shell inside says that a command is true. */
+static bool holds(ctr_container *c, const char *command)
+{
+	const char *argv[] = {"/bin/sh", "-c", command, NULL};
+	ctr_exec_config *config = ctr_exec_config_new();
+	ctr_exit end = {0};
+	ctr_process *p;
+
+	OK(ctr_exec_config_set_stdio(config, 2, CTR_STDIO_NULL));
+	OK(ctr_exec(c, argv, config, &p));
+	OK(ctr_process_wait(p, -1, &end));
+	ctr_process_free(p);
+	ctr_exec_config_free(config);
+	return end.code == 0;
+}
+
+TEST(mounts_come_and_go_while_programs_run)
+{
+	const char *argv[] = {"/bin/sh", "-c", "read x; cat /mnt/data/file", NULL};
+	char path[] = "/tmp/ctr-test-XXXXXX", file[64], heard[16] = "";
+	ctr_exec_config *config = ctr_exec_config_new();
+	ctr_container *c = new_container(), *joined;
+	ctr_process *p;
+	int in, out;
+
+	CHECK(mkdtemp(path) != NULL);
+	snprintf(file, sizeof file, "%s/file", path);
+	write_file(file, "of the host", 11);
+	OK(ctr_exec_config_set_stdio(config, 0, CTR_STDIO_PIPE));
+	OK(ctr_exec_config_set_stdio(config, 1, CTR_STDIO_PIPE));
+	OK(ctr_exec(c, argv, config, &p));
+	ctr_exec_config_free(config);
+	in = ctr_process_stdin(p);
+	out = ctr_process_stdout(p);
+	OK(ctr_mount(c, path, "/mnt/data", true));
+	CHECK(write(in, "x\n", 2) == 2);
+	CHECK(read(out, heard, sizeof heard) == 11 && !strcmp(heard, "of the host"));
+	close(in);
+	close(out);
+	ctr_process_free(p);
+	CHECK(!holds(c, "echo x > /mnt/data/file"));
+	FAILS(CTR_ERR_SYSTEM, "mounted there already (unmount that first", ctr_mount(c, path, "/mnt/data", false));
+	CHECK(errno == EBUSY && !strcmp(ctr_last_step_id(), "mount-at"));
+	OK(ctr_join(ctr_name(c), &joined));
+	OK(ctr_unmount(joined, "/mnt/data", false));
+	CHECK(holds(c, "[ -z \"$(ls /mnt/data)\" ]"));
+	FAILS(CTR_ERR_NOT_FOUND, "nothing was mounted there", ctr_unmount(c, "/mnt/data", false));
+	OK(ctr_mount(joined, file, "/mnt/file", false));
+	CHECK(holds(c, "echo -n more >> /mnt/file && grep -q 'of the hostmore' /mnt/file"));
+	OK(ctr_mount_tmpfs(c, "/mnt/tmp", 4096, 0700));
+	CHECK(holds(c, "[ $(stat -c %a /mnt/tmp) = 700 ] && ! dd if=/dev/zero of=/mnt/tmp/x bs=8k count=1"));
+	OK(ctr_unmount(c, "/mnt/tmp", true));
+	FAILS(CTR_ERR_SYSTEM, "bind ", ctr_mount(c, "/nowhere", "/mnt/x", true));
+	CHECK(errno == ENOENT);
+	FAILS(CTR_ERR_INVALID, "/proc or /sys", ctr_mount(c, path, "/proc/x", true));
+	FAILS(CTR_ERR_INVALID, "holds nothing", ctr_mount_tmpfs(c, "/mnt/x", 0, 0));
+	FAILS(CTR_ERR_INVALID, "source", ctr_mount(c, NULL, "/mnt/x", true));
+	FAILS(CTR_ERR_INVALID, "target", ctr_mount(c, path, NULL, true));
+	FAILS(CTR_ERR_INVALID, "target", ctr_mount_tmpfs(c, NULL, 1, 0));
+	FAILS(CTR_ERR_INVALID, "target", ctr_unmount(c, NULL, true));
+	OK(ctr_close(joined));
+	OK(ctr_destroy(c));
+	FAILS(CTR_ERR_INVALID, "container", ctr_mount(c, path, "/mnt/x", true));
+	unlink(file);
+	rmdir(path);
+}
+
 int main(void)
 {
+	RUN(mounts_come_and_go_while_programs_run);
 	RUN(what_a_container_uses_is_told_as_far_as_it_is_counted);
 	RUN(a_container_stands_still_and_goes_on);
 	RUN(what_has_no_cgroup_can_not_be_paused);

@@ -12,7 +12,7 @@ use pyo3::exceptions::PyKeyboardInterrupt;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
-use crate::convert::{Bytes, config, exec_config, one_of};
+use crate::convert::{self, Bytes, config, exec_config, one_of};
 use crate::error::Raise;
 use crate::image::{self, ConfigParts, ImageParts, config_parts, export_options, make_options};
 use crate::process::{ExitParts, Process, parts};
@@ -339,6 +339,18 @@ impl Container {
     fn kill_all(&self, py: Python<'_>, signal: i32) -> PyResult<()> {
         let inner = self.inner(py)?;
         py.detach(|| inner.kill_all(signal)).or_raise(py)
+    }
+
+    /// Mounts something into it.
+    fn mount(&self, py: Python<'_>, mount: &Bound<'_, PyAny>) -> PyResult<()> {
+        let (inner, mount) = (self.inner(py)?, convert::mount(mount)?);
+        py.detach(|| inner.mount(&mount)).or_raise(py)
+    }
+
+    /// Takes off what was mounted there.
+    fn unmount(&self, py: Python<'_>, target: Bytes, lazy: bool) -> PyResult<()> {
+        let inner = self.inner(py)?;
+        py.detach(|| inner.unmount(target.0, lazy)).or_raise(py)
     }
 
     /// Stops all processes, or none where that takes longer than `timeout` seconds.

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
-use ctr::{Config, Device, ExecConfig, Rlimit};
+use ctr::{Config, Device, ExecConfig, Mount, Rlimit};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
@@ -41,6 +41,11 @@ impl From<Bytes> for PathBuf {
 /// The core's configuration of a container, from what `ctr._options` collected.
 pub fn config(options: &Bound<'_, PyDict>) -> PyResult<Config> {
     Ok(Config::deserialize(Value(options.as_any()))?)
+}
+
+/// One of its mounts.
+pub fn mount(mount: &Bound<'_, PyAny>) -> PyResult<Mount> {
+    Ok(Mount::deserialize(Value(mount))?)
 }
 
 /// The core's configuration of a process.

@@ -13,7 +13,7 @@ const HEADER: &str = "include/ctr.h";
 const MAP: &str = "src/ffi/ctr.map";
 
 /// The order of the header, which is read from top to bottom.
-const FILES: [&str; 19] = [
+const FILES: [&str; 20] = [
     "types",
     "config",
     "config_limits",
@@ -21,6 +21,7 @@ const FILES: [&str; 19] = [
     "container",
     "limits",
     "pause",
+    "mounts",
     "stats",
     "exec_config",
     "process",

@@ -1,0 +1,54 @@
+"""`libctr mount` and `libctr umount`: what a running container sees."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from ._cli_options import tmpfs
+from ._containers import join
+from ._errors import Error
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable
+
+_FAILED = 125
+"""As docker: the command failed, and not a program."""
+
+
+def add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
+    """The commands, of which `command` makes parsers."""
+    about = "show a host path, or an empty tmpfs, inside a running container; programs that run see it at once"
+    mounted = command("mount", _mount, about, "NAME (SRC:DST[:ro] | --tmpfs DST[:SIZE])")
+    mounted.add_argument("name", metavar="NAME", help="the name of the container")
+    mounted.add_argument("mount", metavar="SRC:DST[:ro]", nargs="?", help="as for run -v")
+    mounted.add_argument("--tmpfs", metavar="DST[:SIZE]", type=tmpfs, help="as for run --tmpfs")
+
+    unmounted = command("umount", _umount, "take off what libctr mount has mounted in a running container")
+    unmounted.add_argument("name", metavar="NAME", help="the name of the container")
+    unmounted.add_argument("targets", metavar="DST", nargs="+", help="where it is mounted inside")
+    about = "also while programs use it: it is gone for all others, and ends with its last use"
+    unmounted.add_argument("-l", "--lazy", action="store_true", help=about)
+
+
+def _mount(options: argparse.Namespace) -> int:
+    given = [each for each in (options.mount, options.tmpfs) if each is not None]
+    if len(given) != 1:
+        options.parser.error("either SRC:DST[:ro] or --tmpfs DST[:SIZE] says what is mounted")
+    with join(options.name) as container:
+        container.mount(given[0])
+    return 0
+
+
+def _umount(options: argparse.Namespace) -> int:
+    """One that fails keeps it from none of the others."""
+    status = 0
+    with join(options.name) as container:
+        for target in options.targets:
+            try:
+                container.unmount(target, lazy=options.lazy)
+            except Error as error:
+                print(f"libctr: {error}", file=sys.stderr)
+                status = _FAILED
+    return status
