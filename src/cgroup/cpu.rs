@@ -110,6 +110,10 @@ pub(super) fn suspend(at: At<'_>) -> Option<[u64; 2]> {
     let (file, unlimited) = unlimited(at.version());
     let [quota, period] = control::read_numbers(&at.directory().fd, file).ok()?;
     let quota = quota?;
+    let period = match at.version() {
+        Version::V1 => self::period(at.directory()).ok(),
+        Version::V2 => period,
+    };
     control::write(&at.directory().fd, file, unlimited).ok()?;
     Some([quota, period.unwrap_or(PERIOD)])
 }
@@ -148,7 +152,12 @@ fn get(at: At<'_>) -> Result<Option<u64>> {
         Version::V1 => (numbers(directory, V1_QUOTA)?[0], Some(period(directory)?)),
         Version::V2 => numbers(directory, V2_MAX)?.into(),
     };
-    Ok(quota.map(|quota| quota * 1000 / period.unwrap_or(PERIOD).max(1)))
+    Ok(quota.map(|quota| thousandths([quota, period.unwrap_or(PERIOD)])))
+}
+
+/// How many thousandths of a processor a quota in each period is.
+pub(super) fn thousandths([quota, period]: [u64; 2]) -> u64 {
+    quota * 1000 / period.max(1)
 }
 
 fn period(directory: &Directory) -> Result<u64> {

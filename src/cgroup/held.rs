@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
 
 use nix::errno::Errno;
 
@@ -25,6 +25,8 @@ pub(crate) struct Cgroup {
     pub(super) of: OnceLock<(i32, Option<PathBuf>)>,
     /// Time of processors in programs and in the kernel, where it is added up over processes.
     pub(super) most_used: [Most; 2],
+    /// The limit of processor time while it is suspended: quota and period.
+    pub(super) suspended: Mutex<Option<[u64; 2]>>,
 }
 
 /// A directory of it, which may be made later: see [`Place::may_come_late`].
@@ -36,7 +38,13 @@ pub(super) struct Held {
 
 impl Cgroup {
     pub(super) fn new(held: Vec<Held>) -> Self {
-        Self { held, later: Default::default(), of: OnceLock::new(), most_used: Default::default() }
+        Self {
+            held,
+            later: Default::default(),
+            of: OnceLock::new(),
+            most_used: Default::default(),
+            suspended: Mutex::default(),
+        }
     }
 
     /// The same, of the container with this PID 1, for whose cgroup that parent was chosen.
@@ -83,10 +91,9 @@ impl Cgroup {
     /// The limit as the kernel holds it; none where no controller counts it.
     pub(crate) fn limit(&self, limit: Limit) -> Result<Option<u64>> {
         let rule = limit.rule();
-        match self.at(rule.controller)? {
-            Some(at) => counted((rule.get)(at)).map(Option::flatten),
-            None => Ok(None),
-        }
+        let Some(at) = self.at(rule.controller)? else { return Ok(None) };
+        let holds = counted((rule.get)(at)).map(Option::flatten)?;
+        Ok(holds.or_else(|| (limit == Limit::Cpus).then(|| self.suspended_limit()).flatten()))
     }
 
     /// All limits.

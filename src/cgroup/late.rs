@@ -35,6 +35,7 @@ impl Cgroup {
             let wanted = Wanted { version: at.version(), parent, with_memory: true };
             match value.and_then(|value| Some((value, (rule.lacks)(wanted)?))) {
                 Some((value, lack)) => Err(lacks(rule.noun, &limit.text(value), &lack)),
+                None if limit == Limit::Cpus => self.replacing_suspended(|| (rule.set)(at, value)),
                 None => (rule.set)(at, value),
             }
         })
