@@ -183,6 +183,32 @@ fn memory_is_slowed_down_on_v2_and_refused_by_name_on_v1() {
     scope.assert_nothing_left();
 }
 
+/// More than is left when the kernel has reclaimed all that it can is refused: see tests/cgroup.rs.
+#[test]
+fn a_memory_limit_below_what_is_cached_reclaims_that_and_kills_nobody() {
+    let scope = Scope::new("reclaim");
+    let (path, _removed) = on_disk("cached", 64 * MIB);
+    let file_inside = ctr::Bind::new(&path, "/file").with(|b| b.read_only = true);
+    let config = scope.config().with(|c| {
+        c.memory = Some(256 * MIB);
+        c.mounts = vec![file_inside.into()];
+    });
+    let Some(container) = create(&config) else { return };
+    let reader = shell(&container, "cat /file | wc -c; read x; exit 7");
+    while container.stats().unwrap().memory.file.unwrap() < 60 * MIB {
+        let ended = reader.wait(Some(Duration::from_millis(5))).unwrap();
+        assert!(ended.is_none(), "{ended:?}");
+    }
+    container.set_memory_limit(Some(24 * MIB)).unwrap();
+    assert_eq!(container.memory_limit().unwrap(), Some(24 * MIB));
+    let (now, _) = container.memory_usage().unwrap();
+    assert!(now <= 24 * MIB, "{now}");
+    drop(reader.take_stdin());
+    assert_eq!((end_of(&reader).code, container.oom_kills().unwrap()), (7, 0));
+    container.destroy().unwrap();
+    scope.assert_nothing_left();
+}
+
 #[test]
 fn memory_that_is_reclaimed_last_is_set_at_create_and_live() {
     let scope = Scope::new("low");
