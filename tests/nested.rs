@@ -77,7 +77,7 @@ fn role_lives() {
     c.destroy().unwrap();
     // Nothing that the kernel refuses here but cgroups, which are not shown inside.
     let refused: Vec<_> = ctr::probe().into_iter().filter(|check| !check.ok).collect();
-    let expected = ["memory limit", "pids limit", "cpu limit", "device list", "further ids"];
+    let expected = ["memory limit", "pids limit", "cpu limit", "cpuset limit", "device list", "further ids"];
     assert!(refused.iter().all(|check| expected.contains(&check.name)), "{refused:?}");
     println!("the innermost lives");
 }

@@ -107,7 +107,7 @@ fn set(at: At<'_>, list: Option<&str>, file: &File, other: &File) -> Result<()> 
             Ok(())
         }
         (At::V2(_), None) => match control::write(&directory.fd, file.name, "\n") {
-            // Kernels of some years ago take no empty list where processes are.
+            // The kernel takes no empty list where processes are (`validate_change` of kernel/cgroup/cpuset.c).
             Err(Errno::ENOSPC) => directory.write(file.name, &above(at, file)?.to_string()),
             outcome => outcome.map_err(|errno| directory.error(Step::Write, file.name, errno)),
         },

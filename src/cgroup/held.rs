@@ -130,7 +130,16 @@ impl Cgroup {
 
     /// Which directory counts a limit, and whether it is one of v2.
     pub(crate) fn counts(&self, limit: Limit) -> Option<(&Path, bool)> {
-        let place = &self.held(limit.rule().controller)?.place;
+        self.counted_in(limit.rule().controller)
+    }
+
+    /// The same of a limit that is a list.
+    pub(crate) fn counts_list(&self, limit: ListLimit) -> Option<(&Path, bool)> {
+        self.counted_in(limit.rule().controller)
+    }
+
+    fn counted_in(&self, controller: Controller) -> Option<(&Path, bool)> {
+        let place = &self.held(controller)?.place;
         Some((place.path(), place.is(Version::V2)))
     }
 

@@ -275,6 +275,11 @@ impl Container {
         self.shared.cgroup.as_ref()?.counts(limit)
     }
 
+    /// The same of a limit that is a list.
+    pub(crate) fn counts_list(&self, limit: ListLimit) -> Option<(&Path, bool)> {
+        self.shared.cgroup.as_ref()?.counts_list(limit)
+    }
+
     fn cgroup(&self) -> Result<&crate::cgroup::Cgroup> {
         self.shared.own_cgroup(Step::LimitContainer)
     }

@@ -10,7 +10,7 @@ mod mounts;
 
 pub use check::Check;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nix::fcntl::{AT_FDCWD, AtFlags};
 use nix::unistd::{AccessFlags, faccessat};
@@ -20,7 +20,7 @@ use crate::helper::{Start, SubIds};
 use crate::image::Store;
 use crate::security::landlock;
 use crate::sys::landlock::landlock_abi;
-use crate::{CgroupPolicy, Config, Container, DeviceList, Error, Limit, Result, Step, hints, sys, zygote};
+use crate::{CgroupPolicy, Config, Container, DeviceList, Error, Limit, ListLimit, Result, Step, hints, sys, zygote};
 
 /// Checks everything that containers need or can use, in the order in which a container needs it. Takes some tens of
 /// milliseconds and leaves nothing.
@@ -44,9 +44,12 @@ pub fn probe() -> Vec<Check> {
     let modules = sys::security_modules();
     let modules = modules.unwrap_or_else(|| "not known: /sys/kernel/security is not mounted".into());
     checks.push(Check::of("security modules", Ok(()), modules));
-    checks.push(limit("memory limit", Limit::Memory, Config { memory: Some(64 << 20), ..Config::default() }));
-    checks.push(limit("pids limit", Limit::Pids, Config { pids: Some(64), ..Config::default() }));
-    checks.push(limit("cpu limit", Limit::Cpus, Config { cpus: Some(1000), ..Config::default() }));
+    let counts = |limit: Limit| move |container: &Container| counted(container.counts(limit));
+    checks.push(limit("memory limit", counts(Limit::Memory), Config { memory: Some(64 << 20), ..Config::default() }));
+    checks.push(limit("pids limit", counts(Limit::Pids), Config { pids: Some(64), ..Config::default() }));
+    checks.push(limit("cpu limit", counts(Limit::Cpus), Config { cpus: Some(1000), ..Config::default() }));
+    let cpuset = |container: &Container| counted(container.counts_list(ListLimit::Cpuset));
+    checks.push(limit("cpuset limit", cpuset, Config { cpuset: own_processors(), ..Config::default() }));
     checks.push(device_list());
     let config = Config { cgroup: CgroupPolicy::Off, ..Config::default() };
     let made = Container::create("host", &config).and_then(|container| container.destroy());
@@ -124,10 +127,10 @@ fn landlock_wall() -> Check {
 }
 
 /// Whether a container can have this limit, and in which cgroup.
-fn limit(name: &'static str, limit: Limit, config: Config) -> Check {
+fn limit(name: &'static str, counts: impl Fn(&Container) -> Option<(PathBuf, bool)>, config: Config) -> Check {
     let config = Config { cgroup: CgroupPolicy::Auto, ..config };
     let made = Container::create("host", &config).and_then(|container| {
-        let counted = container.counts(limit).map(|(path, v2)| (path.to_path_buf(), v2));
+        let counted = counts(&container);
         container.destroy().map(|()| counted)
     });
     let counted = made.as_ref().ok().cloned().flatten();
@@ -136,6 +139,16 @@ fn limit(name: &'static str, limit: Limit, config: Config) -> Check {
         format!("cgroup v{}, in {parent}", if v2 { 2 } else { 1 })
     });
     Check::of(name, made.map(drop), says).lost("containers that ask for none are made all the same")
+}
+
+fn counted(place: Option<(&Path, bool)>) -> Option<(PathBuf, bool)> {
+    place.map(|(path, v2)| (path.to_path_buf(), v2))
+}
+
+/// The processors that this process may run on, as proc_pid_status(5) lists them.
+fn own_processors() -> Option<String> {
+    let status = sys::file::read_to_string("/proc/self/status").ok()?;
+    status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).map(|list| list.trim().to_string())
 }
 
 /// Whether a container's cgroup can list its devices.
