@@ -358,6 +358,29 @@ static void print_memory(const char *row, int pid, int processes) {
 }
 
 // A container at rest. What was made ahead of time for the next one is given up when nobody wants it for some seconds.
+// What one of three limits uses, beside one with a memory limit alone: with the third call the handle has its files open.
+static ctr_container *looked_at[2];
+
+static void look(int at) {
+    uint64_t numbers[CTR_STAT_OOM_KILLS + 1];
+    if (ctr_stats(looked_at[at], numbers, CTR_STAT_OOM_KILLS + 1) < 0) {
+        fprintf(stderr, "bench: ctr_stats: %s\n", ctr_last_error());
+        _exit(122);
+    }
+}
+
+static void look_at_three_limits(void) { look(0); }
+static void look_at_one_limit(void) { look(1); }
+
+static void mode_stats(void) {
+    looked_at[1] = create(image);
+    OURS(ctr_config_set_pids(limited, 100));
+    OURS(ctr_config_set_cpus(limited, 1000));
+    looked_at[0] = create(image);
+    compare("stats", look_at_three_limits, look_at_one_limit, 40, 20, 0);
+    for (int i = 0; i < 2; i++) OURS(ctr_destroy(looked_at[i]));
+}
+
 static void mode_memory(void) {
     ctr_container *c = create(image);
     run_true(c);
@@ -561,6 +584,7 @@ static const struct {
     const char *name;
     void (*run)(void);
 } modes[] = {
+    {"stats", mode_stats},
     {"back_to_back", mode_back_to_back},
     {"back_to_back_walls", mode_back_to_back_walls},
     {"pauses", mode_pauses},

@@ -24,6 +24,7 @@ BEGIN {
     target("first", "first create of a process", "floor in the same run", "ms", "ours", 0.6)
     target("memory_container", "PSS of a container's PID 1", "its RSS", "KiB", "ours", 16)
     target("memory_zygote", "PSS of the zygote", "its RSS", "KiB", "ours", 16)
+    target("stats", "ctr_stats() of one with three limits", "with a memory limit", "ms", "ours", 0.06)
     target("image_tar_gz", "import of a Debian tar.gz, 170 MB", "tar xzf", "ms", "ratio", 0.35)
     target("image_tar", "import of the tar", "tar xf", "ms", "ratio", 0.9)
     target("image_tar_zst", "import of the tar.zst", "tar x --zstd", "ms", "ratio", 0.9)

@@ -9,6 +9,7 @@ use nix::sys::stat::Mode;
 use nix::unistd::{UnlinkatFlags, mkdir, unlinkat};
 
 use super::control;
+use super::kept::Kept;
 use crate::sys::Own;
 use crate::{Error, ErrorCode, Result, Step};
 
@@ -19,13 +20,14 @@ const LARGEST: usize = 8192;
 pub(super) struct Directory {
     pub(super) path: PathBuf,
     pub(super) fd: Own,
+    pub(super) kept: Kept,
 }
 
 impl Directory {
     pub(super) fn open(path: &Path) -> nix::Result<Self> {
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
         let fd = crate::sys::open(path, flags, Mode::empty())?;
-        Ok(Self { path: path.to_path_buf(), fd: Own::new(fd) })
+        Ok(Self { path: path.to_path_buf(), fd: Own::new(fd), kept: Kept::default() })
     }
 
     /// mkdir and open.
@@ -86,9 +88,9 @@ impl Directory {
     }
 
     /// What `read` makes of a file, if it is there; a file that is not is one that nothing is told of.
-    pub(super) fn read_if_there<T>(&self, file: &str, read: impl FnOnce(&[u8]) -> T) -> Result<Option<T>> {
+    pub(super) fn read_if_there<T>(&self, file: &'static str, read: impl FnOnce(&[u8]) -> T) -> Result<Option<T>> {
         let mut buffer = [0; LARGEST];
-        match control::read_some(&self.fd, file, &mut buffer) {
+        match self.kept.read(&self.fd, file, &mut buffer) {
             Ok(text) => Ok(Some(read(text))),
             // Pressure is counted unless the kernel was started without it.
             Err(Errno::ENOENT | Errno::EOPNOTSUPP) => Ok(None),
@@ -97,7 +99,7 @@ impl Directory {
     }
 
     /// A number, if it is there and is one.
-    pub(super) fn count(&self, file: &str) -> Result<Option<u64>> {
+    pub(super) fn count(&self, file: &'static str) -> Result<Option<u64>> {
         Ok(self.read_if_there(file, |text| control::parse(text.trim_ascii()))?.flatten())
     }
 

@@ -25,6 +25,7 @@ mod hierarchies;
 mod hugetlb;
 mod io;
 mod io_weight;
+mod kept;
 mod kill;
 mod late;
 mod layout;

@@ -9,7 +9,7 @@ use super::stats::{Pressure, Stall};
 use crate::Result;
 
 /// `some avg10=0.00 avg60=0.00 avg300=0.00 total=0`, and the same of `full`.
-pub(super) fn pressure(directory: &Directory, file: &str) -> Result<Option<Pressure>> {
+pub(super) fn pressure(directory: &Directory, file: &'static str) -> Result<Option<Pressure>> {
     let stall = |line: &[u8]| -> Option<Stall> {
         let mut words = std::str::from_utf8(line).ok()?.split(' ').filter_map(|word| Some(word.split_once('=')?.1));
         let (avg10, avg60, avg300) = (words.next()?, words.next()?, words.next()?);

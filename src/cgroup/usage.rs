@@ -1,7 +1,4 @@
 //! What a container's cgroup has counted.
-//!
-//! Files are opened for each call, read once and closed. Descriptors that are kept would spare the opening, but each would have to be
-//! looked at whether it is still ours before it is used, which costs half of that, and a container more of them.
 
 use nix::errno::Errno;
 
@@ -51,6 +48,7 @@ impl Cgroup {
                     (controller.row().count)(At::new(version, directory), &mut stats)?;
                 }
             }
+            directory.kept.again();
         }
         let any = self.any()?;
         if stats.memory.current.is_none() {

@@ -9,7 +9,8 @@ use super::types::{CTR_NOT_COUNTED, ctr_container, ctr_stat};
 use crate::{Error, Pressure, Result, Stall, Stats, Step};
 
 /// What a container uses at this moment, as its cgroup counts it; of a joined container too, and while it is paused. It asks
-/// the kernel only, and takes 60 to 100 microseconds.
+/// the kernel only, and takes 60 to 100 microseconds, half of that from the second call on: the handle then keeps some ten
+/// files of the cgroup open, as far as all handles of the process have no more than 128 of them.
 ///
 /// values   gets the numbers, each at its index of enum ctr_stat. One that is not counted on this machine, or for a
 ///          container without the limit that it belongs to, is CTR_NOT_COUNTED, never 0. Times and sums only grow
