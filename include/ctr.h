@@ -296,6 +296,56 @@ typedef enum ctr_stat {
     CTR_STAT_PRESSURE_IO_FULL_TOTAL = 39
 } ctr_stat;
 
+/** What can happen to a container, for ctr_watch(): numbers that can be or'ed. Later releases may add some. */
+typedef enum ctr_event {
+    /** The kernel has killed processes for memory; CTR_EVENT_VALUE_COUNT of them. */
+    CTR_EVENT_OOM_KILL = 1,
+    /** The limit of memory was met, so often: the kernel has taken memory back, or killed somebody. */
+    CTR_EVENT_MEMORY_LIMIT = 2,
+    /** A process or thread could not be made for the limit of pids, so many times. */
+    CTR_EVENT_PIDS_LIMIT = 4,
+    /** A threshold of ctr_watch_pressure() was passed. */
+    CTR_EVENT_PRESSURE = 8,
+    /** A program has ended. */
+    CTR_EVENT_EXIT = 16,
+    /** All processes stand still, ctr_pause(). */
+    CTR_EVENT_PAUSE = 32,
+    /** They go on. */
+    CTR_EVENT_RESUME = 64,
+    /** The container has ended. Nothing comes after it. */
+    CTR_EVENT_END = 128
+} ctr_event;
+
+/** What ctr_watch_next() tells of an event; an index into its array. Later releases may add some at the end. */
+typedef enum ctr_event_value {
+    /** When it was seen, in nanoseconds since the Epoch: CLOCK_REALTIME of clock_gettime(2). The kernel notes no time of its own. */
+    CTR_EVENT_VALUE_TIME = 0,
+    /** The same by CLOCK_MONOTONIC, which nobody sets, in nanoseconds. */
+    CTR_EVENT_VALUE_MONOTONIC = 1,
+    /** How often it has happened since it was told of last; 1 where that is not counted. */
+    CTR_EVENT_VALUE_COUNT = 2,
+    /** CTR_EVENT_EXIT: the pid inside, as ctr_process_pid(). */
+    CTR_EVENT_VALUE_PID = 3,
+    /** CTR_EVENT_EXIT: the exit code, or 128 + signal, as in ctr_exit. */
+    CTR_EVENT_VALUE_CODE = 4,
+    /** CTR_EVENT_EXIT: the signal that ended it, 0 if none. */
+    CTR_EVENT_VALUE_SIGNAL = 5,
+    /** CTR_EVENT_EXIT: why it ended, enum ctr_reason. */
+    CTR_EVENT_VALUE_REASON = 6,
+    /** CTR_EVENT_PRESSURE: what ctr_watch_pressure() has returned. */
+    CTR_EVENT_VALUE_PRESSURE = 7
+} ctr_event_value;
+
+/** What programs may wait for, for ctr_watch_pressure(). */
+typedef enum ctr_pressure {
+    /** Memory. */
+    CTR_PRESSURE_MEMORY = 0,
+    /** Processors. */
+    CTR_PRESSURE_CPU = 1,
+    /** Block devices. */
+    CTR_PRESSURE_IO = 2
+} ctr_pressure;
+
 /** Which walls stand, for ctr_config_set_preset(). */
 typedef enum ctr_preset {
     /** What docker's containers may do, without what no container needs. */
@@ -525,6 +575,9 @@ typedef struct ctr_report ctr_report;
 
 /** The walls of a container at the moment of ctr_walls_of(). */
 typedef struct ctr_walls ctr_walls;
+
+/** Watches a container; see ctr_watch(). */
+typedef struct ctr_watcher ctr_watcher;
 
 /**
  * How a process ended, and what it used. 128 bytes for good: later releases give a meaning to what is reserved, which
@@ -1493,7 +1546,8 @@ int ctr_unmount(ctr_container *c, const char *target, bool lazy);
 
 /**
  * What a container uses at this moment, as its cgroup counts it; of a joined container too, and while it is paused. It asks
- * the kernel only, and takes 60 to 100 microseconds.
+ * the kernel only, and takes 60 to 100 microseconds, half of that from the second call on: the handle then keeps some ten
+ * files of the cgroup open, as far as all handles of the process have no more than 128 of them.
  *
  * values   gets the numbers, each at its index of enum ctr_stat. One that is not counted on this machine, or for a
  *          container without the limit that it belongs to, is CTR_NOT_COUNTED, never 0. Times and sums only grow
@@ -1781,6 +1835,98 @@ int ctr_process_resize(ctr_process *p, uint16_t rows, uint16_t cols);
 
 /** Frees the handle and the descriptors that belong to it. The process itself runs on. NULL is allowed. */
 void ctr_process_free(ctr_process *p);
+
+/**
+ * Watches a container from now on: what happens to it comes as events of ctr_watch_next(), and ctr_watch_fd() is what an event
+ * loop waits for. A container that was joined can be watched as well as one's own, by any number of watchers, each of
+ * which is told of everything. There is no thread behind a watcher: it costs three to six descriptors, and a container that
+ * nobody watches nothing at all.
+ *
+ * The kernel counts what happens, and a watcher compares the counts: nothing is lost, however late it is asked, and what has
+ * happened several times since it was asked last comes as one event with its count. Events of several kinds that came between
+ * two looks have no order, but that a process that is killed for memory is told of before its exit, and CTR_EVENT_END last.
+ *
+ * What tells of what, as far as it can be had here (ctr_watch_kinds()):
+ *
+ *     OOM_KILL      v2: oom_kill of memory.events. v1: oom_kill of memory.oom_control. The cgroup's count: of whichever process in
+ *                   it, by its own limit or one above
+ *     MEMORY_LIMIT  v2: max of memory.events. v1: memory.pressure_level, for about each 512 pages that the kernel has
+ *                   looked through for some to take back, since the limit was met
+ *     PIDS_LIMIT    max of pids.events
+ *     PRESSURE      v2 alone, once ctr_watch_pressure() was called
+ *     EXIT          of programs that were started by c after this call, and of those that were given to ctr_watch_process();
+ *                   of what they start themselves, and of what other handles and processes start, the kernel tells nobody
+ *     PAUSE, RESUME whether it stands still now; one that is resumed before the next look was not seen
+ *     END           the container has ended; always told
+ *
+ * On v1 the kernel notifies nobody of PIDS_LIMIT, PAUSE and RESUME, nor of kills for lack of memory in the whole machine: they are
+ * looked for once a second.
+ *
+ * kinds   those wanted, or'ed: enum ctr_event. Each has to be had here. 0 is all that can be
+ * out     gets the watcher; release it with ctr_watch_free(). It may outlive c
+ *
+ * Return value: 0; CTR_ERR_UNSUPPORTED when one of kinds can't be told here, for a container without a cgroup for example,
+ * which ctr_last_error() names; CTR_ERR_INVALID, CTR_ERR_DESTROYED, CTR_ERR_SYSTEM.
+ */
+int ctr_watch(ctr_container *c, int kinds, ctr_watcher **out);
+
+/**
+ * The kinds of events that a watcher tells of, or'ed: enum ctr_event.
+ *
+ * Return value: the kinds, or CTR_ERR_INVALID.
+ */
+int ctr_watch_kinds(const ctr_watcher *w);
+
+/**
+ * A descriptor for an event loop: poll(2) says POLLIN when something may have happened. Call ctr_watch_next() with a timeout_ms of
+ * 0 then, until it returns CTR_ERR_TIMED_OUT; at times that is its first answer. On cgroup v1 it says POLLIN once a second. From
+ * CTR_EVENT_END on it says so always.
+ *
+ * Return value: a descriptor that belongs to the watcher (don't close it, don't read from it) and is good until
+ * ctr_watch_free(), or CTR_ERR_INVALID.
+ */
+int ctr_watch_fd(const ctr_watcher *w);
+
+/**
+ * The next event.
+ *
+ * timeout_ms   the longest wait in milliseconds; 0 only looks, a negative number waits until something happens
+ * values       gets what there is to know of it, each at its index of enum ctr_event_value; CTR_NOT_COUNTED where that is
+ *              nothing. NULL if count is 0
+ * count        how many values has room for; a program and a library of different releases fit, as for ctr_stats()
+ *
+ * Return value: the kind of the event, of enum ctr_event, later releases may have others; CTR_ERR_TIMED_OUT when there is none in
+ * time; CTR_ERR_DESTROYED after CTR_EVENT_END; CTR_ERR_INVALID; CTR_ERR_SYSTEM, also when something could not be watched,
+ * for lack of memory or descriptors: what comes after it can be asked for again.
+ */
+int ctr_watch_next(ctr_watcher *w, int timeout_ms, uint64_t *values, int count);
+
+/**
+ * Tells also of the end of a program that was started before the watcher, or by another handle on the same container. One that is
+ * watched already, or has ended, is no error: its end is told, once.
+ *
+ * Return value: 0; CTR_ERR_INVALID, also for a program of another container; CTR_ERR_SYSTEM.
+ */
+int ctr_watch_process(ctr_watcher *w, const ctr_process *p);
+
+/**
+ * Tells also of pressure: each window of time in which programs of the container waited for something long enough, as the kernel
+ * finds it, "Monitoring for pressure thresholds" of Documentation/accounting/psi.rst. It comes within a quarter of the window;
+ * ctr_watch_fd() says POLLIN that often from now on.
+ *
+ * what        what they wait for, enum ctr_pressure
+ * full        0: some of them wait; 1: all at once
+ * stall_ms    how long they waited in a window, all in all: the threshold
+ * window_ms   the window, 500 to 10000; a multiple of 2000 if the caller has no CAP_SYS_RESOURCE
+ *
+ * Return value: a number from 0 on, by which the events are known (CTR_EVENT_VALUE_PRESSURE); CTR_ERR_UNSUPPORTED on cgroup v1, and
+ * where the kernel was started with psi=0; CTR_ERR_SYSTEM with EACCES where the cgroup is another user's; CTR_ERR_INVALID,
+ * CTR_ERR_DESTROYED.
+ */
+int ctr_watch_pressure(ctr_watcher *w, int what, int full, int stall_ms, int window_ms);
+
+/** Ends a watcher. NULL is allowed. The container is not affected. */
+void ctr_watch_free(ctr_watcher *w);
 
 /**
  * The running containers of this user, oldest first, as they are now. It also removes what dead owners left. A host

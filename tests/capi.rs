@@ -68,6 +68,11 @@ fn the_header_holds_for_containers_that_run() {
 }
 
 #[test]
+fn the_header_holds_for_watchers() {
+    passes("watching");
+}
+
+#[test]
 fn the_header_holds_for_processes() {
     passes("processes");
 }

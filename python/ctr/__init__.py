@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         prune,
     )
     from ._limits import LimitInForce, Limits, ListInForce
+    from ._monitor import Sample
     from ._options import Bind, Tmpfs
     from ._popen import Popen
     from ._probe import Check, probe
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from ._stats import Pressure, Stall, Stats
     from ._this_python import ThisPython, this_python
     from ._walls import Wall
+    from ._watch import Event, PressureThreshold, Watch
 
     __version__: str
 
@@ -59,6 +61,7 @@ __all__ = [
     "DEVNULL",
     "Difference",
     "Error",
+    "Event",
     "Exit",
     "Image",
     "ImageConfig",
@@ -68,16 +71,19 @@ __all__ = [
     "PIPE",
     "Popen",
     "Pressure",
+    "PressureThreshold",
     "Progress",
     "Pruned",
     "RemoteError",
     "STDOUT",
+    "Sample",
     "Stall",
     "Stats",
     "ThisPython",
     "TimeoutExpired",
     "Tmpfs",
     "Wall",
+    "Watch",
     "WorkerLost",
     "build_image",
     "containers",
@@ -110,6 +116,7 @@ _ROOMS = {
     "ContainerPoolExecutor": "_executor",
     "Difference": "_image",
     "Error": "_errors",
+    "Event": "_watch",
     "Exit": "_exit",
     "Image": "_image",
     "ImageConfig": "_image",
@@ -118,15 +125,18 @@ _ROOMS = {
     "ListInForce": "_limits",
     "Popen": "_popen",
     "Pressure": "_stats",
+    "PressureThreshold": "_watch",
     "Progress": "_image",
     "Pruned": "_image",
     "RemoteError": "_executor",
+    "Sample": "_monitor",
     "Stall": "_stats",
     "Stats": "_stats",
     "ThisPython": "_this_python",
     "TimeoutExpired": "_exit",
     "Tmpfs": "_options",
     "Wall": "_walls",
+    "Watch": "_watch",
     "WorkerLost": "_executor",
     "build_image": "_image",
     "containers": "_containers",

@@ -13,6 +13,7 @@ import time
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import DEVNULL, __version__, _cli_kernel
+from ._cli_events import add_command as add_events
 from ._cli_images import add_commands, age, bar, table
 from ._cli_limits import add_commands as add_limits
 from ._cli_mounts import add_commands as add_mounts
@@ -252,6 +253,7 @@ def _parser() -> _Parser:
     add_mounts(command)
     add_stats(command)
     add_limits(command)
+    add_events(command)
 
     command("doctor", _doctor, "show what this machine allows and what it does not, and what to do about it")
 

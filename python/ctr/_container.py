@@ -24,13 +24,15 @@ from ._types import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from types import TracebackType
 
     from ._image import Config, Difference, Image, ImageConfig
     from ._limits import Limits, List, Number, Told
+    from ._monitor import Sample
     from ._stats import Stats
     from ._walls import Wall
+    from ._watch import EventKind, Watch
 
 _CHANGES = ("added", "changed", "deleted")
 
@@ -333,6 +335,44 @@ class Container:
         from ._stats import stats_from
 
         return stats_from(self._native.stats())
+
+    def watch(self, *kinds: EventKind) -> Watch:
+        """Watch what happens to it from now on: an iterator of `ctr.Event`, which ends with the container.
+
+            with c.watch("oom_kill", "exit") as events:
+                for event in events:
+                    print(event.kind, event.count, event.exit)
+
+        What the kernel counts is compared, so nothing is lost, however late it is asked: what has happened several
+        times since comes as one event with its count. "exit" is told of programs that this object starts from now on,
+        and of those that `Watch.add` is given. A container that was joined can be watched as well. docs/watching.md has
+        what tells of what.
+
+        Args:
+            kinds: Those wanted, "oom_kill", "memory_limit", "pids_limit", "pressure", "exit", "pause", "resume"; each
+                has to be had here. By default all that can be. "end" always comes.
+        """
+        from ._watch import Watch
+
+        return Watch(self._native.watch(kinds))
+
+    def monitor(self, interval: float = 1.0, count: int | None = None) -> Iterator[Sample]:
+        """Samples of what it uses, one each `interval` seconds, until it ends: flat rows, with rates, for a plot.
+
+            frame = pandas.DataFrame(c.monitor(0.5, count=60))
+            frame.plot("elapsed", ["cpu", "memory"], subplots=True)
+
+        The first comes an interval after this call. They are taken while the iterator is asked, in the caller's thread;
+        one that is asked for late is late, and its rates are those of the longer time. Two are at least half an
+        interval apart.
+
+        Args:
+            interval: Seconds between two samples.
+            count: How many; None is until the container ends.
+        """
+        from ._monitor import monitor
+
+        return monitor(self, interval, count)
 
     def kill_all(self, signal: int = _signal.SIGKILL) -> None:
         """Send a signal to every program inside and to all that they have started; the container lives on.

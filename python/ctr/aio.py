@@ -25,8 +25,10 @@ except ImportError as error:
 from . import _container, _containers, _image
 from ._aio_process import Process
 from ._aio_threads import in_thread, until_done
+from ._aio_watch import Watch, samples
 from ._communicate import decoded
 from ._exit import CompletedProcess
+from ._monitor import Clock
 from ._popen import Popen, wants_text
 from ._run import divided, pipes_for
 from ._types import (
@@ -44,13 +46,15 @@ from ._types import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable
+    from collections.abc import AsyncIterator, Callable, Generator, Iterable
     from types import TracebackType
     from typing import Literal
 
     from ._image import Config, Difference, Image
+    from ._monitor import Sample
+    from ._watch import EventKind
 
-__all__ = ["Container", "Process", "import_image", "join", "run"]
+__all__ = ["Container", "Process", "Watch", "import_image", "join", "run"]
 
 _OF_TEXT = ("text", "universal_newlines", "encoding", "errors")
 
@@ -196,6 +200,14 @@ class Container:
         """Wait until the container has ended, by whomever."""
         while self.container.running:
             await anyio.wait_readable(self.container.fileno())
+
+    def watch(self, *kinds: EventKind) -> Watch:
+        """Watch what happens to it from now on: `ctr.Container.watch`, as an asynchronous iterator."""
+        return Watch(self.container.watch(*kinds))
+
+    def monitor(self, interval: float = 1.0, count: int | None = None) -> AsyncIterator[Sample]:
+        """Samples of what it uses, until it ends: `ctr.Container.monitor`, as an asynchronous iterator."""
+        return samples(self.container, Clock(self.container, interval, count))
 
     async def stop(self, timeout: float | None = 10.0) -> None:
         """End it as `docker stop`: `ctr.Container.stop`."""

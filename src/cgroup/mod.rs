@@ -46,6 +46,7 @@ mod tests;
 mod throttle;
 mod usage;
 mod verify;
+mod watch;
 
 pub(crate) use effective::{effective, effective_list};
 pub(crate) use held::{Cgroup, counted};
@@ -58,3 +59,4 @@ pub(crate) use remove::remove;
 pub use stats::{CpuStats, IoStats, MemoryStats, PidsStats, Pressure, PressureStats, Stall, Stats};
 pub(crate) use throttle::Suspended;
 pub(crate) use verify::{check_names, of_process, verify};
+pub(crate) use watch::{Seen, Sources, Trigger};

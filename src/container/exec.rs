@@ -16,6 +16,7 @@ use super::env::{check_env, env_text, set_env};
 use super::inherit::Inherited;
 use super::lookup::Lookup;
 use super::process::Process;
+use super::program::Program;
 use super::request::PATIENCE;
 use super::shared::Shared;
 use super::user::User;
@@ -154,18 +155,22 @@ pub fn exec(container: &Arc<Shared>, argv: &[&OsStr], config: &ExecConfig) -> Re
     }
     let pidfd = fds.remove(0);
     let given = handed_back.then(|| fds.remove(0));
-    let process = Process {
+    let program = Arc::new(Program {
         container: Arc::clone(container),
         channel: channel.kept(),
         pidfd: Own::new(pidfd),
         pid: reply.pid,
-        streams: Mutex::new(ours.map(|stream| stream.map(Own::new))),
-        pty: given.or(pty).map(Own::new),
         exit: ForkLock::new(None),
         killed: Mutex::new(None),
         limit: config.time_limit.and_then(|limit| Instant::now().checked_add(limit)),
         timed_out: AtomicBool::new(false),
         oom_kills,
+    });
+    container.watchers.started(&program);
+    let process = Process {
+        program,
+        streams: Mutex::new(ours.map(|stream| stream.map(Own::new))),
+        pty: given.or(pty).map(Own::new),
     };
     if let Some(value) = oom_score_adj.filter(|_| oom_score_adj != before.oom_score_adj) {
         // Nobody inside may write it for PID 1's child. Who has no right to lower it, or has lost the process, has what there is.

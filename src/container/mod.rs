@@ -2,11 +2,12 @@
 //!
 //! `client` is how callers come to containers, `blueprint` decides and plans, `create` and `spawn` carry out, `exec` and `lookup` start
 //! programs, `join` enters what others made, `shared` is what the handles of a container have in common, `request` how its PID 1 is
-//! asked, `kill` how it ends, `process` is what `exec` answers, `state` is the ledger.
+//! asked, `kill` how it ends, `process` is what `exec` answers, `program` what there is of it without that
+//! handle, `state` is the ledger.
 //! `walls` tells of every wall whether it stands and why, `inspect` all that is known of a running container.
 //! `end` ends one whose record is of no use. `ids` decides whose ids a container has, `clocks` sets its clocks off, `devices` decides
-//! which devices it has, `pause` lets it stand still, `mounts` mounts into it while it runs, by a helper `within` its namespaces,
-//! `unmapped` finds the mount that can't be id-mapped by trying it out.
+//! which devices it has, `watch` tells what happens to it, `pause` lets it stand still, `mounts` mounts into it while it runs, by a
+//! helper `within` its namespaces, `unmapped` finds the mount that can't be id-mapped by trying it out.
 
 mod blueprint;
 mod client;
@@ -15,6 +16,7 @@ mod create;
 mod end;
 mod env;
 mod exec;
+mod exit;
 mod explain;
 mod export;
 mod ids;
@@ -29,6 +31,7 @@ mod opened;
 mod pause;
 mod peer;
 mod process;
+mod program;
 mod request;
 mod shared;
 mod spawn;
@@ -38,17 +41,21 @@ mod throttle;
 mod unmapped;
 mod user;
 mod walls;
+mod watch;
+mod watchers;
 mod within;
 
 pub use client::{Client, explain};
+pub use exit::{Exit, ExitReason};
 pub use inspect::{InspectedLimits, InspectedMount, InspectedNamespace, Inspection};
 pub use join::NamespaceSet;
-pub use process::{Exit, ExitReason, Process};
+pub use process::Process;
 pub use state::ContainerInfo;
 pub(crate) use state::StateDir;
 pub use stop::Stopping;
 pub(crate) use unmapped::id_map;
 pub use walls::{Wall, WallState};
+pub use watch::{Event, EventKind, Watch};
 
 use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -252,6 +259,15 @@ impl Container {
     /// `None`. Of a joined container too; also while it is paused.
     pub fn stats(&self) -> Result<Stats> {
         self.shared.own_cgroup(Step::CountUsage)?.stats()
+    }
+
+    /// Watches it: kills for memory, limits that were met, the ends of programs, its own end, as events from now on. `kinds` are those
+    /// that are wanted, of which each has to be had here; where it is empty, all are that can be. [`EventKind::End`] comes always.
+    ///
+    /// [`EventKind::Exit`] is told of programs that this handle starts from now on, and of those that [`Watch::add`] is given: the
+    /// kernel tells nobody but root of all others. It costs a descriptor or five, and nothing where nobody watches.
+    pub fn watch(&self, kinds: &[EventKind]) -> Result<Watch> {
+        Watch::new(&self.shared, kinds)
     }
 
     /// How many of its processes, main programs or their children, the kernel's OOM killer has ended so far. A program

@@ -12,6 +12,7 @@ use ctr_wire::{FAILED, IN_LATE};
 use super::inherit::{self, Inherited, Lent};
 use super::peer::{Peer, ending};
 use super::state::{Record, RecordFile, Resource, StateDir};
+use super::watchers::Watchers;
 use crate::cgroup::Cgroup;
 use crate::plan::Plan;
 use crate::security::{Walls, steps};
@@ -53,6 +54,8 @@ pub struct Shared {
     pub lent: Lent,
     /// It was paused by this handle, or that is not known.
     pub may_be_paused: AtomicBool,
+    /// Who watches it.
+    pub watchers: Watchers,
 }
 
 impl Shared {
@@ -78,6 +81,7 @@ impl Shared {
             inherited: OnceLock::new(),
             lent: Lent::default(),
             may_be_paused: AtomicBool::new(false),
+            watchers: Watchers::default(),
         }
     }
 

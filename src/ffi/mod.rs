@@ -35,6 +35,7 @@ mod setters;
 mod stats;
 mod types;
 mod walls;
+mod watch;
 
 pub use changes::*;
 pub use config::*;
@@ -56,3 +57,4 @@ pub use process::*;
 pub use stats::*;
 pub use types::*;
 pub use walls::*;
+pub use watch::*;

@@ -181,7 +181,7 @@ pub(super) fn new_process(process: Process) -> Result<*mut ctr_process> {
     PROCESSES.insert(process)
 }
 
-fn process(p: *const ctr_process) -> Result<Ref<'static, Process>> {
+pub(super) fn process(p: *const ctr_process) -> Result<Ref<'static, Process>> {
     let process = PROCESSES.get(p)?;
     process.check_holder()?;
     Ok(process)

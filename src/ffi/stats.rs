@@ -81,7 +81,7 @@ fn numbers(stats: &Stats) -> [Option<u64>; KNOWN] {
 ///
 /// # Safety
 /// `values` is NULL, or has room for `count` numbers that nobody else uses during the call.
-unsafe fn array<'a>(values: *mut u64, count: c_int) -> Result<&'a mut [u64]> {
+pub(super) unsafe fn array<'a>(values: *mut u64, count: c_int) -> Result<&'a mut [u64]> {
     let count = usize::try_from(count).map_err(|_| Error::invalid(Step::Argument, "count", "it is negative"))?;
     if values.is_null() {
         return Err(Error::invalid(Step::Argument, "values", "it is NULL"));

@@ -81,6 +81,11 @@ pub struct ctr_walls {
     _opaque: [u8; 0],
 }
 
+/// Watches a container; see ctr_watch().
+pub struct ctr_watcher {
+    _opaque: [u8; 0],
+}
+
 /// What a function returns. Numbers are never reused and never change their meaning; later releases may add some, so
 /// treat an unknown negative number as CTR_ERR_SYSTEM. ctr_error_name() has the names.
 #[repr(C)]
@@ -286,6 +291,59 @@ pub enum ctr_stat {
     CTR_STAT_PRESSURE_IO_FULL_AVG300 = 38,
     /// All in all, in microseconds.
     CTR_STAT_PRESSURE_IO_FULL_TOTAL = 39,
+}
+
+/// What can happen to a container, for ctr_watch(): numbers that can be or'ed. Later releases may add some.
+#[repr(C)]
+pub enum ctr_event {
+    /// The kernel has killed processes for memory; CTR_EVENT_VALUE_COUNT of them.
+    CTR_EVENT_OOM_KILL = 1,
+    /// The limit of memory was met, so often: the kernel has taken memory back, or killed somebody.
+    CTR_EVENT_MEMORY_LIMIT = 2,
+    /// A process or thread could not be made for the limit of pids, so many times.
+    CTR_EVENT_PIDS_LIMIT = 4,
+    /// A threshold of ctr_watch_pressure() was passed.
+    CTR_EVENT_PRESSURE = 8,
+    /// A program has ended.
+    CTR_EVENT_EXIT = 16,
+    /// All processes stand still, ctr_pause().
+    CTR_EVENT_PAUSE = 32,
+    /// They go on.
+    CTR_EVENT_RESUME = 64,
+    /// The container has ended. Nothing comes after it.
+    CTR_EVENT_END = 128,
+}
+
+/// What ctr_watch_next() tells of an event; an index into its array. Later releases may add some at the end.
+#[repr(C)]
+pub enum ctr_event_value {
+    /// When it was seen, in nanoseconds since the Epoch: CLOCK_REALTIME of clock_gettime(2). The kernel notes no time of its own.
+    CTR_EVENT_VALUE_TIME = 0,
+    /// The same by CLOCK_MONOTONIC, which nobody sets, in nanoseconds.
+    CTR_EVENT_VALUE_MONOTONIC = 1,
+    /// How often it has happened since it was told of last; 1 where that is not counted.
+    CTR_EVENT_VALUE_COUNT = 2,
+    /// CTR_EVENT_EXIT: the pid inside, as ctr_process_pid().
+    CTR_EVENT_VALUE_PID = 3,
+    /// CTR_EVENT_EXIT: the exit code, or 128 + signal, as in ctr_exit.
+    CTR_EVENT_VALUE_CODE = 4,
+    /// CTR_EVENT_EXIT: the signal that ended it, 0 if none.
+    CTR_EVENT_VALUE_SIGNAL = 5,
+    /// CTR_EVENT_EXIT: why it ended, enum ctr_reason.
+    CTR_EVENT_VALUE_REASON = 6,
+    /// CTR_EVENT_PRESSURE: what ctr_watch_pressure() has returned.
+    CTR_EVENT_VALUE_PRESSURE = 7,
+}
+
+/// What programs may wait for, for ctr_watch_pressure().
+#[repr(C)]
+pub enum ctr_pressure {
+    /// Memory.
+    CTR_PRESSURE_MEMORY = 0,
+    /// Processors.
+    CTR_PRESSURE_CPU = 1,
+    /// Block devices.
+    CTR_PRESSURE_IO = 2,
 }
 
 /// Which walls stand, for ctr_config_set_preset().

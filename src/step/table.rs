@@ -378,6 +378,8 @@ steps! {
         Unmount: "unmount", "unmount", when { libc::EBUSY => hints::BUSY_MOUNT };
         LimitContainer: "limit-container", "limit container";
         CountUsage: "count-usage", "count what is used by container";
+        WatchContainer: "watch-container", "watch container";
+        WatchPressure: "watch-pressure", "watch the pressure of";
         SetMemoryLimit: "set-memory-limit", "set the memory limit to";
         SetMemoryHigh: "set-memory-high", "set memory_high to";
         SetMemoryLow: "set-memory-low", "set memory_low to";

@@ -2,6 +2,7 @@
 //! somebody's process needs below any library: system calls that leave errno alone, and a lock that survives fork.
 
 pub mod bpf;
+pub mod event;
 pub mod fd;
 pub mod file;
 pub mod fork_lock;
@@ -44,12 +45,6 @@ pub fn tmpfs_has_user_xattrs() -> bool {
         // SAFETY: a name, and no bytes at all.
         unsafe { libc::fsetxattr(file.as_raw_fd(), c"user.ctr".as_ptr(), std::ptr::null(), 0, 0) == 0 }
     })
-}
-
-/// eventfd(2).
-pub fn eventfd() -> Result<OwnedFd> {
-    // SAFETY: plain numbers; the result is a new descriptor.
-    owned(unsafe { libc::eventfd(0, libc::EFD_CLOEXEC) })
 }
 
 /// pidfd_open(2).

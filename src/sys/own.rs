@@ -45,7 +45,7 @@ fn anonymous() -> (u64, u64) {
     if device != 0 {
         return (device, inode);
     }
-    let (device, inode) = super::eventfd().map_or((0, 0), super::identity);
+    let (device, inode) = super::event::eventfd().map_or((0, 0), super::identity);
     KNOWN[1].store(inode, Ordering::Release);
     KNOWN[0].store(device, Ordering::Release);
     (device, inode)

@@ -95,6 +95,7 @@ static void every_container_function_refuses(ctr_container *bad)
 {
 	const char *argv[] = {"/bin/true", NULL};
 	ctr_process *p = (ctr_process *)&p;
+	ctr_watcher *w = (ctr_watcher *)&w;
 	uint64_t number = 7, other = 7;
 	char *text = (char *)&text;
 
@@ -122,6 +123,8 @@ static void every_container_function_refuses(ctr_container *bad)
 	ANSWERS(CTR_ERR_INVALID, ctr_mount(bad, "/usr", "/mnt", true));
 	ANSWERS(CTR_ERR_INVALID, ctr_mount_tmpfs(bad, "/mnt", CTR_UNLIMITED, 0));
 	ANSWERS(CTR_ERR_INVALID, ctr_unmount(bad, "/mnt", true));
+	ANSWERS(CTR_ERR_INVALID, ctr_watch(bad, 0, &w));
+	CHECK(w == NULL);
 	ANSWERS(CTR_ERR_INVALID, ctr_stats(bad, &number, 1));
 	CHECK(number == CTR_NOT_COUNTED);
 	ANSWERS(CTR_ERR_INVALID, ctr_paused(bad));
@@ -150,6 +153,20 @@ static void every_process_function_refuses(ctr_process *bad)
 	ANSWERS(CTR_ERR_INVALID, ctr_process_pty(bad));
 	ANSWERS(CTR_ERR_INVALID, ctr_process_resize(bad, 24, 80));
 	ctr_process_free(bad);
+}
+
+static void every_watcher_function_refuses(ctr_watcher *bad)
+{
+	uint64_t number = 7;
+
+	ANSWERS(CTR_ERR_INVALID, ctr_watch_kinds(bad));
+	ANSWERS(CTR_ERR_INVALID, ctr_watch_fd(bad));
+	ANSWERS(CTR_ERR_INVALID, ctr_watch_next(bad, 0, &number, 1));
+	CHECK(number == CTR_NOT_COUNTED);
+	ANSWERS(CTR_ERR_INVALID, ctr_watch_process(bad, NULL));
+	ANSWERS(CTR_ERR_INVALID, ctr_watch_pressure(bad, CTR_PRESSURE_MEMORY, 0, 100, 2000));
+	if (bad)
+		ctr_watch_free(bad);
 }
 
 static void every_list_function_refuses(ctr_container_list *bad)
@@ -181,6 +198,7 @@ TEST(null_handles_are_answered)
 	every_exec_config_function_refuses(NULL);
 	every_container_function_refuses(NULL);
 	every_process_function_refuses(NULL);
+	every_watcher_function_refuses(NULL);
 	every_list_function_refuses(NULL);
 	every_walls_function_refuses(NULL);
 	CHECK(strstr(ctr_last_error(), "NULL"));
@@ -195,6 +213,7 @@ TEST(rubbish_handles_are_answered)
 		every_exec_config_function_refuses((ctr_exec_config *)RUBBISH[i]);
 		every_container_function_refuses((ctr_container *)RUBBISH[i]);
 		every_process_function_refuses((ctr_process *)RUBBISH[i]);
+		every_watcher_function_refuses((ctr_watcher *)RUBBISH[i]);
 		every_list_function_refuses((ctr_container_list *)RUBBISH[i]);
 		every_walls_function_refuses((ctr_walls *)RUBBISH[i]);
 	}

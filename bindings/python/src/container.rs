@@ -19,6 +19,7 @@ use crate::process::{ExitParts, Process, parts};
 use crate::progress::Listener;
 use crate::stream;
 use crate::wait::{deadline, wait};
+use crate::watch::{self, Watch};
 
 fn numbers() -> [(&'static str, Limit); Limit::ALL.len()] {
     Limit::ALL.map(|limit| (limit.name(), limit))
@@ -273,6 +274,12 @@ impl Container {
             oom_kills,
             [pressure.memory, pressure.cpu, pressure.io].map(|it| it.map(|it| (stall(it.some), it.full.map(stall)))),
         ))
+    }
+
+    /// Watches it for the kinds of events with these names; for all that can be told if there are none.
+    fn watch(&self, py: Python<'_>, kinds: Vec<String>) -> PyResult<Watch> {
+        let (inner, kinds) = (self.inner(py)?, watch::kinds(&kinds)?);
+        py.detach(|| inner.watch(&kinds)).or_raise(py).map(Watch::new)
     }
 
     /// What was asked for and could not be had, a sentence each.

@@ -15,6 +15,7 @@ mod progress;
 mod stream;
 mod values;
 mod wait;
+mod watch;
 
 use pyo3::prelude::*;
 
@@ -37,6 +38,8 @@ mod _ctr {
     use super::process::Process;
     #[pymodule_export]
     use super::version;
+    #[pymodule_export]
+    use super::watch::Watch;
 }
 
 /// The version of the core.

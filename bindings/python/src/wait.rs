@@ -10,7 +10,7 @@ use crate::error::Raise;
 
 /// The longest sleep without a look at Python's signal flag. A signal that interrupts `poll` is seen at once; this is
 /// for one that arrives just before `poll`, or in another thread.
-const SLICE: Duration = Duration::from_millis(500);
+pub const SLICE: Duration = Duration::from_millis(500);
 
 /// How long one that was killed is waited for in one go: the core looks meanwhile why it does not die (a paused container, a kernel that
 /// waits) and lends it processor time for that.

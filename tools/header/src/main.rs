@@ -13,7 +13,7 @@ const HEADER: &str = "include/ctr.h";
 const MAP: &str = "src/ffi/ctr.map";
 
 /// The order of the header, which is read from top to bottom.
-const FILES: [&str; 20] = [
+const FILES: [&str; 21] = [
     "types",
     "config",
     "config_limits",
@@ -25,6 +25,7 @@ const FILES: [&str; 20] = [
     "stats",
     "exec_config",
     "process",
+    "watch",
     "list",
     "inspect",
     "probe",
