@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "bench.h"
@@ -130,6 +131,46 @@ static void mode_phases(void) {
     print_row("phase_create", "phase_create", "whole");
     print_row("phase_exec_wait", "phase_exec_wait", "whole");
     print_row("phase_destroy", "phase_destroy", "whole");
+}
+
+// A command of util-linux, as a person or a script uses it.
+static void command(const char *first, const char *second, const char *third, const char *fourth) {
+    char *argv[] = {(char *)first, (char *)second, (char *)third, (char *)fourth, NULL};
+    pid_t pid;
+    int status;
+    errno = posix_spawnp(&pid, first, NULL, NULL, argv, environ);
+    if (errno) die(first);
+    CHECK(waitpid(pid, &status, 0));
+    if (status) die(first);
+}
+
+// Into a container that runs, beside the same by hand in a mount namespace that one is in already.
+static void mode_live_mount(void) {
+    char source[PATH_MAX], target[PATH_MAX];
+    snprintf(source, sizeof source, "%s/live-source", tmpfs);
+    snprintf(target, sizeof target, "%s/live-target", tmpfs);
+    CHECK(mkdir(source, 0755));
+    CHECK(mkdir(target, 0755));
+    ctr_container *c = create(image);
+    for (int i = 0; i < 220; i++) {
+        double start = now_us();
+        OURS(ctr_mount(c, source, "/mnt/live", false));
+        double mounted = now_us();
+        OURS(ctr_unmount(c, "/mnt/live", false));
+        double ours = now_us();
+        command("mount", "--bind", source, target);
+        double by_hand = now_us();
+        command("umount", target, NULL, NULL);
+        double end = now_us();
+        if (i < 20) continue;
+        record("mount", mounted - start);
+        record("unmount", ours - mounted);
+        record("mount by hand", by_hand - ours);
+        record("unmount by hand", end - by_hand);
+    }
+    OURS(ctr_destroy(c));
+    print_row("live_mount", "mount", "mount by hand");
+    print_row("live_unmount", "unmount", "unmount by hand");
 }
 
 static ctr_container *running;
@@ -595,6 +636,7 @@ static const struct {
     {"crowd_walls", mode_crowd_walls},
     {"exec", mode_exec},
     {"exec_one_cpu", mode_exec_one_cpu},
+    {"live_mount", mode_live_mount},
     {"heap", mode_heap},
     {"large_image", mode_large_image},
     {"first", mode_first},

@@ -76,7 +76,9 @@ bench() { # MODE [ARGUMENT...]: appends what it prints to the results
 
 ### runs
 if wanted targets; then
-    for mode in back_to_back{,_walls} pauses{,_walls} crowd{,_walls} exec{,_one_cpu} heap first memory stats; do bench "$mode"; done
+    for mode in back_to_back{,_walls} pauses{,_walls} crowd{,_walls} exec{,_one_cpu} live_mount heap first memory stats; do
+        bench "$mode"
+    done
     if [ -f "$large" ]; then bench large_image "$large"; else skip large_image "mmdebstrap could not make the image"; fi
     if $python -c 'import ctr' 2> "$out/errors"; then
         for row in "python_same host" "python_busybox $out/busybox.tar"; do

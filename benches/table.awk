@@ -19,6 +19,8 @@ BEGIN {
     target("exec_one_cpu", "the same, all of it on one cpu", "likewise", "ms", "ratio", 1.10)
     target("python_same", "Python: c.run([\"/bin/true\"]), \"host\"", "subprocess.run of it", "ms", "ratio", 1.00)
     target("python_busybox", "Python: c.run([\"/bin/true\"]), busybox", "subprocess.run", "ms", "ratio", 1.00)
+    target("live_mount", "bind mount into a running container", "mount --bind", "ms", "ratio", 3)
+    target("live_unmount", "unmount of it", "umount", "ms", "ratio", 3)
     target("heap", "lifecycle, caller with 1 GiB of heap", "caller with a small one", "ms", "ratio", 1.05)
     target("large_image", "create, image of 170 MB, second time", "image of 2 MB", "ms", "ratio", 1.05)
     target("first", "first create of a process", "floor in the same run", "ms", "ours", 0.6)

@@ -112,6 +112,10 @@ fn role_that_does_without() {
         let c = Container::create(image, &config).unwrap_or_else(|error| panic!("{names:?}: {error}"));
         assert_eq!(sh(&c, "cat /a/b/data/file /etc/one-file; echo; id -u; echo >/x && ls /x"), "boundbound\n0\n/x");
         assert!(sh(&c, "touch /a/b/data/no 2>&1 || echo refused").contains("refused"));
+        c.mount(&bind(data.clone(), "/live/data")).unwrap_or_else(|error| panic!("{names:?}: {error}"));
+        assert_eq!(sh(&c, "cat /live/data/file"), "bound");
+        c.unmount("/live/data", false).unwrap_or_else(|error| panic!("{names:?}: {error}"));
+        assert_eq!(sh(&c, "ls /live/data"), "");
         let sleeper = c.exec(["sleep", "100"], &quiet()).unwrap();
         match Container::join(c.name()) {
             Ok(joined) => assert_eq!(sh(&joined, "hostname"), c.name()),
