@@ -91,6 +91,8 @@ pub fn join_pid(pid: i32, set: NamespaceSet) -> Result<Shared> {
     let open = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     setup.openat(CWD, path, open).out(kept).ok(libc::ENOENT);
     setup.step(Step::EnterNamespacesOfProcess, pid.to_string(), "", "nsenter --target {} --all");
+    // Before whoever is root there can look into it, if they see the host's processes; other ids may undo it.
+    setup.prctl(Prctl::Dumpable(false));
     for (slot, flags) in entered.into_iter().filter(|&(_, flags)| flags != 0) {
         setup.setns(slot, CloneFlags::from_bits_retain(flags as i32));
     }

@@ -12,7 +12,7 @@ use crate::container::namespaces::{KINDS, Kind};
 use crate::container::opened::{self, Opened};
 use crate::container::shared::Shared;
 use crate::container::state::StateDir;
-use crate::plan::{Fd, Header, Plan, Slot};
+use crate::plan::{Fd, Header, Plan, Prctl, Slot};
 use crate::{Error, Namespace, Namespaces, Result, Step, sys};
 
 /// Namespaces of others, opened.
@@ -79,6 +79,8 @@ impl Joined {
             setup.setgroups(&[]).ok(libc::EPERM);
             setup.setresgid(0);
             setup.setresuid(0);
+            // Other ids make a process dumpable as fs.suid_dumpable says, proc(5).
+            setup.prctl(Prctl::Dumpable(false));
         }
         for ((kind, _), slot) in self.0.iter().zip(slots).filter(|((kind, _), _)| !is_early(kind)) {
             setup.step(Step::EnterNamespace, kind.name, "joined, not made", typed(kind));

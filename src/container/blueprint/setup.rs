@@ -65,6 +65,11 @@ impl Blueprint {
             spawn.flags |= wire::DETACHED;
         }
         self.joined.clone_in(&mut spawn, &mut setup, &joins);
+        // Who is root there, and sees the host's processes, is not to look into it before it has closed itself. It could not set its
+        // clocks then: timens_offsets is its own only while it is dumpable.
+        if self.joined.has("user") && self.config.namespaces.time != Some(Namespace::New) {
+            spawn.flags |= wire::CLOSED;
+        }
         self.explain_namespaces(&mut setup, flags);
         if self.config.namespaces.time == Some(Namespace::New) {
             clocks::own(&mut setup, &self.config.time_offsets);
