@@ -76,16 +76,24 @@ pub fn verified(container: &Shared, kinds: &[&'static Kind]) -> Result<Vec<Opene
         return if container.lives() { Ok(found) } else { Err(container.gone()) };
     }
     let found = all(container, kinds)?;
-    let user = found.iter().find(|it| it.kind.name == "user").map(|it| it.inode);
-    for Opened { kind, fd, .. } in found.iter().filter(|it| it.kind.name != "user") {
-        let owner = sys::owner_of_namespace(fd).ok().and_then(opened);
-        if user.is_some() && owner.is_none_or(|owner| Some(owner.inode) != user) {
+    match stranger(&found) {
+        Some(kind) => {
             let why = format!("its PID 1 has handed over a {} namespace that is not the container's own", kind.name);
             let step = Step::OpenNamespaceOfContainer;
-            return Err(Error::new(ErrorCode::System, step, container.called(), libc::EPROTO, why));
+            Err(Error::new(ErrorCode::System, step, container.called(), libc::EPROTO, why))
         }
+        None => Ok(found),
     }
-    Ok(found)
+}
+
+/// One of them that doesn't belong to the user namespace among them.
+fn stranger(found: &[Opened]) -> Option<&'static Kind> {
+    let user = found.iter().find(|it| it.kind.name == "user")?.inode;
+    let belongs = |it: &&Opened| {
+        let owner = sys::owner_of_namespace(&it.fd).ok().and_then(opened);
+        it.kind.name == "user" || owner.is_some_and(|owner| owner.inode == user)
+    };
+    found.iter().find(|it| !belongs(it)).map(|it| it.kind)
 }
 
 /// By /proc, where all of it may be looked at.
@@ -106,4 +114,30 @@ fn opened(fd: OwnedFd) -> Option<Opened> {
     let (kind, inode) = leads_to.to_str()?.strip_suffix(']')?.split_once(":[")?;
     let kind = KINDS.iter().find(|known| known.name == kind)?;
     Some(Opened { kind, inode: inode.parse().ok()?, fd })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Config, Container};
+
+    #[test]
+    fn a_namespace_of_somebody_else_is_told_from_the_containers_own() {
+        let kinds: Vec<_> = KINDS.iter().filter(|kind| ["user", "mnt", "net"].contains(&kind.name)).collect();
+        let of = |container: &Container| all(&container.shared, &kinds).unwrap();
+        let [one, other] = [(); 2].map(|()| Container::create("host", &Config::default()).unwrap());
+        assert!(stranger(&of(&one)).is_none());
+        assert_eq!(verified(&one.shared, &kinds).unwrap().len(), 3);
+        for kind in ["mnt", "net"] {
+            let mut mixed = of(&one);
+            mixed.retain(|it| it.kind.name != kind);
+            mixed.extend(of(&other).into_iter().filter(|it| it.kind.name == kind));
+            assert_eq!(stranger(&mixed).map(|kind| kind.name), Some(kind));
+            // What is this process's own, and so the host's, least of all.
+            mixed.retain(|it| it.kind.name != kind);
+            let ours = sys::open(format!("/proc/self/ns/{kind}").as_str(), OFlag::O_RDONLY, Mode::empty()).unwrap();
+            mixed.push(opened(ours).unwrap());
+            assert_eq!(stranger(&mixed).map(|kind| kind.name), Some(kind));
+        }
+    }
 }

@@ -334,3 +334,11 @@ async def test_nobody_waits_for_the_end_of_what_was_killed_in_a_paused_container
     finally:
         await a.resume()
     assert await p.wait() == -9
+
+
+async def test_what_is_mounted_comes_and_goes(a: ctr.aio.Container) -> None:
+    await a.mount(ctr.Tmpfs("/mnt/live", mode=0o700))
+    assert (await a.run(["stat", "-c", "%a", "/mnt/live"], capture_output=True, text=True)).stdout == "700\n"
+    await a.unmount("/mnt/live")
+    with pytest.raises(FileNotFoundError):
+        await a.unmount("/mnt/live", lazy=True)
