@@ -267,7 +267,6 @@ fn pressure_is_told_where_the_kernel_counts_it_and_refused_elsewhere() {
 fn a_loop_of_the_caller_s_own_sleeps_until_something_happens() {
     let scope = Scope::new("loop");
     let Some(container) = create(&with_memory(&scope)) else { return };
-    let before = descriptors();
     let watch = container.watch(&[]).unwrap();
     assert!(watch.fd().as_raw_fd() > 2);
     let p = container.exec(["sh", "-c", &format!("{HOG}; exit 0")], &quiet()).unwrap();
@@ -283,8 +282,6 @@ fn a_loop_of_the_caller_s_own_sleeps_until_something_happens() {
     }
     assert_eq!(count(&events, EventKind::OomKill), 1, "{events:?}");
     assert_eq!(end_of(&p).code, 0);
-    drop((watch, p));
-    assert_eq!(descriptors(), before);
     container.destroy().unwrap();
     scope.assert_nothing_left();
 }
@@ -314,4 +311,36 @@ fn a_forked_child_takes_nothing_from_its_parent() {
     container.destroy().unwrap();
     until(&watch, EventKind::End);
     scope.assert_nothing_left();
+}
+
+#[test]
+#[ignore = "a role"]
+fn role_watches_and_stops() {
+    let scope = Scope::new("descriptors");
+    let container = Container::create("host", &scope.config()).unwrap();
+    // What is kept from the second look on.
+    for _ in 0..3 {
+        _ = container.stats();
+    }
+    let before = descriptors();
+    for _ in 0..2 {
+        let watch = container.watch(&[]).unwrap();
+        let p = container.exec(["true"], &quiet()).unwrap();
+        assert_eq!(until(&watch, EventKind::Exit).last().unwrap().exit.unwrap().0, p.pid());
+        assert!(descriptors().len() > before.len() + 1);
+        drop((p, watch));
+        assert_eq!(descriptors(), before);
+    }
+    container.destroy().unwrap();
+    scope.assert_nothing_left();
+}
+
+/// In a process of its own, since others open descriptors meanwhile.
+#[test]
+fn who_watches_no_more_has_no_descriptor_left_of_it() {
+    let status = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "role_watches_and_stops", "--ignored", "--test-threads=1"])
+        .stdout(std::process::Stdio::null())
+        .status();
+    assert!(status.unwrap().success());
 }

@@ -195,9 +195,11 @@ impl Cgroup {
         })
     }
 
-    /// Whether it has files of pressure at all.
+    /// Whether its pressure is counted at all: the files may be there, and refuse to be read.
     pub(crate) fn has_pressure(&self) -> bool {
-        self.made().any(|(place, directory)| place.is(Version::V2) && directory.has("memory.pressure"))
+        let is_read =
+            |directory: &Directory| control::read_some(&directory.fd, "memory.pressure", &mut [0; 256]).is_ok();
+        self.made().any(|(place, directory)| place.is(Version::V2) && is_read(directory))
     }
 }
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import itertools
 import json
@@ -12,6 +11,7 @@ import sys
 import threading
 import time
 
+import anyio
 import pytest
 
 import ctr
@@ -115,18 +115,21 @@ def test_who_joins_is_told_of_the_end() -> None:
 
 
 @LIMITS
-def test_asyncio_and_trio_are_told_without_blocking() -> None:
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_asyncio_and_trio_are_told_without_blocking(backend: str) -> None:
+    pytest.importorskip(backend)
+    ticks = 0
+
+    async def tick() -> None:
+        nonlocal ticks
+        while True:
+            await anyio.sleep(0.01)
+            ticks += 1
+
     async def main() -> None:
-        async with ctr.aio.Container(memory="48M") as c, c.watch("oom_kill", "exit") as watch:
-            ticks = 0
-
-            async def tick() -> None:
-                nonlocal ticks
-                while True:
-                    await asyncio.sleep(0.01)
-                    ticks += 1
-
-            ticking = asyncio.ensure_future(tick())
+        async with ctr.aio.Container(memory="48M") as c, anyio.create_task_group() as tasks:
+            watch = c.watch("oom_kill", "exit")
+            tasks.start_soon(tick)
             assert await watch.wait(0.3) is None
             assert ticks >= 5
             early = await c.popen(["sh", "-c", f"{HOG}; exit 3"])
@@ -138,9 +141,10 @@ def test_asyncio_and_trio_are_told_without_blocking() -> None:
                     assert event.pid_inside == early.popen.pid_inside
                     await c.destroy()
             assert kinds == ["oom_kill", "exit", "end"]
-            ticking.cancel()
+            watch.close()
+            tasks.cancel_scope.cancel()
 
-    asyncio.run(main())
+    anyio.run(main, backend=backend)
 
 
 @LIMITS
@@ -195,7 +199,7 @@ def test_an_event_loop_has_samples_too() -> None:
             await c.destroy()
             assert [row async for row in endless] == []
 
-    asyncio.run(main())
+    anyio.run(main)
 
 
 @LIMITS
