@@ -119,30 +119,12 @@ class Popen(Generic[AnyStr]):
         self.encoding, self.errors, self.pipesize = encoding, errors, pipesize
         bufsize = check_bufsize(bufsize)
         check_idle(preexec_fn, startupinfo, creationflags, close_fds, restore_signals)
+        options = exec_options(**given(locals()))
         self.args = args
         self.returncode: int | None = None
         self.exit_parts: Parts | None = None
         self.has_time_limit = time_limit is not None
         self._conversation: Conversation | None = None
-        options = exec_options(
-            stdin=stdin,
-            stdout=stdout,
-            stderr=stderr,
-            executable=executable,
-            cwd=cwd,
-            env=env,
-            extra_env=extra_env,
-            user=user,
-            group=group,
-            extra_groups=extra_groups,
-            umask=umask,
-            pass_fds=pass_fds,
-            start_new_session=start_new_session,
-            process_group=process_group,
-            pty=pty,
-            time_limit=time_limit,
-            start_timeout=start_timeout,
-        )
         self._starter = os.getpid()
         self._container = container
         self._clean_up = CLEAN_UP

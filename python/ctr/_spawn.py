@@ -10,9 +10,9 @@ from ._errors import refused
 from ._options import mapping
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
-    from ._types import Argv, Environment, Fds, Path, Pty, Stream, User
+    from ._types import Argv, Path, PopenOptions, Pty, Unpack
 
 PIPE, STDOUT = -1, -2
 _STREAMS = {PIPE: "pipe", STDOUT: "stdout", -3: "null"}
@@ -62,71 +62,54 @@ def argument_list(args: Argv, shell: bool = False, executable: Path | None = Non
     return ["/bin/sh" if executable is None else executable, "-c", *words] if shell else words
 
 
-def exec_options(
-    *,
-    stdin: Stream = None,
-    stdout: Stream = None,
-    stderr: Stream = None,
-    executable: Path | None = None,
-    cwd: Path | None = None,
-    env: Environment | None = None,
-    extra_env: Environment | None = None,
-    user: User = None,
-    group: User = None,
-    extra_groups: Iterable[str | int] | None = None,
-    umask: int = -1,
-    pass_fds: Fds = (),
-    start_new_session: bool = True,
-    process_group: int | None = None,
-    pty: Pty = False,
-    time_limit: float | None = None,
-    start_timeout: float | None = None,
-) -> dict[str, Any]:
-    """The options that were given."""
+def exec_options(**given: Unpack[PopenOptions]) -> dict[str, Any]:
+    """The options of the core, of those keywords of `Container.popen` that are not about this end of pipes."""
     options: dict[str, Any] = {}
-    for name, stream in (("stdin", stdin), ("stdout", stdout), ("stderr", stderr)):
+    streams = (("stdin", given.get("stdin")), ("stdout", given.get("stdout")), ("stderr", given.get("stderr")))
+    for name, stream in streams:
         if stream is not None:
             fd = stream if isinstance(stream, int) else stream.fileno()
             if fd < 0 and fd not in _STREAMS:
                 raise ValueError(f"{fd} is not a file descriptor")
             options[name] = _STREAMS.get(fd) or ("fd", fd)
+    pty = given.get("pty", False)
     if options and pty:
         raise ValueError("a pty is stdin, stdout and stderr: none of them may be given beside it")
-    if executable is not None:
+    if (executable := given.get("executable")) is not None:
         options["program"] = executable
-    if cwd is not None:
+    if (cwd := given.get("cwd")) is not None:
         options["cwd"] = cwd
-    if env is not None:
+    if (env := given.get("env")) is not None:
         options["clear_env"] = True
         options["env"] = _pairs(env)
-    if extra_env:
+    if extra_env := given.get("extra_env"):
         options["env"] = [*_pairs(env or {}), *_pairs(extra_env)]
+    user, group = given.get("user"), given.get("group")
     if user is not None or group is not None:
         options["user"] = _identity("user", 0 if user is None else user)
         if group is not None:
             options["user"] += ":" + _identity("group", group)
-    if extra_groups is not None:
+    if (extra_groups := given.get("extra_groups")) is not None:
         if isinstance(extra_groups, str):
             raise ValueError("extra_groups must be a list, not one str")
         options["groups"] = [_identity("group", group) for group in extra_groups]
+    umask = given.get("umask", -1)
     if not isinstance(umask, int):
         raise TypeError(f"umask must be an int, not {type(umask).__name__}")
     if umask >= 0:
         options["umask"] = umask
-    if pass_fds:
+    if pass_fds := given.get("pass_fds"):
         options["fds"] = list(pass_fds.items()) if hasattr(pass_fds, "items") else [(fd, fd) for fd in pass_fds]
+    process_group = given.get("process_group")
     if process_group:
         options["session"] = "join", process_group
-    elif process_group == 0 or not start_new_session:
+    elif process_group == 0 or not given.get("start_new_session", True):
         options["session"] = "group"
-    if time_limit is not None:
-        if not time_limit >= 0:
-            raise ValueError(f"time_limit must be a number of seconds, 0 or more, not {time_limit!r}")
-        options["time_limit"] = time_limit
-    if start_timeout is not None:
-        if not start_timeout >= 0:
-            raise ValueError(f"start_timeout must be a number of seconds, 0 or more, not {start_timeout!r}")
-        options["start_timeout"] = start_timeout
+    for name, limit in (("time_limit", given.get("time_limit")), ("start_timeout", given.get("start_timeout"))):
+        if limit is not None:
+            if not limit >= 0:
+                raise ValueError(f"{name} must be a number of seconds, 0 or more, not {limit!r}")
+            options[name] = limit
     if pty:
         options["pty"] = terminal_size(pty)
     return options

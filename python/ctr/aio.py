@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from functools import partial
 from subprocess import TimeoutExpired
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
 try:
     import anyio
@@ -40,6 +40,7 @@ from ._types import (
     Path,
     PopenOptions,
     Readable,
+    RunOptions,
     Self,
     Unpack,
     Writable,
@@ -48,7 +49,6 @@ from ._types import (
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Generator, Iterable
     from types import TracebackType
-    from typing import Literal
 
     from ._image import Config, Difference, Image
     from ._monitor import Sample
@@ -57,6 +57,114 @@ if TYPE_CHECKING:
 __all__ = ["Container", "Process", "Watch", "import_image", "join", "run"]
 
 _OF_TEXT = ("text", "universal_newlines", "encoding", "errors")
+
+
+@overload
+async def run(
+    image: ImageSource,
+    args: Argv | None = None,
+    *,
+    entrypoint: Argv | None = None,
+    input: Any = None,
+    capture_output: bool = False,
+    timeout: float | None = None,
+    check: bool = False,
+    text: Literal[True],
+    universal_newlines: bool | None = None,
+    encoding: str | None = None,
+    errors: str | None = None,
+    **options: Unpack[RunOptions],
+) -> CompletedProcess[str]: ...
+
+
+@overload
+async def run(
+    image: ImageSource,
+    args: Argv | None = None,
+    *,
+    entrypoint: Argv | None = None,
+    input: Any = None,
+    capture_output: bool = False,
+    timeout: float | None = None,
+    check: bool = False,
+    text: bool | None = None,
+    universal_newlines: Literal[True],
+    encoding: str | None = None,
+    errors: str | None = None,
+    **options: Unpack[RunOptions],
+) -> CompletedProcess[str]: ...
+
+
+@overload
+async def run(
+    image: ImageSource,
+    args: Argv | None = None,
+    *,
+    entrypoint: Argv | None = None,
+    input: Any = None,
+    capture_output: bool = False,
+    timeout: float | None = None,
+    check: bool = False,
+    text: bool | None = None,
+    universal_newlines: bool | None = None,
+    encoding: str,
+    errors: str | None = None,
+    **options: Unpack[RunOptions],
+) -> CompletedProcess[str]: ...
+
+
+@overload
+async def run(
+    image: ImageSource,
+    args: Argv | None = None,
+    *,
+    entrypoint: Argv | None = None,
+    input: Any = None,
+    capture_output: bool = False,
+    timeout: float | None = None,
+    check: bool = False,
+    text: bool | None = None,
+    universal_newlines: bool | None = None,
+    encoding: str | None = None,
+    errors: str,
+    **options: Unpack[RunOptions],
+) -> CompletedProcess[str]: ...
+
+
+@overload
+async def run(
+    image: ImageSource,
+    args: Argv | None = None,
+    *,
+    entrypoint: Argv | None = None,
+    input: Any = None,
+    capture_output: bool = False,
+    timeout: float | None = None,
+    check: bool = False,
+    text: Literal[False] | None = None,
+    universal_newlines: Literal[False] | None = None,
+    encoding: None = None,
+    errors: None = None,
+    **options: Unpack[RunOptions],
+) -> CompletedProcess[bytes]: ...
+
+
+@overload
+async def run(
+    image: ImageSource,
+    args: Argv | None = None,
+    *,
+    entrypoint: Argv | None = None,
+    input: Any = None,
+    capture_output: bool = False,
+    timeout: float | None = None,
+    check: bool = False,
+    text: bool | None = None,
+    universal_newlines: bool | None = None,
+    encoding: str | None = None,
+    errors: str | None = None,
+    **options: Unpack[RunOptions],
+) -> CompletedProcess[Any]: ...
 
 
 async def run(
@@ -78,9 +186,10 @@ async def run(
     async with Container(image, **make) as container:
         if not spawn.get("shell"):
             args = container.container.image_command(args, entrypoint=entrypoint)
-        return await container.run(
+        done: CompletedProcess[Any] = await container.run(
             args, input=input, capture_output=capture_output, timeout=timeout, check=check, **spawn
         )
+        return done
 
 
 class Container:
@@ -135,6 +244,96 @@ class Container:
         """Whether it runs: neither destroyed nor ended from outside."""
         return self.container.running
 
+    @overload
+    async def run(
+        self,
+        args: Argv | None = None,
+        *,
+        input: Any = None,
+        capture_output: bool = False,
+        timeout: float | None = None,
+        check: bool = False,
+        text: Literal[True],
+        universal_newlines: bool | None = None,
+        encoding: str | None = None,
+        errors: str | None = None,
+        **options: Unpack[PopenOptions],
+    ) -> CompletedProcess[str]: ...
+    @overload
+    async def run(
+        self,
+        args: Argv | None = None,
+        *,
+        input: Any = None,
+        capture_output: bool = False,
+        timeout: float | None = None,
+        check: bool = False,
+        text: bool | None = None,
+        universal_newlines: Literal[True],
+        encoding: str | None = None,
+        errors: str | None = None,
+        **options: Unpack[PopenOptions],
+    ) -> CompletedProcess[str]: ...
+    @overload
+    async def run(
+        self,
+        args: Argv | None = None,
+        *,
+        input: Any = None,
+        capture_output: bool = False,
+        timeout: float | None = None,
+        check: bool = False,
+        text: bool | None = None,
+        universal_newlines: bool | None = None,
+        encoding: str,
+        errors: str | None = None,
+        **options: Unpack[PopenOptions],
+    ) -> CompletedProcess[str]: ...
+    @overload
+    async def run(
+        self,
+        args: Argv | None = None,
+        *,
+        input: Any = None,
+        capture_output: bool = False,
+        timeout: float | None = None,
+        check: bool = False,
+        text: bool | None = None,
+        universal_newlines: bool | None = None,
+        encoding: str | None = None,
+        errors: str,
+        **options: Unpack[PopenOptions],
+    ) -> CompletedProcess[str]: ...
+    @overload
+    async def run(
+        self,
+        args: Argv | None = None,
+        *,
+        input: Any = None,
+        capture_output: bool = False,
+        timeout: float | None = None,
+        check: bool = False,
+        text: Literal[False] | None = None,
+        universal_newlines: Literal[False] | None = None,
+        encoding: None = None,
+        errors: None = None,
+        **options: Unpack[PopenOptions],
+    ) -> CompletedProcess[bytes]: ...
+    @overload
+    async def run(
+        self,
+        args: Argv | None = None,
+        *,
+        input: Any = None,
+        capture_output: bool = False,
+        timeout: float | None = None,
+        check: bool = False,
+        text: bool | None = None,
+        universal_newlines: bool | None = None,
+        encoding: str | None = None,
+        errors: str | None = None,
+        **options: Unpack[PopenOptions],
+    ) -> CompletedProcess[Any]: ...
     async def run(
         self,
         args: Argv | None = None,

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -60,12 +60,23 @@ async def test_run_is_that_of_ctr() -> None:
     with pytest.raises(subprocess.CalledProcessError):
         await ctr.aio.run("host", ["false"], check=True)
     with pytest.raises(TypeError, match="unexpected keyword argument 'colour'"):
-        await ctr.aio.run("host", ["true"], colour="red")
+        await ctr.aio.run("host", ["true"], colour="red")  # type: ignore[call-overload]
     with pytest.raises(TypeError, match="detached"):
-        await ctr.aio.run("host", ["true"], detached=True)
+        await ctr.aio.run("host", ["true"], detached=True)  # type: ignore[call-overload]
     with pytest.raises(ctr.Error, match="no-such-program"):
         await ctr.aio.run("host", ["no-such-program"])
     assert not ctr.containers()
+
+
+if TYPE_CHECKING:
+    from typing_extensions import assert_type
+
+    async def what_a_type_checker_knows(c: ctr.aio.Container) -> None:
+        assert_type(await c.run(["true"], text=True), ctr.CompletedProcess[str])
+        assert_type(await c.run(["true"], encoding="latin-1"), ctr.CompletedProcess[str])
+        assert_type(await c.run(["true"]), ctr.CompletedProcess[bytes])
+        assert_type(await ctr.aio.run("host", ["true"], universal_newlines=True), ctr.CompletedProcess[str])
+        assert_type(await ctr.aio.run("host", ["true"], capture_output=True), ctr.CompletedProcess[bytes])
 
 
 async def test_a_container_ends_with_its_block() -> None:
