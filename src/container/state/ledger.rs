@@ -5,8 +5,7 @@
 //! killed writer, names nothing that was made: whoever writes makes nothing before all of it is written. The next writer begins
 //! with a newline, so that a torn line stays alone.
 //!
-//! To add a kind of resource: a variant of [`super::Resource`], its release in `sweep`, and [`super::StateDir::acquire`] around what
-//! makes it. A version of ctr that doesn't know it leaves the whole record to those that do.
+//! docs/extending.md says how a kind of resource is added. A version of ctr that doesn't know it leaves the whole record to those that do.
 
 use std::path::{Path, PathBuf};
 
