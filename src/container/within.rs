@@ -57,6 +57,8 @@ impl Within {
 mod tests {
     use std::fs;
 
+    use nix::sys::socket::{AddressFamily, SockType};
+
     use super::*;
     use crate::helper::Helper;
     use crate::{Config, Container, ExecConfig, Namespace, Stdio};
@@ -75,12 +77,11 @@ mod tests {
         within.enter(&mut plan);
         plan.step(Step::AskHelper, "a socket", "", "");
         let socket = plan.slot();
-        plan.call(libc::SYS_socket, [libc::AF_INET.into(), (libc::SOCK_STREAM | libc::SOCK_CLOEXEC).into(), 0.into()])
-            .out(socket);
+        plan.socket(AddressFamily::Inet, SockType::Stream).out(socket);
         // Port 4242 of 127.0.0.1.
         let address = plan.data(&[libc::AF_INET as u8, 0, 0x10, 0x92, 127, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0], 8);
         plan.call(libc::SYS_bind, [socket.into(), address, 16.into()]);
-        plan.call(libc::SYS_listen, [socket.into(), 1.into()]);
+        plan.listen(socket, 1);
         let mut fds = helper.run(&plan, &[socket]).unwrap();
         (helper, fds.pop().unwrap())
     }

@@ -62,6 +62,17 @@ impl Plan<'_> {
         self.call(libc::SYS_faccessat2, [dir.into().0, path, mode.bits().into(), flags.bits().into()])
     }
 
+    /// fstatfs(2), into data of the plan.
+    pub fn fstatfs(&mut self, file: Slot, into: Arg) -> &mut Call {
+        self.call(libc::SYS_fstatfs, [file.into(), into])
+    }
+
+    /// statx(2), AT_STATX_DONT_SYNC, into data of the plan: a file system that may not answer is not asked. `mask` is of STATX_*.
+    pub fn statx(&mut self, dir: impl Into<At>, path: Arg, flags: AtFlags, mask: u32, into: Arg) -> &mut Call {
+        let flags = flags.bits() | libc::AT_STATX_DONT_SYNC;
+        self.call(libc::SYS_statx, [dir.into().0, path, flags.into(), mask.into(), into])
+    }
+
     /// lseek(2).
     pub fn lseek(&mut self, file: Slot, offset: usize, whence: Whence) -> &mut Call {
         self.call(libc::SYS_lseek, [file.into(), offset.into(), (whence as i32).into()])

@@ -8,7 +8,8 @@ use std::io::Read;
 use std::mem::offset_of;
 use std::path::{Path, PathBuf};
 
-use nix::fcntl::{OFlag, ResolveFlag};
+use nix::fcntl::{AtFlags, OFlag, ResolveFlag};
+use nix::mount::MntFlags;
 
 use super::Context;
 use super::mounts::{attach_to, bound, components, open_at, tmpfs};
@@ -97,12 +98,12 @@ impl Lying {
             // The root of this process is the container's, so links lead nowhere else.
             plan.openat(root, path, flags).out(parent);
         }
-        plan.call(libc::SYS_fchdir, [parent.into()]);
+        plan.fchdir(parent);
         plan.close(parent);
         plan.close(root);
         let in_plan = plan.string(c_string(Step::Unmount, name.as_os_str().as_encoded_bytes())?);
         let record = plan.data(&[0; RECORD], 8);
-        statx(plan, CWD, in_plan, libc::AT_SYMLINK_NOFOLLOW, record);
+        statx(plan, CWD, in_plan, AtFlags::AT_SYMLINK_NOFOLLOW, record);
         send(plan, looks, record);
         Ok(Self(name))
     }
@@ -112,8 +113,8 @@ impl Lying {
     pub fn take_off(&self, plan: &mut Plan<'_>, target: &Path, lazy: bool) -> Result<()> {
         plan.step(Step::Unmount, words(target), "", "");
         let name = plan.string(c_string(Step::Unmount, self.0.as_os_str().as_encoded_bytes())?);
-        let lazy = if lazy { libc::MNT_DETACH } else { 0 };
-        plan.call(libc::SYS_umount2, [name, (lazy | libc::UMOUNT_NOFOLLOW).into()]);
+        let lazy = if lazy { MntFlags::MNT_DETACH } else { MntFlags::empty() };
+        plan.umount2(name, lazy | MntFlags::UMOUNT_NOFOLLOW);
         Ok(())
     }
 }
@@ -158,18 +159,16 @@ const RECORD: usize = size_of::<libc::statfs>() + size_of::<libc::statx>();
 /// Looks at what is in `slot`, and writes to the pipe `looks` what it is.
 fn look(plan: &mut Plan<'_>, slot: Slot, looks: Slot) {
     let (record, empty) = (plan.data(&[0; RECORD], 8), plan.string(c""));
-    plan.call(libc::SYS_fstatfs, [slot.into(), record]);
-    statx(plan, slot, empty, libc::AT_EMPTY_PATH, record);
+    plan.fstatfs(slot, record);
+    statx(plan, slot, empty, AtFlags::AT_EMPTY_PATH, record);
     send(plan, looks, record);
 }
 
-fn statx(plan: &mut Plan<'_>, dir: impl Into<At>, path: Arg, flags: i32, record: Arg) {
+fn statx(plan: &mut Plan<'_>, dir: impl Into<At>, path: Arg, flags: AtFlags, record: Arg) {
     const STATX_MNT_ID: u32 = 0x1000;
     let Arg::Data(at) = record else { return };
     let into = Arg::Data(at + size_of::<libc::statfs>());
-    // A file system that may not answer is not asked.
-    let flags = flags | libc::AT_STATX_DONT_SYNC;
-    plan.call(libc::SYS_statx, [dir.into().into(), path, flags.into(), STATX_MNT_ID.into(), into]);
+    plan.statx(dir, path, flags, STATX_MNT_ID, into);
 }
 
 fn send(plan: &mut Plan<'_>, looks: Slot, record: Arg) {
