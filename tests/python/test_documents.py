@@ -26,6 +26,7 @@ pytestmark = pytest.mark.skipif(archives.BUSYBOX is None, reason="no busybox is 
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A directory with the files that the documents name, and a store of its own."""
     system = archives.rootfs()
+    (tmp_path / "data").mkdir()
     (tmp_path / "debian.tar.gz").write_bytes(gzip.compress(system))
     (tmp_path / "debian.tar.xz").write_bytes(lzma.compress(system))
     (tmp_path / "big.tar").write_bytes(system)
