@@ -373,6 +373,29 @@ fn limits_that_come_later_hold_for_programs_that_run_and_leave_nothing() {
     scope.assert_nothing_left();
 }
 
+/// As whoever joins at that moment finds it: made for a first limit, and nobody is in it yet.
+#[test]
+fn a_cgroup_that_is_just_being_made_keeps_nobody_from_joining() {
+    if !on_v1("pids") {
+        return skipped("on v2 all limits are in one directory");
+    }
+    let scope = Scope::new("between");
+    let Some(container) = create(&scope.config().with(|c| c.memory = Some(64 * MIB))) else { return };
+    let memory = PathBuf::from(&container.inspect().unwrap().cgroups[0]);
+    let pids = Path::new("/sys/fs/cgroup/pids").join(memory.strip_prefix("/sys/fs/cgroup/memory").unwrap());
+    if let Err(e) = std::fs::create_dir(&pids) {
+        return skipped(&format!("{}: {e}", pids.display()));
+    }
+    let joined = scope.client().join(container.name());
+    // Whoever makes one has it on record before, and so it goes with the container; this is nobody's.
+    std::fs::remove_dir(&pids).unwrap();
+    drop(joined.unwrap());
+    container.set_limit(Limit::Pids, Some(20)).unwrap();
+    assert_eq!(container.limit(Limit::Pids).unwrap(), Some(20));
+    container.destroy().unwrap();
+    scope.assert_nothing_left();
+}
+
 #[test]
 fn a_container_has_its_processors_also_where_its_caller_has_others() {
     if processors() == "0" {

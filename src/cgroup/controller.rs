@@ -66,7 +66,8 @@ pub(super) struct Row {
     pub(super) v1_name: &'static str,
     pub(super) on_v1: When,
     pub(super) on_v2: When,
-    /// Whether a directory of v1 can be made for it while the container runs. Each that can costs a destroy a system call.
+    /// v1: whether the record names the directory that it gets with the first limit, so that every handle knows it. Each that does costs
+    /// a join and a destroy system calls; those of others are found by asking the kernel where PID 1 is.
     pub(super) late_on_v1: bool,
     /// The file by which a directory of v2 is known to have it.
     pub(super) v2_file: &'static str,

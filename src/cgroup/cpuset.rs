@@ -102,7 +102,9 @@ fn set(at: At<'_>, list: Option<&str>, file: &File, other: &File) -> Result<()> 
             let list = list.map_or_else(|| Ok(all.to_string()), |list| within(directory, list, &all, file))?;
             directory.write(file.name, &list)?;
             if own(directory, other)?.is_empty() {
-                directory.write(other.name, &above(at, other)?.to_string())?;
+                let all = above(at, other)?;
+                let list = if all.is_empty() { within(directory, "0", &all, other)? } else { all.to_string() };
+                directory.write(other.name, &list)?;
             }
             Ok(())
         }

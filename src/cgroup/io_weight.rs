@@ -35,9 +35,13 @@ pub(super) const LIMIT: Rule = Rule {
 };
 
 fn lacks(wanted: Wanted<'_>) -> Option<Lack> {
-    // The root of v1 has no weight, but what BFQ counts.
     let has = |file: &str| wanted.parent.join(file).exists();
-    let lacks = wanted.version == Version::V1 && !has(V1) && !has("blkio.bfq.io_service_bytes");
+    let lacks = match wanted.version {
+        // The root of v1 has no weight, but what BFQ counts.
+        Version::V1 => !has(V1) && !has("blkio.bfq.io_service_bytes"),
+        // That of v2 has neither.
+        Version::V2 => has("io.max") && !has(V2) && !has(V2_BFQ),
+    };
     lacks.then_some(Lack {
         why: "nothing in this kernel shares out block devices by weight",
         hint: "it takes the scheduler BFQ: modprobe bfq, and for each device: echo bfq > /sys/block/NAME/queue/scheduler",

@@ -176,6 +176,23 @@ mod tests {
         made.1.set_list(ListLimit::CpusetMems, Some("0"), &acquire).unwrap();
         let read = |file: &str| fs::read_to_string(made.file(file)).unwrap().trim().to_string();
         assert_eq!((read("cpuset.cpus"), read("cpuset.mems")), ("0-1".into(), "0".into()));
+        let made = Made::new(Version::V1, &[above[0], ("cpuset.effective_mems", "\n")], &files);
+        let error = made.1.set_list(ListLimit::Cpuset, Some("0"), &acquire).unwrap_err();
+        assert!(error.to_string().contains("memory nodes") && error.to_string().contains("has none"), "{error}");
+        assert!(error.hint().contains("cpuset.mems"), "{error}");
+    }
+
+    #[test]
+    fn what_the_kernel_keeps_nowhere_is_refused_on_v2_too() {
+        for (limit, above, file) in
+            [(Limit::IoWeight, "io.max", "io.bfq.weight"), (Limit::Swap, "memory.max", "memory.swap.max")]
+        {
+            let made = Made::new(Version::V2, &[(above, "max\n")], &[]);
+            let error = made.1.set(limit, Some(100), &acquire).unwrap_err();
+            assert!(error.code() == ErrorCode::Unsupported && error.to_string().contains("kernel"), "{error}");
+            fs::write(made.0.join(file), "").unwrap();
+            assert_eq!(made.written(file, |cgroup| cgroup.set(limit, Some(100), &acquire)), "100");
+        }
     }
 
     /// A disk that there is.

@@ -12,7 +12,7 @@ use nix::errno::Errno;
 use super::control;
 use super::controller::{Above, At, Controller, Lack, Rule, Version, Wanted, Written};
 use super::directory::Directory;
-use super::memory::{LOCK, V1_LIMIT, V1_LIMIT_WITH_SWAP, V2_SWAP, limit_v1};
+use super::memory::{LOCK, V1_LIMIT, V1_LIMIT_WITH_SWAP, V2_LIMIT, V2_SWAP, limit_v1};
 use crate::config::LimitNumbers;
 use crate::{Error, ErrorCode, Limit, Result, Step};
 
@@ -32,14 +32,14 @@ pub(super) const LIMIT: Rule = Rule {
 };
 
 fn lacks(wanted: Wanted<'_>) -> Option<Lack> {
-    if wanted.version == Version::V2 {
-        return None;
-    }
-    if !wanted.with_memory {
-        return Some(Lack { why: WITHOUT_MEMORY, hint: "limit memory too" });
-    }
-    (!wanted.parent.join(V1_LIMIT_WITH_SWAP).exists())
-        .then_some(Lack { why: "this kernel does not count swap", hint: "start it with swapaccount=1" })
+    let has = |file: &str| wanted.parent.join(file).exists();
+    let counted = match wanted.version {
+        Version::V1 if !wanted.with_memory => return Some(Lack { why: WITHOUT_MEMORY, hint: "limit memory too" }),
+        Version::V1 => has(V1_LIMIT_WITH_SWAP),
+        // The root of v2 has no limits at all.
+        Version::V2 => has(V2_SWAP) || !has(V2_LIMIT),
+    };
+    (!counted).then_some(Lack { why: "this kernel does not count swap", hint: "start it with swapaccount=1" })
 }
 
 fn set_first(at: At<'_>, limit: u64, all: &LimitNumbers) -> nix::Result<()> {

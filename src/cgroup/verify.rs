@@ -49,7 +49,9 @@ pub(crate) fn verify(name: &str, pid: i32, places: &[Place]) -> Result<()> {
         if !is_cgroup(fstatfs(&directory.fd).map_err(fail)?.filesystem_type()) {
             return Err(foreign(path, "it is no cgroup"));
         }
-        if !control::read_pids(&directory.fd, "cgroup.procs").map_err(fail)?.contains(&pid) {
+        // One without processes is just being made for a limit that came later, and nobody's: PID 1 is the first that is moved in.
+        let pids = control::read_pids(&directory.fd, "cgroup.procs").map_err(fail)?;
+        if !pids.is_empty() && !pids.contains(&pid) {
             return Err(foreign(path, "the container's PID 1 is not in it"));
         }
     }
