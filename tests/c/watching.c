@@ -156,14 +156,18 @@ TEST(pressure_is_told_where_the_kernel_counts_it_and_refused_elsewhere)
 	uint64_t event[VALUES];
 	ctr_process *p;
 	ctr_watcher *w;
+	char why[512];
 	int number;
 
 	OK(ctr_watch(c, 0, &w));
 	number = ctr_watch_pressure(w, CTR_PRESSURE_CPU, 0, 100, 2000);
 	if (number == CTR_ERR_UNSUPPORTED) {
 		CHECK(!(ctr_watch_kinds(w) & CTR_EVENT_PRESSURE));
+		ctr_watch_free(w);
 		FAILS(CTR_ERR_UNSUPPORTED, "pressure", ctr_watch(c, CTR_EVENT_PRESSURE, &w));
-		skip(ctr_last_error());
+		snprintf(why, sizeof why, "%s", ctr_last_error());
+		OK(ctr_destroy(c));
+		skip(why);
 	}
 	ANSWERS(0, number);
 	FAILS(CTR_ERR_INVALID, "window", ctr_watch_pressure(w, CTR_PRESSURE_CPU, 0, 100, 200));
