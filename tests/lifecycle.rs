@@ -76,6 +76,28 @@ fn changes_can_go_to_disk_and_are_gone_afterwards() {
 }
 
 #[test]
+fn changes_on_disk_are_apart_where_two_state_directories_have_the_same_name() {
+    let dir = common::scratch("two-states");
+    let config = |state: &str| {
+        Config::default().with(|c| {
+            c.upper = Upper::Disk;
+            c.name = Some("twin".into());
+            c.store_dir = Some(dir.join("store"));
+            c.state_dir = Some(dir.join(state));
+        })
+    };
+    let first = Container::create(busybox(), &config("one")).unwrap();
+    sh(&first, "echo first > /x");
+    let second = Container::create(busybox(), &config("two")).unwrap();
+    assert_eq!(sh(&second, "cat /x 2>/dev/null || echo none"), "none");
+    second.destroy().unwrap();
+    assert_eq!(sh(&first, "cat /x; echo more > /y; cat /y"), "first\nmore");
+    first.destroy().unwrap();
+    assert_eq!(std::fs::read_dir(dir.join("store/upper")).unwrap().count(), 0);
+    std::fs::remove_dir_all(dir).unwrap();
+}
+
+#[test]
 fn a_read_only_root_refuses_and_tmp_is_writable() {
     let c = Container::create(busybox(), &Config::default().with(|c| c.read_only = true)).unwrap();
     assert!(sh(&c, "touch /x 2>&1 || echo refused").contains("refused"));

@@ -393,10 +393,10 @@ fn what_a_sweep_has_released_is_struck_off_where_the_rest_can_not_be() {
     });
     let container = Container::create(common::busybox(), &config).unwrap();
     let mut record = Written::read(&state.record("struck"));
+    let upper = fs::read_dir(store.join("upper")).unwrap().next().unwrap().unwrap().path();
     container.destroy().unwrap();
     record.set_cgroups(&[Path::new("/sys/fs/cgroup/not-ours")]);
     fs::write(state.record("struck"), record.to_string()).unwrap();
-    let upper = store.join("upper/struck");
     fs::create_dir_all(upper.join("upper")).unwrap();
     assert_eq!(state.listed(), Vec::<String>::new());
     assert!(!upper.exists());

@@ -127,14 +127,16 @@ attack!(own_tree_bomb_destroy_puts_aside, {
         c.name = Some("stuck".into());
     });
     let container = deep(1, 1, &config);
-    let place = scratch().join("store/upper/stuck/upper/work/d");
+    let upper = fs::read_dir(scratch().join("store/upper")).unwrap().next().unwrap().unwrap().path();
+    let aside = format!("tmp/{}.left-0", upper.file_name().unwrap().display());
+    let place = upper.join("upper/work/d");
     nix::mount::mount(Some("tmpfs"), &place, Some("tmpfs"), nix::mount::MsFlags::empty(), None::<&str>).unwrap();
     let error = container.destroy().unwrap_err();
-    assert!(error.errno() == libc::EBUSY && error.to_string().contains("tmp/stuck.left-0"), "{error}");
+    assert!(error.errno() == libc::EBUSY && error.to_string().contains(&aside), "{error}");
     assert!(Container::list().unwrap().is_empty());
     // The name is free, and what is aside goes once it can.
     Container::create(image(), &config).unwrap().destroy().unwrap();
-    let aside = scratch().join("store/tmp/stuck.left-0");
+    let aside = scratch().join("store").join(aside);
     for mount in fs::read_to_string("/proc/self/mounts").unwrap().lines().rev() {
         let at = mount.split(' ').nth(1).unwrap();
         if at.starts_with(aside.to_str().unwrap()) {

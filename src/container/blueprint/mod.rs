@@ -104,12 +104,12 @@ impl Blueprint {
         let caller = Caller { cgroups: zygote.cgroups(), parent: parent.as_deref(), insists };
         let devices = Devices::of(&config, &walls, zygote.maps_all_ids(), caller)?;
         let limits = crate::cgroup::Limits::new(config.limits(), config.list_limits(), devices.list.clone())?;
-        // Names are one's own in one state directory only; the cgroup tree is everyone's.
+        // Names are one's own in one state directory only; the cgroup tree is everyone's, and a store has containers of several.
         let called = format!("{name}.{}", &super::state::random_name()[..4]);
         let planned = Cgroup::plan(&called, &limits, config.cgroup, caller);
         let Planned { layout: cgroup, dropped } = planned.map_err(|error| limits_of_preset(error, &asked, &config))?;
         let on_disk = config.upper == Upper::Disk || !crate::sys::tmpfs_has_user_xattrs();
-        let upper = (on_disk && uses_overlay(&image, &config)).then(|| store.path().join("upper").join(&name));
+        let upper = (on_disk && uses_overlay(&image, &config)).then(|| store.path().join("upper").join(&called));
         let mut ids = Ids::of(zygote, state, &config.namespaces.user);
         let image = if may_be_shifted(&image, &ids, upper.is_some()) && store.is_without_map() {
             ids = Ids::Shared;

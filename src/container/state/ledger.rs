@@ -269,9 +269,20 @@ mod tests {
 
     #[test]
     fn a_directory_of_changes_lies_in_the_store() {
-        for path in ["/t/upper/c", "/s/upper/d", "/s/upper/../upper/c", "upper/c"] {
-            let line = format!(r#"{{"has":{{"upper":{{"path":"{path}"}}}}}}"#);
-            assert!(matches!(of(&[HEADER, &line]), Content::Damaged(_)), "{path}");
+        let with = |path: &str| format!(r#"{{"has":{{"upper":{{"path":"{path}"}}}}}}"#);
+        for path in ["/s/upper/c", "/s/upper/c.01ef"] {
+            assert!(!matches!(of(&[HEADER, &with(path)]), Content::Damaged(_)), "{path}");
+        }
+        for path in [
+            "/t/upper/c",
+            "/s/upper/d",
+            "/s/upper/../upper/c",
+            "upper/c",
+            "/s/upper/c.01",
+            "/s/upper/c.01eg",
+            "/s/upper/c/01ef",
+        ] {
+            assert!(matches!(of(&[HEADER, &with(path)]), Content::Damaged(_)), "{path}");
         }
     }
 

@@ -1,5 +1,6 @@
 //! What a container has on the host, and the lines of a record about it.
 
+use std::ffi::OsStr;
 use std::path::{Component, Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -47,13 +48,25 @@ impl Resource {
             Self::Cgroup(_) | Self::Socket | Self::Mount { .. } => true,
             Self::Upper { path } => {
                 let parents = || path.components().any(|part| part == Component::ParentDir);
-                let in_store = |store: &Path| *path == store.join("upper").join(name);
+                let parent = path.parent().filter(|parent| parent.ends_with("upper"));
+                let in_store = |parent: &Path| store.is_none_or(|store| parent == store.join("upper"));
+                let called = path.file_name().and_then(OsStr::to_str);
                 path.is_absolute()
-                    && path.ends_with(Path::new("upper").join(name))
-                    && store.is_none_or(in_store)
+                    && parent.is_some_and(in_store)
+                    && called.is_some_and(|called| is_called_after(called, name))
                     && !parents()
             }
         }
+    }
+}
+
+/// Whether a directory of changes has the name of the container `name` and four digits, or only the name, as the first ones had.
+fn is_called_after(directory: &str, name: &str) -> bool {
+    let is_digit = |digit: u8| matches!(digit, b'0'..=b'9' | b'a'..=b'f');
+    match directory.strip_prefix(name).map(|rest| (rest, rest.strip_prefix('.'))) {
+        Some(("", _)) => true,
+        Some((_, Some(digits))) => digits.len() == 4 && digits.bytes().all(is_digit),
+        _ => false,
     }
 }
 
