@@ -32,6 +32,44 @@ fn handles_and_arguments_that_are_none_are_answered() {
     passes("bad_handles");
 }
 
+/// The functions of ctr.h that take a handle.
+fn take_a_handle() -> Vec<String> {
+    let header = std::fs::read_to_string("include/ctr.h").unwrap();
+    let handles: Vec<_> =
+        header.lines().filter_map(|line| line.strip_prefix("typedef struct ")?.strip_suffix(';')).collect();
+    let handles: Vec<_> = handles.iter().filter_map(|names| Some(format!("{} *", names.split_once(' ')?.1))).collect();
+    let code = header.split("*/").map(|part| part.split("/*").next().unwrap());
+    let code: Vec<_> = code.flat_map(str::lines).filter(|line| !line.starts_with('#')).collect();
+    let takes = |statement: &str| {
+        let (before, arguments) = statement.split_once('(')?;
+        let takes = |argument: &str| {
+            let argument = argument.trim_start().trim_start_matches("const ");
+            handles.iter().any(|handle| argument.strip_prefix(&handle[..]).is_some_and(|name| !name.starts_with('*')))
+        };
+        let name = before.rsplit([' ', '*', '\n']).next()?;
+        arguments.split(',').any(takes).then(|| name.to_string())
+    };
+    code.join("\n").split(';').filter_map(takes).collect()
+}
+
+#[test]
+fn every_function_that_takes_a_handle_is_called_with_bad_ones() {
+    let files = ["bad_handles", "bad_image_handles", "bad_calls", "bad_images"];
+    let tests: String =
+        files.iter().map(|name| std::fs::read_to_string(format!("tests/c/{name}.c")).unwrap()).collect();
+    let functions = take_a_handle();
+    for known in ["ctr_config_set_name", "ctr_limit", "ctr_image_import", "ctr_report_free"] {
+        assert!(functions.iter().any(|name| name == known), "{known} is not found in ctr.h: {functions:?}");
+    }
+    let with_a_bad_one = |name: &str| {
+        let name = format!("{name}(");
+        let mut calls = tests.split(&name).skip(1);
+        calls.any(|call| call.split(';').next().is_some_and(|call| call.contains("bad")))
+    };
+    let missing: Vec<_> = functions.iter().filter(|name| !with_a_bad_one(name)).collect();
+    assert!(missing.is_empty(), "no function of tests/c/bad_*.c calls {missing:?} with a bad handle");
+}
+
 #[test]
 fn handles_and_arguments_of_images_that_are_none_are_answered() {
     passes("bad_image_handles");

@@ -371,6 +371,28 @@ fn an_etc_of_an_image_stays_as_it_is_below_the_names() {
 }
 
 #[test]
+fn a_hostname_that_is_not_known_leaves_no_file_in_an_image_that_lacks_it() {
+    let root = common::scratch("etc-unnamed");
+    std::fs::create_dir_all(root.join("bin")).unwrap();
+    std::fs::create_dir_all(root.join("etc")).unwrap();
+    for name in ["sh", "ls"] {
+        std::fs::copy(common::busybox().join("bin/busybox"), root.join("bin").join(name)).unwrap();
+    }
+    let tar = common::scratch("etc-tars").join("unnamed.tar");
+    let mut packed = std::process::Command::new("tar");
+    packed.arg("-C").arg(&root).arg("-cf").arg(&tar).arg(".");
+    assert!(packed.status().unwrap().success());
+    // Whoever has that namespace, its name is a stranger's.
+    let namespaces = Namespaces::default().with(|n| n.uts = Namespace::Path("/proc/self/ns/uts".into()));
+    let config = Config::default().with(|c| c.namespaces = namespaces);
+    for _ in 0..3 {
+        let c = Container::create(&tar, &config).unwrap();
+        assert_eq!(sh(&c, "ls /etc"), "hosts\nresolv.conf");
+        assert_eq!(c.diff().unwrap(), []);
+    }
+}
+
+#[test]
 fn a_root_without_etc_gets_one_and_a_bind_of_the_callers_wins() {
     let image = common::scratch("no-etc");
     std::fs::create_dir_all(image.join("bin")).unwrap();

@@ -15,6 +15,7 @@ use super::shared::Shared;
 use super::state::{Record, Root, Text};
 use crate::image::{Below, Opener, Opens, Rights, Running, Store};
 use crate::plan::{CWD, Fd, Header, Plan, Slot, c_string};
+use crate::rootfs::ETC_FILES;
 use crate::sys::fs::OFlag;
 use crate::{Error, ErrorCode, Result, Step};
 
@@ -59,12 +60,14 @@ pub fn running(container: &Arc<Shared>) -> Result<Running> {
 }
 
 /// What is mounted in /etc.
-const ETC_FILES: [&[u8]; 3] = [b"etc/hosts", b"etc/hostname", b"etc/resolv.conf"];
+fn etc_files() -> impl Iterator<Item = Vec<u8>> {
+    ETC_FILES.iter().map(|path| relative(path.as_bytes()))
+}
 
 /// Those of them that are empty where they are the container's own: without an overlay what is there is the root's for good.
 fn placeholders(record: &Record) -> Vec<Vec<u8>> {
     match record.root {
-        Root::Directory(_) | Root::Image(_) if record.etc_files => ETC_FILES.map(<[u8]>::to_vec).into(),
+        Root::Directory(_) | Root::Image(_) if record.etc_files => etc_files().collect(),
         _ => Vec::new(),
     }
 }
@@ -75,7 +78,7 @@ fn furniture(record: &Record) -> BTreeSet<Vec<u8>> {
     let mut furniture: BTreeSet<_> = usual.into();
     if record.etc_files {
         furniture.insert(b"etc".to_vec());
-        furniture.extend(ETC_FILES.map(<[u8]>::to_vec));
+        furniture.extend(etc_files());
     }
     let asked = record.run.volumes.iter().chain([&record.run.working_dir]).map(|path| path.as_bytes());
     for path in record.mounted.iter().map(Text::as_bytes).chain(asked) {

@@ -21,7 +21,7 @@ use crate::{Step, sys};
 const NAMES: [&CStr; 3] = [c"hosts", c"hostname", c"resolv.conf"];
 
 /// Inside.
-const OBJECTS: [&str; 3] = ["/etc/hosts", "/etc/hostname", "/etc/resolv.conf"];
+pub const ETC_FILES: [&str; 3] = ["/etc/hosts", "/etc/hostname", "/etc/resolv.conf"];
 
 /// What the files have in them; a file that is None stays the image's.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -93,7 +93,8 @@ pub(super) fn setup(plan: &mut Plan<'_>, files: &EtcFiles) -> [Option<Slot>; 2] 
         let etc = [UPPER.to_bytes(), b"/etc"].concat();
         let path = plan.bytes(&etc);
         plan.mkdirat(CWD, path, 0o755);
-        for (name, _) in NAMES.iter().zip(files.lacking.0).filter(|(_, lacks)| *lacks) {
+        let places = NAMES.iter().zip(files.lacking.0).zip(files.texts());
+        for ((name, _), _) in places.filter(|((_, lacks), text)| *lacks && text.is_some()) {
             let path = plan.bytes([&etc, &b"/"[..], name.to_bytes()].concat());
             let mode = libc::S_IFREG | 0o644;
             plan.mknodat(CWD, path, mode, 0);
@@ -138,7 +139,7 @@ pub fn etc_files(plan: &mut Plan<'_>, root: Slot, files: &EtcFiles, open: [Optio
         let text_of_it = text.clone();
         plan.step(
             Step::BindEtcFile,
-            OBJECTS[i],
+            ETC_FILES[i],
             "names as they are in this container; the image's own file stays as it is, below",
             Shell::later(move || {
                 let (text, place) = (quote(&text_of_it), format!("$ROOT/etc/{word}"));

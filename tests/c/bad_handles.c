@@ -11,9 +11,12 @@ static const uintptr_t RUBBISH[] = {1, 0x13, 0x1000, 0x7fffdeadbeef, UINTPTR_MAX
 static void every_config_function_refuses(ctr_config *bad)
 {
 	ctr_container *c = (ctr_container *)&c;
+	char *text = (char *)&text;
 
 	ANSWERS(CTR_ERR_INVALID, ctr_config_set_name(bad, "x"));
 	ANSWERS(CTR_ERR_INVALID, ctr_config_set_hostname(bad, "x"));
+	ANSWERS(CTR_ERR_INVALID, ctr_config_set_domainname(bad, "x"));
+	ANSWERS(CTR_ERR_INVALID, ctr_config_set_network(bad, "none"));
 	ANSWERS(CTR_ERR_INVALID, ctr_config_add_env(bad, "x", "y"));
 	ANSWERS(CTR_ERR_INVALID, ctr_config_add_mount_bind(bad, "/tmp", "/mnt", true));
 	ANSWERS(CTR_ERR_INVALID, ctr_config_add_tmpfs(bad, "/mnt", CTR_UNLIMITED, 0));
@@ -68,6 +71,8 @@ static void every_config_function_refuses(ctr_config *bad)
 	if (bad) { /* NULL means the defaults here */
 		FAILS(CTR_ERR_INVALID, "config", ctr_create("host", bad, &c));
 		CHECK(c == NULL);
+		FAILS(CTR_ERR_INVALID, "config", ctr_explain("host", bad, &text));
+		CHECK(text == NULL);
 	}
 }
 
@@ -96,6 +101,7 @@ static void every_container_function_refuses(ctr_container *bad)
 	const char *argv[] = {"/bin/true", NULL};
 	ctr_process *p = (ctr_process *)&p;
 	ctr_watcher *w = (ctr_watcher *)&w;
+	ctr_walls *walls = (ctr_walls *)&walls;
 	uint64_t number = 7, other = 7;
 	char *text = (char *)&text;
 
@@ -109,6 +115,9 @@ static void every_container_function_refuses(ctr_container *bad)
 	CHECK(other == 0);
 	ANSWERS(CTR_ERR_INVALID, ctr_set_pids_limit(bad, 1));
 	ANSWERS(CTR_ERR_INVALID, ctr_set_limit(bad, CTR_LIMIT_CPUS, 500));
+	number = 7;
+	ANSWERS(CTR_ERR_INVALID, ctr_limit(bad, CTR_LIMIT_CPUS, &number));
+	CHECK(number == 0);
 	ANSWERS(CTR_ERR_INVALID, ctr_effective_limit(bad, CTR_LIMIT_CPUS, &number));
 	ANSWERS(CTR_ERR_INVALID, ctr_set_limit_list(bad, CTR_LIMIT_CPUSET, "0"));
 	ANSWERS(CTR_ERR_INVALID, ctr_limit_list(bad, CTR_LIMIT_CPUSET, &text));
@@ -118,6 +127,8 @@ static void every_container_function_refuses(ctr_container *bad)
 	ANSWERS(CTR_ERR_INVALID, ctr_pid(bad));
 	ANSWERS(CTR_ERR_INVALID, ctr_pidfd(bad));
 	ANSWERS(CTR_ERR_INVALID, ctr_is_running(bad));
+	ANSWERS(CTR_ERR_INVALID, ctr_kill_all(bad, SIGKILL));
+	ANSWERS(CTR_ERR_INVALID, ctr_stop(bad, 0));
 	ANSWERS(CTR_ERR_INVALID, ctr_pause(bad, 0));
 	ANSWERS(CTR_ERR_INVALID, ctr_resume(bad));
 	ANSWERS(CTR_ERR_INVALID, ctr_mount(bad, "/usr", "/mnt", true));
@@ -129,6 +140,11 @@ static void every_container_function_refuses(ctr_container *bad)
 	CHECK(number == CTR_NOT_COUNTED);
 	ANSWERS(CTR_ERR_INVALID, ctr_paused(bad));
 	ANSWERS(CTR_ERR_INVALID, ctr_explain_container(bad, &text));
+	CHECK(text == NULL);
+	ANSWERS(CTR_ERR_INVALID, ctr_walls_of(bad, &walls));
+	CHECK(walls == NULL);
+	text = (char *)&text;
+	ANSWERS(CTR_ERR_INVALID, ctr_inspect(bad, &text));
 	CHECK(text == NULL);
 	ANSWERS(CTR_ERR_INVALID, ctr_close(bad));
 	FAILS(CTR_ERR_INVALID, "container", ctr_destroy(bad));

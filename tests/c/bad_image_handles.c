@@ -9,6 +9,7 @@ static void every_options_function_refuses(ctr_image_options *bad)
 	ctr_image_config *config = ctr_image_config_new();
 	ctr_image *image = (ctr_image *)&image;
 	ctr_images *images = (ctr_images *)&images;
+	uint64_t number = 7, bytes = 7;
 
 	ANSWERS(CTR_ERR_INVALID, ctr_image_options_set_store_dir(bad, "/tmp"));
 	ANSWERS(CTR_ERR_INVALID, ctr_image_options_set_name(bad, "x"));
@@ -30,6 +31,20 @@ static void every_options_function_refuses(ctr_image_options *bad)
 		FAILS(CTR_ERR_INVALID, "options", ctr_image_inspect("x", bad, &image));
 		CHECK(image == NULL);
 		FAILS(CTR_ERR_INVALID, "options", ctr_image_import("x", bad, NULL));
+		image = (ctr_image *)&image;
+		FAILS(CTR_ERR_INVALID, "options", ctr_image_import_fd(0, bad, &image));
+		CHECK(image == NULL);
+		image = (ctr_image *)&image;
+		FAILS(CTR_ERR_INVALID, "options", ctr_image_build("x", bad, &image));
+		CHECK(image == NULL);
+		FAILS(CTR_ERR_INVALID, "options", ctr_image_prune(bad, &number, &bytes));
+		CHECK(number == 0 && bytes == 0);
+		bytes = 7;
+		FAILS(CTR_ERR_INVALID, "options", ctr_image_disk_use(bad, &bytes));
+		CHECK(bytes == 0);
+		FAILS(CTR_ERR_INVALID, "options", ctr_image_tag("x", "y", bad));
+		FAILS(CTR_ERR_INVALID, "options", ctr_image_save("x", "/tmp/x", bad));
+		FAILS(CTR_ERR_INVALID, "options", ctr_image_save_fd("x", 1, bad));
 		FAILS(CTR_ERR_INVALID, "options", ctr_image_remove("x", bad));
 	}
 	ctr_image_config_free(config);

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -144,9 +144,9 @@ def test_limits_of_every_kind_are_keywords_and_change_live() -> None:
         ):
             with pytest.raises(ctr.Error):
                 c.set_limit(which, bad)  # type: ignore[arg-type]
-        for which, bad in (("cpuset", 0), ("io", "8:0 rbps=1"), ("io", 5), ("hugetlb", "2M=0"), ("cpu_weight", 0.5)):
+        for which, odd in (("cpuset", 0), ("io", "8:0 rbps=1"), ("io", 5), ("hugetlb", "2M=0"), ("cpu_weight", 0.5)):
             with pytest.raises(TypeError):
-                c.set_limit(which, bad)  # type: ignore[arg-type]
+                c.set_limit(which, odd)  # type: ignore[arg-type]
     for options in ({"io": {"/dev/sda": {"speed": 1}}}, {"io": ["/dev/sda"]}, {"hugetlb": ["2M"]}):
         with pytest.raises(ValueError, match="/dev/sda|2M"):
             ctr.Container(**options)
@@ -154,16 +154,18 @@ def test_limits_of_every_kind_are_keywords_and_change_live() -> None:
 
 @LIMITS
 def test_rates_of_a_disk_are_a_dict(tmp_path: Path) -> None:
-    place = Path.cwd()
+    rates: Mapping[str, int | str | None] = {"rbps": "1M", "wiops": 100}
+    wanted: Mapping[str | bytes | os.PathLike[str] | os.PathLike[bytes], Mapping[str, int | str | None]]
+    wanted = {Path.cwd(): rates}
     try:
-        made = ctr.Container(io={place: {"rbps": "1M", "wiops": 100}})
+        made = ctr.Container(io=wanted)
     except ctr.Error as error:
         pytest.skip(str(error))
     with made as c:
         told = c.limit("io")
-        assert told is not None
-        ((device, rates),) = told.items()
-        assert rates == {"rbps": 1 << 20, "wiops": 100}
+        assert isinstance(told, dict)
+        ((device, kept),) = told.items()
+        assert kept == {"rbps": 1 << 20, "wiops": 100}
         c.set_limit("io", {device: {"rbps": None, "wbps": "2M"}})
         assert c.limit("io") == {device: {"wbps": 2 << 20}}
         assert c.limits().io.effective == {device: {"wbps": 2 << 20}}
