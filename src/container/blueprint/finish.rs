@@ -1,4 +1,4 @@
-//! The second half: what takes something that the host acquires for this container alone, and the last walls.
+//! The finish: what takes something that the host acquires for this container alone, and the last walls.
 
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -27,7 +27,7 @@ pub struct Acquired {
 }
 
 impl Blueprint {
-    /// The second half, for a container that was begun with `setup`.
+    /// The finish, for a container that was begun with `setup`.
     pub fn finish<'a>(&'a self, setup: &Setup<'a>, acquired: &'a Acquired) -> Result<Finish<'a>> {
         let mut plan = Plan::with_room(16, 32, 4096);
         plan.continue_from(&setup.root);

@@ -1,5 +1,6 @@
 //! From what the caller wants to the plan: every decision about a container, before anything is done. `create` carries it out,
-//! `explain` prints it. The plan has two halves, [`setup`] and [`finish`].
+//! `explain` prints it. The plan has three parts: [`setup`] makes the setup and the
+//! rootfs, [`finish`] the finish.
 
 mod bind;
 mod devices;
@@ -240,7 +241,7 @@ impl Blueprint {
             .fold(0, |flags, kind| flags | kind.flag as u64)
     }
 
-    /// Whether what the host acquires has to be there before the first half: a cgroup to be cloned into, a directory to be
+    /// Whether what the host acquires has to be there before the setup: a cgroup to be cloned into, a directory to be
     /// handed over.
     pub fn acquires_first(&self) -> bool {
         self.upper.is_some() || self.cgroup.as_ref().is_some_and(Layout::clones_in)

@@ -1,4 +1,4 @@
-//! The first half: what PID 1 does before the host has acquired what is this container's alone, down to its root.
+//! The setup and the rootfs: what PID 1 does before the host has acquired what is this container's alone.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -41,7 +41,7 @@ impl<'a> Setup<'a> {
 }
 
 impl Blueprint {
-    /// The first half. On v2 the child is cloned into its cgroup, which has to be there then.
+    /// Both of them. On v2 the child is cloned into its cgroup, which has to be there then.
     pub fn setup<'a>(&'a self, clone_into: Option<BorrowedFd<'a>>) -> Result<Setup<'a>> {
         let mut spawn = Header::new(wire::SPAWN);
         let mut setup = Plan::with_room(128, 224, 4096);
