@@ -1545,6 +1545,58 @@ int ctr_mount_tmpfs(ctr_container *c, const char *target, uint64_t size, uint32_
 int ctr_unmount(ctr_container *c, const char *target, bool lazy);
 
 /**
+ * A socket of this process that is connected to a server in a container. It is made inside and handed out: it needs no address of
+ * the host, no published port, no rights, and works without any network ("none") too. Of the caller's network it has nothing.
+ *
+ * c            a container that this process made or joined, also by ctr_join_pid()
+ * kind         SOCK_STREAM (TCP) or SOCK_DGRAM (UDP) of <sys/socket.h>
+ * address      an IPv4 or IPv6 address as inet_pton(3) takes it, or "localhost", which is 127.0.0.1: no other name is looked up. Or
+ *              an absolute path inside of at most 107 bytes, unix(7): links are followed within the container only, and who connects
+ *              is the container's root (SO_PEERCRED)
+ * port         1 to 65535; 0 with a path
+ * timeout_ms   how long connecting may take, in milliseconds; -1 is as long as the kernel tries, about two minutes
+ *
+ * Programs inside can answer what they like, or not at all: set time-outs, SO_RCVTIMEO of socket(7), and don't trust what comes.
+ * If a container shares the host's network, it is a socket of the host's network. It takes about a millisecond. The kernel
+ * connects to a server of a paused container as well, where the caller is root.
+ *
+ * Return value: a descriptor of at least 3, blocking and close-on-exec, which the caller close()s; it outlives the container, but
+ * nobody answers then. Or a negative error: CTR_ERR_SYSTEM with ECONNREFUSED if nothing listens there, ENETUNREACH if no route
+ * leads there, EAFNOSUPPORT or EADDRNOTAVAIL without IPv6, ENOENT or EACCES of a path, or any other of connect(2);
+ * CTR_ERR_TIMED_OUT; CTR_ERR_INVALID for what is no address, for a path if the container has no mount namespace of its own or is a
+ * joined pid; CTR_ERR_DESTROYED.
+ */
+int ctr_connect(ctr_container *c, int kind, const char *address, uint16_t port, int timeout_ms);
+
+/**
+ * A socket of this process that listens in a container's network, as a program inside would (SOCK_DGRAM: that is bound there):
+ * programs inside connect to it, and nobody else can.
+ *
+ * c, kind   as for ctr_connect()
+ * address   an IPv4 or IPv6 address that the container has, "localhost", or "0.0.0.0" or "::" for all
+ * port      below 1024 too, for any user, if the network is the container's own; 0 is a free one, which getsockname(2) tells
+ *
+ * SO_REUSEADDR is set for SOCK_STREAM, and as many connections wait to be accepted as the kernel allows.
+ *
+ * Return value: a descriptor as of ctr_connect(), which is ready for accept(2), or for recvfrom(2). Or a negative error: CTR_ERR_SYSTEM with
+ * EADDRINUSE if the port is in use, EADDRNOTAVAIL if the container has no such address, EACCES for a low port of the host's network;
+ * CTR_ERR_INVALID for what is no address, and for a path; CTR_ERR_DESTROYED.
+ */
+int ctr_listen(ctr_container *c, int kind, const char *address, uint16_t port);
+
+/**
+ * Waits until something in a container listens for TCP. It is tried by connecting, about a hundred times a second: whoever
+ * listens accepts one connection that is closed at once.
+ *
+ * address      as for ctr_connect(), but for a path
+ * timeout_ms   how long that may take, in milliseconds; -1 waits as long as the container runs
+ *
+ * Return value: 0; CTR_ERR_TIMED_OUT if nothing has listened there in time; CTR_ERR_DESTROYED, also if the container ends
+ * meanwhile; else as ctr_connect().
+ */
+int ctr_wait_for_port(ctr_container *c, const char *address, uint16_t port, int timeout_ms);
+
+/**
  * What a container uses at this moment, as its cgroup counts it; of a joined container too, and while it is paused. It asks
  * the kernel only, and takes 60 to 100 microseconds, half of that from the second call on: the handle then keeps some ten
  * files of the cgroup open, as far as all handles of the process have no more than 128 of them.

@@ -131,6 +131,9 @@ pub const NO_PLACE: &str = "the place is not there, and what is above it can't b
 pub const BUSY_MOUNT: &str = "programs have files of it open or work in it, or something else is mounted on it: end that first, or unmount lazily, so \
      that it is gone for all others";
 
+/// No other address leads anywhere.
+pub const LOOPBACK_ONLY: &str = "a container's own network has 127.0.0.1, and ::1 where the kernel has IPv6";
+
 /// An overlay over an overlay.
 pub const OVERLAY: &str =
     "the kernel refuses an overlay there: is the image on an overlay itself? choose another store_dir";

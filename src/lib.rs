@@ -39,8 +39,8 @@ pub use config::{
     Session, Stdio, TimeOffset, TimeOffsets, Tmpfs, Upper, Winsize,
 };
 pub use container::{
-    Client, Container, ContainerInfo, Event, EventKind, Exit, ExitReason, InspectedLimits, InspectedMount,
-    InspectedNamespace, Inspection, NamespaceSet, Process, Stopping, Wall, WallState, Watch, explain,
+    Client, Connecting, Container, ContainerInfo, Event, EventKind, Exit, ExitReason, InspectedLimits, InspectedMount,
+    InspectedNamespace, Inspection, NamespaceSet, Process, SocketType, Stopping, Wall, WallState, Watch, explain,
 };
 pub use error::{Error, ErrorCode, Result};
 pub use probe::{Check, probe};

@@ -7,7 +7,7 @@
 //! `walls` tells of every wall whether it stands and why, `inspect` all that is known of a running container.
 //! `end` ends one whose record is of no use. `ids` decides whose ids a container has, `clocks` sets its clocks off, `devices` decides
 //! which devices it has, `watch` tells what happens to it, `pause` lets it stand still, `mounts` mounts into it while it runs, by a
-//! helper `within` its namespaces, `unmapped` finds the mount that can't be id-mapped by trying it out.
+//! helper `within` its namespaces, `sockets` are made inside by the same means and held outside, `unmapped` finds the mount that can't be id-mapped by trying it out.
 
 mod blueprint;
 mod client;
@@ -34,6 +34,7 @@ mod process;
 mod program;
 mod request;
 mod shared;
+mod sockets;
 mod spawn;
 mod state;
 mod stop;
@@ -50,6 +51,7 @@ pub use exit::{Exit, ExitReason};
 pub use inspect::{InspectedLimits, InspectedMount, InspectedNamespace, Inspection};
 pub use join::NamespaceSet;
 pub use process::Process;
+pub use sockets::{Connecting, SocketType};
 pub use state::ContainerInfo;
 pub(crate) use state::StateDir;
 pub use stop::Stopping;
@@ -58,7 +60,7 @@ pub use walls::{Wall, WallState};
 pub use watch::{Event, EventKind, Watch};
 
 use std::ffi::{OsStr, OsString};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -335,6 +337,40 @@ impl Container {
     /// caller's is already, EBUSY.
     pub fn mount(&self, mount: &Mount) -> Result<()> {
         mounts::mount(&self.shared, mount)
+    }
+
+    /// A socket of this process that is connected to something in the container's network, or to a socket at an absolute path
+    /// inside (then `port` is 0). It needs no address of the host, no published port and no rights: it works with
+    /// [`crate::Network::None`] too. `address` is an IPv4 or IPv6 address or "localhost", which is 127.0.0.1: names are not looked
+    /// up. In a container that shares the host's network it is a socket of the host's.
+    ///
+    /// It is blocking, close-on-exec, and no lower than 3. A socket lives on when the container ends; nobody answers then.
+    pub fn connect(
+        &self,
+        kind: SocketType,
+        address: impl AsRef<OsStr>,
+        port: u16,
+        timeout: Option<Duration>,
+    ) -> Result<OwnedFd> {
+        self.connecting(kind, address, port)?.finish(timeout)
+    }
+
+    /// The first half of [`Container::connect`]: it is to be waited for.
+    pub fn connecting(&self, kind: SocketType, address: impl AsRef<OsStr>, port: u16) -> Result<Connecting> {
+        Connecting::start(&self.shared, kind, address.as_ref(), port)
+    }
+
+    /// A socket of this process that listens in the container's network (for datagrams: is bound there), as a program inside would:
+    /// those inside connect to it, and nobody else. Port 0 is a free one, which getsockname(2) tells. All else is as for
+    /// [`Container::connect`].
+    pub fn listen(&self, kind: SocketType, address: impl AsRef<OsStr>, port: u16) -> Result<OwnedFd> {
+        sockets::listen(&self.shared, kind, address.as_ref(), port)
+    }
+
+    /// Waits until something inside listens for TCP at this address, at most `timeout`: then [`ErrorCode::TimedOut`]. It is tried by
+    /// connecting, about a hundred times a second; whoever listens accepts one connection that is closed at once.
+    pub fn wait_for_port(&self, address: impl AsRef<OsStr>, port: u16, timeout: Option<Duration>) -> Result<()> {
+        sockets::wait_for_port(&self.shared, address.as_ref(), port, timeout)
     }
 
     /// Takes off what [`Container::mount`] has mounted at this place, whoever did it; the last one where there are several. While

@@ -11,7 +11,7 @@ use super::peer::pid_of;
 use super::shared::Shared;
 use super::state::StateDir;
 use crate::plan::{CWD, Header, Plan};
-use crate::{Error, ErrorCode, Result, Step, sys};
+use crate::{Error, ErrorCode, Namespace, Result, Step, sys};
 
 /// A namespace of a container.
 pub struct Opened {
@@ -68,15 +68,15 @@ pub fn all(container: &Shared, kinds: &[&'static Kind]) -> Result<Vec<Opened>> {
 
 /// As [`all`], for something to be done in them by who may do more than the container. The kernel tells which they are, where this
 /// process may look into PID 1's /proc entries: root may. Elsewhere it is PID 1 that hands them over, which may have been taken over.
-/// Then one that is not the user namespace has to belong to the user namespace that came with it; and who is not root of the
-/// machine can enter none but those that they have made.
+/// Then one that is not the user namespace has to belong to the user namespace that came with it, unless the container was made to
+/// share this process's own, and this is it; and who is not root of the machine can enter none but those that they have made.
 pub fn verified(container: &Shared, kinds: &[&'static Kind]) -> Result<Vec<Opened>> {
     if let Some(found) = by_proc(container, kinds) {
         // While it lives, nobody else has its pid.
         return if container.lives() { Ok(found) } else { Err(container.gone()) };
     }
     let found = all(container, kinds)?;
-    match stranger(&found) {
+    match stranger(&found, |it| is_shared(container, it)) {
         Some(kind) => {
             let why = format!("its PID 1 has handed over a {} namespace that is not the container's own", kind.name);
             let step = Step::OpenNamespaceOfContainer;
@@ -86,12 +86,17 @@ pub fn verified(container: &Shared, kinds: &[&'static Kind]) -> Result<Vec<Opene
     }
 }
 
-/// One of them that doesn't belong to the user namespace among them.
-fn stranger(found: &[Opened]) -> Option<&'static Kind> {
+/// Whether the container was made to share this process's own of this kind, and this is it.
+fn is_shared(container: &Shared, it: &Opened) -> bool {
+    it.kind.of(&container.record.config.namespaces) == Some(&Namespace::Host) && it.kind.is_ours(&it.fd)
+}
+
+/// One of them that neither is shared nor belongs to the user namespace among them.
+fn stranger(found: &[Opened], is_shared: impl Fn(&Opened) -> bool) -> Option<&'static Kind> {
     let user = found.iter().find(|it| it.kind.name == "user")?.inode;
     let belongs = |it: &&Opened| {
         let owner = sys::owner_of_namespace(&it.fd).ok().and_then(opened);
-        it.kind.name == "user" || owner.is_some_and(|owner| owner.inode == user)
+        it.kind.name == "user" || owner.is_some_and(|owner| owner.inode == user) || is_shared(it)
     };
     found.iter().find(|it| !belongs(it)).map(|it| it.kind)
 }
@@ -126,18 +131,18 @@ mod tests {
         let kinds: Vec<_> = KINDS.iter().filter(|kind| ["user", "mnt", "net"].contains(&kind.name)).collect();
         let of = |container: &Container| all(&container.shared, &kinds).unwrap();
         let [one, other] = [(); 2].map(|()| Container::create("host", &Config::default()).unwrap());
-        assert!(stranger(&of(&one)).is_none());
+        assert!(stranger(&of(&one), |_| false).is_none());
         assert_eq!(verified(&one.shared, &kinds).unwrap().len(), 3);
         for kind in ["mnt", "net"] {
             let mut mixed = of(&one);
             mixed.retain(|it| it.kind.name != kind);
             mixed.extend(of(&other).into_iter().filter(|it| it.kind.name == kind));
-            assert_eq!(stranger(&mixed).map(|kind| kind.name), Some(kind));
+            assert_eq!(stranger(&mixed, |_| false).map(|kind| kind.name), Some(kind));
             // What is this process's own, and so the host's, least of all.
             mixed.retain(|it| it.kind.name != kind);
             let ours = sys::open(format!("/proc/self/ns/{kind}").as_str(), OFlag::O_RDONLY, Mode::empty()).unwrap();
             mixed.push(opened(ours).unwrap());
-            assert_eq!(stranger(&mixed).map(|kind| kind.name), Some(kind));
+            assert_eq!(stranger(&mixed, |_| false).map(|kind| kind.name), Some(kind));
         }
     }
 }

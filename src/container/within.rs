@@ -10,7 +10,7 @@ use super::opened::{self, Opened};
 use super::shared::Shared;
 use crate::helper::Start;
 use crate::plan::{Fd, Plan};
-use crate::{Error, Result, Step};
+use crate::{Error, Result, Step, sys};
 
 /// Namespaces of a container, opened, without those that are this process's own.
 pub struct Within {
@@ -27,6 +27,20 @@ impl Within {
         others.retain(|it| !it.kind.is_ours(&it.fd));
         let user = others.iter().position(|it| it.kind.name == "user").map(|at| others.remove(at).fd);
         Ok(Self { user, others })
+    }
+
+    /// Opens its network, also one that it shares with another container: that belongs to the other's user namespace, over which the
+    /// root of this one has no rights. Whoever could make that, root, enters it without.
+    pub fn open_network(container: &Shared) -> Result<Self> {
+        let mut within = Self::open(container, &["net"])?;
+        let is_its_own = |it: &Opened| {
+            let owner = sys::owner_of_namespace(&it.fd).map(sys::identity);
+            owner.map_or(true, |owner| within.user.as_ref().is_none_or(|user| sys::identity(user) == owner))
+        };
+        if !within.others.iter().all(is_its_own) {
+            within.user = None;
+        }
+        Ok(within)
     }
 
     /// Refuses a container that has no such namespace of its own.
@@ -57,7 +71,7 @@ impl Within {
 mod tests {
     use std::fs;
 
-    use nix::sys::socket::{AddressFamily, SockType};
+    use nix::sys::socket::{AddressFamily, SockFlag, SockType};
 
     use super::*;
     use crate::helper::Helper;
@@ -77,10 +91,10 @@ mod tests {
         within.enter(&mut plan);
         plan.step(Step::AskHelper, "a socket", "", "");
         let socket = plan.slot();
-        plan.socket(AddressFamily::Inet, SockType::Stream).out(socket);
+        plan.socket(AddressFamily::Inet, SockType::Stream, SockFlag::empty()).out(socket);
         // Port 4242 of 127.0.0.1.
         let address = plan.data(&[libc::AF_INET as u8, 0, 0x10, 0x92, 127, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0], 8);
-        plan.call(libc::SYS_bind, [socket.into(), address, 16.into()]);
+        plan.bind_socket(socket, address, 16);
         plan.listen(socket, 1);
         let mut fds = helper.run(&plan, &[socket]).unwrap();
         (helper, fds.pop().unwrap())

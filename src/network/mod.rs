@@ -1,11 +1,14 @@
-//! The network of a container: the loopback device of its own namespace, see netdevice(7), and who may do what there.
+//! The network of a container: the loopback device of its own namespace, see netdevice(7), who may do what there, and the addresses
+//! of its sockets.
 
+mod address;
 mod names;
 
+pub use address::Address;
 pub use names::{Net, hosts, is_name, resolv_conf};
 
 use nix::fcntl::OFlag;
-use nix::sys::socket::{AddressFamily, SockType};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType};
 
 use crate::Step;
 use crate::plan::{CWD, Plan, Shell};
@@ -14,7 +17,7 @@ use crate::plan::{CWD, Plan, Shell};
 pub fn loopback(setup: &mut Plan<'_>) {
     setup.step(Step::BringUpLoopback, "lo", "localhost works; nothing else is there", "ip link set {} up");
     let socket = setup.slot();
-    setup.socket(AddressFamily::Inet, SockType::Datagram).out(socket);
+    setup.socket(AddressFamily::Inet, SockType::Datagram, SockFlag::empty()).out(socket);
     // struct ifreq: the name in 16 bytes, then the flags.
     let mut request = [0u8; 40];
     request[..2].copy_from_slice(b"lo");

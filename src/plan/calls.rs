@@ -2,7 +2,7 @@
 //! and its flags a type. Those on mounts are in `mount`, those by which a process changes what it is itself in `process`.
 
 use nix::fcntl::{AtFlags, OFlag, ResolveFlag};
-use nix::sys::socket::{AddressFamily, SockType};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType};
 use nix::unistd::{AccessFlags, Whence};
 
 use super::{Arg, Call, Plan, Slot};
@@ -123,14 +123,31 @@ impl Plan<'_> {
     }
 
     /// socket(2), close-on-exec.
-    pub fn socket(&mut self, family: AddressFamily, kind: SockType) -> &mut Call {
-        let kind = kind as i32 | libc::SOCK_CLOEXEC;
+    pub fn socket(&mut self, family: AddressFamily, kind: SockType, flags: SockFlag) -> &mut Call {
+        let kind = kind as i32 | (flags | SockFlag::SOCK_CLOEXEC).bits();
         self.call(libc::SYS_socket, [(family as i32).into(), kind.into(), 0.into()])
     }
 
     /// ioctl(2), SIOCSIFFLAGS of netdevice(7), with a struct ifreq.
     pub fn set_interface_flags(&mut self, socket: Slot, request: Arg) -> &mut Call {
         self.call(libc::SYS_ioctl, [socket.into(), libc::SIOCSIFFLAGS.into(), request])
+    }
+
+    /// connect(2), with a struct sockaddr of so many bytes.
+    pub fn connect(&mut self, socket: Slot, address: Arg, len: usize) -> &mut Call {
+        self.call(libc::SYS_connect, [socket.into(), address, len.into()])
+    }
+
+    /// bind(2), with a struct sockaddr of so many bytes.
+    pub fn bind_socket(&mut self, socket: Slot, address: Arg, len: usize) -> &mut Call {
+        self.call(libc::SYS_bind, [socket.into(), address, len.into()])
+    }
+
+    /// setsockopt(2), SO_REUSEADDR of socket(7).
+    pub fn reuse_address(&mut self, socket: Slot) -> &mut Call {
+        let on = self.data(&1i32.to_ne_bytes(), 4);
+        let (level, name) = (libc::SOL_SOCKET.into(), libc::SO_REUSEADDR.into());
+        self.call(libc::SYS_setsockopt, [socket.into(), level, name, on, 4.into()])
     }
 
     /// listen(2).
@@ -245,8 +262,12 @@ mod tests {
         assert_eq!(last(&plan), (libc::SYS_faccessat2, [2007, 1000, 0, 0x100, 0, 0]));
         plan.terminal(0, Terminal::Control);
         assert_eq!(last(&plan), (libc::SYS_ioctl, [0, libc::TIOCSCTTY, 0, 0, 0, 0]));
-        plan.socket(AddressFamily::Inet, SockType::Datagram);
-        assert_eq!(last(&plan), (libc::SYS_socket, [2, 0x80002, 0, 0, 0, 0]));
+        plan.socket(AddressFamily::Inet, SockType::Datagram, SockFlag::SOCK_NONBLOCK);
+        assert_eq!(last(&plan), (libc::SYS_socket, [2, 0x80802, 0, 0, 0, 0]));
+        plan.connect(slot, a, 16);
+        assert_eq!(last(&plan), (libc::SYS_connect, [2007, 1000, 16, 0, 0, 0]));
+        plan.bind_socket(slot, a, 16);
+        assert_eq!(last(&plan), (libc::SYS_bind, [2007, 1000, 16, 0, 0, 0]));
         plan.propagate(c"/", MsFlags::MS_SLAVE);
         assert_eq!(last(&plan), (libc::SYS_mount, [0, 1004, 0, 0x84000, 0, 0]));
         plan.prctl(Prctl::DeathSignal(libc::SIGKILL));

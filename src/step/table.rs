@@ -376,6 +376,14 @@ steps! {
         LookIntoRoot: "look-into-root", "look into the root of container";
         OpenInRoot: "open-in-root", "open";
         Unmount: "unmount", "unmount", when { libc::EBUSY => hints::BUSY_MOUNT };
+        ConnectTo: "connect-to", "connect to", when {
+            libc::ECONNREFUSED => "does anything listen there yet? wait_for_port waits for that",
+            libc::EADDRNOTAVAIL | libc::ENETUNREACH => hints::LOOPBACK_ONLY,
+        };
+        ListenAt: "listen-at", "listen at", when {
+            libc::EADDRINUSE => "something listens there already; port 0 is one that is free",
+            libc::EADDRNOTAVAIL => hints::LOOPBACK_ONLY,
+        };
         LimitContainer: "limit-container", "limit container";
         CountUsage: "count-usage", "count what is used by container";
         WatchContainer: "watch-container", "watch container";

@@ -202,6 +202,36 @@ pub fn peer_pidfd(socket: BorrowedFd<'_>) -> Result<OwnedFd> {
     if result < 0 { Err(Error::last_os_error()) } else { owned(fd) }
 }
 
+/// connect(2), with a struct sockaddr of any family. No signal interrupts it on a socket that may not wait.
+pub fn connect(socket: BorrowedFd<'_>, address: &[u8]) -> nix::Result<()> {
+    let len = address.len() as libc::socklen_t;
+    // SAFETY: the kernel copies as many bytes as there are, and looks at them itself.
+    let result = unsafe { libc::connect(socket.as_raw_fd(), address.as_ptr().cast(), len) };
+    nix::errno::Errno::result(result).map(drop)
+}
+
+/// getsockname(2): a struct sockaddr of any family.
+pub fn getsockname(socket: BorrowedFd<'_>) -> nix::Result<Vec<u8>> {
+    name_of(socket, libc::getsockname)
+}
+
+/// getpeername(2), likewise.
+pub fn getpeername(socket: BorrowedFd<'_>) -> nix::Result<Vec<u8>> {
+    name_of(socket, libc::getpeername)
+}
+
+fn name_of(
+    socket: BorrowedFd<'_>,
+    ask: unsafe extern "C" fn(RawFd, *mut libc::sockaddr, *mut libc::socklen_t) -> i32,
+) -> nix::Result<Vec<u8>> {
+    let mut name = vec![0; size_of::<libc::sockaddr_storage>()];
+    let mut len = name.len() as libc::socklen_t;
+    // SAFETY: the kernel writes no more bytes than it is told there are.
+    nix::errno::Errno::result(unsafe { ask(socket.as_raw_fd(), name.as_mut_ptr().cast(), &raw mut len) })?;
+    name.truncate(len as usize);
+    Ok(name)
+}
+
 /// A descriptor of the caller, for as long as it keeps it open; an error where it is not open.
 pub fn borrow(fd: RawFd) -> Result<BorrowedFd<'static>> {
     // SAFETY: F_GETFD only asks.

@@ -1,6 +1,7 @@
 /* Wrong arguments that can be told by looking at them: NULL, handles that are none, numbers of no enum. */
 #define _GNU_SOURCE
 #include "check.h"
+#include <sys/socket.h>
 
 #include <time.h>
 
@@ -134,6 +135,9 @@ static void every_container_function_refuses(ctr_container *bad)
 	ANSWERS(CTR_ERR_INVALID, ctr_mount(bad, "/usr", "/mnt", true));
 	ANSWERS(CTR_ERR_INVALID, ctr_mount_tmpfs(bad, "/mnt", CTR_UNLIMITED, 0));
 	ANSWERS(CTR_ERR_INVALID, ctr_unmount(bad, "/mnt", true));
+	ANSWERS(CTR_ERR_INVALID, ctr_connect(bad, SOCK_STREAM, "127.0.0.1", 1, 0));
+	ANSWERS(CTR_ERR_INVALID, ctr_listen(bad, SOCK_STREAM, "127.0.0.1", 1));
+	ANSWERS(CTR_ERR_INVALID, ctr_wait_for_port(bad, "127.0.0.1", 1, 0));
 	ANSWERS(CTR_ERR_INVALID, ctr_watch(bad, 0, &w));
 	CHECK(w == NULL);
 	ANSWERS(CTR_ERR_INVALID, ctr_stats(bad, &number, 1));

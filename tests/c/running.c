@@ -1,6 +1,9 @@
-/* What include/ctr.h promises of containers that run: how they are paused, what they use, what is mounted into them. */
+/* What include/ctr.h promises of containers that run: how they are paused, what they use, what is mounted into them,
+ * which sockets the caller has in their network. */
 #define _GNU_SOURCE
 #include "check.h"
+#include <netinet/in.h>
+#include <sys/socket.h>
 
 TEST(a_container_stands_still_and_goes_on)
 {
@@ -165,8 +168,55 @@ TEST(mounts_come_and_go_while_programs_run)
 	rmdir(path);
 }
 
+TEST(a_socket_inside_is_held_outside)
+{
+	ctr_container *c = new_container(), *joined;
+	struct sockaddr_in at = {0};
+	socklen_t length = sizeof at;
+	int listener, client, server, port;
+	char heard[8] = "", script[128];
+
+	OK(ctr_join(ctr_name(c), &joined));
+	listener = ctr_listen(c, SOCK_STREAM, "127.0.0.1", 0);
+	CHECK(listener >= 3 && fcntl(listener, F_GETFD) == FD_CLOEXEC);
+	CHECK(!getsockname(listener, (struct sockaddr *)&at, &length) && at.sin_family == AF_INET);
+	port = ntohs(at.sin_port);
+	snprintf(script, sizeof script, "grep -q ' 0100007F:%04X 00000000:0000 0A ' /proc/net/tcp", port);
+	CHECK(holds(c, script));
+	OK(ctr_wait_for_port(joined, "localhost", port, 20000));
+	close(accept(listener, NULL, NULL));
+	client = ctr_connect(joined, SOCK_STREAM, "127.0.0.1", port, 20000);
+	CHECK(client >= 3 && fcntl(client, F_GETFD) == FD_CLOEXEC && !(fcntl(client, F_GETFL) & O_NONBLOCK));
+	server = accept(listener, NULL, NULL);
+	CHECK(write(server, "hello", 5) == 5 && read(client, heard, sizeof heard) == 5 && !strcmp(heard, "hello"));
+	FAILS(CTR_ERR_SYSTEM, "listen at 127.0.0.1:", ctr_listen(c, SOCK_STREAM, "127.0.0.1", port));
+	CHECK(errno == EADDRINUSE && !strcmp(ctr_last_step_id(), "listen-at"));
+	close(listener);
+	FAILS(CTR_ERR_SYSTEM, "connect to 127.0.0.1:1 of container", ctr_connect(c, SOCK_STREAM, "127.0.0.1", 1, -1));
+	CHECK(errno == ECONNREFUSED && !strcmp(ctr_last_step_id(), "connect-to"));
+	FAILS(CTR_ERR_TIMED_OUT, "127.0.0.1:1 of container", ctr_wait_for_port(c, "127.0.0.1", 1, 50));
+	CHECK(errno == ETIMEDOUT);
+	FAILS(CTR_ERR_SYSTEM, "/no/socket", ctr_connect(c, SOCK_STREAM, "/no/socket", 0, -1));
+	CHECK(errno == ENOENT);
+	FAILS(CTR_ERR_INVALID, "names are not looked up", ctr_connect(c, SOCK_STREAM, "db.example", 1, -1));
+	FAILS(CTR_ERR_INVALID, "kind", ctr_connect(c, SOCK_RAW, "127.0.0.1", 1, -1));
+	FAILS(CTR_ERR_INVALID, "address", ctr_connect(c, SOCK_STREAM, NULL, 1, -1));
+	FAILS(CTR_ERR_INVALID, "address", ctr_listen(c, SOCK_STREAM, NULL, 1));
+	FAILS(CTR_ERR_INVALID, "address", ctr_wait_for_port(c, NULL, 1, -1));
+	listener = ctr_listen(c, SOCK_DGRAM, "127.0.0.1", 53);
+	close(client);
+	client = ctr_connect(c, SOCK_DGRAM, "127.0.0.1", 53, -1);
+	CHECK(send(client, "who?", 4, 0) == 4 && recv(listener, heard, sizeof heard, 0) == 4);
+	close(client);
+	close(server);
+	close(listener);
+	OK(ctr_close(joined));
+	OK(ctr_destroy(c));
+}
+
 int main(void)
 {
+	RUN(a_socket_inside_is_held_outside);
 	RUN(mounts_come_and_go_while_programs_run);
 	RUN(what_a_container_uses_is_told_as_far_as_it_is_counted);
 	RUN(a_container_stands_still_and_goes_on);

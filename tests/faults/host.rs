@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io::Read;
+use std::net::TcpListener;
 use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -10,7 +11,7 @@ use std::time::{Duration, Instant};
 use ctr::image::{ImportOptions, Input, Store};
 use ctr::{
     Bind, CgroupPolicy, Client, Config, Container, ErrorCode, ExecConfig, ExitReason, Mount, Namespace, NamespaceSet,
-    Result, Stdio, Tmpfs, Upper, Winsize,
+    Result, SocketType, Stdio, Tmpfs, Upper, Winsize,
 };
 
 use crate::fence::scratch;
@@ -33,6 +34,8 @@ pub enum Operation {
     JoinPid,
     /// Mounts into a container that runs, and out of it.
     Mount,
+    /// Sockets inside that are held outside.
+    Sockets,
     List,
     Import,
     /// All of a container's life, for kills.
@@ -42,7 +45,7 @@ pub enum Operation {
 }
 
 impl Operation {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::FirstCreate,
         Self::Create,
         Self::CreateOnDisk,
@@ -53,6 +56,7 @@ impl Operation {
         Self::Join,
         Self::JoinPid,
         Self::Mount,
+        Self::Sockets,
         Self::List,
         Self::Import,
     ];
@@ -252,6 +256,26 @@ fn carry_out(operation: Operation, count: &mut u64, held: &mut Option<Container>
                 if !matches!(&exit, Ok(Some(exit)) if exit.code == 0) {
                     return Err(format!("a mount is left: {exit:?}"));
                 }
+            }
+            container.destroy().map_err(|e| format!("destroy after it: {e}"))?;
+        }
+        Operation::Sockets => {
+            // One of its own: another zygote may take over, and then the one of a container that is kept stays beside it.
+            let container = Container::create("host", &config(count)).map_err(|e| e.to_string())?;
+            let at = "127.0.0.1";
+            let done = during(|| {
+                let listener = TcpListener::from(container.listen(SocketType::Stream, at, 80)?);
+                container.wait_for_port(at, 80, Some(Duration::from_secs(20)))?;
+                drop(container.connect(SocketType::Stream, at, 80, Some(Duration::from_secs(20)))?);
+                drop(listener);
+                match container.connect(SocketType::Stream, "/nowhere", 0, Some(Duration::from_secs(20))) {
+                    Err(error) if error.errno() == libc::ENOENT => Ok(()),
+                    Err(error) => Err(error),
+                    Ok(_) => panic!("nothing is there"),
+                }
+            });
+            if let Err(error) = done {
+                outcome = named(&error);
             }
             container.destroy().map_err(|e| format!("destroy after it: {e}"))?;
         }

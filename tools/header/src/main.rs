@@ -13,7 +13,7 @@ const HEADER: &str = "include/ctr.h";
 const MAP: &str = "src/ffi/ctr.map";
 
 /// The order of the header, which is read from top to bottom.
-const FILES: [&str; 21] = [
+const FILES: [&str; 22] = [
     "types",
     "config",
     "config_limits",
@@ -22,6 +22,7 @@ const FILES: [&str; 21] = [
     "limits",
     "pause",
     "mounts",
+    "sockets",
     "stats",
     "exec_config",
     "process",
