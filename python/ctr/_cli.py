@@ -18,6 +18,7 @@ from ._cli_images import add_commands, age, bar, table
 from ._cli_limits import add_commands as add_limits
 from ._cli_mounts import add_commands as add_mounts
 from ._cli_options import add_rows, container_keywords, pair
+from ._cli_sockets import add_commands as add_sockets
 from ._cli_stats import add_commands as add_stats
 from ._cli_streams import PipedFiles
 from ._container import Container
@@ -251,6 +252,7 @@ def _parser() -> _Parser:
     resumed.add_argument("names", metavar="NAME", nargs="+", help="the name of a container")
 
     add_mounts(command)
+    add_sockets(command)
     add_stats(command)
     add_limits(command)
     add_events(command)

@@ -7,7 +7,7 @@ import signal as _signal
 import warnings
 from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
-from . import _ctr, _programs
+from . import _ctr, _programs, _sockets
 from ._errors import Error
 from ._options import Bind, check_keywords, container_options, mount_option
 from ._sizes import count, size
@@ -24,12 +24,14 @@ from ._types import (
 )
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable, Iterator
     from types import TracebackType
 
     from ._image import Config, Difference, Image, ImageConfig
     from ._limits import Limits, List, Number, Told
     from ._monitor import Sample
+    from ._sockets import Address
     from ._stats import Stats
     from ._walls import Wall
     from ._watch import EventKind, Watch
@@ -418,6 +420,46 @@ class Container:
             lazy: If programs use it, it is gone for all others, and ends with its last use, as `umount -l`.
         """
         self._native.unmount(target, lazy)
+
+    def connect(
+        self, address: Address, *, type: int = _sockets.SOCK_STREAM, timeout: float | None = None
+    ) -> socket.socket:
+        """A socket of this process that is connected to a server inside: no port is published, and it needs no rights.
+
+            >>> c.wait_for_port(5432)
+            >>> s = c.connect(("127.0.0.1", 5432))
+
+        `ConnectionRefusedError` if nothing listens there, `TimeoutError`, `FileNotFoundError` of a path; all are
+        `ctr.Error`. Set a timeout on the socket before you read from a program that you don't trust. In a container
+        that shares the host's network it is a socket of the host's.
+
+        Args:
+            address: (address, port), of which the first is an IPv4 or IPv6 address or "localhost", which is 127.0.0.1:
+                no other name is looked up; a port alone is one of 127.0.0.1. Or the absolute path of a Unix socket
+                inside; who connects there is the container's root.
+            type: `socket.SOCK_STREAM` (TCP) or `socket.SOCK_DGRAM` (UDP).
+            timeout: How many seconds connecting may take; None is as long as the kernel tries, about two minutes.
+        """
+        return _sockets.connect(self._native, address, type, timeout)
+
+    def listen(self, address: Address, *, type: int = _sockets.SOCK_STREAM) -> socket.socket:
+        """A socket of this process that listens inside: programs of the container connect to it, and nobody else can.
+
+        Any port below 1024 too, for any user, if the network is the container's own; EADDRINUSE if it is in use.
+
+        Args:
+            address: As for `connect`, but no path; port 0 is a free one, which `getsockname` tells.
+            type: `socket.SOCK_STREAM` (TCP), or `socket.SOCK_DGRAM` (UDP), which is bound there.
+        """
+        return _sockets.listen(self._native, address, type)
+
+    def wait_for_port(self, address: Address, timeout: float | None = 10.0) -> None:
+        """Wait until something inside listens for TCP at (address, port), or a port of 127.0.0.1.
+
+        It is tried by connecting: whoever listens accepts one connection that is closed at once. `TimeoutError` if
+        nothing listens in so many seconds, `ProcessLookupError` if the container ends meanwhile.
+        """
+        _sockets.wait_for_port(self._native, address, timeout)
 
     def pause(self, timeout: float | None = 10.0) -> None:
         """Stop every process inside where it is, as `docker pause`; one that is paused already stays so.

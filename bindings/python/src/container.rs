@@ -1,13 +1,13 @@
 //! `_ctr.Container`: a handle on a container. `ctr.Container` stands on it.
 
 use std::ffi::OsString;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, IntoRawFd};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use ctr::image::{Output, Report};
-use ctr::{Error, ErrorCode, Limit, ListLimit, NamespaceSet, Step};
+use ctr::{Error, ErrorCode, Limit, ListLimit, NamespaceSet, SocketType, Step};
 use pyo3::exceptions::PyKeyboardInterrupt;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
@@ -360,6 +360,49 @@ impl Container {
         py.detach(|| inner.unmount(target.0, lazy)).or_raise(py)
     }
 
+    /// A socket's descriptor, connected to this address inside.
+    fn connect(
+        &self,
+        py: Python<'_>,
+        datagrams: bool,
+        address: Bytes,
+        port: u16,
+        timeout: Option<f64>,
+    ) -> PyResult<i32> {
+        let (inner, end) = (self.inner(py)?, deadline(timeout)?);
+        let mut connecting = py.detach(|| inner.connecting(kind(datagrams), &address.0, port)).or_raise(py)?;
+        loop {
+            py.check_signals()?;
+            let left = end.map_or(SOCKET_SLICE, |end| end.saturating_duration_since(Instant::now()));
+            if left < SOCKET_SLICE {
+                return py.detach(|| connecting.finish(Some(left))).map(IntoRawFd::into_raw_fd).or_raise(py);
+            }
+            match py.detach(|| connecting.wait(Some(SOCKET_SLICE))).or_raise(py)? {
+                Ok(socket) => return Ok(socket.into_raw_fd()),
+                Err(again) => connecting = again,
+            }
+        }
+    }
+
+    /// A socket's descriptor that listens inside.
+    fn listen(&self, py: Python<'_>, datagrams: bool, address: Bytes, port: u16) -> PyResult<i32> {
+        let inner = self.inner(py)?;
+        py.detach(|| inner.listen(kind(datagrams), &address.0, port)).map(IntoRawFd::into_raw_fd).or_raise(py)
+    }
+
+    /// Waits until something listens inside, at most `timeout` seconds.
+    fn wait_for_port(&self, py: Python<'_>, address: Bytes, port: u16, timeout: Option<f64>) -> PyResult<()> {
+        let (inner, end) = (self.inner(py)?, deadline(timeout)?);
+        loop {
+            py.check_signals()?;
+            let left = end.map_or(SOCKET_SLICE, |end| end.saturating_duration_since(Instant::now()));
+            match py.detach(|| inner.wait_for_port(&address.0, port, Some(left.min(SOCKET_SLICE)))) {
+                Err(error) if error.code() == ErrorCode::TimedOut && left > SOCKET_SLICE => {}
+                there => return there.or_raise(py),
+            }
+        }
+    }
+
     /// Stops all processes, or none where that takes longer than `timeout` seconds.
     fn pause(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<()> {
         let (inner, end) = (self.inner(py)?, deadline(timeout)?);
@@ -414,6 +457,13 @@ impl Container {
 
 /// How long a container that is being stopped is waited for between two looks at Python's signals.
 const STOP_SLICE: Duration = Duration::from_millis(200);
+
+/// How long a socket is waited for between two looks at Python's signals.
+const SOCKET_SLICE: Duration = Duration::from_millis(500);
+
+fn kind(datagrams: bool) -> SocketType {
+    if datagrams { SocketType::Datagram } else { SocketType::Stream }
+}
 
 /// How long a pause goes on between two looks at Python's signals: what was stopped by then goes on for a moment.
 const PAUSE_SLICE: Duration = Duration::from_secs(10);
