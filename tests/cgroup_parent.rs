@@ -138,7 +138,7 @@ fn own_parent_the_callers_memory_limit_holds_for_what_it_runs() {
     assert!(said.contains("the caller's own") && said.contains("limits hold"), "{said}");
     assert!(said.contains("CODE 137"), "{said}");
     // On v2 such a container has no controllers of its own, and says so when a limit is asked for later.
-    let live = if is_v2(&mount().unwrap()) { "LIVE use the memory controller" } else { "LIVE yes" };
+    let live = if is_v2(&mount().unwrap()) { "LIVE make a memory cgroup" } else { "LIVE yes" };
     assert!(said.contains(live), "{said}");
     assert!(said.contains(&format!("EFFECTIVE Some({LIMIT})")), "{said}");
     scope.assert_nothing_left();
