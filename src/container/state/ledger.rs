@@ -5,7 +5,7 @@
 //! killed writer, names nothing that was made: whoever writes makes nothing before all of it is written. The next writer begins
 //! with a newline, so that a torn line stays alone.
 //!
-//! docs/extending.md says how a kind of resource is added. A version of ctr that doesn't know it leaves the whole record to those that do.
+//! `Shared::acquire` writes one while the container runs. docs/extending.md says how a kind of resource is added. A version of ctr that doesn't know it leaves the whole record to those that do.
 
 use std::path::{Path, PathBuf};
 
