@@ -18,6 +18,9 @@ const MEMORY: u64 = 512 << 20;
 
 /// From here on the process has no more than this.
 fn bounded(descriptors: u64) {
+    // A thread's arena takes 64 MiB of address space or more whatever lies in it, and stays when the thread has ended: mallopt(3).
+    // SAFETY: it takes numbers.
+    unsafe { libc::mallopt(libc::M_ARENA_MAX, 1) };
     setrlimit(Resource::RLIMIT_AS, MEMORY, MEMORY).unwrap();
     setrlimit(Resource::RLIMIT_NOFILE, descriptors, descriptors).unwrap();
 }
