@@ -78,7 +78,7 @@ pub(super) const MEMS: ListRule = ListRule {
     commands: |version, path, list| commands(version, path, list, &MEMS_FILE, &CPUS_FILE),
 };
 
-/// The list in its shortest form; refuses what is none, or nothing that this machine has.
+/// The list in its shortest form; refuses what is no list, and one that has nothing of this machine.
 fn read(file: &File, text: &str) -> Result<String> {
     let Some(list) = List::parse(text) else {
         return Err(Error::invalid(file.step, text, "it is no list of numbers").with_hint("write them as 0-1,3"));

@@ -17,7 +17,7 @@ type Hears<'r> = Box<dyn FnMut(Progress) -> bool + Send + 'r>;
 
 /// Where a caller's containers and images are, and who hears how long work goes on. [`Container::create`], [`Container::join`],
 /// [`Container::list`], [`Container::destroy_named`] and [`explain()`] are short for those of `Client::new()`: the usual places,
-/// and nobody hears.
+/// and no report.
 ///
 /// ```no_run
 /// let client = ctr::Client::new().with_state_dir("/run/mine").with_report(|progress| {
