@@ -1900,16 +1900,16 @@ void ctr_process_free(ctr_process *p);
  *
  * What tells of what, as far as it can be had here (ctr_watch_kinds()):
  *
- *     OOM_KILL      v2: oom_kill of memory.events. v1: oom_kill of memory.oom_control. The cgroup's count: of whichever process in
- *                   it, by its own limit or one above
- *     MEMORY_LIMIT  v2: max of memory.events. v1: memory.pressure_level, for about each 512 pages that the kernel has
- *                   looked through for some to take back, since the limit was met
- *     PIDS_LIMIT    max of pids.events
- *     PRESSURE      v2 alone, once ctr_watch_pressure() was called
- *     EXIT          of programs that were started by c after this call, and of those that were given to ctr_watch_process();
- *                   of what they start themselves, and of what other handles and processes start, the kernel tells nobody
- *     PAUSE, RESUME whether it stands still now; one that is resumed before the next look was not seen
- *     END           the container has ended; always told
+ *   OOM_KILL      v2: oom_kill of memory.events. v1: oom_kill of memory.oom_control. The cgroup's count: of whichever process in
+ *                 it, by its own limit or one above
+ *   MEMORY_LIMIT  v2: max of memory.events. v1: memory.pressure_level, for about each 512 pages that the kernel has
+ *                 looked through for some to take back, since the limit was met
+ *   PIDS_LIMIT    max of pids.events
+ *   PRESSURE      v2 alone, once ctr_watch_pressure() was called
+ *   EXIT          of programs that were started by c after this call, and of those that were given to ctr_watch_process();
+ *                 of what they start themselves, and of what other handles and processes start, the kernel tells nobody
+ *   PAUSE, RESUME whether it stands still now; one that is resumed before the next look was not seen
+ *   END           the container has ended; always told
  *
  * On v1 the kernel notifies nobody of PIDS_LIMIT, PAUSE and RESUME, nor of kills for lack of memory in the whole machine: they are
  * looked for once a second.
