@@ -32,17 +32,17 @@ impl Blueprint {
         // give up rights for all that PID 1 will start, a person gives them up by starting it: behind everything else.
         let (last, setup_commands): (Vec<_>, Vec<_>) =
             setup.plan.commands().into_iter().partition(|(step, _)| gives_up(*step));
-        let (furniture, first): (Vec<_>, Vec<_>) =
+        let (in_root, first): (Vec<_>, Vec<_>) =
             setup_commands.into_iter().partition(|(_, command)| command.contains("$ROOT"));
         let mut root = setup.root.commands();
-        let furnished = root.iter().position(|(step, _)| *step == Step::MakeTmp);
-        let after = root.split_off(furnished.unwrap_or(root.len()));
+        let tmp = root.iter().position(|(step, _)| *step == Step::MakeTmp);
+        let after = root.split_off(tmp.unwrap_or(root.len()));
         let (pivot, after): (Vec<_>, Vec<_>) = after.into_iter().partition(|(step, _)| *step == Step::PivotRoot);
         let (behind, settle): (Vec<_>, Vec<_>) =
             finish.plan.commands().into_iter().partition(|(step, _)| gives_up(*step));
         let before = self.before(setup.handed > 0);
         text.extend([cgroup, before].into_iter().flatten());
-        let parts = [setup.parent.commands(), first, root, furniture, after, settle, pivot, last, behind];
+        let parts = [setup.parent.commands(), first, root, in_root, after, settle, pivot, last, behind];
         text.extend(parts.into_iter().flatten().map(|(_, command)| command));
         Ok(text)
     }

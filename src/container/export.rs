@@ -53,8 +53,8 @@ pub fn running(container: &Arc<Shared>) -> Result<Running> {
         has_users: record.exec.many_ids,
         is_whole: !matches!(record.root, Root::Foreign | Root::Host),
         store: store()?,
-        furniture: furniture(record),
-        placeholders: placeholders(record),
+        mount_points: mount_points(record),
+        empty_mount_points: empty_mount_points(record),
         volumes: record.run.volumes.iter().map(|volume| relative(volume.as_bytes())).collect(),
     })
 }
@@ -65,7 +65,7 @@ fn etc_files() -> impl Iterator<Item = Vec<u8>> {
 }
 
 /// Those of them that are empty where they are the container's own: without an overlay what is there is the root's for good.
-fn placeholders(record: &Record) -> Vec<Vec<u8>> {
+fn empty_mount_points(record: &Record) -> Vec<Vec<u8>> {
     match record.root {
         Root::Directory(_) | Root::Image(_) if record.etc_files => etc_files().collect(),
         _ => Vec::new(),
@@ -73,12 +73,12 @@ fn placeholders(record: &Record) -> Vec<Vec<u8>> {
 }
 
 /// What we made in the root to mount upon, and what the image asked for, with the directories above.
-fn furniture(record: &Record) -> BTreeSet<Vec<u8>> {
+fn mount_points(record: &Record) -> BTreeSet<Vec<u8>> {
     let usual = ["proc", "sys", "dev", "tmp"].map(|name| name.as_bytes().to_vec());
-    let mut furniture: BTreeSet<_> = usual.into();
+    let mut mount_points: BTreeSet<_> = usual.into();
     if record.etc_files {
-        furniture.insert(b"etc".to_vec());
-        furniture.extend(etc_files());
+        mount_points.insert(b"etc".to_vec());
+        mount_points.extend(etc_files());
     }
     let asked = record.run.volumes.iter().chain([&record.run.working_dir]).map(|path| path.as_bytes());
     for path in record.mounted.iter().map(Text::as_bytes).chain(asked) {
@@ -88,10 +88,10 @@ fn furniture(record: &Record) -> BTreeSet<Vec<u8>> {
                 above.push(b'/');
             }
             above.extend_from_slice(name);
-            furniture.insert(above.clone());
+            mount_points.insert(above.clone());
         }
     }
-    furniture
+    mount_points
 }
 
 /// An absolute path inside as archives have it.

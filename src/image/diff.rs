@@ -117,7 +117,7 @@ pub(super) struct Compare<'c> {
     /// Whether our own attributes are believed above.
     pub believes: bool,
     /// Made by us when the container was made, and no difference as long as nothing is in it.
-    pub furniture: &'c BTreeSet<Vec<u8>>,
+    pub mount_points: &'c BTreeSet<Vec<u8>>,
     /// Volumes: what is in them is data and not the image's.
     pub left_out: &'c BTreeSet<Vec<u8>>,
     /// Asked now and then; false stops it.
@@ -196,7 +196,7 @@ impl Compare<'_> {
             covered.push(hides);
             walk.down(directories.sorted());
         }
-        self.without_furniture(&mut all);
+        self.without_mount_points(&mut all);
         all.with_all_names(links);
         Ok(all)
     }
@@ -205,9 +205,9 @@ impl Compare<'_> {
         if (self.go_on.borrow_mut())() { Ok(()) } else { Err(Fault::Cancelled) }
     }
 
-    fn without_furniture(&self, all: &mut Differences) {
+    fn without_mount_points(&self, all: &mut Differences) {
         // Deepest first.
-        for path in self.furniture.iter().rev() {
+        for path in self.mount_points.iter().rev() {
             let below = [path, &b"/"[..]].concat();
             let is_empty = all.changes.range(below.clone()..).next().is_none_or(|(next, _)| !next.starts_with(&below));
             if is_empty && all.changes.get(path) == Some(&Change::Added) {
@@ -282,7 +282,7 @@ impl Compare<'_> {
             };
             below.link = self.lower.borrow_mut().read_link(found, path)?;
         }
-        if kind == Kind::Directory && self.furniture.contains(path) {
+        if kind == Kind::Directory && self.mount_points.contains(path) {
             above.mtime = below.mtime;
         }
         if above != below {

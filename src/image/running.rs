@@ -44,9 +44,9 @@ pub(crate) struct Running {
     /// The store that its images go to.
     pub store: Store,
     /// What was made for it to mount upon, and the directories above.
-    pub furniture: BTreeSet<Vec<u8>>,
+    pub mount_points: BTreeSet<Vec<u8>>,
     /// Empty files among it, where the image has none.
-    pub placeholders: Vec<Vec<u8>>,
+    pub empty_mount_points: Vec<Vec<u8>>,
     /// Its image's volumes.
     pub volumes: BTreeSet<Vec<u8>>,
     /// It has more users than one, who may have written attributes that only look like ours.
@@ -112,8 +112,8 @@ impl Running {
             let changed = self.changes()?.map(RefCell::new);
             let special = Special {
                 lower: Some(&lower),
-                furniture: Some(&self.furniture),
-                placeholders: &self.placeholders,
+                mount_points: Some(&self.mount_points),
+                empty_mount_points: &self.empty_mount_points,
                 root: self.below.root().map(|root| self.root_changed().unwrap_or(root)),
                 changed: changed.as_ref(),
                 opener: self.opener.clone(),
@@ -164,7 +164,7 @@ impl Running {
             // What was made with the container has changed the time of the directory it is in, and nothing else.
             let root = |path: &[u8]| match path {
                 b"" => Ok(lower.borrow_mut().directory(b"")?.map(|entry| self.with_root(entry))),
-                _ if self.furniture.contains(path) && all.is_only_on_the_way(path) => {
+                _ if self.mount_points.contains(path) && all.is_only_on_the_way(path) => {
                     lower.borrow_mut().directory(path)
                 }
                 _ => Ok(None),
@@ -197,8 +197,8 @@ impl Running {
             let lower = RefCell::new(Lower::open(&layers)?);
             let special = Special {
                 lower: Some(&lower),
-                furniture: Some(&self.furniture),
-                placeholders: &self.placeholders,
+                mount_points: Some(&self.mount_points),
+                empty_mount_points: &self.empty_mount_points,
                 opener: self.opener.clone(),
                 doubts_owners: self.has_users,
                 ..Special::default()
@@ -234,7 +234,7 @@ impl Running {
             lower,
             inside: &*self.inside,
             believes: !self.has_users,
-            furniture: &self.furniture,
+            mount_points: &self.mount_points,
             left_out: &self.volumes,
             go_on: &go_on,
         };

@@ -32,7 +32,7 @@ pub struct EtcFiles {
     /// The files can't be written to.
     pub read_only: bool,
     /// Which of them the image lacks.
-    pub lacking: Lacking,
+    pub absent: Absent,
 }
 
 impl EtcFiles {
@@ -44,18 +44,18 @@ impl EtcFiles {
 /// Which of the files an image surely lacks, by its /etc that has nothing about it: then the changes can have their places before they
 /// are mounted, which spares the overlay a copy of that directory and three files, while somebody waits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Lacking([bool; 3]);
+pub struct Absent([bool; 3]);
 
-impl Lacking {
+impl Absent {
     /// Looks at the layers of an image in the store, lowest first, once: they never change.
     pub fn in_layers(layers: &[PathBuf]) -> Self {
-        static LAST: ForkLock<Option<(Vec<PathBuf>, Lacking)>> = ForkLock::new(None);
-        if let Some((_, lacking)) = LAST.lock().as_ref().filter(|(of, _)| of == layers) {
-            return *lacking;
+        static LAST: ForkLock<Option<(Vec<PathBuf>, Absent)>> = ForkLock::new(None);
+        if let Some((_, absent)) = LAST.lock().as_ref().filter(|(of, _)| of == layers) {
+            return *absent;
         }
-        let lacking = Self::look(layers).unwrap_or_default();
-        *LAST.lock() = Some((layers.to_vec(), lacking));
-        lacking
+        let absent = Self::look(layers).unwrap_or_default();
+        *LAST.lock() = Some((layers.to_vec(), absent));
+        absent
     }
 
     /// Nothing where /etc is no directory, or one that is not as we make one: root's, with mode 0755, without attributes.
@@ -64,14 +64,14 @@ impl Lacking {
             Err(e) if e.kind() == ErrorKind::NotFound => Some(None),
             other => other.ok().map(Some),
         };
-        let mut lacking = Self([true; 3]);
+        let mut absent = Self([true; 3]);
         let mut uppermost = None;
         for etc in layers.iter().map(|layer| layer.join("etc")) {
             let Some(found) = look(&etc)? else { continue };
             if !found.is_dir() {
                 return None;
             }
-            for (lacks, name) in lacking.0.iter_mut().zip(NAMES) {
+            for (lacks, name) in absent.0.iter_mut().zip(NAMES) {
                 *lacks &= look(&etc.join(OsStr::from_bytes(name.to_bytes())))?.is_none();
             }
             uppermost = Some((etc, found));
@@ -81,7 +81,7 @@ impl Lacking {
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let opened = sys::open(&etc, flags, Mode::empty()).ok()?;
         let bare = sys::fs::flistxattr(&opened, &mut []).is_ok_and(|size| size == 0);
-        (plain && bare).then_some(lacking)
+        (plain && bare).then_some(absent)
     }
 }
 
@@ -89,11 +89,11 @@ impl Lacking {
 /// written; the others are open, in these slots.
 pub(super) fn setup(plan: &mut Plan<'_>, files: &EtcFiles) -> [Option<Slot>; 2] {
     plan.step(Step::MakeEtcFiles, "/etc/hosts and its like", "names are looked up there", "");
-    if files.lacking != Lacking::default() {
+    if files.absent != Absent::default() {
         let etc = [UPPER.to_bytes(), b"/etc"].concat();
         let path = plan.bytes(&etc);
         plan.mkdirat(CWD, path, 0o755);
-        let places = NAMES.iter().zip(files.lacking.0).zip(files.texts());
+        let places = NAMES.iter().zip(files.absent.0).zip(files.texts());
         for ((name, _), _) in places.filter(|((_, lacks), text)| *lacks && text.is_some()) {
             let path = plan.bytes([&etc, &b"/"[..], name.to_bytes()].concat());
             let mode = libc::S_IFREG | 0o644;
@@ -132,7 +132,7 @@ pub fn etc_files(plan: &mut Plan<'_>, root: Slot, files: &EtcFiles, open: [Optio
     }
     plan.step(Step::OpenEtc, "/etc", "where files of its own names go", "mkdir -p $ROOT/etc 2>/dev/null || true");
     let etc = open_etc(plan, root);
-    let places = NAMES.into_iter().zip(files.lacking.0).zip(open.into_iter().chain([None]));
+    let places = NAMES.into_iter().zip(files.absent.0).zip(open.into_iter().chain([None]));
     for (i, (((name, lacks), open), text)) in places.zip(files.texts()).enumerate() {
         let Some(text) = text else { continue };
         let (word, option) = (name.to_string_lossy(), if files.read_only { " -o ro" } else { "" });

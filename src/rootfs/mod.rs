@@ -18,7 +18,7 @@ mod root;
 mod setup;
 mod shape;
 
-pub use etc::{ETC_FILES, EtcFiles, Lacking, etc_files};
+pub use etc::{Absent, ETC_FILES, EtcFiles, etc_files};
 pub use live::{Detached, Looked, Lying, place_of};
 pub use mounts::{image_places, user_mounts};
 pub use nodes::{Node, make_nodes, nodes};

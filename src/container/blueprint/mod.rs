@@ -30,7 +30,7 @@ use crate::cgroup::{Caller, Cgroup, Layout, Planned};
 use crate::image::{ImageConfig, Progress, Report, Source, Store};
 use crate::network;
 use crate::plan::c_string;
-use crate::rootfs::{EtcFiles, Lacking};
+use crate::rootfs::{Absent, EtcFiles};
 use crate::security::{Walls, landlock};
 use crate::zygote::Zygote;
 use crate::{Config, DirectoryUse, Error, ErrorCode, Mount, Namespace, Result, Step, Upper, hints};
@@ -302,10 +302,10 @@ impl Blueprint {
         if !self.has_etc_files() {
             return None;
         }
-        let lacking = match &self.image {
+        let absent = match &self.image {
             // On disk the directory of the changes is mounted with the root only.
-            Source::Layers { layers, .. } if self.upper.is_none() => Lacking::in_layers(layers),
-            _ => Lacking::default(),
+            Source::Layers { layers, .. } if self.upper.is_none() => Absent::in_layers(layers),
+            _ => Absent::default(),
         };
         let Names { hostname, neighbour, net } = &self.names;
         let names: Vec<_> = hostname.iter().chain(neighbour).map(String::as_str).collect();
@@ -314,7 +314,7 @@ impl Blueprint {
             hostname: hostname.as_ref().map(|name| format!("{name}\n")),
             resolv_conf: Some(network::resolv_conf(*net)),
             read_only: self.config.read_only,
-            lacking,
+            absent,
         })
     }
 

@@ -184,9 +184,11 @@ impl Walk<'_, '_, '_> {
     /// The time of the root, which on an overlay is that of its upper directory, and of what was made in it with the container. A
     /// directory in which something was made has the time that the image says, unless other names have come or gone.
     fn time_below(&mut self, path: &[u8]) -> Outcome<Option<(i64, u32)>> {
-        let (Some(furniture), Some(lower)) = (self.special.furniture, self.special.lower) else { return Ok(None) };
+        let (Some(mount_points), Some(lower)) = (self.special.mount_points, self.special.lower) else {
+            return Ok(None);
+        };
         let time = |stat: &FileStat| (stat.st_mtime, stat.st_mtime_nsec as u32);
-        if path.is_empty() || !furniture.contains(path) {
+        if path.is_empty() || !mount_points.contains(path) {
             let root = if path.is_empty() { lower.borrow_mut().find(b"")? } else { None };
             return Ok(root.map(|root| time(&root.stat)));
         }
@@ -196,7 +198,7 @@ impl Walk<'_, '_, '_> {
         let names_below = lower.borrow_mut().names(path, &self.remembered)?;
         // Where it is no directory, or can't be listed, that shows soon enough.
         let (true, Ok(now)) = (below.is_directory(), self.children(path)) else { return Ok(None) };
-        let is_ours = |name: &[u8]| furniture.contains(&[path, b"/", name].concat());
+        let is_ours = |name: &[u8]| mount_points.contains(&[path, b"/", name].concat());
         let is_same = names_below.iter().all(|name| now.contains(name))
             && now.iter().all(|name| names_below.contains(name) || is_ours(name));
         Ok(is_same.then(|| time(&below.stat)))
@@ -293,7 +295,7 @@ fn owners(
 fn is_placeholder(special: &Special<'_>, path: &[u8], stat: &FileStat) -> Outcome<bool> {
     let Some(lower) = special.lower else { return Ok(false) };
     let is_empty = kind_of(stat) == Some(Kind::File) && stat.st_size == 0 && stat.st_nlink == 1;
-    let is_named = is_empty && special.placeholders.iter().any(|place| place == path);
+    let is_named = is_empty && special.empty_mount_points.iter().any(|place| place == path);
     Ok(is_named && lower.borrow_mut().find(path)?.is_none())
 }
 

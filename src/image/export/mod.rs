@@ -137,9 +137,9 @@ pub(super) struct Special<'s> {
     /// Opens what we may not.
     pub opener: Option<Opener>,
     /// What may have been made with the container: its time says only when that was, so that of the image's root counts.
-    pub furniture: Option<&'s BTreeSet<Vec<u8>>>,
+    pub mount_points: Option<&'s BTreeSet<Vec<u8>>>,
     /// Empty files that were made with it where the image has none: they only hold the place of a mount.
-    pub placeholders: &'s [Vec<u8>],
+    pub empty_mount_points: &'s [Vec<u8>],
     /// What is remembered of the tree already.
     pub remembered: Remembered,
     /// Our own attributes are not believed: someone who is not the image's root may have written them.
