@@ -10,8 +10,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::lane::{RANGE, play};
-use common::leftovers::{Scope, descriptors};
+use common::lane::{RANGE, play, play_in_shared_mounts};
+use common::leftovers::{Scope, keeps_nothing_open};
 use common::record::Written;
 use common::{busybox, captured, end_of, run, scratch, sh, skipped};
 use ctr::{Bind, Config, Container, Error, ErrorCode, Mount, Namespace, NamespaceSet, Namespaces, Stdio, Step, Tmpfs};
@@ -98,10 +98,7 @@ fn an_ordinary_user_with_a_single_id_can_do_it_all() {
 #[test]
 #[ignore = "a role"]
 fn role_everybody() {
-    for_everybody();
-    let open = descriptors();
-    for_everybody();
-    assert_eq!(descriptors().len(), open.len(), "{:?}", descriptors());
+    keeps_nothing_open(for_everybody);
 }
 
 #[test]
@@ -393,13 +390,7 @@ fn mounts() -> BTreeSet<String> {
 /// systemd makes all mounts of a host shared, so the test has a mount namespace of its own where they are.
 #[test]
 fn a_read_only_bind_is_read_only_below_and_nothing_shows_on_the_host() {
-    if !nix::unistd::geteuid().is_root() {
-        return skipped("only root can have a mount namespace without a user namespace, which would hide it");
-    }
-    let program = std::env::current_exe().unwrap();
-    let inner = "mount --make-rshared / && exec \"$0\" --exact inner --ignored --nocapture";
-    let status = Command::new("unshare").args(["-m", "sh", "-c", inner]).arg(program).status().unwrap();
-    assert!(status.success(), "see above");
+    play_in_shared_mounts("inner");
 }
 
 /// Not a test of its own: the part inside.

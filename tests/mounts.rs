@@ -3,10 +3,9 @@
 mod common;
 
 use std::collections::BTreeSet;
-use std::os::unix::fs::MetadataExt;
-use std::process::Command;
 
-use common::{busybox, end_of, quiet, skipped};
+use common::lane::play_in_shared_mounts;
+use common::{busybox, end_of, quiet};
 use ctr::{Bind, Config, Container, DirectoryUse, Mount, Tmpfs};
 
 /// Mount point and file system of everything that this process sees.
@@ -19,13 +18,7 @@ fn mounts() -> BTreeSet<String> {
 /// systemd makes all mounts of a host shared, so the test has a mount namespace of its own where they are.
 #[test]
 fn a_host_whose_mounts_are_shared_sees_none_of_a_containers() {
-    if std::fs::metadata("/proc/self").unwrap().uid() != 0 {
-        return skipped("only root can have a mount namespace without a user namespace, which would hide it");
-    }
-    let program = std::env::current_exe().unwrap();
-    let inner = "mount --make-rshared / && exec \"$0\" --exact inner --ignored --nocapture";
-    let status = Command::new("unshare").args(["-m", "sh", "-c", inner]).arg(program).status().unwrap();
-    assert!(status.success(), "see above");
+    play_in_shared_mounts("inner");
 }
 
 /// Not a test of its own: the part inside.

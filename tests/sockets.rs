@@ -12,7 +12,7 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use common::lane::{RANGE, play};
-use common::leftovers::{Scope, descriptors};
+use common::leftovers::{Scope, keeps_nothing_open};
 use common::{LONG, busybox, end_of, has_python, quiet, run, sh};
 use ctr::{Config, Container, Error, ErrorCode, Network, Process, SocketType, Step};
 use nix::fcntl::{FcntlArg, fcntl};
@@ -69,10 +69,7 @@ fn an_ordinary_user_with_a_single_id_can_do_it_all() {
 #[test]
 #[ignore = "a role"]
 fn role_everybody() {
-    for_everybody();
-    let open = descriptors();
-    for_everybody();
-    assert_eq!(descriptors().len(), open.len(), "{:?}", descriptors());
+    keeps_nothing_open(for_everybody);
 }
 
 #[test]

@@ -14,7 +14,7 @@ use nix::sys::uio::pread;
 use crate::sys::{Own, openat};
 
 /// How many all handles of this process keep.
-const MOST: usize = 128;
+const MAX: usize = 128;
 
 /// How many that are.
 static COUNT: AtomicUsize = AtomicUsize::new(0);
@@ -27,7 +27,7 @@ pub(super) struct Kept {
     files: Mutex<Vec<File>>,
 }
 
-/// An open file; it has its place among [`MOST`].
+/// An open file; it has its place among [`MAX`].
 #[derive(Debug)]
 struct File {
     name: &'static str,
@@ -61,7 +61,7 @@ impl Kept {
         }
         let fd = openat(directory, name, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?;
         let length = pread(&fd, buffer, 0)?;
-        if COUNT.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| (count < MOST).then_some(count + 1)).is_ok()
+        if COUNT.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| (count < MAX).then_some(count + 1)).is_ok()
         {
             files.push(File { name, fd: Own::new(fd) });
         }
@@ -80,6 +80,7 @@ mod tests {
     use std::os::fd::{AsRawFd, OwnedFd};
 
     use super::*;
+    use crate::sys::{close_replaced, replace};
 
     #[test]
     fn a_file_is_kept_from_the_second_look_on_and_no_more_than_there_is_room_for() {
@@ -102,20 +103,18 @@ mod tests {
         assert_eq!(kept.read(&directory, "none", &mut buffer), Err(nix::errno::Errno::ENOENT));
         // The host puts something of its own there: it is not read, and stays open.
         let (theirs, _writer) = crate::sys::pipe().unwrap();
-        // SAFETY: a number of our own, which nobody else uses.
-        assert_eq!(unsafe { libc::dup2(theirs.as_raw_fd(), fd) }, fd);
+        replace(&fd, &theirs);
         assert_eq!(kept.read(&directory, "file", &mut buffer).unwrap(), b"three");
         assert_ne!(number(&kept), Some(fd));
-        // SAFETY: what was put there, which is open still.
-        assert_eq!(unsafe { libc::close(fd) }, 0);
+        close_replaced(fd);
         let before = COUNT.load(Ordering::Relaxed);
-        let many: Vec<Kept> = (0..MOST + 5).map(|_| Kept::default()).collect();
+        let many: Vec<Kept> = (0..MAX + 5).map(|_| Kept::default()).collect();
         for kept in &many {
             kept.again();
             assert_eq!(kept.read(&directory, "file", &mut buffer).unwrap(), b"three");
         }
-        assert_eq!(COUNT.load(Ordering::Relaxed), MOST);
-        assert_eq!(many.iter().filter(|kept| number(kept).is_some()).count(), MOST - before);
+        assert_eq!(COUNT.load(Ordering::Relaxed), MAX);
+        assert_eq!(many.iter().filter(|kept| number(kept).is_some()).count(), MAX - before);
         drop((many, kept));
         assert_eq!(COUNT.load(Ordering::Relaxed), before - 1);
         std::fs::remove_dir_all(path).unwrap();

@@ -21,6 +21,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 pub use fd::{open, openat, pipe, socket, socketpair};
 pub use own::Own;
+#[cfg(test)]
+pub use own::{close_replaced, replace};
 pub use pid::process_id;
 
 /// memfd_create(2) of an executable file that can be sealed. MFD_EXEC is Linux 6.3's; older kernels refuse the flag.

@@ -123,15 +123,23 @@ impl AsRawFd for Own {
     }
 }
 
+/// For tests: puts something of the host's in the place of a descriptor of ours.
+#[cfg(test)]
+pub fn replace(own: &impl AsRawFd, by: &impl AsRawFd) {
+    // SAFETY: a number of our own, which nobody else uses.
+    assert_eq!(unsafe { libc::dup2(by.as_raw_fd(), own.as_raw_fd()) }, own.as_raw_fd());
+}
+
+/// For tests: closes what [`replace`] has put there, which is open still.
+#[cfg(test)]
+pub fn close_replaced(number: RawFd) {
+    // SAFETY: nobody else has it.
+    assert_eq!(unsafe { libc::close(number) }, 0);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// Puts something of the host's in the place of a descriptor.
-    fn replace(own: &Own, by: &impl AsRawFd) {
-        // SAFETY: a number of our own, which nobody else uses.
-        assert_eq!(unsafe { libc::dup2(by.as_raw_fd(), own.as_raw_fd()) }, own.as_raw_fd());
-    }
 
     fn is_open(fd: RawFd) -> bool {
         // SAFETY: only asks.
@@ -160,8 +168,7 @@ mod tests {
             let number = own.as_raw_fd();
             drop(own);
             assert!(is_open(number));
-            // SAFETY: what `replace` has put there.
-            unsafe { libc::close(number) };
+            close_replaced(number);
         }
         {
             let own = Own::new(super::super::pidfd_open(child.id() as i32).expect("a pidfd"));

@@ -32,3 +32,14 @@ pub fn play(role: &str, options: &[&str], before: &[&str]) -> bool {
     assert!(output.status.success() && said.contains("1 passed"), "{role}: {said}");
     true
 }
+
+/// Plays `role`, an ignored test of the same file, where all mounts are shared, as systemd makes those of a host.
+pub fn play_in_shared_mounts(role: &str) {
+    if !nix::unistd::geteuid().is_root() {
+        return skipped("only root can have a mount namespace without a user namespace, which would hide it");
+    }
+    let inner = "mount --make-rshared / && exec \"$0\" --exact \"$1\" --ignored --nocapture";
+    let program = std::env::current_exe().unwrap();
+    let status = Command::new("unshare").args(["-m", "sh", "-c", inner]).arg(program).arg(role).status().unwrap();
+    assert!(status.success(), "see above");
+}

@@ -109,6 +109,14 @@ pub fn wait_for_none(mut found: impl FnMut() -> BTreeSet<String>) {
     }
 }
 
+/// Does it twice: the second time leaves no descriptor open that was not before.
+pub fn keeps_nothing_open(all: fn()) {
+    all();
+    let open = descriptors();
+    all();
+    assert_eq!(descriptors().len(), open.len(), "{:?}", descriptors());
+}
+
 /// This process's descriptors and where they lead: to compare before and after.
 pub fn descriptors() -> BTreeSet<(i32, PathBuf)> {
     let entries = fs::read_dir("/proc/self/fd").unwrap().flatten();
