@@ -2,7 +2,7 @@
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
-use ctr_wire::RUN;
+use ctr_wire::{self as wire, RUN};
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 
@@ -10,7 +10,7 @@ use super::namespaces::{KINDS, Kind};
 use super::peer::pid_of;
 use super::shared::Shared;
 use super::state::StateDir;
-use crate::plan::{CWD, Header, Plan};
+use crate::plan::{Header, Plan};
 use crate::{Error, ErrorCode, Namespace, Result, Step, sys};
 
 /// A namespace of a container.
@@ -39,12 +39,14 @@ pub fn namespaces(container: &Shared, kinds: &[&'static Kind]) -> Result<Vec<Ope
     for kinds in kinds.chunks(Header::new(RUN).give.len()) {
         let mut plan = Plan::new();
         plan.step(Step::OpenNamespacesOfPid1, "PID 1", "", "");
+        // The /proc that it has kept open: in one that was mounted for others, as where it joined a process, it is not there.
+        let proc = plan.keep_in(wire::PROC);
         let mut slots = Vec::new();
         for kind in kinds {
             let slot = plan.slot();
-            let path = plan.bytes(format!("/proc/self/ns/{}", kind.name));
+            let path = plan.bytes(format!("self/ns/{}", kind.name));
             let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
-            plan.openat(CWD, path, flags).out(slot).ok(libc::ENOENT);
+            plan.openat(proc, path, flags).out(slot).ok(libc::ENOENT);
             slots.push(slot);
         }
         let fds = container.run(&Header::new(RUN).giving(&slots), &plan)?;
