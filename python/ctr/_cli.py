@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import DEVNULL, __version__, _cli_kernel
 from ._cli_events import add_command as add_events
-from ._cli_images import add_commands, age, bar, table
+from ._cli_images import add_commands
 from ._cli_limits import add_commands as add_limits
 from ._cli_mounts import add_commands as add_mounts
 from ._cli_options import add_rows, container_keywords, pair
@@ -25,6 +25,8 @@ from ._container import Container
 from ._containers import containers, destroy, explain, join
 from ._errors import Error
 from ._probe import probe
+from ._progress import bar
+from ._words import age, table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

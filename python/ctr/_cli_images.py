@@ -13,11 +13,13 @@ from typing import IO, TYPE_CHECKING, Any
 
 from ._containers import containers, join
 from ._errors import Error
-from ._image import IMAGE_FIELDS, Image, Progress, build_image, disk_use, image, images, import_image, prune
+from ._image import IMAGE_FIELDS, Image, build_image, disk_use, image, images, import_image, prune
+from ._progress import bar
+from ._words import age, amount, printable, table
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
 
 
 def add_commands(make: Callable[..., Any]) -> None:
@@ -282,88 +284,3 @@ def _output(options: argparse.Namespace) -> Iterator[str | IO[bytes]]:
         raise ValueError("an archive can't be written to a terminal: give -o FILE, or redirect stdout")
     else:
         yield sys.stdout.buffer
-
-
-@contextlib.contextmanager
-def bar(verb: str, what: str) -> Iterator[Callable[[Progress], None] | None]:
-    """A line on stderr that says how far it is, where that is a terminal; it is gone afterwards."""
-    if not os.isatty(2):
-        yield None
-        return
-    shown = False
-    what = printable(os.path.basename(what.rstrip("/")) or what)
-
-    def show(progress: Progress) -> None:
-        nonlocal shown
-        shown = True
-        sys.stderr.write(f"\r{_line(verb, what, progress, os.get_terminal_size(2).columns or 80)}\x1b[K")
-        sys.stderr.flush()
-
-    try:
-        yield show
-    finally:
-        if shown:
-            sys.stderr.write("\r\x1b[K")
-            sys.stderr.flush()
-
-
-def _line(verb: str, what: str, progress: Progress, width: int) -> str:
-    """As "importing debian.tar.gz  [######....]  61%  103.2M of 170.0M, 5310 entries"."""
-    start, done = f"{verb} {what}  ", amount(progress.bytes)
-    end = f"{done}, {progress.entries} entries"
-    if progress.total:
-        part = min(1.0, progress.bytes / progress.total)
-        end = f"{part:4.0%}  {done} of {amount(progress.total)}, {progress.entries} entries"
-        cells = min(40, width - len(start) - len(end) - 5)
-        if cells >= 10:
-            end = f"[{'#' * int(part * cells):.<{cells}}] {end}"
-    return (start + end)[: width - 1]
-
-
-def printable(text: str) -> str:
-    """`text` as a part of a line: what a terminal would obey is escaped as by `ls -b`, and so is the backslash.
-
-    Names come from containers and images: one with a newline in it must not look like two.
-    """
-    return "".join(_escaped(char) for char in text)
-
-
-_LETTERS = {"\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r", "\a": "\\a", "\b": "\\b", "\f": "\\f", "\v": "\\v"}
-
-
-def _escaped(char: str) -> str:
-    if char in _LETTERS:
-        return _LETTERS[char]
-    if char == " " or char.isprintable():
-        return char
-    # Three octal digits for each byte; a byte that is no text is a lone surrogate here (os.fsdecode).
-    return "".join(f"\\{byte:03o}" for byte in char.encode("utf-8", "surrogateescape"))
-
-
-def table(rows: Sequence[tuple[str, ...]]) -> None:
-    """Columns of one width."""
-    print(*columns(rows), sep="\n")
-
-
-def columns(rows: Sequence[tuple[str, ...]]) -> list[str]:
-    """The lines of a table."""
-    rows = [tuple(printable(cell) for cell in row) for row in rows]
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
-
-
-def amount(size: float) -> str:
-    """Bytes in binary units, as `ctr` takes them: 170.3M."""
-    for unit in ("B", "K", "M", "G"):
-        if size < 1024:
-            return f"{size:.0f}{unit}" if unit == "B" else f"{size:.1f}{unit}"
-        size /= 1024
-    return f"{size:.1f}T"
-
-
-def age(seconds: float) -> str:
-    """One number and its unit."""
-    for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
-        if seconds >= length:
-            return f"{int(seconds // length)}{unit}"
-    return f"{int(seconds)}s"

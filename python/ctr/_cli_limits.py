@@ -5,12 +5,12 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from ._cli_images import table
 from ._cli_options import ROWS, UNLIMITED, Row, add_rows, dest
 from ._containers import join
 from ._errors import Error
 from ._limits import SIZES, Limits
 from ._options import hugetlb_lines, io_lines
+from ._words import table
 
 if TYPE_CHECKING:
     import argparse

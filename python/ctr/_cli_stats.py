@@ -10,9 +10,9 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from ._cli_images import age, amount, columns
 from ._containers import containers, join
 from ._errors import Error
+from ._words import age, amount, columns
 
 if TYPE_CHECKING:
     import argparse

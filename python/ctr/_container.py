@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal, cast, overload
 from . import _ctr, _programs, _sockets
 from ._errors import Error
 from ._options import Bind, check_keywords, container_options, mount_option
+from ._progress import told
+from ._rows import Rows, Script
 from ._sizes import count, size
 from ._types import (
     ContainerOptions,
@@ -25,12 +27,12 @@ from ._types import (
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from types import TracebackType
 
     from ._image import Config, Difference, Image, ImageConfig
     from ._limits import Limits, List, Number, Told
-    from ._monitor import Sample
+    from ._monitor import Monitor
     from ._sockets import Address
     from ._stats import Stats
     from ._walls import Wall
@@ -317,17 +319,18 @@ class Container:
             target: A path, a file object (binary) or a descriptor.
             compression: Of the tarball.
             progress: Called with a `Progress` about ten times a second. An exception that it raises ends the export.
+                True shows a bar.
         """
         from ._files import writing
 
-        with writing(target) as opened:
-            return self._native.export(opened, {"compression": compression}, _told(progress))
+        with writing(target) as opened, told(progress, "exporting", self.name) as call:
+            return self._native.export(opened, {"compression": compression}, call)
 
     def diff(self) -> list[Difference]:
         """What it has changed of its image, as `docker diff`, by path. Volumes hold data and are left out."""
         from ._image import Difference
 
-        return [Difference(path, _CHANGES[change]) for path, change in self._native.diff()]
+        return Rows(Difference(path, _CHANGES[change]) for path, change in self._native.diff())
 
     def stats(self) -> Stats:
         """What it uses now: memory by kind, time of processors, processes, input and output, OOM kills, pressure.
@@ -358,11 +361,14 @@ class Container:
 
         return Watch(self._native.watch(kinds))
 
-    def monitor(self, interval: float = 1.0, count: int | None = None) -> Iterator[Sample]:
+    def monitor(self, interval: float = 1.0, count: int | None = None) -> Monitor:
         """Samples of what it uses, one each `interval` seconds, until it ends: flat rows, with rates, for a plot.
 
             frame = pandas.DataFrame(c.monitor(0.5, count=60))
             frame.plot("elapsed", ["cpu", "memory"], subplots=True)
+
+        As the last line of a notebook's cell it is drawn: processors and memory, live, until the container ends,
+        `count` samples are there, or it is drawn anew.
 
         The first comes an interval after this call. They are taken while the iterator is asked, in the caller's thread;
         one that is asked for late is late, and its rates are those of the longer time. Two are at least half an
@@ -372,9 +378,9 @@ class Container:
             interval: Seconds between two samples.
             count: How many; None is until the container ends.
         """
-        from ._monitor import monitor
+        from ._monitor import Monitor
 
-        return monitor(self, interval, count)
+        return Monitor(self, interval, count)
 
     def kill_all(self, signal: int = _signal.SIGKILL) -> None:
         """Send a signal to every program inside and to all that they have started; the container lives on.
@@ -506,12 +512,13 @@ class Container:
             config: How it is run: an `ImageConfig`, or a dict of what is to be otherwise than in the container's image,
                 of which "env" and "labels" are added to that's.
             progress: Called with a `Progress` about ten times a second. An exception that it raises ends the work,
-                which leaves nothing.
+                which leaves nothing. True shows a bar.
         """
         from ._image import Image, make_options
 
         options = make_options(name, config, self.image_config)
-        return Image(self._native.commit(options, _told(progress)), self._native.store_dir())
+        with told(progress, "committing", self.name) as call:
+            return Image(self._native.commit(options, call), self._native.store_dir())
 
     def walls(self) -> list[Wall]:
         """Every wall, whether it stands and why, as the kernel shows them now; also of a container that was joined.
@@ -520,7 +527,7 @@ class Container:
         """
         from ._walls import Wall
 
-        return [Wall(*parts) for parts in self._native.walls()]
+        return Rows(Wall(*parts) for parts in self._native.walls())
 
     def inspect(self) -> dict[str, Any]:
         """A description of it: what `libctr inspect` prints.
@@ -537,7 +544,7 @@ class Container:
 
     def explain(self) -> str:
         """Its walls, and what was done to make it, as the shell commands that a person would type."""
-        return self._native.explain()
+        return Script(self._native.explain())
 
     def destroy(self) -> None:
         """Kill every process inside and remove all that was made for it. It works in any state, and twice too."""
@@ -570,26 +577,25 @@ class Container:
                 state = " (closed)"
         return f"<ctr.Container {self.name!r}{state}>"
 
+    def _repr_html_(self) -> str:
+        from ._display import container
+
+        return container(self)
+
 
 def made(make: Callable[..., Any], image: ImageSource, options: ContainerOptions) -> Any:
     """What the core makes of an image and options. An `Image` is its digest, in the store that it is in."""
     given: dict[str, Any] = {**options}
-    progress = _told(given.pop("progress", None))
+    progress = given.pop("progress", None)
     if not isinstance(image, (str, bytes, os.PathLike)):
         if not hasattr(image, "digest"):
             raise TypeError(f"an image is a path, a name or a ctr.Image, not {type(image).__name__}")
         if given.get("store_dir") is None:
             given["store_dir"] = image.store_dir
         image = image.digest
-    return make(image, container_options(**given), progress)
-
-
-def _told(progress: OnProgress | None) -> Any:
-    if progress is None:
-        return None
-    from ._image import told
-
-    return told(progress)
+    options_of_core = container_options(**given)
+    with told(progress, "importing", image) as call:
+        return make(image, options_of_core, call)
 
 
 def text_of(path: Path | None) -> str | None:

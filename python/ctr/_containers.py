@@ -8,6 +8,7 @@ from typing import NamedTuple
 from . import _ctr
 from ._container import Container, made, text_of
 from ._options import check_keywords, namespace_mask
+from ._rows import Rows, Script
 from ._types import ContainerOptions, ImageSource, Path, Unpack
 
 
@@ -60,7 +61,7 @@ def destroy(name: str, *, state_dir: Path | None = None) -> None:
 
 def containers(*, state_dir: Path | None = None) -> list[ContainerInfo]:
     """The running containers of this user, oldest first."""
-    return [ContainerInfo(*parts) for parts in _ctr.containers(text_of(state_dir))]
+    return Rows(ContainerInfo(*parts) for parts in _ctr.containers(text_of(state_dir)))
 
 
 def explain(image: ImageSource = "host", **options: Unpack[ContainerOptions]) -> str:
@@ -69,5 +70,4 @@ def explain(image: ImageSource = "host", **options: Unpack[ContainerOptions]) ->
     Nothing is made.
     """
     check_keywords("explain", options, ContainerOptions.__annotations__)
-    text: str = made(_ctr.explain, image, options)
-    return text
+    return Script(made(_ctr.explain, image, options))

@@ -8,18 +8,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Union
 
 from . import _ctr
 from ._files import reading, writing
+from ._progress import told
+from ._rows import Rows
 from ._sizes import count, size
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from typing import Literal
 
-    from ._types import Files, Path, Readable, Size, Writable
+    from ._types import Files, OnProgress, Path, Readable, Size, Writable
 
     ConfigParts = tuple[list[str], list[str], list[str], str, str, str, list[str], dict[str, str], str]
     Parts = tuple[str, list[str], int, float, list[str], ConfigParts]
     Config = Union["ImageConfig", Mapping[str, object]]
-    OnProgress = Callable[["Progress"], object]
 
 # Of an import's limits, those that are sizes.
 _SIZES = ("bytes", "file", "header")
@@ -140,13 +141,13 @@ class Image:
                 before version 25.
             compression: Of the layers.
             name: The name that other tools find it by; its first one by default.
-            progress: Called with a `Progress` some ten times a second. What it raises ends the work.
+            progress: Called with a `Progress` some ten times a second. What it raises ends the work. True shows a bar.
         """
         options: dict[str, object] = {"format": format, "compression": compression}
         if name is not None:
             options["name"] = name
-        with writing(target) as opened:
-            _ctr.save_image(self.digest, opened, options, told(progress), self.store_dir)
+        with writing(target) as opened, told(progress, "saving", self.name or self.digest) as call:
+            _ctr.save_image(self.digest, opened, options, call, self.store_dir)
 
     def __eq__(self, other: object) -> bool:
         return self.digest == other.digest if isinstance(other, Image) else NotImplemented
@@ -156,6 +157,11 @@ class Image:
 
     def __repr__(self) -> str:
         return f"<ctr.Image {self.name or self.digest[:19]!r}>"
+
+    def _repr_html_(self) -> str:
+        from ._display import image
+
+        return image(self)
 
 
 class Difference(NamedTuple):
@@ -201,7 +207,8 @@ def import_image(
         platform: Which one of several of the same name, as docker's `--platform`: "linux/arm64", "arm/v7". By default
             this machine's.
         strip: How many leading components every name loses: 1 for a tarball whose content is wrapped in one directory.
-        progress: Called with a `Progress` some ten times a second, on this thread. What it raises ends the import.
+        progress: Called with a `Progress` some ten times a second, on this thread. What it raises ends the import. True
+                shows a bar, in the notebook or on the terminal.
         limits: Bounds of what the archive may take, over the defaults: "bytes" (after decompression), "entries", "file"
             and "header" (bytes of one), "name" (bytes), "depth", "ratio" (of decompression), "layers", "documents"
             (read to find an image), "config" (bytes of its configuration), "volumes", "window" (bytes of memory for
@@ -227,7 +234,8 @@ def import_image(
     store = _place(store_dir)
     with reading(source) as (opened, total):
         options["total"] = total
-        return Image(_ctr.import_image(opened, options, told(progress), store), store)
+        with told(progress, "importing", source) as call:
+            return Image(_ctr.import_image(opened, options, call, store), store)
 
 
 def build_image(
@@ -255,30 +263,25 @@ def build_image(
         config: How it is run: an `ImageConfig`, or a dict of what is to be otherwise than in the base, of which "env"
             and "labels" are added to the base's.
         keep_owners: Files keep their owners; otherwise they all are root's.
-        progress: Called with a `Progress` some ten times a second. What it raises ends the work.
+        progress: Called with a `Progress` some ten times a second. What it raises ends the work. True shows a bar.
         store_dir: Where images are kept.
     """
     if isinstance(base, Image) and store_dir is None:
         store_dir = base.store_dir
     store = _place(store_dir)
     if base is not None and not isinstance(base, Image):
-        base = Image(_ctr.find_image(base, told(progress), store), store)
+        with told(progress, "importing", base) as call:
+            base = Image(_ctr.find_image(base, call, store), store)
     options = make_options(name, config, ImageConfig() if base is None else base.config)
-    parts = _ctr.build_image(
-        None if base is None else base.digest,
-        [_pair(item) for item in _items(files)],
-        keep_owners,
-        options,
-        told(progress),
-        store,
-    )
-    return Image(parts, store)
+    digest, pairs = None if base is None else base.digest, [_pair(item) for item in _items(files)]
+    with told(progress, "building", name or "an image") as call:
+        return Image(_ctr.build_image(digest, pairs, keep_owners, options, call, store), store)
 
 
 def images(*, store_dir: Path | None = None) -> list[Image]:
     """All images in the store, oldest first."""
     store = _place(store_dir)
-    return [Image(parts, store) for parts in _ctr.images(store)]
+    return Rows(Image(parts, store) for parts in _ctr.images(store))
 
 
 def image(name: str, *, store_dir: Path | None = None) -> Image:
@@ -358,13 +361,6 @@ def config_from(parts: ConfigParts) -> ImageConfig:
     return ImageConfig(
         pairs, tuple(entrypoint), tuple(cmd), working_dir, user, stop_signal, tuple(volumes), labels, architecture
     )
-
-
-def told(progress: OnProgress | None) -> Callable[[int, int, int], object] | None:
-    """A callback as `_ctr` calls it."""
-    if progress is None:
-        return None
-    return lambda done, total, entries: progress(Progress(done, total or None, entries))
 
 
 def _place(store_dir: Any) -> str | None:

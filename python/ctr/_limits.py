@@ -61,6 +61,11 @@ class Limits(NamedTuple):
     hugetlb: ListInForce
     """Bytes of huge pages, {"2MB": 67108864}."""
 
+    def _repr_html_(self) -> str:
+        from ._display import limits
+
+        return limits(self)
+
 
 def number(which: str, value: Any) -> int | None:
     """A limit that is a number, as the core takes it."""

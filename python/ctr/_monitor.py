@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from ._errors import Error
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
     from ._container import Container
     from ._stats import Pressure, Stats
+    from ._types import Self
 
 # CTR_ERR_DESTROYED of ctr.h.
 _GONE = -5
@@ -102,12 +103,32 @@ class Clock:
         return _sample(stats, before, now - last, now - self._began)
 
 
-def monitor(container: Container, interval: float, count: int | None) -> Iterator[Sample]:
-    """The samples of `Container.monitor`, whose first look is taken before this returns."""
-    return _samples(container, Clock(container, interval, count))
+class Monitor:
+    """What `Container.monitor` gives: an iterator of samples, and in a notebook a drawing that moves."""
+
+    def __init__(self, container: Container, interval: float, count: int | None) -> None:
+        """The first look is taken now."""
+        self._again = (container, interval, count)
+        self._samples = _samples(container, Clock(container, interval, count))
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Sample:
+        return next(self._samples)
+
+    def close(self) -> None:
+        """End it: there are no more samples."""
+        self._samples.close()
+
+    def _ipython_display_(self) -> None:
+        from ._drawing import draw
+
+        # Samples of its own: this iterator can still be asked for all of them.
+        draw(*self._again)
 
 
-def _samples(container: Container, clock: Clock) -> Iterator[Sample]:
+def _samples(container: Container, clock: Clock) -> Generator[Sample, None, None]:
     while (left := clock.wait()) is not None:
         ended = select.poll()
         try:

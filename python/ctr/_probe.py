@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from . import _ctr
+from ._rows import Rows
 
 
 class Check(NamedTuple):
@@ -25,4 +26,4 @@ def probe() -> list[Check]:
 
     Each check does what a container would need, in a process that ends at once. Nothing is left.
     """
-    return [Check(*parts) for parts in _ctr.probe()]
+    return Rows(Check(*parts) for parts in _ctr.probe())

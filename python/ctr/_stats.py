@@ -118,6 +118,11 @@ class Stats(NamedTuple):
     pressure: PressureStats
     """For how long programs wait."""
 
+    def _repr_html_(self) -> str:
+        from ._display import stats
+
+        return stats(self)
+
 
 def stats_from(parts: Parts) -> Stats:
     """The same with names."""

@@ -12,7 +12,7 @@ from ._options import Bind, Tmpfs
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
-    from ._image import OnProgress
+    from ._progress import OnProgress
 elif sys.version_info >= (3, 11):
     from typing import Self, Unpack
 else:
@@ -21,7 +21,7 @@ else:
 
 if not TYPE_CHECKING:
     # Of a Progress, which is in a file that is loaded with the first image.
-    OnProgress = Callable[[Any], object]
+    OnProgress = Union[Callable[[Any], object], bool]
 
 __all__ = ["OnProgress", "Self", "Unpack"]
 

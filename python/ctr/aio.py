@@ -13,6 +13,7 @@ of a few worker threads. A task that is cancelled kills what it started: the pro
 
 from __future__ import annotations
 
+import contextlib
 from functools import partial
 from subprocess import TimeoutExpired
 from typing import TYPE_CHECKING, Any, Literal, cast, overload
@@ -30,6 +31,7 @@ from ._communicate import decoded
 from ._exit import CompletedProcess
 from ._monitor import Clock
 from ._popen import Popen, wants_text
+from ._progress import shown
 from ._run import divided, pipes_for
 from ._types import (
     Argv,
@@ -47,7 +49,7 @@ from ._types import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Generator, Iterable
+    from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator
     from types import TracebackType
 
     from ._image import Config, Difference, Image
@@ -448,17 +450,23 @@ class Container:
         progress: OnProgress | None = None,
     ) -> int:
         """Write its files as a tarball: `ctr.Container.export`, in a worker thread. Cancelled, it leaves none."""
-        return await in_thread(
-            lambda check: self.container.export(target, compression=compression, progress=_asking(check, progress))
-        )
+
+        def export(check: Callable[[], None]) -> int:
+            with _asking(check, progress, "exporting", self.name) as call:
+                return self.container.export(target, compression=compression, progress=call)
+
+        return await in_thread(export)
 
     async def commit(
         self, name: str | None = None, *, config: Config | None = None, progress: OnProgress | None = None
     ) -> Image:
         """Make an image of its files: `ctr.Container.commit`, in a worker thread. Cancelled, it leaves none."""
-        return await in_thread(
-            lambda check: self.container.commit(name, config=config, progress=_asking(check, progress))
-        )
+
+        def commit(check: Callable[[], None]) -> Image:
+            with _asking(check, progress, "committing", self.name) as call:
+                return self.container.commit(name, config=config, progress=call)
+
+        return await in_thread(commit)
 
     def __repr__(self) -> str:
         return f"<ctr.aio.Container {self.name!r}>" if self._make is None else "<ctr.aio.Container, not made yet>"
@@ -479,20 +487,29 @@ async def join(
 
 async def import_image(source: Readable, *, progress: OnProgress | None = None, **options: Any) -> Image:
     """Import an archive: `ctr.import_image`, with its keywords, in a worker thread. Cancelled, it leaves nothing."""
-    return await in_thread(lambda check: _image.import_image(source, progress=_asking(check, progress), **options))
+
+    def bring(check: Callable[[], None]) -> Image:
+        with _asking(check, progress, "importing", source) as call:
+            return _image.import_image(source, progress=call, **options)
+
+    return await in_thread(bring)
 
 
 def _make(image: ImageSource, options: ContainerOptions, check: Callable[[], None]) -> _container.Container:
-    progress = _asking(check, options.get("progress"))
-    return _container.Container(image, **cast("ContainerOptions", {**options, "progress": progress}))
+    with _asking(check, options.get("progress"), "importing", image) as call:
+        return _container.Container(image, **cast("ContainerOptions", {**options, "progress": call}))
 
 
-def _asking(check: Callable[[], None], progress: OnProgress | None) -> OnProgress:
+@contextlib.contextmanager
+def _asking(
+    check: Callable[[], None], progress: OnProgress | None, verb: str, what: object
+) -> Iterator[Callable[[Any], None]]:
     """A callback that ends the work once nobody waits for it any more."""
+    with shown(progress, verb, what) as show:
 
-    def told(state: Any) -> None:
-        check()
-        if progress is not None:
-            progress(state)
+        def told(state: Any) -> None:
+            check()
+            if show is not None:
+                show(state)
 
-    return told
+        yield told
