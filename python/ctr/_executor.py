@@ -131,8 +131,10 @@ class ContainerPoolExecutor(Executor):
         self._timeout, self._most_tasks, self._trusted = timeout, max_tasks_per_child, trust_results
         self._most_bytes = size(max_result, "max_result")
         self._idle: queue.LifoQueue[_Worker] = queue.LifoQueue()
-        self._ending = False
-        # So that no worker becomes idle after the last look at those that are.
+        # Those that have a task.
+        self._busy: set[_Worker] = set()
+        self._ending = self._killed = False
+        # So that no worker becomes idle or busy after the last look at those that are.
         self._lock = threading.Lock()
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
@@ -199,20 +201,43 @@ class ContainerPoolExecutor(Executor):
             except queue.Empty:
                 return
 
+    def kill_workers(self) -> None:
+        """Destroy the containers at once, as `ProcessPoolExecutor` of Python 3.14 ends its processes.
+
+        Tasks that have begun raise `WorkerLost`, those that haven't are cancelled, and no more are taken.
+        """
+        # First, so that no thread goes on to the next task.
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        with self._lock:
+            self._ending = self._killed = True
+            busy = list(self._busy)
+        for worker in busy:
+            worker.end()
+        self.shutdown(wait=True)
+
     def _call(self, task: bytes) -> Any:
         """In a thread of the pool: one task, from its start to its end."""
         try:
             worker = self._idle.get_nowait()
         except queue.Empty:
-            worker = self._new()
+            worker = _Worker(self._image, self._options, self._python, self._trusted)
         try:
+            with self._lock:
+                self._busy.add(worker)
+                is_late = self._killed
+            if is_late:
+                worker.end()
+            self._begin(worker)
             end = self._limit()
             # One whose answer can't be read is of no more use: it may answer the next task by itself.
             result, error = self._told(worker.call(task, end, self._timeout, self._most_bytes), end)
         except BaseException:
+            with self._lock:
+                self._busy.discard(worker)
             worker.close()
             raise
         with self._lock:
+            self._busy.discard(worker)
             keeps = not self._ending and (self._most_tasks is None or worker.tasks < self._most_tasks)
             if keeps:
                 self._idle.put(worker)
@@ -222,19 +247,15 @@ class ContainerPoolExecutor(Executor):
             raise error
         return result
 
-    def _new(self) -> _Worker:
-        worker = _Worker(self._image, self._options, self._python, self._trusted)
-        try:
-            if self._first is not None:
-                end = self._limit()
-                _, error = self._told(worker.call(self._first, end, self._timeout, self._most_bytes), end)
-                if error is not None:
-                    raise error
-                worker.tasks = 0
-        except BaseException:
-            worker.close()
-            raise
-        return worker
+    def _begin(self, worker: _Worker) -> None:
+        """Have a new worker call the initializer."""
+        if self._first is None or worker.is_ready:
+            return
+        end = self._limit()
+        _, error = self._told(worker.call(self._first, end, self._timeout, self._most_bytes), end)
+        if error is not None:
+            raise error
+        worker.is_ready, worker.tasks = True, 0
 
     def _limit(self) -> float | None:
         """When a task that begins now has to be done, of `time.monotonic`."""
@@ -296,6 +317,8 @@ class _Worker:
 
     def __init__(self, image: ImageSource, options: ContainerOptions, python: str | None, trusted: bool) -> None:
         self.tasks = 0
+        # Whether it has called the initializer.
+        self.is_ready = False
         mounts, env = ([], {}) if python is not None else this_python()
         script = worker_script()
         ours, theirs = socket.socketpair()
@@ -322,6 +345,11 @@ class _Worker:
         if length > most:
             raise OverflowError(f"a result of {length} bytes, max_result is {most}")
         return self._receive(length, end, timeout)
+
+    def end(self) -> None:
+        """Destroy the container while another thread waits for an answer, which hears of it."""
+        if self._container is not None:
+            self._container.destroy()
 
     def close(self) -> None:
         """Destroy the container."""

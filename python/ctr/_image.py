@@ -270,12 +270,18 @@ def build_image(
         store_dir = base.store_dir
     store = _place(store_dir)
     if base is not None and not isinstance(base, Image):
-        with told(progress, "importing", base) as call:
-            base = Image(_ctr.find_image(base, call, store), store)
+        base = find_image(base, progress=progress, store_dir=store_dir)
     options = make_options(name, config, ImageConfig() if base is None else base.config)
     digest, pairs = None if base is None else base.digest, [_pair(item) for item in _items(files)]
     with told(progress, "building", name or "an image") as call:
         return Image(_ctr.build_image(digest, pairs, keep_owners, options, call, store), store)
+
+
+def find_image(source: Path, *, progress: OnProgress | None = None, store_dir: Path | None = None) -> Image:
+    """The image of this name or digest, or of the archive at this path, which is imported."""
+    store = _place(store_dir)
+    with told(progress, "importing", source) as call:
+        return Image(_ctr.find_image(source, call, store), store)
 
 
 def images(*, store_dir: Path | None = None) -> list[Image]:

@@ -428,3 +428,23 @@ def test_what_is_refused() -> None:
     with ctr.ContainerPoolExecutor("host", 1, python="/no/such/python") as pool:
         assert isinstance(pool.submit(int).exception(), ctr.Error)
         assert not ctr.containers()
+
+
+def test_killed_workers_end_at_once_and_take_no_more() -> None:
+    import time
+    from concurrent.futures import CancelledError
+
+    pool = ctr.ContainerPoolExecutor(max_workers=2)
+    begun = [pool.submit(time.sleep, 1000) for _ in range(2)]
+    waits = [pool.submit(time.sleep, 1000) for _ in range(2)]
+    while len(ctr.containers()) < 2 or not all(future.running() for future in begun):
+        time.sleep(0.01)
+    pool.kill_workers()
+    for future in begun:
+        assert isinstance(future.exception(), ctr.WorkerLost)
+    for future in waits:
+        with pytest.raises(CancelledError):
+            future.result()
+    with pytest.raises(RuntimeError, match="after shutdown"):
+        pool.submit(time.sleep, 0)
+    assert not ctr.containers()
