@@ -130,6 +130,7 @@ def test_limits_and_what_is_used_have_their_numbers() -> None:
         assert "of 64.0M" in shown(c).text
 
 
+@LIMITS
 def test_a_drawing_has_what_was_measured() -> None:
     with ctr.Container() as c:
         blank = c.monitor(interval=0.05, count=1)
@@ -195,6 +196,7 @@ def test_progress_is_a_function_or_a_bool(source: Path) -> None:
         ctr.import_image(source, progress="yes")  # type: ignore[arg-type]
 
 
+@LIMITS
 def test_a_monitor_draws_itself_until_the_container_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("IPython")
     shell = Shell(monkeypatch)
