@@ -138,7 +138,9 @@ typedef enum ctr_reason {
      * It has ended, but nobody knows how: the container's PID 1 was kept from reporting it, and the kernel no longer
      * has it. code and signal are those of SIGKILL.
      */
-    CTR_REASON_UNKNOWN = 5
+    CTR_REASON_UNKNOWN = 5,
+    /** It, and what it had started, had used up their CPU time; see ctr_exec_config_set_cpu_time_limit(). */
+    CTR_REASON_OUT_OF_CPU_TIME = 6
 } ctr_reason;
 
 /** The kinds of namespaces, namespaces(7). The numbers are those of CLONE_NEW* in <sched.h>, so either may be used. */
@@ -1745,6 +1747,23 @@ int ctr_exec_config_set_process_group(ctr_exec_config *config, int32_t pgid);
  * Return value: 0, or CTR_ERR_INVALID.
  */
 int ctr_exec_config_set_time_limit(ctr_exec_config *config, int64_t ms);
+
+/**
+ * Kills the program (SIGKILL), and with it all that it has started, when they have used so many milliseconds of CPU time together,
+ * in user mode and in the kernel: all of their threads, children in whatever group or session, daemons, and the dead among them. Its
+ * ctr_exit then has CTR_REASON_OUT_OF_CPU_TIME. The container and its other programs live on. Where the program ends before that,
+ * what it has left behind has the rest of the budget. A negative number is no limit. Default: none. RLIMIT_CPU of getrlimit(2) is the
+ * limit of each process alone.
+ *
+ * The container's PID 1 keeps the budget. It looks when the budget may be used up at the earliest, and each 10 ms near the end, less
+ * often where that would take a fifth of its time: so much more can be used, by each processor. Not counted is the CPU time of
+ * children whose parent ignores SIGCHLD, or has SA_NOCLDWAIT set (sigaction(2)), once they are dead; a time limit beside it holds for
+ * these too. What was started is known as with ctr_exec_config_set_time_limit(); where it can't be, ctr_exec() fails with
+ * CTR_ERR_UNSUPPORTED.
+ *
+ * Return value: 0, or CTR_ERR_INVALID.
+ */
+int ctr_exec_config_set_cpu_time_limit(ctr_exec_config *config, int64_t ms);
 
 /**
  * How long the start of the program may take, in milliseconds: if the program has not run execve(2) by then,

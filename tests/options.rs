@@ -189,7 +189,12 @@ fn every_option_of_programs_can_be_typed_or_need_not_be() {
     let about = text.split_once("def _about_the_program").unwrap().1.split_once("\ndef ").unwrap().0;
     let long = |call: &str| Some(call.split_once("\"--")?.1.split('"').next()?.to_string());
     let options: Vec<_> = about.split("add(").skip(1).filter_map(long).collect();
-    let renamed: [Renamed; 3] = [("cwd", &["workdir"]), ("pty", &["tty", "no-tty"]), ("time_limit", &["timeout"])];
+    let renamed: [Renamed; 4] = [
+        ("cwd", &["workdir"]),
+        ("pty", &["tty", "no-tty"]),
+        ("time_limit", &["timeout"]),
+        ("cpu_time_limit", &["cpu-timeout"]),
+    ];
     let left_out = [
         ("program", "what is typed is what is run"),
         ("clear_env", "env -i does it, before the program"),

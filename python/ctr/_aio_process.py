@@ -14,7 +14,7 @@ from anyio.lowlevel import checkpoint
 
 from ._aio_threads import in_thread, until_done
 from ._communicate import end_of_typing
-from ._exit import TIMED_OUT, Exit
+from ._exit import OF_A_LIMIT, Exit
 from ._popen import Popen
 
 if TYPE_CHECKING:
@@ -256,7 +256,7 @@ class Process:
         return self.output
 
     def _ran_out_of_time(self) -> bool:
-        return self.popen.exit_parts is not None and self.popen.exit_parts[2] == TIMED_OUT
+        return self.popen.exit_parts is not None and self.popen.exit_parts[2] in OF_A_LIMIT
 
     async def _send(self, data: bytes | None) -> None:
         if self.stdin is None or self.stdin.is_closing():

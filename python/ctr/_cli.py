@@ -294,6 +294,8 @@ def _about_the_program(parser: argparse.ArgumentParser) -> None:
     )
     add("-i", "--interactive", action="store_true", help="as docker's; the program has this command's stdin anyway")
     add("--timeout", type=float, metavar="SECONDS", help="kill it and all that it has started after this time")
+    about = "kill it and all that it has started when they have used so much CPU time together"
+    add("--cpu-timeout", type=float, metavar="SECONDS", help=about)
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -469,7 +471,7 @@ def _attached(
             process.kill_group(signal.SIGHUP)
             raise
     assert process.exit is not None
-    if process.exit.reason in ("out of memory", "timed out"):
+    if process.exit.reason in ("out of memory", "timed out", "out of cpu time"):
         print(f"libctr: {process.exit.reason}: the program was killed", file=sys.stderr)
     return process.exit.code
 
@@ -491,6 +493,7 @@ def _program_options(options: argparse.Namespace) -> dict[str, Any]:
         "user": options.user,
         "extra_env": {**ours, **given},
         "time_limit": options.timeout,
+        "cpu_time_limit": options.cpu_timeout,
     }
 
 

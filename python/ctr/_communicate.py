@@ -10,7 +10,7 @@ import weakref
 from subprocess import TimeoutExpired
 from typing import TYPE_CHECKING, Any
 
-from ._exit import TIMED_OUT
+from ._exit import OF_A_LIMIT
 from ._terminal import VEOF
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class Conversation:
                     if fd == ended and self._process.poll() is not None:
                         poller.unregister(ended)
                         parts = self._process.exit_parts
-                        if parts is not None and parts[2] == TIMED_OUT:
+                        if parts is not None and parts[2] in OF_A_LIMIT:
                             self._read_what_is_there(reading)
                             reading, writing = {}, None
                             break

@@ -10,9 +10,10 @@ Parts = tuple[int, int, int, float, float, int]
 """An exit as `_ctr` tells of it: code, signal, reason, user time, system time, largest resident set."""
 
 # What a returncode doesn't tell.
-_TELLING = ("out of memory", "timed out", "destroyed")
-_REASONS = ("exited", "signaled", "out of memory", "timed out", "destroyed", "unknown")
-TIMED_OUT = _REASONS.index("timed out")
+_TELLING = ("out of memory", "timed out", "destroyed", "out of cpu time")
+_REASONS = ("exited", "signaled", "out of memory", "timed out", "destroyed", "unknown", "out of cpu time")
+OF_A_LIMIT = (_REASONS.index("timed out"), _REASONS.index("out of cpu time"))
+"""Those with which all that a program has started has ended too."""
 
 
 class Exit(NamedTuple):
@@ -23,7 +24,7 @@ class Exit(NamedTuple):
     signal: int
     """The signal that ended it, 0 if none."""
     reason: str
-    """Why it ended: "exited", "signaled", "out of memory", "timed out", "destroyed" or "unknown"."""
+    """Why it ended: "exited", "signaled", "out of memory", "timed out", "out of cpu time", "destroyed" or "unknown"."""
     user_time: float
     """Seconds of CPU time in user mode, of the program and of the children that it waited for."""
     system_time: float
@@ -69,7 +70,7 @@ class CompletedProcess(subprocess.CompletedProcess[AnyStr]):
 
     @property
     def exit(self) -> Exit:
-        """How it ended; `reason` is why: "exited", "signaled", "out of memory", "timed out", "destroyed", "unknown"."""
+        """How it ended; `reason` is why: see `Exit`."""
         return exit_from(self._parts)
 
     def check_returncode(self) -> None:

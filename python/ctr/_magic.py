@@ -82,6 +82,7 @@ def _parser() -> _Parser:
     add("-u", "--user", metavar="USER", help="who runs it, as 1000 or www-data")
     add("-w", "--workdir", metavar="DIR", help="the working directory inside")
     add("--timeout", type=float, metavar="SECONDS", help="kill it after so long")
+    add("--cpu-timeout", type=float, metavar="SECONDS", help="kill it after so much CPU time")
     add_rows(parser)
     add("image", metavar="IMAGE", help='a tarball, a directory, the name of an image, "host", or a variable')
     add("argv", metavar="CMD", nargs=argparse.REMAINDER, help="a program that gets the cell on stdin")
@@ -129,7 +130,8 @@ def _run(
     if taken and not options.python:
         raise ValueError("%%ctr: --out is of Python cells: use --output for what a program writes")
     extra = {**env, **dict(options.env)}
-    start: dict[str, Any] = {"cwd": options.workdir, "user": options.user, "time_limit": options.timeout}
+    limits = {"time_limit": options.timeout, "cpu_time_limit": options.cpu_timeout}
+    start: dict[str, Any] = {"cwd": options.workdir, "user": options.user, **limits}
     argv = [word for word in options.argv[:1] if word != "--"] + options.argv[1:]
     out: list[bytes] = []
     if options.python:
@@ -236,7 +238,7 @@ def _relay(process: Popen[Any], sinks: dict[int, Callable[[bytes], object]], inp
             if not chunk:
                 poller.unregister(fd)
                 del sinks[fd]
-        if process.poll() is not None and process.exit is not None and process.exit.reason == "timed out":
+        if process.poll() is not None and process.exit is not None and process.exit.reason in ("timed out", "out of cpu time"):
             return
 
 

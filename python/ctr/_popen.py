@@ -75,6 +75,7 @@ class Popen(Generic[AnyStr]):
         extra_env: Environment | None = None,
         pty: Pty = False,
         time_limit: float | None = None,
+        cpu_time_limit: float | None = None,
         start_timeout: float | None = None,
     ) -> None:
         """Start a program. Use `Container.popen`.
@@ -112,6 +113,8 @@ class Popen(Generic[AnyStr]):
             time_limit: Have it killed after so many seconds, whatever we do; the reason is then "timed out". All that
                 it has started is killed with it, in whatever session; what it has left behind when it ends in time,
                 at the limit.
+            cpu_time_limit: Have it killed, and all that it has started, when they have used so many seconds of CPU time
+                together; the reason is then "out of cpu time".
             start_timeout: How long its start may take, 10 seconds at most and by default: `TimeoutError` after that. It
                 takes a millisecond, where programs inside don't hold it up.
         """
@@ -123,7 +126,7 @@ class Popen(Generic[AnyStr]):
         self.args = args
         self.returncode: int | None = None
         self.exit_parts: Parts | None = None
-        self.has_time_limit = time_limit is not None
+        self.has_time_limit = time_limit is not None or cpu_time_limit is not None
         self._conversation: Conversation | None = None
         self._starter = os.getpid()
         self._container = container
@@ -191,7 +194,7 @@ class Popen(Generic[AnyStr]):
 
     @property
     def exit(self) -> Exit | None:
-        """How it ended; `reason` is why: "exited", "signaled", "out of memory", "timed out", "destroyed", "unknown"."""
+        """How it ended; `reason` is why: see `Exit`."""
         self.poll()
         return None if self.exit_parts is None else exit_from(self.exit_parts)
 

@@ -144,6 +144,7 @@ def run(
     extra_env: Environment | None = None,
     pty: Pty = False,
     time_limit: float | None = None,
+    cpu_time_limit: float | None = None,
     start_timeout: float | None = None,
 ) -> CompletedProcess[Any]:
     """Run a program inside and wait for it: `subprocess.run`, with its keywords and results.
@@ -269,6 +270,7 @@ def popen(
     extra_env: Environment | None = None,
     pty: Pty = False,
     time_limit: float | None = None,
+    cpu_time_limit: float | None = None,
     start_timeout: float | None = None,
 ) -> Popen[Any]:
     """Start a program inside: `subprocess.Popen`, with its keywords and methods. See `ctr.Popen`.

@@ -106,6 +106,7 @@ class PopenOptions(TypedDict, total=False):
     extra_env: Environment | None
     pty: Pty
     time_limit: float | None
+    cpu_time_limit: float | None
     start_timeout: float | None
 
 

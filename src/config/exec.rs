@@ -50,6 +50,11 @@ pub struct ExecConfig {
     /// kept by the container's PID 1, and, a second later, by [`crate::Process::wait`].
     #[serde(with = "seconds")]
     pub time_limit: Option<Duration>,
+    /// Kill it, and all that it has started, when they have used so much processor time together, in programs and in the kernel; its
+    /// exit then has [`crate::ExitReason::OutOfCpuTime`]. The budget is that of the same processes as `time_limit`, the dead ones
+    /// with them, and is kept by the container's PID 1: docs/limits.md says how exactly.
+    #[serde(with = "seconds")]
+    pub cpu_time_limit: Option<Duration>,
     /// How long its start may take; 10 seconds where there is none, and never longer. A start takes a millisecond, but programs
     /// inside can hold it up: by stopping everybody, by a lease on the file, by a file system that does not answer.
     #[serde(with = "seconds")]

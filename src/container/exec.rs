@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use ctr_wire::{EXEC, IN_START, IN_TABLE, MAX_CHILDREN, NONE, TERMINALS};
+use ctr_wire::{EXEC, IN_BUDGET, IN_START, IN_TABLE, MAX_CHILDREN, NONE, TERMINALS};
 use nix::fcntl::OFlag;
 use nix::sys::statfs::FsType;
 
@@ -59,8 +59,12 @@ pub fn exec(container: &Arc<Shared>, argv: &[&OsStr], config: &ExecConfig) -> Re
         targets.extend((0..3).map(|target| (slave, target)));
     }
     header.before = plan.len();
-    header.time_limit =
-        config.time_limit.map_or(0, |limit| (limit.as_millis().min(u128::from(u64::MAX)) as u64).max(1));
+    let ms = |limit: Duration| (limit.as_millis().min(u128::from(u64::MAX)) as u64).max(1);
+    header.time_limit = config.time_limit.map_or(0, ms);
+    if let Some(limit) = config.cpu_time_limit {
+        header.cpu_time_limit = ms(limit);
+        header.processors = sys::sched::processors();
+    }
 
     let patience = config.time_limit.map_or(START, |limit| START.min(limit.saturating_add(Duration::from_secs(1))));
     let patience = patience.min(config.start_timeout.unwrap_or(START)).max(Duration::from_millis(1));
@@ -69,7 +73,7 @@ pub fn exec(container: &Arc<Shared>, argv: &[&OsStr], config: &ExecConfig) -> Re
     let until = Instant::now() + patience;
 
     new_process(&mut plan, container, config);
-    if config.time_limit.is_some() {
+    if config.time_limit.is_some() || config.cpu_time_limit.is_some() {
         mark(&mut plan, &mut header);
     }
     move_descriptors(&mut plan, &mut targets);
@@ -130,6 +134,7 @@ pub fn exec(container: &Arc<Shared>, argv: &[&OsStr], config: &ExecConfig) -> Re
     let (reply, mut fds) = match started? {
         Ok(answer) => answer,
         Err(failure) if failure.call == IN_TABLE => return Err(full(&lookup)),
+        Err(failure) if failure.call == IN_BUDGET => return Err(no_budget(&lookup, failure.errno)),
         Err(failure) if failure.call == IN_START => {
             return Err(container.not_started(Step::StartProgram, lookup.name(), failure.errno));
         }
@@ -192,7 +197,22 @@ fn full(lookup: &Lookup) -> Error {
     error.with_hint("end some, or have one program start the others: what programs start themselves is not counted")
 }
 
-/// Room for the mark of the deadline, which PID 1 writes, and the calls that put it on: crates/init/src/sweep.rs. Where there
+/// Why a program can't have a budget of processor time.
+fn no_budget(lookup: &Lookup, errno: i32) -> Error {
+    if errno == libc::EAGAIN {
+        let why = format!(
+            "{MAX_CHILDREN} programs of the container have budgets of processor time, which is as many as can be"
+        );
+        return Error::new(ErrorCode::System, Step::StartProgram, lookup.name(), errno, why)
+            .with_hint("what a program with a budget has left behind keeps it: end that");
+    }
+    let why = "a budget of processor time can't be kept here: its programs could not be found";
+    Error::new(ErrorCode::Unsupported, Step::StartProgram, lookup.name(), libc::EOPNOTSUPP, why).with_hint(
+        "it takes a /proc inside, and hard limits of locks and rttime (getrlimit(2)) that nobody has lowered",
+    )
+}
+
+/// Room for the mark of the deadline or the budget, which PID 1 writes, and the calls that put it on: crates/init/src/sweep.rs. Where there
 /// can be none, they fail; the one that rises first, so that there is none by half.
 fn mark(plan: &mut Plan<'_>, header: &mut Header) {
     // A soft limit above the hard one: nothing is set where PID 1 does not write over it.

@@ -38,6 +38,8 @@ pub enum ExitReason {
     /// It has ended, but how can't be known any more: its PID 1 has not told it, and the kernel tells it no longer. The code
     /// is that of SIGKILL.
     Unknown = 5,
+    /// It and what it has started had used up their budget of processor time.
+    OutOfCpuTime = 6,
 }
 
 /// PID 1 went, and everything with it, before it could say how.

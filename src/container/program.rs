@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use ctr_wire::{EXITED, Reply};
+use ctr_wire::{CPU_TIME_USED_UP, EXITED, Reply, TIME_IS_UP};
 use nix::errno::Errno;
 
 use super::exit::{DESTROYED, Exit, ExitReason};
@@ -204,7 +204,9 @@ impl Program {
         let signal = status & 0x7f;
         let reason = if signal == 0 {
             ExitReason::Exited
-        } else if reply.note == 1 || self.timed_out.load(Ordering::Relaxed) {
+        } else if reply.note == u32::from(CPU_TIME_USED_UP) {
+            ExitReason::OutOfCpuTime
+        } else if reply.note == u32::from(TIME_IS_UP) || self.timed_out.load(Ordering::Relaxed) {
             ExitReason::TimedOut
         } else if signal == libc::SIGKILL
             && self.killed.lock().unwrap_or_else(PoisonError::into_inner).is_none()

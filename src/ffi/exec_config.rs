@@ -192,6 +192,24 @@ pub extern "C" fn ctr_exec_config_set_time_limit(config: *mut ctr_exec_config, m
     set(config, |config| config.time_limit = u64::try_from(ms).ok().map(Duration::from_millis))
 }
 
+/// Kills the program (SIGKILL), and with it all that it has started, when they have used so many milliseconds of CPU time together,
+/// in user mode and in the kernel: all of their threads, children in whatever group or session, daemons, and the dead among them. Its
+/// ctr_exit then has CTR_REASON_OUT_OF_CPU_TIME. The container and its other programs live on. Where the program ends before that,
+/// what it has left behind has the rest of the budget. A negative number is no limit. Default: none. RLIMIT_CPU of getrlimit(2) is the
+/// limit of each process alone.
+///
+/// The container's PID 1 keeps the budget. It looks when the budget may be used up at the earliest, and each 10 ms near the end, less
+/// often where that would take a fifth of its time: so much more can be used, by each processor. Not counted is the CPU time of
+/// children whose parent ignores SIGCHLD, or has SA_NOCLDWAIT set (sigaction(2)), once they are dead; a time limit beside it holds for
+/// these too. What was started is known as with ctr_exec_config_set_time_limit(); where it can't be, ctr_exec() fails with
+/// CTR_ERR_UNSUPPORTED.
+///
+/// Return value: 0, or CTR_ERR_INVALID.
+#[unsafe(no_mangle)]
+pub extern "C" fn ctr_exec_config_set_cpu_time_limit(config: *mut ctr_exec_config, ms: i64) -> c_int {
+    set(config, |config| config.cpu_time_limit = u64::try_from(ms).ok().map(Duration::from_millis))
+}
+
 /// How long the start of the program may take, in milliseconds: if the program has not run execve(2) by then,
 /// ctr_exec() returns CTR_ERR_TIMED_OUT and the program is not started. A start takes a millisecond or so, but
 /// programs inside can hold it up: by stopping every process, by a lease on the file, by a file system that does not

@@ -132,6 +132,8 @@ pub enum ctr_reason {
     /// It has ended, but nobody knows how: the container's PID 1 was kept from reporting it, and the kernel no longer
     /// has it. code and signal are those of SIGKILL.
     CTR_REASON_UNKNOWN = 5,
+    /// It, and what it had started, had used up their CPU time; see ctr_exec_config_set_cpu_time_limit().
+    CTR_REASON_OUT_OF_CPU_TIME = 6,
 }
 
 /// The kinds of namespaces, namespaces(7). The numbers are those of CLONE_NEW* in <sched.h>, so either may be used.
@@ -611,6 +613,7 @@ same_numbers! {
     ExitReason::TimedOut => ctr_reason::CTR_REASON_TIMED_OUT,
     ExitReason::Destroyed => ctr_reason::CTR_REASON_DESTROYED,
     ExitReason::Unknown => ctr_reason::CTR_REASON_UNKNOWN,
+    ExitReason::OutOfCpuTime => ctr_reason::CTR_REASON_OUT_OF_CPU_TIME,
     Change::Added => ctr_change::CTR_CHANGE_ADDED,
     Change::Changed => ctr_change::CTR_CHANGE_CHANGED,
     Change::Deleted => ctr_change::CTR_CHANGE_DELETED,

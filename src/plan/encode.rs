@@ -20,9 +20,13 @@ pub struct Header {
     pub namespaces: u64,
     /// EXEC: kill after so many milliseconds; 0 is never.
     pub time_limit: u64,
+    /// EXEC: kill after so many milliseconds of processor time; 0 is never.
+    pub cpu_time_limit: u64,
+    /// EXEC with such a limit: how many processors the machine has.
+    pub processors: u16,
     /// EXEC, RUN with BY_CHILD: give it up after so many milliseconds; 0 is PID 1's own bound.
     pub patience: u64,
-    /// EXEC: where the mark of its deadline goes, two struct rlimit64.
+    /// EXEC: where the mark of its deadline or its budget goes, two struct rlimit64.
     pub mark: Option<Arg>,
     /// SPAWN: the text of uid_map and gid_map, as (data, length).
     pub maps: [Option<(Arg, usize)>; 2],
@@ -48,6 +52,8 @@ impl Header {
             walls: 0,
             namespaces: 0,
             time_limit: 0,
+            cpu_time_limit: 0,
+            processors: 0,
             patience: 0,
             mark: None,
             maps: [None; 2],
@@ -105,6 +111,8 @@ fn put_request(message: &mut Vec<u8>, header: &Header, plan: &Plan<'_>) {
         before: header.before as u32,
         namespaces: header.namespaces,
         time_limit: header.time_limit,
+        cpu_time_limit: header.cpu_time_limit,
+        processors: header.processors,
         patience: header.patience,
         mark: address(header.mark),
         uid_map: text(header.maps[0]),

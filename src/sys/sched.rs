@@ -61,6 +61,13 @@ pub fn sched_setaffinity(pid: i32, cpus: &CpuSet) -> nix::Result<()> {
     Errno::result(result).map(drop)
 }
 
+/// How many processors the machine runs on, sysconf(3); 1 where that is not known.
+pub fn processors() -> u16 {
+    // SAFETY: asks only.
+    let count = unsafe { libc::sysconf(libc::_SC_NPROCESSORS_ONLN) };
+    u16::try_from(count.max(1)).unwrap_or(u16::MAX)
+}
+
 /// IOPRIO_WHO_PROCESS of ioprio_set(2).
 pub const IOPRIO_WHO_PROCESS: i32 = 1;
 

@@ -93,6 +93,7 @@ static void every_exec_config_function_refuses(ctr_exec_config *bad)
 	ANSWERS(CTR_ERR_INVALID, ctr_exec_config_set_session(bad, CTR_SESSION_GROUP));
 	ANSWERS(CTR_ERR_INVALID, ctr_exec_config_set_process_group(bad, 2));
 	ANSWERS(CTR_ERR_INVALID, ctr_exec_config_set_time_limit(bad, 1000));
+	ANSWERS(CTR_ERR_INVALID, ctr_exec_config_set_cpu_time_limit(bad, 1000));
 	ANSWERS(CTR_ERR_INVALID, ctr_exec_config_set_start_timeout(bad, 1000));
 	ctr_exec_config_free(bad);
 }

@@ -189,6 +189,29 @@ TEST(a_time_limit_kills_and_says_so)
 	OK(ctr_destroy(c));
 }
 
+TEST(a_budget_of_cpu_time_kills_all_and_says_so)
+{
+	const char *argv[] = {"/bin/sh", "-c", "(setsid sh -c 'while :; do :; done' &); setsid sleep 600 & sleep 600", NULL};
+	const char *idle[] = {"/bin/true", NULL};
+	ctr_exec_config *config = ctr_exec_config_new();
+	ctr_container *c = new_container();
+	ctr_process *p;
+	ctr_exit end;
+
+	OK(ctr_exec_config_set_cpu_time_limit(config, 100));
+	OK(ctr_exec(c, argv, config, &p));
+	OK(ctr_process_wait(p, 60000, &end));
+	CHECK(end.reason == CTR_REASON_OUT_OF_CPU_TIME && end.signal == SIGKILL);
+	ctr_process_free(p);
+	OK(ctr_exec_config_set_cpu_time_limit(config, -1));
+	OK(ctr_exec(c, idle, config, &p));
+	OK(ctr_process_wait(p, 60000, &end));
+	CHECK(end.reason == CTR_REASON_EXITED);
+	ctr_process_free(p);
+	ctr_exec_config_free(config);
+	OK(ctr_destroy(c));
+}
+
 TEST(a_time_limit_ends_what_was_left_behind)
 {
 	const char *argv[] = {"/bin/sh", "-c", "setsid sleep 600 & (setsid sleep 600 &); echo ready", NULL};
@@ -341,6 +364,7 @@ int main(void)
 	RUN(program_groups_and_umask_are_as_set);
 	RUN(a_pty_is_a_terminal_with_a_size);
 	RUN(a_time_limit_kills_and_says_so);
+	RUN(a_budget_of_cpu_time_kills_all_and_says_so);
 	RUN(a_time_limit_ends_what_was_left_behind);
 	RUN(all_programs_are_killed_and_the_container_lives_on);
 	RUN(stopped_programs_may_end_by_themselves_before_the_container_does);

@@ -245,6 +245,8 @@ def test_what_is_typed_for_docker_works() -> None:
 def test_what_killed_a_program_is_said() -> None:
     late = command("run", "--timeout", "0.2", "host", "sleep", "1000")
     assert (late.returncode, late.stderr) == (137, "libctr: timed out: the program was killed\n")
+    busy = command("run", "--cpu-timeout", "0.2", "host", "sh", "-c", "while :; do :; done")
+    assert (busy.returncode, busy.stderr) == (137, "libctr: out of cpu time: the program was killed\n")
     with ctr.Container(cgroup="optional", memory="64M") as c:
         limited = c.memory_limit is not None
     if limited:

@@ -76,6 +76,17 @@ def test_a_time_limit_ends_it_whatever_we_do(c: ctr.Container) -> None:
         c.popen(["true"], time_limit=-1)
 
 
+def test_a_budget_of_cpu_time_ends_all_that_a_program_started(c: ctr.Container) -> None:
+    done = c.run("(setsid sh -c 'while :; do :; done' &) ; sleep 1000", shell=True, cpu_time_limit=0.2)
+    assert (done.exit.reason, done.returncode) == ("out of cpu time", -9)
+    assert "reason='out of cpu time'" in repr(done)
+    assert c.run(["sleep", "0.3"], cpu_time_limit=0.2).exit.reason == "exited"
+    held = c.run("echo shown; setsid sleep 1000 & while :; do :; done", shell=True, capture_output=True, cpu_time_limit=0.2)
+    assert (held.exit.reason, held.stdout) == ("out of cpu time", b"shown\n")
+    with pytest.raises(ValueError, match="cpu_time_limit"):
+        c.popen(["true"], cpu_time_limit=-1)
+
+
 def test_a_time_limit_ends_what_a_program_left_behind(c: ctr.Container) -> None:
     script = "setsid sleep 1234 & (setsid sleep 1234 &); echo ready"
     done = c.run(["sh", "-c", script], time_limit=1, capture_output=True, text=True)

@@ -1,18 +1,31 @@
 //! The table of children: who runs, where its exit is reported, when its time is up.
 
-use ctr_wire::{EXITED, MAX_CHILDREN, Reply, SLOTS};
+use ctr_wire::{CPU_TIME_USED_UP, EXITED, MAX_CHILDREN, Reply, SLOTS, TIME_IS_UP};
 
+use super::budget::Budgets;
 use super::kernel::{SIGKILL, close, now, nr, syscall, syscall3};
 use super::memory::{Child, MEMORY};
 use super::message::{MSG_DONTWAIT, close_slots, receive_into, reply};
 use super::spawn::Spawned;
-use super::sweep::Sweep;
+use super::sweep::{BUDGET, Sweep};
 
 /// How a child ended, as wait4(2) has it: the status, and of the usage what is reported.
 #[derive(Clone, Copy)]
 pub struct End {
     status: i32,
     usage: [u64; 5],
+}
+
+impl End {
+    fn user_us(&self) -> u64 {
+        let [seconds, us, ..] = self.usage;
+        seconds.wrapping_mul(1_000_000).wrapping_add(us)
+    }
+
+    fn system_us(&self) -> u64 {
+        let [_, _, seconds, us, _] = self.usage;
+        seconds.wrapping_mul(1_000_000).wrapping_add(us)
+    }
 }
 
 /// The children of this process.
@@ -25,6 +38,7 @@ pub struct Children {
     /// There may be more to reap than was reaped at once.
     pub more: bool,
     pub sweep: Sweep,
+    pub budgets: Budgets,
 }
 
 /// How many children are reaped before somebody else has a turn: there may be some without end.
@@ -32,7 +46,8 @@ const AT_ONCE: usize = 256;
 
 impl Children {
     pub const fn new() -> Self {
-        Self { count: 0, deadlines: 0, beginning: 0, early: None, more: false, sweep: Sweep::new() }
+        let (sweep, budgets) = (Sweep::new(), Budgets::new());
+        Self { count: 0, deadlines: 0, beginning: 0, early: None, more: false, sweep, budgets }
     }
 
     fn table(&self) -> &'static mut [Child] {
@@ -48,15 +63,15 @@ impl Children {
         self.count >= MAX_CHILDREN
     }
 
-    /// Remembers a child. Only when not full. `deadline` in milliseconds of CLOCK_MONOTONIC; 0 is never.
-    pub fn add(&mut self, pid: i32, status: i32, setup: i32, deadline: u64, detached: bool, claim: i32) {
+    /// Remembers a child. Only when not full.
+    pub fn add(&mut self, child: Child) {
         if self.is_full() {
             return;
         }
         self.count += 1;
-        self.deadlines += usize::from(deadline != 0);
+        self.deadlines += usize::from(child.deadline != 0);
         if let Some(last) = self.table().last_mut() {
-            *last = Child { pid, status, setup, timed_out: false, detached, claim, limit: -1, deadline };
+            *last = child;
         }
     }
 
@@ -66,7 +81,7 @@ impl Children {
         if self.is_full() {
             bury(child.pid);
         } else {
-            self.add(child.pid, -1, -1, 0, false, -1);
+            self.add(Child::of(child.pid));
         }
     }
 
@@ -94,36 +109,56 @@ impl Children {
 
     /// Kills whose time is up; says how many milliseconds there are to the next, if any.
     pub fn enforce(&mut self) -> Option<u64> {
-        if self.deadlines == 0 && self.sweep.next == 0 {
-            return None;
-        }
+        if self.deadlines == 0 && self.sweep.next == 0 && self.budgets.is_empty() { None } else { self.enforce_now() }
+    }
+
+    #[inline(never)]
+    #[unsafe(link_section = ".cold")]
+    fn enforce_now(&mut self) -> Option<u64> {
         let now = now();
         let mut next = u64::MAX;
+        if !self.budgets.is_empty() && self.budgets.next <= now && self.budgets.look(&self.sweep) {
+            self.end_used_up(now);
+        }
         for child in self.table() {
             if child.deadline == 0 {
                 continue;
             }
             if child.deadline <= now {
-                child.timed_out = true;
+                child.note = TIME_IS_UP;
                 self.deadlines -= 1;
                 self.sweep.at(child.deadline);
                 child.deadline = 0;
-                // SAFETY: it is our child and not reaped yet, so the pid is its own; and a group of that number is what it made.
-                unsafe {
-                    syscall3(nr::KILL, child.pid as usize, SIGKILL as usize, 0);
-                    syscall3(nr::KILL, -child.pid as usize, SIGKILL as usize, 0);
-                }
+                child.kill();
             } else {
                 next = next.min(child.deadline);
             }
         }
         if self.sweep.next != 0 && self.sweep.next <= now {
-            self.sweep.run(now);
+            let budgets = &self.budgets;
+            self.sweep.run(now, |mark| budgets.deadline(mark));
         }
         if self.sweep.next != 0 {
             next = next.min(self.sweep.next);
         }
+        if !self.budgets.is_empty() {
+            next = next.min(self.budgets.next);
+        }
         (next != u64::MAX).then(|| next.saturating_sub(now))
+    }
+
+    /// Kills the programs whose budget is used up; what they have started is left to the sweep.
+    #[inline(never)]
+    #[unsafe(link_section = ".cold")]
+    fn end_used_up(&mut self, now: u64) {
+        let is_used_up = |child: &&mut Child| self.budgets.of(child.budget).is_some_and(|budget| budget.is_used_up);
+        for child in self.table().iter_mut().filter(is_used_up) {
+            if child.note == 0 {
+                child.note = CPU_TIME_USED_UP;
+            }
+            child.kill();
+        }
+        self.sweep.at(now);
     }
 
     /// `file` limits the processor time of the child `pid`.
@@ -147,12 +182,30 @@ impl Children {
         }
     }
 
+    /// The mark of whoever is to be reaped next, where that is a budget's, else 0.
+    #[inline(never)]
+    #[unsafe(link_section = ".cold")]
+    fn budget_of_next(&self) -> u64 {
+        const WNOHANG_EXITED_NOWAIT_WALL: usize = 1 | 4 | 0x0100_0000 | 0x4000_0000;
+        let mut info = [0i32; 32];
+        let at = &raw mut info as usize;
+        // SAFETY: the kernel writes a siginfo_t.
+        let asked = unsafe { syscall(nr::WAITID, 0, 0, at, WNOHANG_EXITED_NOWAIT_WALL, 0, 0) };
+        let [_, _, _, pid, ..] = info;
+        if asked != 0 || pid <= 0 {
+            return 0;
+        }
+        self.sweep.mark_of(pid).filter(|&mark| mark >= BUDGET).unwrap_or(0)
+    }
+
     /// Reaps whoever has ended and reports those that somebody wants to know of. One that is in the pool is taken from it.
     pub fn reap(&mut self, mut spare: Option<&mut Spawned>) {
         self.more = false;
         for _ in 0..AT_ONCE {
             let mut status = 0i32;
             let mut usage = [0u64; 18];
+            // Whose budget it has used has to be asked while it is there.
+            let budget = if self.budgets.is_empty() { 0 } else { self.budget_of_next() };
             const WNOHANG_WALL: usize = 1 | 0x4000_0000;
             // SAFETY: the kernel writes an int and a struct rusage.
             let pid = unsafe {
@@ -169,6 +222,9 @@ impl Children {
             }
             let [user_s, user_us, system_s, system_us, max_rss, ..] = usage;
             let end = End { status, usage: [user_s, user_us, system_s, system_us, max_rss] };
+            if budget != 0 {
+                self.budgets.spend(budget, end.user_us().saturating_add(end.system_us()));
+            }
             if pid == self.beginning {
                 self.early = Some(end);
             } else {
@@ -200,14 +256,14 @@ impl Children {
             }
             close(child.setup);
         }
-        let [user_s, user_us, system_s, system_us, max_rss] = end.usage;
+        let [.., max_rss] = end.usage;
         let exited = Reply {
             tag: EXITED,
             pid,
             status: end.status,
-            note: u32::from(child.timed_out),
-            user_us: user_s.wrapping_mul(1_000_000).wrapping_add(user_us),
-            system_us: system_s.wrapping_mul(1_000_000).wrapping_add(system_us),
+            note: u32::from(child.note),
+            user_us: end.user_us(),
+            system_us: end.system_us(),
             max_rss,
             ..Reply::default()
         };
@@ -219,6 +275,9 @@ impl Children {
             self.deadlines -= 1;
             // What it has left behind has its limit still.
             self.sweep.at(child.deadline);
+        }
+        if child.budget != 0 {
+            self.budgets.leave(child.budget, now());
         }
         if let Some(last) = self.table().last() {
             *child = *last;

@@ -40,6 +40,7 @@ pub mod nr {
     pub const GETDENTS64: usize = 217;
     pub const CLOCK_GETTIME: usize = 228;
     pub const EXIT_GROUP: usize = 231;
+    pub const WAITID: usize = 247;
     pub const OPENAT: usize = 257;
     pub const PSELECT6: usize = 270;
     pub const PPOLL: usize = 271;
@@ -69,6 +70,7 @@ pub mod errno {
     pub const ENOSYS: i32 = 38;
     pub const EPROTO: i32 = 71;
     pub const EUSERS: i32 = 87;
+    pub const EOPNOTSUPP: i32 = 95;
     pub const ETIMEDOUT: i32 = 110;
     pub const ENOBUFS: i32 = 105;
 }

@@ -19,6 +19,7 @@
 #[cfg(panic = "unwind")]
 extern crate std;
 
+mod budget;
 mod cgroup;
 mod children;
 mod kernel;

@@ -5,7 +5,7 @@ use core::sync::atomic::{AtomicBool, AtomicU32};
 
 use ctr_wire::MAX_CHILDREN;
 
-use super::kernel::{nr, syscall3};
+use super::kernel::{SIGKILL, nr, syscall3};
 
 pub const PAGE: usize = 4096;
 /// The most sockets that one server hears: joiners, and whoever made it.
@@ -34,7 +34,8 @@ pub struct Child {
     pub status: i32,
     /// The zygote's end of a child's setup socket, else -1.
     pub setup: i32,
-    pub timed_out: bool,
+    /// What is said of its end: 0, or why we have killed it.
+    pub note: u8,
     /// It outlives the host.
     pub detached: bool,
     /// The claim on its range of ids, or -1.
@@ -43,11 +44,53 @@ pub struct Child {
     pub limit: i32,
     /// When to kill it, in milliseconds of CLOCK_MONOTONIC; 0 is never.
     pub deadline: u64,
+    /// The mark of its budget, 0 if it has none.
+    pub budget: u64,
 }
 
 impl Child {
     pub const NONE: Self =
-        Self { pid: 0, status: 0, setup: 0, timed_out: false, detached: false, claim: 0, limit: 0, deadline: 0 };
+        Self { pid: 0, status: 0, setup: 0, note: 0, detached: false, claim: 0, limit: 0, deadline: 0, budget: 0 };
+
+    /// One that nobody wants to know of.
+    pub fn of(pid: i32) -> Self {
+        Self { pid, status: -1, setup: -1, claim: -1, limit: -1, ..Self::NONE }
+    }
+
+    /// Kills it and its group. It is not reaped yet, so the pid is its own; and a group of that number is what it made.
+    pub fn kill(&self) {
+        // SAFETY: a child of ours.
+        unsafe {
+            syscall3(nr::KILL, self.pid as usize, SIGKILL as usize, 0);
+            syscall3(nr::KILL, -self.pid as usize, SIGKILL as usize, 0);
+        }
+    }
+}
+
+/// One of [`super::budget::Budgets`]. Times in nanoseconds.
+#[derive(Clone, Copy)]
+pub struct Budget {
+    /// The mark of its processes; 0 is nobody's.
+    pub mark: u64,
+    pub limit: u64,
+    /// Of those that we have reaped.
+    pub gone: u64,
+    /// Of all, as far as they have been looked at.
+    pub sum: u64,
+    /// When its processes end whatever they have used, in milliseconds of CLOCK_MONOTONIC; 0 is never.
+    pub deadline: u64,
+    /// How many processes were seen at the last look.
+    pub seen: u32,
+    /// How many looks in a row have seen none.
+    pub unseen: u8,
+    /// The program itself has not been reaped.
+    pub runs: bool,
+    pub is_used_up: bool,
+}
+
+impl Budget {
+    pub const NONE: Self =
+        Self { mark: 0, limit: 0, gone: 0, sum: 0, deadline: 0, seen: 0, unseen: 0, runs: false, is_used_up: false };
 }
 
 /// Where in [`Memory`] the server's stack begins.
@@ -71,6 +114,7 @@ pub struct Memory {
     /// The host is gone.
     pub cut: AtomicBool,
     pub children: [Child; MAX_CHILDREN],
+    pub budgets: [Budget; MAX_CHILDREN],
 }
 
 /// Where it is. All zeroes, so it takes no room in the file.
@@ -84,6 +128,7 @@ pub static mut MEMORY: Memory = Memory {
     starting: [const { AtomicU32::new(0) }; MAX_STARTS],
     cut: AtomicBool::new(false),
     children: [Child::NONE; MAX_CHILDREN],
+    budgets: [Budget::NONE; MAX_CHILDREN],
 };
 
 const _: () = {

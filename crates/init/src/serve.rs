@@ -2,18 +2,19 @@
 //! they differ in where requests come from and in what the end of a socket means.
 
 use ctr_wire::{
-    BY_CHILD, CONTROL, Call, DETACHED, DONE, EXEC, FAILED, HANDED, Handover, IN_HANDOVER, IN_LATE, IN_MESSAGE,
-    IN_NEWGIDMAP, IN_NEWUIDMAP, IN_PARENT, IN_START, IN_TABLE, LARGE, LIMITED, MAX_FDS, NONE, PREPARE, PROC,
-    ParentPlan, RESULTS, RETIRE, RUN, Reply, Request, SAID, SLOTS, SPARE, SPAWN, STATUS, USER_NAMESPACE,
+    BY_CHILD, CONTROL, Call, DETACHED, DONE, EXEC, FAILED, HANDED, Handover, IN_BUDGET, IN_HANDOVER, IN_LATE,
+    IN_MESSAGE, IN_NEWGIDMAP, IN_NEWUIDMAP, IN_PARENT, IN_START, IN_TABLE, LARGE, LIMITED, MAX_FDS, NONE, PREPARE,
+    PROC, ParentPlan, RESULTS, RETIRE, RUN, Reply, Request, SAID, SLOTS, SPARE, SPAWN, STATUS, USER_NAMESPACE,
 };
 
 use super::children::{self, Children};
 use super::kernel::{self, CLONE_FILES, SIGKILL, SIGNALS, close, exit, now, nr, syscall, syscall3};
 use super::lifeline;
-use super::memory::{MAX_SOCKETS, MEMORY};
+use super::memory::{Child, MAX_SOCKETS, MEMORY};
 use super::message::{self, Received, close_slots, receive, reply};
 use super::spawn::{self, Forked, Spawned, set_up, spawn};
 use super::start::{Started, start};
+use super::sweep::BUDGET;
 use super::wait::Awaited;
 use super::walk::{Failure, Slots, walk};
 
@@ -358,17 +359,30 @@ impl Server {
             return self.fail(failure);
         }
         let deadline = if request.time_limit == 0 { 0 } else { now().saturating_add(request.time_limit) };
-        if request.mark != 0 {
+        let mut budget = 0;
+        if request.cpu_time_limit != 0 {
+            budget = match self.open_budget(request, deadline) {
+                Ok(budget) => budget,
+                Err(errno) => return self.fail(Failure { call: IN_BUDGET, errno }),
+            };
+        }
+        let mark = if budget == 0 { deadline } else { budget };
+        if request.mark != 0 && (budget != 0 || deadline < BUDGET) {
             // SAFETY: an address within the message, of as many words.
             let limits = unsafe { &mut *(request.mark as *mut [u64; 4]) };
-            self.children.sweep.mark(deadline, limits);
+            self.children.sweep.mark(mark, limits);
         }
         let first = own.len() as u32;
-        let (pid, pidfd) = match start(childs, first, &mut self.slots, 0, request.patience, &mut self.children) {
-            Started::Runs(pid, pidfd) => (pid, pidfd),
-            // A plan without execve is a mistake of the host.
-            Started::Walked => return self.fail(Failure { call: IN_MESSAGE, errno: kernel::errno::EPROTO }),
-            Started::Failed(failure) => return self.fail(failure),
+        let started = start(childs, first, &mut self.slots, 0, request.patience, &mut self.children);
+        let Started::Runs(pid, pidfd) = started else {
+            if budget != 0 {
+                self.children.budgets.leave(budget, now());
+            }
+            return self.fail(match started {
+                Started::Failed(failure) => failure,
+                // A plan without execve is a mistake of the host.
+                _ => Failure { call: IN_MESSAGE, errno: kernel::errno::EPROTO },
+            });
         };
         let mut gifts = [-1; 5];
         let gifts = self.gifts(request, pidfd, &mut gifts);
@@ -383,11 +397,28 @@ impl Server {
                 // SAFETY: our own child, not reaped yet; it is reaped as any other.
                 unsafe { syscall3(nr::KILL, pid as usize, SIGKILL as usize, 0) };
             }
+            if budget != 0 {
+                self.children.budgets.leave(budget, now());
+            }
             return close(status);
         }
-        self.children.add(pid, status, -1, deadline, false, -1);
+        self.children.add(Child { status, deadline, budget, ..Child::of(pid) });
         if let Some(end) = early {
             self.children.report(pid, &end);
+        }
+    }
+
+    /// The mark of the budget of processor time that a program is to have; or why it can't have one.
+    #[inline(never)]
+    #[unsafe(link_section = ".cold")]
+    fn open_budget(&mut self, request: &Request, deadline: u64) -> Result<u64, i32> {
+        if !self.children.sweep.can_mark() {
+            return Err(kernel::errno::EOPNOTSUPP);
+        }
+        let processors = u64::from(request.processors);
+        match self.children.budgets.open(request.cpu_time_limit, processors, deadline, now()) {
+            0 => Err(kernel::errno::EAGAIN),
+            mark => Ok(mark),
         }
     }
 
@@ -425,7 +456,8 @@ impl Server {
         // It tells the host itself, once it is ready: the host is woken once, not twice.
         let status = self.keep_status();
         close(pidfd);
-        self.children.add(pid, status, setup, 0, request.flags & DETACHED != 0, claim);
+        let detached = request.flags & DETACHED != 0;
+        self.children.add(Child { status, setup, detached, claim, ..Child::of(pid) });
     }
 
     /// SPARE: puts a child of this shape in the pool. One of another shape has to go.

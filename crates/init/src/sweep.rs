@@ -4,7 +4,8 @@
 //! hard values of two limits that have no effect, RLIMIT_LOCKS and RLIMIT_RTTIME of getrlimit(2). They may be lowered, and raised
 //! with CAP_SYS_RESOURCE in the first user namespace only. One of them falls with the deadline and the other rises, so their sum
 //! is always the same: no process can take another deadline's mark. One that has lowered both to something else has forged it,
-//! and goes with the first deadline that passes. The deadline is in the mark, so we need no memory of who was started.
+//! and goes with the first deadline that passes, or when budgets are looked at. A mark is the deadline, so we need no memory of who was
+//! started; or it is the name of a budget, which has the deadline (`budget`).
 
 use super::kernel::{SIGKILL, nr, syscall, syscall3};
 
@@ -15,8 +16,8 @@ const RISING: u64 = 1 << 62;
 /// The lowest bits of a mark tell one server's from another's, where they see each other's processes.
 const WHOSE: u32 = 22;
 const WHOSE_MASK: u32 = (1 << WHOSE) - 1;
-/// Deadlines from here on, some 17 years, have no mark.
-const LATEST: u64 = 1 << 39;
+/// Marks from here to twice as much are names of budgets. A deadline that is this late, some 8 years, has no mark.
+pub const BUDGET: u64 = 1 << 38;
 /// How often a sweep that has found somebody is repeated at once, and how long it takes to the next after that: one who is killed
 /// and doesn't end waits in the kernel for something.
 const IN_A_ROW: u32 = 100;
@@ -31,7 +32,7 @@ pub struct Sweep {
     /// How many sweeps in a row have found somebody.
     found: u32,
     /// A descriptor of /proc, or -1.
-    proc: i32,
+    pub proc: i32,
     /// What tells our marks from those of others.
     whose: u32,
     /// Our own limits, which every process without a mark has; 0 where they leave no room for marks.
@@ -59,48 +60,37 @@ impl Sweep {
         (self.proc, self.whose) = (proc, whose & WHOSE_MASK);
     }
 
-    /// Writes the mark of a program with this deadline to the two limits, soft and hard, that it will set. Where it can't be
-    /// marked they stay as they came, and can't be set.
-    pub fn mark(&self, deadline: u64, limits: &mut [u64; 4]) {
-        let number = deadline << WHOSE | u64::from(self.whose);
-        if deadline < LATEST && self.own != [0; 2] {
+    /// Whether programs can be marked, and found.
+    pub fn can_mark(&self) -> bool {
+        self.proc >= 0 && self.own != [0; 2]
+    }
+
+    /// Writes this mark of a program, its deadline or its budget's, to the two limits, soft and hard, that it will set. Where it
+    /// can't be marked they stay as they came, and can't be set.
+    pub fn mark(&self, mark: u64, limits: &mut [u64; 4]) {
+        let number = mark << WHOSE | u64::from(self.whose);
+        if self.own != [0; 2] {
             let (falling, rising) = (FALLING.wrapping_sub(number), RISING.wrapping_add(number));
             *limits = [falling, falling, rising, rising];
         }
     }
 
-    /// Kills whom the time of which is up.
+    /// Kills whom the time of which is up. `deadline_of` tells it of the mark of a budget.
     #[inline(never)]
     #[unsafe(link_section = ".cold")]
-    pub fn run(&mut self, now: u64) {
+    pub fn run(&mut self, now: u64, deadline_of: impl Fn(u64) -> Option<u64>) {
         let mut found = false;
         let mut later = u64::MAX;
-        let mut buffer = [0u64; 64];
-        // SAFETY: as init of its namespace, all that we see is of our container.
-        let init = unsafe { syscall3(nr::GETPID, 0, 0, 0) } == 1;
-        // SAFETY: plain numbers.
-        unsafe { syscall3(nr::LSEEK, self.proc as usize, 0, 0) };
-        loop {
-            // SAFETY: the kernel writes as many bytes as there are.
-            let got = unsafe {
-                syscall3(nr::GETDENTS64, self.proc as usize, buffer.as_mut_ptr() as usize, size_of_val(&buffer))
-            };
-            if got <= 0 {
-                break;
+        self.each_process(|pid| {
+            let Some(mark) = self.mark_of(pid) else { return };
+            let Some(deadline) = (if mark < BUDGET { Some(mark) } else { deadline_of(mark) }) else { return };
+            if deadline <= now {
+                // SAFETY: a process of ours by its mark.
+                found |= unsafe { syscall3(nr::KILL, pid as usize, SIGKILL as usize, 0) } == 0;
+            } else {
+                later = later.min(deadline);
             }
-            // SAFETY: as many bytes as were written.
-            let bytes = unsafe { core::slice::from_raw_parts(buffer.as_ptr().cast::<u8>(), got as usize) };
-            for pid in Pids(bytes) {
-                match self.deadline_of(pid, init) {
-                    Some(deadline) if deadline <= now => {
-                        // SAFETY: a process of ours by its mark.
-                        found |= unsafe { syscall3(nr::KILL, pid as usize, SIGKILL as usize, 0) } == 0;
-                    }
-                    Some(deadline) => later = later.min(deadline),
-                    None => {}
-                }
-            }
-        }
+        });
         self.found = if found { self.found.saturating_add(1) } else { 0 };
         let [short, long] = PAUSES;
         self.next = match self.found {
@@ -114,8 +104,31 @@ impl Sweep {
         };
     }
 
-    /// The deadline of a process; 0 of one whose mark is forged, none of one that has no mark of ours.
-    fn deadline_of(&self, pid: i32, init: bool) -> Option<u64> {
+    /// Calls `each` with the pid of every process that is seen in /proc.
+    #[inline(never)]
+    #[unsafe(link_section = ".cold")]
+    pub fn each_process(&self, mut each: impl FnMut(i32)) {
+        let mut buffer = [0u64; 64];
+        // SAFETY: plain numbers.
+        unsafe { syscall3(nr::LSEEK, self.proc as usize, 0, 0) };
+        loop {
+            // SAFETY: the kernel writes as many bytes as there are.
+            let got = unsafe {
+                syscall3(nr::GETDENTS64, self.proc as usize, buffer.as_mut_ptr() as usize, size_of_val(&buffer))
+            };
+            if got <= 0 {
+                break;
+            }
+            // SAFETY: as many bytes as were written.
+            let bytes = unsafe { core::slice::from_raw_parts(buffer.as_ptr().cast::<u8>(), got as usize) };
+            Pids(bytes).for_each(&mut each);
+        }
+    }
+
+    /// The mark of a process; 0 of one whose mark is forged, none of one that has no mark of ours.
+    #[inline(never)]
+    #[unsafe(link_section = ".cold")]
+    pub fn mark_of(&self, pid: i32) -> Option<u64> {
         let falling = limit_of(pid, RLIMIT_LOCKS)?;
         let rising = limit_of(pid, RLIMIT_RTTIME)?;
         let [locks, time] = self.own;
@@ -126,6 +139,8 @@ impl Sweep {
         if falling <= FALLING && rising == RISING.wrapping_add(number) {
             return (number as u32 & WHOSE_MASK == self.whose).then_some(number >> WHOSE);
         }
+        // SAFETY: as init of its namespace, all that we see is of our container.
+        let init = unsafe { syscall3(nr::GETPID, 0, 0, 0) } == 1;
         init.then_some(0)
     }
 }

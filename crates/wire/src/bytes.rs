@@ -10,7 +10,7 @@ fn bytes_of<T: Copy>(record: &T) -> &[u8] {
     unsafe { core::slice::from_raw_parts(core::ptr::from_ref(record).cast(), size_of::<T>()) }
 }
 
-const _: () = assert!(size_of::<Request>() == 120 && size_of::<Call>() == 56 && size_of::<ParentPlan>() == 8);
+const _: () = assert!(size_of::<Request>() == 128 && size_of::<Call>() == 56 && size_of::<ParentPlan>() == 8);
 const _: () = assert!(size_of::<Reply>() == 48);
 
 impl Request {
@@ -25,6 +25,7 @@ impl Request {
             before: 0,
             namespaces: 0,
             time_limit: 0,
+            cpu_time_limit: 0,
             patience: 0,
             mark: 0,
             uid_map: [0; 2],
@@ -34,7 +35,7 @@ impl Request {
             give: [NONE; 4],
             listener: NONE,
             user: NONE,
-            _room: [0; 2],
+            processors: 0,
         }
     }
 

@@ -131,9 +131,11 @@ pub struct Request {
     pub namespaces: u64,
     /// EXEC: kill after so many milliseconds; 0 is never.
     pub time_limit: u64,
+    /// EXEC: kill after so many milliseconds of processor time; 0 is never.
+    pub cpu_time_limit: u64,
     /// EXEC, and RUN with BY_CHILD: give it up after so many milliseconds; 0 is the server's own bound, and nothing is longer.
     pub patience: u64,
-    /// EXEC: the address of two struct rlimit64 in the message, which take the mark of the deadline; 0 is none.
+    /// EXEC: the address of two struct rlimit64 in the message, which take the mark of the deadline or the budget; 0 is none.
     pub mark: u64,
     /// SPAWN: contents of uid_map and gid_map, addresses and lengths; 0 is none. See MAP_BY_PROGRAM.
     pub uid_map: [u64; 2],
@@ -150,8 +152,8 @@ pub struct Request {
     pub listener: u8,
     /// SPAWN: the slot of the user namespace to be cloned into, or NONE.
     pub user: u8,
-    /// Room.
-    pub _room: [u8; 2],
+    /// EXEC with a `cpu_time_limit`: how many processors the machine has.
+    pub processors: u16,
 }
 
 /// Behind the shape of a SPAWN: calls that the zygote walks itself once the child's ids are mapped.
@@ -222,7 +224,7 @@ pub struct Reply {
     pub pid: i32,
     /// EXITED: the status as wait4(2) has it.
     pub status: i32,
-    /// EXITED: 1 if the time limit passed. PID 1's first reply: the first host id of its range. FAILED: the kind of the request;
+    /// EXITED: TIME_IS_UP, CPU_TIME_USED_UP or 0. PID 1's first reply: the first host id of its range. FAILED: the kind of the request;
     /// 0 where they are the last words of a child.
     pub note: u32,
     /// EXITED: microseconds in user mode.
@@ -239,6 +241,11 @@ pub const DONE: u32 = 1;
 pub const FAILED: u32 = 2;
 /// Reply tag: the process has ended and was reaped. Always the last one.
 pub const EXITED: u32 = 3;
+
+/// `note` of EXITED: the time limit passed.
+pub const TIME_IS_UP: u8 = 1;
+/// `note` of EXITED: its budget of processor time was used up.
+pub const CPU_TIME_USED_UP: u8 = 2;
 
 /// `call` of a failure that lies before the first one: the message itself.
 pub const IN_MESSAGE: u32 = 0x1000_0000;
@@ -263,5 +270,7 @@ pub const IN_LATE: u32 = 0x3000_0000;
 pub const IN_START: u32 = 0x1000_0009;
 /// The table of children is full.
 pub const IN_TABLE: u32 = 0x1000_0005;
+/// The budget of processor time: EOPNOTSUPP where programs can't be marked or found, EAGAIN where there are as many as can be.
+pub const IN_BUDGET: u32 = 0x1000_000a;
 /// … what the zygote tells the child.
 pub const IN_HANDOVER: u32 = 0x1000_0006;

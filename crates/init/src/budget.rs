@@ -1,0 +1,230 @@
+//! Budgets of processor time: how much of it a program and all that it has started have had together, and whether that is too much.
+//!
+//! Each process of a program with a budget bears its mark (`sweep`). What those that live have had is added up by looking at each
+//! of them: its own time by its clock, clock_getres(2), and that of the children that it has waited for by /proc/PID/stat, proc(5).
+//! What was left to us when it ended we reap, and add before it is gone. So nothing lacks but the time of children whose parent
+//! ignores SIGCHLD: the kernel reaps these itself, and adds their time to nobody's (`wait_task_zombie` of kernel/exit.c).
+//!
+//! A process's time is looked at before its children's, since /proc lists it first: a child that it reaps meanwhile is not counted
+//! twice. Where pids have come round that is not so, and a budget that seems to be used up is looked at once more.
+//!
+//! It is looked when the budget may be used up at the earliest, by all processors together; near the end each [`SOONEST`].
+
+use ctr_wire::MAX_CHILDREN;
+
+use super::kernel::{close, now, nr, syscall, syscall3};
+use super::memory::{Budget, MEMORY};
+use super::sweep::{BUDGET, Sweep};
+use super::text::Text;
+
+/// How often it is looked at most, in milliseconds.
+const SOONEST: u64 = 10;
+/// … and at least: processors may be added.
+const LATEST: u64 = 60_000;
+/// What looking may take of a processor near the end: one part in so many.
+const SHARE: u64 = 5;
+/// How many looks in a row have to find nobody before a budget is nobody's: who forks meanwhile may be missed.
+const LOOKS: u8 = 3;
+const PLACE: u32 = 10;
+const MS: u64 = 1_000_000;
+
+const _: () = assert!(MAX_CHILDREN <= 1 << PLACE);
+
+/// All of this server's.
+pub struct Budgets {
+    count: usize,
+    /// Places that were ever taken.
+    places: usize,
+    generation: u64,
+    /// How much faster than time goes on a budget may be used up.
+    processors: u64,
+    /// When to look next, in milliseconds of CLOCK_MONOTONIC, where there are any.
+    pub next: u64,
+}
+
+impl Budgets {
+    pub const fn new() -> Self {
+        Self { count: 0, places: 0, generation: 0, processors: 1, next: 0 }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    fn table(&self) -> &'static mut [Budget] {
+        // SAFETY: one thread uses the table, and one slice at a time; places <= MAX_CHILDREN.
+        unsafe { core::slice::from_raw_parts_mut((&raw mut MEMORY.budgets).cast(), self.places) }
+    }
+
+    /// The budget of this mark.
+    pub fn of(&self, mark: u64) -> Option<&'static mut Budget> {
+        let place = (mark & ((1 << PLACE) - 1)) as usize;
+        self.table().get_mut(place).filter(|budget| mark != 0 && budget.mark == mark)
+    }
+
+    /// Opens one of so many milliseconds, on a machine with so many processors. Its mark, or 0 where there are as many as can be.
+    #[inline(never)]
+    #[unsafe(link_section = ".cold")]
+    pub fn open(&mut self, limit: u64, processors: u64, deadline: u64, now: u64) -> u64 {
+        let free = self.table().iter().position(|budget| budget.mark == 0);
+        let place = match free {
+            Some(place) => place,
+            None if self.places < MAX_CHILDREN => {
+                self.places += 1;
+                self.places - 1
+            }
+            None => return 0,
+        };
+        self.generation = self.generation.wrapping_add(1) & ((BUDGET >> PLACE) - 1);
+        let mark = BUDGET | self.generation << PLACE | place as u64;
+        let limit = limit.saturating_mul(MS);
+        if let Some(budget) = self.table().get_mut(place) {
+            *budget = Budget { mark, limit, deadline, runs: true, ..Budget::NONE };
+        }
+        self.processors = processors.max(1);
+        let first = now.saturating_add(self.least(limit));
+        self.next = if self.count == 0 { first } else { self.next.min(first) };
+        self.count += 1;
+        mark
+    }
+
+    /// The milliseconds in which so much time can be used at the earliest.
+    fn least(&self, time: u64) -> u64 {
+        (time / MS).checked_div(self.processors).unwrap_or(0).clamp(SOONEST, LATEST)
+    }
+
+    /// When the processes of this mark end, in milliseconds of CLOCK_MONOTONIC; nothing where they have time and a budget left.
+    pub fn deadline(&self, mark: u64) -> Option<u64> {
+        match self.of(mark) {
+            Some(budget) if budget.is_used_up => Some(0),
+            Some(budget) => Some(budget.deadline).filter(|&deadline| deadline != 0),
+            // It was taken to have nobody left.
+            None => Some(0),
+        }
+    }
+
+    /// One of its processes has been reaped, which has had so many microseconds.
+    #[inline(never)]
+    #[unsafe(link_section = ".cold")]
+    pub fn spend(&self, mark: u64, microseconds: u64) {
+        if let Some(budget) = self.of(mark) {
+            budget.gone = budget.gone.saturating_add(microseconds.saturating_mul(1000));
+        }
+    }
+
+    /// The program itself is gone, or was never there. What it has left behind has the budget still.
+    #[inline(never)]
+    #[unsafe(link_section = ".cold")]
+    pub fn leave(&mut self, mark: u64, now: u64) {
+        if let Some(budget) = self.of(mark) {
+            budget.runs = false;
+            self.next = self.next.min(now.saturating_add(SOONEST));
+        }
+    }
+
+    /// Looks at all of them; whether some are used up now that were not, or somebody has shed a mark.
+    #[inline(never)]
+    #[unsafe(link_section = ".cold")]
+    pub fn look(&mut self, sweep: &Sweep) -> bool {
+        let begun = now();
+        let shed = self.add_up(sweep);
+        if self.table().iter().any(|budget| budget.is_over()) {
+            self.add_up(sweep);
+        }
+        let (mut any, mut wait) = (shed, LATEST);
+        let now = now();
+        let soonest = SOONEST.max(now.wrapping_sub(begun).saturating_mul(SHARE));
+        for budget in self.table().iter_mut().filter(|budget| budget.mark != 0) {
+            budget.unseen = if budget.seen == 0 && !budget.runs { budget.unseen.saturating_add(1) } else { 0 };
+            if budget.unseen >= LOOKS {
+                *budget = Budget::NONE;
+                self.count -= 1;
+                continue;
+            }
+            if budget.is_over() {
+                budget.is_used_up = true;
+                any = true;
+            }
+            // Who was killed, and who is left, is looked for until they are gone.
+            let left = if budget.is_used_up || budget.unseen > 0 { 0 } else { budget.limit.saturating_sub(budget.sum) };
+            wait = wait.min((left / MS).checked_div(self.processors).unwrap_or(0));
+        }
+        self.next = now.saturating_add(wait.max(soonest));
+        any
+    }
+
+    /// Adds up what the processes of each have had. Whether somebody has shed a mark.
+    #[inline(never)]
+    #[unsafe(link_section = ".cold")]
+    fn add_up(&self, sweep: &Sweep) -> bool {
+        let mut shed = false;
+        for budget in self.table() {
+            (budget.sum, budget.seen) = (budget.gone, 0);
+        }
+        sweep.each_process(|pid| match sweep.mark_of(pid) {
+            Some(0) => shed = true,
+            Some(mark) => {
+                if let Some(budget) = self.of(mark) {
+                    budget.seen = budget.seen.saturating_add(1);
+                    let waited_for = children_time(sweep.proc, pid);
+                    budget.sum = budget.sum.saturating_add(waited_for).saturating_add(clock_of(pid));
+                }
+            }
+            None => {}
+        });
+        shed
+    }
+}
+
+impl Budget {
+    fn is_over(&self) -> bool {
+        self.mark != 0 && !self.is_used_up && self.sum >= self.limit
+    }
+}
+
+/// The time that a process has had, by its clock: `MAKE_PROCESS_CPUCLOCK` with CPUCLOCK_SCHED of linux/posix-timers.h.
+#[inline(never)]
+#[unsafe(link_section = ".cold")]
+fn clock_of(pid: i32) -> u64 {
+    let mut time = [0u64; 2];
+    // SAFETY: the kernel writes a timespec.
+    unsafe { syscall3(nr::CLOCK_GETTIME, ((!pid) << 3 | 2) as usize, &raw mut time as usize, 0) };
+    let [seconds, nanoseconds] = time;
+    seconds.wrapping_mul(1_000_000_000).wrapping_add(nanoseconds)
+}
+
+/// What the children that a process has waited for have had, and theirs; `proc` is /proc.
+#[inline(never)]
+#[unsafe(link_section = ".cold")]
+fn children_time(proc: i32, pid: i32) -> u64 {
+    const O_CLOEXEC: usize = 0o2_000_000;
+    let mut name = [0u8; 20];
+    let mut text = Text { at: &mut name, len: 0 };
+    text.number(pid as u32);
+    text.push(b"/stat");
+    let mut buffer = [0u64; 64];
+    // SAFETY: a string; the kernel writes as many bytes as there are.
+    let got = unsafe {
+        let fd = syscall(nr::OPENAT, proc as usize, name.as_ptr() as usize, O_CLOEXEC, 0, 0, 0) as i32;
+        let got = syscall3(nr::READ, fd as usize, buffer.as_mut_ptr() as usize, size_of_val(&buffer));
+        close(fd);
+        got
+    };
+    if got <= 0 {
+        return 0;
+    }
+    // SAFETY: as many bytes as were written.
+    let stat = unsafe { core::slice::from_raw_parts(buffer.as_ptr().cast::<u8>(), got as usize) };
+    // Behind the name, which may have anything in it, comes the state as field 3; 16 and 17 are cutime and cstime.
+    let Some(name_ends) = stat.iter().rposition(|&byte| byte == b')') else { return 0 };
+    let fields = stat.get(name_ends..).unwrap_or_default().split(|&byte| byte == b' ').skip(14).take(2);
+    let mut ticks = 0u64;
+    for field in fields {
+        let number = field
+            .iter()
+            .fold(0u64, |number, digit| number.wrapping_mul(10).wrapping_add(u64::from(digit.wrapping_sub(b'0'))));
+        ticks = ticks.saturating_add(number);
+    }
+    // USER_HZ is 100.
+    ticks.saturating_mul(10 * MS)
+}
