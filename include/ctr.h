@@ -78,6 +78,9 @@
 #define CTR_VERSION_MINOR 1
 #define CTR_VERSION_PATCH 0
 
+/* Of <sys/stat.h>, for ctr_stat_file(). */
+struct stat;
+
 /* bool is of C99; its size is that of char, and C89 with <stdbool.h> has it as an extension. */
 #if defined(__clang__) && !defined(__cplusplus) && !defined(__STDC_VERSION__)
 #pragma clang diagnostic push
@@ -568,6 +571,9 @@ typedef struct ctr_image_options ctr_image_options;
 
 /** What was in the store at the moment of ctr_image_list(). */
 typedef struct ctr_images ctr_images;
+
+/** Names in a directory at the moment of ctr_list_dir(). */
+typedef struct ctr_names ctr_names;
 
 /** A program that was started in a container; see ctr_exec(). */
 typedef struct ctr_process ctr_process;
@@ -1597,6 +1603,73 @@ int ctr_listen(ctr_container *c, int kind, const char *address, uint16_t port);
  * meanwhile; else as ctr_connect().
  */
 int ctr_wait_for_port(ctr_container *c, const char *address, uint16_t port, int timeout_ms);
+
+/**
+ * Opens a file or directory of a container, open(2). No program is started inside, so an image without a shell will do.
+ *
+ * c       a container that this process made or joined; not by ctr_join_pid()
+ * path    begins at the container's root, also without a slash at its beginning. Links are followed within the container only,
+ *         whatever programs inside do to directories meanwhile: openat2(2) with RESOLVE_IN_ROOT and RESOLVE_NO_MAGICLINKS
+ * flags   of open(2), <fcntl.h>; not O_PATH, O_TMPFILE, O_DIRECT
+ * mode    the permission bits, at most 07777, of a file that is made because of O_CREAT; no umask is applied
+ * user    as for ctr_exec_config_set_user(): whose rights count and whom a new file belongs to; NULL is root inside
+ *
+ * What is opened is a file or a directory. A FIFO, a device and a socket are refused, and so are the kernel's own files, as
+ * those of /proc and /sys, of which each process sees its own; none of these is opened or waited for. No file is made through a
+ * symbolic link that leads to nothing. Programs inside can change a file while it is read, and can make it as large as they may: don't
+ * trust what it says.
+ *
+ * It takes about a tenth of a millisecond; the first time, after some seconds without such calls, and for another user than root as
+ * long as it takes to start a program. A helper process with three descriptors stays for these calls, until ten seconds after
+ * the last one or ctr_destroy(). It works in a paused container, if user is no name.
+ *
+ * Return value: a descriptor of at least 3, close-on-exec, which the caller close()s; it outlives the container, and keeps its file
+ * system in use. Or a negative error: CTR_ERR_SYSTEM with ENOENT, EACCES, EEXIST, EISDIR, EROFS or any other of openat2(2), with
+ * ELOOP for too many links and for one of /proc that leads to what a process has open, with EAGAIN if a program inside has a lease on
+ * the file; CTR_ERR_UNSUPPORTED with EOPNOTSUPP for what is refused, and for a user whom the container has no id for;
+ * CTR_ERR_NOT_FOUND for a user who is not there; CTR_ERR_INVALID, also if the container's mount namespace is not its own;
+ * CTR_ERR_TIMED_OUT if a file system inside does not answer within ten seconds; CTR_ERR_DESTROYED.
+ */
+int ctr_open(ctr_container *c, const char *path, int flags, uint32_t mode, const char *user);
+
+/**
+ * What stat(2) tells of a file of a container. Owners are as they are inside. FIFOs, devices and the kernel's files are looked at as
+ * well.
+ *
+ * path     as for ctr_open()
+ * follow   whether a symbolic link at the path is followed; otherwise it is told of itself, as by lstat(2)
+ * out      gets it: struct stat of <sys/stat.h>
+ *
+ * Return value: 0; else as ctr_open(), and *out is zeroes.
+ */
+int ctr_stat_file(ctr_container *c, const char *path, bool follow, struct stat *out);
+
+/**
+ * The names in a directory of a container, without "." and "..", in no order.
+ *
+ * path   as for ctr_open()
+ *
+ * Return value: 0 and the list in *out, which ctr_names_free() frees; CTR_ERR_SYSTEM with ENOTDIR for what is no directory, with
+ * EOVERFLOW if the names take more than 64 MiB; else as ctr_open(). *out is NULL then.
+ */
+int ctr_list_dir(ctr_container *c, const char *path, ctr_names **out);
+
+/**
+ * How many names are in a list; the others take an index from 0 to one less.
+ *
+ * Return value: the number, or CTR_ERR_INVALID.
+ */
+int ctr_names_count(const ctr_names *names);
+
+/**
+ * A name: bytes, which programs inside have chosen.
+ *
+ * Return value: a string that is good until ctr_names_free(); NULL when there is no such index.
+ */
+const char *ctr_names_get(const ctr_names *names, int index);
+
+/** Frees a list of names. NULL is allowed. */
+void ctr_names_free(ctr_names *names);
 
 /**
  * What a container uses at this moment, as its cgroup counts it; of a joined container too, and while it is paused. It asks

@@ -134,6 +134,9 @@ pub const BUSY_MOUNT: &str = "programs have files of it open or work in it, or s
 /// No other address leads anywhere.
 pub const LOOPBACK_ONLY: &str = "a container's own network has 127.0.0.1, and ::1 where the kernel has IPv6";
 
+/// openat2(2) with RESOLVE_NO_MAGICLINKS says so too.
+pub const LINKS_INSIDE: &str = "links of /proc that lead to what a process has open are not followed";
+
 /// An overlay over an overlay.
 pub const OVERLAY: &str =
     "the kernel refuses an overlay there: is the image on an overlay itself? choose another store_dir";

@@ -44,4 +44,5 @@ pub use container::{
 };
 pub use error::{Error, ErrorCode, Result};
 pub use probe::{Check, probe};
+pub use rootfs::FileStat;
 pub use step::{Phase, Step};

@@ -7,7 +7,7 @@ import signal as _signal
 import warnings
 from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
-from . import _ctr, _programs, _sockets
+from . import _ctr, _inside, _programs, _sockets
 from ._errors import Error
 from ._options import Bind, check_keywords, container_options, mount_option
 from ._progress import told
@@ -181,6 +181,13 @@ class Container:
     run = _programs.run
     popen = _programs.popen
     image_command = _programs.image_command
+
+    # So are its files.
+    open = _inside.open
+    read_bytes = _inside.read_bytes
+    write_bytes = _inside.write_bytes
+    listdir = _inside.listdir
+    stat = _inside.stat
 
     @property
     def name(self) -> str:

@@ -426,6 +426,20 @@ class Container:
         """Mount something into it while it runs: `ctr.Container.mount`."""
         await until_done(partial(self.container.mount, source, target, read_only=read_only))
 
+    async def read_bytes(self, path: Path, *, user: str | int | None = None) -> bytes:
+        """What is in a file of the container: `ctr.Container.read_bytes`."""
+        return await in_thread(lambda check: self.container.read_bytes(path, user=user))
+
+    async def write_bytes(
+        self, path: Path, data: Any, *, user: str | int | None = None, permissions: int = 0o644
+    ) -> int:
+        """Write a file of the container: `ctr.Container.write_bytes`."""
+        return await in_thread(lambda check: self.container.write_bytes(path, data, user=user, permissions=permissions))
+
+    async def listdir(self, path: Path = "/") -> list[str]:
+        """The names in a directory of the container: `ctr.Container.listdir`."""
+        return await in_thread(lambda check: self.container.listdir(path))
+
     async def unmount(self, target: Path, *, lazy: bool = False) -> None:
         """Take off what `mount` has mounted: `ctr.Container.unmount`."""
         await until_done(partial(self.container.unmount, target, lazy=lazy))

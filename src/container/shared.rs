@@ -4,11 +4,12 @@
 use std::ffi::OsString;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use ctr_wire::{FAILED, IN_LATE};
 
+use super::file_helper::FileHelper;
 use super::inherit::{self, Inherited, Lent};
 use super::peer::{Peer, ending};
 use super::state::{Record, RecordFile, Resource, StateDir};
@@ -56,6 +57,8 @@ pub struct Shared {
     pub may_be_paused: AtomicBool,
     /// Who watches it.
     pub watchers: Watchers,
+    /// What opens its files, while there is work for it.
+    pub file_helper: Mutex<Option<FileHelper>>,
 }
 
 impl Shared {
@@ -82,6 +85,7 @@ impl Shared {
             lent: Lent::default(),
             may_be_paused: AtomicBool::new(false),
             watchers: Watchers::default(),
+            file_helper: Mutex::new(None),
         }
     }
 
@@ -254,6 +258,13 @@ impl Shared {
 
     fn oom_kills_so_far(&self) -> Option<u64> {
         self.cgroup.as_ref()?.oom_kills().ok()
+    }
+
+    /// Ends the helper for its files, if nobody is using it at this moment: who is does that then.
+    pub fn end_file_helper(&self) {
+        if let Ok(mut helper) = self.file_helper.try_lock() {
+            *helper = None;
+        }
     }
 
     /// Whether PID 1 lives.

@@ -15,12 +15,11 @@ use nix::sched::CloneFlags;
 use nix::sys::socket::{SockFlag, SockType, getsockopt, setsockopt, sockopt};
 
 use super::shared::Shared;
-use super::state::Root;
-use super::within::Within;
+use super::within::{Within, check_root};
 use crate::helper::{Helper, add_hint};
 use crate::network::Address;
 use crate::plan::{Plan, Slot};
-use crate::{Error, ErrorCode, Namespace, Result, Step, sys};
+use crate::{Error, ErrorCode, Result, Step, sys};
 
 /// What kind of socket, socket(2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +69,7 @@ impl Connecting {
                 State::Socket(inside.connect(container, kind, at)?)
             }
             Address::Path(_) => {
-                check_root(container, &address)?;
+                check_root(container, Step::ConnectTo, called(container, &address))?;
                 State::Inside(Box::new(Inside::enter(Within::open(container, &["mnt"])?)?))
             }
         };
@@ -221,16 +220,6 @@ impl Inside {
             socket
         })
     }
-}
-
-/// Refuses a path where the root of the mount namespace is not the root of the container.
-fn check_root(container: &Shared, address: &Address) -> Result<()> {
-    container.check_running()?;
-    if container.record.root != Root::Foreign && container.record.config.namespaces.mount == Namespace::New {
-        return Ok(());
-    }
-    let why = "the mount namespace is not the container's own, so the path may be another one there";
-    Err(Error::invalid(Step::ConnectTo, called(container, address), why))
 }
 
 /// Waits until a socket is connected; `false` if it is not by `end`.

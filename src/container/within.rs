@@ -1,6 +1,7 @@
 //! A helper within a container: it does there what PID 1, behind Landlock and seccomp, can't do any more, as to mount or to make
 //! sockets. What it may do there is what the root of the container's user namespace may.
 
+use std::fmt::Display;
 use std::os::fd::OwnedFd;
 
 use nix::sched::CloneFlags;
@@ -8,9 +9,10 @@ use nix::sched::CloneFlags;
 use super::namespaces::{KINDS, Kind};
 use super::opened::{self, Opened};
 use super::shared::Shared;
+use super::state::Root;
 use crate::helper::Start;
 use crate::plan::{Fd, Plan};
-use crate::{Error, Result, Step, sys};
+use crate::{Error, Namespace, Result, Step, sys};
 
 /// Namespaces of a container, opened, without those that are this process's own.
 pub struct Within {
@@ -65,6 +67,16 @@ impl Within {
             plan.setns(slot, CloneFlags::from_bits_retain(kind.flag));
         }
     }
+}
+
+/// Refuses a path where the root of the mount namespace is not the root of the container.
+pub fn check_root(container: &Shared, step: Step, object: impl Display) -> Result<()> {
+    container.check_running()?;
+    if container.record.root != Root::Foreign && container.record.config.namespaces.mount == Namespace::New {
+        return Ok(());
+    }
+    let why = "the mount namespace is not the container's own, so the path may be another one there";
+    Err(Error::invalid(step, object, why))
 }
 
 #[cfg(test)]

@@ -76,6 +76,11 @@ pub struct ctr_report {
     _opaque: [u8; 0],
 }
 
+/// Names in a directory at the moment of ctr_list_dir().
+pub struct ctr_names {
+    _opaque: [u8; 0],
+}
+
 /// The walls of a container at the moment of ctr_walls_of().
 pub struct ctr_walls {
     _opaque: [u8; 0],

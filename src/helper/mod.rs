@@ -22,16 +22,17 @@ use std::time::Duration;
 use ctr_wire::{DONE, EXITED, FAILED, RUN};
 
 use crate::plan::{Header, Plan, Slot, encode};
+use crate::sys::Own;
 use crate::zygote::{Answer, Channel, Zygote, send};
 use crate::{Error, ErrorCode, Result, Step, sys};
 
 /// A running helper.
 pub struct Helper {
     /// Plans go to it by this, as long as it is to live; it ends when this is closed.
-    control: Option<OwnedFd>,
+    control: Option<Own>,
     /// The zygote reports its end on this.
     channel: Channel,
-    pidfd: OwnedFd,
+    pidfd: Own,
     /// Held, so that the zygote doesn't take the end of its socket for the end of its use.
     _zygote: Arc<Zygote>,
     /// The process that started it: a forked child of it must not end what it inherits.
@@ -45,6 +46,14 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const NAME: &str = "ctr's helper process";
 
 impl Helper {
+    /// It lives longer than the call that started it.
+    pub fn kept(mut self) -> Self {
+        self.control.iter_mut().for_each(Own::keep);
+        self.pidfd.keep();
+        self.channel.keep();
+        self
+    }
+
     /// Has it walk `plan` and hand back what is then in the slots `give`.
     pub fn run(&self, plan: &Plan<'_>, give: &[Slot]) -> Result<Vec<OwnedFd>> {
         let io = |error: std::io::Error| Error::io(Step::AskHelper, NAME, &error);
@@ -53,7 +62,7 @@ impl Helper {
         let mut fds = vec![theirs.as_fd()];
         fds.extend(plan.fds());
         let control = self.control.as_ref().ok_or_else(gone)?;
-        send(control.as_fd(), &encode(&header, plan), &fds).map_err(io)?;
+        send(control.check().map_err(io)?, &encode(&header, plan), &fds).map_err(io)?;
         drop(fds);
         drop(theirs);
         match channel.receive(Some(PATIENCE)).map_err(io)? {
@@ -83,7 +92,9 @@ impl Drop for Helper {
         // It ends by that, unless it is in the middle of a plan. It may have been killed already; what counts is that the zygote has
         // reaped it.
         self.control = None;
-        _ = sys::pidfd_send_signal(self.pidfd.as_fd(), libc::SIGKILL, 0);
+        if self.pidfd.is_ours() {
+            _ = sys::pidfd_send_signal(self.pidfd.as_fd(), libc::SIGKILL, 0);
+        }
         while let Ok(Answer::Reply(reply, _)) = self.channel.receive(Some(PATIENCE)) {
             if reply.tag == EXITED {
                 break;

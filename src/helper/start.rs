@@ -11,6 +11,7 @@ use super::failure::not_spawned;
 use super::subids::{SubIds, put_single};
 use super::{Helper, NAME, PATIENCE, gone};
 use crate::plan::{Fd, Header, Plan, Prctl, encode, encode_spawn};
+use crate::sys::Own;
 use crate::zygote::{self, Answer, Channel, Zygote, pair, send};
 use crate::{Error, Result, Step};
 
@@ -117,7 +118,8 @@ impl Start<'_> {
         match channel.receive(Some(PATIENCE)).map_err(io)? {
             Answer::Reply(reply, mut fds) if reply.tag == DONE && !fds.is_empty() => {
                 let (pidfd, holder) = (fds.remove(0), std::process::id());
-                Ok(Helper { control: Some(control), channel, pidfd, _zygote: Arc::clone(zygote), holder })
+                let (control, pidfd) = (Some(Own::brief(control)), Own::brief(pidfd));
+                Ok(Helper { control, channel, pidfd, _zygote: Arc::clone(zygote), holder })
             }
             Answer::Reply(reply, fds) => Err(not_spawned(&self.setup, parent, &reply, fds)),
             Answer::TimedOut => Err(Error::system(Step::StartHelper, NAME, libc::ETIMEDOUT)),

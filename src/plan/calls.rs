@@ -51,8 +51,20 @@ impl Plan<'_> {
 
     /// openat2(2) of what is there.
     pub fn openat2(&mut self, dir: impl Into<At>, path: Arg, flags: OFlag, resolve: ResolveFlag) -> &mut Call {
+        self.create2(dir, path, flags, 0, resolve)
+    }
+
+    /// openat2(2) with a mode, for what O_CREAT makes.
+    pub fn create2(
+        &mut self,
+        dir: impl Into<At>,
+        path: Arg,
+        flags: OFlag,
+        mode: u32,
+        resolve: ResolveFlag,
+    ) -> &mut Call {
         // Struct open_how: flags, mode, resolve.
-        let how = [flags.bits() as u64, 0, resolve.bits()].map(u64::to_ne_bytes);
+        let how = [flags.bits() as u64, u64::from(mode), resolve.bits()].map(u64::to_ne_bytes);
         let how = self.data(how.as_flattened(), 8);
         self.call(libc::SYS_openat2, [dir.into().0, path, how, 24.into()])
     }

@@ -42,6 +42,11 @@ impl Plan<'_> {
         self.call(libc::SYS_rt_sigprocmask, [libc::SIG_SETMASK.into(), set, 0.into(), size_of::<u64>().into()])
     }
 
+    /// alarm(2): SIGALRM in so many seconds, which an earlier one does not come then.
+    pub fn alarm(&mut self, seconds: u32) -> &mut Call {
+        self.call(libc::SYS_alarm, [seconds.into()])
+    }
+
     /// setsid(2).
     pub fn setsid(&mut self) -> &mut Call {
         self.call(libc::SYS_setsid, [])

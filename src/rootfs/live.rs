@@ -2,19 +2,18 @@
 //! container is made, with the same walls, at the same places, with the same errors.
 //!
 //! Programs run meanwhile, and may put links and other directories in the way. So everything is done by descriptor, and in between
-//! whoever asked is told what was found ([`Looked`]), and says whether it goes on. Sources: open_tree(2), move_mount(2), umount2(2).
+//! whoever asked is told what was found ([`super::Looked`]), and says whether it goes on. Sources: open_tree(2), move_mount(2), umount2(2).
 
-use std::io::Read;
-use std::mem::offset_of;
 use std::path::{Path, PathBuf};
 
-use nix::fcntl::{AtFlags, OFlag, ResolveFlag};
+use nix::fcntl::{OFlag, ResolveFlag};
 use nix::mount::MntFlags;
 
 use super::Context;
+use super::looked::{look, look_at};
 use super::mounts::{attach_to, bound, components, open_at, tmpfs};
 use super::root::Source;
-use crate::plan::{Arg, At, CWD, Plan, Slot, c_string};
+use crate::plan::{CWD, Plan, Slot, c_string};
 use crate::{Result, Step, sys};
 
 /// What is to be mounted, attached nowhere yet.
@@ -102,9 +101,7 @@ impl Lying {
         plan.close(parent);
         plan.close(root);
         let in_plan = plan.string(c_string(Step::Unmount, name.as_os_str().as_encoded_bytes())?);
-        let record = plan.data(&[0; RECORD], 8);
-        statx(plan, CWD, in_plan, AtFlags::AT_SYMLINK_NOFOLLOW, record);
-        send(plan, looks, record);
+        look_at(plan, CWD, in_plan, looks);
         Ok(Self(name))
     }
 
@@ -124,59 +121,8 @@ pub fn place_of(target: &Path) -> Result<PathBuf> {
     Ok(Path::new("/").join(components(target)?.iter().collect::<PathBuf>()))
 }
 
-/// On which mount something lies, as the kernel tells it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Looked {
-    /// The number of the mount, as in proc_pid_mountinfo(5).
-    pub mount: u64,
-    /// It is the root of that mount, so something is mounted there.
-    pub is_root: bool,
-    /// The kernel shows itself there: it is in a proc, a sysfs or a cgroup file system.
-    pub is_kernels: bool,
-}
-
-impl Looked {
-    /// The next one that came back.
-    pub fn read(from: &mut impl Read) -> std::io::Result<Self> {
-        const STATX_ATTR_MOUNT_ROOT: u64 = 0x2000;
-        /// Of linux/magic.h: PROC_SUPER_MAGIC, SYSFS_MAGIC, CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC.
-        const KERNELS: [u64; 4] = [0x9fa0, 0x6265_6572, 0x27_e0eb, 0x6367_7270];
-        let mut record = [0; RECORD];
-        from.read_exact(&mut record)?;
-        let word = |at: usize| record[at..].first_chunk().map_or(0, |bytes| u64::from_ne_bytes(*bytes));
-        let stat = size_of::<libc::statfs>();
-        Ok(Self {
-            mount: word(stat + offset_of!(libc::statx, stx_mnt_id)),
-            is_root: word(stat + offset_of!(libc::statx, stx_attributes)) & STATX_ATTR_MOUNT_ROOT != 0,
-            is_kernels: KERNELS.contains(&word(offset_of!(libc::statfs, f_type))),
-        })
-    }
-}
-
-/// A struct statfs, and behind it a struct statx.
-const RECORD: usize = size_of::<libc::statfs>() + size_of::<libc::statx>();
-
-/// Looks at what is in `slot`, and writes to the pipe `looks` what it is.
-fn look(plan: &mut Plan<'_>, slot: Slot, looks: Slot) {
-    let (record, empty) = (plan.data(&[0; RECORD], 8), plan.string(c""));
-    plan.fstatfs(slot, record);
-    statx(plan, slot, empty, AtFlags::AT_EMPTY_PATH, record);
-    send(plan, looks, record);
-}
-
-fn statx(plan: &mut Plan<'_>, dir: impl Into<At>, path: Arg, flags: AtFlags, record: Arg) {
-    const STATX_MNT_ID: u32 = 0x1000;
-    let Arg::Data(at) = record else { return };
-    let into = Arg::Data(at + size_of::<libc::statfs>());
-    plan.statx(dir, path, flags, STATX_MNT_ID, into);
-}
-
-fn send(plan: &mut Plan<'_>, looks: Slot, record: Arg) {
-    plan.write(looks, record, RECORD);
-}
-
 /// The root of this mount namespace.
-fn open_root(plan: &mut Plan<'_>) -> Slot {
+pub fn open_root(plan: &mut Plan<'_>) -> Slot {
     let (root, path) = (plan.slot(), plan.string(c"/"));
     plan.openat(CWD, path, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC).out(root);
     root

@@ -12,6 +12,7 @@
 mod dev;
 mod etc;
 mod live;
+mod looked;
 mod mounts;
 mod nodes;
 mod root;
@@ -19,7 +20,8 @@ mod setup;
 mod shape;
 
 pub use etc::{Absent, ETC_FILES, EtcFiles, etc_files};
-pub use live::{Detached, Looked, Lying, place_of};
+pub use live::{Detached, Lying, open_root, place_of};
+pub use looked::{FileStat, Looked, look};
 pub use mounts::{image_places, user_mounts};
 pub use nodes::{Node, make_nodes, nodes};
 pub use root::{Layers, Mapped, Root, Source, furnish, idmap, make, pivot};

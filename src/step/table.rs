@@ -375,6 +375,9 @@ steps! {
         HearFromContainer: "hear-from-container", "hear from container";
         LookIntoRoot: "look-into-root", "look into the root of container";
         OpenInRoot: "open-in-root", "open";
+        OpenInside: "open-inside", "open", when { libc::ELOOP => hints::LINKS_INSIDE };
+        LookAtInside: "look-at-inside", "look at", when { libc::ELOOP => hints::LINKS_INSIDE };
+        ListInside: "list-inside", "list", when { libc::ELOOP => hints::LINKS_INSIDE };
         Unmount: "unmount", "unmount", when { libc::EBUSY => hints::BUSY_MOUNT };
         ConnectTo: "connect-to", "connect to", when {
             libc::ECONNREFUSED => "does anything listen there yet? wait_for_port waits for that",

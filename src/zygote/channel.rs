@@ -47,8 +47,13 @@ impl Channel {
 
     /// It lives longer than the call that made it.
     pub fn kept(mut self) -> Self {
-        self.socket.keep();
+        self.keep();
         self
+    }
+
+    /// The same, where it is.
+    pub fn keep(&mut self) {
+        self.socket.keep();
     }
 
     /// Whether it is still ours: EBADF where not.

@@ -11,6 +11,7 @@ mod descriptors;
 mod engine;
 mod escapes;
 mod fence;
+mod files;
 mod filters;
 mod image;
 mod kernel;

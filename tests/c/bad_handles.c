@@ -104,6 +104,8 @@ static void every_container_function_refuses(ctr_container *bad)
 	ctr_process *p = (ctr_process *)&p;
 	ctr_watcher *w = (ctr_watcher *)&w;
 	ctr_walls *walls = (ctr_walls *)&walls;
+	ctr_names *names = (ctr_names *)&names;
+	struct stat stat;
 	uint64_t number = 7, other = 7;
 	char *text = (char *)&text;
 
@@ -139,6 +141,10 @@ static void every_container_function_refuses(ctr_container *bad)
 	ANSWERS(CTR_ERR_INVALID, ctr_connect(bad, SOCK_STREAM, "127.0.0.1", 1, 0));
 	ANSWERS(CTR_ERR_INVALID, ctr_listen(bad, SOCK_STREAM, "127.0.0.1", 1));
 	ANSWERS(CTR_ERR_INVALID, ctr_wait_for_port(bad, "127.0.0.1", 1, 0));
+	ANSWERS(CTR_ERR_INVALID, ctr_open(bad, "/", O_RDONLY, 0, NULL));
+	ANSWERS(CTR_ERR_INVALID, ctr_stat_file(bad, "/", true, &stat));
+	ANSWERS(CTR_ERR_INVALID, ctr_list_dir(bad, "/", &names));
+	CHECK(names == NULL);
 	ANSWERS(CTR_ERR_INVALID, ctr_watch(bad, 0, &w));
 	CHECK(w == NULL);
 	ANSWERS(CTR_ERR_INVALID, ctr_stats(bad, &number, 1));
@@ -213,6 +219,13 @@ static void every_walls_function_refuses(ctr_walls *bad)
 	ctr_walls_free(bad);
 }
 
+static void every_names_function_refuses(ctr_names *bad)
+{
+	ANSWERS(CTR_ERR_INVALID, ctr_names_count(bad));
+	CHECK(ctr_names_get(bad, 0) == NULL);
+	ctr_names_free(bad);
+}
+
 TEST(null_handles_are_answered)
 {
 	every_config_function_refuses(NULL);
@@ -222,6 +235,7 @@ TEST(null_handles_are_answered)
 	every_watcher_function_refuses(NULL);
 	every_list_function_refuses(NULL);
 	every_walls_function_refuses(NULL);
+	every_names_function_refuses(NULL);
 	CHECK(strstr(ctr_last_error(), "NULL"));
 	CHECK(ctr_last_errno() == EINVAL);
 	ctr_string_free(NULL);
@@ -237,6 +251,7 @@ TEST(rubbish_handles_are_answered)
 		every_watcher_function_refuses((ctr_watcher *)RUBBISH[i]);
 		every_list_function_refuses((ctr_container_list *)RUBBISH[i]);
 		every_walls_function_refuses((ctr_walls *)RUBBISH[i]);
+		every_names_function_refuses((ctr_names *)RUBBISH[i]);
 	}
 }
 

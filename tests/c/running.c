@@ -1,9 +1,10 @@
 /* What include/ctr.h promises of containers that run: how they are paused, what they use, what is mounted into them,
- * which sockets the caller has in their network. */
+ * which sockets the caller has in their network, and their files. */
 #define _GNU_SOURCE
 #include "check.h"
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 TEST(a_container_stands_still_and_goes_on)
 {
@@ -124,6 +125,7 @@ TEST(mounts_come_and_go_while_programs_run)
 	ctr_exec_config *config = ctr_exec_config_new();
 	ctr_container *c = new_container(), *joined;
 	ctr_process *p;
+	ctr_exit end;
 	int in, out;
 
 	CHECK(mkdtemp(path) != NULL);
@@ -140,6 +142,8 @@ TEST(mounts_come_and_go_while_programs_run)
 	CHECK(read(out, heard, sizeof heard) == 11 && !strcmp(heard, "of the host"));
 	close(in);
 	close(out);
+	/* It has the file open until it ends. */
+	OK(ctr_process_wait(p, 20000, &end));
 	ctr_process_free(p);
 	CHECK(!holds(c, "echo x > /mnt/data/file"));
 	FAILS(CTR_ERR_SYSTEM, "mounted there already (unmount that first", ctr_mount(c, path, "/mnt/data", false));
@@ -214,8 +218,55 @@ TEST(a_socket_inside_is_held_outside)
 	OK(ctr_destroy(c));
 }
 
+TEST(files_inside_are_opened_looked_at_and_listed_from_outside)
+{
+	ctr_container *c = new_container(), *joined;
+	ctr_names *names;
+	struct stat stat;
+	char text[16] = "";
+	int fd, i, found = 0;
+
+	OK(ctr_join(ctr_name(c), &joined));
+	fd = ctr_open(c, "/tmp/x", O_WRONLY | O_CREAT | O_EXCL, 0640, NULL);
+	CHECK(fd >= 3 && fcntl(fd, F_GETFD) == FD_CLOEXEC);
+	CHECK(write(fd, "hello", 5) == 5 && !close(fd));
+	CHECK(holds(c, "test \"$(cat /tmp/x)\" = hello && test $(stat -c %u:%a /tmp/x) = 0:640"));
+	fd = ctr_open(joined, "tmp/x", O_RDONLY, 0, "0:0");
+	CHECK(fd >= 3 && read(fd, text, sizeof text) == 5 && !strcmp(text, "hello"));
+	close(fd);
+	OK(ctr_stat_file(joined, "/tmp/x", true, &stat));
+	CHECK(S_ISREG(stat.st_mode) && (stat.st_mode & 07777) == 0640 && stat.st_size == 5 && stat.st_uid == 0);
+	CHECK(holds(c, "ln -s x /tmp/link; mkfifo /tmp/fifo"));
+	OK(ctr_stat_file(c, "/tmp/link", false, &stat));
+	CHECK(S_ISLNK(stat.st_mode));
+	OK(ctr_list_dir(c, "/tmp", &names));
+	for (i = 0; i < ctr_names_count(names); i++)
+		found += !strcmp(ctr_names_get(names, i), "x") || !strcmp(ctr_names_get(names, i), "fifo");
+	CHECK(found == 2);
+	FAILS(CTR_ERR_INVALID, "is not one of", ctr_names_get(names, i) ? 0 : CTR_ERR_INVALID);
+	ctr_names_free(names);
+	FAILS(CTR_ERR_UNSUPPORTED, "it is a FIFO", ctr_open(c, "/tmp/fifo", O_RDONLY, 0, NULL));
+	CHECK(errno == EOPNOTSUPP && !strcmp(ctr_last_step_id(), "open-inside"));
+	FAILS(CTR_ERR_UNSUPPORTED, "the kernel's", ctr_open(c, "/proc/version", O_RDONLY, 0, NULL));
+	FAILS(CTR_ERR_SYSTEM, "open /no of container", ctr_open(c, "/no", O_RDONLY, 0, NULL));
+	CHECK(errno == ENOENT);
+	FAILS(CTR_ERR_SYSTEM, "look at /no of container", ctr_stat_file(c, "/no", true, &stat));
+	CHECK(stat.st_mode == 0);
+	FAILS(CTR_ERR_SYSTEM, "list /tmp/x of container", ctr_list_dir(c, "/tmp/x", &names));
+	CHECK(errno == ENOTDIR && !names);
+	FAILS(CTR_ERR_NOT_FOUND, "find the user nobody-here", ctr_open(c, "/tmp/x", O_RDONLY, 0, "nobody-here"));
+	FAILS(CTR_ERR_INVALID, "path", ctr_open(c, NULL, O_RDONLY, 0, NULL));
+	FAILS(CTR_ERR_INVALID, "path", ctr_stat_file(c, NULL, true, &stat));
+	FAILS(CTR_ERR_INVALID, "out", ctr_stat_file(c, "/", true, NULL));
+	FAILS(CTR_ERR_INVALID, "path", ctr_list_dir(c, NULL, &names));
+	FAILS(CTR_ERR_INVALID, "out", ctr_list_dir(c, "/", NULL));
+	OK(ctr_close(joined));
+	OK(ctr_destroy(c));
+}
+
 int main(void)
 {
+	RUN(files_inside_are_opened_looked_at_and_listed_from_outside);
 	RUN(a_socket_inside_is_held_outside);
 	RUN(mounts_come_and_go_while_programs_run);
 	RUN(what_a_container_uses_is_told_as_far_as_it_is_counted);

@@ -48,6 +48,8 @@ type StatsParts = (
     Option<u64>,
     [PressureParts; 3],
 );
+/// What stat(2) tells: the first fields of `os.stat_result`, three times (seconds, nanoseconds), size of a block, blocks, device.
+type StatParts = ((u32, u64, u64, u32, u32, u32, u64), [(i64, u32); 3], (u32, u64, u64));
 /// A limit's name, the container's own, and as it holds in the end.
 type LimitParts = (&'static str, Option<u64>, Option<u64>);
 /// The same of one that is a list.
@@ -401,6 +403,27 @@ impl Container {
                 there => return there.or_raise(py),
             }
         }
+    }
+
+    /// A descriptor of a file or directory inside.
+    fn open(&self, py: Python<'_>, path: Bytes, flags: i32, mode: u32, user: Option<String>) -> PyResult<i32> {
+        let inner = self.inner(py)?;
+        let opened = py.detach(|| inner.open(&path.0, flags, mode, user.as_deref()));
+        opened.map(IntoRawFd::into_raw_fd).or_raise(py)
+    }
+
+    /// What stat(2) tells of a file inside.
+    fn stat(&self, py: Python<'_>, path: Bytes, follow: bool) -> PyResult<StatParts> {
+        let inner = self.inner(py)?;
+        let it = py.detach(|| inner.stat(&path.0, follow)).or_raise(py)?;
+        let first = (it.mode, it.ino, it.dev, it.nlink, it.uid, it.gid, it.size);
+        Ok((first, [it.atime, it.mtime, it.ctime], (it.blksize, it.blocks, it.rdev)))
+    }
+
+    /// The names in a directory inside.
+    fn list_dir(&self, py: Python<'_>, path: Bytes) -> PyResult<Vec<OsString>> {
+        let inner = self.inner(py)?;
+        py.detach(|| inner.list_dir(&path.0)).or_raise(py)
     }
 
     /// Stops all processes, or none where that takes longer than `timeout` seconds.
