@@ -21,7 +21,7 @@ export CC CXX CARGO PYTHON BUILD VENV
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help lib setup demo test test-rust test-c test-python test-lanes test-vm soak fuzz bench lint fmt header docs venv install uninstall clean
+.PHONY: help lib setup demo test test-rust test-c test-python test-lanes test-vm soak fuzz bench lint fmt header docs wheel venv install uninstall clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -77,6 +77,9 @@ header: ## write include/ctr.h and the names in src/ffi/ctr.map from src/ffi
 
 docs: ## the manual pages and the HTML reference of C and Python, in build/docs
 	@tools/docs $(BUILD)/docs
+
+wheel: ## what a package index gets, in build/wheels: the sources, and a wheel for older machines too
+	@tools/wheel
 
 venv: ## the Python package, built and installed in build/venv
 	@tools/venv
