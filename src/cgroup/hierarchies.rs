@@ -23,6 +23,9 @@ use crate::{CgroupPolicy, Error, ErrorCode, Step, hints};
 /// Where nearly every system has its cgroups; another place is looked up in mountinfo.
 const MOUNT: &str = "/sys/fs/cgroup";
 
+/// Hierarchies of v1 that a JVM looks for before it believes any limit: see `inside`.
+const EXPECTED: [&str; 3] = ["cpu", "cpuacct", "cpuset"];
+
 /// Where a container's directories go.
 #[derive(Debug)]
 pub(crate) struct Hierarchies {
@@ -33,6 +36,8 @@ pub(crate) struct Hierarchies {
     pub(super) plain: Option<PathBuf>,
     /// The caller's own cgroup, of those that count memory.
     pub(super) own: Option<PathBuf>,
+    /// v1: those of [`EXPECTED`], by what their directories are called, and the caller's own cgroups there.
+    pub(super) expected: Vec<(String, PathBuf)>,
 }
 
 /// Who asks: its cgroups, and the parent that it chose.
@@ -149,7 +154,13 @@ impl Hierarchies {
         };
         let is_home = |path: &PathBuf| homes.iter().flatten().any(|home| home.path() == Some(path.as_path()));
         let plain = in_tree.filter(|path| !is_home(path) && may_hold(path));
-        Self { homes, plain, own }
+        let expected = if mounts.v1(Controller::Memory).is_some() { caller.expected() } else { Vec::new() };
+        Self { homes, plain, own, expected }
+    }
+
+    #[cfg(test)]
+    pub(super) fn with_expected(expected: Vec<(String, PathBuf)>) -> Self {
+        Self { homes: [const { None }; Controller::ALL.len()], plain: None, own: None, expected }
     }
 
     /// The place for one controller, where it is known or needed.
@@ -182,11 +193,9 @@ struct Mounts {
 
 impl Mounts {
     fn find(wanted: Controllers) -> Self {
-        let is = |path: &Path, kind: FsType| statfs(path).is_ok_and(|found| found.filesystem_type() == kind);
         let mut found = Self::default();
         for controller in wanted.iter() {
-            let usual = Path::new(MOUNT).join(controller.v1_name());
-            found.v1[controller as usize] = Some(usual).filter(|path| is(path, CGROUP_SUPER_MAGIC));
+            found.v1[controller as usize] = usual_v1(controller.v1_name());
         }
         let lacks_v1 = |found: &Self| wanted.iter().any(|controller| found.v1(controller).is_none());
         if lacks_v1(&found) {
@@ -232,6 +241,21 @@ impl Mounts {
     }
 }
 
+fn is(path: &Path, kind: FsType) -> bool {
+    statfs(path).is_ok_and(|found| found.filesystem_type() == kind)
+}
+
+/// Where a controller of v1 is mounted, if that is the usual place.
+fn usual_v1(name: &str) -> Option<PathBuf> {
+    Some(Path::new(MOUNT).join(name)).filter(|path| is(path, CGROUP_SUPER_MAGIC))
+}
+
+/// Where a controller of v1 is mounted.
+fn v1_mount(name: &str) -> Option<PathBuf> {
+    let listed = || mounted(&crate::sys::file::read_to_string("/proc/self/mountinfo").ok()?, "cgroup", Some(name));
+    usual_v1(name).or_else(listed)
+}
+
 /// Where a file system of this kind is mounted, and with this controller, from the lines of mountinfo, proc_pid_mountinfo(5):
 /// the mount point is the fifth field, after a lone dash come the type, the source and the options of the file system, among
 /// them the controllers of v1.
@@ -247,14 +271,39 @@ fn mounted(mountinfo: &str, kind: &str, controller: Option<&str>) -> Option<Path
     lines.find_map(|(mount, filesystem)| mount.split(' ').nth(4).filter(|_| of_it(filesystem)).map(PathBuf::from))
 }
 
-impl Caller<'_> {
+/// What the directory of a hierarchy is called: its controllers, "cpu,cpuacct", and not the name that it may have.
+pub(super) fn called(controllers: &str) -> String {
+    controllers.split(',').filter(|name| !name.starts_with("name=")).collect::<Vec<_>>().join(",")
+}
+
+impl<'a> Caller<'a> {
+    /// The controllers of the hierarchy that has this one, and the path of the caller's cgroup in it.
+    pub(super) fn hierarchy(&self, controller: &str) -> Option<(&'a str, &'a str)> {
+        self.cgroups.lines().find_map(|line| {
+            let (controllers, path) = line.split_once(':')?.1.split_once(':')?;
+            controllers.split(',').any(|found| found == controller).then_some((controllers, path))
+        })
+    }
+
+    /// See [`Hierarchies::expected`].
+    fn expected(&self) -> Vec<(String, PathBuf)> {
+        let mut expected: Vec<(String, PathBuf)> = Vec::new();
+        for controller in EXPECTED {
+            let Some((controllers, _)) = self.hierarchy(controller) else { continue };
+            let name = called(controllers);
+            if expected.iter().all(|(known, _)| *known != name)
+                && let Some(path) = v1_mount(controller).and_then(|mount| self.below(&mount, controller))
+            {
+                expected.push((name, path));
+            }
+        }
+        expected
+    }
+
     /// Where it is below the mount point; the controller `""` is the tree of v2. One outside the cgroup namespace ("/..")
     /// is of no use.
     fn below(&self, mount: &Path, controller: &str) -> Option<PathBuf> {
-        let path = self.cgroups.lines().find_map(|line| {
-            let (controllers, path) = line.split_once(':')?.1.split_once(':')?;
-            controllers.split(',').any(|found| found == controller).then_some(path)
-        })?;
+        let (_, path) = self.hierarchy(controller)?;
         let mut own = mount.to_path_buf();
         own.extend(path.split('/').filter(|part| !part.is_empty()));
         (!path.split('/').any(|part| part == "..")).then_some(own)

@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use nix::errno::Errno;
 use nix::fcntl::AT_FDCWD;
@@ -18,6 +18,7 @@ use super::devices;
 use super::directory::Directory;
 use super::held::{Cgroup, Held};
 use super::hierarchies::{Caller, Home, hand_on, hierarchies};
+use super::inside::Inside;
 use super::limits::Limits;
 use super::place::Place;
 use crate::plan::quote;
@@ -34,6 +35,8 @@ pub(crate) struct Layout {
     limits: Limits,
     /// Where it stands, in words.
     where_it_is: String,
+    /// What of it is to be seen inside.
+    inside: Arc<Inside>,
 }
 
 /// What is decided about a container's cgroup.
@@ -96,6 +99,7 @@ impl Cgroup {
         let mut planned = decide(name, limits, policy, &homes)?;
         if let Some(layout) = &mut planned.layout {
             layout.where_it_is = where_it_is(layout, hierarchies.own.as_deref(), caller.parent.is_some());
+            layout.inside = Arc::new(Inside::of(layout.first(), &layout.limits, caller, &hierarchies));
         }
         Ok(planned)
     }
@@ -245,6 +249,11 @@ impl Layout {
         &self.where_it_is
     }
 
+    /// What of it is to be seen inside.
+    pub(crate) fn inside(&self) -> &Arc<Inside> {
+        &self.inside
+    }
+
     /// Every directory that the container may ever have.
     #[cfg(test)]
     pub(super) fn places(&self) -> &[Place] {
@@ -276,7 +285,12 @@ impl Layout {
         let on_v2 = if v1_devices.is_some() { Controllers::default() } else { devices };
         let v2 = Place::new(Version::V2, parent.join(directory), on_v2);
         let v1 = v1_devices.map(|parent| Place::new(Version::V1, parent.join(directory), devices));
-        Self { places: std::iter::once(v2).chain(v1).collect(), limits, where_it_is: String::new() }
+        Self {
+            places: std::iter::once(v2).chain(v1).collect(),
+            limits,
+            where_it_is: String::new(),
+            inside: Arc::default(),
+        }
     }
 
     fn new(directory: &str, limits: Limits, homes: &Homes<'_>) -> Option<Self> {
@@ -302,7 +316,7 @@ impl Layout {
                 None => places.push(Place::new(Version::V1, path, [controller].into_iter().collect())),
             }
         }
-        (!places.is_empty()).then_some(Self { places, limits, where_it_is: String::new() })
+        (!places.is_empty()).then_some(Self { places, limits, where_it_is: String::new(), inside: Arc::default() })
     }
 
     /// Whether the directory is made with the container.

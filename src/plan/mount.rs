@@ -66,10 +66,10 @@ impl Plan<'_> {
     }
 
     /// mount: a new file system of this kind at `target`. `flags` are MS_*.
-    pub fn mount(&mut self, kind: &CStr, target: &CStr, flags: libc::c_ulong, options: &CStr) {
+    pub fn mount(&mut self, kind: &CStr, target: &CStr, flags: libc::c_ulong, options: &CStr) -> &mut Call {
         let (kind, target) = (self.string(kind), self.string(target));
         let options = if options.is_empty() { 0.into() } else { self.string(options) };
-        self.call(libc::SYS_mount, [kind, target, kind, flags.into(), options]);
+        self.call(libc::SYS_mount, [kind, target, kind, flags.into(), options])
     }
 
     /// mount: what is at `source` at `target` too; with everything below it where it is recursive (MS_REC).

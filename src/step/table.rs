@@ -291,6 +291,8 @@ steps! {
         ShareProc: "share-proc", "share the host's";
         MakeSysfs: "make-sysfs", "make a sysfs for", when { libc::EPERM => hints::MASKED };
         ShareSysfs: "share-sysfs", "share the host's";
+        StageCgroups: "stage-cgroups", "make room for cgroups at";
+        HideCgroups: "hide-cgroups", "hide the host's";
         ShareFromHost: "share-from-host", "share the host's";
         BindDev: "bind-dev", "bind";
         BindDevice: "bind-device", "bind";
@@ -332,6 +334,7 @@ steps! {
     Finish {
         JoinCgroup: "join-cgroup", "join cgroup";
         UnshareCgroup: "unshare-cgroup", "unshare";
+        MountCgroup: "mount-cgroup", "mount the cgroup at";
         SetHostname: "set-hostname", "set the hostname";
         SetDomainName: "set-domain-name", "set the domain name";
         Settle: "settle", "settle";

@@ -1,19 +1,52 @@
 //! Getting out through the kernel's own doors: mounts, cgroups, terminals, rarely used calls.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::os::fd::AsRawFd;
+use std::path::Path;
+use std::process::Command;
 
-use ctr::{Config, ExecConfig, Namespace, Namespaces, Stdio};
+use ctr::{Config, ExecConfig, Namespace, Namespaces, Preset, Seccomp, Stdio};
+use nix::mount::{MntFlags, umount2};
 use nix::pty::openpty;
 
 use crate::attack;
-use crate::fence::{bites, defaults, held, inside, with, without_walls};
+use crate::fence::{bites, defaults, held, inside, is_well, run, scratch, with, without_walls};
 
 // kernel CVE-2022-0492.
 attack!(cve_2022_0492, {
     held(&inside(&defaults(), "release_agent", &[], &ExecConfig::default()));
     // Behind the fence the mounts are gone with its namespace, and with them the hierarchy that one of them makes.
     bites(&without_walls("release_agent", &["mounts only"]));
+});
+
+// runc CVE-2023-25809: /sys/fs/cgroup can be written to inside. And nothing of the host's tree is to be seen there.
+attack!(cve_2023_25809, {
+    let roots = |c: &mut Config| c.namespaces.user = Namespace::Host;
+    let alone = Config::default().with(|c| c.seccomp = Some(Seccomp::Unconfined));
+    let strict = Config::default().with(|c| c.preset = Preset::Strict);
+    // Where root inside is root outside, the kernel's files are its own.
+    for config in [Config::default(), strict, alone.clone(), Config::default().with(roots), alone.with(roots)] {
+        let container = with(&config.with(|c| c.memory = Some(256 << 20)));
+        let sees = run(&container, &["/bin/sh", "-c", "ls /sys/fs/cgroup | wc -l"], &ExecConfig::default());
+        assert_ne!(sees.text, "0\n", "there is nothing to attack");
+        held(&inside(&container, "seen_cgroup", &[], &ExecConfig::default()));
+        is_well(&container);
+    }
+    // A cgroup of our own, mounted read-only for a root that nothing else holds.
+    let mut mounts = ["/sys/fs/cgroup/pids", "/sys/fs/cgroup"].into_iter().map(Path::new);
+    let own = mounts.find(|mount| mount.join("cgroup.procs").exists()).unwrap().join("ctr-attack-seen");
+    let place = scratch().join("seen");
+    for directory in [&own, &place] {
+        fs::create_dir(directory).unwrap();
+    }
+    let mount = |arguments: &[&str]| Command::new("mount").args(arguments).arg(&place).status().unwrap().success();
+    assert!(mount(&["--bind", "-o", "ro", own.to_str().unwrap()]));
+    let said = without_walls("seen_cgroup", &[place.to_str().unwrap()]);
+    // It lies on /tmp by now, and other things on it.
+    while umount2("/tmp", MntFlags::MNT_DETACH).is_ok() {}
+    fs::remove_dir(&own).unwrap();
+    bites(&said);
+    assert!(said.text.contains("BROKEN: as it is, remounted: open"), "{}", said.text);
 });
 
 // kernel CVE-2022-0185, nftables, overlay and others.

@@ -55,6 +55,9 @@ impl Blueprint {
             );
             finish.unshare(CloneFlags::CLONE_NEWCGROUP);
         }
+        if let Some(inside) = self.sees_cgroup() {
+            inside.mount(finish);
+        }
         if self.config.namespaces.uts == Namespace::New {
             let hostname = self.config.hostname.as_deref().unwrap_or(&self.name);
             let name = c_string(Step::SetHostname, hostname)?;

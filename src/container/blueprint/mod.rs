@@ -19,6 +19,7 @@ use std::ffi::{CString, OsStr};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::clocks;
 use super::env::{check_env, env_text, name_of, set_env};
@@ -26,7 +27,7 @@ use super::ids::Ids;
 use super::namespaces;
 use super::state::{self, StateDir};
 use super::walls::{self, Subject};
-use crate::cgroup::{Caller, Cgroup, Layout, Planned};
+use crate::cgroup::{Caller, Cgroup, Inside, Layout, Planned};
 use crate::image::{ImageConfig, Progress, Report, Source, Store};
 use crate::network;
 use crate::plan::c_string;
@@ -250,6 +251,12 @@ impl Blueprint {
     /// Whether it has a root, and so a /dev, of its own.
     pub fn own_root(&self) -> bool {
         self.config.namespaces.mount == Namespace::New
+    }
+
+    /// What it sees of its cgroup, if anything: it takes a mount namespace to mount that in, and a cgroup namespace for its root.
+    fn sees_cgroup(&self) -> Option<&Arc<Inside>> {
+        let own = self.own_root() && self.config.namespaces.cgroup == Namespace::New;
+        self.cgroup.as_ref().filter(|_| own).map(Layout::inside)
     }
 
     /// The environment of programs, weakest first: ours, the image's, the configuration's.

@@ -8,6 +8,7 @@ use nix::fcntl::OFlag;
 
 use super::Blueprint;
 use super::bind::open_path;
+use crate::cgroup;
 use crate::container::ids::Ids;
 use crate::container::{clocks, namespaces};
 use crate::image::Source;
@@ -83,6 +84,7 @@ impl Blueprint {
         let mut open = [None; 2];
         if self.own_root() {
             open = rootfs::setup(&mut setup, &self.shape(files.as_ref()));
+            self.stage_cgroups(&mut setup);
         }
         if self.config.namespaces.net == Namespace::New {
             crate::network::open_to_users(&mut setup, self.ids.ping_groups(), self.own_root());
@@ -152,6 +154,20 @@ impl Blueprint {
             etc_files: files,
             size: self.upper_size(),
             inodes: self.upper_inodes(),
+        }
+    }
+
+    /// Has the place ready at which the container's cgroup is to be seen.
+    fn stage_cgroups(&self, setup: &mut Plan<'_>) {
+        let namespaces = &self.config.namespaces;
+        let inside = self.sees_cgroup();
+        let shares_sysfs = namespaces.net != Namespace::New && namespaces.user != Namespace::Host;
+        let covers = inside.is_some_and(|inside| !inside.is_one_tree());
+        if shares_sysfs && !covers && namespaces.cgroup != Namespace::Host {
+            cgroup::hide(setup);
+        }
+        if let Some(inside) = inside {
+            inside.stage(setup);
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::super::ids::Ids;
 use super::wall::{Subject, Wall, WallState};
+use crate::cgroup;
 use crate::{Namespace, TimeOffset, TimeOffsets, hints};
 
 /// A kind of namespace, its name here, what one of its own is good for, and what is lost where it is shared.
@@ -65,6 +66,7 @@ pub(super) fn namespace(of: &Subject<'_>, (kind, name, own, lost): (&str, &'stat
             let says = match (offsets, &of.asked.domainname) {
                 (Some(offsets), _) if kind == "time" => clocks(&offsets),
                 (_, Some(domain)) if kind == "uts" => format!("{own}, the domain name {domain}"),
+                _ if kind == "cgroup" => cgroup_seen(of).unwrap_or(own).into(),
                 _ => own.into(),
             };
             of.wall(name, WallState::On, says, why, shared.map(|shared| !shared))
@@ -72,6 +74,20 @@ pub(super) fn namespace(of: &Subject<'_>, (kind, name, own, lost): (&str, &'stat
         Some(_) if shared == Some(true) => host(),
         Some(_) => Wall { name, state: WallState::Partly, says: "another's".into(), why },
     }
+}
+
+/// What it sees of its cgroup, where that is known.
+fn cgroup_seen(of: &Subject<'_>) -> Option<&'static str> {
+    let mounts = of.facts.map(|facts| facts.mounts.as_deref());
+    let is_shown = match mounts {
+        Some(mounts) => cgroup::is_shown(mounts?),
+        None => of.cgroup && of.own_root(),
+    };
+    Some(match is_shown {
+        true => "its own cgroup is the root of the tree it sees, read-only at /sys/fs/cgroup",
+        false if of.cgroup => "its own cgroup is the root of the tree it sees; nothing is mounted at /sys/fs/cgroup",
+        false => "it has no cgroup of its own, and nothing is mounted at /sys/fs/cgroup",
+    })
 }
 
 /// "clocks of its own: monotonic -2 s": those of time_namespaces(7) that are off from the host's.
