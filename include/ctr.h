@@ -335,7 +335,7 @@ typedef enum ctr_event_value {
     CTR_EVENT_VALUE_CODE = 4,
     /** CTR_EVENT_EXIT: the signal that ended it, 0 if none. */
     CTR_EVENT_VALUE_SIGNAL = 5,
-    /** CTR_EVENT_EXIT: why it ended, enum ctr_reason. */
+    /** CTR_EVENT_EXIT: why it ended, enum ctr_reason. CTR_EVENT_END: what ctr_end_reason() returns. */
     CTR_EVENT_VALUE_REASON = 6,
     /** CTR_EVENT_PRESSURE: what ctr_watch_pressure() has returned. */
     CTR_EVENT_VALUE_PRESSURE = 7
@@ -937,6 +937,26 @@ int ctr_config_set_swap(ctr_config *config, uint64_t bytes);
 int ctr_config_set_cpu_weight(ctr_config *config, uint64_t weight);
 
 /**
+ * Ends the container after so many milliseconds from its making on, with all that runs in it, whether its maker lives or not. Programs
+ * that run then say CTR_REASON_TIMED_OUT, ctr_end_reason() and CTR_EVENT_END too; a handle is released as ever. It takes a PID
+ * namespace of its own, and goes on while the container is paused: one whose time is up ends at the resume. A negative number is no
+ * limit. Default: none.
+ *
+ * Return value: 0, or CTR_ERR_INVALID. ctr_create() refuses 0.
+ */
+int ctr_config_set_lifetime(ctr_config *config, int64_t ms);
+
+/**
+ * Ends the container when all that runs in it has used so many milliseconds of CPU time together, in user mode and in the kernel, the
+ * dead with the living. What is said then is CTR_REASON_OUT_OF_CPU_TIME. It takes PID and mount namespaces of its own. How exact it
+ * is, and what is not counted: ctr_exec_config_set_cpu_time_limit(), which is the same for one program. A negative number is no
+ * limit. Default: none.
+ *
+ * Return value: 0, or CTR_ERR_INVALID. ctr_create() refuses 0.
+ */
+int ctr_config_set_cpu_time(ctr_config *config, int64_t ms);
+
+/**
  * The processors that the container may run on, as "0-1,3": "List format" of cpuset(7). Programs see as many (nproc,
  * sched_getaffinity(2)). ctr_set_limit_list() changes it later. Default: NULL, those of its maker's cgroup.
  *
@@ -1496,6 +1516,16 @@ int ctr_pause(ctr_container *c, int timeout_ms);
  * CTR_ERR_UNSUPPORTED as ctr_pause(); CTR_ERR_DESTROYED, CTR_ERR_INVALID.
  */
 int ctr_resume(ctr_container *c);
+
+/**
+ * Why a container has ended. It is told when the descriptor of ctr_pidfd() says POLLIN.
+ *
+ * Return value: of enum ctr_reason: CTR_REASON_TIMED_OUT after its lifetime (ctr_config_set_lifetime()), CTR_REASON_OUT_OF_CPU_TIME
+ * when its CPU time was used up (ctr_config_set_cpu_time()), CTR_REASON_DESTROYED else. Programs that ran till then say the same.
+ * CTR_ERR_TIMED_OUT while it runs; CTR_ERR_INVALID. Where another process made the container and the kernel is older than Linux
+ * 6.15, its end by a limit may be told as CTR_REASON_DESTROYED.
+ */
+int ctr_end_reason(const ctr_container *c);
 
 /**
  * Whether a container stands still: paused by whomever, or because a cgroup above its own is frozen.

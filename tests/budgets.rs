@@ -258,3 +258,118 @@ while True:
     });
     assert_eq!(other.wait(Some(Duration::ZERO)).unwrap(), None);
 }
+
+fn lifetime(ms: u64) -> Config {
+    Config::default().with(|c| c.lifetime = Some(Duration::from_millis(ms)))
+}
+
+fn cpu_time(ms: u64) -> Config {
+    Config::default().with(|c| c.cpu_time = Some(Duration::from_millis(ms)))
+}
+
+/// The container ends by itself, its programs say why, and so do its handle, its watch, and whatever is asked of it then.
+fn ends_for(c: &Container, programs: &[ctr::Process], reason: ExitReason, said: &str) {
+    let watch = c.watch(&[ctr::EventKind::End]).unwrap();
+    assert_eq!(c.end_reason(), None);
+    for p in programs {
+        assert_eq!((end_of(p).reason, end_of(p).signal), (reason, libc::SIGKILL));
+    }
+    let event = watch.wait(common::LONG).unwrap().expect("its end is told");
+    assert_eq!((event.kind, event.reason, event.exit), (ctr::EventKind::End, Some(reason), None));
+    assert_eq!((c.end_reason(), c.is_running()), (Some(reason), false));
+    let error = c.exec(["true"], &quiet()).err().expect("it has ended");
+    assert!(error.code() == ErrorCode::Destroyed && error.to_string().contains(said), "{error}");
+    assert!(Container::list().unwrap().iter().all(|it| it.name != c.name()));
+}
+
+#[test]
+fn a_container_ends_after_its_lifetime_with_all_that_runs() {
+    let begun = Instant::now();
+    let c = host_with(&lifetime(3000));
+    let script = "trap '' TERM; setsid sleep 300 & (setsid sleep 300 &); sleep 300";
+    let programs = [c.exec(["sh", "-c", script], &quiet()).unwrap(), c.exec(["sleep", "300"], &quiet()).unwrap()];
+    let early = c.exec(["sh", "-c", "exit 7"], &quiet()).unwrap();
+    assert_eq!((end_of(&early).reason, end_of(&early).code), (ExitReason::Exited, 7));
+    ends_for(&c, &programs, ExitReason::TimedOut, "lifetime");
+    assert!(begun.elapsed() >= Duration::from_millis(3000));
+    assert_eq!(end_of(&early).reason, ExitReason::Exited);
+    c.destroy().unwrap();
+    assert_eq!(c.end_reason(), Some(ExitReason::TimedOut));
+}
+
+#[test]
+fn a_container_ends_when_its_cpu_time_is_used_up_by_whomever() {
+    let c = host_with(&cpu_time(1500));
+    // Programs and orphans of several, none of which has so much alone; and one that has ended before.
+    let loops = "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done";
+    for _ in 0..3 {
+        assert_eq!(end_of(&c.exec(["sh", "-c", loops], &quiet()).unwrap()).reason, ExitReason::Exited);
+    }
+    let idle = c.exec(["sleep", "300"], &quiet()).unwrap();
+    let busy = |_| c.exec(["sh", "-c", &format!("(setsid {BUSY} &); while :; do :; done")], &quiet()).unwrap();
+    let mut programs: Vec<_> = (0..2).map(busy).collect();
+    programs.push(idle);
+    ends_for(&c, &programs, ExitReason::OutOfCpuTime, "CPU time");
+    let used: Duration = programs.iter().map(|p| end_of(p).user_time + end_of(p).system_time).sum();
+    assert!(used < Duration::from_millis(1500 + 500), "{used:?}");
+}
+
+#[test]
+fn an_idle_container_uses_no_cpu_time_and_one_without_limits_is_destroyed() {
+    let c = host_with(&cpu_time(300));
+    assert_eq!(end_of(&c.exec(["sleep", "1"], &quiet()).unwrap()).reason, ExitReason::Exited);
+    assert_eq!(c.end_reason(), None);
+    let p = c.exec(["sleep", "100"], &quiet()).unwrap();
+    c.destroy().unwrap();
+    assert_eq!((end_of(&p).reason, c.end_reason()), (ExitReason::Destroyed, Some(ExitReason::Destroyed)));
+    let c = host();
+    c.destroy().unwrap();
+    assert_eq!(c.end_reason(), Some(ExitReason::Destroyed));
+}
+
+#[test]
+fn a_detached_container_ends_by_itself_and_leaves_nothing() {
+    let c = host_with(&lifetime(3000).with(|c| c.detached = true));
+    let joined = Container::join(c.name()).unwrap();
+    let (name, pid) = (c.name().to_string(), c.pid());
+    c.close();
+    let p = joined.exec(["sleep", "300"], &quiet()).unwrap();
+    assert_eq!(end_of(&p).reason, ExitReason::TimedOut);
+    eventually("it has ended", || joined.end_reason().is_some());
+    if common::kernel_is_at_least(6, 15) {
+        assert_eq!(joined.end_reason(), Some(ExitReason::TimedOut));
+    }
+    assert!(Container::list().unwrap().iter().all(|it| it.name != name), "whoever lists sweeps it");
+    let cgroups = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+    for line in cgroups.lines().filter(|line| line.contains(" - cgroup")) {
+        let mount = line.split(' ').nth(4).unwrap();
+        for entry in std::fs::read_dir(mount).unwrap().flatten() {
+            assert!(!entry.file_name().to_string_lossy().contains(&name), "{entry:?} of {pid} is left");
+        }
+    }
+}
+
+#[test]
+fn both_budgets_of_a_container_and_those_of_programs_hold_beside_each_other() {
+    let c = host_with(&cpu_time(3000).with(|c| c.lifetime = Some(Duration::from_secs(600))));
+    let busy = ["sh", "-c", "while :; do :; done"];
+    assert_eq!(end_of(&c.exec(busy, &budget(300)).unwrap()).reason, ExitReason::OutOfCpuTime);
+    let limited = quiet().with(|c| c.time_limit = Some(Duration::from_millis(300)));
+    assert_eq!(end_of(&c.exec(busy, &limited).unwrap()).reason, ExitReason::TimedOut);
+    assert_eq!(c.end_reason(), None);
+    let programs = [c.exec(busy, &budget(600_000)).unwrap()];
+    ends_for(&c, &programs, ExitReason::OutOfCpuTime, "CPU time");
+}
+
+#[test]
+fn limits_of_a_container_that_can_not_be_kept_are_refused() {
+    let shared = ctr::Namespaces::default().with(|n| n.pid = ctr::Namespace::Host);
+    for (config, step) in [(lifetime(1000), ctr::Step::LimitLifetime), (cpu_time(1000), ctr::Step::LimitCpuTime)] {
+        let error = Container::create("host", &config.with(|c| c.namespaces = shared.clone())).err().unwrap();
+        assert_eq!((error.code(), error.failed_step()), (ErrorCode::Invalid, step), "{error}");
+    }
+    for (config, step) in [(lifetime(0), ctr::Step::LimitLifetime), (cpu_time(0), ctr::Step::LimitCpuTime)] {
+        let error = Container::create("host", &config).err().unwrap();
+        assert_eq!((error.code(), error.failed_step()), (ErrorCode::Invalid, step), "{error}");
+    }
+}

@@ -49,9 +49,10 @@ def _events(options: argparse.Namespace) -> int:
 def _as_line(name: str, event: Event) -> str:
     when = datetime.datetime.fromtimestamp(event.time).isoformat(" ", "milliseconds")
     times = f"  {event.count} times" if event.count > 1 else ""
-    return f"{when}  {name}  {event.kind}{times}"
+    why = f"  {event.reason}" if event.reason else ""
+    return f"{when}  {name}  {event.kind}{times}{why}"
 
 
 def _as_json(name: str, event: Event) -> str:
     told = {"name": name, "kind": event.kind, "time": event.time, "monotonic": event.monotonic, "count": event.count}
-    return json.dumps(told)
+    return json.dumps(told if event.reason is None else {**told, "reason": event.reason})

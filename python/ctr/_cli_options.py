@@ -124,6 +124,8 @@ ROWS = (
     Row("io", "--device-write-iops", "writes a second of a disk", "DEVICE:RATE", many=True, read=_rate("wiops")),
     Row("io_weight", "--io-weight", "its share of disks, 1 to 10000; others have 100", "N", type=int, read=int),
     Row("hugetlb", "--hugetlb", "how much of the huge pages, as 2M=64M", "PAGE=SIZE", many=True, read=_hugetlb),
+    Row("lifetime", "--lifetime", "end it after so long", "SECONDS", type=float, read=float),
+    Row("cpu_time", "--cpu-time", "end it when all in it has used so much CPU time", "SECONDS", type=float, read=float),
     Row("network", "--network", '"none" (the default), "host" or "container:NAME"', "NET"),
     Row("mounts", "-v --volume", "show a host path inside", "SRC:DST[:ro]", many=True),
     Row("mounts", "--tmpfs", "an empty tmpfs inside", "DST[:SIZE]", many=True, read=tmpfs),

@@ -107,6 +107,8 @@ class Container:
             io_weight: Its share of block devices that others want too, 1 to 10000; others have 100. It takes the
                 scheduler BFQ, or the io cost model of cgroup v2.
             hugetlb: How much of the huge pages it may use, by the size of a page, as {"2M": "64M"}.
+            lifetime: After how many seconds it ends, with all that runs in it; `end_reason` is "timed out" then.
+            cpu_time: After how much CPU time of all that runs in it together it ends: "out of cpu time".
             network: "none" (only loopback; the default), "host", "container:NAME", or a path of a namespace.
             cgroup: What happens if no cgroup can be made: "auto" fails if a limit was asked for, "required" always,
                 "optional" never (a limit that can't be set is then a `UserWarning`); "off" makes none.
@@ -181,6 +183,7 @@ class Container:
     run = _programs.run
     popen = _programs.popen
     image_command = _programs.image_command
+    end_reason = property(_programs.end_reason)
 
     # So are its files.
     open = _inside.open

@@ -11,8 +11,8 @@ Parts = tuple[int, int, int, float, float, int]
 
 # What a returncode doesn't tell.
 _TELLING = ("out of memory", "timed out", "destroyed", "out of cpu time")
-_REASONS = ("exited", "signaled", "out of memory", "timed out", "destroyed", "unknown", "out of cpu time")
-OF_A_LIMIT = (_REASONS.index("timed out"), _REASONS.index("out of cpu time"))
+REASONS = ("exited", "signaled", "out of memory", "timed out", "destroyed", "unknown", "out of cpu time")
+OF_A_LIMIT = (REASONS.index("timed out"), REASONS.index("out of cpu time"))
 """Those with which all that a program has started has ended too."""
 
 
@@ -41,7 +41,7 @@ class Exit(NamedTuple):
 def exit_from(parts: Parts) -> Exit:
     """The exit in words."""
     code, signal, reason, user_time, system_time, max_rss = parts
-    return Exit(code, signal, _REASONS[reason], user_time, system_time, max_rss)
+    return Exit(code, signal, REASONS[reason], user_time, system_time, max_rss)
 
 
 class CalledProcessError(subprocess.CalledProcessError):

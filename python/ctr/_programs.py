@@ -1,4 +1,4 @@
-"""Programs in a container: what `Container` has as its methods `run`, `popen` and `image_command`."""
+"""Programs in a container: what `Container` has as its methods `run`, `popen` and `image_command`, and `end_reason`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
 from ._errors import invalid
-from ._exit import CompletedProcess
+from ._exit import REASONS, CompletedProcess
 from ._popen import Popen, given, is_cooperative
 from ._run import run_in
 from ._spawn import argument_list
@@ -299,3 +299,12 @@ def image_command(self: Any, args: Argv | None = None, *, entrypoint: Argv | Non
         return words
     command = self._native.image_command(words)
     return command if args is None or len(command) > len(words) else args
+
+
+def end_reason(self: Any) -> str | None:
+    """Why it has ended, None while it runs.
+
+    "timed out" and "out of cpu time" where its `lifetime` or `cpu_time` was over, else "destroyed".
+    """
+    why = self._native.end_reason()
+    return None if why is None else REASONS[why]

@@ -132,6 +132,8 @@ class OfContainers(TypedDict, total=False):
     io: Io | None
     io_weight: int | None
     hugetlb: Hugetlb | None
+    lifetime: float | None
+    cpu_time: float | None
     network: Namespace | None
     cgroup: Literal["auto", "required", "optional", "off"]
     cgroup_parent: Path | None

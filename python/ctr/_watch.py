@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from ._exit import Exit, Parts, exit_from
+from ._exit import REASONS, Exit, Parts, exit_from
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ._types import Self
 
 EventKind = Literal["oom_kill", "memory_limit", "pids_limit", "pressure", "exit", "pause", "resume", "end"]
-EventParts = tuple[Any, float, float, int, "tuple[int, Parts] | None", "int | None"]
+EventParts = tuple[Any, float, float, int, "tuple[int, Parts] | None", "int | None", "int | None"]
 """An event as `_ctr` tells it, in the order of the fields of `Event`, but that pid and exit are one."""
 
 
@@ -51,6 +51,8 @@ class Event:
     """Of "exit": how it ended."""
     pressure: PressureThreshold | None
     """Of "pressure": the threshold that was passed."""
+    reason: str | None = None
+    """Of "end": why, as `Container.end_reason`."""
 
 
 class Watch:
@@ -80,10 +82,11 @@ class Watch:
         parts: EventParts | None = self._native.wait(timeout)
         if parts is None:
             return None
-        kind, time, monotonic, count, ended, number = parts
+        kind, time, monotonic, count, ended, number, why = parts
         self._over = self._over or kind == "end"
         pid, exit = (None, None) if ended is None else (ended[0], exit_from(ended[1]))
-        return Event(kind, time, monotonic, count, pid, exit, None if number is None else self._thresholds[number])
+        threshold = None if number is None else self._thresholds[number]
+        return Event(kind, time, monotonic, count, pid, exit, threshold, None if why is None else REASONS[why])
 
     def __iter__(self) -> Self:
         return self

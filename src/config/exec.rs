@@ -104,7 +104,7 @@ pub enum Session {
 }
 
 /// A time span as a number of seconds.
-mod seconds {
+pub(super) mod seconds {
     use std::time::Duration;
 
     use serde::de::Error;

@@ -25,6 +25,7 @@ pub(crate) use with::with;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -75,6 +76,14 @@ pub struct Config {
     pub io_weight: Option<u64>,
     /// Most bytes of huge pages, a size of pages each.
     pub hugetlb: Vec<HugetlbLimit>,
+    /// It ends after so long, with all that runs in it, whoever made it and whether that process lives. Needs a PID namespace of its
+    /// own. See [`crate::Container::end_reason`].
+    #[serde(with = "exec::seconds")]
+    pub lifetime: Option<Duration>,
+    /// It ends when all that runs in it has had so much processor time together, the dead with the living; as exactly as
+    /// [`ExecConfig::cpu_time_limit`]. Needs PID and mount namespaces of its own.
+    #[serde(with = "exec::seconds")]
+    pub cpu_time: Option<Duration>,
     /// What happens where no cgroup can be had.
     pub cgroup: CgroupPolicy,
     /// The cgroup that the container's is made in: absolute from the mount of the hierarchy on (`/batch/job1`), else from the
@@ -331,6 +340,8 @@ mod tests {
             io: vec!["/dev/vda rbps=5 wiops=7".parse().unwrap(), "8:0 wbps=9".parse().unwrap()],
             io_weight: Some(8),
             hugetlb: vec!["2MB=0".parse().unwrap()],
+            lifetime: Some(Duration::from_millis(2500)),
+            cpu_time: Some(Duration::from_millis(1500)),
             cgroup: CgroupPolicy::Optional,
             cgroup_parent: Some(odd.clone()),
             network: Some(Network::Container("c".into())),

@@ -20,7 +20,7 @@ use super::program::Program;
 use super::request::PATIENCE;
 use super::shared::Shared;
 use super::user::User;
-use crate::plan::{Arg, Fd, Header, Plan, Prctl, Slot, Terminal, c_string, encode};
+use crate::plan::{Arg, Fd, Header, Plan, Prctl, Slot, Terminal, c_string, encode, whole_ms};
 use crate::sys::Own;
 use crate::sys::fork_lock::ForkLock;
 use crate::zygote::{self, Channel, wait_readable};
@@ -59,10 +59,9 @@ pub fn exec(container: &Arc<Shared>, argv: &[&OsStr], config: &ExecConfig) -> Re
         targets.extend((0..3).map(|target| (slave, target)));
     }
     header.before = plan.len();
-    let ms = |limit: Duration| (limit.as_millis().min(u128::from(u64::MAX)) as u64).max(1);
-    header.time_limit = config.time_limit.map_or(0, ms);
+    header.time_limit = config.time_limit.map_or(0, whole_ms);
     if let Some(limit) = config.cpu_time_limit {
-        header.cpu_time_limit = ms(limit);
+        header.cpu_time_limit = whole_ms(limit);
         header.processors = sys::sched::processors();
     }
 

@@ -99,6 +99,10 @@ pub struct InspectedLimits {
     pub io_weight: Option<u64>,
     /// Bytes of huge pages, a line each: "2MB=67108864".
     pub hugetlb: Option<String>,
+    /// Seconds after which it ends.
+    pub lifetime: Option<f64>,
+    /// Seconds of processor time after which it ends.
+    pub cpu_time: Option<f64>,
 }
 
 /// A namespace of a container.
@@ -180,8 +184,14 @@ pub fn inspect(container: &Shared) -> Result<Inspection> {
     let walls = walls_with(container, &facts)?;
     let record = &container.record;
     let foreign = record.root == Root::Foreign;
+    let seconds = |limit: Option<std::time::Duration>| limit.map(|limit| limit.as_secs_f64());
+    let of_time = InspectedLimits {
+        lifetime: seconds(record.config.lifetime),
+        cpu_time: seconds(record.config.cpu_time),
+        ..InspectedLimits::default()
+    };
     let limits = match &container.cgroup {
-        None => InspectedLimits::default(),
+        None => of_time,
         Some(cgroup) => {
             let (memory_used, memory_peak) = counted(cgroup.memory_usage())?.unzip();
             let limits = cgroup.limits()?;
@@ -204,6 +214,7 @@ pub fn inspect(container: &Shared) -> Result<Inspection> {
                 io,
                 io_weight: number(Limit::IoWeight),
                 hugetlb,
+                ..of_time
             }
         }
     };

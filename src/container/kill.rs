@@ -5,15 +5,19 @@ use std::os::fd::AsFd;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use ctr_wire::{EXITED, RUN};
+use ctr_wire::{CPU_TIME_USED_UP, ENDED_ITSELF, EXITED, RUN, TIME_IS_UP};
 use nix::errno::Errno;
 
+use super::exit::ExitReason;
 use super::request::{PATIENCE, SILENCE};
 use super::shared::Shared;
 use super::state::StateDir;
 use crate::plan::{Header, Plan};
-use crate::zygote::{Answer, wait_readable};
+use crate::zygote::{Answer, Channel, wait_readable};
 use crate::{Error, ErrorCode, Result, Step, sys};
+
+/// How long a PID 1 that is dead may take to be reaped.
+const REAPED: Duration = Duration::from_secs(1);
 
 impl Shared {
     /// Has PID 1 signal a process group, which it can do after the group's leader is gone too.
@@ -124,6 +128,42 @@ impl Shared {
         }
         let_die(true);
         if dies(PATIENCE) { Ok(()) } else { Err(self.why_silent().unwrap_or_else(|| fail(libc::ETIMEDOUT))) }
+    }
+
+    /// See [`super::Container::end_reason`].
+    pub fn end_reason(&self) -> Option<ExitReason> {
+        if self.lives() {
+            return None;
+        }
+        let config = &self.record.config;
+        if config.lifetime.is_none() && config.cpu_time.is_none() {
+            return Some(ExitReason::Destroyed);
+        }
+        let end = Instant::now() + REAPED;
+        loop {
+            // Dead and not reaped is a moment.
+            if let Some(status) = self.end_status() {
+                let (code, signal) = (status >> 8 & 0xff, status & 0x7f);
+                return Some(match u8::try_from(code - ENDED_ITSELF) {
+                    Ok(TIME_IS_UP) if signal == 0 => ExitReason::TimedOut,
+                    Ok(CPU_TIME_USED_UP) if signal == 0 => ExitReason::OutOfCpuTime,
+                    _ => ExitReason::Destroyed,
+                });
+            }
+            if Instant::now() >= end {
+                return Some(ExitReason::Destroyed);
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// How its PID 1 has ended, as the zygote that made it says, or the kernel.
+    fn end_status(&self) -> Option<i32> {
+        let channel = self.spawn_channel.as_ref().filter(|_| self.is_held());
+        match channel.map(Channel::peek) {
+            Some(Ok(Answer::Reply(reply, _))) if reply.tag == EXITED => Some(reply.status),
+            _ => sys::pidfd_exit_status(self.pidfd.check().ok()?),
+        }
     }
 
     /// Waits until the zygote has reaped PID 1, as it says; a dead zygote says nothing, and whoever reaps for it reaps its

@@ -159,6 +159,14 @@ impl Container {
         self.check_holder().is_ok() && !self.shared.destroyed.load(Ordering::Acquire) && self.shared.lives()
     }
 
+    /// Why it has ended; `None` while it runs. [`ExitReason::TimedOut`] and [`ExitReason::OutOfCpuTime`] where its lifetime or its
+    /// processor time was over ([`Config::lifetime`], [`Config::cpu_time`]), and programs that ran till then say the same; else
+    /// [`ExitReason::Destroyed`]. [`Container::pidfd`] tells when it has. Where another process made it and the kernel is older than
+    /// Linux 6.15, it may be told as destroyed.
+    pub fn end_reason(&self) -> Option<ExitReason> {
+        self.shared.end_reason()
+    }
+
     /// Sends a signal to every program of the container, with all that they have started; the container lives on. SIGKILL ends
     /// them all, however they fork meanwhile. In a joined pid's namespaces, and in a PID namespace that is shared, those are the
     /// programs that were started by [`Container::exec`], and their descendants.

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use ctr_wire::{FAILED, IN_LATE};
 
+use super::exit::ExitReason;
 use super::file_helper::FileHelper;
 use super::inherit::{self, Inherited, Lent};
 use super::peer::{Peer, ending};
@@ -213,6 +214,10 @@ impl Shared {
             "it was destroyed"
         } else if let Some(error) = self.missing_wall() {
             return error;
+        } else if self.end_reason() == Some(ExitReason::TimedOut) {
+            "it has ended: its lifetime was over"
+        } else if self.end_reason() == Some(ExitReason::OutOfCpuTime) {
+            "it has ended: its programs had used up its CPU time"
         } else {
             "it has ended: its PID 1 was killed, or the process that made it ended"
         };

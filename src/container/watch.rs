@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use nix::time::{ClockId, clock_gettime};
 
-use super::exit::Exit;
+use super::exit::{Exit, ExitReason};
 use super::process::Process;
 use super::program::Program;
 use super::shared::Shared;
@@ -56,6 +56,8 @@ pub struct Event {
     pub count: u64,
     /// Of [`EventKind::Exit`]: the pid inside, and how it ended.
     pub exit: Option<(i32, Exit)>,
+    /// Of [`EventKind::End`]: why; see [`super::Container::end_reason`].
+    pub reason: Option<ExitReason>,
     /// Of [`EventKind::Pressure`]: what [`Watch::add_pressure`] has answered.
     pub pressure: Option<usize>,
 }
@@ -381,7 +383,8 @@ impl Watching {
         // Not heard of again while programs that share their PID namespace with others are still dying.
         _ = event::epoll_delete(self.epoll.as_fd(), self.shared.pidfd.as_fd());
         if state.programs.is_empty() {
-            state.queue.push_back(Event::now(EventKind::End));
+            let event = Event { reason: self.shared.end_reason(), ..Event::now(EventKind::End) };
+            state.queue.push_back(event);
             state.end_is_told = true;
             _ = event::epoll_add(self.epoll.as_fd(), self.shared.pidfd.as_fd(), libc::EPOLLIN, PID1);
         }
@@ -457,7 +460,7 @@ impl State {
 impl Event {
     fn now(kind: EventKind) -> Self {
         let monotonic = clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Duration::from);
-        Self { kind, time: SystemTime::now(), monotonic, count: 1, exit: None, pressure: None }
+        Self { kind, time: SystemTime::now(), monotonic, count: 1, exit: None, reason: None, pressure: None }
     }
 }
 

@@ -1,6 +1,7 @@
 //! ctr_config: limits of memory, processors, block devices and huge pages beyond the three that everybody uses.
 
 use std::ffi::{c_char, c_int};
+use std::time::Duration;
 
 use super::border::text;
 use super::setters::{checked, set};
@@ -46,6 +47,28 @@ pub extern "C" fn ctr_config_set_swap(config: *mut ctr_config, bytes: u64) -> c_
 #[unsafe(no_mangle)]
 pub extern "C" fn ctr_config_set_cpu_weight(config: *mut ctr_config, weight: u64) -> c_int {
     set(config, |config| config.cpu_weight = limit(weight))
+}
+
+/// Ends the container after so many milliseconds from its making on, with all that runs in it, whether its maker lives or not. Programs
+/// that run then say CTR_REASON_TIMED_OUT, ctr_end_reason() and CTR_EVENT_END too; a handle is released as ever. It takes a PID
+/// namespace of its own, and goes on while the container is paused: one whose time is up ends at the resume. A negative number is no
+/// limit. Default: none.
+///
+/// Return value: 0, or CTR_ERR_INVALID. ctr_create() refuses 0.
+#[unsafe(no_mangle)]
+pub extern "C" fn ctr_config_set_lifetime(config: *mut ctr_config, ms: i64) -> c_int {
+    set(config, |config| config.lifetime = u64::try_from(ms).ok().map(Duration::from_millis))
+}
+
+/// Ends the container when all that runs in it has used so many milliseconds of CPU time together, in user mode and in the kernel, the
+/// dead with the living. What is said then is CTR_REASON_OUT_OF_CPU_TIME. It takes PID and mount namespaces of its own. How exact it
+/// is, and what is not counted: ctr_exec_config_set_cpu_time_limit(), which is the same for one program. A negative number is no
+/// limit. Default: none.
+///
+/// Return value: 0, or CTR_ERR_INVALID. ctr_create() refuses 0.
+#[unsafe(no_mangle)]
+pub extern "C" fn ctr_config_set_cpu_time(config: *mut ctr_config, ms: i64) -> c_int {
+    set(config, |config| config.cpu_time = u64::try_from(ms).ok().map(Duration::from_millis))
 }
 
 /// The processors that the container may run on, as "0-1,3": "List format" of cpuset(7). Programs see as many (nproc,

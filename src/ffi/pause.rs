@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::border::border;
 use super::container::container;
 use super::types::ctr_container;
+use crate::{Error, ErrorCode, Step};
 
 /// Stops every process of a container where it is, by the freezer of its cgroup, as `docker pause`. They keep all that they have,
 /// their memory above all; clocks and time limits run on. One that is paused already stays so.
@@ -37,6 +38,22 @@ pub extern "C" fn ctr_pause(c: *mut ctr_container, timeout_ms: c_int) -> c_int {
 #[unsafe(no_mangle)]
 pub extern "C" fn ctr_resume(c: *mut ctr_container) -> c_int {
     border(|| container(c)?.container.resume().map(|()| 0))
+}
+
+/// Why a container has ended. It is told when the descriptor of ctr_pidfd() says POLLIN.
+///
+/// Return value: of enum ctr_reason: CTR_REASON_TIMED_OUT after its lifetime (ctr_config_set_lifetime()), CTR_REASON_OUT_OF_CPU_TIME
+/// when its CPU time was used up (ctr_config_set_cpu_time()), CTR_REASON_DESTROYED else. Programs that ran till then say the same.
+/// CTR_ERR_TIMED_OUT while it runs; CTR_ERR_INVALID. Where another process made the container and the kernel is older than Linux
+/// 6.15, its end by a limit may be told as CTR_REASON_DESTROYED.
+#[unsafe(no_mangle)]
+pub extern "C" fn ctr_end_reason(c: *const ctr_container) -> c_int {
+    border(|| {
+        let reason = container(c)?.container.end_reason();
+        reason
+            .map(|reason| reason as c_int)
+            .ok_or_else(|| Error::new(ErrorCode::TimedOut, Step::UseContainer, "", libc::ETIMEDOUT, "it still runs"))
+    })
 }
 
 /// Whether a container stands still: paused by whomever, or because a cgroup above its own is frozen.

@@ -336,7 +336,7 @@ pub enum ctr_event_value {
     CTR_EVENT_VALUE_CODE = 4,
     /// CTR_EVENT_EXIT: the signal that ended it, 0 if none.
     CTR_EVENT_VALUE_SIGNAL = 5,
-    /// CTR_EVENT_EXIT: why it ended, enum ctr_reason.
+    /// CTR_EVENT_EXIT: why it ended, enum ctr_reason. CTR_EVENT_END: what ctr_end_reason() returns.
     CTR_EVENT_VALUE_REASON = 6,
     /// CTR_EVENT_PRESSURE: what ctr_watch_pressure() has returned.
     CTR_EVENT_VALUE_PRESSURE = 7,

@@ -182,7 +182,7 @@ fn numbers(event: &Event) -> [u64; KNOWN] {
         of_exit(|pid, _| pid),
         of_exit(|_, exit| exit.code),
         of_exit(|_, exit| exit.signal),
-        of_exit(|_, exit| exit.reason as i32),
+        event.reason.map_or_else(|| of_exit(|_, exit| exit.reason as i32), |reason| reason as u64),
         event.pressure.map_or(CTR_NOT_COUNTED, |number| number as u64),
     ]
 }

@@ -18,11 +18,11 @@ pub struct Header {
     pub walls: u64,
     /// SPAWN: CLONE_NEW* flags.
     pub namespaces: u64,
-    /// EXEC: kill after so many milliseconds; 0 is never.
+    /// EXEC: kill after so many milliseconds; 0 is never. RUN: PID 1 ends the container after so long.
     pub time_limit: u64,
-    /// EXEC: kill after so many milliseconds of processor time; 0 is never.
+    /// EXEC: kill after so many milliseconds of processor time; 0 is never. RUN: the container's.
     pub cpu_time_limit: u64,
-    /// EXEC with such a limit: how many processors the machine has.
+    /// With such a limit: how many processors the machine has.
     pub processors: u16,
     /// EXEC, RUN with BY_CHILD: give it up after so many milliseconds; 0 is PID 1's own bound.
     pub patience: u64,
@@ -72,6 +72,11 @@ impl Header {
         }
         self
     }
+}
+
+/// A time as a message has it: in milliseconds, and never 0, which is none.
+pub fn whole_ms(time: std::time::Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX).max(1)
 }
 
 /// The message of a RUN or EXEC.

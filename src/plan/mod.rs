@@ -14,7 +14,7 @@ mod process;
 mod shell;
 
 pub use calls::{At, CWD, Terminal};
-pub use encode::{Header, encode, encode_spawn};
+pub use encode::{Header, encode, encode_spawn, whole_ms};
 pub use explain::{explained, quote};
 pub use process::Prctl;
 pub use shell::Shell;

@@ -78,6 +78,8 @@ steps! {
         MountInto: "mount-into", "mount into";
         MountAt: "mount-at", "mount at";
         UseImageWithout: "use-image-without", "use the image with";
+        LimitLifetime: "limit-lifetime", "limit the lifetime of";
+        LimitCpuTime: "limit-cpu-time", "limit the CPU time of";
         LimitSizeOfChanges: "limit-size-of-changes", "limit the size of the changes of";
         LimitInodesOfChanges: "limit-inodes-of-changes", "limit the number of files in the changes of";
         MakeNamespacesWithout: "make-namespaces-without", "make namespaces without";

@@ -28,6 +28,8 @@ static void every_config_function_refuses(ctr_config *bad)
 	ANSWERS(CTR_ERR_INVALID, ctr_config_set_memory_low(bad, 1 << 30));
 	ANSWERS(CTR_ERR_INVALID, ctr_config_set_swap(bad, 0));
 	ANSWERS(CTR_ERR_INVALID, ctr_config_set_cpu_weight(bad, 50));
+	ANSWERS(CTR_ERR_INVALID, ctr_config_set_lifetime(bad, 1000));
+	ANSWERS(CTR_ERR_INVALID, ctr_config_set_cpu_time(bad, 1000));
 	ANSWERS(CTR_ERR_INVALID, ctr_config_set_cpuset(bad, "0"));
 	ANSWERS(CTR_ERR_INVALID, ctr_config_set_cpuset_mems(bad, "0"));
 	ANSWERS(CTR_ERR_INVALID, ctr_config_add_io(bad, "8:0 rbps=1"));
@@ -150,6 +152,7 @@ static void every_container_function_refuses(ctr_container *bad)
 	ANSWERS(CTR_ERR_INVALID, ctr_stats(bad, &number, 1));
 	CHECK(number == CTR_NOT_COUNTED);
 	ANSWERS(CTR_ERR_INVALID, ctr_paused(bad));
+	ANSWERS(CTR_ERR_INVALID, ctr_end_reason(bad));
 	ANSWERS(CTR_ERR_INVALID, ctr_explain_container(bad, &text));
 	CHECK(text == NULL);
 	ANSWERS(CTR_ERR_INVALID, ctr_walls_of(bad, &walls));

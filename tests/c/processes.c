@@ -212,6 +212,40 @@ TEST(a_budget_of_cpu_time_kills_all_and_says_so)
 	OK(ctr_destroy(c));
 }
 
+TEST(a_container_whose_time_is_over_ends_and_says_why)
+{
+	const char *busy[] = {"/bin/sh", "-c", "(setsid sh -c 'while :; do :; done' &); sleep 600", NULL};
+	const int reasons[] = {CTR_REASON_TIMED_OUT, CTR_REASON_OUT_OF_CPU_TIME};
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		ctr_config *config = named();
+		uint64_t values[CTR_EVENT_VALUE_PRESSURE + 1];
+		ctr_container *c;
+		ctr_process *p;
+		ctr_watcher *w;
+		ctr_exit end;
+
+		OK(i ? ctr_config_set_cpu_time(config, 500) : ctr_config_set_lifetime(config, 3000));
+		OK(ctr_create("host", config, &c));
+		OK(ctr_watch(c, CTR_EVENT_END, &w));
+		CHECK(ctr_end_reason(c) == CTR_ERR_TIMED_OUT);
+		OK(ctr_exec(c, busy, NULL, &p));
+		OK(ctr_process_wait(p, 60000, &end));
+		CHECK(end.reason == reasons[i] && end.signal == SIGKILL);
+		CHECK(ctr_watch_next(w, 60000, values, CTR_EVENT_VALUE_PRESSURE + 1) == CTR_EVENT_END);
+		CHECK(values[CTR_EVENT_VALUE_REASON] == (uint64_t)reasons[i]);
+		CHECK(ctr_end_reason(c) == reasons[i]);
+		ctr_watch_free(w);
+		ctr_process_free(p);
+		OK(ctr_destroy(c));
+		OK(i ? ctr_config_set_cpu_time(config, -1) : ctr_config_set_lifetime(config, 0));
+		if (i == 0)
+			FAILS(CTR_ERR_INVALID, "0 is no time", ctr_create("host", config, &c));
+		ctr_config_free(config);
+	}
+}
+
 TEST(a_time_limit_ends_what_was_left_behind)
 {
 	const char *argv[] = {"/bin/sh", "-c", "setsid sleep 600 & (setsid sleep 600 &); echo ready", NULL};
@@ -365,6 +399,7 @@ int main(void)
 	RUN(a_pty_is_a_terminal_with_a_size);
 	RUN(a_time_limit_kills_and_says_so);
 	RUN(a_budget_of_cpu_time_kills_all_and_says_so);
+	RUN(a_container_whose_time_is_over_ends_and_says_why);
 	RUN(a_time_limit_ends_what_was_left_behind);
 	RUN(all_programs_are_killed_and_the_container_lives_on);
 	RUN(stopped_programs_may_end_by_themselves_before_the_container_does);

@@ -211,3 +211,23 @@ def test_the_command_line_tells_limits_and_changes_them() -> None:
             assert (done.returncode, said in done.stderr) == (125, True), done
     finally:
         libctr("rm", name)
+
+
+@pytest.mark.parametrize(
+    ("limit", "reason"), [({"lifetime": 3.0}, "timed out"), ({"cpu_time": 0.5}, "out of cpu time")]
+)
+def test_a_container_ends_by_itself(limit: dict[str, float], reason: str) -> None:
+    with ctr.Container("host", **limit) as c:  # type: ignore[arg-type]
+        assert c.end_reason is None
+        assert c.inspect()["limits"].items() >= limit.items()
+        with c.watch("end") as watch:
+            done = c.run("(setsid sh -c 'while :; do :; done' &) ; sleep 1000", shell=True)
+            assert (done.exit.reason, done.returncode) == (reason, -9)
+            assert [(event.kind, event.reason) for event in watch] == [("end", reason)]
+        assert c.end_reason == reason
+        assert not c.running
+        with pytest.raises(ProcessLookupError, match="it has ended"):
+            c.run(["true"])
+    for wrong in (0, -1):
+        with pytest.raises(ValueError, match="0 is no time|negative"):
+            ctr.Container("host", **dict.fromkeys(limit, wrong))  # type: ignore[arg-type]

@@ -186,6 +186,12 @@ impl Container {
         self.inner(py).is_ok_and(|inner| py.detach(|| inner.is_running()))
     }
 
+    /// Why it has ended, as a number; `None` while it runs.
+    fn end_reason(&self, py: Python<'_>) -> PyResult<Option<i32>> {
+        let inner = self.inner(py)?;
+        Ok(py.detach(|| inner.end_reason()).map(|reason| reason as i32))
+    }
+
     /// The memory limit in bytes.
     fn memory_limit(&self, py: Python<'_>) -> PyResult<Option<u64>> {
         let inner = self.inner(py)?;

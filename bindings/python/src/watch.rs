@@ -12,8 +12,9 @@ use crate::error::Raise;
 use crate::process::{ExitParts, Process, parts};
 use crate::wait::{SLICE, deadline};
 
-/// An event as `ctr.Event` takes it: kind, time, monotonic time, count, pid and exit, number of a pressure threshold.
-type EventParts = (&'static str, f64, f64, u64, Option<(i32, ExitParts)>, Option<usize>);
+/// An event as `ctr.Event` takes it: kind, time, monotonic time, count, pid and exit, number of a pressure threshold, reason
+/// of the end.
+type EventParts = (&'static str, f64, f64, u64, Option<(i32, ExitParts)>, Option<usize>, Option<i32>);
 
 /// Watches a container.
 #[pyclass(frozen, module = "ctr._ctr")]
@@ -92,5 +93,13 @@ pub fn kinds(names: &[String]) -> PyResult<Vec<EventKind>> {
 fn told(event: Event) -> EventParts {
     let time = event.time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
     let exit = event.exit.map(|(pid, exit)| (pid, parts(exit)));
-    (event.kind.name(), time, event.monotonic.as_secs_f64(), event.count, exit, event.pressure)
+    (
+        event.kind.name(),
+        time,
+        event.monotonic.as_secs_f64(),
+        event.count,
+        exit,
+        event.pressure,
+        event.reason.map(|reason| reason as i32),
+    )
 }

@@ -8,6 +8,8 @@
 //! A process's time is looked at before its children's, since /proc lists it first: a child that it reaps meanwhile is not counted
 //! twice. Where pids have come round that is not so, and a budget that seems to be used up is looked at once more.
 //!
+//! Where the whole container has one, all processes are looked at, with or without a mark: what we have reaped is in our own stat.
+//!
 //! It is looked when the budget may be used up at the earliest, by all processors together; near the end each [`SOONEST`].
 
 use ctr_wire::MAX_CHILDREN;
@@ -38,13 +40,15 @@ pub struct Budgets {
     generation: u64,
     /// How much faster than time goes on a budget may be used up.
     processors: u64,
+    /// That of all processes together, in nanoseconds; 0 is none. How much of it they have had.
+    whole: [u64; 2],
     /// When to look next, in milliseconds of CLOCK_MONOTONIC, where there are any.
     pub next: u64,
 }
 
 impl Budgets {
     pub const fn new() -> Self {
-        Self { count: 0, places: 0, generation: 0, processors: 1, next: 0 }
+        Self { count: 0, places: 0, generation: 0, processors: 1, whole: [0; 2], next: 0 }
     }
 
     pub fn is_empty(&self) -> bool {
@@ -81,11 +85,30 @@ impl Budgets {
         if let Some(budget) = self.table().get_mut(place) {
             *budget = Budget { mark, limit, deadline, runs: true, ..Budget::NONE };
         }
+        self.count(limit, processors, now);
+        mark
+    }
+
+    /// Opens that of all processes.
+    #[inline(never)]
+    #[unsafe(link_section = ".cold")]
+    pub fn open_whole(&mut self, limit: u64, processors: u64, now: u64) {
+        self.whole = [limit.saturating_mul(MS), 0];
+        self.count(limit.saturating_mul(MS), processors, now);
+    }
+
+    /// Whether that is used up, as far as it has been looked at.
+    pub fn is_whole_used_up(&self) -> bool {
+        let [limit, sum] = self.whole;
+        limit != 0 && sum >= limit
+    }
+
+    /// There is one more.
+    fn count(&mut self, limit: u64, processors: u64, now: u64) {
         self.processors = processors.max(1);
         let first = now.saturating_add(self.least(limit));
         self.next = if self.count == 0 { first } else { self.next.min(first) };
         self.count += 1;
-        mark
     }
 
     /// The milliseconds in which so much time can be used at the earliest.
@@ -128,10 +151,14 @@ impl Budgets {
     pub fn look(&mut self, sweep: &Sweep) -> bool {
         let begun = now();
         let shed = self.add_up(sweep);
-        if self.table().iter().any(|budget| budget.is_over()) {
+        if self.is_whole_used_up() || self.table().iter().any(|budget| budget.is_over()) {
             self.add_up(sweep);
         }
         let (mut any, mut wait) = (shed, LATEST);
+        let [limit, sum] = self.whole;
+        if limit != 0 {
+            wait = self.least(limit.saturating_sub(sum));
+        }
         let now = now();
         let soonest = SOONEST.max(now.wrapping_sub(begun).saturating_mul(SHARE));
         for budget in self.table().iter_mut().filter(|budget| budget.mark != 0) {
@@ -147,7 +174,7 @@ impl Budgets {
             }
             // Who was killed, and who is left, is looked for until they are gone.
             let left = if budget.is_used_up || budget.unseen > 0 { 0 } else { budget.limit.saturating_sub(budget.sum) };
-            wait = wait.min((left / MS).checked_div(self.processors).unwrap_or(0));
+            wait = wait.min(self.least(left));
         }
         self.next = now.saturating_add(wait.max(soonest));
         any
@@ -156,22 +183,32 @@ impl Budgets {
     /// Adds up what the processes of each have had. Whether somebody has shed a mark.
     #[inline(never)]
     #[unsafe(link_section = ".cold")]
-    fn add_up(&self, sweep: &Sweep) -> bool {
+    fn add_up(&mut self, sweep: &Sweep) -> bool {
         let mut shed = false;
+        let ([limit, _], mut sum) = (self.whole, 0u64);
         for budget in self.table() {
             (budget.sum, budget.seen) = (budget.gone, 0);
         }
-        sweep.each_process(|pid| match sweep.mark_of(pid) {
-            Some(0) => shed = true,
-            Some(mark) => {
-                if let Some(budget) = self.of(mark) {
-                    budget.seen = budget.seen.saturating_add(1);
-                    let waited_for = children_time(sweep.proc, pid);
-                    budget.sum = budget.sum.saturating_add(waited_for).saturating_add(clock_of(pid));
+        sweep.each_process(|pid| {
+            let budget = match sweep.mark_of(pid) {
+                Some(0) => {
+                    shed = true;
+                    None
                 }
+                Some(mark) => self.of(mark),
+                None => None,
+            };
+            if limit == 0 && budget.is_none() {
+                return;
             }
-            None => {}
+            let time = children_time(sweep.proc, pid).saturating_add(clock_of(pid));
+            sum = sum.saturating_add(time);
+            if let Some(budget) = budget {
+                budget.seen = budget.seen.saturating_add(1);
+                budget.sum = budget.sum.saturating_add(time);
+            }
         });
+        self.whole = [limit, sum];
         shed
     }
 }

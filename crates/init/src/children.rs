@@ -1,9 +1,9 @@
 //! The table of children: who runs, where its exit is reported, when its time is up.
 
-use ctr_wire::{CPU_TIME_USED_UP, EXITED, MAX_CHILDREN, Reply, SLOTS, TIME_IS_UP};
+use ctr_wire::{CPU_TIME_USED_UP, ENDED_ITSELF, EXITED, MAX_CHILDREN, Reply, SLOTS, TIME_IS_UP};
 
 use super::budget::Budgets;
-use super::kernel::{SIGKILL, close, now, nr, syscall, syscall3};
+use super::kernel::{SIGKILL, close, exit, now, nr, sleep, syscall, syscall3};
 use super::memory::{Child, MEMORY};
 use super::message::{MSG_DONTWAIT, close_slots, receive_into, reply};
 use super::spawn::Spawned;
@@ -32,6 +32,8 @@ impl End {
 pub struct Children {
     count: usize,
     deadlines: usize,
+    /// When all of us ends, in milliseconds of CLOCK_MONOTONIC; 0 is never.
+    end: u64,
     /// The child that is being started, 0 if there is none, and how it ended where that was before it had started.
     beginning: i32,
     early: Option<End>,
@@ -41,13 +43,15 @@ pub struct Children {
     pub budgets: Budgets,
 }
 
+/// How long programs may take to end with us, in milliseconds: who waits in the kernel does not hold us up.
+const DYING: u32 = 1000;
 /// How many children are reaped before somebody else has a turn: there may be some without end.
 const AT_ONCE: usize = 256;
 
 impl Children {
     pub const fn new() -> Self {
         let (sweep, budgets) = (Sweep::new(), Budgets::new());
-        Self { count: 0, deadlines: 0, beginning: 0, early: None, more: false, sweep, budgets }
+        Self { count: 0, deadlines: 0, end: 0, beginning: 0, early: None, more: false, sweep, budgets }
     }
 
     fn table(&self) -> &'static mut [Child] {
@@ -109,7 +113,8 @@ impl Children {
 
     /// Kills whose time is up; says how many milliseconds there are to the next, if any.
     pub fn enforce(&mut self) -> Option<u64> {
-        if self.deadlines == 0 && self.sweep.next == 0 && self.budgets.is_empty() { None } else { self.enforce_now() }
+        let nothing = self.deadlines == 0 && self.sweep.next == 0 && self.budgets.is_empty() && self.end == 0;
+        if nothing { None } else { self.enforce_now() }
     }
 
     #[inline(never)]
@@ -117,8 +122,19 @@ impl Children {
     fn enforce_now(&mut self) -> Option<u64> {
         let now = now();
         let mut next = u64::MAX;
-        if !self.budgets.is_empty() && self.budgets.next <= now && self.budgets.look(&self.sweep) {
-            self.end_used_up(now);
+        if self.end != 0 {
+            if self.end <= now {
+                self.end_of_all(TIME_IS_UP);
+            }
+            next = self.end;
+        }
+        if !self.budgets.is_empty() && self.budgets.next <= now {
+            if self.budgets.look(&self.sweep) {
+                self.end_used_up(now);
+            }
+            if self.budgets.is_whole_used_up() {
+                self.end_of_all(CPU_TIME_USED_UP);
+            }
         }
         for child in self.table() {
             if child.deadline == 0 {
@@ -159,6 +175,44 @@ impl Children {
             child.kill();
         }
         self.sweep.at(now);
+    }
+
+    /// From now on all ends after so many milliseconds of time, and of processor time; 0 is never. Whether that can be kept: we have
+    /// to be init of our namespace.
+    #[inline(never)]
+    #[unsafe(link_section = ".cold")]
+    pub fn limit_all(&mut self, time: u64, processor_time: u64, processors: u64) -> bool {
+        // SAFETY: no arguments.
+        let is_init = unsafe { syscall3(nr::GETPID, 0, 0, 0) } == 1;
+        if !is_init || processor_time != 0 && self.sweep.proc < 0 {
+            return false;
+        }
+        if time != 0 {
+            self.end = now().saturating_add(time);
+        }
+        if processor_time != 0 {
+            self.budgets.open_whole(processor_time, processors, now());
+        }
+        true
+    }
+
+    /// Kills everybody, says of each program that this is why, and ends.
+    #[inline(never)]
+    #[unsafe(link_section = ".cold")]
+    fn end_of_all(&mut self, note: u8) -> ! {
+        for child in self.table().iter_mut().filter(|child| child.note == 0) {
+            child.note = note;
+        }
+        // SAFETY: as init of our namespace we reach nobody else, and at once all: kill_something_info of kernel/signal.c.
+        unsafe { syscall3(nr::KILL, usize::MAX, SIGKILL as usize, 0) };
+        for _ in 0..DYING {
+            self.reap(None);
+            if self.is_empty() {
+                break;
+            }
+            sleep(1);
+        }
+        exit(ENDED_ITSELF + i32::from(note))
     }
 
     /// `file` limits the processor time of the child `pid`.

@@ -321,6 +321,11 @@ impl Server {
             let proc = self.slots.get(PROC).copied().unwrap_or(-1);
             self.children.sweep.settle(proc, news.pid as u32);
         }
+        let (time, processor_time) = (request.time_limit, request.cpu_time_limit);
+        if time | processor_time != 0 && !self.children.limit_all(time, processor_time, u64::from(request.processors)) {
+            self.fail(Failure { call: IN_BUDGET, errno: kernel::errno::EOPNOTSUPP });
+            exit(1);
+        }
         let mut gifts = [-1; 5];
         let gifts = self.gifts(request, pidfd, &mut gifts);
         let told = reply(status, &Reply { tag: DONE, pid: news.pid, note: news.range, ..Reply::default() }, gifts);

@@ -129,9 +129,10 @@ pub struct Request {
     pub before: u32,
     /// SPAWN: the namespaces, as CLONE_NEW* flags of clone(2).
     pub namespaces: u64,
-    /// EXEC: kill after so many milliseconds; 0 is never.
+    /// EXEC: kill after so many milliseconds; 0 is never. RUN: the server ends after so long, and all in its PID namespace.
     pub time_limit: u64,
-    /// EXEC: kill after so many milliseconds of processor time; 0 is never.
+    /// EXEC: kill after so many milliseconds of processor time; 0 is never. RUN: the server ends, when all in its PID namespace have
+    /// had so much.
     pub cpu_time_limit: u64,
     /// EXEC, and RUN with BY_CHILD: give it up after so many milliseconds; 0 is the server's own bound, and nothing is longer.
     pub patience: u64,
@@ -152,7 +153,7 @@ pub struct Request {
     pub listener: u8,
     /// SPAWN: the slot of the user namespace to be cloned into, or NONE.
     pub user: u8,
-    /// EXEC with a `cpu_time_limit`: how many processors the machine has.
+    /// With a `cpu_time_limit`: how many processors the machine has.
     pub processors: u16,
 }
 
@@ -246,6 +247,9 @@ pub const EXITED: u32 = 3;
 pub const TIME_IS_UP: u8 = 1;
 /// `note` of EXITED: its budget of processor time was used up.
 pub const CPU_TIME_USED_UP: u8 = 2;
+
+/// The exit code of a PID 1 that has ended itself is this and one of these notes.
+pub const ENDED_ITSELF: i32 = 100;
 
 /// `call` of a failure that lies before the first one: the message itself.
 pub const IN_MESSAGE: u32 = 0x1000_0000;

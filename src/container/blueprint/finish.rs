@@ -7,7 +7,7 @@ use nix::sched::CloneFlags;
 
 use super::{Blueprint, Setup};
 use crate::image::Source;
-use crate::plan::{Fd, Header, Plan, Prctl, c_string};
+use crate::plan::{Fd, Header, Plan, Prctl, c_string, whole_ms};
 use crate::security::steps;
 use crate::{Namespace, Result, Step};
 
@@ -90,6 +90,11 @@ impl Blueprint {
         let mut padded = title.into_bytes();
         padded.resize(crate::zygote::TITLE, 0);
         run.title = Some((finish.data(&padded, 1), padded.len()));
+        run.time_limit = self.config.lifetime.map_or(0, whole_ms);
+        if let Some(limit) = self.config.cpu_time {
+            run.cpu_time_limit = whole_ms(limit);
+            run.processors = crate::sys::sched::processors();
+        }
         // The last walls stand behind all that can go wrong. Once they have stood in this process, the caller goes on while PID 1
         // puts them up: it hears nobody before.
         let walls = finish.mark();

@@ -203,6 +203,23 @@ impl Blueprint {
             }
         }
         clocks::check(&self.config)?;
+        let own = |namespace: &Namespace| *namespace == Namespace::New;
+        for (step, limit, can, needs) in [
+            (Step::LimitLifetime, self.config.lifetime, own(&namespaces.pid), "a PID namespace"),
+            (
+                Step::LimitCpuTime,
+                self.config.cpu_time,
+                own(&namespaces.pid) && own(&namespaces.mount),
+                "PID and mount namespaces",
+            ),
+        ] {
+            if limit.is_some_and(|limit| limit.is_zero()) {
+                return Err(Error::invalid(step, &self.name, "it would end at once: 0 is no time"));
+            }
+            if limit.is_some() && !can {
+                return Err(Error::invalid(step, &self.name, format!("that takes {needs} of its own")));
+            }
+        }
         if (self.config.upper_size.is_some() || self.config.upper_inodes.is_some()) && self.upper.is_some() {
             let old = "before Linux 6.6 they are on disk always";
             let why = if self.config.upper == Upper::Disk { "they go to disk" } else { old };
