@@ -318,7 +318,9 @@ typedef enum ctr_event {
     /** They go on. */
     CTR_EVENT_RESUME = 64,
     /** The container has ended. Nothing comes after it. */
-    CTR_EVENT_END = 128
+    CTR_EVENT_END = 128,
+    /** It had more memory than CTR_LIMIT_MEMORY_HIGH, and was slowed down, so often as the kernel counts it; cgroup v2 only. */
+    CTR_EVENT_MEMORY_HIGH = 256
 } ctr_event;
 
 /** What ctr_watch_next() tells of an event; an index into its array. Later releases may add some at the end. */

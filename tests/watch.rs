@@ -3,6 +3,7 @@
 mod common;
 
 use std::os::fd::AsRawFd;
+use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
 use common::leftovers::{Scope, descriptors};
@@ -129,6 +130,33 @@ fn a_limit_of_memory_that_is_met_is_told_also_where_nobody_is_killed() {
     assert_eq!(end_of(&p).code, 0);
     let events = until(&watch, EventKind::MemoryLimit);
     assert_eq!(count(&events, EventKind::OomKill), 0, "{events:?}");
+    container.destroy().unwrap();
+    until(&watch, EventKind::End);
+    scope.assert_nothing_left();
+}
+
+#[test]
+fn a_container_that_is_slowed_down_for_its_memory_is_told_of_on_v2_alone() {
+    let scope = Scope::new("high");
+    let Some(container) = create(&scope.config().with(|c| c.memory = Some(256 * MIB))) else { return };
+    let watch = match container.watch(&[EventKind::MemoryHigh]) {
+        Err(error) if Path::new("/sys/fs/cgroup/memory/memory.limit_in_bytes").exists() => {
+            assert_eq!((error.code(), error.failed_step()), (ErrorCode::Unsupported, Step::WatchContainer), "{error}");
+            assert!(error.to_string().contains("cgroup v1 has no such limit"), "{error}");
+            assert!(container.watch(&[]).unwrap().kinds().all(|kind| kind != EventKind::MemoryHigh));
+            return skipped(&error.to_string());
+        }
+        watch => watch.unwrap(),
+    };
+    // Set while it is watched. What is written to a tmpfs can be given back to nobody, so it is above from then on.
+    container.set_limit(ctr::Limit::MemoryHigh, Some(16 * MIB)).unwrap();
+    assert_eq!(rest(&watch), [], "nothing has happened yet");
+    let script = "dd if=/dev/zero of=/dev/shm/file bs=1M count=32 2>/dev/null";
+    let p = container.exec(["sh", "-c", script], &quiet()).unwrap();
+    let events = until(&watch, EventKind::MemoryHigh);
+    assert!(events[0].count >= 1, "{events:?}");
+    container.set_limit(ctr::Limit::MemoryHigh, None).unwrap();
+    assert_eq!(end_of(&p).code, 0);
     container.destroy().unwrap();
     until(&watch, EventKind::End);
     scope.assert_nothing_left();

@@ -49,7 +49,7 @@ def _events(options: argparse.Namespace) -> int:
 def _as_line(name: str, event: Event) -> str:
     when = datetime.datetime.fromtimestamp(event.time).isoformat(" ", "milliseconds")
     times = f"  {event.count} times" if event.count > 1 else ""
-    why = f"  {event.reason}" if event.reason else ""
+    why = "" if event.reason in (None, "destroyed") else f"  {event.reason}"
     return f"{when}  {name}  {event.kind}{times}{why}"
 
 

@@ -364,7 +364,7 @@ class Container:
         what tells of what.
 
         Args:
-            kinds: Those wanted, "oom_kill", "memory_limit", "pids_limit", "pressure", "exit", "pause", "resume"; each
+            kinds: Those wanted, as "oom_kill" and "exit"; `Event.kind` has all. Each
                 has to be had here. By default all that can be. "end" always comes.
         """
         from ._watch import Watch

@@ -238,7 +238,11 @@ def _relay(process: Popen[Any], sinks: dict[int, Callable[[bytes], object]], inp
             if not chunk:
                 poller.unregister(fd)
                 del sinks[fd]
-        if process.poll() is not None and process.exit is not None and process.exit.reason in ("timed out", "out of cpu time"):
+        if (
+            process.poll() is not None
+            and process.exit is not None
+            and process.exit.reason in ("timed out", "out of cpu time")
+        ):
             return
 
 

@@ -105,8 +105,13 @@ def exec_options(**given: Unpack[PopenOptions]) -> dict[str, Any]:
         options["session"] = "join", process_group
     elif process_group == 0 or not given.get("start_new_session", True):
         options["session"] = "group"
-    for name in ("time_limit", "cpu_time_limit", "start_timeout"):
-        if (limit := given.get(name)) is not None:
+    limits = {
+        "time_limit": given.get("time_limit"),
+        "cpu_time_limit": given.get("cpu_time_limit"),
+        "start_timeout": given.get("start_timeout"),
+    }
+    for name, limit in limits.items():
+        if limit is not None:
             if not limit >= 0:
                 raise ValueError(f"{name} must be a number of seconds, 0 or more, not {limit!r}")
             options[name] = limit

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from ._popen import Popen
     from ._types import Self
 
-EventKind = Literal["oom_kill", "memory_limit", "pids_limit", "pressure", "exit", "pause", "resume", "end"]
+EventKind = Literal[
+    "oom_kill", "memory_limit", "memory_high", "pids_limit", "pressure", "exit", "pause", "resume", "end"
+]
 EventParts = tuple[Any, float, float, int, "tuple[int, Parts] | None", "int | None", "int | None"]
 """An event as `_ctr` tells it, in the order of the fields of `Event`, but that pid and exit are one."""
 
@@ -38,7 +40,7 @@ class Event:
     """Something that has happened to a container."""
 
     kind: EventKind
-    """What: "oom_kill", "memory_limit", "pids_limit", "pressure", "exit", "pause", "resume" or "end"."""
+    """What: "oom_kill", "memory_limit", "memory_high", "pids_limit", "pressure", "exit", "pause", "resume" or "end"."""
     time: float
     """When it was seen, as `time.time()`. The kernel notes no time of its own."""
     monotonic: float

@@ -31,6 +31,8 @@ pub(crate) struct Seen {
     pub(crate) oom_kills: Option<u64>,
     /// How often the limit of memory was met.
     pub(crate) memory_limit: Option<u64>,
+    /// How often it had more memory than memory.high, and was slowed down.
+    pub(crate) memory_high: Option<u64>,
     /// How often a process or thread could not be made for the limit of pids.
     pub(crate) pids_limit: Option<u64>,
     /// Whether all stand still.
@@ -132,7 +134,10 @@ impl Sources {
                 control::keyed(&buffer[..length], key)
             };
             match tells {
-                Tells::MemoryEvents => (seen.oom_kills, seen.memory_limit) = (number("oom_kill"), number("max")),
+                Tells::MemoryEvents => {
+                    seen.oom_kills = number("oom_kill");
+                    (seen.memory_limit, seen.memory_high) = (number("max"), number("high"));
+                }
                 Tells::PidsEvents => seen.pids_limit = number("max"),
                 // Before Linux 5.2 nothing can be frozen.
                 Tells::CgroupEvents => seen.paused = number("frozen").map(|frozen| frozen == 1),
@@ -237,7 +242,13 @@ mod tests {
         let cgroup = Cgroup::open(&[Place::new(Version::V2, path.clone(), Controllers::default())], &[]).unwrap();
         let mut sources = cgroup.watch().unwrap();
         assert_eq!((sources.fds().count(), sources.period()), (2, None), "pids.events is not there");
-        let expected = Seen { oom_kills: Some(7), memory_limit: Some(3), paused: Some(false), ..Seen::default() };
+        let expected = Seen {
+            oom_kills: Some(7),
+            memory_limit: Some(3),
+            memory_high: Some(9),
+            paused: Some(false),
+            ..Seen::default()
+        };
         assert_eq!(sources.look(&cgroup), expected);
         // The files that were opened are read again from their beginning.
         write("cgroup.events", "populated 1\nfrozen 1\n");

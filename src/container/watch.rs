@@ -40,6 +40,8 @@ pub enum EventKind {
     Resume = 64,
     /// The container has ended; nothing comes after it.
     End = 128,
+    /// It had more memory than [`crate::Limit::MemoryHigh`], and was slowed down.
+    MemoryHigh = 256,
 }
 
 /// Something that has happened.
@@ -64,7 +66,7 @@ pub struct Event {
 
 impl EventKind {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::OomKill,
         Self::MemoryLimit,
         Self::PidsLimit,
@@ -73,6 +75,7 @@ impl EventKind {
         Self::Pause,
         Self::Resume,
         Self::End,
+        Self::MemoryHigh,
     ];
 
     /// As Python and the command line call it.
@@ -86,6 +89,7 @@ impl EventKind {
             Self::Pause => "pause",
             Self::Resume => "resume",
             Self::End => "end",
+            Self::MemoryHigh => "memory_high",
         }
     }
 
@@ -161,6 +165,7 @@ impl Watch {
         let seen = &state.seen;
         let there = of(seen.oom_kills.is_some(), EventKind::OomKill)
             | of(seen.memory_limit.is_some(), EventKind::MemoryLimit)
+            | of(seen.memory_high.is_some(), EventKind::MemoryHigh)
             // v1 counts them from the first limit on.
             | of(seen.pids_limit.is_some() || state.sources.period().is_some(), EventKind::PidsLimit)
             | of(cgroup.is_some_and(crate::cgroup::Cgroup::has_pressure), EventKind::Pressure)
@@ -401,6 +406,7 @@ impl Watching {
         let (before, now) = (state.seen, state.sources.look(cgroup));
         let counts = [
             (EventKind::OomKill, before.oom_kills, now.oom_kills),
+            (EventKind::MemoryHigh, before.memory_high, now.memory_high),
             (EventKind::MemoryLimit, before.memory_limit, now.memory_limit),
             (EventKind::PidsLimit, before.pids_limit, now.pids_limit),
         ];
@@ -419,6 +425,7 @@ impl Watching {
         state.seen = Seen {
             oom_kills: now.oom_kills.or(before.oom_kills),
             memory_limit: now.memory_limit.or(before.memory_limit),
+            memory_high: now.memory_high.or(before.memory_high),
             pids_limit: now.pids_limit.or(before.pids_limit),
             paused: now.paused.or(before.paused),
             is_out_of_memory: false,
@@ -468,6 +475,7 @@ fn missing_here(shared: &Shared, kind: EventKind, has_cgroup: bool) -> Error {
     let why = match kind {
         _ if !has_cgroup => "without a cgroup nothing tells of it".into(),
         EventKind::Pressure => "pressure is told of cgroup v2 only, where the kernel counts it".into(),
+        EventKind::MemoryHigh => "cgroup v1 has no such limit, or its cgroup no such controller".into(),
         EventKind::Pause | EventKind::Resume => "its cgroup has no freezer".into(),
         kind => format!("its cgroup tells nothing of {}: it has no such controller", kind.name()),
     };

@@ -319,6 +319,8 @@ pub enum ctr_event {
     CTR_EVENT_RESUME = 64,
     /// The container has ended. Nothing comes after it.
     CTR_EVENT_END = 128,
+    /// It had more memory than CTR_LIMIT_MEMORY_HIGH, and was slowed down, so often as the kernel counts it; cgroup v2 only.
+    CTR_EVENT_MEMORY_HIGH = 256,
 }
 
 /// What ctr_watch_next() tells of an event; an index into its array. Later releases may add some at the end.

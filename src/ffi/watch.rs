@@ -208,11 +208,12 @@ mod tests {
             ctr_event::CTR_EVENT_PAUSE as i32,
             ctr_event::CTR_EVENT_RESUME as i32,
             ctr_event::CTR_EVENT_END as i32,
+            ctr_event::CTR_EVENT_MEMORY_HIGH as i32,
         ];
         assert_eq!(EventKind::ALL.map(|kind| kind as i32), of_c);
         assert_eq!(kinds_of(0).unwrap(), []);
         assert_eq!(kinds_of(of_c[0] | of_c[7]).unwrap(), [EventKind::OomKill, EventKind::End]);
-        for mask in [256, -1, 1 << 30] {
+        for mask in [512, -1, 1 << 30] {
             assert_eq!(kinds_of(mask).unwrap_err().code(), ErrorCode::Invalid);
         }
     }

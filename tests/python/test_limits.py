@@ -230,4 +230,4 @@ def test_a_container_ends_by_itself(limit: dict[str, float], reason: str) -> Non
             c.run(["true"])
     for wrong in (0, -1):
         with pytest.raises(ValueError, match="0 is no time|negative"):
-            ctr.Container("host", **dict.fromkeys(limit, wrong))  # type: ignore[arg-type]
+            ctr.Container("host", **dict.fromkeys(limit, wrong))

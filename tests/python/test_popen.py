@@ -81,7 +81,9 @@ def test_a_budget_of_cpu_time_ends_all_that_a_program_started(c: ctr.Container) 
     assert (done.exit.reason, done.returncode) == ("out of cpu time", -9)
     assert "reason='out of cpu time'" in repr(done)
     assert c.run(["sleep", "0.3"], cpu_time_limit=0.2).exit.reason == "exited"
-    held = c.run("echo shown; setsid sleep 1000 & while :; do :; done", shell=True, capture_output=True, cpu_time_limit=0.2)
+    held = c.run(
+        "echo shown; setsid sleep 1000 & while :; do :; done", shell=True, capture_output=True, cpu_time_limit=0.2
+    )
     assert (held.exit.reason, held.stdout) == ("out of cpu time", b"shown\n")
     with pytest.raises(ValueError, match="cpu_time_limit"):
         c.popen(["true"], cpu_time_limit=-1)
