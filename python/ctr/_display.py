@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 _MOST = 500
 _LEFT = ' style="text-align: left"'
 _COLORS = {"on": "green", "yes": "green", "off": "firebrick", "no": "firebrick", "partly": "darkorange"}
+# The columns that say whether something is as it should be.
+_JUDGED = ("ok", "state")
 # Of a named tuple's fields: what holds bytes, what is a moment.
 _BYTES = ("size", "bytes", "memory", "memory_high", "memory_low", "swap")
 _MOMENTS = ("created", "time")
@@ -60,15 +62,16 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]], caption: str =
     if headings:
         lines.append("<tr>" + "".join(f"<th{_LEFT}>{escaped(heading)}</th>" for heading in headings) + "</tr>")
     for row in rows:
-        cells = [f"<td{_LEFT}>{_cell(cell)}</td>" for cell in row]
+        names = headings or [""] * len(row)
+        cells = [f"<td{_LEFT}>{_cell(name, cell)}</td>" for name, cell in zip(names, row)]
         if not headings:
             cells[0] = f"<th{_LEFT}>{escaped(row[0])}</th>"
         lines.append("<tr>" + "".join(cells) + "</tr>")
     return "\n".join([*lines, "</table>"])
 
 
-def _cell(text: str) -> str:
-    color = _COLORS.get(text)
+def _cell(heading: str, text: str) -> str:
+    color = _COLORS.get(text) if heading in _JUDGED else None
     return f'<span style="color: {color}">{text}</span>' if color else escaped(text)
 
 
