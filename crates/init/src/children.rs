@@ -45,6 +45,8 @@ pub struct Children {
 
 /// How long programs may take to end with us, in milliseconds: who waits in the kernel does not hold us up.
 const DYING: u32 = 1000;
+/// So many children's descriptors may lie among the lowest.
+const FEW: usize = 8;
 /// How many children are reaped before somebody else has a turn: there may be some without end.
 const AT_ONCE: usize = 256;
 
@@ -61,6 +63,11 @@ impl Children {
 
     pub fn is_empty(&self) -> bool {
         self.count == 0
+    }
+
+    /// Whether there are so many that what we have of each is kept out of the way of the next one.
+    pub fn are_many(&self) -> bool {
+        self.count >= FEW
     }
 
     pub fn is_full(&self) -> bool {
@@ -87,6 +94,11 @@ impl Children {
         } else {
             self.add(Child::of(child.pid));
         }
+    }
+
+    /// Whether the range that begins with this id is a child's.
+    pub fn have_range(&self, first: u32) -> bool {
+        self.table().iter().any(|child| child.claim.first == first)
     }
 
     /// A clone of a server starts with no children; what it holds of its parent's is closed already.
@@ -271,7 +283,7 @@ impl Children {
             if let Some(spare) = spare.as_deref_mut().filter(|spare| spare.pid == pid) {
                 close(spare.setup);
                 close(spare.pidfd);
-                close(spare.claim);
+                spare.claim.release();
                 spare.pid = 0;
             }
             let [user_s, user_us, system_s, system_us, max_rss, ..] = usage;
@@ -323,7 +335,7 @@ impl Children {
         };
         reply(child.status, &exited, &[]);
         close(child.status);
-        close(child.claim);
+        child.claim.release();
         close(child.limit);
         if child.deadline != 0 {
             self.deadlines -= 1;

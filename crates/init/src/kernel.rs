@@ -42,8 +42,10 @@ pub mod nr {
     pub const EXIT_GROUP: usize = 231;
     pub const WAITID: usize = 247;
     pub const OPENAT: usize = 257;
+    pub const NEWFSTATAT: usize = 262;
     pub const PSELECT6: usize = 270;
     pub const PPOLL: usize = 271;
+    pub const UNSHARE: usize = 272;
     pub const ACCEPT4: usize = 288;
     pub const SIGNALFD4: usize = 289;
     pub const DUP3: usize = 292;
@@ -261,6 +263,12 @@ impl Flock {
         const F_WRLCK: u16 = 1;
         Self { kind: F_WRLCK, whence: 0, start, len, pid: 0 }
     }
+
+    /// No lock on these.
+    pub const fn none(start: u64, len: u64) -> Self {
+        const F_UNLCK: u16 = 2;
+        Self { kind: F_UNLCK, whence: 0, start, len, pid: 0 }
+    }
 }
 
 /// struct sigaction, as the kernel has it: the default action.
@@ -302,6 +310,38 @@ pub fn now() -> u64 {
     // SAFETY: the kernel writes a timespec.
     unsafe { syscall3(nr::CLOCK_GETTIME, 1, &raw mut time as usize, 0) };
     time[0].wrapping_mul(1000).wrapping_add(time[1] / 1_000_000)
+}
+
+/// Descriptors from here on are the zygote's alone: see [`raise`].
+pub const LOW: i32 = 64;
+
+/// Moves a descriptor to where those are that no child takes over. Where none is free there, it stays.
+#[inline(never)]
+pub fn raise(fd: i32) -> i32 {
+    const F_DUPFD_CLOEXEC: usize = 1030;
+    if !(0..LOW).contains(&fd) {
+        return fd;
+    }
+    // SAFETY: plain numbers.
+    let high = unsafe { syscall3(nr::FCNTL, fd as usize, F_DUPFD_CLOEXEC, LOW as usize) } as i32;
+    if high < 0 {
+        return fd;
+    }
+    close(fd);
+    high
+}
+
+/// A child that shares our descriptors (CLONE_FILES) gets a table of its own, with a copy of those below [`LOW`]. Whether it has one: a
+/// kernel before Linux 5.9, or a filter, that knows no close_range(2) has it copy all.
+#[inline(never)]
+#[unsafe(link_section = ".cold")]
+pub fn keep_low() -> bool {
+    const CLOSE_RANGE_UNSHARE: usize = 2;
+    // SAFETY: this process's descriptors only.
+    unsafe {
+        syscall3(nr::CLOSE_RANGE, LOW as usize, u32::MAX as usize, CLOSE_RANGE_UNSHARE) == 0
+            || syscall3(nr::UNSHARE, CLONE_FILES as usize, 0, 0) == 0
+    }
 }
 
 /// Closes every descriptor but these. Sorts them in place.

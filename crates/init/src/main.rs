@@ -22,6 +22,7 @@ extern crate std;
 mod budget;
 mod cgroup;
 mod children;
+mod claim;
 mod kernel;
 mod lifeline;
 mod memory;

@@ -5,6 +5,7 @@ use core::sync::atomic::{AtomicBool, AtomicU32};
 
 use ctr_wire::MAX_CHILDREN;
 
+use super::claim::{Claim, Ranges};
 use super::kernel::{SIGKILL, nr, syscall3};
 
 pub const PAGE: usize = 4096;
@@ -38,8 +39,8 @@ pub struct Child {
     pub note: u8,
     /// It outlives the host.
     pub detached: bool,
-    /// The claim on its range of ids, or -1.
-    pub claim: i32,
+    /// The claim on its range of ids.
+    pub claim: Claim,
     /// The file that limits its processor time, or -1.
     pub limit: i32,
     /// When to kill it, in milliseconds of CLOCK_MONOTONIC; 0 is never.
@@ -49,12 +50,21 @@ pub struct Child {
 }
 
 impl Child {
-    pub const NONE: Self =
-        Self { pid: 0, status: 0, setup: 0, note: 0, detached: false, claim: 0, limit: 0, deadline: 0, budget: 0 };
+    pub const NONE: Self = Self {
+        pid: 0,
+        status: 0,
+        setup: 0,
+        note: 0,
+        detached: false,
+        claim: Claim::NONE,
+        limit: 0,
+        deadline: 0,
+        budget: 0,
+    };
 
     /// One that nobody wants to know of.
     pub fn of(pid: i32) -> Self {
-        Self { pid, status: -1, setup: -1, claim: -1, limit: -1, ..Self::NONE }
+        Self { pid, status: -1, setup: -1, limit: -1, ..Self::NONE }
     }
 
     /// Kills it and its group. It is not reaped yet, so the pid is its own; and a group of that number is what it made.
@@ -113,6 +123,8 @@ pub struct Memory {
     pub starting: [AtomicU32; MAX_STARTS],
     /// The host is gone.
     pub cut: AtomicBool,
+    /// Where ranges of ids are claimed.
+    pub ranges: Ranges,
     pub children: [Child; MAX_CHILDREN],
     pub budgets: [Budget; MAX_CHILDREN],
 }
@@ -127,6 +139,7 @@ pub static mut MEMORY: Memory = Memory {
     awaited: [0; WORDS],
     starting: [const { AtomicU32::new(0) }; MAX_STARTS],
     cut: AtomicBool::new(false),
+    ranges: Ranges::NONE,
     children: [Child::NONE; MAX_CHILDREN],
     budgets: [Budget::NONE; MAX_CHILDREN],
 };

@@ -8,7 +8,8 @@ use ctr_wire::{
 };
 
 use super::children::{self, Children};
-use super::kernel::{self, CLONE_FILES, SIGKILL, SIGNALS, close, exit, now, nr, syscall, syscall3};
+use super::claim::Claim;
+use super::kernel::{self, CLONE_FILES, SIGKILL, SIGNALS, close, exit, now, nr, raise, syscall, syscall3};
 use super::lifeline;
 use super::memory::{Child, MAX_SOCKETS, MEMORY};
 use super::message::{self, Received, close_slots, receive, reply};
@@ -66,7 +67,7 @@ pub fn serve(title: usize) -> ! {
         news: None,
         serving: 0,
         title,
-        spare: Spawned { pid: 0, pidfd: -1, setup: -1, range: 0, claim: -1 },
+        spare: Spawned { pid: 0, pidfd: -1, setup: -1, claim: Claim::NONE },
         spare_shape: 0,
     };
     server.hear(0);
@@ -234,7 +235,7 @@ impl Server {
                     EXEC => self.exec(request, calls),
                     RETIRE if self.role == Role::Zygote => self.retired = true,
                     LIMITED if self.role == Role::Zygote => {
-                        let file = self.keep_status();
+                        let file = raise(self.keep_status());
                         self.children.limit(request.before as i32, file);
                     }
                     _ => self.fail(Failure { call: IN_MESSAGE, errno: kernel::errno::EPROTO }),
@@ -441,7 +442,9 @@ impl Server {
                 Err(_) => self.children.discard(&child),
             }
         }
-        let child = match spawn(request, &mut self.slots) {
+        let is_spare = |first| self.spare.pid != 0 && self.spare.claim.first == first;
+        let is_ours = |first| self.children.have_range(first) || is_spare(first);
+        let child = match spawn(request, &mut self.slots, self.children.are_many(), &is_ours) {
             Ok(Forked::Parent(child)) => child,
             Ok(Forked::Child(setup)) => return self.become_init(setup, request, calls, fds),
             Err(failure) => return self.fail(failure),
@@ -459,8 +462,11 @@ impl Server {
 
     fn spawned(&mut self, request: &Request, Spawned { pid, pidfd, setup, claim, .. }: Spawned) {
         // It tells the host itself, once it is ready: the host is woken once, not twice.
-        let status = self.keep_status();
+        let (mut status, mut setup) = (self.keep_status(), setup);
         close(pidfd);
+        if self.children.are_many() {
+            (status, setup) = (raise(status), raise(setup));
+        }
         let detached = request.flags & DETACHED != 0;
         self.children.add(Child { status, setup, detached, claim, ..Child::of(pid) });
     }
@@ -474,7 +480,8 @@ impl Server {
             }
             self.discard_spare();
         }
-        match spawn(request, &mut self.slots) {
+        let is_ours = |first| self.children.have_range(first);
+        match spawn(request, &mut self.slots, self.children.are_many(), &is_ours) {
             Ok(Forked::Parent(child)) => {
                 self.spare = child;
                 self.spare_shape = shape;
@@ -506,7 +513,7 @@ impl Server {
             for (to, fd) in fds.iter_mut().zip(control.chain([&child.pidfd]).chain(results)) {
                 *to = *fd;
             }
-            let handover = Handover { pid: child.pid, range: child.range };
+            let handover = Handover { pid: child.pid, range: child.claim.first };
             let at = &raw const handover as usize;
             let sent = message::send(child.setup, at, size_of::<Handover>(), fds.get(..handed).unwrap_or_default());
             if sent < 0 {

@@ -6,12 +6,13 @@
 
 use ctr_wire::{
     CLOSED, Call, DENY_SETGROUPS, FAILED, HANDED, Handover, ID_RANGE, IN_CLONE, IN_HANDOVER, IN_MAP, IN_RANGE,
-    IN_SETNS, INTO_CGROUP, MAP_BY_PROGRAM, NONE, RANGE, RANGE_FIRST, RANGES, Reply, Request, SLOTS,
+    IN_SETNS, INTO_CGROUP, MAP_BY_PROGRAM, NONE, Reply, Request, SLOTS,
 };
 
+use super::claim::Claim;
 use super::kernel::{
-    CLONE_FILES, CLONE_PARENT, CLONE_VFORK, Flock, SIGCHLD, SIGKILL, SIGNALS, close, close_all_but, errno, exit, now,
-    nr, syscall, syscall3,
+    CLONE_FILES, CLONE_PARENT, CLONE_VFORK, LOW, SIGCHLD, SIGKILL, SIGNALS, close, close_all_but, errno, exit,
+    keep_low, nr, syscall, syscall3,
 };
 use super::message::{self, MSG_DONTWAIT, pair, receive_into, send};
 use super::newuidmap;
@@ -25,10 +26,8 @@ pub struct Spawned {
     pub pidfd: i32,
     /// Our end of its setup socket.
     pub setup: i32,
-    /// The first host id of its range, 0 if it has none.
-    pub range: u32,
-    /// The claim on it, or -1: see [`claim_range`].
-    pub claim: i32,
+    /// The claim on its range of ids.
+    pub claim: Claim,
 }
 
 /// What clone returned to.
@@ -38,44 +37,71 @@ pub enum Forked {
     Child(i32),
 }
 
-/// Clones a child and maps its ids. `slots` are the request's: slot 2 may be the cgroup.
-pub fn spawn(request: &Request, slots: &mut Slots) -> Result<Forked, Failure> {
+/// Clones a child and maps its ids. `slots` are the request's: slot 2 may be the cgroup. `is_ours` is [`Claim::take`]'s.
+///
+/// A child begins with a copy of our descriptors, which it closes. Where we have `many`, for we have two or three for each
+/// container, that is what takes longest: then it shares them, and takes a copy of the lowest only.
+pub fn spawn(
+    request: &Request,
+    slots: &mut Slots,
+    many: bool,
+    is_ours: &dyn Fn(u32) -> bool,
+) -> Result<Forked, Failure> {
     let fail = |call, errno| Failure { call, errno };
     let [ours, theirs] = pair().map_err(|error| fail(IN_CLONE, error))?;
-    let (claim, range) = if request.flags & ID_RANGE == 0 { (-1, 0) } else { claim_range(request.ranges) };
-    if claim < 0 && request.flags & ID_RANGE != 0 {
-        close(ours);
-        close(theirs);
-        return Err(fail(IN_RANGE, -claim));
-    }
+    let claim = if request.flags & ID_RANGE == 0 { Ok(Claim::NONE) } else { Claim::take(request.ranges, is_ours) };
+    let claim = match claim {
+        Ok(claim) => claim,
+        Err(error) => {
+            close(ours);
+            close(theirs);
+            return Err(fail(IN_RANGE, -error));
+        }
+    };
     let [_, _, third, ..] = *slots;
     let cgroup = (request.flags & INTO_CGROUP != 0).then_some(third);
     let mut pidfd = -1;
     let elsewhere = request.user != NONE || request.give != [NONE; 4];
+    let is_low = |fd: &i32| *fd < LOW;
+    let shares = many && !elsewhere && is_low(&ours) && is_low(&theirs) && slots.iter().all(is_low);
     let pid = if elsewhere {
-        match fork_elsewhere(request, range, slots, [ours, theirs], &mut pidfd, cgroup) {
+        match fork_elsewhere(request, claim.first, slots, [ours, theirs], &mut pidfd, cgroup) {
             Ok(pid) => pid,
             Err(error) => {
                 close(ours);
                 close(theirs);
-                close(claim);
+                claim.release();
                 return Err(fail(IN_SETNS, error));
             }
         }
     } else {
-        fork(range, request.namespaces, &mut pidfd, cgroup)
+        let shared = if shares { CLONE_FILES } else { 0 };
+        fork(claim.first, request.namespaces | shared, &mut pidfd, cgroup)
     };
     if pid == 0 {
+        if shares {
+            if !keep_low() {
+                exit(1);
+            }
+            send(theirs, c"u".as_ptr() as usize, 1, &[]);
+        }
         close(ours);
         return Ok(Forked::Child(theirs));
     }
-    close(theirs);
     if pid < 0 {
         close(ours);
-        close(claim);
+        close(theirs);
+        claim.release();
         return Err(fail(IN_CLONE, -pid as i32));
     }
-    let child = Spawned { pid: pid as i32, pidfd, setup: ours, range, claim };
+    let child = Spawned { pid: pid as i32, pidfd, setup: ours, claim };
+    // Until then what we close is closed for it, too.
+    let apart = !shares || is_apart(&child);
+    close(theirs);
+    if !apart {
+        kill(&child);
+        return Err(fail(IN_HANDOVER, errno::EPIPE));
+    }
     let mapped = if request.flags & MAP_BY_PROGRAM == 0 {
         let error = write_maps(request, &child);
         if error == 0 { Ok(()) } else { Err(fail(IN_MAP, error)) }
@@ -95,6 +121,19 @@ pub fn spawn(request: &Request, slots: &mut Slots) -> Result<Forked, Failure> {
     Ok(Forked::Parent(child))
 }
 
+/// Waits until a child that shares our descriptors has a table of its own, or is dead. Whether it lives.
+#[inline(never)]
+#[unsafe(link_section = ".cold")]
+fn is_apart(child: &Spawned) -> bool {
+    const POLLIN: u64 = 1 << 32;
+    let mut either = [child.setup, child.pidfd].map(|fd| fd as u64 | POLLIN);
+    let mut word = 0u8;
+    let mut none = [-1; SLOTS];
+    // SAFETY: the kernel reads and writes two of struct pollfd. All signals are blocked.
+    unsafe { syscall(nr::PPOLL, either.as_mut_ptr() as usize, either.len(), 0, 0, 8, 0) };
+    receive_into(child.setup, &raw mut word as usize, 1, &mut none, SLOTS, MSG_DONTWAIT) == Ok((1, 0))
+}
+
 /// Its user namespace: from its pidfd (Linux 6.11), which spares the way through /proc.
 pub fn user_namespace(child: &Spawned) -> i32 {
     const PIDFD_GET_USER_NAMESPACE: usize = 0xff09;
@@ -109,7 +148,7 @@ pub fn kill(child: &Spawned) {
     unsafe { syscall3(nr::KILL, child.pid as usize, SIGKILL as usize, 0) };
     close(child.setup);
     close(child.pidfd);
-    close(child.claim);
+    child.claim.release();
 }
 
 /// The child's half: forgets what it holds of the zygote's, walks its calls, waits for its control socket. Ends the
@@ -228,39 +267,6 @@ fn enter(user: u8, namespaces: [u8; 4], slots: &Slots) -> Result<(), i32> {
     Ok(())
 }
 
-/// Claims a range that no living container has: a lock on its byte of the file at `path`, F_OFD_SETLK of fcntl(2). The zygote
-/// keeps the descriptor until it has reaped the container, whose PID 1 has none: whoever takes that over can claim nothing, and
-/// give nothing up. The file is one state directory's and the ids are the machine's, so a range is also left alone while a
-/// process has its first id as its real uid, as every PID 1 has: getpriority(2) of a user who has none fails with ESRCH.
-/// (descriptor, first id) or (-errno, 0).
-fn claim_range(path: u64) -> (i32, u32) {
-    const AT_FDCWD: usize = -100isize as usize;
-    const O_RDWR_CREAT_CLOEXEC: usize = 2 | 0o100 | 0o2_000_000;
-    const F_OFD_SETLK: usize = 37;
-    const PRIO_USER: usize = 2;
-    // SAFETY: the path is a string in the message; the record outlives the call.
-    unsafe {
-        let fd = syscall(nr::OPENAT, AT_FDCWD, path as usize, O_RDWR_CREAT_CLOEXEC, 0o600, 0, 0) as i32;
-        if fd < 0 {
-            return (fd, 0);
-        }
-        // Where the search starts is of no importance, as long as two zygotes don't always start at the same place.
-        let start = syscall3(nr::GETPID, 0, 0, 0) as u64 * 61 + now();
-        for i in 0..u64::from(RANGES) {
-            let n = (start + i) % u64::from(RANGES);
-            let lock = Flock::write(n, 1);
-            let first = RANGE_FIRST + n as u32 * RANGE;
-            if syscall3(nr::FCNTL, fd as usize, F_OFD_SETLK, &raw const lock as usize) == 0
-                && syscall3(nr::GETPRIORITY, PRIO_USER, first as usize, 0) < 0
-            {
-                return (fd, first);
-            }
-        }
-        close(fd);
-    }
-    (-errno::EUSERS, 0)
-}
-
 /// Writes the child's id maps; 0 or an errno. See user_namespaces(7).
 fn write_maps(request: &Request, child: &Spawned) -> i32 {
     let mut own = [0u8; 32];
@@ -270,7 +276,7 @@ fn write_maps(request: &Request, child: &Spawned) -> i32 {
     } else {
         let mut text = Text { at: &mut own, len: 0 };
         text.push(b"0 ");
-        text.number(child.range);
+        text.number(child.claim.first);
         text.push(b" 65536\n");
         let len = text.len;
         let map = own.get(..len).unwrap_or_default();
