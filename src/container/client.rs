@@ -83,11 +83,12 @@ impl Client<'_> {
     pub fn list(&self) -> Result<Vec<ContainerInfo>> {
         let state = self.state()?;
         let mut running = Vec::new();
-        for container in state.list()? {
+        for (container, pid) in state.list()? {
             let cgroups = container.cgroups();
             let paused = cgroup::is_paused(&cgroups);
-            // A PID 1 that stands still takes no connections, of which only so many can wait.
-            let pid = if paused { cgroup::first_process(&cgroups) } else { None };
+            // One that an earlier version has made is asked who it is. A PID 1 that stands still takes no connections, of which only so
+            // many can wait.
+            let pid = pid.or_else(|| if paused { cgroup::first_process(&cgroups) } else { None });
             let pid = pid.map_or_else(|| peer::pid_of(&state, &container.name), |pid| Ok(Some(pid)))?;
             let Some(pid) = pid else { continue };
             running.push(ContainerInfo {

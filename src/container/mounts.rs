@@ -190,7 +190,7 @@ fn is_of_creation(container: &Shared, target: &Path) -> bool {
 fn on_record(container: &Shared) -> Result<Vec<Resource>> {
     let (Some(state), Some(file)) = (&container.state, container.written) else { return Ok(Vec::new()) };
     match state.read(&container.record.name)? {
-        Some((content, read, _)) if read.inode == file.inode => Ok(content.resources().to_vec()),
+        Some(read) if read.file.inode == file.inode => Ok(read.content.resources().to_vec()),
         _ => Err(container.gone()),
     }
 }

@@ -28,7 +28,7 @@ pub fn closed(state: &StateDir, pid: i32) -> Option<String> {
     if refused.kind() != std::io::ErrorKind::PermissionDenied {
         return None;
     }
-    let names = state.list().ok()?.into_iter().map(|container| container.name);
+    let names = state.list().ok()?.into_iter().map(|(container, _)| container.name);
     names.into_iter().find(|name| matches!(pid_of(state, name), Ok(Some(found)) if found == pid))
 }
 

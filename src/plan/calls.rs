@@ -115,6 +115,15 @@ impl Plan<'_> {
         self.call(libc::SYS_fcntl, [slot.into(), libc::F_DUPFD_CLOEXEC.into(), least.into()])
     }
 
+    /// fcntl(2), F_SETLK: a read lock on one byte, by which others learn who this process is. It is gone when this process closes any
+    /// descriptor of the file.
+    pub fn read_lock(&mut self, file: Slot, byte: i64) -> &mut Call {
+        // struct flock: l_type, which is F_RDLCK, l_whence, l_start, l_len, l_pid.
+        let (nothing, start, len) = (0i64.to_ne_bytes(), byte.to_ne_bytes(), 1i64.to_ne_bytes());
+        let lock = self.data(&[nothing, start, len, nothing].concat(), 8);
+        self.call(libc::SYS_fcntl, [file.into(), libc::F_SETLK.into(), lock])
+    }
+
     /// close_range(2): these, the last one too.
     pub fn close_range(&mut self, first: u32, last: u32) -> &mut Call {
         self.call(libc::SYS_close_range, [first.into(), last.into(), 0.into()])

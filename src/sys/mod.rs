@@ -110,21 +110,25 @@ fn pid_of_directory(fd: BorrowedFd<'_>) -> Option<i32> {
     place.to_str()?.strip_prefix("/proc/")?.parse().ok()
 }
 
-/// Takes a write lock on the whole file for this process: F_SETLK, or F_OFD_SETLK for this open file description; see
-/// fcntl(2). `Ok(false)` where somebody else has a lock.
+/// A record's locks of open file descriptions end where this byte lies, which no record reaches. Its PID 1 has that one locked for
+/// itself (F_SETLK): of such a lock alone fcntl(2) says whose it is.
+pub const LOCK_OF_PID_1: i64 = 1 << 40;
+
+/// Takes a write lock on the whole file for this process, F_SETLK, or on what there is below [`LOCK_OF_PID_1`] for this open file
+/// description, F_OFD_SETLK; see fcntl(2). `Ok(false)` where somebody else has a lock.
 pub fn fcntl_setlk(fd: BorrowedFd<'_>, description: bool) -> Result<bool> {
     set_lock(fd, libc::F_WRLCK, description)
 }
 
-/// Takes a read lock on the whole file for this open file description, F_OFD_SETLK of fcntl(2): one that is open for reading
+/// Takes a read lock on the file for this open file description, F_OFD_SETLK of fcntl(2): one that is open for reading
 /// only can have no other. `Ok(false)` where somebody else has a write lock.
 pub fn fcntl_set_read_lock(fd: BorrowedFd<'_>) -> Result<bool> {
     set_lock(fd, libc::F_RDLCK, true)
 }
 
 fn set_lock(fd: BorrowedFd<'_>, kind: i32, description: bool) -> Result<bool> {
-    let mut lock = whole_file(kind);
-    let command = if description { libc::F_OFD_SETLK } else { libc::F_SETLK };
+    let (command, len) = if description { (libc::F_OFD_SETLK, LOCK_OF_PID_1) } else { (libc::F_SETLK, 0) };
+    let mut lock = bytes(kind, 0, len);
     // SAFETY: the record outlives the call.
     if unsafe { libc::fcntl(fd.as_raw_fd(), command, &raw mut lock) } == 0 {
         return Ok(true);
@@ -147,7 +151,7 @@ pub fn fcntl_is_write_locked(fd: BorrowedFd<'_>) -> Result<bool> {
 }
 
 fn keeps_out(fd: BorrowedFd<'_>, kind: i32) -> Result<bool> {
-    let mut lock = whole_file(kind);
+    let mut lock = bytes(kind, 0, 0);
     // SAFETY: the kernel writes to the record.
     if unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_OFD_GETLK, &raw mut lock) } != 0 {
         return Err(Error::last_os_error());
@@ -155,8 +159,20 @@ fn keeps_out(fd: BorrowedFd<'_>, kind: i32) -> Result<bool> {
     Ok(i32::from(lock.l_type) != libc::F_UNLCK)
 }
 
-fn whole_file(kind: i32) -> libc::flock {
-    libc::flock { l_type: kind as i16, l_whence: libc::SEEK_SET as i16, l_start: 0, l_len: 0, l_pid: 0 }
+/// The process that has the byte [`LOCK_OF_PID_1`] locked: F_GETLK of fcntl(2). `None` where there is none, where it can't be seen from
+/// here, and where all of the file is locked by a description.
+pub fn fcntl_pid_1(fd: BorrowedFd<'_>) -> Result<Option<i32>> {
+    let mut lock = bytes(libc::F_WRLCK, LOCK_OF_PID_1, 1);
+    // SAFETY: the kernel writes to the record.
+    if unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETLK, &raw mut lock) } != 0 {
+        return Err(Error::last_os_error());
+    }
+    Ok((i32::from(lock.l_type) != libc::F_UNLCK && lock.l_pid > 0).then_some(lock.l_pid))
+}
+
+/// So many bytes from `start` on; 0 reaches to the end of the file.
+fn bytes(kind: i32, start: i64, len: i64) -> libc::flock {
+    libc::flock { l_type: kind as i16, l_whence: libc::SEEK_SET as i16, l_start: start, l_len: len, l_pid: 0 }
 }
 
 /// capget(2) of the calling thread: effective, permitted, inheritable.

@@ -9,6 +9,7 @@ use super::{Blueprint, Setup};
 use crate::image::Source;
 use crate::plan::{Fd, Header, Plan, Prctl, c_string, whole_ms};
 use crate::security::steps;
+use crate::sys::LOCK_OF_PID_1;
 use crate::{Namespace, Result, Step};
 
 /// What PID 1 does to finish.
@@ -37,8 +38,8 @@ impl Blueprint {
             Source::Layers { lock, .. } => Some(lock),
             _ => None,
         };
-        let locks: Vec<_> =
-            acquired.record.iter().chain(image_lock).map(|lock| finish.send(Fd::Borrowed(lock.as_fd()))).collect();
+        let record = acquired.record.as_ref().map(|record| finish.send(Fd::Borrowed(record.as_fd())));
+        let image_lock = image_lock.map(|lock| finish.send(Fd::Borrowed(lock.as_fd())));
         let listener = acquired.listener.as_ref().map(|listener| finish.send(Fd::Borrowed(listener.as_fd())));
         let cgroups: Vec<_> = acquired.join.iter().map(|fd| finish.send(Fd::Borrowed(fd.as_fd()))).collect();
         finish.step(Step::JoinCgroup, "", "", "");
@@ -76,9 +77,13 @@ impl Blueprint {
             finish.prctl(Prctl::DeathSignal(libc::SIGKILL));
         }
         finish.step(Step::KeepLocks, "its record and its image", "they show that this container lives", "");
-        for lock in locks {
+        for lock in [record, image_lock].into_iter().flatten() {
             let kept = finish.kept_slot();
             finish.dupfd_cloexec(lock, 0).out(kept);
+            if Some(lock) == record {
+                finish.close(lock);
+                finish.read_lock(kept, LOCK_OF_PID_1).optional();
+            }
         }
         if let Some(listener) = listener {
             finish.step(Step::ListenOnControlSocket, "the control socket", "other processes of this user may join", "");

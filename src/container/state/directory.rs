@@ -1,7 +1,7 @@
 //! The state directory, and the files in it: records are read, control sockets connected to.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::Read as _;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::socket::sockopt::{PeerCredentials, SendTimeout};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, getsockopt, setsockopt};
-use nix::sys::stat::{Mode, fstat};
+use nix::sys::stat::{FileStat, Mode, fstat};
 use nix::sys::time::{TimeVal, TimeValLike};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
@@ -26,6 +26,16 @@ const CONNECTING: i64 = 5;
 pub struct StateDir {
     pub(super) path: PathBuf,
     pub(super) fd: Own,
+}
+
+/// What stands in a record, and what is known of its file.
+pub struct Read {
+    pub content: Content,
+    pub file: RecordFile,
+    /// Whether its container lives.
+    pub lives: bool,
+    /// Its PID 1, by the kernel's word, as far as that can be told.
+    pub pid: Option<i32>,
 }
 
 /// Which file a record is, and how much of it is known.
@@ -112,8 +122,8 @@ impl StateDir {
         &self.path
     }
 
-    /// What stands in a record, which file it is, and whether its container lives.
-    pub fn read(&self, name: &str) -> Result<Option<(Content, RecordFile, bool)>> {
+    /// What stands in a record, if there is one.
+    pub fn read(&self, name: &str) -> Result<Option<Read>> {
         let file_name = format!("{name}.json");
         let fail = |errno: Errno| Error::system(Step::ReadRecord, self.path.join(&file_name).display(), errno as i32);
         let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
@@ -122,11 +132,13 @@ impl StateDir {
             Err(Errno::ENOENT) => return Ok(None),
             Err(errno) => return Err(fail(errno)),
         };
-        let lives = sys::fcntl_is_locked(fd.as_fd()).map_err(|e| Error::io(Step::ReadRecord, &file_name, &e))?;
+        let io = |e: std::io::Error| Error::io(Step::ReadRecord, &file_name, &e);
+        let pid = sys::fcntl_pid_1(fd.as_fd()).map_err(io)?;
+        let lives = pid.is_some() || sys::fcntl_is_locked(fd.as_fd()).map_err(io)?;
         let stat = fstat(&fd).map_err(fail)?;
         let file = RecordFile { inode: stat.st_ino, length: stat.st_size as u64 };
-        let content = content(name, fd).map_err(|e| Error::io(Step::ReadRecord, &file_name, &e))?;
-        Ok(Some((content, file, lives)))
+        let content = content(name, fd, &stat).map_err(io)?;
+        Ok(Some(Read { content, file, lives, pid }))
     }
 
     /// Removes a control socket without its record.
@@ -179,12 +191,12 @@ pub fn listener_pidfd(socket: BorrowedFd<'_>) -> std::io::Result<OwnedFd> {
 }
 
 /// What stands in an open record. Whatever lies there: a fifo would keep us waiting, a huge file would take our memory.
-pub(super) fn content(name: &str, fd: OwnedFd) -> std::io::Result<Content> {
-    let stat = fstat(&fd)?;
+pub(super) fn content(name: &str, fd: OwnedFd, stat: &FileStat) -> std::io::Result<Content> {
     if stat.st_mode & libc::S_IFMT != libc::S_IFREG || stat.st_size as u64 > LARGEST {
         return Ok(Content::Damaged(Vec::new()));
     }
-    let mut text = Vec::new();
-    File::from(fd).read_to_end(&mut text)?;
+    // With room for all of it nobody has to ask for its size once more.
+    let mut text = Vec::with_capacity(stat.st_size as usize + 64);
+    File::from(fd).take(LARGEST).read_to_end(&mut text)?;
     Ok(Content::of(name, &text))
 }

@@ -11,11 +11,10 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::record::{Record, start_of};
+use super::record::Record;
 use super::resource::{Entry, Resource, cgroups, lines};
 use crate::cgroup::{Place, check_names};
 use crate::config::text;
-use crate::{Error, Result, Step};
 
 /// The version of records and of the requests that PID 1 takes. A record of an earlier one is listed, ended and swept; it is not
 /// joined, for its PID 1 speaks otherwise.
@@ -87,14 +86,6 @@ impl Outline {
     /// As [`Record::cgroups`].
     pub fn cgroups(&self) -> Vec<Place> {
         cgroups(&self.resources)
-    }
-
-    /// Whether the process that made it still lives.
-    pub fn has_owner(&self) -> Result<bool> {
-        match start_of(self.owner) {
-            Ok(start) => Ok(start == Some(self.owner_start)),
-            Err(e) => Err(Error::io(Step::LookAtOwner, &self.name, &e)),
-        }
     }
 }
 

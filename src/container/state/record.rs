@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::RawValue;
 
 use super::resource::Resource;
 use crate::Config;
@@ -134,8 +135,8 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 
 /// A configuration that another version wrote may have words that this one doesn't know; the container can be used all the same.
 fn as_far_as_known<'d, D: Deserializer<'d>>(from: D) -> std::result::Result<Config, D::Error> {
-    let written = serde_json::Value::deserialize(from)?;
-    Ok(serde_json::from_value(written).unwrap_or_default())
+    let written = Box::<RawValue>::deserialize(from)?;
+    Ok(serde_json::from_str(written.get()).unwrap_or_default())
 }
 
 /// A string of the system's kind: any bytes, as readable text where it can be.

@@ -1,5 +1,7 @@
 //! Who runs: names are taken, containers found and listed by their records.
 
+use std::collections::HashMap;
+use std::collections::hash_map;
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
@@ -10,10 +12,10 @@ use nix::fcntl::OFlag;
 use nix::sys::stat::{Mode, fchmod, fstat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
-use super::directory::{RecordFile, StateDir, add_hint};
+use super::directory::{Read, RecordFile, StateDir, add_hint};
 use super::ledger::{Content, LARGEST, Outline};
 use super::name::check_name;
-use super::record::Record;
+use super::record::{Record, start_of};
 use super::resource::{self, Entry, Resource, cgroups};
 use super::sweep;
 use crate::cgroup::{self, Place};
@@ -157,7 +159,8 @@ impl StateDir {
         let refused = |why: &str, hint: &str| {
             Error::new(ErrorCode::Unsupported, Step::JoinContainer, name, libc::EPROTO, why).with_hint(hint)
         };
-        match self.read(name)? {
+        let found = self.read(name)?;
+        match found.map(|Read { content, file, lives, .. }| (content, file, lives)) {
             Some((Content::Record(record), file, true)) => Ok(Found::Running(record, file)),
             Some((Content::Newer, ..)) => Err(refused("a newer version of ctr made it", "update ctr")),
             Some((content @ (Content::Older(_) | Content::Damaged(_)), file, true)) => {
@@ -224,22 +227,26 @@ impl StateDir {
         Ok(Some(record))
     }
 
-    /// The containers that run, oldest first. What dead owners left is swept.
-    pub fn list(&self) -> Result<Vec<Outline>> {
+    /// The containers that run, oldest first, each with the pid of its PID 1 as far as the record tells. What dead owners left is swept.
+    pub fn list(&self) -> Result<Vec<(Outline, Option<i32>)>> {
         let entries = sys::file::names(&self.path).map_err(|e| Error::io(Step::Read, self.path.display(), &e))?;
-        let mut running = Vec::new();
+        let (mut running, mut owners) = (Vec::new(), Owners::default());
         for file_name in entries {
             let Some(name) = file_name.to_str().and_then(|file| file.strip_suffix(".json")) else { continue };
-            running.extend(self.look_after(name)?);
+            running.extend(self.look_after_one(name, &mut owners)?);
         }
-        running.sort_by(|a, b| (a.created, &a.name).cmp(&(b.created, &b.name)));
+        running.sort_by(|(a, _), (b, _)| (a.created, &a.name).cmp(&(b.created, &b.name)));
         Ok(running)
     }
 
     /// What is on record of `name` if it runs. Where its owner is gone, so will it be in a moment: that is waited for. What can't
     /// be swept stays on record for the next one who tries, and stops nobody; nor does what is no record of ours.
     pub fn look_after(&self, name: &str) -> Result<Option<Outline>> {
-        let (content, file, lives) = match self.read(name) {
+        Ok(self.look_after_one(name, &mut Owners::default())?.map(|(outline, _)| outline))
+    }
+
+    fn look_after_one(&self, name: &str, owners: &mut Owners) -> Result<Option<(Outline, Option<i32>)>> {
+        let Read { content, file, lives, pid } = match self.read(name) {
             Ok(Some(read)) => read,
             Ok(None) => return Ok(None),
             Err(error) if matches!(error.errno(), libc::ELOOP | libc::EISDIR | libc::ENXIO | libc::EACCES) => {
@@ -258,7 +265,7 @@ impl StateDir {
             Content::Older(outline) => outline,
             Content::Newer | Content::Nothing | Content::Damaged(_) => return Ok(None),
         };
-        if !outline.detached && !outline.has_owner()? {
+        if !outline.detached && !owners.have(&outline)? {
             // One that stands still does not end, nor does one that has no processor time.
             if cgroup::check_names(name, &outline.cgroups()).is_ok() {
                 cgroup::let_end(&outline.cgroups());
@@ -266,6 +273,24 @@ impl StateDir {
             _ = self.sweep_known(name, file, &outline.resources);
             return Ok(None);
         }
-        Ok(Some(outline))
+        Ok(Some((outline, pid)))
+    }
+}
+
+/// Owners that were looked at: one process may have made all the containers there are.
+#[derive(Default)]
+struct Owners(HashMap<i32, Option<u64>>);
+
+impl Owners {
+    /// Whether the process that made the container still lives.
+    fn have(&mut self, outline: &Outline) -> Result<bool> {
+        let start = match self.0.entry(outline.owner) {
+            hash_map::Entry::Occupied(known) => *known.get(),
+            hash_map::Entry::Vacant(new) => {
+                let start = start_of(outline.owner);
+                *new.insert(start.map_err(|e| Error::io(Step::LookAtOwner, &outline.name, &e))?)
+            }
+        };
+        Ok(start == Some(outline.owner_start))
     }
 }

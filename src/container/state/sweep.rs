@@ -124,7 +124,7 @@ impl StateDir {
             Some(_) => None,
             None => {
                 let again = fd.try_clone().map_err(|e| Error::io(Step::SweepRecord, &file_name, &e))?;
-                Some(content(name, again).map_err(|e| Error::io(Step::SweepRecord, &file_name, &e))?)
+                Some(content(name, again, &stat).map_err(|e| Error::io(Step::SweepRecord, &file_name, &e))?)
             }
         };
         let written = content.as_ref().map(Content::resources).unwrap_or_default();
@@ -250,8 +250,8 @@ impl StateDir {
                 continue;
             }
             // A tree of changes on disk may be large.
-            if let Ok(Some((content, ..))) = self.read(name)
-                && content.resources().iter().any(|it| matches!(it, Resource::Upper { .. }))
+            if let Ok(Some(read)) = self.read(name)
+                && read.content.resources().iter().any(|it| matches!(it, Resource::Upper { .. }))
             {
                 trees += 1;
                 if trees > 1 {
