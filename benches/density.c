@@ -1,11 +1,15 @@
 // Many containers at once: whether the last is made as fast as the first, what each takes, and how fast all are listed and removed.
 //
-//   density IMAGE COUNT          rows for table.awk, as lifecycle.c prints them
+//   density many IMAGE COUNT [COMMAND...]       COMMAND lists them, as `libctr ps` does; it is measured as a whole process
+//   density beside IMAGE COUNT START REMOVE     as many of another engine: commands without a shell, in which @ is the number
 //
-// Every container has a limit of memory and of processes, and sleeps: its PID 1 serves and no program runs in it.
+// Every container has a limit of memory and of processes, and sleeps: its PID 1 serves and no program runs in it. Rows are for
+// table.awk, as lifecycle.c prints them. Processor time is told beside the clock's: it is what a busy machine blurs least.
 #define _GNU_SOURCE
 #include <pthread.h>
+#include <spawn.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 
 #include "bench.h"
 #include "ours.h"
@@ -17,6 +21,8 @@
 #define HUNDRED 100
 #define MAX_CONTAINERS 4096
 
+extern char **environ;
+
 static const char *image;
 static ctr_config *limited;
 static ctr_container *all[MAX_CONTAINERS];
@@ -27,7 +33,7 @@ static ctr_container *create(void) {
     return c;
 }
 
-// Half of the pages that the containers share with the zygote is what each has of them where there are few; of many it is less.
+// Proportional: of the pages that all of them share each has its part.
 static long pss_of(int pid) {
     char path[64], line[256];
     long kib = -1;
@@ -80,7 +86,24 @@ static void a_hundred(int first, const char *clock, const char *processor) {
     record(processor, spent / (HUNDRED - 1));
 }
 
-static void one_after_another(int count) {
+// Runs a command to its end, with nothing to say.
+static void command(char *const argv[]) {
+    posix_spawn_file_actions_t quiet;
+    pid_t pid;
+    int status;
+    posix_spawn_file_actions_init(&quiet);
+    for (int fd = 0; fd < 3; fd++) posix_spawn_file_actions_addopen(&quiet, fd, "/dev/null", O_RDWR, 0);
+    errno = posix_spawnp(&pid, argv[0], &quiet, NULL, argv, environ);
+    if (errno) die(argv[0]);
+    CHECK(waitpid(pid, &status, 0));
+    if (status) {
+        errno = ECHILD;
+        die(argv[0]);
+    }
+    posix_spawn_file_actions_destroy(&quiet);
+}
+
+static void one_after_another(int count, char **ps) {
     char name[32];
     for (int i = 0; i < count; i += HUNDRED) {
         const char *which = i == 0 ? "first" : i == count - HUNDRED ? "last" : "other";
@@ -103,6 +126,12 @@ static void one_after_another(int count) {
         ctr_list_free(list);
     }
     print_row("density_list", "list", "list");
+    for (int i = 0; *ps && i < 20; i++) {
+        double start = now_us();
+        command(ps);
+        record("ps", now_us() - start);
+    }
+    if (*ps) print_row("density_ps", "ps", "list");
     for (int i = 0; i < count; i++) record("pss", (double)pss_of(ctr_pid(all[i])));
     print_row("density_memory", "pss", "pss");
     for (int i = 0; i < count; i++) {
@@ -113,7 +142,6 @@ static void one_after_another(int count) {
         record("destroy", now_us() - start);
     }
     print_row("density_destroy", "destroy", "last destroys");
-    print_row("density_destroy_first", "first destroys", "last destroys");
 }
 
 static pthread_barrier_t barrier;
@@ -145,13 +173,49 @@ static void at_once(void) {
     print_row("density_at_once", "at once", "alone");
 }
 
+// A command line for container number `number`.
+static void numbered(const char *line, int number) {
+    char text[4096], *argv[64];
+    size_t length = 0;
+    for (const char *at = line; *at && length < sizeof text - 16; at++) {
+        if (*at == '@') length += (size_t)sprintf(text + length, "%d", number);
+        else text[length++] = *at;
+    }
+    text[length] = 0;
+    int words = 0;
+    for (char *word = strtok(text, " "); word && words < 63; word = strtok(NULL, " ")) argv[words++] = word;
+    argv[words] = NULL;
+    command(argv);
+}
+
+// All are started, then all are removed; microseconds for the whole of it.
+static void beside(int count, const char *start_other, const char *remove_other) {
+    for (int round = 0; round < 3; round++) {
+        double start = now_us();
+        for (int i = 0; i < count; i++) all[i] = create();
+        double started = now_us();
+        for (int i = 0; i < count; i++) OURS(ctr_destroy(all[i]));
+        double removed = now_us();
+        for (int i = 0; i < count; i++) numbered(start_other, i);
+        double other_started = now_us();
+        for (int i = 0; i < count; i++) numbered(remove_other, i);
+        record("start", started - start);
+        record("remove", removed - started);
+        record("start of the other", other_started - removed);
+        record("removal of the other", now_us() - other_started);
+    }
+    print_row("density_start_other", "start", "start of the other");
+    print_row("density_remove_other", "remove", "removal of the other");
+}
+
 int main(int argc, char **argv) {
-    int count = argc == 3 ? atoi(argv[2]) : 0;
+    int is_many = argc >= 4 && !strcmp(argv[1], "many"), is_beside = argc == 6 && !strcmp(argv[1], "beside");
+    int count = is_many || is_beside ? atoi(argv[3]) : 0;
     if (count < 2 * HUNDRED || count > MAX_CONTAINERS || count % HUNDRED) {
-        fprintf(stderr, "usage: density IMAGE COUNT\n");
+        fprintf(stderr, "usage: density many IMAGE COUNT [COMMAND...] | beside IMAGE COUNT START REMOVE\n");
         return 2;
     }
-    image = argv[1];
+    image = argv[2];
     struct rlimit files;
     CHECK(getrlimit(RLIMIT_NOFILE, &files));
     files.rlim_cur = files.rlim_max;
@@ -161,8 +225,12 @@ int main(int argc, char **argv) {
     OURS(ctr_config_set_memory(limited, MEMORY_LIMIT));
     OURS(ctr_config_set_pids(limited, PIDS_LIMIT));
     for (int i = 0; i < 20; i++) OURS(ctr_destroy(create()));
-    one_after_another(count);
-    at_once();
+    if (is_many) {
+        one_after_another(count, argv + 4);
+        at_once();
+    } else {
+        beside(count, argv[4], argv[5]);
+    }
     ctr_config_free(limited);
     return 0;
 }

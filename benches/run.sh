@@ -1,11 +1,12 @@
 #!/bin/bash
 # `make bench`: everything beside its floor and beside the engines that are installed here, in interleaved runs.
 #
-#   benches/run.sh [targets] [images] [phases] [prices] [peers] [walls]      default: all but walls; about four minutes
+#   benches/run.sh [targets] [density] [images] [phases] [prices] [peers] [walls]      default: all but walls; some five minutes
 #
-# targets: what ctr promises, each beside what it is measured against. images: imports and exports, likewise; on the tmpfs,
-# or in $CTR_BENCH_PLACE. phases: how a lifecycle divides up. prices: what each wall around a container costs it. peers: whole
-# commands of other engines. walls: what the kernel charges for each step of a container (benches/kernel.c).
+# targets: what ctr promises, each beside what it is measured against. density: a thousand containers at once, and two hundred
+# beside crun. images: imports and exports; on the tmpfs, or in $CTR_BENCH_PLACE. phases: how a lifecycle divides up. prices: what each
+# wall around a container costs it. peers: whole commands of other engines. walls: what the kernel charges for each step of a
+# container (benches/kernel.c).
 # Needs root, a C compiler, libctr (CTR_LIBDIR, else target/release) and a busybox that is linked statically. Python's
 # rows need `import ctr` to work in $PYTHON (python3). What is missing is named and left out.
 # Images are kept in build/bench ($BUILD/bench); everything else lives on a tmpfs in a private mount namespace and is gone afterwards.
@@ -23,7 +24,7 @@ stop() { echo "bench: $*" >&2; exit 1; }
 if [ "${CTR_BENCH_NAMESPACE:-}" != private ]; then
     exec env CTR_BENCH_NAMESPACE=private unshare --mount --propagation private "$0" "$@"
 fi
-[ $# -gt 0 ] || set -- targets images phases prices peers
+[ $# -gt 0 ] || set -- targets density images phases prices peers
 wanted() { [[ " $sections " == *" $1 "* ]]; }
 sections="$*"
 have() { command -v "$1" > /dev/null; }
@@ -42,6 +43,8 @@ $cc "${flags[@]}" -I"$top/include" -o "$out/lifecycle" "$here"/{lifecycle,floor,
     -Wl,-rpath,"$libdir" -lpthread || exit 1
 $cc "${flags[@]}" -I"$top/include" -o "$out/images" "$here"/{images,bench}.c -L"$libdir" -lctr \
     -Wl,-rpath,"$libdir" || exit 1
+$cc "${flags[@]}" -I"$top/include" -o "$out/density" "$here"/{density,bench}.c -L"$libdir" -lctr \
+    -Wl,-rpath,"$libdir" -lpthread || exit 1
 $cc "${flags[@]}" -static -o "$out/kernel" "$here"/{kernel,kernel_container,bench}.c || exit 1
 
 ### images: a small one of busybox alone, as directory and as tarball, and a Debian of 170 MB
@@ -88,6 +91,13 @@ if wanted targets; then
     else
         skip python_same "$python has no ctr module"
     fi
+fi
+if wanted density; then
+    ps=()
+    $python -c 'import ctr' 2> "$out/errors" && ps=("$python" -m ctr ps)
+    [ ${#ps[@]} -gt 0 ] || skip density_ps "$python has no ctr module"
+    "$out/density" many "$out/busybox.tar" 1000 "${ps[@]}" >> "$results" 2> "$out/errors" ||
+        skip density "failed: $(tail -n 1 "$out/errors")"
 fi
 images() { # MODE [ARGUMENT...]: likewise
     "$out/images" "$@" >> "$results" 2> "$out/errors" || skip "images $1" "failed: $(tail -n 1 "$out/errors")"
@@ -152,9 +162,9 @@ elif wanted images; then
 fi
 wanted phases && { bench phases; bench processor; }
 wanted prices && bench prices
-if wanted targets || wanted peers; then
+if wanted targets || wanted density || wanted peers; then
     bundle=$tmp/bundle
-    mkdir "$bundle" && "$python" - "$bundle/config.json" "$out/rootfs" << 'END'
+    mkdir "$bundle" "$bundle-asleep" && "$python" - "$bundle" "$out/rootfs" << 'END'
 import json, sys
 # The same walls: every namespace (but no user namespace), a memory limit, no seccomp filter.
 kinds = ["pid", "network", "ipc", "uts", "mount", "cgroup"]
@@ -178,11 +188,16 @@ config = {
     "mounts": [dict(zip(("destination", "type", "source", "options"), m)) for m in mounts],
     "linux": {"namespaces": [{"type": k} for k in kinds], "resources": {"memory": {"limit": 64 << 20}}},
 }
-json.dump(config, open(sys.argv[1], "w"))
+json.dump(config, open(sys.argv[1] + "/config.json", "w"))
+# One of many, which sleeps.
+config["process"]["args"] = ["/bin/sleep", "1000"]
+config["linux"]["resources"]["pids"] = {"limit": 64}
+json.dump(config, open(sys.argv[1] + "-asleep/config.json", "w"))
 END
     commands=$tmp/commands
     : > "$commands"
-    have crun && printf 'crun run\tcrun run -b %s ctr-bench\n' "$bundle" >> "$commands"
+    have crun && { wanted targets || wanted peers; } &&
+        printf 'crun run\tcrun run -b %s ctr-bench\n' "$bundle" >> "$commands"
     if wanted peers; then
         have runc && printf 'runc run\trunc run -b %s ctr-bench\n' "$bundle" >> "$commands"
         have bwrap && printf '%s\tbwrap --unshare-all --bind %s / --proc /proc --dev /dev /bin/true\n' \
@@ -196,17 +211,23 @@ END
             printf 'podman run\t%s run --rm %s ctr-bench /bin/true\n' "$podman" "$options" >> "$commands"
         fi
         for engine in crun runc bwrap podman; do have $engine || skip $engine "is not installed"; done
-    elif ! have crun; then
+    elif wanted targets && ! have crun; then
         skip "crun run" "crun is not installed"
     fi
     # crun of Debian 12 refuses a machine with cgroup v1 controllers beside an empty v2 tree, so the latter is covered
     # by an empty tmpfs, in one more private mount namespace.
-    export out tmp commands podman=${podman:-}
+    crun=
+    if wanted density; then
+        if have crun; then crun=$bundle-asleep; else skip density_start_other "crun is not installed"; fi
+    fi
+    export out tmp commands podman=${podman:-} crun
     # shellcheck disable=SC2016
     unshare --mount --propagation private bash -c '
         [ ! -d /sys/fs/cgroup/memory ] || mount -t tmpfs ctr-bench /sys/fs/cgroup/unified 2> /dev/null
         [ -z "$podman" ] || $podman import --quiet "$out/busybox.tar" ctr-bench > /dev/null 2>&1
-        "$out/lifecycle" commands "$out/busybox.tar" "$out/rootfs" "$tmp" 20 < "$commands"
+        [ ! -s "$commands" ] || "$out/lifecycle" commands "$out/busybox.tar" "$out/rootfs" "$tmp" 20 < "$commands"
+        [ -z "$crun" ] || "$out/density" beside "$out/busybox.tar" 200 "crun run --detach -b $crun ctr-bench-@" \
+            "crun delete --force ctr-bench-@"
         [ -z "$podman" ] || $podman rmi --all --force > /dev/null 2>&1
         for group in /sys/fs/cgroup/*/libpod_parent; do
             [ ! -d "$group" ] || find "$group" -depth -type d -exec rmdir {} \; 2> /dev/null

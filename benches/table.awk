@@ -27,6 +27,15 @@ BEGIN {
     target("memory_container", "PSS of a container's PID 1", "its RSS", "KiB", "ours", 16)
     target("memory_zygote", "PSS of the zygote", "its RSS", "KiB", "ours", 16)
     target("stats", "ctr_stats() of one with three limits", "with a memory limit", "ms", "ours", 0.06)
+    target("density_create", "1000 containers: the last 100 creates", "the first 100", "ms", "ratio", 1.2)
+    target("density_create_cpu", "  processor time of each", "of the first 100", "ms", "ratio", 1.2)
+    target("density_memory", "  PSS of a PID 1 of them", "", "KiB", "ours", 16)
+    target("density_list", "  ctr_list() of all", "", "ms", "ours", 50)
+    target("density_ps", "  libctr ps of all, whole process", "ctr_list()", "ms", "ours", 50)
+    target("density_destroy", "  destroy of each", "of the last 100", "ms", "ours", 1)
+    target("density_at_once", "  200 at once from 16 threads, each", "one after another", "ms", "ratio", 1)
+    target("density_start_other", "200 started, with limits", "crun run --detach", "ms", "times", 5)
+    target("density_remove_other", "200 removed", "crun delete --force", "ms", "times", 5)
     target("image_tar_gz", "import of a Debian tar.gz, 170 MB", "tar xzf", "ms", "ratio", 0.35)
     target("image_tar", "import of the tar", "tar xf", "ms", "ratio", 0.9)
     target("image_tar_zst", "import of the tar.zst", "tar x --zstd", "ms", "ratio", 0.9)
@@ -67,6 +76,7 @@ BEGIN {
 }
 
 function side(median, min, p90, unit) {
+    if (median > 1e6 && unit == "ms") return sprintf("%.2f s (%.1f - %.1f)", median / 1e6, min / 1e6, p90 / 1e6)
     if (unit == "KiB") return sprintf("%d KiB", median)
     if (unit == "per_s") return sprintf("%.0f/s (%.0f - %.0f)", median, min, p90)
     return sprintf("%.3f ms (%.2f - %.2f)", median / 1e3, min / 1e3, p90 / 1e3)

@@ -219,10 +219,13 @@ pub fn namespace_limits() -> String {
     let kinds = ["user", "mnt", "pid", "net", "uts", "ipc", "cgroup"];
     let names = kinds.map(|kind| format!("user/max_{kind}_namespaces"));
     let none = names.iter().find(|name| sysctl(name) == Some(0));
-    match none {
-        Some(name) => format!("none are allowed; as root: sysctl -w {}=15000", name.replace('/', ".")),
-        None => "too many namespaces, or nested too deep (32): see the sysctls user.max_*_namespaces".into(),
+    if let Some(name) = none {
+        return format!("none are allowed; as root: sysctl -w {}=15000", name.replace('/', "."));
     }
+    let least = names.iter().filter_map(|name| Some((sysctl(name)?, name))).min();
+    let least = least.map(|(count, name)| format!(", of which the least is {}={count}", name.replace('/', ".")));
+    let least = least.unwrap_or_default();
+    format!("too many namespaces, or nested too deep (32): see the sysctls user.max_*_namespaces{least}")
 }
 
 /// A user namespace was made, but root in it may not mount (EPERM, EACCES).

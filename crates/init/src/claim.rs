@@ -29,14 +29,17 @@ pub struct Claim {
 const SHARED: i32 = -2;
 
 /// The file whose description has all claims but those on other files; a descriptor of 0 is none.
+#[derive(Clone, Copy)]
 pub struct Ranges {
     fd: i32,
     device: u64,
     inode: u64,
+    /// The range behind the last one claimed: of neighbours the kernel makes one lock.
+    next: u64,
 }
 
 impl Ranges {
-    pub const NONE: Self = Self { fd: 0, device: 0, inode: 0 };
+    pub const NONE: Self = Self { fd: 0, device: 0, inode: 0, next: 0 };
 }
 
 fn ranges() -> &'static mut Ranges {
@@ -64,9 +67,13 @@ impl Claim {
     pub fn take(path: u64, is_ours: &dyn Fn(u32) -> bool) -> Result<Self, i32> {
         const O_RDWR_CREAT_CLOEXEC: usize = 2 | 0o100 | 0o2_000_000;
         const AT_EMPTY_PATH: usize = 0x1000;
-        let ranges = ranges();
-        let is_known = |[device, inode]: [u64; 2]| ranges.fd > 0 && [ranges.device, ranges.inode] == [device, inode];
+        let known = *ranges();
+        let is_known = |[device, inode]: [u64; 2]| known.fd > 0 && [known.device, known.inode] == [device, inode];
         let mut holder = SHARED;
+        // SAFETY: no arguments.
+        let pid = unsafe { syscall3(nr::GETPID, 0, 0, 0) } as u64;
+        // Where the search starts is of no importance, as long as two zygotes don't always start at the same place.
+        let mut start = pid * 61 + now();
         if !identity(AT_FDCWD, path as usize, 0).is_ok_and(is_known) {
             // SAFETY: the path is a string in the message.
             let fd = unsafe { syscall(nr::OPENAT, AT_FDCWD, path as usize, O_RDWR_CREAT_CLOEXEC, 0o600, 0, 0) } as i32;
@@ -74,19 +81,19 @@ impl Claim {
                 return Err(fd);
             }
             holder = fd;
-            if let (0, Ok([device, inode])) = (ranges.fd, identity(fd as usize, c"".as_ptr() as usize, AT_EMPTY_PATH)) {
-                *ranges = Ranges { fd: raise(fd), device, inode };
+            if let (0, Ok([device, inode])) = (known.fd, identity(fd as usize, c"".as_ptr() as usize, AT_EMPTY_PATH)) {
+                *ranges() = Ranges { fd: raise(fd), device, inode, next: start };
                 holder = SHARED;
             }
         }
-        // SAFETY: no arguments.
-        let pid = unsafe { syscall3(nr::GETPID, 0, 0, 0) } as u64;
-        // Where the search starts is of no importance, as long as two zygotes don't always start at the same place.
-        let start = pid * 61 + now();
+        if holder == SHARED {
+            start = ranges().next;
+        }
         for i in 0..u64::from(RANGES) {
             let claim = Self { holder, first: RANGE_FIRST + ((start + i) % u64::from(RANGES)) as u32 * RANGE };
             if !is_ours(claim.first) && claim.lock() {
                 if claim.is_unused() {
+                    ranges().next = start + i + 1;
                     return Ok(claim);
                 }
                 claim.unlock();

@@ -4,6 +4,7 @@
 //! `NAME.json` is the record, `NAME.sock` the control socket. A container's PID 1 holds a read lock on its record (an open file
 //! description lock, fcntl(2), which the kernel releases when the process is gone, however it went), so a record that can be
 //! locked for writing is a dead one, and whoever locks it sweeps what it names. No pid is ever guessed from.
+//! PID 1 locks one byte for itself as well, of which the kernel says who holds it: that is who is listed.
 //!
 //! PID 1 has its record open for reading only: whoever takes it over can't write what we would believe. All that it can do is
 //! to let go of the lock, and be swept. And what stands in a record is checked when it is used, not when it was written: a
