@@ -1,7 +1,7 @@
 #!/bin/bash
 # `make bench`: everything beside its floor and beside the engines that are installed here, in interleaved runs.
 #
-#   benches/run.sh [targets] [density] [images] [phases] [prices] [peers] [walls]      default: all but walls; some five minutes
+#   benches/run.sh [targets] [density] [images] [phases] [prices] [peers] [walls]      default: all but walls; some six minutes
 #
 # targets: what ctr promises, each beside what it is measured against. density: a thousand containers at once, and two hundred
 # beside crun. images: imports and exports; on the tmpfs, or in $CTR_BENCH_PLACE. phases: how a lifecycle divides up. prices: what each

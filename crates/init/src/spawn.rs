@@ -190,6 +190,8 @@ pub fn set_up(setup: i32, calls: &[Call], large: bool, slots: &mut Slots, fds: u
 /// can only be had by clone(2). A process in between enters them, so the zygote stays where it is. It shares our descriptors,
 /// where the pidfd arrives, and the child is our child as any other is (CLONE_PARENT); we sleep until it is done
 /// (CLONE_VFORK). What became of it comes through the setup socket.
+#[inline(never)]
+#[unsafe(link_section = ".cold")]
 fn fork_elsewhere(
     request: &Request,
     owner: u32,
@@ -244,6 +246,8 @@ fn close_off() -> Result<(), i32> {
 
 /// Enters the namespaces of these slots. The user namespace may be what gives the rights over some, and may take those over
 /// others, so what is refused before it is tried again after it.
+#[inline(never)]
+#[unsafe(link_section = ".cold")]
 fn enter(user: u8, namespaces: [u8; 4], slots: &Slots) -> Result<(), i32> {
     let set = |slot: u8| match slots.get(slot as usize) {
         // SAFETY: plain numbers.
