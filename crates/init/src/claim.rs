@@ -12,35 +12,12 @@
 use ctr_wire::{RANGE, RANGE_FIRST, RANGES};
 
 use super::kernel::{Flock, close, errno, now, nr, raise, syscall, syscall3};
-use super::memory::MEMORY;
+use super::memory::{Claim, MEMORY, Ranges};
 
 const AT_FDCWD: usize = -100isize as usize;
 
-/// The claim on a range.
-#[derive(Clone, Copy)]
-pub struct Claim {
-    /// Whose lock it is: a descriptor for this claim alone, SHARED, or 0 where there is no claim.
-    holder: i32,
-    /// The first host id of the range, 0 where there is none.
-    pub first: u32,
-}
-
 /// The lock is one of many on the file in memory.
 const SHARED: i32 = -2;
-
-/// The file whose description has all claims but those on other files; a descriptor of 0 is none.
-#[derive(Clone, Copy)]
-pub struct Ranges {
-    fd: i32,
-    device: u64,
-    inode: u64,
-    /// The range behind the last one claimed: of neighbours the kernel makes one lock.
-    next: u64,
-}
-
-impl Ranges {
-    pub const NONE: Self = Self { fd: 0, device: 0, inode: 0, next: 0 };
-}
 
 fn ranges() -> &'static mut Ranges {
     // SAFETY: one thread, which has one of these at a time.
@@ -60,8 +37,6 @@ fn identity(directory: usize, path: usize, flags: usize) -> Result<[u64; 2], i32
 }
 
 impl Claim {
-    pub const NONE: Self = Self { holder: 0, first: 0 };
-
     /// Claims a range in the file at `path`; `is_ours` tells of a first id whether that range is another child's of ours, which no lock
     /// of the same description shows. A negative errno where there is none.
     pub fn take(path: u64, is_ours: &dyn Fn(u32) -> bool) -> Result<Self, i32> {

@@ -5,7 +5,6 @@ use core::sync::atomic::{AtomicBool, AtomicU32};
 
 use ctr_wire::MAX_CHILDREN;
 
-use super::claim::{Claim, Ranges};
 use super::kernel::{SIGKILL, nr, syscall3};
 
 pub const PAGE: usize = 4096;
@@ -26,6 +25,33 @@ pub unsafe fn give_back(from: usize, len: usize) {
     const MADV_DONTNEED: usize = 4;
     // SAFETY: the caller answers for the pages.
     unsafe { syscall3(nr::MADVISE, from, len, MADV_DONTNEED) };
+}
+
+/// The claim on a range of ids: see [`super::claim`].
+#[derive(Clone, Copy)]
+pub struct Claim {
+    /// Whose lock it is: a descriptor for this claim alone, `claim::SHARED`, or 0 where there is no claim.
+    pub holder: i32,
+    /// The first host id of the range, 0 where there is none.
+    pub first: u32,
+}
+
+impl Claim {
+    pub const NONE: Self = Self { holder: 0, first: 0 };
+}
+
+/// The file whose description has all claims but those on other files; a descriptor of 0 is none.
+#[derive(Clone, Copy)]
+pub struct Ranges {
+    pub fd: i32,
+    pub device: u64,
+    pub inode: u64,
+    /// The range behind the last one claimed: of neighbours the kernel makes one lock.
+    pub next: u64,
+}
+
+impl Ranges {
+    pub const NONE: Self = Self { fd: 0, device: 0, inode: 0, next: 0 };
 }
 
 /// One of [`super::children::Children`].

@@ -8,10 +8,9 @@ use ctr_wire::{
 };
 
 use super::children::{self, Children};
-use super::claim::Claim;
 use super::kernel::{self, CLONE_FILES, SIGKILL, SIGNALS, close, exit, now, nr, raise, syscall, syscall3};
 use super::lifeline;
-use super::memory::{Child, MAX_SOCKETS, MEMORY};
+use super::memory::{Child, Claim, MAX_SOCKETS, MEMORY};
 use super::message::{self, Received, close_slots, receive, reply};
 use super::spawn::{self, Forked, Spawned, set_up, spawn};
 use super::start::{Started, start};

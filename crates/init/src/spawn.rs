@@ -9,11 +9,11 @@ use ctr_wire::{
     IN_SETNS, INTO_CGROUP, MAP_BY_PROGRAM, NONE, Reply, Request, SLOTS,
 };
 
-use super::claim::Claim;
 use super::kernel::{
     CLONE_FILES, CLONE_PARENT, CLONE_VFORK, LOW, SIGCHLD, SIGKILL, SIGNALS, close, close_all_but, errno, exit,
     keep_low, nr, syscall, syscall3,
 };
+use super::memory::Claim;
 use super::message::{self, MSG_DONTWAIT, pair, receive_into, send};
 use super::newuidmap;
 use super::owner::fork;
