@@ -50,12 +50,16 @@ fn role_counted() {
 
 /// Runs the role under strace(1): its log, line by line, each as (thread, call with its arguments).
 fn trace(name: &str) -> Vec<(u32, String)> {
+    trace_of(name, "role_counted")
+}
+
+fn trace_of(name: &str, role: &str) -> Vec<(u32, String)> {
     let log = common::scratch(name).join("strace");
     let status = std::process::Command::new("strace")
         .args(["--follow-forks", "--quiet=all", "--signal=none", "--output"])
         .arg(&log)
         .arg(std::env::current_exe().unwrap())
-        .args(["--exact", "role_counted", "--ignored", "--test-threads=1"])
+        .args(["--exact", role, "--ignored", "--test-threads=1"])
         .stdout(std::process::Stdio::null())
         .status()
         .expect("strace is needed");
@@ -100,6 +104,71 @@ fn a_life_takes_these_calls_of_the_host() {
     // for each of these, of which PID 1 is the only one, for its threads and its time of processors. Three look whether PID 1 lives and
     // the cgroup's descriptor is still ours. From the second time on the six files are kept open, looked at before they are used, and read.
     assert_eq!(counted, [106, 33, 3, 28, 27, 22], "{}", calls.join("\n"));
+}
+
+/// A container with one limit more than the memory's.
+type Limited = (&'static str, fn(&mut Config));
+
+const LIMITED: [Limited; 5] = [
+    ("memory", |_| {}),
+    ("pids", |c| c.pids = Some(64)),
+    ("cpus", |c| c.cpus = Some(1000)),
+    ("cpuset", |c| c.cpuset = Some("0".into())),
+    ("io", |c| c.io = vec![format!("{} rbps=1073741824", disk().expect("asked before")).parse().unwrap()]),
+];
+
+/// A disk of this machine, by its numbers.
+fn disk() -> Option<String> {
+    let disks = std::fs::read_dir("/sys/block").ok()?.flatten();
+    let mut names = disks.map(|it| it.file_name()).filter(|name| !name.to_string_lossy().starts_with("loop"));
+    let numbers = std::fs::read_to_string(std::path::Path::new("/sys/block").join(names.next()?).join("dev")).ok()?;
+    Some(numbers.trim().to_string())
+}
+
+#[test]
+#[ignore = "a role"]
+fn role_limited_counted() {
+    for (name, limit) in LIMITED.iter().filter(|(name, _)| *name != "io" || disk().is_some()) {
+        let config = Config::default().with(|c| {
+            c.memory = Some(64 << 20);
+            limit(c);
+        });
+        for round in 0..4 {
+            if round == 3 {
+                mark(name);
+            }
+            let c = Container::create(busybox_tar(), &config).unwrap();
+            if round == 3 {
+                mark("end");
+            }
+            c.destroy().unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_limit_more_costs_a_create_these_calls_of_the_host() {
+    let has = |name: &str| std::fs::metadata(format!("/sys/fs/cgroup/{name}/cgroup.procs")).is_ok();
+    if !can_limit() || !["memory", "pids", "cpu", "cpuset", "blkio"].into_iter().all(has) {
+        return common::skipped("counted for root with cgroup v1, a controller in each hierarchy");
+    }
+    let trace = trace_of("limits", "role_limited_counted");
+    let host = trace.iter().find(|(_, call)| call.contains("/ctr-mark/")).expect("it was there").0;
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut phase = "before";
+    for (_, call) in trace.iter().filter(|(pid, _)| *pid == host) {
+        match call.split_once("/ctr-mark/") {
+            Some((_, rest)) => phase = rest.split('"').next().unwrap(),
+            None => *counts.entry(phase).or_default() += 1,
+        }
+    }
+    let more: Vec<_> =
+        LIMITED[1..].iter().map(|(name, _)| counts.get(name).map(|count| count - counts["memory"])).collect();
+    // Of each: three make the directory, open it and look what it is, three set the limit, two open and close the file by which PID 1
+    // joins. Three leave the file of cpus to the zygote. For a cpuset what the machine has is read, and what memory nodes the cgroup
+    // above has, which are written; for a rate the disk is looked up.
+    assert_eq!(more[..3], [Some(8), Some(11), Some(29)]);
+    assert!([None, Some(19)].contains(&more[3]), "{more:?}");
 }
 
 #[test]

@@ -112,6 +112,8 @@ pub(super) struct ListRule {
     pub(super) read: fn(&str) -> Result<String>,
     /// Sets all of it, also of a cgroup that nothing is in yet; `None` lifts it. What is not in the list is not limited.
     pub(super) set: fn(At<'_>, Option<&str>) -> Result<()>,
+    /// The same of a directory that has just been made: nothing has to be asked for that is known of it.
+    pub(super) set_first: fn(At<'_>, &str) -> Result<()>,
     /// As the kernel holds it.
     pub(super) get: fn(At<'_>) -> Result<Option<String>>,
     /// Adds to what holds for those below what this cgroup means for them: from a process's own cgroup upwards.

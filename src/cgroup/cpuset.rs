@@ -63,6 +63,7 @@ pub(super) const CPUS: ListRule = ListRule {
     noun: "cpuset",
     read: |text| read(&CPUS_FILE, text),
     set: |at, list| set(at, list, &CPUS_FILE, &MEMS_FILE),
+    set_first: |at, list| set_first(at, list, &CPUS_FILE, &MEMS_FILE),
     get: |at| get(at, &CPUS_FILE),
     narrow: |narrowed, at| narrow(narrowed, at, &CPUS_FILE),
     commands: |version, path, list| commands(version, path, list, &CPUS_FILE, &MEMS_FILE),
@@ -73,6 +74,7 @@ pub(super) const MEMS: ListRule = ListRule {
     noun: "cpuset_mems",
     read: |text| read(&MEMS_FILE, text),
     set: |at, list| set(at, list, &MEMS_FILE, &CPUS_FILE),
+    set_first: |at, list| set_first(at, list, &MEMS_FILE, &CPUS_FILE),
     get: |at| get(at, &MEMS_FILE),
     narrow: |narrowed, at| narrow(narrowed, at, &MEMS_FILE),
     commands: |version, path, list| commands(version, path, list, &MEMS_FILE, &CPUS_FILE),
@@ -118,6 +120,22 @@ fn set(at: At<'_>, list: Option<&str>, file: &File, other: &File) -> Result<()> 
             directory.write(file.name, &list)
         }
     }
+}
+
+/// v1 itself refuses what the cgroup above does not have; why is looked for then.
+fn set_first(at: At<'_>, list: &str, file: &File, other: &File) -> Result<()> {
+    let directory = at.directory();
+    if at.version() == Version::V2 || control::write(&directory.fd, file.name, list).is_err() {
+        return set(at, Some(list), file, other);
+    }
+    if own(directory, other)?.is_empty() {
+        let all = above(at, other)?;
+        // That one has none to give: so it is said.
+        if all.is_empty() || control::write(&directory.fd, other.name, &all.to_string()).is_err() {
+            return set(at, Some(list), file, other);
+        }
+    }
+    Ok(())
 }
 
 /// What the cgroup above can give.

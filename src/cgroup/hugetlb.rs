@@ -30,8 +30,16 @@ pub(super) const ROW: Row = Row {
     count: |_, _| Ok(()),
 };
 
-pub(super) const LIMIT: ListRule =
-    ListRule { controller: Controller::Hugetlb, noun: "hugetlb", read, set, get, narrow, commands };
+pub(super) const LIMIT: ListRule = ListRule {
+    controller: Controller::Hugetlb,
+    noun: "hugetlb",
+    read,
+    set,
+    set_first: |at, list| set(at, Some(list)),
+    get,
+    narrow,
+    commands,
+};
 
 /// Bytes by the size of a page.
 type Sizes = BTreeMap<u64, u64>;

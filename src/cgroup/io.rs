@@ -39,8 +39,16 @@ pub(super) const ROW: Row = Row {
     count,
 };
 
-pub(super) const LIMIT: ListRule =
-    ListRule { controller: Controller::Io, noun: "io", read, set, get: |at| Ok(text(&rates(at)?)), narrow, commands };
+pub(super) const LIMIT: ListRule = ListRule {
+    controller: Controller::Io,
+    noun: "io",
+    read,
+    set,
+    set_first,
+    get: |at| Ok(text(&rates(at)?)),
+    narrow,
+    commands,
+};
 
 /// Rates by device, "MAJOR:MINOR".
 type Rates = BTreeMap<String, [Option<u64>; 4]>;
@@ -115,8 +123,15 @@ fn disk(device: &Path) -> Result<String> {
 }
 
 fn set(at: At<'_>, list: Option<&str>) -> Result<()> {
-    let new = list.map(parse).unwrap_or_default();
-    let old = rates(at)?;
+    write(at, list.map(parse).unwrap_or_default(), rates(at)?)
+}
+
+fn set_first(at: At<'_>, list: &str) -> Result<()> {
+    write(at, parse(list), Rates::new())
+}
+
+/// Writes what differs from the rates there are.
+fn write(at: At<'_>, new: Rates, old: Rates) -> Result<()> {
     let gone = old.keys().filter(|disk| !new.contains_key(*disk)).map(|disk| (disk, [None; 4]));
     for (disk, rates) in gone.chain(new.iter().map(|(disk, rates)| (disk, *rates))) {
         let before = old.get(disk).copied().unwrap_or_default();

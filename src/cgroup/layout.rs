@@ -391,7 +391,7 @@ impl Layout {
             }
             for limit in controller.lists() {
                 if let Some(list) = self.limits.list(limit) {
-                    (limit.rule().set)(at, Some(list)).map_err(NotSet::List)?;
+                    (limit.rule().set_first)(at, list).map_err(NotSet::List)?;
                 }
             }
             let unseen = matches!(at, At::V2(_)) && self.is_handed(controller) && !self.limits.need(controller);
