@@ -228,6 +228,8 @@ impl Children {
     }
 
     /// `file` limits the processor time of the child `pid`.
+    #[inline(never)]
+    #[unsafe(link_section = ".cold")]
     pub fn limit(&mut self, pid: i32, file: i32) {
         match self.table().iter_mut().find(|child| child.pid == pid) {
             Some(child) => close(core::mem::replace(&mut child.limit, file)),
@@ -236,6 +238,8 @@ impl Children {
     }
 
     /// Kills every child that is not detached, and lifts its limit: without a turn it would not die.
+    #[inline(never)]
+    #[unsafe(link_section = ".cold")]
     pub fn end_all(&mut self) {
         for child in self.table().iter().filter(|child| !child.detached) {
             // SAFETY: our own child, not reaped yet.

@@ -96,6 +96,8 @@ impl Server {
 
     /// The host is gone. What it made and did not detach goes too, and is reaped by the loop, so that nobody else has to. Where
     /// something is left, its ids have to stay its own, so the zygote waits for its end, in no directory of the host's.
+    #[inline(never)]
+    #[unsafe(link_section = ".cold")]
     fn end_all(&mut self) {
         if self.spare.pid != 0 {
             spawn::kill(&self.spare);
