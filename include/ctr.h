@@ -1704,6 +1704,57 @@ const char *ctr_names_get(const ctr_names *names, int index);
 void ctr_names_free(ctr_names *names);
 
 /**
+ * Copies a file or directory tree of the host into a container that runs, as docker cp. No program is started inside.
+ *
+ * c         a container that this process made or joined; not by ctr_join_pid()
+ * source    a path on the host; a symbolic link is copied as a link
+ * target    a path inside, as for ctr_open(). Into a directory that is there, source goes under its own name, or what is in it does
+ *           if source ends in "/."; if nothing is there, it is made under the name of target, in a directory that is there
+ * archive   whether owners are kept; otherwise files belong to root inside
+ *
+ * Modes and times, symbolic and hard links, holes, FIFOs, and attributes of users are kept; sockets are left out, a device
+ * is an error. A file that is in the way is replaced, a link there is not followed, a directory is filled. Programs inside can't have it go
+ * elsewhere, whatever they swap meanwhile. It does not wait for the container, and works in a paused one.
+ *
+ * Return value: 0; CTR_ERR_SYSTEM with ENOENT for what is not there, with ENOTDIR for a directory onto a file, with EISDIR for a file
+ * onto a directory, with ENOSPC, or any other of openat2(2) and write(2): what was copied before is there then, and no half of a file;
+ * CTR_ERR_UNSUPPORTED for a device; CTR_ERR_INVALID, also if the container's mount namespace is not its own; CTR_ERR_DESTROYED.
+ */
+int ctr_copy_in(ctr_container *c, const char *source, const char *target, bool archive);
+
+/**
+ * Copies a file or directory tree of a container to the host: ctr_copy_in() the other way round.
+ *
+ * source    a path inside; what is mounted there is a part of it, but for the kernel's own file systems, as /proc
+ * target    a path on the host. A file there is replaced; a link in the place of a file or below target is not followed
+ * archive   whether files keep their owners, with the ids that they have inside, and their set-user-ID bits, which takes root;
+ *           otherwise they are the caller's, and none is set-user-ID
+ *
+ * How much it is and what the names are, programs inside have chosen; no name leads out of target.
+ *
+ * Return value: as ctr_copy_in(); CTR_ERR_UNSUPPORTED also for a path on the kernel's own file systems.
+ */
+int ctr_copy_out(ctr_container *c, const char *source, const char *target, bool archive);
+
+/**
+ * As ctr_copy_in(), from a tar archive (not compressed) that is read from a descriptor, into a directory that is there.
+ *
+ * fd   stays the caller's
+ *
+ * Return value: as ctr_copy_in(); CTR_ERR_BAD_IMAGE for what is no archive, or is cut off.
+ */
+int ctr_copy_in_tar(ctr_container *c, int fd, const char *target, bool archive);
+
+/**
+ * Writes a file or directory tree of a container as a tar archive to a descriptor, with owners as they are inside.
+ *
+ * fd   stays the caller's
+ *
+ * Return value: as ctr_copy_out().
+ */
+int ctr_copy_out_tar(ctr_container *c, const char *source, int fd);
+
+/**
  * What a container uses at this moment, as its cgroup counts it; of a joined container too, and while it is paused. It asks
  * the kernel only, and takes 60 to 100 microseconds, half of that from the second call on: the handle then keeps some ten
  * files of the cgroup open, as far as all handles of the process have no more than 128 of them.

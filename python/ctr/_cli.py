@@ -13,6 +13,7 @@ import time
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import DEVNULL, __version__, _cli_kernel
+from ._cli_copy import add_commands as add_copy
 from ._cli_events import add_command as add_events
 from ._cli_images import add_commands
 from ._cli_limits import add_commands as add_limits
@@ -254,6 +255,7 @@ def _parser() -> _Parser:
     resumed.add_argument("names", metavar="NAME", nargs="+", help="the name of a container")
 
     add_mounts(command)
+    add_copy(command)
     add_sockets(command)
     add_stats(command)
     add_limits(command)

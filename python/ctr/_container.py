@@ -191,6 +191,8 @@ class Container:
     write_bytes = _inside.write_bytes
     listdir = _inside.listdir
     stat = _inside.stat
+    copy_in = _inside.copy_in
+    copy_out = _inside.copy_out
 
     @property
     def name(self) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import builtins
 import os
-from typing import IO, TYPE_CHECKING, Any
+import shutil
+from typing import IO, TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
-    from ._types import Path
+    from ._types import Path, Readable, Writable
 
 
 def open(
@@ -99,3 +100,87 @@ def stat(self: Any, path: Path, *, follow_symlinks: bool = True) -> os.stat_resu
         more[name] = seconds + nanoseconds / 1e9
         more[f"{name}_ns"] = seconds * 10**9 + nanoseconds
     return os.stat_result((*first, *(seconds for seconds, _ in times)), more)
+
+
+def copy_in(self: Any, source: Readable, target: Path, *, archive: bool = False) -> None:
+    """Copy a file or tree of the host into the container while it runs, as `docker cp`; no program is started inside.
+
+        >>> c.copy_in("site", "/var/www")       # /var/www/site, if /var/www is there
+        >>> c.copy_in("site/.", "/var/www")     # what is in site
+
+    Modes and times, symbolic and hard links, holes and FIFOs are kept; sockets are left out, a device is an error. A
+    file in the way is replaced, a link there is not followed, a directory is filled. Programs inside can't have it go
+    elsewhere, whatever they swap meanwhile. `ctr.Error` if it fails: what was copied before is there then, and no half
+    of a file.
+
+    Args:
+        self: The container.
+        source: A path on the host. Or a tar archive, not compressed: a file object or a descriptor, whose files go into
+            the directory `target`.
+        target: A path inside: a directory to copy into, or the name of what is made, in a directory that is there.
+        archive: Keep the owners, as far as the container has these ids; otherwise files belong to root inside.
+    """
+    if isinstance(source, (str, bytes, os.PathLike)):
+        self._native.copy_in(source, None, target, archive)
+        return
+    fd = _descriptor(source)
+    if fd is not None:
+        self._native.copy_in("", fd, target, archive)
+        return
+    with _spool() as file:
+        shutil.copyfileobj(cast("IO[bytes]", source), file)
+        file.seek(0)
+        self._native.copy_in("", file.fileno(), target, archive)
+
+
+def copy_out(self: Any, source: Path, target: Writable, *, archive: bool = False) -> None:
+    """Copy a file or tree of the container to the host while it runs: `copy_in` the other way round.
+
+        >>> c.copy_out("/var/log", "logs")
+
+    What is mounted there is a part of it, but for the kernel's own file systems, as /proc. Programs inside have chosen
+    how much it is and what the names are; none leads out of `target`.
+
+    Args:
+        self: The container.
+        source: A path inside.
+        target: A path on the host. Or a file object or a descriptor, which gets a tar archive with owners as they are
+            inside.
+        archive: Keep owners, with the ids that they have inside, and set-user-ID bits, which takes root; otherwise
+            files are the caller's, and none is set-user-ID.
+    """
+    if isinstance(target, (str, bytes, os.PathLike)):
+        self._native.copy_out(source, target, None, archive)
+        return
+    fd = _descriptor(target)
+    if fd is not None:
+        if not isinstance(target, int):
+            cast("IO[bytes]", target).flush()
+        self._native.copy_out(source, "", fd, archive)
+        return
+    with _spool() as file:
+        self._native.copy_out(source, "", file.fileno(), archive)
+        file.seek(0)
+        shutil.copyfileobj(file, cast("IO[bytes]", target))
+
+
+def _descriptor(file: Any) -> int | None:
+    """Its descriptor, if that is a file whose bytes are those of the object: not so of a gzip.GzipFile."""
+    import io
+
+    if isinstance(file, int):
+        return file
+    buffered = isinstance(file, (io.BufferedReader, io.BufferedWriter, io.BufferedRandom))
+    if not isinstance(file.raw if buffered else file, io.FileIO):
+        return None
+    fd: int = file.fileno()
+    if file.seekable():
+        # It has read ahead, perhaps.
+        os.lseek(fd, file.tell(), os.SEEK_SET)
+    return fd
+
+
+def _spool() -> IO[bytes]:
+    import tempfile
+
+    return tempfile.TemporaryFile(prefix="ctr-copy-")

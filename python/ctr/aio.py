@@ -440,6 +440,14 @@ class Container:
         """The names in a directory of the container: `ctr.Container.listdir`."""
         return await in_thread(lambda check: self.container.listdir(path))
 
+    async def copy_in(self, source: Readable, target: Path, *, archive: bool = False) -> None:
+        """Copy a file or tree of the host into the container: `ctr.Container.copy_in`."""
+        await until_done(partial(self.container.copy_in, source, target, archive=archive))
+
+    async def copy_out(self, source: Path, target: Writable, *, archive: bool = False) -> None:
+        """Copy a file or tree of the container to the host: `ctr.Container.copy_out`."""
+        await until_done(partial(self.container.copy_out, source, target, archive=archive))
+
     async def unmount(self, target: Path, *, lazy: bool = False) -> None:
         """Take off what `mount` has mounted: `ctr.Container.unmount`."""
         await until_done(partial(self.container.unmount, target, lazy=lazy))

@@ -70,6 +70,11 @@ impl<'a> Place<'a> {
         Ok(Self { step, path, object })
     }
 
+    /// One of the host.
+    pub fn on_host(step: Step, path: &'a OsStr) -> Self {
+        Self { step, path, object: path.to_string_lossy().into_owned() }
+    }
+
     /// An error about it.
     pub fn system(&self, errno: i32) -> Error {
         Error::system(self.step, &self.object, errno).with_known_hint()
@@ -108,6 +113,16 @@ impl FileHelper {
     /// One that has done both.
     pub fn new(helper: Helper, zygote: &Arc<Zygote>) -> Self {
         Self { helper: helper.kept(), zygote: Arc::clone(zygote), used: Instant::now() }
+    }
+
+    /// Gives it away, for work that takes its time.
+    pub fn into_helper(self) -> Helper {
+        self.helper
+    }
+
+    /// Has it walk a plan of somebody else's.
+    pub fn walk(&self, plan: &Plan<'_>, give: &[Slot]) -> Result<Vec<OwnedFd>> {
+        self.helper.run(plan, give)
     }
 
     /// Whether it is there for a while, and has the rights that this process has now.

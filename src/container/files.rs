@@ -99,7 +99,7 @@ fn open_by(helper: &FileHelper, place: &Place<'_>, flags: OFlag, mode: u32) -> R
 const LEASED: &str = "EAGAIN, a program inside has a lease on it (fcntl(2), F_SETLEASE)";
 
 /// Refuses what is opened for nobody.
-fn check(place: &Place<'_>, looked: &Looked) -> Result<()> {
+pub fn check(place: &Place<'_>, looked: &Looked) -> Result<()> {
     let refused = |why: &str| Err(place.refused(ErrorCode::Unsupported, libc::EOPNOTSUPP, why));
     match looked.stat.mode & libc::S_IFMT {
         libc::S_IFREG | libc::S_IFDIR if looked.is_kernels => refused(
@@ -177,6 +177,15 @@ fn with_helper<T>(
         Err(error) if is_dead(&error) => Err(late(place)),
         done => done,
     }
+}
+
+/// A new one as root, for longer work.
+pub fn ready(container: &Shared, place: &Place<'_>) -> Result<FileHelper> {
+    check_root(container, place.step, place)?;
+    if !container.lives() {
+        return Err(container.gone());
+    }
+    start(container, &zygote::current()?, None)
 }
 
 /// A new one, as this user or root.

@@ -7,12 +7,14 @@
 //! `walls` tells of every wall whether it stands and why, `inspect` all that is known of a running container.
 //! `end` ends one whose record is of no use. `ids` decides whose ids a container has, `clocks` sets its clocks off, `devices` decides
 //! which devices it has, `watch` tells what happens to it, `pause` lets it stand still, `mounts` mounts into it while it runs, by a
-//! helper `within` its namespaces, `sockets` are made inside by the same means and held outside, `files` are opened by one that is kept, a `file_helper`. `unmapped` finds the mount that can't be
+//! helper `within` its namespaces, `sockets` are made inside by the same means and held outside, `files` are opened by one that is kept, a `file_helper`,
+//! and `copy` has trees made by one. `unmapped` finds the mount that can't be
 //! id-mapped by trying it out.
 
 mod blueprint;
 mod client;
 mod clocks;
+mod copy;
 mod create;
 mod end;
 mod env;
@@ -63,6 +65,7 @@ pub use walls::{Wall, WallState};
 pub use watch::{Event, EventKind, Watch};
 
 use std::ffi::{OsStr, OsString};
+use std::io::{Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
@@ -411,6 +414,52 @@ impl Container {
     /// [`Container::open`].
     pub fn list_dir(&self, path: impl AsRef<OsStr>) -> Result<Vec<OsString>> {
         files::list(&self.shared, path.as_ref())
+    }
+
+    /// Copies a file or tree of the host into it while it runs, as `docker cp`. Into a directory that is there it goes under its own name,
+    /// or what is in it does where `source` ends in `/.`; where nothing is there, it is made under that name, in a directory that is there.
+    /// Files belong to root inside and keep their modes and times, links stay links, also hard ones, holes stay holes; sockets are left
+    /// out, devices refused. With `archive` owners are kept, as far as it has these ids. A file in the way is replaced, a directory
+    /// is filled. Programs inside can't lead it elsewhere, whatever they swap meanwhile. Where it fails, what was copied before is there,
+    /// and no half of a file. `report` as in [`Container::export`].
+    pub fn copy_in(
+        &self,
+        source: impl AsRef<Path>,
+        target: impl AsRef<OsStr>,
+        archive: bool,
+        report: Report<'_>,
+    ) -> Result<()> {
+        copy::copy_in(&self.shared, source.as_ref(), target.as_ref(), archive, report)
+    }
+
+    /// As [`Container::copy_in`], from a tar archive, not compressed, into a directory that is there.
+    pub fn copy_in_tar(
+        &self,
+        input: &mut dyn Read,
+        target: impl AsRef<OsStr>,
+        archive: bool,
+        report: Report<'_>,
+    ) -> Result<()> {
+        copy::copy_in_tar(&self.shared, input, target.as_ref(), archive, report)
+    }
+
+    /// Copies a file or tree of it to the host while it runs: [`Container::copy_in`] the other way round. What is mounted there is a part
+    /// of it, but for the kernel's own file systems (/proc, /sys). Files belong to the caller, and none is set-user-ID; with `archive`
+    /// they keep owners, as they are inside, and these bits: only root has use for that. How much it is, is for programs inside
+    /// to say.
+    pub fn copy_out(
+        &self,
+        source: impl AsRef<OsStr>,
+        target: impl AsRef<Path>,
+        archive: bool,
+        report: Report<'_>,
+    ) -> Result<()> {
+        copy::copy_out(&self.shared, source.as_ref(), target.as_ref(), archive, report)
+    }
+
+    /// Writes a file or tree of it as a tar archive, with owners as they are inside. Answers how many bytes.
+    pub fn copy_out_tar(&self, source: impl AsRef<OsStr>, output: &mut dyn Write) -> Result<u64> {
+        copy::copy_out_tar(&self.shared, source.as_ref(), output)
     }
 
     /// Takes off what [`Container::mount`] has mounted at this place, whoever did it; the last one where there are several. While

@@ -3,7 +3,7 @@
 
 use nix::fcntl::{AtFlags, OFlag, ResolveFlag};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType};
-use nix::unistd::{AccessFlags, Whence};
+use nix::unistd::{AccessFlags, UnlinkatFlags, Whence};
 
 use super::{Arg, Call, Plan, Slot};
 
@@ -174,6 +174,30 @@ impl Plan<'_> {
     /// listen(2).
     pub fn listen(&mut self, socket: Slot, backlog: i32) -> &mut Call {
         self.call(libc::SYS_listen, [socket.into(), backlog.into()])
+    }
+
+    /// unlinkat(2).
+    pub fn unlinkat(&mut self, dir: impl Into<At>, path: Arg, flags: UnlinkatFlags) -> &mut Call {
+        let flags = if matches!(flags, UnlinkatFlags::RemoveDir) { libc::AT_REMOVEDIR } else { 0 };
+        self.call(libc::SYS_unlinkat, [dir.into().0, path, flags.into()])
+    }
+
+    /// utimensat(2): the time of the last access and of the last change, in seconds since the Epoch and nanoseconds.
+    pub fn utimensat(&mut self, dir: impl Into<At>, path: Arg, time: (i64, u32), flags: AtFlags) -> &mut Call {
+        let times = self.times(time);
+        self.call(libc::SYS_utimensat, [dir.into().0, path, times, flags.bits().into()])
+    }
+
+    /// futimens(3), which is utimensat(2) without a path.
+    pub fn futimens(&mut self, file: Slot, time: (i64, u32)) -> &mut Call {
+        let times = self.times(time);
+        self.call(libc::SYS_utimensat, [file.into(), 0.into(), times, 0.into()])
+    }
+
+    /// Two struct timespec.
+    fn times(&mut self, (seconds, nanoseconds): (i64, u32)) -> Arg {
+        let time = [seconds, i64::from(nanoseconds)].map(i64::to_ne_bytes);
+        self.data([time, time].as_flattened().as_flattened(), 8)
     }
 
     /// mkdirat(2).

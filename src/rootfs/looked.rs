@@ -7,6 +7,7 @@ use std::mem::offset_of;
 use nix::fcntl::AtFlags;
 
 use crate::plan::{Arg, At, Plan, Slot};
+use crate::sys::fs;
 
 /// What there is, and on which mount it lies, as the kernel tells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,16 +63,11 @@ impl Looked {
         Ok(Self {
             mount: record.of_statx(offset_of!(libc::statx, stx_mnt_id)),
             is_root: record.of_statx(offset_of!(libc::statx, stx_attributes)) & STATX_ATTR_MOUNT_ROOT != 0,
-            is_kernels: KERNELS.contains(&record.word(offset_of!(libc::statfs, f_type))),
+            is_kernels: fs::KERNELS.contains(&record.word(offset_of!(libc::statfs, f_type))),
             stat: record.stat(),
         })
     }
 }
-
-/// Of linux/magic.h: proc, sysfs, cgroup, cgroup2, debugfs, tracefs, securityfs, nsfs. What is read there waits, or is another thing
-/// for each that reads.
-const KERNELS: [u64; 8] =
-    [0x9fa0, 0x6265_6572, 0x27_e0eb, 0x6367_7270, 0x6462_6720, 0x7472_6163, 0x7363_6673, 0x6e73_6673];
 
 /// A struct statfs, and behind it a struct statx.
 const RECORD: usize = size_of::<libc::statfs>() + size_of::<libc::statx>();

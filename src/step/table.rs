@@ -380,6 +380,8 @@ steps! {
         HearFromContainer: "hear-from-container", "hear from container";
         LookIntoRoot: "look-into-root", "look into the root of container";
         OpenInRoot: "open-in-root", "open";
+        CopyTo: "copy-to", "copy to";
+        CopyFrom: "copy-from", "copy";
         OpenInside: "open-inside", "open", when { libc::ELOOP => hints::LINKS_INSIDE };
         LookAtInside: "look-at-inside", "look at", when { libc::ELOOP => hints::LINKS_INSIDE };
         ListInside: "list-inside", "list", when { libc::ELOOP => hints::LINKS_INSIDE };

@@ -49,6 +49,16 @@ pub fn known_mode(fd: impl AsFd) -> nix::Result<libc::mode_t> {
     Errno::result(answer).map(|_| libc::mode_t::from(stat.stx_mode))
 }
 
+/// File systems that the kernel makes up, of linux/magic.h: proc, sysfs, cgroup, cgroup2, debugfs, tracefs, securityfs, nsfs. What is
+/// read there waits, or is another thing for each that reads.
+pub const KERNELS: [u64; 8] =
+    [0x9fa0, 0x6265_6572, 0x27_e0eb, 0x6367_7270, 0x6462_6720, 0x7472_6163, 0x7363_6673, 0x6e73_6673];
+
+/// Whether a file is on one of them, fstatfs(2).
+pub fn is_kernels(fd: impl AsFd) -> bool {
+    nix::sys::statfs::fstatfs(fd).is_ok_and(|stat| KERNELS.contains(&(stat.filesystem_type().0 as u64)))
+}
+
 /// The errno of an error of std's.
 pub fn errno_of(error: &std::io::Error) -> Option<Errno> {
     error.raw_os_error().map(Errno::from_raw)

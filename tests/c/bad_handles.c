@@ -145,6 +145,10 @@ static void every_container_function_refuses(ctr_container *bad)
 	ANSWERS(CTR_ERR_INVALID, ctr_wait_for_port(bad, "127.0.0.1", 1, 0));
 	ANSWERS(CTR_ERR_INVALID, ctr_open(bad, "/", O_RDONLY, 0, NULL));
 	ANSWERS(CTR_ERR_INVALID, ctr_stat_file(bad, "/", true, &stat));
+	ANSWERS(CTR_ERR_INVALID, ctr_copy_in(bad, "/usr/bin/true", "/tmp", false));
+	ANSWERS(CTR_ERR_INVALID, ctr_copy_out(bad, "/etc", "/tmp/ctr-none", false));
+	ANSWERS(CTR_ERR_INVALID, ctr_copy_in_tar(bad, 0, "/tmp", false));
+	ANSWERS(CTR_ERR_INVALID, ctr_copy_out_tar(bad, "/etc", 1));
 	ANSWERS(CTR_ERR_INVALID, ctr_list_dir(bad, "/", &names));
 	CHECK(names == NULL);
 	ANSWERS(CTR_ERR_INVALID, ctr_watch(bad, 0, &w));

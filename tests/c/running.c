@@ -264,8 +264,47 @@ TEST(files_inside_are_opened_looked_at_and_listed_from_outside)
 	OK(ctr_destroy(c));
 }
 
+TEST(trees_are_copied_in_and_out)
+{
+	ctr_container *c = new_container();
+	char path[] = "/tmp/ctr-test-XXXXXX", file[64], back[64], tar[64], command[160];
+	int fd;
+
+	CHECK(mkdtemp(path) != NULL);
+	snprintf(file, sizeof file, "%s/file", path);
+	snprintf(back, sizeof back, "%s/back", path);
+	snprintf(tar, sizeof tar, "%s/tar", path);
+	write_file(file, "of the host", 11);
+	OK(ctr_copy_in(c, path, "/tmp/copy", false));
+	CHECK(holds(c, "test \"$(cat /tmp/copy/file)\" = 'of the host' && test $(stat -c %u /tmp/copy/file) = 0"));
+	OK(ctr_copy_out(c, "/tmp/copy", back, false));
+	fd = open(tar, O_RDWR | O_CREAT, 0600);
+	OK(ctr_copy_out_tar(c, "/tmp/copy/.", fd));
+	CHECK(lseek(fd, 0, SEEK_SET) == 0);
+	CHECK(holds(c, "rm /tmp/copy/file"));
+	OK(ctr_copy_in_tar(c, fd, "/tmp/copy", true));
+	CHECK(holds(c, "test -s /tmp/copy/file"));
+	snprintf(command, sizeof command, "cmp -s %s %s/file", file, back);
+	CHECK(system(command) == 0);
+	FAILS(CTR_ERR_BAD_IMAGE, "cut off", (lseek(fd, 700, SEEK_SET), ftruncate(fd, 900), lseek(fd, 0, SEEK_SET), ctr_copy_in_tar(c, fd, "/tmp/copy", false)));
+	close(fd);
+	FAILS(CTR_ERR_SYSTEM, "copy /no of container", ctr_copy_out(c, "/no", back, false));
+	CHECK(errno == ENOENT && !strcmp(ctr_last_step_id(), "copy-from"));
+	FAILS(CTR_ERR_UNSUPPORTED, "it is a device", ctr_copy_out(c, "/dev/null", back, false));
+	FAILS(CTR_ERR_INVALID, "source", ctr_copy_in(c, NULL, "/tmp", false));
+	FAILS(CTR_ERR_INVALID, "target", ctr_copy_in(c, path, NULL, false));
+	FAILS(CTR_ERR_INVALID, "source", ctr_copy_out(c, NULL, back, false));
+	FAILS(CTR_ERR_INVALID, "target", ctr_copy_out(c, "/tmp", NULL, false));
+	FAILS(CTR_ERR_INVALID, "fd", ctr_copy_in_tar(c, -1, "/tmp", false));
+	FAILS(CTR_ERR_INVALID, "fd", ctr_copy_out_tar(c, "/tmp", -1));
+	snprintf(command, sizeof command, "rm -r %s", path);
+	CHECK(system(command) == 0);
+	OK(ctr_destroy(c));
+}
+
 int main(void)
 {
+	RUN(trees_are_copied_in_and_out);
 	RUN(files_inside_are_opened_looked_at_and_listed_from_outside);
 	RUN(a_socket_inside_is_held_outside);
 	RUN(mounts_come_and_go_while_programs_run);

@@ -50,6 +50,15 @@ async def until(condition: Callable[[], bool]) -> None:
             await anyio.sleep(0.01)
 
 
+async def test_files_are_read_written_and_copied(a: ctr.aio.Container, tmp_path: Path) -> None:
+    assert await a.write_bytes("/tmp/x", b"data") == 4
+    assert await a.read_bytes("/tmp/x") == b"data"
+    assert "x" in await a.listdir("/tmp")
+    await a.copy_out("/tmp/x", tmp_path / "x")
+    await a.copy_in(tmp_path / "x", "/tmp/y")
+    assert await a.read_bytes("/tmp/y") == b"data"
+
+
 async def test_run_is_that_of_ctr() -> None:
     done = await ctr.aio.run(
         "host", ["sh", "-c", "cat; echo bad >&2; exit 3"], input="ü\r\n", capture_output=True, text=True

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import errno
+import gzip
+import io
 import os
 import stat
+import subprocess
+import sys
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -132,3 +137,78 @@ def test_no_descriptor_is_left(bare: Path) -> None:
             with pytest.raises(ctr.Error):
                 c.read_bytes("/dev/null")
         assert len(os.listdir("/proc/self/fd")) == len(before)
+
+
+def tree(top: Path) -> Path:
+    (top / "sub").mkdir(parents=True)
+    (top / "file").write_text("file\n")
+    (top / "sub/large").write_bytes(os.urandom(2_000_000))
+    (top / "link").symlink_to("sub/large")
+    return top
+
+
+def test_a_tree_goes_in_and_comes_out(c: ctr.Container, tmp_path: Path) -> None:
+    source = tree(tmp_path / "source")
+    c.copy_in(source, "/tmp/copy")
+    assert c.read_bytes("/tmp/copy/sub/large") == (source / "sub/large").read_bytes()
+    assert stat.S_ISLNK(c.stat("/tmp/copy/link", follow_symlinks=False).st_mode)
+    c.copy_in(str(source / "file"), b"/tmp/copy/sub")
+    assert c.read_bytes("/tmp/copy/sub/file") == b"file\n"
+    c.copy_out("/tmp/copy", tmp_path / "back")
+    assert (tmp_path / "back/link").read_bytes() == (source / "sub/large").read_bytes()
+    with pytest.raises(FileNotFoundError, match=r"copy /no of container") as caught:
+        c.copy_out("/no", tmp_path)
+    assert isinstance(caught.value, ctr.Error)
+    assert caught.value.step_id == "copy-from"
+    with pytest.raises(FileNotFoundError):
+        c.copy_in(tmp_path / "no", "/tmp")
+    with pytest.raises(ctr.Error, match="device"):
+        c.copy_out("/dev/null", tmp_path / "null")
+
+
+def test_an_archive_goes_in_and_comes_out(c: ctr.Container, tmp_path: Path) -> None:
+    c.copy_in(tree(tmp_path / "source"), "/tmp/copy")
+    memory = io.BytesIO()
+    c.copy_out("/tmp/copy", memory)
+    with (tmp_path / "out.tar").open("wb") as f:
+        c.copy_out("/tmp/copy", f)
+    assert memory.getvalue() == (tmp_path / "out.tar").read_bytes()
+    with tarfile.open(tmp_path / "out.tar") as archive:
+        assert sorted(archive.getnames()) == ["copy", "copy/file", "copy/link", "copy/sub", "copy/sub/large"]
+    for number, source in enumerate((io.BytesIO(memory.getvalue()), (tmp_path / "out.tar").open("rb"))):
+        place = f"/tmp/again{number}"
+        c.copy_in(tmp_path / "source/sub", place)
+        with source:
+            c.copy_in(source, place)
+        assert c.read_bytes(f"{place}/copy/sub/large") == (tmp_path / "source/sub/large").read_bytes()
+    packed = tmp_path / "out.tar.gz"
+    with gzip.open(packed, "wb") as f:
+        f.write(memory.getvalue())
+    with gzip.open(packed) as unpacked:
+        c.copy_in(unpacked, "/tmp/again0/sub" if "sub" in c.listdir("/tmp/again0") else "/tmp/again0")
+    with pytest.raises(ctr.Error, match="not a tar archive"):
+        c.copy_in(io.BytesIO(b"x" * 2000), "/tmp")
+
+
+def test_libctr_cp(bare: Path, tmp_path: Path) -> None:
+    def libctr(*args: str, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+        command = [sys.executable, "-m", "ctr", "cp", *args]
+        return subprocess.run(command, input=given, capture_output=True, check=False)
+
+    source = tree(tmp_path / "source")
+    with ctr.Container(bare) as c:
+        assert libctr(str(source), f"{c.name}:/tmp/copy").returncode == 0
+        assert c.read_bytes("/tmp/copy/file") == b"file\n"
+        assert libctr("-a", f"{c.name}:/tmp/copy/file", str(tmp_path / "out")).returncode == 0
+        assert (tmp_path / "out").read_text() == "file\n"
+        archive = libctr(f"{c.name}:/tmp/copy", "-")
+        assert archive.returncode == 0
+        done = libctr("-", f"{c.name}:/", given=archive.stdout)
+        assert (done.returncode, done.stderr) == (0, b"")
+        assert c.read_bytes("/copy/file") == b"file\n"
+        done = libctr(f"{c.name}:/no", str(tmp_path))
+        assert done.returncode == 125
+        assert b"copy /no of container" in done.stderr
+        done = libctr("/etc/passwd", "/tmp/x")
+        assert done.returncode == 125 or done.returncode == 2
+        assert b"NAME:PATH" in done.stderr

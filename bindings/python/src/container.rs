@@ -432,6 +432,34 @@ impl Container {
         py.detach(|| inner.list_dir(&path.0)).or_raise(py)
     }
 
+    /// Copies a path of the host, or what is read from a descriptor as a tar archive, to a path inside.
+    fn copy_in(&self, py: Python<'_>, source: Bytes, fd: Option<i32>, target: Bytes, archive: bool) -> PyResult<()> {
+        let (inner, mut listener) = (self.inner(py)?, Listener::new(None));
+        let report = &mut |done| listener.hear(done);
+        let answer = match fd {
+            Some(fd) => {
+                let mut input = stream::borrowed(fd)?;
+                py.detach(|| inner.copy_in_tar(&mut input, &target.0, archive, report))
+            }
+            None => py.detach(|| inner.copy_in(&source.0, &target.0, archive, report)),
+        };
+        listener.answer(answer.or_raise(py))
+    }
+
+    /// Copies a path inside to one of the host, or writes it to a descriptor as a tar archive.
+    fn copy_out(&self, py: Python<'_>, source: Bytes, target: Bytes, fd: Option<i32>, archive: bool) -> PyResult<()> {
+        let (inner, mut listener) = (self.inner(py)?, Listener::new(None));
+        let report = &mut |done| listener.hear(done);
+        let answer = match fd {
+            Some(fd) => {
+                let mut output = stream::borrowed(fd)?;
+                py.detach(|| inner.copy_out_tar(&source.0, &mut output).map(drop))
+            }
+            None => py.detach(|| inner.copy_out(&source.0, &target.0, archive, report)),
+        };
+        listener.answer(answer.or_raise(py))
+    }
+
     /// Stops all processes, or none where that takes longer than `timeout` seconds.
     fn pause(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<()> {
         let (inner, end) = (self.inner(py)?, deadline(timeout)?);

@@ -26,6 +26,13 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// How long a sleep is that waits for the importer, or for a file that has nothing to be read just now.
 const NAP: Duration = Duration::from_millis(1);
 
+/// A descriptor of Python's, which stays Python's: a copy of it.
+pub fn borrowed(fd: i32) -> PyResult<std::fs::File> {
+    // SAFETY: only borrowed, to be copied; the call fails where it is not open.
+    let fd = unsafe { std::os::fd::BorrowedFd::borrow_raw(fd) };
+    Ok(fd.try_clone_to_owned()?.into())
+}
+
 /// Imports what `file.read` gives, on a thread beside ours; `total` is how many bytes that will be, 0 where nobody knows.
 pub fn import(
     py: Python<'_>,

@@ -106,6 +106,10 @@ impl Walk<'_, '_, '_> {
         if fs::file_type(opened.st_mode) != fs::file_type(stat.st_mode) {
             return Ok(false);
         }
+        let is_left_out = self.special.leaves_kernels && stat.st_dev != self.device && fs::is_kernels(&fd);
+        if is_left_out && kind == Kind::File {
+            return Ok(false);
+        }
         // What is as the image has it was written by us, whoever its owner is.
         let believes = || {
             let is_below = |changed: &RefCell<Dirs>| !has(&mut changed.borrow_mut(), path);
@@ -136,7 +140,7 @@ impl Walk<'_, '_, '_> {
                 if shown.is_empty() { b".wh..wh..opq".to_vec() } else { [&shown[..], b"/.wh..wh..opq"].concat() };
             self.put_header(&Entry::new(&mark, Kind::File, 0))?;
         }
-        Ok(!self.options.one_file_system || stat.st_dev == self.device)
+        Ok(!is_left_out && (!self.options.one_file_system || stat.st_dev == self.device))
     }
 
     /// A file whose owner has no number in the container can be closed to everybody there, and by way of its root to us. So it is

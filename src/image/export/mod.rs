@@ -142,6 +142,8 @@ pub(super) struct Special<'s> {
     pub empty_mount_points: &'s [Vec<u8>],
     /// What is remembered of the tree already.
     pub remembered: Remembered,
+    /// What lies on file systems of the kernel's own is left out: files there have no size, and what is read there may wait.
+    pub leaves_kernels: bool,
     /// Our own attributes are not believed: someone who is not the image's root may have written them.
     pub doubts_owners: bool,
 }

@@ -13,7 +13,7 @@ const HEADER: &str = "include/ctr.h";
 const MAP: &str = "src/ffi/ctr.map";
 
 /// The order of the header, which is read from top to bottom.
-const FILES: [&str; 23] = [
+const FILES: [&str; 24] = [
     "types",
     "config",
     "config_limits",
@@ -24,6 +24,7 @@ const FILES: [&str; 23] = [
     "mounts",
     "sockets",
     "files",
+    "copy",
     "stats",
     "exec_config",
     "process",
