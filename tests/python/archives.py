@@ -49,6 +49,20 @@ def rootfs() -> bytes:
     return tar(entries)
 
 
+def tar_with(archive: bytes, files: dict[str, bytes]) -> bytes:
+    """A tarball with further files, which can be run, and their directories."""
+    out = io.BytesIO(archive)
+    with tarfile.open(fileobj=out, mode="a") as tar_file:
+        for name, data in files.items():
+            above = tarfile.TarInfo(os.path.dirname(name))
+            above.type, above.mode = tarfile.DIRTYPE, 0o755
+            tar_file.addfile(above)
+            entry = tarfile.TarInfo(name)
+            entry.size, entry.mode = len(data), 0o755
+            tar_file.addfile(entry, io.BytesIO(data))
+    return out.getvalue()
+
+
 def docker_archive(config: dict[str, object], *layers: bytes, tag: str | None = "box:1") -> bytes:
     """What `docker save` wrote before version 25."""
     diff_ids = [f"sha256:{hashlib.sha256(layer).hexdigest()}" for layer in layers]

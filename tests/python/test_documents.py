@@ -100,3 +100,49 @@ def test_the_command_lines_of_the_page_on_images_work(place: Path, monkeypatch: 
             done = subprocess.run([sys.executable, "-m", "ctr", *words], stdin=subprocess.DEVNULL, capture_output=True)
             assert done.returncode == 0, (command, done.stderr)
         assert c.running
+
+
+@pytest.fixture
+def kitchen(place: Path) -> Path:
+    """What the recipes of the cookbook name."""
+    system = archives.rootfs()
+    # What it would install is there already.
+    apt = b"#!/bin/sh\n[ $1 = update ] || busybox cp /opt/figlet /bin/figlet\n"
+    figlet = b"#!/bin/sh\necho $1 in large letters\n"
+    httpd = b'#!/bin/sh\nexec busybox httpd "$@"\n'
+    debian = {"bin/apt-get": apt, "opt/figlet": figlet}
+    for name, files in (("debian.tar", debian), ("web.tar", {"www/index.html": b"<p>a page</p>", "bin/httpd": httpd})):
+        (place / name).write_bytes(archives.tar_with(system, files))
+    (place / "src" / "words").write_text("pear\napple\nfig\n")
+    (place / "project").mkdir()
+    (place / "project" / "test_it.py").write_text(
+        "import unittest\n\n\nclass T(unittest.TestCase):\n    def test(self):\n        self.assertEqual(1 + 1, 2)\n"
+    )
+    return place
+
+
+RECIPES = {
+    "A tool for an agent": "{'stdout': \"['1', '2', '3']\\n\", 'stderr': '', 'why': 'exited'}\ntimed out\n",
+    "A service for pytest": "1 passed",
+    "Many at once": "49\n",
+    "Install packages once": "hello in large letters",
+    "Let a build write": "['apple', 'fig', 'pear'] True\n",
+    "A judge": "right\ntimed out\n",
+    "Tests in a clean room": "passed\n",
+}
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_recipe_of_the_cookbook_works(recipe: str, kitchen: Path) -> None:
+    text = (ROOT / "docs/cookbook.md").read_text()
+    assert len(re.findall("^## ", text, re.MULTILINE)) == len(RECIPES)
+    section = text.split(f"\n## {recipe}")[1].split("\n## ")[0]
+    (code,) = re.findall(r"^```python\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
+    script = kitchen / "test_recipe.py"
+    script.write_text(code)
+    is_a_test = "@pytest.fixture" in code
+    options = ["-W", "ignore", *(["-m", "pytest", "-q", "-p", "no:cacheprovider"] if is_a_test else [])]
+    command = [sys.executable, *options, str(script)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert RECIPES[recipe] in done.stdout
