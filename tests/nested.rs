@@ -67,6 +67,12 @@ fn a_container_lives_in_a_container_in_a_container() {
 #[ignore = "a role"]
 fn role_lives() {
     if !is_innermost() {
+        // Of its own cgroup a container has a view, and can make none in it.
+        let limited = Config::default().with(|c| c.memory = Some(64 << 20));
+        let error = Container::create("host", &limited).map(drop).unwrap_err().to_string();
+        let is_seen = std::fs::read_dir("/sys/fs/cgroup").unwrap().next().is_some();
+        let why = if is_seen { "it is mounted read-only" } else { "no cgroup file system is mounted" };
+        assert!(error.contains(why), "{error}");
         return println!("{}", deeper("role_lives"));
     }
     let c = Container::create(busybox_tar(), &Config::default()).unwrap();

@@ -12,13 +12,15 @@ use std::sync::{Arc, Mutex};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags};
 use nix::sys::statfs::{CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, FsType, statfs};
+use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd::{AccessFlags, faccessat, geteuid};
 
 use super::control;
 use super::controller::{Controller, Controllers, Version};
 use super::directory::{Directory, open_failed};
+use super::missing::Missing;
 use super::place::Place;
-use crate::{CgroupPolicy, Error, ErrorCode, Step, hints};
+use crate::{CgroupPolicy, Error, Step};
 
 /// Where nearly every system has its cgroups; another place is looked up in mountinfo.
 const MOUNT: &str = "/sys/fs/cgroup";
@@ -59,14 +61,6 @@ pub(super) enum Home {
     Missing(Missing),
 }
 
-/// Why a controller can't be had, and what to do about it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Missing {
-    errno: i32,
-    why: String,
-    hint: String,
-}
-
 /// Looked up once for each effective user id, cgroup and parent, one after another: a program that drops its privileges, or
 /// is moved, after its first container gets what it may use now.
 pub(crate) fn hierarchies(caller: Caller<'_>) -> Arc<Hierarchies> {
@@ -98,7 +92,7 @@ pub(super) fn home(controller: Controller, caller: Caller<'_>) -> Home {
 
 /// Whether a process with these lines of /proc/PID/cgroup is in a hierarchy of v1 that has the controller.
 pub(super) fn is_below(cgroups: &str, controller: Controller) -> bool {
-    Caller { cgroups, parent: None, insists: false }.below(Path::new("/"), controller.v1_name()).is_some()
+    Caller { cgroups, parent: None, insists: false }.path(controller.v1_name()).is_some()
 }
 
 /// The directory of v1 that such a process is in, for one controller.
@@ -271,6 +265,13 @@ fn mounted(mountinfo: &str, kind: &str, controller: Option<&str>) -> Option<Path
     lines.find_map(|(mount, filesystem)| mount.split(' ').nth(4).filter(|_| of_it(filesystem)).map(PathBuf::from))
 }
 
+/// What of the file system is mounted at this place: the fourth field of the last line that has it.
+fn root_of<'m>(mountinfo: &'m str, mount: &Path) -> Option<&'m str> {
+    let fields = mountinfo.lines().rev().map(|line| line.split(' ').skip(3));
+    let mut found = fields.filter_map(|mut fields| Some((fields.next()?, fields.next()?)));
+    found.find(|(_, place)| Path::new(place) == mount).map(|(root, _)| root)
+}
+
 /// What the directory of a hierarchy is called: its controllers, "cpu,cpuacct", and not the name that it may have.
 pub(super) fn called(controllers: &str) -> String {
     controllers.split(',').filter(|name| !name.starts_with("name=")).collect::<Vec<_>>().join(",")
@@ -303,10 +304,22 @@ impl<'a> Caller<'a> {
     /// Where it is below the mount point; the controller `""` is the tree of v2. One outside the cgroup namespace ("/..")
     /// is of no use.
     fn below(&self, mount: &Path, controller: &str) -> Option<PathBuf> {
-        let (_, path) = self.hierarchy(controller)?;
+        let path = self.path(controller)?;
         let mut own = mount.to_path_buf();
         own.extend(path.split('/').filter(|part| !part.is_empty()));
-        (!path.split('/').any(|part| part == "..")).then_some(own)
+        if own.exists() {
+            return Some(own);
+        }
+        // A part of the tree is mounted, as in a docker container that is in the host's cgroup namespace.
+        let mountinfo = crate::sys::file::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+        let rest = root_of(&mountinfo, mount).and_then(|root| Path::new(path).strip_prefix(root).ok());
+        Some(rest.map_or(own, |rest| mount.components().chain(rest.components()).collect()))
+    }
+
+    /// Its path in the hierarchy that has this controller.
+    fn path(&self, controller: &str) -> Option<&'a str> {
+        let (_, path) = self.hierarchy(controller)?;
+        (!path.split('/').any(|part| part == "..")).then_some(path)
     }
 
     /// Where a container may go below `mount`, best first: the chosen parent alone, or the caller's own cgroup, the ones
@@ -397,84 +410,11 @@ fn v2_usable(path: &Path, controller: &str) -> Result<(), Missing> {
 }
 
 fn writable(path: &Path) -> nix::Result<()> {
-    faccessat(AT_FDCWD, path, AccessFlags::W_OK, AtFlags::AT_EACCESS)
-}
-
-impl Missing {
-    fn not_mounted() -> Self {
-        Self {
-            errno: libc::ENOENT,
-            why: "no cgroup file system is mounted".into(),
-            hint: format!(
-                "mount -t cgroup2 none {MOUNT}; in a container, start the outer one with its cgroups mounted"
-            ),
-        }
-    }
-
-    fn no_controller(path: &Path, controller: &str) -> Self {
-        let why = format!("{} does not have the {controller} controller", path.display());
-        // Only the root of the whole tree has none of these.
-        if path.join("cgroup.events").exists() {
-            let hint = hints::not_handed_on(path.parent().unwrap_or(path), controller);
-            return Self { errno: libc::ENOENT, why, hint };
-        }
-        Self {
-            errno: libc::ENOENT,
-            why,
-            hint: format!(
-                "start the kernel without cgroup_disable={controller} (on some boards: with cgroup_enable={controller}); or {}",
-                hints::cgroups_of_v2()
-            ),
-        }
-    }
-
-    pub(super) fn not_writable(version: Version, path: &Path, errno: Errno) -> Self {
-        let hint = match errno {
-            Errno::ENOENT => format!("make it first, or choose another: mkdir {}", path.display()),
-            Errno::EROFS => {
-                "it is mounted read-only; start the outer container with its cgroups writable, as by docker run \
-                 --privileged --cgroupns=private"
-                    .into()
-            }
-            _ => {
-                let own = match version {
-                    Version::V1 => hints::cgroups_of_v1(path),
-                    Version::V2 => hints::cgroups_of_v2().into(),
-                };
-                format!("{own}; or {}", hints::NO_CGROUP)
-            }
-        };
-        let why = match errno {
-            Errno::ENOENT => format!("there is no cgroup {}", path.display()),
-            _ => format!("this user may not make cgroups in {}", path.display()),
-        };
-        Self { errno: errno as i32, why, hint }
-    }
-
-    pub(super) fn has_processes(path: &Path) -> Self {
-        Self {
-            errno: libc::EBUSY,
-            why: format!(
-                "{} has processes of its own and so can't hand controllers on (cgroups(7), \"no internal processes\")",
-                path.display()
-            ),
-            hint: format!(
-                "move them into a leaf: mkdir {0}/host; for p in $(cat {0}/cgroup.procs); do echo $p > {0}/host/cgroup.procs; done",
-                path.display()
-            ),
-        }
-    }
-
-    /// Why, and who knows what to do about it.
-    pub(super) fn words(&self) -> String {
-        format!("{} (libctr doctor says what to do)", self.why)
-    }
-
-    /// What a caller that needs the controller is told.
-    pub(super) fn error(&self, controller: &str) -> Error {
-        let cgroup = format!("{controller} cgroup");
-        Error::new(ErrorCode::Unsupported, Step::MakeControllerCgroup, cgroup, self.errno, self.why.clone())
-            .with_hint(self.hint.clone())
+    let read_only = || statvfs(path).is_ok_and(|found| found.flags().contains(FsFlags::ST_RDONLY));
+    match faccessat(AT_FDCWD, path, AccessFlags::W_OK, AtFlags::AT_EACCESS) {
+        // Whose it is comes first, and the mount is what is worth knowing.
+        Err(Errno::EACCES) if read_only() => Err(Errno::EROFS),
+        outcome => outcome,
     }
 }
 
@@ -526,6 +466,15 @@ mod tests {
         assert_eq!(mounts.v1(Controller::Memory), Some(Path::new("/cg/memory")));
         assert_eq!(mounts.v1(Controller::Pids), Some(Path::new("/cg/one")));
         assert_eq!(mounts.v2.as_deref(), Some(Path::new("/cg/two")));
+    }
+
+    #[test]
+    fn what_is_mounted_of_a_tree_is_told_by_the_last_mount_at_its_place() {
+        let mountinfo = "31 30 0:26 / /cg rw shared:9 - cgroup cgroup rw,memory\n\
+                         32 31 0:26 /docker/x /cg rw - cgroup cgroup rw,memory\n\
+                         33 31 0:27 /y /cg/pids rw - cgroup cgroup rw,pids\n";
+        assert_eq!(root_of(mountinfo, Path::new("/cg")), Some("/docker/x"));
+        assert_eq!(root_of(mountinfo, Path::new("/cg/memory")), None);
     }
 
     #[test]

@@ -34,6 +34,7 @@ mod limits;
 mod memory;
 mod memory_high;
 mod memory_low;
+mod missing;
 mod pause;
 mod pids;
 mod place;

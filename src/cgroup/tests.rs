@@ -372,7 +372,7 @@ fn a_cgroup_that_can_not_be_seen_is_not_taken_for_removed() {
 #[test]
 fn where_a_controller_is_missing_the_policy_decides() {
     let parsed = |limits: Limits, policy| {
-        let missing = Home::Missing(super::hierarchies::Missing::has_processes("/sys/fs/cgroup".as_ref()));
+        let missing = Home::Missing(super::missing::Missing::has_processes("/sys/fs/cgroup".as_ref()));
         let homes = homes(&missing, &missing, None);
         super::layout::decide("x", &limits, policy, &homes).map(|planned| planned.layout)
     };
@@ -391,7 +391,7 @@ fn where_a_controller_is_missing_the_policy_decides() {
 /// D8 of a limit that is let go: it is said.
 #[test]
 fn a_limit_that_is_dropped_is_told_with_its_reason() {
-    let missing = Home::Missing(super::hierarchies::Missing::has_processes("/sys/fs/cgroup/x".as_ref()));
+    let missing = Home::Missing(super::missing::Missing::has_processes("/sys/fs/cgroup/x".as_ref()));
     let homes = homes(&missing, &missing, None);
     let limits = limits(Some(64 * MIB), Some(9));
     let planned = super::layout::decide("x", &limits, CgroupPolicy::Optional, &homes).unwrap();
@@ -408,7 +408,7 @@ fn a_limit_that_is_dropped_is_told_with_its_reason() {
 
 #[test]
 fn a_container_without_limits_goes_below_a_chosen_parent_that_can_hand_nothing_on() {
-    let missing = Home::Missing(super::hierarchies::Missing::has_processes("/v2/job".as_ref()));
+    let missing = Home::Missing(super::missing::Missing::has_processes("/v2/job".as_ref()));
     let plain = Path::new("/v2/job");
     let homes = Homes { plain: Some(plain), chosen: true, ..homes(&missing, &missing, None) };
     let layout = super::layout::decide("x", &Limits::default(), CgroupPolicy::Auto, &homes).unwrap().layout.unwrap();
@@ -437,7 +437,7 @@ fn a_list_of_devices_stands_in_the_directory_of_v2_or_in_one_more_of_v1() {
         assert_eq!(layout.clones_in(), layout.places()[0].path().starts_with("/v2"));
         self::paths(&layout).map(|path| path.display().to_string()).collect::<Vec<_>>()
     };
-    let missing = Home::Missing(super::hierarchies::Missing::has_processes("/sys/fs/cgroup".as_ref()));
+    let missing = Home::Missing(super::missing::Missing::has_processes("/sys/fs/cgroup".as_ref()));
     // Whatever is made later is the last one, see `Cgroup::open`.
     assert_eq!(paths([&memory, &pids], &devices, None), ["/v1/memory/ctr-x", "/v1/devices/ctr-x", "/v1/pids/ctr-x"]);
     assert_eq!(paths([&memory, &pids], &v2, None), ["/v2/ctr-x", "/v1/memory/ctr-x", "/v1/pids/ctr-x"]);
@@ -524,7 +524,7 @@ fn more_processors_than_a_cgroup_above_has_are_refused_on_v1() {
     let parent = root.join(format!("ctr-test-above-{}", std::process::id()));
     std::fs::create_dir(&parent).unwrap();
     std::fs::write(parent.join("cpu.cfs_quota_us"), "20000").unwrap();
-    let missing = Home::Missing(super::hierarchies::Missing::has_processes("/x".as_ref()));
+    let missing = Home::Missing(super::missing::Missing::has_processes("/x".as_ref()));
     let mut homes = homes(&missing, &missing, None);
     homes.of[Controller::Cpu as usize] = Some(std::borrow::Cow::Owned(Home::V1(parent.clone())));
     let made = |cpus| {
@@ -558,7 +558,7 @@ fn a_container_without_a_pids_limit_costs_v1_no_second_directory() {
 
 #[test]
 fn systemd_is_named_only_where_it_can_help() {
-    use super::hierarchies::Missing;
+    use super::missing::Missing;
     let told =
         |version, path: &str| Missing::not_writable(version, path.as_ref(), nix::errno::Errno::EACCES).error("memory");
     let v1 = told(Version::V1, "/sys/fs/cgroup/memory");
