@@ -41,6 +41,8 @@ cc=${CC:-cc}
 flags=(-std=gnu11 -O2 -Wall -Wextra -Werror)
 $cc "${flags[@]}" -I"$top/include" -o "$out/lifecycle" "$here"/{lifecycle,floor,walls,bench}.c -L"$libdir" -lctr \
     -Wl,-rpath,"$libdir" -lpthread || exit 1
+$cc "${flags[@]}" -I"$top/include" -o "$out/files" "$here"/{files,bench}.c -L"$libdir" -lctr \
+    -Wl,-rpath,"$libdir" || exit 1
 $cc "${flags[@]}" -I"$top/include" -o "$out/images" "$here"/{images,bench}.c -L"$libdir" -lctr \
     -Wl,-rpath,"$libdir" || exit 1
 $cc "${flags[@]}" -I"$top/include" -o "$out/density" "$here"/{density,bench}.c -L"$libdir" -lctr \
@@ -82,6 +84,7 @@ if wanted targets; then
     for mode in back_to_back{,_walls} pauses{,_walls} crowd{,_walls} exec{,_one_cpu} live_mount heap first memory stats; do
         bench "$mode"
     done
+    "$out/files" "$out/busybox.tar" "$tmp" >> "$results" 2> "$out/errors" || skip files "failed: $(tail -n 1 "$out/errors")"
     if [ -f "$large" ]; then bench large_image "$large"; else skip large_image "mmdebstrap could not make the image"; fi
     if $python -c 'import ctr' 2> "$out/errors"; then
         for row in "python_same host" "python_busybox $out/busybox.tar"; do

@@ -73,6 +73,7 @@ fn is_the_tree(place: &Path, of: &Path) {
 
 fn for_everybody() {
     a_tree_is_the_same_inside_and_when_it_comes_back();
+    a_large_file_is_the_same_inside_and_when_it_comes_back();
     the_target_means_what_it_means_to_docker_cp();
     files_belong_to_root_inside_or_keep_their_owners();
     what_is_in_the_way_is_replaced_and_a_directory_filled();
@@ -110,6 +111,29 @@ fn a_tree_is_the_same_inside_and_when_it_comes_back() {
     let back = scope.dir().join("back");
     copy_out(&container, "/copy", &back).unwrap();
     is_the_tree(&back, &source);
+}
+
+#[test]
+fn a_large_file_is_the_same_inside_and_when_it_comes_back() {
+    let scope = Scope::new("large");
+    let (container, source) = (made(&scope), scope.dir().join("large"));
+    let bytes: Vec<u8> = (0..2_000_003u32).flat_map(|number| (number / 3).to_le_bytes()).collect();
+    fs::write(&source, &bytes).unwrap();
+    fs::set_permissions(&source, fs::Permissions::from_mode(0o640)).unwrap();
+    container.mount(&ctr::Bind::new(scope.dir(), "/bound").into()).unwrap();
+    // To another file system, and to the same one.
+    for target in ["/copy", "/bound/copy"] {
+        copy_in(&container, &source, target).unwrap();
+        assert_eq!(sh(&container, &format!("stat -c %s:%u:%a {target}")), "8000012:0:640");
+        let back = scope.dir().join("back");
+        copy_out(&container, target, &back).unwrap();
+        assert!(fs::read(&back).unwrap() == bytes, "{target}");
+        assert_eq!(fs::metadata(&back).unwrap().mtime(), fs::metadata(&source).unwrap().mtime());
+    }
+    let stopped = container.copy_in(&source, "/stopped", false, &mut |_| false);
+    // It may have been faster than it was asked; half of it is nowhere.
+    let there = container.stat("/stopped", true).map(|stat| stat.size).ok();
+    assert_eq!(there, stopped.is_ok().then_some(8_000_012));
 }
 
 #[test]

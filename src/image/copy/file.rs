@@ -1,12 +1,12 @@
 //! One large file, which needs no archive on its way.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read, Write};
 use std::os::fd::BorrowedFd;
 
 use super::super::dirs::{Opener, open};
 use super::super::entry::{Entry, Kind};
-use super::super::fault::Fault;
+use super::super::fault::{Fault, Outcome};
 use super::super::owner::Id;
 use super::{Told, Writer};
 use crate::Result;
@@ -18,9 +18,13 @@ const LARGE: i64 = 1 << 20;
 /// How much is copied without a word to the caller.
 const PIECE: u64 = 16 << 20;
 
+/// How much is read at once otherwise.
+const BUFFER: usize = 256 << 10;
+
 /// A file, opened, without holes and attributes.
 pub(crate) struct CopiedFile {
     file: File,
+    device: u64,
     entry: Entry,
 }
 
@@ -50,19 +54,25 @@ impl CopiedFile {
         (entry.uid, entry.gid) = (inside(Id::User(stat.st_uid))?, inside(Id::Group(stat.st_gid))?);
         entry.mtime = (stat.st_mtime, stat.st_mtime_nsec as u32);
         entry.size = stat.st_size as u64;
-        Some(Self { file: file.into(), entry })
+        Some(Self { file: file.into(), device: stat.st_dev, entry })
     }
 
     /// Makes it once more, under the name `top`.
     pub fn copy(self, top: Vec<u8>, mut writer: Writer, told: &mut Told<'_>) -> Result<()> {
-        let Self { file, mut entry } = self;
+        let Self { file, device, mut entry } = self;
         entry.path = top;
-        writer.large(&entry, |mut to| {
+        writer.large(&entry, |to| {
             // No more than there was: a program that writes to it all the time would have it never end.
-            let mut left = entry.size;
+            // Where both are on one file system, it may have them share what is the same: copy_file_range(2).
+            let is_one = fs::fstat(to).is_ok_and(|stat| stat.st_dev == device);
+            let (mut left, mut buffer) = (entry.size, vec![0; if is_one { 0 } else { BUFFER }]);
             while left > 0 {
-                let piece = io::Read::take(&file, left.min(PIECE));
-                let copied = io::copy(&mut { piece }, &mut to).map_err(Fault::write)?;
+                let most = usize::try_from(left).unwrap_or(BUFFER).min(BUFFER);
+                let copied = if is_one {
+                    io::copy(&mut (&file).take(left.min(PIECE)), &mut { to }).map_err(Fault::write)?
+                } else {
+                    by_hand(&file, to, &mut buffer[..most])?
+                };
                 told.bytes(copied)?;
                 left = if copied == 0 { 0 } else { left - copied };
             }
@@ -70,4 +80,10 @@ impl CopiedFile {
         })?;
         writer.finish()
     }
+}
+
+fn by_hand(mut from: &File, mut to: &File, buffer: &mut [u8]) -> Outcome<u64> {
+    let length = from.read(buffer).map_err(Fault::read)?;
+    to.write_all(&buffer[..length]).map_err(Fault::write)?;
+    Ok(length as u64)
 }
