@@ -304,16 +304,24 @@ impl<'a> Caller<'a> {
     /// Where it is below the mount point; the controller `""` is the tree of v2. One outside the cgroup namespace ("/..")
     /// is of no use.
     fn below(&self, mount: &Path, controller: &str) -> Option<PathBuf> {
+        self.found(mount, controller).map(|(own, _)| own)
+    }
+
+    /// The same, and whether there is such a directory.
+    fn found(&self, mount: &Path, controller: &str) -> Option<(PathBuf, bool)> {
         let path = self.path(controller)?;
         let mut own = mount.to_path_buf();
         own.extend(path.split('/').filter(|part| !part.is_empty()));
         if own.exists() {
-            return Some(own);
+            return Some((own, true));
         }
         // A part of the tree is mounted, as in a docker container that is in the host's cgroup namespace.
         let mountinfo = crate::sys::file::read_to_string("/proc/self/mountinfo").unwrap_or_default();
         let rest = root_of(&mountinfo, mount).and_then(|root| Path::new(path).strip_prefix(root).ok());
-        Some(rest.map_or(own, |rest| mount.components().chain(rest.components()).collect()))
+        let Some(rest) = rest else { return Some((own, false)) };
+        let own: PathBuf = mount.components().chain(rest.components()).collect();
+        let is_there = own.exists();
+        Some((own, is_there))
     }
 
     /// Its path in the hierarchy that has this controller.
@@ -325,14 +333,13 @@ impl<'a> Caller<'a> {
     /// Where a container may go below `mount`, best first: the chosen parent alone, or the caller's own cgroup, the ones
     /// above it, and the mount itself, which may be the only one of them that is to be seen here.
     fn places(&self, mount: &Path, controller: &str) -> Vec<PathBuf> {
-        let own = self.below(mount, controller);
         if let Some(parent) = self.parent {
-            let from = if parent.is_absolute() { Some(mount) } else { own.as_deref() };
-            let mut chosen = from.unwrap_or(mount).to_path_buf();
+            let from = if parent.is_absolute() { None } else { self.below(mount, controller) };
+            let mut chosen = from.unwrap_or_else(|| mount.to_path_buf());
             chosen.extend(parent.components().filter(|part| matches!(part, Component::Normal(_))));
             return vec![chosen];
         }
-        let own = own.filter(|own| own.exists());
+        let own = self.found(mount, controller).filter(|(_, is_there)| *is_there).map(|(own, _)| own);
         let above = own.iter().flat_map(|own| own.ancestors()).take_while(|path| path.starts_with(mount));
         let mut places: Vec<_> = above.map(PathBuf::from).collect();
         if places.is_empty() {
