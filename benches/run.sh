@@ -1,10 +1,10 @@
 #!/bin/bash
 # `make bench`: everything beside its floor and beside the engines that are installed here, in interleaved runs.
 #
-#   benches/run.sh [targets] [density] [images] [phases] [prices] [peers] [walls]      default: all but walls; some six minutes
+#   benches/run.sh [targets] [density] [limits] [images] [phases] [prices] [peers] [walls]      default: all but walls; some six minutes
 #
 # targets: what ctr promises, each beside what it is measured against. density: a thousand containers at once, and two hundred
-# beside crun. images: imports and exports; on the tmpfs, or in $CTR_BENCH_PLACE. phases: how a lifecycle divides up. prices: what each
+# beside crun. limits: what one limit more costs a create, and hogs at theirs beside a neighbour. images: imports and exports; on the tmpfs, or in $CTR_BENCH_PLACE. phases: how a lifecycle divides up. prices: what each
 # wall around a container costs it. peers: whole commands of other engines. walls: what the kernel charges for each step of a
 # container (benches/kernel.c).
 # Needs root, a C compiler, libctr (CTR_LIBDIR, else target/release) and a busybox that is linked statically. Python's
@@ -24,7 +24,7 @@ stop() { echo "bench: $*" >&2; exit 1; }
 if [ "${CTR_BENCH_NAMESPACE:-}" != private ]; then
     exec env CTR_BENCH_NAMESPACE=private unshare --mount --propagation private "$0" "$@"
 fi
-[ $# -gt 0 ] || set -- targets density images phases prices peers
+[ $# -gt 0 ] || set -- targets density limits images phases prices peers
 wanted() { [[ " $sections " == *" $1 "* ]]; }
 sections="$*"
 have() { command -v "$1" > /dev/null; }
@@ -47,6 +47,8 @@ $cc "${flags[@]}" -I"$top/include" -o "$out/images" "$here"/{images,bench}.c -L"
     -Wl,-rpath,"$libdir" || exit 1
 $cc "${flags[@]}" -I"$top/include" -o "$out/density" "$here"/{density,bench}.c -L"$libdir" -lctr \
     -Wl,-rpath,"$libdir" -lpthread || exit 1
+$cc "${flags[@]}" -I"$top/include" -o "$out/limits" "$here"/{limits,bench}.c -L"$libdir" -lctr \
+    -Wl,-rpath,"$libdir" || exit 1
 $cc "${flags[@]}" -static -o "$out/kernel" "$here"/{kernel,kernel_container,bench}.c || exit 1
 
 ### images: a small one of busybox alone, as directory and as tarball, and a Debian of 170 MB
@@ -101,6 +103,17 @@ if wanted density; then
     [ ${#ps[@]} -gt 0 ] || skip density_ps "$python has no ctr module"
     "$out/density" many "$out/busybox.tar" 1000 "${ps[@]}" >> "$results" 2> "$out/errors" ||
         skip density "failed: $(tail -n 1 "$out/errors")"
+fi
+if wanted limits; then
+    disk=$(find /sys/block -mindepth 1 -maxdepth 1 ! -name 'loop*' ! -name 'ram*' | head -n 1)
+    disk=$([ -n "$disk" ] && cat "$disk/dev" || echo -)
+    "$out/limits" "$out/busybox.tar" "$disk" >> "$results" 2> "$out/errors" ||
+        skip limits "failed: $(tail -n 1 "$out/errors")"
+    if ! have stress-ng; then
+        skip hogs_neighbour "stress-ng is not installed"
+    elif ! $python "$here/hogs.py" >> "$results" 2> "$out/errors"; then
+        skip hogs_neighbour "failed: $(tail -n 1 "$out/errors")"
+    fi
 fi
 images() { # MODE [ARGUMENT...]: likewise
     "$out/images" "$@" >> "$results" 2> "$out/errors" || skip "images $1" "failed: $(tail -n 1 "$out/errors")"

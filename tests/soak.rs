@@ -34,13 +34,16 @@ impl Random {
 /// One container's life. Answers whether a program of it ran out of memory.
 fn life(random: &mut Random, name: String, state_dir: PathBuf, busybox: &Path, limits: bool) -> bool {
     let memory = limits.then_some((24 + random.below(40)) * MIB);
+    let in_memory = random.below(4) != 0;
     let config = Config::default().with(|c| {
         c.name = Some(name);
         c.state_dir = Some(state_dir.clone());
         c.store_dir = Some(state_dir.with_file_name("store"));
         c.memory = memory;
         c.pids = limits.then_some(16);
-        c.upper = if random.below(4) == 0 { Upper::Disk } else { Upper::Memory };
+        c.cpus = (limits && random.below(4) == 0).then_some(500);
+        c.upper_size = in_memory.then_some(4 * MIB);
+        c.upper = if in_memory { Upper::Memory } else { Upper::Disk };
         c.detached = random.below(8) == 0;
     });
     let image = if random.below(2) == 0 { "host".into() } else { busybox.to_owned() };
@@ -49,7 +52,7 @@ fn life(random: &mut Random, name: String, state_dir: PathBuf, busybox: &Path, l
     assert_eq!(end_of(&shell("exit 7")).code, 7);
     let mut is_out = false;
     for _ in 0..random.below(4) {
-        match random.below(5) {
+        match random.below(7) {
             0 if limits => {
                 let exit = end_of(&shell("exec dd if=/dev/zero of=/dev/null bs=256M count=1"));
                 assert_eq!(exit.reason, ExitReason::OutOfMemory, "{exit:?}");
@@ -65,7 +68,16 @@ fn life(random: &mut Random, name: String, state_dir: PathBuf, busybox: &Path, l
                 container.set_limit(Limit::Memory, Some(limit)).unwrap();
                 assert_eq!(container.limit(Limit::Memory).unwrap(), Some(limit));
             }
-            3 => _ = Client::new().with_state_dir(&state_dir).list().unwrap(),
+            // A program that fills its disk, and one that fills it with files, each meet an error and leave room again.
+            3 if in_memory => {
+                let exit = end_of(&shell("dd if=/dev/zero of=/full bs=64k count=4096 || { rm /full && exit 8; }"));
+                assert_eq!(exit.code, 8, "{exit:?}");
+            }
+            4 if in_memory => {
+                let script = "mkdir /d && i=0; while :>/d/$i; do i=$((i + 1)); [ $i -lt 5000 ] || exit 9; done";
+                assert_eq!(end_of(&shell(&format!("({script}); [ $? -ne 9 ] && rm -r /d && exit 8"))).code, 8);
+            }
+            5 => _ = Client::new().with_state_dir(&state_dir).list().unwrap(),
             // Files, which are removed with it.
             _ => _ = end_of(&shell("for at in 1 2 3; do echo $at >/$at; done")),
         }
@@ -141,6 +153,7 @@ fn minutes_of_kills_leave_nothing() {
     // What a process has from its first container on.
     life(&mut random, format!("{}.first", scope.prefix()), scope.state_dir(), busybox(), limits);
     let (files, threads, mounts) = (descriptors(), threads(), mounts());
+    let machine = Machine::now();
 
     let end = Instant::now() + Duration::from_secs(seconds);
     let (mut owners, mut kills, mut lives) = (Vec::new(), 0, 0);
@@ -178,8 +191,63 @@ fn minutes_of_kills_leave_nothing() {
     assert_eq!(descriptors(), files);
     assert_eq!(self::threads(), threads);
     assert_eq!(self::mounts(), mounts);
+    machine.is_as_it_was();
     let upper = scope.dir().join("store/upper");
     assert_eq!(std::fs::read_dir(upper).map_or(0, Iterator::count), 0, "directories of changes");
+}
+
+/// What the whole machine has. Others use it too, so all of it has some room: a thousand lives that leave anything are beyond that.
+#[derive(Debug)]
+struct Machine {
+    /// Of all hierarchies: the third column of /proc/cgroups.
+    cgroups: i64,
+    /// In this mount namespace.
+    mounts: i64,
+    processes: i64,
+    /// Open files: the first number of /proc/sys/fs/file-nr.
+    files: i64,
+    /// MiB of the kernel's memory that can't be reclaimed: SUnreclaim and Percpu of /proc/meminfo.
+    slab: i64,
+}
+
+impl Machine {
+    fn now() -> Self {
+        let read = |path: &str| std::fs::read_to_string(path).unwrap();
+        let number = |text: Option<&str>| text.and_then(|text| text.parse::<i64>().ok()).unwrap_or(0);
+        let meminfo = read("/proc/meminfo");
+        let kib = |name: &str| {
+            let line = meminfo.lines().find_map(|line| line.strip_prefix(name));
+            number(line.and_then(|line| line.split_whitespace().next()))
+        };
+        Self {
+            cgroups: read("/proc/cgroups").lines().map(|line| number(line.split_whitespace().nth(2))).sum(),
+            mounts: read("/proc/self/mountinfo").lines().count() as i64,
+            processes: common::leftovers::processes().len() as i64,
+            files: number(read("/proc/sys/fs/file-nr").split_whitespace().next()),
+            slab: (kib("SUnreclaim:") + kib("Percpu:")) / 1024,
+        }
+    }
+
+    /// Waits for what the kernel takes away a moment later.
+    fn is_as_it_was(&self) {
+        let mut now = Self::now();
+        let is = |now: &Self| {
+            now.mounts <= self.mounts
+                && now.cgroups - self.cgroups < 100
+                && now.processes - self.processes < 100
+                && now.files - self.files < 5000
+                && now.slab - self.slab < 96
+        };
+        for _ in 0..60 {
+            if is(&now) {
+                break;
+            }
+            std::thread::sleep(Duration::from_secs(1));
+            now = Self::now();
+        }
+        println!("soak: before {self:?}, after {now:?}");
+        assert!(is(&now), "the machine has more than before");
+    }
 }
 
 fn threads() -> usize {

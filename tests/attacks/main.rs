@@ -13,6 +13,7 @@ mod escapes;
 mod fence;
 mod files;
 mod filters;
+mod hogs;
 mod image;
 mod kernel;
 mod limits;
