@@ -214,7 +214,11 @@ typedef enum ctr_limit_kind {
     /** A list: rates of block devices, a line each, "/dev/sda rbps=1048576": ctr_config_add_io(). */
     CTR_LIMIT_IO = 10,
     /** A list: bytes of huge pages, a line each, "2MB=67108864": ctr_config_add_hugetlb(). */
-    CTR_LIMIT_HUGETLB = 11
+    CTR_LIMIT_HUGETLB = 11,
+    /** Bytes of changes in memory: ctr_config_set_upper_size(). CTR_UNLIMITED sets what a container has without a word of it. */
+    CTR_LIMIT_UPPER_SIZE = 12,
+    /** Files, directories and links of changes in memory: ctr_config_set_upper_inodes(). CTR_UNLIMITED likewise. */
+    CTR_LIMIT_UPPER_INODES = 13
 } ctr_limit_kind;
 
 /** What ctr_stats() tells; an index into its array. Later releases may add some at the end. */
@@ -1432,9 +1436,9 @@ int ctr_close(ctr_container *c);
  * about 10 ms for each.
  *
  * Return value: 0; CTR_ERR_INVALID for a value that no container can live with; CTR_ERR_SYSTEM with EBUSY when more memory, or
- * on cgroup v1 more swap, than that is in use; CTR_ERR_UNSUPPORTED when such a cgroup can't be had, or there is no such limit here:
+ * on cgroup v1 more swap, than that is in use, or more bytes or files of changes; CTR_ERR_UNSUPPORTED when such a cgroup can't be had, or there is no such limit here:
  * CTR_LIMIT_MEMORY_HIGH on cgroup v1, CTR_LIMIT_SWAP on v1 without a memory limit, CTR_LIMIT_IO_WEIGHT where the kernel has nothing
- * that keeps it; CTR_ERR_DESTROYED.
+ * that keeps it, CTR_LIMIT_UPPER_SIZE and CTR_LIMIT_UPPER_INODES where changes do not go to memory; CTR_ERR_DESTROYED.
  */
 int ctr_set_limit(ctr_container *c, int which, uint64_t value);
 
@@ -1443,7 +1447,9 @@ int ctr_set_limit(ctr_container *c, int which, uint64_t value);
  *
  * which   one of the numbers of enum ctr_limit_kind
  *
- * Return value: 0 and the limit in *value, CTR_UNLIMITED where there is none; CTR_ERR_DESTROYED, CTR_ERR_INVALID.
+ * Return value: 0 and the limit in *value, CTR_UNLIMITED where there is none; CTR_ERR_DESTROYED, CTR_ERR_INVALID. Of
+ * CTR_LIMIT_UPPER_SIZE and CTR_LIMIT_UPPER_INODES also CTR_ERR_UNSUPPORTED as ctr_set_limit(), and CTR_ERR_SYSTEM with EBUSY while it is
+ * paused: PID 1 is asked for them.
  */
 int ctr_limit(ctr_container *c, int which, uint64_t *value);
 

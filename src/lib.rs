@@ -34,9 +34,9 @@ mod zygote;
 
 pub use cgroup::{CpuStats, IoStats, MemoryStats, PidsStats, Pressure, PressureStats, Stall, Stats};
 pub use config::{
-    Bind, CgroupPolicy, Config, Device, DeviceAccess, DeviceKind, DeviceList, DeviceRule, DirectoryUse, ExecConfig,
-    HugetlbLimit, IoLimit, Limit, ListLimit, Mount, Namespace, Namespaces, Network, Preset, Refusal, Rlimit, Seccomp,
-    Session, Stdio, TimeOffset, TimeOffsets, Tmpfs, Upper, Winsize,
+    Bind, CgroupPolicy, ChangesLimit, Config, Device, DeviceAccess, DeviceKind, DeviceList, DeviceRule, DirectoryUse,
+    ExecConfig, HugetlbLimit, IoLimit, Limit, ListLimit, Mount, Namespace, Namespaces, Network, Preset, Refusal,
+    Rlimit, Seccomp, Session, Stdio, TimeOffset, TimeOffsets, Tmpfs, Upper, Winsize,
 };
 pub use container::{
     Client, Connecting, Container, ContainerInfo, Event, EventKind, Exit, ExitReason, InspectedLimits, InspectedMount,

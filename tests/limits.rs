@@ -585,35 +585,3 @@ fn files_without_end_meet_a_full_disk_and_not_the_memory_limit() {
     refused(Container::create(common::busybox_tar(), &disk).map(drop), ErrorCode::Invalid, &["they go to disk"]);
     scope.assert_nothing_left();
 }
-
-#[test]
-fn half_a_processor_is_half_a_second_of_a_second_by_the_cgroup_s_own_count() {
-    let scope = Scope::new("half");
-    // With the largest share it has its half whatever else the machine does.
-    let config = scope.config().with(|c| {
-        c.cpus = Some(500);
-        c.cpu_weight = Some(10000);
-    });
-    let Some(container) = create(&config) else { return };
-    let busy = || {
-        let config =
-            ExecConfig::default().with(|c| (c.stdin, c.stdout, c.stderr) = (Stdio::Null, Stdio::Null, Stdio::Null));
-        container.exec(["sh", "-c", "while :; do :; done"], &config).unwrap()
-    };
-    // More than have room at once.
-    let programs: Vec<_> = (0..3).map(|_| busy()).collect();
-    let used = || {
-        let cpu = container.stats().unwrap().cpu;
-        (cpu.user.unwrap() + cpu.system.unwrap(), Instant::now())
-    };
-    std::thread::sleep(Duration::from_millis(500));
-    let (before, begun) = used();
-    std::thread::sleep(Duration::from_secs(5));
-    let (after, ended) = used();
-    let rate = (after - before).as_secs_f64() / (ended - begun).as_secs_f64();
-    assert!((0.45..=0.55).contains(&rate), "{rate} of a processor");
-    assert!(container.stats().unwrap().cpu.throttled > Some(Duration::from_secs(1)));
-    drop(programs);
-    container.destroy().unwrap();
-    scope.assert_nothing_left();
-}

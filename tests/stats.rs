@@ -178,3 +178,34 @@ fn a_look_takes_a_moment() {
     container.destroy().unwrap();
     scope.assert_nothing_left();
 }
+
+#[test]
+fn half_a_processor_is_half_a_second_of_a_second_by_the_cgroup_s_own_count() {
+    let scope = Scope::new("half");
+    // With the largest share it has its half whatever else the machine does.
+    let config = scope.config().with(|c| {
+        c.cpus = Some(500);
+        c.cpu_weight = Some(10000);
+    });
+    let container = match Container::create("host", &config) {
+        Err(error) if error.code() == ErrorCode::Unsupported => return skipped(&error.to_string()),
+        container => container.unwrap(),
+    };
+    let busy = || container.exec(["sh", "-c", "while :; do :; done"], &quiet()).unwrap();
+    // More than have room at once.
+    let programs: Vec<_> = (0..3).map(|_| busy()).collect();
+    let used = || {
+        let cpu = container.stats().unwrap().cpu;
+        (cpu.user.unwrap() + cpu.system.unwrap(), Instant::now())
+    };
+    std::thread::sleep(Duration::from_millis(500));
+    let (before, begun) = used();
+    std::thread::sleep(Duration::from_secs(5));
+    let (after, ended) = used();
+    let rate = (after - before).as_secs_f64() / (ended - begun).as_secs_f64();
+    assert!((0.45..=0.55).contains(&rate), "{rate} of a processor");
+    assert!(container.stats().unwrap().cpu.throttled > Some(Duration::from_secs(1)));
+    drop(programs);
+    container.destroy().unwrap();
+    scope.assert_nothing_left();
+}

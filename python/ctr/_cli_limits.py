@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from typing import TYPE_CHECKING, Any
 
 from ._cli_options import ROWS, UNLIMITED, Row, add_rows, dest
 from ._containers import join
 from ._errors import Error
-from ._limits import SIZES, Limits
+from ._limits import CHANGES, SIZES, Limits
 from ._options import hugetlb_lines, io_lines
 from ._words import table
 
@@ -29,7 +30,7 @@ def add_commands(make: Callable[..., Any]) -> None:
 
     about = 'change limits of containers while they run; "unlimited" lifts one'
     changed = make("update", _update, about, "NAME...")
-    add_rows(changed, Limits._fields, str)
+    add_rows(changed, (*Limits._fields, *CHANGES), str)
     changed.add_argument("names", metavar="NAME", nargs="+", help="the name of a container")
 
 
@@ -37,8 +38,13 @@ def _limits(options: argparse.Namespace) -> int:
     rows = [("LIMIT", "OWN", "EFFECTIVE")]
     with join(options.name) as container:
         limits = container.limits()
-    for name, (own, effective) in zip(Limits._fields, limits):
-        rows.append((name, _text(name, own), _text(name, effective)))
+        for name, (own, effective) in zip(Limits._fields, limits):
+            rows.append((name, _text(name, own), _text(name, effective)))
+        for name in CHANGES:
+            # While it is paused nobody tells, and changes on disk have none.
+            with contextlib.suppress(Error):
+                own = _text(name, container.limit(name))  # type: ignore[call-overload]
+                rows.append((name, own, own))
     table(rows)
     return 0
 

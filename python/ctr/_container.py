@@ -279,11 +279,9 @@ class Container:
         Bytes, processes, processors, weights; "0-1,3" of processors and memory nodes; of `io` and `hugetlb` a dict,
         with devices as "MAJOR:MINOR" and pages as "2MB".
         """
-        from ._limits import LISTS, told_list, told_number
+        from ._limits import told
 
-        if which in LISTS:
-            return told_list(which, self._native.list_limit(which))
-        return told_number(which, self._native.limit(which))
+        return told(self._native, which)
 
     def set_limit(self, which: Number | List, value: Any) -> None:
         """Set a limit, live, to what its keyword takes; None lifts it.
@@ -291,12 +289,9 @@ class Container:
         Of `io` and `hugetlb` it is all that is limited from then on. On cgroup v1 the first limit of a kind that the
         container was made without takes about 10 ms for each of its processes.
         """
-        from ._limits import LISTS, lines, number
+        from ._limits import change
 
-        if which in LISTS:
-            self._native.set_list_limit(which, lines(which, value))
-        else:
-            self._native.set_limit(which, number(which, value))
+        change(self._native, which, value)
 
     def limits(self) -> Limits:
         """Every limit: the container's own, and as it holds in the end, since a cgroup above may have a lower one.

@@ -7,12 +7,25 @@ from typing import Any, Literal, NamedTuple, Union
 from ._options import hugetlb_lines, io_lines, list_of_numbers
 from ._sizes import count, size, thousandths
 
-Number = Literal["memory", "pids", "cpus", "memory_high", "memory_low", "swap", "cpu_weight", "io_weight"]
+Number = Literal[
+    "memory",
+    "pids",
+    "cpus",
+    "memory_high",
+    "memory_low",
+    "swap",
+    "cpu_weight",
+    "io_weight",
+    "upper_size",
+    "upper_inodes",
+]
 List = Literal["cpuset", "cpuset_mems", "io", "hugetlb"]
 Told = Union[str, dict[str, int], dict[str, dict[str, int]], None]
 
 LISTS = ("cpuset", "cpuset_mems", "io", "hugetlb")
-SIZES = ("memory", "memory_high", "memory_low", "swap")
+CHANGES = ("upper_size", "upper_inodes")
+"""Those that no cgroup keeps: what may be changed in memory."""
+SIZES = ("memory", "memory_high", "memory_low", "swap", "upper_size")
 
 
 class LimitInForce(NamedTuple):
@@ -65,6 +78,26 @@ class Limits(NamedTuple):
         from ._display import limits
 
         return limits(self)
+
+
+def told(native: Any, which: str) -> float | Told:
+    """A limit of a container of the core."""
+    if which in LISTS:
+        return told_list(which, native.list_limit(which))
+    if which in CHANGES:
+        count: int | None = native.changes_limit(which)
+        return count
+    return told_number(which, native.limit(which))
+
+
+def change(native: Any, which: str, value: Any) -> None:
+    """Sets a limit of a container of the core."""
+    if which in LISTS:
+        native.set_list_limit(which, lines(which, value))
+    elif which in CHANGES:
+        native.set_changes_limit(which, number(which, value))
+    else:
+        native.set_limit(which, number(which, value))
 
 
 def number(which: str, value: Any) -> int | None:

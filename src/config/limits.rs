@@ -45,6 +45,29 @@ pub enum ListLimit {
     Hugetlb,
 }
 
+/// A limit of what a container may change in memory: no cgroup keeps it, but the tmpfs that takes the changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ChangesLimit {
+    /// Bytes, see [`crate::Config::upper_size`].
+    Size,
+    /// Files, directories and links, see [`crate::Config::upper_inodes`].
+    Inodes,
+}
+
+impl ChangesLimit {
+    /// Every one.
+    pub const ALL: [Self; 2] = [Self::Size, Self::Inodes];
+
+    /// What its field of [`crate::Config`] is called.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Size => "upper_size",
+            Self::Inodes => "upper_inodes",
+        }
+    }
+}
+
 /// A number for each limit, in the order of [`Limit::ALL`]; none where there is no limit.
 pub(crate) type LimitNumbers = [Option<u64>; Limit::ALL.len()];
 

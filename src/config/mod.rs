@@ -16,7 +16,7 @@ mod with;
 
 pub use devices::{Device, DeviceAccess, DeviceKind, DeviceList, DeviceRule};
 pub use exec::{ExecConfig, Session, Stdio, Winsize};
-pub use limits::{HugetlbLimit, IoLimit, Limit, ListLimit};
+pub use limits::{ChangesLimit, HugetlbLimit, IoLimit, Limit, ListLimit};
 pub(crate) use limits::{LimitLists, LimitNumbers};
 pub use mounts::{Bind, Mount, Tmpfs};
 pub use preset::{Preset, Refusal, Seccomp};

@@ -143,6 +143,11 @@ const MADE_UP: [FsType; 9] = [
     FsType(0x7363_6673), // securityfs
 ];
 
+/// A directory on the tmpfs that takes the container's changes: the upper one of an overlay, or the root that is no overlay's.
+pub fn held_tmpfs(container: &Shared, of_overlay: bool) -> Result<OwnedFd> {
+    held(container, if of_overlay { UPPER } else { ROOT }, &Is::On(TMPFS_MAGIC))
+}
+
 /// What PID 1 holds in this slot: a directory.
 fn held(container: &Shared, slot: usize, is: &Is) -> Result<OwnedFd> {
     let slot = Slot(slot as u8);

@@ -12,6 +12,7 @@
 //! id-mapped by trying it out.
 
 mod blueprint;
+mod changes;
 mod client;
 mod clocks;
 mod copy;
@@ -78,7 +79,7 @@ use state::Resource;
 use crate::cgroup::{self, Place, Stats};
 use crate::image::{Difference, ExportOptions, Image, ImageConfig, MakeOptions, Output, Report};
 use crate::rootfs::FileStat;
-use crate::{Config, Error, ErrorCode, ExecConfig, Limit, ListLimit, Mount, Result, Step};
+use crate::{ChangesLimit, Config, Error, ErrorCode, ExecConfig, Limit, ListLimit, Mount, Result, Step};
 
 /// A running container. Dropping the handle of a container that this process made (and did not detach) destroys it; a
 /// joined or detached one lives on. Any thread may call any method at any time. In a forked child nothing can be done with
@@ -226,6 +227,18 @@ impl Container {
     /// Sets a limit that is a list, live: all of it, so what is not in the list is not limited. `None` lifts it.
     pub fn set_list_limit(&self, limit: ListLimit, list: Option<&str>) -> Result<()> {
         self.cgroup()?.set_list(limit, list, &self.acquire_cgroup())
+    }
+
+    /// Sets a limit of what it may change in memory, live, whatever it is now; `None` is the default: half of the memory limit, or of the
+    /// machine's memory, and a file for each 4 KiB of the size. EBUSY where more is in use, and the old one stays. Refused
+    /// ([`ErrorCode::Unsupported`]) where changes go elsewhere than to memory.
+    pub fn set_changes_limit(&self, limit: ChangesLimit, value: Option<u64>) -> Result<()> {
+        changes::set(&self.shared, limit, value)
+    }
+
+    /// A limit of what it may change in memory, as the kernel has it.
+    pub fn changes_limit(&self, limit: ChangesLimit) -> Result<Option<u64>> {
+        changes::get(&self.shared, limit)
     }
 
     fn acquire_cgroup(&self) -> impl Fn(&Place, &mut dyn FnMut() -> Result<()>) -> Result<()> {

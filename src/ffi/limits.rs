@@ -5,7 +5,7 @@ use std::ffi::{c_char, c_int};
 use super::border::{border, new_string, one_of, out, text};
 use super::container::container;
 use super::types::{CTR_UNLIMITED, ctr_container, ctr_limit_kind, limit};
-use crate::{Limit, ListLimit};
+use crate::{ChangesLimit, Limit, ListLimit};
 
 const LIMITS: [(c_int, Limit); Limit::ALL.len()] = [
     (ctr_limit_kind::CTR_LIMIT_MEMORY as c_int, Limit::Memory),
@@ -17,6 +17,16 @@ const LIMITS: [(c_int, Limit); Limit::ALL.len()] = [
     (ctr_limit_kind::CTR_LIMIT_CPU_WEIGHT as c_int, Limit::CpuWeight),
     (ctr_limit_kind::CTR_LIMIT_IO_WEIGHT as c_int, Limit::IoWeight),
 ];
+
+/// Those that no cgroup keeps.
+const CHANGES: [(c_int, ChangesLimit); ChangesLimit::ALL.len()] = [
+    (ctr_limit_kind::CTR_LIMIT_UPPER_SIZE as c_int, ChangesLimit::Size),
+    (ctr_limit_kind::CTR_LIMIT_UPPER_INODES as c_int, ChangesLimit::Inodes),
+];
+
+fn of_changes(which: c_int) -> Option<ChangesLimit> {
+    CHANGES.iter().find(|(number, _)| *number == which).map(|(_, limit)| *limit)
+}
 
 const LISTS: [(c_int, ListLimit); ListLimit::ALL.len()] = [
     (ctr_limit_kind::CTR_LIMIT_CPUSET as c_int, ListLimit::Cpuset),
@@ -34,25 +44,39 @@ const LISTS: [(c_int, ListLimit); ListLimit::ALL.len()] = [
 /// about 10 ms for each.
 ///
 /// Return value: 0; CTR_ERR_INVALID for a value that no container can live with; CTR_ERR_SYSTEM with EBUSY when more memory, or
-/// on cgroup v1 more swap, than that is in use; CTR_ERR_UNSUPPORTED when such a cgroup can't be had, or there is no such limit here:
+/// on cgroup v1 more swap, than that is in use, or more bytes or files of changes; CTR_ERR_UNSUPPORTED when such a cgroup can't be had, or there is no such limit here:
 /// CTR_LIMIT_MEMORY_HIGH on cgroup v1, CTR_LIMIT_SWAP on v1 without a memory limit, CTR_LIMIT_IO_WEIGHT where the kernel has nothing
-/// that keeps it; CTR_ERR_DESTROYED.
+/// that keeps it, CTR_LIMIT_UPPER_SIZE and CTR_LIMIT_UPPER_INODES where changes do not go to memory; CTR_ERR_DESTROYED.
 #[unsafe(no_mangle)]
 pub extern "C" fn ctr_set_limit(c: *mut ctr_container, which: c_int, value: u64) -> c_int {
-    border(|| container(c)?.container.set_limit(one_of("which", &LIMITS, which)?, limit(value)).map(|()| 0))
+    border(|| {
+        let container = container(c)?;
+        match of_changes(which) {
+            Some(which) => container.container.set_changes_limit(which, limit(value))?,
+            None => container.container.set_limit(one_of("which", &LIMITS, which)?, limit(value))?,
+        }
+        Ok(0)
+    })
 }
 
 /// A limit of a running container, as the kernel has it.
 ///
 /// which   one of the numbers of enum ctr_limit_kind
 ///
-/// Return value: 0 and the limit in *value, CTR_UNLIMITED where there is none; CTR_ERR_DESTROYED, CTR_ERR_INVALID.
+/// Return value: 0 and the limit in *value, CTR_UNLIMITED where there is none; CTR_ERR_DESTROYED, CTR_ERR_INVALID. Of
+/// CTR_LIMIT_UPPER_SIZE and CTR_LIMIT_UPPER_INODES also CTR_ERR_UNSUPPORTED as ctr_set_limit(), and CTR_ERR_SYSTEM with EBUSY while it is
+/// paused: PID 1 is asked for them.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ctr_limit(c: *mut ctr_container, which: c_int, value: *mut u64) -> c_int {
     border(|| {
         // SAFETY: the caller's promise.
         let value = unsafe { out("value", value) }?;
-        *value = container(c)?.container.limit(one_of("which", &LIMITS, which)?)?.unwrap_or(CTR_UNLIMITED);
+        let container = container(c)?;
+        let found = match of_changes(which) {
+            Some(which) => container.container.changes_limit(which)?,
+            None => container.container.limit(one_of("which", &LIMITS, which)?)?,
+        };
+        *value = found.unwrap_or(CTR_UNLIMITED);
         Ok(0)
     })
 }
@@ -70,8 +94,12 @@ pub unsafe extern "C" fn ctr_effective_limit(c: *mut ctr_container, which: c_int
     border(|| {
         // SAFETY: the caller's promise.
         let value = unsafe { out("value", value) }?;
-        let which = one_of("which", &LIMITS, which)?;
-        *value = container(c)?.container.effective_limit(which)?.unwrap_or(CTR_UNLIMITED);
+        let container = container(c)?;
+        let found = match of_changes(which) {
+            Some(which) => container.container.changes_limit(which)?,
+            None => container.container.effective_limit(one_of("which", &LIMITS, which)?)?,
+        };
+        *value = found.unwrap_or(CTR_UNLIMITED);
         Ok(0)
     })
 }

@@ -213,6 +213,10 @@ pub enum ctr_limit_kind {
     CTR_LIMIT_IO = 10,
     /// A list: bytes of huge pages, a line each, "2MB=67108864": ctr_config_add_hugetlb().
     CTR_LIMIT_HUGETLB = 11,
+    /// Bytes of changes in memory: ctr_config_set_upper_size(). CTR_UNLIMITED sets what a container has without a word of it.
+    CTR_LIMIT_UPPER_SIZE = 12,
+    /// Files, directories and links of changes in memory: ctr_config_set_upper_inodes(). CTR_UNLIMITED likewise.
+    CTR_LIMIT_UPPER_INODES = 13,
 }
 
 /// What ctr_stats() tells; an index into its array. Later releases may add some at the end.

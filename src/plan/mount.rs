@@ -6,8 +6,8 @@ use nix::mount::{MntFlags, MsFlags};
 
 use super::{Arg, At, CWD, Call, Plan, Slot};
 use crate::sys::mount::{
-    AT_RECURSIVE, FSCONFIG_CMD_CREATE, FSCONFIG_SET_STRING, FSMOUNT_CLOEXEC, FSOPEN_CLOEXEC, MOUNT_ATTR_IDMAP,
-    MountAttributes, MoveFlags, TreeFlags,
+    AT_RECURSIVE, FSCONFIG_CMD_CREATE, FSCONFIG_CMD_RECONFIGURE, FSCONFIG_SET_STRING, FSMOUNT_CLOEXEC, FSOPEN_CLOEXEC,
+    FSPICK_CLOEXEC, FSPICK_EMPTY_PATH, MOUNT_ATTR_IDMAP, MountAttributes, MoveFlags, TreeFlags,
 };
 
 impl Plan<'_> {
@@ -48,6 +48,17 @@ impl Plan<'_> {
     /// fsopen(2), close-on-exec.
     pub fn fsopen(&mut self, kind: Arg) -> &mut Call {
         self.call(libc::SYS_fsopen, [kind, FSOPEN_CLOEXEC.into()])
+    }
+
+    /// fspick(2) of the root of a mount, to reconfigure its file system; close-on-exec.
+    pub fn fspick(&mut self, root: Slot, empty: Arg) -> &mut Call {
+        self.call(libc::SYS_fspick, [root.into(), empty, (FSPICK_CLOEXEC | FSPICK_EMPTY_PATH).into()])
+    }
+
+    /// fsconfig(2), FSCONFIG_CMD_RECONFIGURE.
+    pub fn fsconfig_reconfigure(&mut self, context: Slot) -> &mut Call {
+        let command = FSCONFIG_CMD_RECONFIGURE.into();
+        self.call(libc::SYS_fsconfig, [context.into(), command, 0.into(), 0.into(), 0.into()])
     }
 
     /// fsconfig(2), FSCONFIG_SET_STRING.

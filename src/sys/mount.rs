@@ -3,6 +3,9 @@
 pub const FSOPEN_CLOEXEC: u32 = 1;
 pub const FSCONFIG_SET_STRING: u32 = 1;
 pub const FSCONFIG_CMD_CREATE: u32 = 6;
+pub const FSCONFIG_CMD_RECONFIGURE: u32 = 7;
+pub const FSPICK_CLOEXEC: u32 = 1;
+pub const FSPICK_EMPTY_PATH: u32 = 8;
 pub const FSMOUNT_CLOEXEC: u32 = 1;
 
 /// Flags of one kind of call, which no other takes.

@@ -231,6 +231,18 @@ TEST(limits_of_every_kind_are_set_at_create_and_live)
 	OK(ctr_set_limit(c, CTR_LIMIT_CPU_WEIGHT, 200));
 	OK(ctr_effective_limit(c, CTR_LIMIT_CPU_WEIGHT, &limit));
 	CHECK(limit == 200);
+	OK(ctr_limit(c, CTR_LIMIT_UPPER_INODES, &limit));
+	CHECK(limit == 2000);
+	OK(ctr_set_limit(c, CTR_LIMIT_UPPER_INODES, 3000));
+	OK(ctr_set_limit(c, CTR_LIMIT_UPPER_SIZE, 8 * MIB));
+	OK(ctr_effective_limit(c, CTR_LIMIT_UPPER_INODES, &limit));
+	CHECK(limit == 3000);
+	CHECK(sh(c, "dd if=/dev/zero of=/tmp/file bs=1M count=12 2>/dev/null || exit 3").code == 3);
+	FAILS(CTR_ERR_SYSTEM, "EBUSY", ctr_set_limit(c, CTR_LIMIT_UPPER_SIZE, 2 * MIB));
+	FAILS(CTR_ERR_INVALID, "1048576", ctr_set_limit(c, CTR_LIMIT_UPPER_SIZE, 1));
+	OK(ctr_set_limit(c, CTR_LIMIT_UPPER_SIZE, CTR_UNLIMITED));
+	OK(ctr_limit(c, CTR_LIMIT_UPPER_SIZE, &limit));
+	CHECK(limit == 32 * MIB);
 	CHECK(ctr_set_limit(c, CTR_LIMIT_IO_WEIGHT, 0) == CTR_ERR_INVALID);
 	CHECK(ctr_set_limit(c, CTR_LIMIT_CPUSET, 0) == CTR_ERR_INVALID);
 	OK(ctr_limit_list(c, CTR_LIMIT_CPUSET, &list));

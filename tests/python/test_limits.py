@@ -197,7 +197,7 @@ def test_the_command_line_tells_limits_and_changes_them() -> None:
             ["50"] * 2,
             ["0"] * 2,
         )
-        assert set(told) == set(ctr.Limits._fields)
+        assert set(told) == {*ctr.Limits._fields, "upper_size", "upper_inodes"}
         libctr("update", "-m", "96M", "--cpus", "0.5", "--swap", "1M", "--pids-limit", "30", name)
         told = rows(name)
         assert (told["memory"][0], told["cpus"][0], told["swap"][0], told["pids"][0]) == ("96M", "0.5", "1M", "30")
@@ -231,3 +231,22 @@ def test_a_container_ends_by_itself(limit: dict[str, float], reason: str) -> Non
     for wrong in (0, -1):
         with pytest.raises(ValueError, match="0 is no time|negative"):
             ctr.Container("host", **dict.fromkeys(limit, wrong))
+
+
+def test_the_size_of_changes_is_set_while_it_runs() -> None:
+    with ctr.Container("host", upper_size="4M", upper_inodes=500) as c:
+        assert (c.limit("upper_size"), c.limit("upper_inodes")) == (4 << 20, 500)
+        fill = ["dd", "if=/dev/zero", "of=/tmp/file", "bs=1M", "count=6"]
+        assert c.run(fill, stderr=ctr.DEVNULL).returncode == 1
+        c.set_limit("upper_size", "16M")
+        assert c.run(fill, stderr=ctr.DEVNULL).returncode == 0
+        with pytest.raises(ctr.Error, match="EBUSY"):
+            c.set_limit("upper_size", "2M")
+        libctr = [sys.executable, "-m", "ctr"]
+        subprocess.run([*libctr, "update", "--upper-size", "32M", "--upper-inodes", "700", c.name], check=True)
+        told = subprocess.run([*libctr, "limits", c.name], capture_output=True, text=True, check=True).stdout
+        lines = [line.split() for line in told.splitlines()]
+        assert ["upper_size", "32M", "32M"] in lines
+        assert ["upper_inodes", "700", "700"] in lines
+        c.set_limit("upper_size", None)
+        assert c.limit("upper_size") != 32 << 20

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use ctr::image::{Output, Report};
-use ctr::{Error, ErrorCode, Limit, ListLimit, NamespaceSet, SocketType, Step};
+use ctr::{ChangesLimit, Error, ErrorCode, Limit, ListLimit, NamespaceSet, SocketType, Step};
 use pyo3::exceptions::PyKeyboardInterrupt;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
@@ -23,6 +23,10 @@ use crate::watch::{self, Watch};
 
 fn numbers() -> [(&'static str, Limit); Limit::ALL.len()] {
     Limit::ALL.map(|limit| (limit.name(), limit))
+}
+
+fn changes() -> [(&'static str, ChangesLimit); ChangesLimit::ALL.len()] {
+    ChangesLimit::ALL.map(|limit| (limit.name(), limit))
 }
 
 fn lists() -> [(&'static str, ListLimit); ListLimit::ALL.len()] {
@@ -266,6 +270,18 @@ impl Container {
     fn set_limit(&self, py: Python<'_>, which: &Bound<'_, PyAny>, value: Option<u64>) -> PyResult<()> {
         let (inner, which) = (self.inner(py)?, one_of("limit", which, &numbers())?);
         py.detach(|| inner.set_limit(which, value)).or_raise(py)
+    }
+
+    /// Sets a limit of what it may change in memory; `None` is the default.
+    fn set_changes_limit(&self, py: Python<'_>, which: &Bound<'_, PyAny>, value: Option<u64>) -> PyResult<()> {
+        let (inner, which) = (self.inner(py)?, one_of("limit", which, &changes())?);
+        py.detach(|| inner.set_changes_limit(which, value)).or_raise(py)
+    }
+
+    /// Such a limit.
+    fn changes_limit(&self, py: Python<'_>, which: &Bound<'_, PyAny>) -> PyResult<Option<u64>> {
+        let (inner, which) = (self.inner(py)?, one_of("limit", which, &changes())?);
+        py.detach(|| inner.changes_limit(which)).or_raise(py)
     }
 
     /// What it uses.

@@ -397,9 +397,9 @@ pub fn inodes_of_changes(asked: Option<u64>, size: Option<u64>) -> Option<u64> {
 }
 
 /// What a container makes for itself in that tmpfs fits into this: the kernel takes a size of 0 for no limit.
-const LEAST_OF_UPPER: u64 = 1 << 20;
+pub const LEAST_OF_UPPER: u64 = 1 << 20;
 /// The same of its inodes.
-const LEAST_INODES: u64 = 256;
+pub const LEAST_INODES: u64 = 256;
 /// As many as a small tmpfs has all the same: they take some 2 MiB with what the kernel has of them.
 const FEW_INODES: u64 = 1024;
 /// Bytes of a page of memory.
