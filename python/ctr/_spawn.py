@@ -92,7 +92,11 @@ def exec_options(**given: Unpack[PopenOptions]) -> dict[str, Any]:
     if (extra_groups := given.get("extra_groups")) is not None:
         if isinstance(extra_groups, str):
             raise ValueError("extra_groups must be a list, not one str")
-        options["groups"] = [_identity("group", group) for group in extra_groups]
+        try:
+            options["groups"] = [_identity("group", group) for group in extra_groups]
+        except OverflowError as error:
+            # As subprocess, for a list of them.
+            raise ValueError(*error.args) from None
     umask = given.get("umask", -1)
     if not isinstance(umask, int):
         raise TypeError(f"umask must be an int, not {type(umask).__name__}")
