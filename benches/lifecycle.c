@@ -18,6 +18,7 @@
 
 #include "bench.h"
 #include "floor.h"
+#include "forward.h"
 #include "ours.h"
 
 #define MEMORY_LIMIT (64u << 20)
@@ -171,6 +172,12 @@ static void mode_live_mount(void) {
     OURS(ctr_destroy(c));
     print_row("live_mount", "mount", "mount by hand");
     print_row("live_unmount", "unmount", "unmount by hand");
+}
+
+static void mode_forward(void) {
+    ctr_container *c = create(image);
+    bench_forward(c);
+    OURS(ctr_destroy(c));
 }
 
 static ctr_container *running;
@@ -637,6 +644,7 @@ static const struct {
     {"exec", mode_exec},
     {"exec_one_cpu", mode_exec_one_cpu},
     {"live_mount", mode_live_mount},
+    {"forward", mode_forward},
     {"heap", mode_heap},
     {"large_image", mode_large_image},
     {"first", mode_first},

@@ -39,7 +39,7 @@ tmp=$out/tmp
 [ -f "$top/include/ctr.h" ] || stop "no include/ctr.h"
 cc=${CC:-cc}
 flags=(-std=gnu11 -O2 -Wall -Wextra -Werror)
-$cc "${flags[@]}" -I"$top/include" -o "$out/lifecycle" "$here"/{lifecycle,floor,walls,bench}.c -L"$libdir" -lctr \
+$cc "${flags[@]}" -I"$top/include" -o "$out/lifecycle" "$here"/{lifecycle,floor,walls,forward,bench}.c -L"$libdir" -lctr \
     -Wl,-rpath,"$libdir" -lpthread || exit 1
 $cc "${flags[@]}" -I"$top/include" -o "$out/files" "$here"/{files,bench}.c -L"$libdir" -lctr \
     -Wl,-rpath,"$libdir" || exit 1
@@ -83,7 +83,7 @@ bench() { # MODE [ARGUMENT...]: appends what it prints to the results
 
 ### runs
 if wanted targets; then
-    for mode in back_to_back{,_walls} pauses{,_walls} crowd{,_walls} exec{,_one_cpu} live_mount heap first memory stats; do
+    for mode in back_to_back{,_walls} pauses{,_walls} crowd{,_walls} exec{,_one_cpu} live_mount forward heap first memory stats; do
         bench "$mode"
     done
     "$out/files" "$out/busybox.tar" "$tmp" >> "$results" 2> "$out/errors" || skip files "failed: $(tail -n 1 "$out/errors")"

@@ -35,12 +35,12 @@ mod zygote;
 pub use cgroup::{CpuStats, IoStats, MemoryStats, PidsStats, Pressure, PressureStats, Stall, Stats};
 pub use config::{
     Bind, CgroupPolicy, ChangesLimit, Config, Device, DeviceAccess, DeviceKind, DeviceList, DeviceRule, DirectoryUse,
-    ExecConfig, HugetlbLimit, IoLimit, Limit, ListLimit, Mount, Namespace, Namespaces, Network, Preset, Refusal,
-    Rlimit, Seccomp, Session, Stdio, TimeOffset, TimeOffsets, Tmpfs, Upper, Winsize,
+    ExecConfig, HugetlbLimit, IoLimit, Limit, ListLimit, Mount, Namespace, Namespaces, Network, Preset, PublishedPort,
+    Refusal, Rlimit, Seccomp, Session, Stdio, TimeOffset, TimeOffsets, Tmpfs, Upper, Winsize,
 };
 pub use container::{
     Client, Connecting, Container, ContainerInfo, Event, EventKind, Exit, ExitReason, InspectedLimits, InspectedMount,
-    InspectedNamespace, Inspection, NamespaceSet, Process, SocketType, Stopping, Wall, WallState, Watch, explain,
+    InspectedNamespace, Inspection, NamespaceSet, Port, Process, SocketType, Stopping, Wall, WallState, Watch, explain,
 };
 pub use error::{Error, ErrorCode, Result};
 pub use probe::{Check, probe};

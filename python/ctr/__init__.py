@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ._errors import Error
     from ._executor import ContainerPoolExecutor, RemoteError, WorkerLost
     from ._exit import CalledProcessError, CompletedProcess, Exit
+    from ._forward import Forward
     from ._image import (
         Difference,
         Image,
@@ -63,6 +64,7 @@ __all__ = [
     "Error",
     "Event",
     "Exit",
+    "Forward",
     "Image",
     "ImageConfig",
     "LimitInForce",
@@ -118,6 +120,7 @@ _ROOMS = {
     "Error": "_errors",
     "Event": "_watch",
     "Exit": "_exit",
+    "Forward": "_forward",
     "Image": "_image",
     "ImageConfig": "_image",
     "LimitInForce": "_limits",

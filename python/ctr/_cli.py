@@ -84,11 +84,11 @@ _ELSEWHERE = {
     "--blkio-weight": "--io-weight N, 1 to 10000",
     "--env-file": "-e NAME=VALUE",
     "--mount": "-v SRC:DST[:ro]",
-    "-p": "no port is published; --network host has the host's",
-    "--publish": "no port is published; --network host has the host's",
+    "-P": "-p [ADDRESS:]PORT:PORT, a port each",
     "--security-opt": "--seccomp, --apparmor or --selinux",
 }
 _COMMANDS_ELSEWHERE = {
+    "port": "libctr forward NAME",
     "pull": "nothing is downloaded: libctr import FILE NAME takes an archive, as docker save or skopeo copy make it",
     "push": "nothing is uploaded: libctr save IMAGE -o FILE writes an archive, which skopeo copies on",
     "load": "libctr import FILE",

@@ -127,6 +127,9 @@ ROWS = (
     Row("lifetime", "--lifetime", "end it after so long", "SECONDS", type=float, read=float),
     Row("cpu_time", "--cpu-time", "end it when all in it has used so much CPU time", "SECONDS", type=float, read=float),
     Row("network", "--network", '"none" (the default), "host" or "container:NAME"', "NET"),
+    Row(
+        "ports", "-p --publish", "publish a port, at 127.0.0.1 if no address is given", "[ADDRESS:]PORT:PORT", many=True
+    ),
     Row("mounts", "-v --volume", "show a host path inside", "SRC:DST[:ro]", many=True),
     Row("mounts", "--tmpfs", "an empty tmpfs inside", "DST[:SIZE]", many=True, read=tmpfs),
     Row("read_only", "--read-only", "mount the root read-only"),

@@ -1,4 +1,4 @@
-"""`libctr connect`: a port inside, on standard input and output."""
+"""`libctr connect`: a port inside, on standard input and output. `libctr forward`: at a port of this machine."""
 
 from __future__ import annotations
 
@@ -27,6 +27,28 @@ def add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
     connected.add_argument("address", metavar="[ADDRESS:]PORT|PATH", help="ADDRESS is 127.0.0.1 if there is none")
     about = "seconds to wait until something listens there, and then until it is connected"
     connected.add_argument("-w", "--wait", metavar="SECONDS", type=float, help=about)
+
+    about = "publish ports of a running container at ports of this machine, or list those that are published"
+    forwarded = command("forward", _forward, about)
+    forwarded.add_argument("name", metavar="NAME", help="the name of the container")
+    about = "ADDRESS is 127.0.0.1 if there is none; 0 is a free port; without any, those are listed that there are"
+    forwarded.add_argument("ports", metavar="[ADDRESS:]PORT:PORT", nargs="*", help=about)
+    about = "end what is published at [ADDRESS:]PORT"
+    forwarded.add_argument("-c", "--close", metavar="[ADDRESS:]PORT", action="append", default=[], help=about)
+
+
+def _forward(options: argparse.Namespace) -> int:
+    from ._forward import asked, port_of, written
+
+    wanted = asked(options.ports)
+    with join(options.name) as container:
+        for address in options.close:
+            container._native.unpublish(*port_of(address))
+        made = [container.forward(pair["address"], pair["to"]) for pair in wanted]
+        for each in made if made or options.close else container.ports:
+            ended = "" if each.running else "  (its process was killed)"
+            print(f"{written(each.address)} -> {written(each.to)}{ended}")
+    return 0
 
 
 def _connect(options: argparse.Namespace) -> int:

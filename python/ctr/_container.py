@@ -19,6 +19,7 @@ from ._types import (
     Mount,
     OnProgress,
     Path,
+    Port,
     Self,
     Size,
     Unpack,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
+    from ._forward import Forward
     from ._image import Config, Difference, Image, ImageConfig
     from ._limits import Limits, List, Number, Told
     from ._monitor import Monitor
@@ -114,6 +116,8 @@ class Container:
                 "optional" never (a limit that can't be set is then a `UserWarning`); "off" makes none.
             cgroup_parent: The cgroup below which its cgroup is made: "/batch/job1" below the mount point of the
                 hierarchy, or a path relative to the caller's own cgroup, which is the default where possible.
+            ports: Ports of this machine that lead into it from its first moment on, as {"127.0.0.1:8080": 80}: see
+                `Container.forward`. Or docker's, as ["8080:80"], at 127.0.0.1 if no address is given.
             namespaces: A choice for "mount", "pid", "user", "uts", "ipc", "cgroup", "net" or "time": "new", "host",
                 "container:NAME", a pid, a path, or a `Container`. Joining one takes rights in the user namespace that
                 owns it: join that as well, or, as root of the machine, set "user" to "host".
@@ -473,6 +477,33 @@ class Container:
         nothing listens in so many seconds, `ProcessLookupError` if the container ends meanwhile.
         """
         _sockets.wait_for_port(self._native, address, timeout)
+
+    def forward(self, address: Port, to: Port) -> Forward:
+        """Publish a TCP port of the container at one of this machine: for what takes an address and no socket.
+
+            >>> with c.forward(("127.0.0.1", 8080), 80):
+            ...     urllib.request.urlopen("http://127.0.0.1:8080/")
+
+        It works without any network, for ordinary users too, and makes no route and no rule. A process of ctr's
+        forwards; it belongs to the container and not to the caller: it ends by `Forward.close` or with the container.
+        `OSError` with EADDRINUSE if somebody has that port.
+
+        Args:
+            address: (address, port) of this machine, "127.0.0.1:8080", or a port of 127.0.0.1, where this machine alone
+                can connect; at "0.0.0.0" everybody can who reaches it. Port 0 is a free one, which
+                `Forward.address` tells.
+            to: The same inside.
+        """
+        from ._forward import forward
+
+        return forward(self._native, address, to)
+
+    @property
+    def ports(self) -> list[Forward]:
+        """The ports of this machine that lead into it, whoever has published them."""
+        from ._forward import ports
+
+        return ports(self._native)
 
     def pause(self, timeout: float | None = 10.0) -> None:
         """Stop every process inside where it is, as `docker pause`; one that is paused already stays so.

@@ -12,7 +12,7 @@ from ._sizes import count, size, thousandths
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
 
-    from ._types import Environment, Mounts, Namespace, Path, Refusal, Rlimit, Seccomp, Size
+    from ._types import Environment, Mounts, Namespace, Path, Ports, Refusal, Rlimit, Seccomp, Size
 
 # capabilities(7), by their numbers.
 _CAPABILITIES = (
@@ -126,6 +126,12 @@ def _bind(source: Path, target: Path, read_only: bool) -> tuple[str, dict[str, o
 
 def _namespaces(chosen: Mapping[str, Namespace]) -> object:
     return {kind: _namespace(kind, source) for kind, source in mapping(chosen, "namespaces").items()}
+
+
+def _ports(published: Ports) -> object:
+    from ._forward import asked
+
+    return asked(published)
 
 
 def _network(network: Namespace) -> object:
@@ -308,6 +314,7 @@ _READ: dict[str, Callable[[Any], object]] = {
     "io_weight": lambda value: count(value, "io_weight"),
     "hugetlb": hugetlb_lines,
     "network": _network,
+    "ports": _ports,
     "namespaces": _namespaces,
     "capabilities": _capability_mask,
     "cap_add": _names_of("cap_add"),

@@ -25,17 +25,17 @@ _LOCAL = "127.0.0.1"
 
 def connect(native: _ctr.Container, address: Address, kind: int, timeout: float | None) -> socket.socket:
     """`Container.connect`."""
-    return _held(native.connect(_datagrams(kind), *_parts("connect-to", address), timeout))
+    return _held(native.connect(_datagrams(kind), *parts("connect-to", address), timeout))
 
 
 def listen(native: _ctr.Container, address: Address, kind: int) -> socket.socket:
     """`Container.listen`."""
-    return _held(native.listen(_datagrams(kind), *_parts("listen-at", address)))
+    return _held(native.listen(_datagrams(kind), *parts("listen-at", address)))
 
 
 def wait_for_port(native: _ctr.Container, address: Address, timeout: float | None) -> None:
     """`Container.wait_for_port`."""
-    native.wait_for_port(*_parts("connect-to", address), timeout)
+    native.wait_for_port(*parts("connect-to", address), timeout)
 
 
 def _held(fd: int) -> socket.socket:
@@ -51,7 +51,8 @@ def _datagrams(kind: int) -> bool:
     return kind == SOCK_DGRAM
 
 
-def _parts(step_id: str, address: Address) -> tuple[Path, int]:
+def parts(step_id: str, address: Address) -> tuple[Path, int]:
+    """The address and the port, 0 of a path."""
     if isinstance(address, (str, bytes, os.PathLike)):
         return address, 0
     host, port = address if isinstance(address, (tuple, list)) else (_LOCAL, address)

@@ -36,6 +36,8 @@ Pty = Union[bool, tuple[int, int]]
 User = Union[str, int, None]
 Mount = Union[Bind, Tmpfs, str, tuple[Path, Path], tuple[Path, Path, str]]
 Mounts = Iterable[Mount]
+Port = Union[int, str, tuple[str, int]]
+Ports = Union[Mapping[Port, Port], Iterable[Union[tuple[Port, Port], str]]]
 Seccomp = Union[str, PathLike[str], Mapping[str, Any]]
 Refusal = Union[int, str, tuple[str, int]]
 Io = Union[Mapping[Path, Mapping[str, Union[Size, None]]], Iterable[str]]
@@ -135,6 +137,7 @@ class OfContainers(TypedDict, total=False):
     lifetime: float | None
     cpu_time: float | None
     network: Namespace | None
+    ports: Ports | None
     cgroup: Literal["auto", "required", "optional", "off"]
     cgroup_parent: Path | None
     namespaces: Mapping[str, Namespace] | None

@@ -9,6 +9,7 @@ mod exec;
 mod limits;
 mod mounts;
 mod names;
+mod ports;
 mod preset;
 mod rlimits;
 pub(crate) mod text;
@@ -19,6 +20,7 @@ pub use exec::{ExecConfig, Session, Stdio, Winsize};
 pub use limits::{ChangesLimit, HugetlbLimit, IoLimit, Limit, ListLimit};
 pub(crate) use limits::{LimitLists, LimitNumbers};
 pub use mounts::{Bind, Mount, Tmpfs};
+pub use ports::PublishedPort;
 pub use preset::{Preset, Refusal, Seccomp};
 pub use rlimits::Rlimit;
 pub(crate) use with::with;
@@ -93,6 +95,8 @@ pub struct Config {
     pub cgroup_parent: Option<PathBuf>,
     /// Whose network it has; as `namespaces.net` says where there is none. Only one of the two can be chosen.
     pub network: Option<Network>,
+    /// Ports of the host that lead into it from its first moment on. One that somebody has makes the creation fail.
+    pub ports: Vec<PublishedPort>,
     /// Which namespaces are new, shared or joined.
     pub namespaces: Namespaces,
     /// How far the clocks of its own time namespace are from the host's.
@@ -345,6 +349,7 @@ mod tests {
             cgroup: CgroupPolicy::Optional,
             cgroup_parent: Some(odd.clone()),
             network: Some(Network::Container("c".into())),
+            ports: vec![PublishedPort::new(([127, 0, 0, 1], 8080).into(), "[::1]:80".parse().unwrap())],
             namespaces: Namespaces {
                 mount: Namespace::Host,
                 pid: Namespace::Pid(7),

@@ -10,6 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, bind};
 
 use super::blueprint::{Acquired, Blueprint};
+use super::ports;
 use super::shared::Shared;
 use super::spawn::{Spawned, spawn};
 use super::state::{Claim, ExecDefaults, Record, RecordFile, Resource, StateDir, VERSION, start_of};
@@ -85,7 +86,9 @@ fn attach(container: &Shared) -> Result<()> {
     if container.record.config.cpus.is_some() {
         container.leave_processor_limit_to_zygote();
     }
-    container.schedule_as_caller()
+    container.schedule_as_caller()?;
+    // Last: from then on there may be somebody who connects.
+    container.record.config.ports.iter().try_for_each(|port| ports::publish(container, port.address, port.to).map(drop))
 }
 
 /// Makes all of it. `written` says, as soon as there is something to take back, which file has it on record.

@@ -1,6 +1,8 @@
 //! Explain: the list of walls, and what is done to put them up, in an order in which a person can type it, into one shell that
 //! starts others: unshare(1), nsenter(1), mount(8), pivot_root(8), setpriv(1).
 
+use std::net::IpAddr;
+
 use ctr_wire::RANGE_FIRST;
 
 use super::blueprint::{Acquired, Blueprint, open_path};
@@ -44,6 +46,17 @@ impl Blueprint {
         text.extend([cgroup, before].into_iter().flatten());
         let parts = [setup.parent.commands(), first, root, in_root, after, settle, pivot, last, behind];
         text.extend(parts.into_iter().flatten().map(|(_, command)| command));
+        for port in &self.config.ports {
+            let (address, to) = (port.address, port.to);
+            let (family, bind) = match address.ip() {
+                IpAddr::V4(ip) => ("TCP", ip.to_string()),
+                IpAddr::V6(ip) => ("TCP6", format!("[{ip}]")),
+            };
+            text +=
+                &format!("# Who connects to {address} is connected to {to} inside. This goes into another shell:\n");
+            text += &format!("# socat {family}-LISTEN:{},bind={bind},fork ", address.port());
+            text += &format!("EXEC:'nsenter -U -n -t PID nc {} {}'\n", to.ip(), to.port());
+        }
         Ok(text)
     }
 

@@ -3,6 +3,7 @@
 use serde::{Serialize, Serializer};
 
 use super::mounts;
+use super::ports::{self, Port};
 use super::shared::Shared;
 use super::state::{Root, Text};
 use super::walls::{self, Facts, Subject, Wall};
@@ -51,6 +52,8 @@ pub struct Inspection {
     pub limits: InspectedLimits,
     /// "none" (loopback only), "host", or whose network namespace it has.
     pub network: String,
+    /// Ports of the host that lead into it.
+    pub ports: Vec<Port>,
     /// Its namespaces.
     pub namespaces: Vec<InspectedNamespace>,
     /// The ids of its user namespace: the first one inside, the first one outside, how many.
@@ -250,6 +253,7 @@ pub fn inspect(container: &Shared) -> Result<Inspection> {
         warnings: record.warnings.clone(),
         limits,
         network,
+        ports: ports::ports(container)?,
         namespaces: facts
             .namespaces
             .iter()

@@ -7,7 +7,7 @@
 //! `walls` tells of every wall whether it stands and why, `inspect` all that is known of a running container.
 //! `end` ends one whose record is of no use. `ids` decides whose ids a container has, `clocks` sets its clocks off, `devices` decides
 //! which devices it has, `watch` tells what happens to it, `pause` lets it stand still, `mounts` mounts into it while it runs, by a
-//! helper `within` its namespaces, `sockets` are made inside by the same means and held outside, `files` are opened by one that is kept, a `file_helper`,
+//! helper `within` its namespaces, `sockets` are made inside by the same means and held outside, `ports` of the host lead into it, `files` are opened by one that is kept, a `file_helper`,
 //! and `copy` has trees made by one. `unmapped` finds the mount that can't be
 //! id-mapped by trying it out.
 
@@ -36,6 +36,7 @@ mod namespaces;
 mod opened;
 mod pause;
 mod peer;
+mod ports;
 mod process;
 mod program;
 mod request;
@@ -56,6 +57,8 @@ pub use client::{Client, explain};
 pub use exit::{Exit, ExitReason};
 pub use inspect::{InspectedLimits, InspectedMount, InspectedNamespace, Inspection};
 pub use join::NamespaceSet;
+pub use ports::Port;
+pub(crate) use ports::address as socket_address;
 pub use process::Process;
 pub use sockets::{Connecting, SocketType};
 pub use state::ContainerInfo;
@@ -473,6 +476,29 @@ impl Container {
     /// Writes a file or tree of it as a tar archive, with owners as they are inside. Answers how many bytes.
     pub fn copy_out_tar(&self, source: impl AsRef<OsStr>, output: &mut dyn Write) -> Result<u64> {
         copy::copy_out_tar(&self.shared, source.as_ref(), output)
+    }
+
+    /// Publishes `to` and `to_port` of the container's network at an address and a port of the host, for TCP: whoever connects there is
+    /// connected to the server inside. It takes no route, no rule and no rights, and works with [`crate::Network::None`] too. Port 0 is a
+    /// free one, which the answer tells. Whoever can reach the address reaches the server: 127.0.0.1 is for this machine alone,
+    /// "0.0.0.0" and "::" for everybody. Addresses are as for [`Container::connect`].
+    ///
+    /// A process of ours forwards, which ends by [`Container::unpublish`] or with the container, also where this process ends before.
+    /// The server sees connections from its own network. If nothing listens inside, who connects sees a reset.
+    pub fn publish(&self, address: impl AsRef<OsStr>, port: u16, to: impl AsRef<OsStr>, to_port: u16) -> Result<Port> {
+        let (address, to) = (ports::address(address.as_ref(), port)?, ports::address(to.as_ref(), to_port)?);
+        ports::publish(&self.shared, address, to)
+    }
+
+    /// Ends what [`Container::publish`] has published at this address and port, whoever did it: with its connections, and the port is
+    /// free.
+    pub fn unpublish(&self, address: impl AsRef<OsStr>, port: u16) -> Result<()> {
+        ports::unpublish(&self.shared, ports::address(address.as_ref(), port)?)
+    }
+
+    /// The ports of the host that lead into it, whoever has published them.
+    pub fn ports(&self) -> Result<Vec<Port>> {
+        ports::ports(&self.shared)
     }
 
     /// Takes off what [`Container::mount`] has mounted at this place, whoever did it; the last one where there are several. While

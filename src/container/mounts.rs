@@ -50,7 +50,7 @@ pub fn mount(container: &Shared, mount: &Mount) -> Result<()> {
 pub fn unmount(container: &Shared, target: &Path, lazy: bool) -> Result<()> {
     let target = checked(container, target)?;
     let at_place = |resource: &Resource| matches!(resource, Resource::Mount { mount, .. } if mount.target() == target);
-    let found = on_record(container)?.into_iter().rfind(at_place);
+    let found = container.resources()?.into_iter().rfind(at_place);
     let Some(Resource::Mount { number, mount }) = found else {
         if is_of_creation(container, &target) {
             let why = "it was mounted when the container was made, for as long as that runs";
@@ -66,7 +66,7 @@ pub fn unmount(container: &Shared, target: &Path, lazy: bool) -> Result<()> {
 
 /// Where something was mounted while it ran, and is still.
 pub fn live(container: &Shared) -> Result<Vec<PathBuf>> {
-    let places = on_record(container)?.into_iter().filter_map(|resource| match resource {
+    let places = container.resources()?.into_iter().filter_map(|resource| match resource {
         Resource::Mount { mount, .. } => Some(mount.target().to_path_buf()),
         _ => None,
     });
@@ -171,7 +171,7 @@ fn check_place(container: &Shared, target: &Path, place: &Looked) -> Result<()> 
     }
     let is_there = |resource: Resource| matches!(resource, Resource::Mount { number, .. } if number == place.mount);
     let in_use =
-        place.is_root && (is_of_creation(container, target) || on_record(container)?.into_iter().any(is_there));
+        place.is_root && (is_of_creation(container, target) || container.resources()?.into_iter().any(is_there));
     if !in_use {
         return Ok(());
     }
@@ -184,15 +184,6 @@ fn check_place(container: &Shared, target: &Path, place: &Looked) -> Result<()> 
 fn is_of_creation(container: &Shared, target: &Path) -> bool {
     let mounts = &container.record.config.mounts;
     mounts.iter().any(|mount| place_of(mount.target()).is_ok_and(|place| place == target))
-}
-
-/// What is on record by now.
-fn on_record(container: &Shared) -> Result<Vec<Resource>> {
-    let (Some(state), Some(file)) = (&container.state, container.written) else { return Ok(Vec::new()) };
-    match state.read(&container.record.name)? {
-        Some(read) if read.file.inode == file.inode => Ok(read.content.resources().to_vec()),
-        _ => Err(container.gone()),
-    }
 }
 
 /// As many bytes and inodes as the container may change in memory; `None` leaves it to the kernel.

@@ -290,6 +290,15 @@ impl Shared {
         })
     }
 
+    /// What it has by now, whoever made it.
+    pub fn resources(&self) -> Result<Vec<Resource>> {
+        let (Some(state), Some(file)) = (&self.state, self.written) else { return Ok(Vec::new()) };
+        match state.read(&self.record.name)? {
+            Some(read) if read.file.inode == file.inode => Ok(read.content.resources().to_vec()),
+            _ => Err(self.gone()),
+        }
+    }
+
     /// Writes down that a resource of this container is gone.
     pub fn strike_off(&self, resource: Resource) -> Result<()> {
         let (Some(state), Some(file)) = (&self.state, self.written) else { return Ok(()) };

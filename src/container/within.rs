@@ -45,9 +45,14 @@ impl Within {
         Ok(within)
     }
 
+    /// Whether the container has such a namespace that is not this process's own.
+    pub fn is_own(&self, name: &str) -> bool {
+        self.others.iter().any(|it| it.kind.name == name)
+    }
+
     /// Refuses a container that has no such namespace of its own.
     pub fn check_own(&self, container: &Shared, name: &str) -> Result<()> {
-        if self.others.iter().any(|it| it.kind.name == name) {
+        if self.is_own(name) {
             return Ok(());
         }
         let why = format!("its {name} namespace is this process's own");

@@ -19,11 +19,11 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ctr_wire::{DONE, EXITED, FAILED, RUN};
+use ctr_wire::{DONE, EXITED, FAILED, FORWARD, IN_FORWARD, RUN};
 
-use crate::plan::{Header, Plan, Slot, encode};
+use crate::plan::{Arg, Header, Plan, Slot, encode};
 use crate::sys::Own;
-use crate::zygote::{Answer, Channel, Zygote, send};
+use crate::zygote::{Answer, Channel, TITLE, Zygote, send};
 use crate::{Error, ErrorCode, Result, Step, sys};
 
 /// A running helper.
@@ -37,6 +37,20 @@ pub struct Helper {
     _zygote: Arc<Zygote>,
     /// The process that started it: a forked child of it must not end what it inherits.
     holder: u32,
+}
+
+/// What a helper needs to forward connections: slots and data of a plan.
+pub struct Forwarding {
+    /// A listening socket.
+    pub listener: Slot,
+    /// A pidfd: it ends with this process.
+    pub until: Slot,
+    /// The struct sockaddr of who is connected to, and its length.
+    pub server: (Arg, usize),
+    /// What ps(1) shows, `TITLE` bytes.
+    pub title: Arg,
+    /// So many calls of the plan are carried out before it gives up its capabilities.
+    pub before: usize,
 }
 
 /// How long it may take for a plan: it does nothing that waits, but for disks.
@@ -56,31 +70,50 @@ impl Helper {
 
     /// Has it walk `plan` and hand back what is then in the slots `give`.
     pub fn run(&self, plan: &Plan<'_>, give: &[Slot]) -> Result<Vec<OwnedFd>> {
+        self.ask(&Header::new(RUN).giving(give), plan)
+    }
+
+    /// Has it walk `plan`, and forward connections from then on, until `until` has ended: it is nobody's helper any more.
+    pub fn forward(mut self, plan: &Plan<'_>, it: &Forwarding) -> Result<()> {
+        let header = Header {
+            before: it.before,
+            listener: it.listener.0,
+            user: it.until.0,
+            maps: [Some(it.server), None],
+            title: Some((it.title, TITLE)),
+            ..Header::new(FORWARD)
+        };
+        self.ask(&header, plan)?;
+        // By that, nothing is ended with this handle.
+        self.holder = 0;
+        Ok(())
+    }
+
+    /// Its pid, as this process sees it; 0 where that is not told.
+    pub fn pid(&self) -> i32 {
+        sys::pidfd_pid(self.pidfd.as_fd()).unwrap_or(0)
+    }
+
+    fn ask(&self, header: &Header, plan: &Plan<'_>) -> Result<Vec<OwnedFd>> {
         let io = |error: std::io::Error| Error::io(Step::AskHelper, NAME, &error);
         let (channel, theirs) = Channel::new().map_err(io)?;
-        let header = Header::new(RUN).giving(give);
         let mut fds = vec![theirs.as_fd()];
         fds.extend(plan.fds());
         let control = self.control.as_ref().ok_or_else(gone)?;
-        send(control.check().map_err(io)?, &encode(&header, plan), &fds).map_err(io)?;
+        send(control.check().map_err(io)?, &encode(header, plan), &fds).map_err(io)?;
         drop(fds);
         drop(theirs);
         match channel.receive(Some(PATIENCE)).map_err(io)? {
             Answer::Reply(reply, fds) if reply.tag == DONE => Ok(fds),
+            Answer::Reply(reply, _) if reply.tag == FAILED && reply.call == IN_FORWARD => {
+                Err(Error::system(Step::AskHelper, NAME, reply.errno))
+            }
             Answer::Reply(reply, _) if reply.tag == FAILED => Err(plan.error(reply.call, reply.errno)),
             Answer::TimedOut => {
                 Err(Error::system(Step::AskHelper, NAME, libc::ETIMEDOUT).with_code(ErrorCode::TimedOut))
             }
             _ => Err(gone()),
         }
-    }
-}
-
-#[cfg(test)]
-impl Helper {
-    /// Its pid, as this process sees it.
-    pub fn pid(&self) -> i32 {
-        sys::pidfd_pid(self.pidfd.as_fd()).unwrap()
     }
 }
 

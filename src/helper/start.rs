@@ -4,7 +4,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
-use ctr_wire::{CLOSED, DONE, RUN, SPAWN};
+use ctr_wire::{CLOSED, DETACHED, DONE, RUN, SPAWN};
 use nix::sched::CloneFlags;
 
 use super::failure::not_spawned;
@@ -73,6 +73,13 @@ impl Start<'_> {
         }
         setup.prctl(Prctl::DeathSignal(libc::SIGKILL));
         start
+    }
+
+    /// The same, that outlives its maker once it forwards connections ([`Helper::forward`]).
+    #[must_use]
+    pub fn staying(mut self) -> Self {
+        self.header.flags |= DETACHED;
+        self
     }
 
     fn with(namespaces: i32) -> Self {

@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -76,6 +76,18 @@ impl Address {
     }
 }
 
+/// What a struct sockaddr of ip(7) or ipv6(7) says, as the kernel writes one.
+pub fn socket_address(raw: &[u8]) -> Option<SocketAddr> {
+    let family = u16::from_ne_bytes(*raw.first_chunk()?);
+    let port = u16::from_be_bytes(*raw.get(2..)?.first_chunk()?);
+    let ip: IpAddr = match i32::from(family) {
+        libc::AF_INET => Ipv4Addr::from(*raw.get(4..)?.first_chunk::<4>()?).into(),
+        libc::AF_INET6 => Ipv6Addr::from(*raw.get(8..)?.first_chunk::<16>()?).into(),
+        _ => return None,
+    };
+    Some(SocketAddr::new(ip, port))
+}
+
 /// Of struct sockaddr_un, with the NUL.
 const PATH_MAX: usize = 108;
 
@@ -118,6 +130,11 @@ mod tests {
 
     #[test]
     fn the_records_are_those_of_the_man_pages() {
+        for (text, port) in [("127.0.0.1", 4242), ("::1", 80)] {
+            let at = address(text, port).unwrap();
+            assert_eq!(socket_address(&at.raw()).map(Address::Inet), Some(at));
+        }
+        assert_eq!(socket_address(&[1, 0, b'/']), None);
         let raw = |text, port| address(text, port).unwrap().raw();
         assert_eq!(raw("127.0.0.1", 4242), [2, 0, 0x10, 0x92, 127, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0]);
         let v6 = raw("::1", 80);

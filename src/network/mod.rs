@@ -4,7 +4,7 @@
 mod address;
 mod names;
 
-pub use address::Address;
+pub use address::{Address, socket_address};
 pub use names::{Net, hosts, is_name, resolv_conf};
 
 use nix::fcntl::OFlag;

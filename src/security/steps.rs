@@ -1,9 +1,11 @@
 //! The steps that PID 1 takes on itself and that its descendants inherit: a keyring, a system call filter, all the last walls.
 
+use std::sync::OnceLock;
+
 use super::landlock;
 use super::preset::Walls;
 use super::seccomp::{Profile, filter};
-use crate::plan::Plan;
+use crate::plan::{Plan, Prctl};
 use crate::{Result, Step};
 
 /// A session keyring of its own: keys of the host's session are not found from inside, keyctl(2). Where a user's quota of keys is
@@ -28,20 +30,47 @@ pub(crate) fn own_keyring(plan: &mut Plan<'_>, closed: bool) {
 /// Loads the filter of `profile`, for a container with the capabilities `caps`. The last step: the profile decides about
 /// whatever follows, and all descendants inherit it.
 pub(crate) fn seccomp(plan: &mut Plan<'_>, profile: &Profile, caps: u64) -> Result<()> {
-    let program = filter(profile, caps)?;
+    let bytes = instructions(profile, caps)?;
+    let count = bytes.len() / 8;
     plan.step(
         Step::LoadSeccompFilter,
-        format!("of {} instructions", program.len()),
+        format!("of {count} instructions"),
         "system calls that a container has no use for are refused, seccomp(2)",
-        format!("setpriv --seccomp-filter $FILTER bash    # {} instructions of classic BPF", program.len()),
+        format!("setpriv --seccomp-filter $FILTER bash    # {count} instructions of classic BPF"),
     );
+    plan.seccomp_set_mode_filter(&bytes, profile.flags());
+    Ok(())
+}
+
+/// The filter as the kernel takes it, eight bytes an instruction.
+fn instructions(profile: &Profile, caps: u64) -> Result<Vec<u8>> {
+    let program = filter(profile, caps)?;
     let mut bytes = Vec::with_capacity(program.len() * 8);
     for instruction in program.iter() {
         bytes.extend_from_slice(&instruction.code.to_ne_bytes());
         bytes.extend_from_slice(&[instruction.jt, instruction.jf]);
         bytes.extend_from_slice(&instruction.k.to_ne_bytes());
     }
-    plan.seccomp_set_mode_filter(&bytes, profile.flags());
+    Ok(bytes)
+}
+
+/// The system calls of crates/init/src/forward.rs, beside what it takes to answer that it is ready.
+const FORWARDER: &str = r#"{"defaultAction": "SCMP_ACT_KILL_PROCESS", "syscalls": [{"action": "SCMP_ACT_ALLOW", "names": [
+    "accept4", "socket", "connect", "shutdown", "getsockopt", "setsockopt", "getsockname", "sendmsg", "pipe2", "splice", "read",
+    "write", "epoll_ctl", "epoll_pwait", "clock_gettime", "close", "close_range", "madvise", "exit_group"]}]}"#;
+
+/// Lets a process that forwards connections do that and nothing else, where the kernel has filters.
+pub(crate) fn forwards_only(plan: &mut Plan<'_>) -> Result<()> {
+    static PROFILE: OnceLock<Profile> = OnceLock::new();
+    let profile = match PROFILE.get() {
+        Some(profile) => profile,
+        None => PROFILE.get_or_init({
+            let profile = Profile::from_json(FORWARDER, "forwarder")?;
+            move || profile
+        }),
+    };
+    plan.prctl(Prctl::NoNewPrivs);
+    plan.seccomp_set_mode_filter(&instructions(profile, 0)?, profile.flags()).optional();
     Ok(())
 }
 

@@ -394,6 +394,12 @@ steps! {
             libc::EADDRINUSE => "something listens there already; port 0 is one that is free",
             libc::EADDRNOTAVAIL => hints::LOOPBACK_ONLY,
         };
+        PublishPort: "publish-port", "publish", when {
+            libc::EADDRINUSE => hints::PORT_IN_USE,
+            libc::EADDRNOTAVAIL => "this machine has no such address; 127.0.0.1 is there always",
+            libc::EACCES => "ports below net.ipv4.ip_unprivileged_port_start, which is 1024 mostly, are root's",
+        };
+        StopForwarder: "stop-forwarder", "stop publishing";
         LimitContainer: "limit-container", "limit container";
         CountUsage: "count-usage", "count what is used by container";
         WatchContainer: "watch-container", "watch container";

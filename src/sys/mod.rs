@@ -228,6 +228,13 @@ pub fn connect(socket: BorrowedFd<'_>, address: &[u8]) -> nix::Result<()> {
     nix::errno::Errno::result(result).map(drop)
 }
 
+/// bind(2), to a struct sockaddr.
+pub fn bind(socket: BorrowedFd<'_>, address: &[u8]) -> nix::Result<()> {
+    // SAFETY: the kernel reads as many bytes as there are.
+    let result = unsafe { libc::bind(socket.as_raw_fd(), address.as_ptr().cast(), address.len() as libc::socklen_t) };
+    nix::errno::Errno::result(result).map(drop)
+}
+
 /// getsockname(2): a struct sockaddr of any family.
 pub fn getsockname(socket: BorrowedFd<'_>) -> nix::Result<Vec<u8>> {
     name_of(socket, libc::getsockname)

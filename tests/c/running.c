@@ -302,10 +302,75 @@ TEST(trees_are_copied_in_and_out)
 	OK(ctr_destroy(c));
 }
 
+/* Connects to this port of the host and hears what a server inside says. */
+static int hears_hello(int port, int listener)
+{
+	struct sockaddr_in at = {0};
+	char heard[8] = "";
+	int client = socket(AF_INET, SOCK_STREAM, 0), server, ok;
+
+	at.sin_family = AF_INET;
+	at.sin_port = htons(port);
+	at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	CHECK(!connect(client, (struct sockaddr *)&at, sizeof at));
+	server = accept(listener, NULL, NULL);
+	ok = write(server, "hello", 5) == 5 && read(client, heard, sizeof heard) == 5 && !strcmp(heard, "hello");
+	close(server);
+	close(client);
+	return ok;
+}
+
+TEST(a_port_of_the_host_leads_into_a_container)
+{
+	ctr_container *c, *joined, *other;
+	ctr_config *config = ctr_config_new();
+	char *text, expected[128];
+	int listener, port, second;
+
+	OK(ctr_config_add_port(config, "127.0.0.1", 0, "localhost", 80));
+	FAILS(CTR_ERR_INVALID, "names are not looked up", ctr_config_add_port(config, "web", 1, "127.0.0.1", 80));
+	FAILS(CTR_ERR_INVALID, "address", ctr_config_add_port(config, NULL, 1, "127.0.0.1", 80));
+	FAILS(CTR_ERR_INVALID, "to", ctr_config_add_port(config, "127.0.0.1", 1, NULL, 80));
+	OK(ctr_create("host", config, &c));
+	listener = ctr_listen(c, SOCK_STREAM, "127.0.0.1", 80);
+	OK(ctr_inspect(c, &text));
+	CHECK(sscanf(strstr(text, "\"ports\":[{\"address\":\"127.0.0.1:"), "\"ports\":[{\"address\":\"127.0.0.1:%d", &port) == 1);
+	snprintf(expected, sizeof expected, ":%d\",\"to\":\"127.0.0.1:80\",\"running\":true}]", port);
+	CHECK(strstr(text, expected) != NULL);
+	ctr_string_free(text);
+	CHECK(hears_hello(port, listener));
+	OK(ctr_join(ctr_name(c), &joined));
+	second = ctr_publish(joined, "127.0.0.1", 0, "127.0.0.1", 80);
+	CHECK(second > 0 && second != port);
+	CHECK(hears_hello(second, listener));
+	FAILS(CTR_ERR_SYSTEM, "EADDRINUSE", ctr_publish(c, "127.0.0.1", second, "127.0.0.1", 80));
+	CHECK(errno == EADDRINUSE && !strcmp(ctr_last_step_id(), "publish-port"));
+	/* One that somebody has is told when a container is made. */
+	config = (ctr_config_free(config), ctr_config_new());
+	OK(ctr_config_add_port(config, "127.0.0.1", second, "127.0.0.1", 80));
+	FAILS(CTR_ERR_SYSTEM, "EADDRINUSE", ctr_create("host", config, &other));
+	CHECK(other == NULL && errno == EADDRINUSE);
+	OK(ctr_unpublish(c, "127.0.0.1", second));
+	FAILS(CTR_ERR_NOT_FOUND, "no port published there", ctr_unpublish(c, "127.0.0.1", second));
+	OK(ctr_create("host", config, &other));
+	OK(ctr_destroy(other));
+	OK(ctr_unpublish(joined, "localhost", port));
+	FAILS(CTR_ERR_INVALID, "address", ctr_publish(c, NULL, 0, "127.0.0.1", 80));
+	FAILS(CTR_ERR_INVALID, "to", ctr_publish(c, "127.0.0.1", 0, NULL, 80));
+	FAILS(CTR_ERR_INVALID, "port 0", ctr_publish(c, "127.0.0.1", 0, "127.0.0.1", 0));
+	FAILS(CTR_ERR_INVALID, "address", ctr_unpublish(c, NULL, 1));
+	close(listener);
+	ctr_config_free(config);
+	OK(ctr_close(joined));
+	OK(ctr_destroy(c));
+	FAILS(CTR_ERR_INVALID, "container", ctr_publish(c, "127.0.0.1", 0, "127.0.0.1", 80));
+}
+
 int main(void)
 {
 	RUN(trees_are_copied_in_and_out);
 	RUN(files_inside_are_opened_looked_at_and_listed_from_outside);
+	RUN(a_port_of_the_host_leads_into_a_container);
 	RUN(a_socket_inside_is_held_outside);
 	RUN(mounts_come_and_go_while_programs_run);
 	RUN(what_a_container_uses_is_told_as_far_as_it_is_counted);

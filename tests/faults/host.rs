@@ -269,13 +269,22 @@ fn carry_out(operation: Operation, count: &mut u64, held: &mut Option<Container>
                 drop(container.connect(SocketType::Stream, at, 80, Some(Duration::from_secs(20)))?);
                 drop(listener);
                 match container.connect(SocketType::Stream, "/nowhere", 0, Some(Duration::from_secs(20))) {
-                    Err(error) if error.errno() == libc::ENOENT => Ok(()),
-                    Err(error) => Err(error),
+                    Err(error) if error.errno() == libc::ENOENT => {}
+                    Err(error) => return Err(error),
                     Ok(_) => panic!("nothing is there"),
                 }
+                let port = container.publish(at, 0, at, 80)?;
+                container.unpublish(at, port.address.port())
             });
             if let Err(error) = done {
                 outcome = named(&error);
+            }
+            // Whatever of it is there, or may be, can be ended.
+            if is_there(&container)? {
+                let ports = container.ports().map_err(|e| format!("ports after it: {e}"))?;
+                for port in ports {
+                    container.unpublish(at, port.address.port()).map_err(|e| format!("unpublish after it: {e}"))?;
+                }
             }
             container.destroy().map_err(|e| format!("destroy after it: {e}"))?;
         }

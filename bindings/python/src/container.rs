@@ -476,6 +476,25 @@ impl Container {
         listener.answer(answer.or_raise(py))
     }
 
+    /// Publishes a port of it at one of the host.
+    fn publish(&self, py: Python<'_>, address: Bytes, port: u16, to: Bytes, to_port: u16) -> PyResult<PortParts> {
+        let inner = self.inner(py)?;
+        py.detach(|| inner.publish(&address.0, port, &to.0, to_port)).map(port_parts).or_raise(py)
+    }
+
+    /// Ends what was published there.
+    fn unpublish(&self, py: Python<'_>, address: Bytes, port: u16) -> PyResult<()> {
+        let inner = self.inner(py)?;
+        py.detach(|| inner.unpublish(&address.0, port)).or_raise(py)
+    }
+
+    /// The ports of the host that lead into it.
+    fn ports(&self, py: Python<'_>) -> PyResult<Vec<PortParts>> {
+        let inner = self.inner(py)?;
+        let ports = py.detach(|| inner.ports()).or_raise(py)?;
+        Ok(ports.into_iter().map(port_parts).collect())
+    }
+
     /// Stops all processes, or none where that takes longer than `timeout` seconds.
     fn pause(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<()> {
         let (inner, end) = (self.inner(py)?, deadline(timeout)?);
@@ -530,6 +549,14 @@ impl Container {
 
 /// How long a container that is being stopped is waited for between two looks at Python's signals.
 const STOP_SLICE: Duration = Duration::from_millis(200);
+
+/// How `ports` tells of one: address and port of the host, address and port inside, whether it runs.
+type PortParts = (String, u16, String, u16, bool);
+
+fn port_parts(port: ctr::Port) -> PortParts {
+    let ip = |at: std::net::SocketAddr| at.ip().to_string();
+    (ip(port.address), port.address.port(), ip(port.to), port.to.port(), port.running)
+}
 
 /// How long a socket is waited for between two looks at Python's signals.
 const SOCKET_SLICE: Duration = Duration::from_millis(500);

@@ -21,9 +21,14 @@ pub mod nr {
     pub const DUP2: usize = 33;
     pub const ALARM: usize = 37;
     pub const GETPID: usize = 39;
+    pub const SOCKET: usize = 41;
+    pub const CONNECT: usize = 42;
     pub const SENDMSG: usize = 46;
     pub const RECVMSG: usize = 47;
+    pub const SHUTDOWN: usize = 48;
+    pub const GETSOCKNAME: usize = 51;
     pub const SOCKETPAIR: usize = 53;
+    pub const SETSOCKOPT: usize = 54;
     pub const GETSOCKOPT: usize = 55;
     pub const CLONE: usize = 56;
     pub const EXECVE: usize = 59;
@@ -40,14 +45,18 @@ pub mod nr {
     pub const GETDENTS64: usize = 217;
     pub const CLOCK_GETTIME: usize = 228;
     pub const EXIT_GROUP: usize = 231;
+    pub const EPOLL_CTL: usize = 233;
     pub const WAITID: usize = 247;
     pub const OPENAT: usize = 257;
     pub const NEWFSTATAT: usize = 262;
     pub const PSELECT6: usize = 270;
     pub const PPOLL: usize = 271;
     pub const UNSHARE: usize = 272;
+    pub const SPLICE: usize = 275;
+    pub const EPOLL_PWAIT: usize = 281;
     pub const ACCEPT4: usize = 288;
     pub const SIGNALFD4: usize = 289;
+    pub const EPOLL_CREATE1: usize = 291;
     pub const DUP3: usize = 292;
     pub const PIPE2: usize = 293;
     pub const PRLIMIT64: usize = 302;
@@ -73,8 +82,10 @@ pub mod errno {
     pub const EPROTO: i32 = 71;
     pub const EUSERS: i32 = 87;
     pub const EOPNOTSUPP: i32 = 95;
-    pub const ETIMEDOUT: i32 = 110;
+    pub const ECONNABORTED: i32 = 103;
     pub const ENOBUFS: i32 = 105;
+    pub const ETIMEDOUT: i32 = 110;
+    pub const EINPROGRESS: i32 = 115;
 }
 
 pub const SIGKILL: i32 = 9;

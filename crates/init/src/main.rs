@@ -6,7 +6,7 @@
 //! - As **PID 1** (it is a clone, nothing is executed) it walks the rest of the container's plan, then starts the programs it
 //!   is handed, reaps whatever dies, and reports exits.
 //!
-//! Both are one loop over the same requests: see `serve`. There is no std here, and no panic either: the panic handler refers
+//! Both are one loop over the same requests: see `serve`. A helper in a container's network may leave it for another one, `forward`. There is no std here, and no panic either: the panic handler refers
 //! to a symbol that doesn't exist, so a panic that could happen does not link.
 //!
 //! The program that runs is the one that build.rs makes, with `panic = "abort"`. Cargo compiles this source too, so that clippy and
@@ -23,6 +23,7 @@ mod budget;
 mod cgroup;
 mod children;
 mod claim;
+mod forward;
 mod kernel;
 mod lifeline;
 mod memory;

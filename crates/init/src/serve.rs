@@ -2,12 +2,14 @@
 //! they differ in where requests come from and in what the end of a socket means.
 
 use ctr_wire::{
-    BY_CHILD, CONTROL, Call, DETACHED, DONE, EXEC, FAILED, HANDED, Handover, IN_BUDGET, IN_HANDOVER, IN_LATE,
-    IN_MESSAGE, IN_NEWGIDMAP, IN_NEWUIDMAP, IN_PARENT, IN_START, IN_TABLE, LARGE, LIMITED, MAX_FDS, NONE, PREPARE,
-    PROC, ParentPlan, RESULTS, RETIRE, RUN, Reply, Request, SAID, SLOTS, SPARE, SPAWN, STATUS, USER_NAMESPACE,
+    BY_CHILD, CLOSED, CONTROL, Call, DETACHED, DONE, EXEC, FAILED, FORWARD, HANDED, Handover, IN_BUDGET, IN_FORWARD,
+    IN_HANDOVER, IN_LATE, IN_MESSAGE, IN_NEWGIDMAP, IN_NEWUIDMAP, IN_PARENT, IN_START, IN_TABLE, LARGE, LIMITED,
+    MAX_FDS, NONE, PREPARE, PROC, ParentPlan, RESULTS, RETIRE, RUN, Reply, Request, SAID, SLOTS, SPARE, SPAWN, STATUS,
+    USER_NAMESPACE,
 };
 
 use super::children::{self, Children};
+use super::forward::{Address, Forwarder};
 use super::kernel::{self, CLONE_FILES, SIGKILL, SIGNALS, close, exit, now, nr, raise, syscall, syscall3};
 use super::lifeline;
 use super::memory::{Child, Claim, MAX_SOCKETS, MEMORY};
@@ -234,6 +236,7 @@ impl Server {
                     PREPARE => _ = self.walk_or_fail(calls),
                     RUN => self.run(request, calls),
                     EXEC => self.exec(request, calls),
+                    FORWARD if self.role == Role::Init => self.forward(request, calls),
                     RETIRE if self.role == Role::Zygote => self.retired = true,
                     LIMITED if self.role == Role::Zygote => {
                         let file = raise(self.keep_status());
@@ -304,11 +307,7 @@ impl Server {
         } else if !self.walk_or_fail(calls) {
             return;
         }
-        let [address, len] = request.title;
-        if address != 0 {
-            // SAFETY: the host sends no more bytes than the argv[0] it gave the zygote has.
-            unsafe { core::ptr::copy_nonoverlapping(address as *const u8, self.title as *mut u8, len as usize) };
-        }
+        self.show_title(request);
         if request.listener != NONE
             && let Some(slot) = self.slots.get_mut(request.listener as usize)
         {
@@ -342,6 +341,44 @@ impl Server {
             self.fail(failure);
             exit(1);
         }
+    }
+
+    fn show_title(&self, request: &Request) {
+        let [address, len] = request.title;
+        if address != 0 {
+            // SAFETY: the host sends no more bytes than the argv[0] it gave the zygote has.
+            unsafe { core::ptr::copy_nonoverlapping(address as *const u8, self.title as *mut u8, len as usize) };
+        }
+    }
+
+    /// FORWARD: the server becomes a forwarder, for good.
+    #[inline(never)]
+    #[unsafe(link_section = ".cold")]
+    fn forward(&mut self, request: &Request, calls: &[Call]) {
+        let (first, last) = calls.split_at_checked(request.before as usize).unwrap_or((calls, &[]));
+        if !self.walk_or_fail(first) {
+            return;
+        }
+        let slot = |slot: u8| self.slots.get(slot as usize).copied().unwrap_or(-1);
+        let [address, len] = request.uid_map;
+        // SAFETY: an address and a length within the message.
+        let server = Address::new(unsafe { core::slice::from_raw_parts(address as *const u8, len as usize) });
+        let forwarder = match Forwarder::new(slot(request.listener), slot(request.user), server) {
+            Ok(forwarder) => forwarder,
+            Err(errno) => return self.fail(Failure { call: IN_FORWARD, errno }),
+        };
+        // SAFETY: calls of our own library.
+        if let Err(failure) = unsafe { walk(last, first.len() as u32, &mut self.slots) } {
+            return self.fail(failure);
+        }
+        self.show_title(request);
+        let [status, ..] = self.slots;
+        // A host that does not hear of it has given up on it.
+        if reply(status, &Reply { tag: DONE, ..Reply::default() }, &[]) < 0 {
+            exit(1);
+        }
+        message::give_back();
+        forwarder.run()
     }
 
     /// The descriptors that go back: `first`, where there is one, and the request's `give`.
@@ -532,7 +569,7 @@ impl Server {
     fn become_init(&mut self, setup: i32, request: &Request, calls: &[Call], fds: usize) {
         let flags = request.flags;
         self.news = Some(set_up(setup, calls, flags & LARGE != 0, &mut self.slots, fds));
-        self.role = if flags & DETACHED == 0 { Role::Init } else { Role::Detached };
+        self.role = if flags & (DETACHED | CLOSED) == DETACHED { Role::Detached } else { Role::Init };
         self.children.clear();
         self.spare.pid = 0;
         self.retired = false;

@@ -66,11 +66,16 @@ pub const PREPARE: u32 = 6;
 /// answered.
 pub const LIMITED: u32 = 7;
 
+/// Request kind, to a helper in the network of a container: walk `before` calls, get ready to forward, walk the rest, answer, and
+/// then forward whoever connects to `listener` to the address `uid_map`, until the process of the pidfd in slot `user` has ended.
+/// From then on nothing more is asked of it, and its maker's end is not its own.
+pub const FORWARD: u32 = 8;
+
 /// Request flag: the whole message is in the memfd that comes as the first descriptor.
 pub const LARGE: u32 = 1;
 /// Request flag of [`SPAWN`]: cloned for this request, not before. All that it does is to be part of the shape.
 pub const FRESH: u32 = 2;
-/// Request flag of [`SPAWN`]: it outlives the zygote.
+/// Request flag of [`SPAWN`]: it outlives the zygote. With [`CLOSED`], only from [`FORWARD`] on.
 pub const DETACHED: u32 = 4;
 /// Request flag of [`SPAWN`]: claim a range of ids, and map ids 0 to 65535 to it.
 pub const ID_RANGE: u32 = 8;
@@ -138,20 +143,20 @@ pub struct Request {
     pub patience: u64,
     /// EXEC: the address of two struct rlimit64 in the message, which take the mark of the deadline or the budget; 0 is none.
     pub mark: u64,
-    /// SPAWN: contents of uid_map and gid_map, addresses and lengths; 0 is none. See MAP_BY_PROGRAM.
+    /// SPAWN: contents of uid_map and gid_map, addresses and lengths; 0 is none. See MAP_BY_PROGRAM. FORWARD: a struct sockaddr.
     pub uid_map: [u64; 2],
     /// See `uid_map`.
     pub gid_map: [u64; 2],
     /// SPAWN with ID_RANGE: the path of the file whose bytes are the ranges' locks.
     pub ranges: u64,
-    /// RUN: what ps(1) shows from now on, address and length; 0 is no change.
+    /// RUN, FORWARD: what ps(1) shows from now on, address and length; 0 is no change.
     pub title: [u64; 2],
     /// Slots whose descriptors go back with the reply to RUN or EXEC. SPAWN: slots of namespaces (pid, net, uts, ipc) to be
     /// cloned into.
     pub give: [u8; 4],
-    /// RUN: the slot of a listening socket to serve from now on, or NONE.
+    /// RUN, FORWARD: the slot of a listening socket to serve from now on, or NONE.
     pub listener: u8,
-    /// SPAWN: the slot of the user namespace to be cloned into, or NONE.
+    /// SPAWN: the slot of the user namespace to be cloned into, or NONE. FORWARD: the slot of a pidfd.
     pub user: u8,
     /// With a `cpu_time_limit`: how many processors the machine has.
     pub processors: u16,
@@ -276,5 +281,7 @@ pub const IN_START: u32 = 0x1000_0009;
 pub const IN_TABLE: u32 = 0x1000_0005;
 /// The budget of processor time: EOPNOTSUPP where programs can't be marked or found, EAGAIN where there are as many as can be.
 pub const IN_BUDGET: u32 = 0x1000_000a;
+/// … what a forwarder needs besides its calls.
+pub const IN_FORWARD: u32 = 0x1000_000b;
 /// … what the zygote tells the child.
 pub const IN_HANDOVER: u32 = 0x1000_0006;

@@ -11,6 +11,7 @@
 //! cgroup is one of this container's name with this PID 1 in it, the changes on disk lie in the store that it was made with.
 
 mod directory;
+pub mod forwarder;
 mod ledger;
 mod name;
 mod place;

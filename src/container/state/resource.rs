@@ -1,6 +1,7 @@
 //! What a container has on the host, and the lines of a record about it.
 
 use std::ffi::OsStr;
+use std::net::SocketAddr;
 use std::path::{Component, Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -28,6 +29,14 @@ pub enum Resource {
         number: u64,
         mount: Mount,
     },
+    /// A port of the host that leads to one inside.
+    Forward {
+        address: SocketAddr,
+        to: SocketAddr,
+        /// The process that forwards, and when it started; see `start_of`. 0 where that is not known.
+        pid: i32,
+        start: u64,
+    },
 }
 
 /// A line about a resource.
@@ -42,10 +51,11 @@ pub enum Entry {
 
 impl Resource {
     /// Whether it is one of the container `name`, as far as its name tells; `store` is the one that the container was made with,
-    /// where that is known. What a cgroup's name tells is looked at when it is used, [`crate::cgroup::check_names`].
+    /// where that is known. What a cgroup's name tells is looked at when it is used, [`crate::cgroup::check_names`], and so is whether a
+    /// process forwards, [`super::forwarder::open`].
     pub fn is_of(&self, name: &str, store: Option<&Path>) -> bool {
         match self {
-            Self::Cgroup(_) | Self::Socket | Self::Mount { .. } => true,
+            Self::Cgroup(_) | Self::Socket | Self::Mount { .. } | Self::Forward { .. } => true,
             Self::Upper { path } => {
                 let parents = || path.components().any(|part| part == Component::ParentDir);
                 let parent = path.parent().filter(|parent| parent.ends_with("upper"));

@@ -13,6 +13,7 @@ use nix::sys::stat::{FileStat, Mode, fstat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use super::directory::{RecordFile, StateDir, content, listener_pidfd};
+use super::forwarder;
 use super::ledger::Content;
 use super::place::remove_tree;
 use super::resource::{self, Entry, Resource, cgroups};
@@ -172,6 +173,7 @@ impl StateDir {
                     other => other,
                 },
                 Resource::Mount { .. } => Ok(()),
+                Resource::Forward { address, pid, start, .. } => forwarder::end(*address, *pid, *start),
                 Resource::Socket => self.remove_socket(name).or_else(|errno| match errno {
                     Errno::ENOENT => Ok(()),
                     _ => Err(Error::system(Step::RemoveControlSocket, name, errno as i32)),

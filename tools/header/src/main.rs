@@ -13,7 +13,7 @@ const HEADER: &str = "include/ctr.h";
 const MAP: &str = "src/ffi/ctr.map";
 
 /// The order of the header, which is read from top to bottom.
-const FILES: [&str; 24] = [
+const FILES: [&str; 25] = [
     "types",
     "config",
     "config_limits",
@@ -23,6 +23,7 @@ const FILES: [&str; 24] = [
     "pause",
     "mounts",
     "sockets",
+    "ports",
     "files",
     "copy",
     "stats",
