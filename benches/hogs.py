@@ -1,9 +1,9 @@
-"""Hogs at their limits, what a neighbour with a steady load gets done meanwhile, and how long the host waits for memory.
+"""Hogs at their limits: what a neighbour with a steady load gets done meanwhile, how long the host waits for memory.
 
 hogs.py        prints lines as benches/lifecycle.c does: per second, and microseconds
 
-The load is stress-ng's, none of ours. Every hog is in one container with a limit of each kind,
-for a few seconds; the neighbour is in another, on the other half of the machine's processors' time. Both sides of a row take turns.
+The load is stress-ng's, none of ours. Every hog is in one container with a limit of each kind, for a few seconds; the
+neighbour is in another, on the other half of the machine's processors' time. Both sides of a row take turns.
 """
 
 from __future__ import annotations
@@ -65,7 +65,13 @@ def main() -> None:
     stress = shutil.which("stress-ng")
     if stress is None:
         sys.exit("bench: stress-ng is not installed")
-    limits: dict[str, object] = {"memory": "64M", "pids": 64, "cpus": 0.5, "upper_size": "32M", "rlimits": {"nofile": 256}}
+    limits: dict[str, object] = {
+        "memory": "64M",
+        "pids": 64,
+        "cpus": 0.5,
+        "upper_size": "32M",
+        "rlimits": {"nofile": 256},
+    }
     rates, alone, busy, quiet = list[float](), list[float](), list[float](), list[float]()
     with ctr.Container("host", memory="64M", pids=16) as neighbour, ctr.Container("host", **limits) as hog:
         work = neighbour.popen(["/bin/sh", "-c", WORK], stdout=ctr.PIPE)
