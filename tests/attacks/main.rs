@@ -7,6 +7,7 @@
 
 mod allocators;
 mod bombs;
+mod budgets;
 mod descriptors;
 mod engine;
 mod escapes;

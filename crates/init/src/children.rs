@@ -252,20 +252,21 @@ impl Children {
         }
     }
 
-    /// The mark of whoever is to be reaped next, where that is a budget's, else 0.
+    /// Whoever is to be reaped next, and the mark, where that is a budget's, else 0. Nobody is 0, and -1 whoever it may be.
     #[inline(never)]
     #[unsafe(link_section = ".cold")]
-    fn budget_of_next(&self) -> u64 {
+    fn next_with_budget(&self) -> (i32, u64) {
         const WNOHANG_EXITED_NOWAIT_WALL: usize = 1 | 4 | 0x0100_0000 | 0x4000_0000;
         let mut info = [0i32; 32];
         let at = &raw mut info as usize;
         // SAFETY: the kernel writes a siginfo_t.
         let asked = unsafe { syscall(nr::WAITID, 0, 0, at, WNOHANG_EXITED_NOWAIT_WALL, 0, 0) };
-        let [_, _, _, pid, ..] = info;
-        if asked != 0 || pid <= 0 {
-            return 0;
+        if asked != 0 {
+            return (-1, 0);
         }
-        self.sweep.mark_of(pid).filter(|&mark| mark >= BUDGET).unwrap_or(0)
+        // What depends on the signal comes behind three numbers, where a pointer may be.
+        let [_, _, _, _, pid, ..] = info;
+        (pid, self.sweep.mark_of(pid).filter(|&mark| pid > 0 && mark >= BUDGET).unwrap_or(0))
     }
 
     /// Reaps whoever has ended and reports those that somebody wants to know of. One that is in the pool is taken from it.
@@ -274,12 +275,15 @@ impl Children {
         for _ in 0..AT_ONCE {
             let mut status = 0i32;
             let mut usage = [0u64; 18];
-            // Whose budget it has used has to be asked while it is there.
-            let budget = if self.budgets.is_empty() { 0 } else { self.budget_of_next() };
+            // Whose budget it has used has to be asked while it is there. It is reaped by its pid: another may have ended since.
+            let (next, budget) = if self.budgets.is_empty() { (-1, 0) } else { self.next_with_budget() };
+            if next == 0 {
+                return;
+            }
             const WNOHANG_WALL: usize = 1 | 0x4000_0000;
             // SAFETY: the kernel writes an int and a struct rusage.
             let pid = unsafe {
-                syscall(nr::WAIT4, usize::MAX, &raw mut status as usize, WNOHANG_WALL, &raw mut usage as usize, 0, 0)
+                syscall(nr::WAIT4, next as usize, &raw mut status as usize, WNOHANG_WALL, &raw mut usage as usize, 0, 0)
             } as i32;
             if pid <= 0 {
                 return;
