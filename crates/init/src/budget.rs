@@ -14,10 +14,10 @@
 
 use ctr_wire::MAX_CHILDREN;
 
-use super::kernel::{close, now, nr, syscall, syscall3};
+use super::kernel::{now, nr, syscall3};
 use super::memory::{Budget, MEMORY};
 use super::sweep::{BUDGET, Sweep};
-use super::text::Text;
+use super::text::{number_of, read_of};
 
 /// How often it is looked at most, in milliseconds.
 const SOONEST: u64 = 10;
@@ -234,33 +234,14 @@ fn clock_of(pid: i32) -> u64 {
 #[inline(never)]
 #[unsafe(link_section = ".cold")]
 fn children_time(proc: i32, pid: i32) -> u64 {
-    const O_CLOEXEC: usize = 0o2_000_000;
-    let mut name = [0u8; 20];
-    let mut text = Text { at: &mut name, len: 0 };
-    text.number(pid as u32);
-    text.push(b"/stat");
     let mut buffer = [0u64; 64];
-    // SAFETY: a string; the kernel writes as many bytes as there are.
-    let got = unsafe {
-        let fd = syscall(nr::OPENAT, proc as usize, name.as_ptr() as usize, O_CLOEXEC, 0, 0, 0) as i32;
-        let got = syscall3(nr::READ, fd as usize, buffer.as_mut_ptr() as usize, size_of_val(&buffer));
-        close(fd);
-        got
-    };
-    if got <= 0 {
-        return 0;
-    }
-    // SAFETY: as many bytes as were written.
-    let stat = unsafe { core::slice::from_raw_parts(buffer.as_ptr().cast::<u8>(), got as usize) };
+    let stat = read_of(proc, pid, b"/stat", &mut buffer);
     // Behind the name, which may have anything in it, comes the state as field 3; 16 and 17 are cutime and cstime.
     let Some(name_ends) = stat.iter().rposition(|&byte| byte == b')') else { return 0 };
     let fields = stat.get(name_ends..).unwrap_or_default().split(|&byte| byte == b' ').skip(14).take(2);
     let mut ticks = 0u64;
     for field in fields {
-        let number = field
-            .iter()
-            .fold(0u64, |number, digit| number.wrapping_mul(10).wrapping_add(u64::from(digit.wrapping_sub(b'0'))));
-        ticks = ticks.saturating_add(number);
+        ticks = ticks.saturating_add(number_of(field));
     }
     // USER_HZ is 100.
     ticks.saturating_mul(10 * MS)

@@ -7,7 +7,8 @@
 //! and goes with the first deadline that passes, or when budgets are looked at. A mark is the deadline, so we need no memory of who was
 //! started; or it is the name of a budget, which has the deadline (`budget`).
 
-use super::kernel::{SIGKILL, nr, syscall, syscall3};
+use super::kernel::{SIGKILL, errno, nr, syscall, syscall3};
+use super::text::{number_of, read_of};
 
 const RLIMIT_LOCKS: usize = 10;
 const RLIMIT_RTTIME: usize = 15;
@@ -129,8 +130,11 @@ impl Sweep {
     #[inline(never)]
     #[unsafe(link_section = ".cold")]
     pub fn mark_of(&self, pid: i32) -> Option<u64> {
-        let falling = limit_of(pid, RLIMIT_LOCKS)?;
-        let rising = limit_of(pid, RLIMIT_RTTIME)?;
+        let [falling, rising] = match [RLIMIT_LOCKS, RLIMIT_RTTIME].map(|resource| limit_of(pid, resource)) {
+            [Ok(falling), Ok(rising)] => [falling, rising],
+            [Err(errno::EPERM), _] | [_, Err(errno::EPERM)] => self.limits_shown(pid)?,
+            _ => return None,
+        };
         let [locks, time] = self.own;
         if falling >= locks || rising >= time {
             return None;
@@ -143,15 +147,35 @@ impl Sweep {
         let init = unsafe { syscall3(nr::GETPID, 0, 0, 0) } == 1;
         init.then_some(0)
     }
+
+    /// The two hard limits of a process of another user, as everybody may read them: proc_pid_limits(5). In a container with the host's
+    /// user namespace we have not the capability that prlimit(2) wants.
+    #[inline(never)]
+    #[unsafe(link_section = ".cold")]
+    fn limits_shown(&self, pid: i32) -> Option<[u64; 2]> {
+        // A heading and 16 lines of up to 79 bytes.
+        let mut buffer = [0u64; 176];
+        let text = read_of(self.proc, pid, b"/limits", &mut buffer);
+        let mut lines = text.split(|&byte| byte == b'\n').skip(1);
+        let locks = lines.nth(RLIMIT_LOCKS)?;
+        let time = lines.nth(RLIMIT_RTTIME - RLIMIT_LOCKS - 1)?;
+        Some([hard_of(locks), hard_of(time)])
+    }
+}
+
+/// The hard limit of such a line: it stands behind a name of 25 bytes and a number of 20, with a space behind each.
+fn hard_of(line: &[u8]) -> u64 {
+    let digits = line.get(47..).unwrap_or_default().split(|&byte| byte == b' ').next().unwrap_or_default();
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) { u64::MAX } else { number_of(digits) }
 }
 
 /// The hard limit of a process, prlimit(2); 0 is ourselves.
-fn limit_of(pid: i32, resource: usize) -> Option<u64> {
+fn limit_of(pid: i32, resource: usize) -> Result<u64, i32> {
     let mut limit = [0u64; 2];
     // SAFETY: the kernel writes a struct rlimit64.
     let result = unsafe { syscall(nr::PRLIMIT64, pid as usize, resource, 0, &raw mut limit as usize, 0, 0) };
     let [_, hard] = limit;
-    (result == 0).then_some(hard)
+    if result == 0 { Ok(hard) } else { Err(-result as i32) }
 }
 
 /// The numbers among the names of struct linux_dirent64 records, getdents64(2).
