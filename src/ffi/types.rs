@@ -248,9 +248,9 @@ pub enum ctr_stat {
     CTR_STAT_CPU_THROTTLED_PERIODS = 11,
     /// Processes and threads, the container's PID 1 among them.
     CTR_STAT_PIDS_CURRENT = 12,
-    /// Bytes read from block devices. On v2 where the io controller is handed on; not on v1.
+    /// Bytes read from block devices. On v2 where the io controller is handed on; on v1 with a limit of io or io_weight.
     CTR_STAT_IO_READ = 13,
-    /// Bytes written to block devices; where CTR_STAT_IO_READ is counted.
+    /// Bytes written to block devices; where CTR_STAT_IO_READ is counted, on v1 those past the page cache only.
     CTR_STAT_IO_WRITTEN = 14,
     /// Processes that the OOM killer has ended, as ctr_oom_kills().
     CTR_STAT_OOM_KILLS = 15,
