@@ -154,6 +154,18 @@ pub const CONTAINER_PROCESSES: &str = "the container's pids limit, or this user'
 pub const PORT_IN_USE: &str =
     "a program of this machine, or another container's port, is there: ss -ltnp shows it; port 0 is one that is free";
 
+/// A container without a cgroup, or without one of some controller.
+pub const WITHOUT_CGROUP: &str =
+    "libctr doctor, ctr.probe() and ctr_probe() say what this machine lacks; cgroup=\"required\" has create say it";
+
+/// Owners that can't be set on what is copied.
+pub const KEPT_OWNERS: &str =
+    "archive (-a) keeps owners: that takes root outside, and inside ids that the container has; do without it";
+
+/// A path that the host has, and the container does not.
+pub const PROGRAM_OF_HOST: &str =
+    "this machine has it, the container does not: bind it (-v, mounts=); for a Python see ctr.this_python()";
+
 /// devpts has no more.
 pub const TERMINALS: &str =
     "256 terminals are open in the container, or all that the machine has (kernel.pty.max): close some";

@@ -11,7 +11,7 @@ use nix::unistd::{UnlinkatFlags, mkdir, unlinkat};
 use super::control;
 use super::kept::Kept;
 use crate::sys::Own;
-use crate::{Error, ErrorCode, Result, Step};
+use crate::{Error, ErrorCode, Result, Step, hints};
 
 /// As many bytes as a file of numbers has, memory.stat above all.
 const LARGEST: usize = 8192;
@@ -121,5 +121,5 @@ pub(super) fn without(controller: &str) -> Error {
         libc::EOPNOTSUPP,
         format!("the container was made without a {controller} cgroup"),
     )
-    .with_hint("create it with the cgroup policy \"required\" to learn what is missing")
+    .with_hint(hints::WITHOUT_CGROUP)
 }

@@ -26,7 +26,7 @@ pub fn set(container: &Shared, which: ChangesLimit, value: Option<u64>) -> Resul
     let memory = || container.maybe_cgroup()?.map_or(Ok(None), |cgroup| cgroup.limit(Limit::Memory));
     let value = match (which, value) {
         (_, Some(value)) if value < least => {
-            let why = format!("{value} is too little: {least} is the least");
+            let why = format!("{value} is too little: the smallest is {least}");
             return refused(ErrorCode::Invalid, libc::EINVAL, why);
         }
         (_, Some(value)) => value.to_string(),

@@ -4,6 +4,7 @@
 use std::ffi::OsStr;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -128,7 +129,10 @@ impl Lookup {
                 return Error::system(Step::StartProgram, &name, errno).with_code(ErrorCode::Exec);
             }
             if self.program.contains(&b'/') {
-                return fail(ErrorCode::NotFound, errno, "ENOENT, there is no such program in the container".into());
+                let error =
+                    fail(ErrorCode::NotFound, errno, "ENOENT, there is no such program in the container".into());
+                let on_host = self.program.starts_with(b"/") && Path::new(OsStr::from_bytes(&self.program)).exists();
+                return if on_host { error.with_hint(hints::PROGRAM_OF_HOST) } else { error };
             }
             let path = env.iter().find_map(|entry| entry.strip_prefix(b"PATH=")).unwrap_or(b"/bin:/usr/bin");
             let path = String::from_utf8_lossy(path);

@@ -182,7 +182,7 @@ impl Shared {
                 return refused("only a container has a cgroup, and this is another process's namespaces");
             }
             refused("it has no cgroup: none can be had here, or it was made without one")
-                .with_hint("make it with the cgroup policy \"required\" to learn what is missing")
+                .with_hint(hints::WITHOUT_CGROUP)
         })
     }
 

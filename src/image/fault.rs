@@ -136,7 +136,9 @@ pub(crate) const NO_TAR: &str = "it is not a tar archive";
 fn hint_for(why: &str) -> &'static str {
     match why {
         CUT_OFF => "fetch or copy it again: its end is missing",
-        NO_TAR => "an image is a tar archive, plain or compressed by gzip, zstd, xz, bzip2 or lz4, or a directory",
+        NO_TAR => {
+            "a tar archive is plain, or compressed by gzip, zstd, xz, bzip2 or lz4; an image is one, or a directory"
+        }
         _ => "",
     }
 }

@@ -106,6 +106,13 @@ def test_a_missing_program(c: ctr.Container) -> None:
         assert error.filename == name
 
 
+def test_a_program_of_the_host_that_is_not_seen_inside(c: ctr.Container, tmp_path: Path) -> None:
+    program = tmp_path / "program"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    refused(errno.ENOENT, lambda: c.run([str(program)]), str(program), "bind it")
+
+
 def test_an_empty_program_name(c: ctr.Container) -> None:
     refused(errno.EINVAL, lambda: c.run([""]), "names the program")
 

@@ -64,6 +64,8 @@ def test_open_is_the_builtin_for_files_inside(c: ctr.Container) -> None:
     assert caught.value.step_id == "open-inside"
     with pytest.raises(IsADirectoryError):
         c.open("/etc")
+    with pytest.raises(IsADirectoryError, match="/etc"):
+        c.read_bytes("/etc")
     with pytest.raises(NotADirectoryError):
         c.read_bytes("/etc/passwd/x")
     with pytest.raises(ValueError, match="mode"):
@@ -188,6 +190,16 @@ def test_an_archive_goes_in_and_comes_out(c: ctr.Container, tmp_path: Path) -> N
         c.copy_in(unpacked, "/tmp/again0/sub" if "sub" in c.listdir("/tmp/again0") else "/tmp/again0")
     with pytest.raises(ctr.Error, match="not a tar archive"):
         c.copy_in(io.BytesIO(b"x" * 2000), "/tmp")
+    foreign = io.BytesIO()
+    with tarfile.open(fileobj=foreign, mode="w") as made:
+        entry = tarfile.TarInfo("foreign")
+        entry.uid = 1 << 20
+        made.addfile(entry)
+    foreign.seek(0)
+    with pytest.raises(ctr.Error, match=r"EINVAL.*ids that the container has"):
+        c.copy_in(foreign, "/tmp", archive=True)
+    with pytest.raises(ValueError, match=r"no file in it \(sockets"):
+        c.copy_in(io.BytesIO(), "/tmp")
 
 
 def test_libctr_cp(bare: Path, tmp_path: Path) -> None:

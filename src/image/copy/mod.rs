@@ -102,8 +102,8 @@ pub(crate) fn unpack(input: impl Read, mut writer: Writer, shown: &str, told: &m
         writer.entry(&entry, &mut archive, told)?;
     }
     if archive.entries() == 0 {
-        let why = "there is no file in it: sockets are of their programs, and are not copied";
-        return Err(Error::invalid(writer.step, shown, why));
+        let hint = "sockets are of their programs, and are not copied";
+        return Err(Error::invalid(writer.step, shown, "there is no file in it").with_hint(hint));
     }
     writer.finish()
 }

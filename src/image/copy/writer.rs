@@ -20,7 +20,7 @@ use super::super::names::Remembered;
 use super::super::pipeline::{Progress, REPORT_EVERY, Report};
 use crate::helper::{Helper, add_hint};
 use crate::plan::{Arg, Fd, Plan, Slot};
-use crate::{Error, ErrorCode, Result, Step};
+use crate::{Error, ErrorCode, Result, Step, hints};
 
 /// Where the helper keeps the directory.
 const BASE: usize = HANDED + 18;
@@ -353,7 +353,10 @@ impl Writer {
     }
 
     fn run(&self, plan: &Plan<'_>, give: &[Slot]) -> Result<Vec<OwnedFd>> {
-        self.helper.run(plan, give).map_err(add_hint)
+        self.helper.run(plan, give).map_err(|error| match error.errno() {
+            libc::EPERM | libc::EINVAL if self.keeps.owners => error.with_hint(hints::KEPT_OWNERS),
+            _ => add_hint(error),
+        })
     }
 
     fn object(&self, entry: &Entry) -> String {
