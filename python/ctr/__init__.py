@@ -179,7 +179,7 @@ def __getattr__(name: str) -> object:
 
 
 def load_ipython_extension(shell: object) -> None:
-    """`%load_ext ctr`: `%%ctr IMAGE` runs a cell in a container; `%%ctr --help` shows how."""
+    """`%load_ext ctr`: `%%ctr IMAGE` runs a cell in a container; `%ctr --help` shows how."""
     from ._magic import load_ipython_extension as load
 
     load(shell)

@@ -98,7 +98,6 @@ _COMMANDS_ELSEWHERE = {
     "create": "libctr run -d IMAGE",
     "attach": "libctr exec NAME",
     "logs": "there are none: a program's output goes where libctr run's goes",
-    "cp": "libctr export NAME, or a bind: -v from the start, libctr mount later",
     "info": "libctr doctor",
     "resume": "libctr unpause NAME",
     "set": "libctr update NAME",

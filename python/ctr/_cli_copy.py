@@ -21,7 +21,12 @@ def add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
     copied.add_argument(
         "target", metavar="DST", help="likewise; it names a directory to copy into, or a new file or directory"
     )
-    copied.add_argument("-a", "--archive", action="store_true", help="keep owners, and set-user-ID bits on the way out")
+    copied.add_argument(
+        "-a",
+        "--archive",
+        action="store_true",
+        help="keep owners, which takes root, and set-user-ID bits on the way out",
+    )
 
 
 def _copy(options: argparse.Namespace) -> int:

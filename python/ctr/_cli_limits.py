@@ -80,7 +80,7 @@ def _update(options: argparse.Namespace) -> int:
         if row.many:
             changes.setdefault(row.keyword, []).extend(row.read(text) for text in typed)
         else:
-            changes[row.keyword] = _value(row, typed)
+            changes[row.keyword] = _value(options, row, typed)
     if not changes:
         options.parser.error("say which limit to change, as -m 512M")
     status = 0
@@ -95,8 +95,16 @@ def _update(options: argparse.Namespace) -> int:
     return status
 
 
-def _value(row: Row, text: str) -> Any:
-    return None if text in UNLIMITED else row.read(str(row.type(text)))
+def _value(options: argparse.Namespace, row: Row, text: str) -> Any:
+    if text in UNLIMITED:
+        return None
+    try:
+        typed = row.type(text)
+    except ValueError:
+        # As argparse says it of the same option of run.
+        names = row.names.replace(" ", "/")
+        options.parser.error(f"argument {names}: invalid {row.type.__name__} value: {text!r}")
+    return row.read(str(typed))
 
 
 def _set(container: Container, keyword: Any, value: Any) -> None:

@@ -44,7 +44,8 @@ def _memory(text: str) -> int:
     """As docker: a number alone is bytes, of which nobody ever wants so few."""
     limit = size(text, "memory")
     if 0 <= limit < 1 << 16:
-        raise ValueError(f"-m {text} is {limit} bytes: write {text.rstrip('bB')}M for megabytes")
+        number = text.strip().rstrip("bBkKiI")
+        raise ValueError(f"-m {text} is {limit} bytes: write {number}M for megabytes")
     return limit
 
 

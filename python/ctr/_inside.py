@@ -59,7 +59,7 @@ def open(
 def read_bytes(self: Any, path: Path, *, user: str | int | None = None) -> bytes:
     """What is in a file of the container. It may be as large as programs inside make it."""
     fd: int = self._native.open(path, os.O_RDONLY, 0, None if user is None else str(user))
-    with builtins.open(fd, "rb", buffering=0) as file:
+    with builtins.open(path, "rb", buffering=0, opener=lambda *_: fd) as file:
         return file.readall()
 
 

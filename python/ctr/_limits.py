@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple, Union
+from typing import Any, Literal, NamedTuple, Union, get_args
 
+from ._errors import invalid
 from ._options import hugetlb_lines, io_lines, list_of_numbers
 from ._sizes import count, size, thousandths
 
@@ -82,6 +83,7 @@ class Limits(NamedTuple):
 
 def told(native: Any, which: str) -> float | Told:
     """A limit of a container of the core."""
+    check(which)
     if which in LISTS:
         return told_list(which, native.list_limit(which))
     if which in CHANGES:
@@ -92,12 +94,24 @@ def told(native: Any, which: str) -> float | Told:
 
 def change(native: Any, which: str, value: Any) -> None:
     """Sets a limit of a container of the core."""
+    check(which)
     if which in LISTS:
         native.set_list_limit(which, lines(which, value))
     elif which in CHANGES:
         native.set_changes_limit(which, number(which, value))
     else:
         native.set_limit(which, number(which, value))
+
+
+def check(which: str) -> None:
+    """Refuses what is no limit before its value is looked at."""
+    names = (*get_args(Number), *LISTS)
+    if which in names:
+        return
+    hint = f"there are {', '.join(names)}"
+    if which in ("lifetime", "cpu_time"):
+        hint = "it is said when the container is made, and stays"
+    raise invalid("argument", repr(which), "no limit that is changed or read while it runs", hint)
 
 
 def number(which: str, value: Any) -> int | None:

@@ -37,7 +37,7 @@ class _Parser(argparse.ArgumentParser):
     """One that raises instead of ending the kernel."""
 
     def error(self, message: str) -> NoReturn:
-        raise ValueError(f"%%ctr: {message} (%%ctr --help shows all options)")
+        raise ValueError(f"%%ctr: {message} (%ctr --help shows all options)")
 
     def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
         raise _Helped
@@ -92,15 +92,20 @@ def _parser() -> _Parser:
 def load_ipython_extension(shell: Any) -> None:
     """Register the magic."""
 
-    def ctr(line: str, cell: str) -> None:
+    def ctr(line: str, cell: str | None = None) -> None:
         try:
             options = _parser().parse_args(shlex.split(line))
         except _Helped:
             return
+        if cell is None:
+            raise ValueError(
+                "%ctr shows help alone (%ctr --help): what runs in a container is a cell that begins with %%ctr"
+            )
         run_cell(shell.user_ns, options, cell)
 
     ctr.__doc__ = _ABOUT
-    shell.register_magic_function(ctr, "cell", "ctr")
+    # IPython takes no cell magic without a body: the line magic is for %ctr --help.
+    shell.register_magic_function(ctr, "line_cell", "ctr")
 
 
 def run_cell(variables: dict[str, Any], options: argparse.Namespace, cell: str) -> None:

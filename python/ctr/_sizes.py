@@ -38,7 +38,7 @@ def count(value: object, what: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(f"{what} must be an int, not {type(value).__name__}")
     if value < 0 or value >= 1 << 64:
-        raise invalid("set-option", f"{what} {value!r}", "out of range")
+        raise invalid("set-option", f"{what} {value!r}", "out of range", "it is 0 at the least")
     return value
 
 
@@ -47,5 +47,5 @@ def thousandths(value: object, what: str) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f"{what} must be a number, not {type(value).__name__}")
     if not 0 <= value < 1 << 50:
-        raise invalid("set-option", f"{what} {value!r}", "out of range")
+        raise invalid("set-option", f"{what} {value!r}", "out of range", "it is 0 at the least")
     return round(value * 1000)

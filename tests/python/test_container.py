@@ -168,8 +168,11 @@ def test_the_processor_limit_is_set_read_and_lifted_live() -> None:
         c.set_limit("memory", "64M")
         c.set_limit("pids", 40)
         assert (c.memory_limit, c.pids_limit, c.limit("pids")) == (64 << 20, 40, 40)
-        with pytest.raises(ValueError, match="unknown limit"):
-            c.set_limit("time", 1)  # type: ignore[arg-type]
+        for unknown, said in (("mem", "there are memory, .*, cpuset, "), ("lifetime", "when the container is made")):
+            with pytest.raises(ValueError, match=said):
+                c.set_limit(unknown, "1M")  # type: ignore[arg-type]
+            with pytest.raises(ValueError, match=said):
+                c.limit(unknown)  # type: ignore[call-overload]
     for bad, error in (
         ("1", TypeError),
         (True, TypeError),

@@ -204,7 +204,13 @@ def test_the_command_line_tells_limits_and_changes_them() -> None:
         libctr("update", name, "--memory", "unlimited", "--cpus", "-1", "--cpuset-cpus", "unlimited")
         told = rows(name)
         assert (told["memory"][0], told["cpus"][0], told["swap"][0]) == ("-", "-", "-")
-        for words, said in ((["--cpu-weight", "0"], "10000"), ([], "which limit"), (["--cpuset", "9-8"], "9-8")):
+        for words, said in (
+            (["--cpu-weight", "0"], "10000"),
+            ([], "which limit"),
+            (["--cpuset", "9-8"], "9-8"),
+            (["--cpus", "half"], "--cpus: invalid float value: 'half'"),
+            (["--pids", "few"], "--pids/--pids-limit: invalid int value: 'few'"),
+        ):
             done = subprocess.run(
                 [sys.executable, "-m", "ctr", "update", *words, name], capture_output=True, text=True, check=False
             )
@@ -228,8 +234,10 @@ def test_a_container_ends_by_itself(limit: dict[str, float], reason: str) -> Non
         assert not c.running
         with pytest.raises(ProcessLookupError, match="it has ended"):
             c.run(["true"])
+    with pytest.raises(TypeError, match="a number of seconds"):
+        ctr.Container("host", **dict.fromkeys(limit, "5"))
     for wrong in (0, -1):
-        with pytest.raises(ValueError, match="0 is no time|negative"):
+        with pytest.raises(ValueError, match="0 is no time|more than 0, not -1"):
             ctr.Container("host", **dict.fromkeys(limit, wrong))
 
 
@@ -242,6 +250,8 @@ def test_the_size_of_changes_is_set_while_it_runs() -> None:
         assert c.run(fill, stderr=ctr.DEVNULL).returncode == 0
         with pytest.raises(ctr.Error, match="EBUSY"):
             c.set_limit("upper_size", "2M")
+        with pytest.raises(ValueError, match="the smallest is 1048576"):
+            c.set_limit("upper_size", "1K")
         libctr = [sys.executable, "-m", "ctr"]
         subprocess.run([*libctr, "update", "--upper-size", "32M", "--upper-inodes", "700", c.name], check=True)
         told = subprocess.run([*libctr, "limits", c.name], capture_output=True, text=True, check=True).stdout

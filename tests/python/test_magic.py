@@ -117,6 +117,13 @@ def test_what_is_wrong_is_said_and_the_kernel_lives(cell: Cell, capsys: pytest.C
     assert "IMAGE" in capsys.readouterr().out
 
 
+def test_help_needs_no_body(shell: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    shell.run_line_magic("ctr", "--help")
+    assert "IMAGE" in capsys.readouterr().out
+    with pytest.raises(ValueError, match="a cell that begins with %%ctr"):
+        shell.run_line_magic("ctr", "host true")
+
+
 def test_in_a_real_notebook() -> None:
     nbclient = pytest.importorskip("nbclient")
     nbformat = pytest.importorskip("nbformat")
