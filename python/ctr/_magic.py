@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from ._cli_options import add_rows, container_keywords, pair
 from ._container import Container
+from ._errors import Error
 from ._executor import worker_script
 from ._exit import CalledProcessError
 from ._image import Image
@@ -45,6 +46,23 @@ class _Parser(argparse.ArgumentParser):
 
 class _Helped(Exception):
     """The help was asked for, and shown."""
+
+
+class CellFailed(CalledProcessError):
+    """The program of a cell has failed. A notebook shows that in a line: how it was run is nobody's question."""
+
+    oom_kills = 0
+    """How many of its processes were killed for memory, where its own end does not say so."""
+
+    def __str__(self) -> str:
+        said = super().__str__()
+        if not self.oom_kills:
+            return said
+        killed = "a process of it was" if self.oom_kills == 1 else f"{self.oom_kills} processes of it were"
+        return f"{said.rstrip('.')}; {killed} killed: out of memory"
+
+    def _render_traceback_(self) -> list[str]:
+        return [f"{type(self).__name__}: {self}"]
 
 
 def _parser() -> _Parser:
@@ -139,6 +157,7 @@ def _run(
     start: dict[str, Any] = {"cwd": options.workdir, "user": options.user, **limits}
     argv = [word for word in options.argv[:1] if word != "--"] + options.argv[1:]
     out: list[bytes] = []
+    before = _oom_kills(container)
     if options.python:
         if argv:
             raise ValueError("%%ctr: a Python cell has no command")
@@ -170,12 +189,22 @@ def _run(
         variables[options.output] = b"".join(out).decode("utf-8", "replace")
     assert process.exit is not None
     if process.exit.code:
-        failed = CalledProcessError(process.exit.returncode, f"%%ctr {options.image}")
+        failed = CellFailed(process.exit.returncode, f"%%ctr {options.image}")
         failed.exit = process.exit
+        if process.exit.reason != "out of memory":
+            failed.oom_kills = _oom_kills(container) - before
         raise failed
     if taken:
         read = plain(bytes(pickled), LARGER * _MOST)
         variables.update({name: read[name] for name in taken})
+
+
+def _oom_kills(container: Container) -> int:
+    try:
+        return container.oom_kills
+    except Error:
+        # Nobody counts them here.
+        return 0
 
 
 def _python(

@@ -75,6 +75,17 @@ def test_a_variable_out_can_run_nothing_here(cell: Cell, shell: Any) -> None:
 
 
 @LIMITS
+def test_out_of_memory_of_a_part_is_said(cell: Cell) -> None:
+    with pytest.raises(subprocess.CalledProcessError, match="a process of it was killed: out of memory") as caught:
+        cell("-m 32M host", "tail /dev/zero\nexit 7")
+    assert caught.value.returncode == 7
+    # A notebook shows that alone, in a line.
+    failed: Any = caught.value
+    (line,) = failed._render_traceback_()
+    assert line == f"CellFailed: {failed}"
+
+
+@LIMITS
 def test_out_of_memory_is_said(cell: Cell) -> None:
     with pytest.raises(subprocess.CalledProcessError, match="out of memory"):
         cell("--python -m 64M host", "x = bytearray(1 << 28)")
