@@ -82,6 +82,8 @@ _ELSEWHERE = {
     "--memory-swap": "--swap SIZE, which does not count memory",
     "--cpu-shares": "--cpu-weight N, where others have 100 and not 1024",
     "--blkio-weight": "--io-weight N, 1 to 10000",
+    "--lifetime": "run has it, for the container's whole life; a program has --timeout",
+    "--cpu-time": "run has it, for the container's whole life; a program has --cpu-timeout",
     "--env-file": "-e NAME=VALUE",
     "--mount": "-v SRC:DST[:ro]",
     "-P": "-p [ADDRESS:]PORT:PORT, a port each",

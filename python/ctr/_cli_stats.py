@@ -28,7 +28,7 @@ _NOTHING_TO_COUNT, _GONE = -7, (-5, -3)
 
 def add_commands(make: Callable[..., Any]) -> None:
     """The commands, by `make` of the parser."""
-    about = "show what containers use: processors, memory, processes, input and output"
+    about = "show what containers have used: processors, memory, processes, input and output"
     once = make("stats", _stats, about, "[NAME...]")
     once.add_argument("names", metavar="NAME", nargs="*", help="the name of a container; all by default")
 
@@ -43,7 +43,8 @@ def _stats(options: argparse.Namespace) -> int:
     looks = _Looks()
     # What is over before it is looked at has ended, unless it was asked for by name.
     rows = [looks.at(name) for name in options.names] if options.names else looks.at_all()
-    print(*columns([_HEADING, *rows]), sep="\n")
+    # A share of processors is what lies between two looks: top has it.
+    print(*columns([(name, *rest) for name, _, *rest in (_HEADING, *rows)]), sep="\n")
     return 0
 
 

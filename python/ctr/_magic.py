@@ -103,7 +103,8 @@ def _parser() -> _Parser:
     add("--cpu-timeout", type=float, metavar="SECONDS", help="kill it after so much CPU time")
     add_rows(parser)
     add("image", metavar="IMAGE", help='a tarball, a directory, the name of an image, "host", or a variable')
-    add("argv", metavar="CMD", nargs=argparse.REMAINDER, help="a program that gets the cell on stdin")
+    # Without this an error says that it is missing.
+    add("argv", metavar="CMD", nargs=argparse.REMAINDER, help="a program that gets the cell on stdin").required = False
     return parser
 
 

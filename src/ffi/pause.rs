@@ -49,10 +49,11 @@ pub extern "C" fn ctr_resume(c: *mut ctr_container) -> c_int {
 #[unsafe(no_mangle)]
 pub extern "C" fn ctr_end_reason(c: *const ctr_container) -> c_int {
     border(|| {
-        let reason = container(c)?.container.end_reason();
-        reason
-            .map(|reason| reason as c_int)
-            .ok_or_else(|| Error::new(ErrorCode::TimedOut, Step::UseContainer, "", libc::ETIMEDOUT, "it still runs"))
+        let container = &container(c)?.container;
+        container.end_reason().map(|reason| reason as c_int).ok_or_else(|| {
+            Error::new(ErrorCode::TimedOut, Step::UseContainer, container.name(), libc::ETIMEDOUT, "it still runs")
+                .with_hint("ctr_pidfd() says POLLIN when it has ended")
+        })
     })
 }
 

@@ -208,6 +208,7 @@ def test_the_command_line_tells_limits_and_changes_them() -> None:
             (["--cpu-weight", "0"], "10000"),
             ([], "which limit"),
             (["--cpuset", "9-8"], "9-8"),
+            (["--lifetime", "5"], "run has it"),
             (["--cpus", "half"], "--cpus: invalid float value: 'half'"),
             (["--pids", "few"], "--pids/--pids-limit: invalid int value: 'few'"),
         ):

@@ -116,6 +116,8 @@ def test_a_container_of_the_notebook_goes_on(cell: Cell, shell: Any, capsys: pyt
 
 
 def test_what_is_wrong_is_said_and_the_kernel_lives(cell: Cell, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ValueError, match=r"required: IMAGE \("):
+        cell("", "true")
     with pytest.raises(ValueError, match="--colour"):
         cell("--colour red host", "true")
     with pytest.raises(NameError, match="nope"):

@@ -66,6 +66,9 @@ def test_the_command_line_shows_one_and_all() -> None:
     with ctr.Container(memory="64M") as c, ctr.Container() as other:
         all_of_them = rows(subprocess.check_output([*LIBCTR, "stats"], text=True))
         row = all_of_them[c.name]
+        assert "CPU TIME" in row
+        # One look has no rate.
+        assert "CPU %" not in row
         assert (row["LIMIT"], row["PIDS"], row["OOM"], row["STATE"]) == ("64.0M", "1", "0", "running")
         assert re.fullmatch(r"\d+\.\d[KM]", row["MEMORY"])
         assert all_of_them[other.name]["LIMIT"] == "-"
