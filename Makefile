@@ -21,7 +21,7 @@ export CC CXX CARGO PYTHON BUILD VENV
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help lib setup demo test test-rust test-c test-python test-lanes test-vm soak fuzz bench lint fmt header docs wheel venv install uninstall clean
+.PHONY: help lib setup demo test test-rust test-c test-python test-lanes test-vm test-lab soak fuzz bench lint fmt header docs wheel venv install uninstall clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -53,6 +53,11 @@ test-lanes: ## the main job as ordinary users, nested, and under filters: a few 
 
 test-vm: ## the tests on another kernel, in a virtual machine
 	@tools/test vm
+
+test-lab: ## JupyterLab in a real browser (needs chromium); CTR_LAB_SHOTS=DIR keeps what it looked like
+	@tools/venv
+	@$(VENV)/bin/pip install -q jupyterlab playwright
+	@$(VENV)/bin/python -m pytest -q -ra -c /dev/null --rootdir tests/lab -p no:cacheprovider tests/lab
 
 soak: ## containers made and killed for SECONDS (600), in the end nothing of them may be left
 	CTR_SOAK_SECONDS=$(or $(SECONDS),600) $(CARGO) test -q --test soak -- --ignored --exact minutes_of_kills_leave_nothing --nocapture
