@@ -158,6 +158,10 @@ pub const PORT_IN_USE: &str =
 pub const WITHOUT_CGROUP: &str =
     "libctr doctor, ctr.probe() and ctr_probe() say what this machine lacks; cgroup=\"required\" has create say it";
 
+/// What is copied to has no room left.
+pub const FULL: &str =
+    "no room is left; a container's changes in memory have a size: libctr update --upper-size, CTR_LIMIT_UPPER_SIZE";
+
 /// Owners that can't be set on what is copied.
 pub const KEPT_OWNERS: &str =
     "archive (-a) keeps owners: that takes root outside, and inside ids that the container has; do without it";

@@ -380,7 +380,7 @@ steps! {
         HearFromContainer: "hear-from-container", "hear from container";
         LookIntoRoot: "look-into-root", "look into the root of container";
         OpenInRoot: "open-in-root", "open";
-        CopyTo: "copy-to", "copy to";
+        CopyTo: "copy-to", "copy to", when { libc::ENOSPC => hints::FULL };
         CopyFrom: "copy-from", "copy";
         OpenInside: "open-inside", "open", when { libc::ELOOP => hints::LINKS_INSIDE };
         LookAtInside: "look-at-inside", "look at", when { libc::ELOOP => hints::LINKS_INSIDE };

@@ -202,6 +202,16 @@ def test_an_archive_goes_in_and_comes_out(c: ctr.Container, tmp_path: Path) -> N
         c.copy_in(io.BytesIO(), "/tmp")
 
 
+def test_a_copy_that_does_not_fit_says_what_gives_room(tmp_path: Path) -> None:
+    (tmp_path / "large").write_bytes(b"x" * (6 << 20))
+    with ctr.Container("host", upper_size="4M") as c:
+        with pytest.raises(ctr.Error, match=r"large: ENOSPC.*--upper-size"):
+            c.copy_in(tmp_path / "large", "/tmp")
+        assert c.listdir("/tmp") == []
+        c.set_limit("upper_size", "8M")
+        c.copy_in(tmp_path / "large", "/tmp")
+
+
 def test_libctr_cp(bare: Path, tmp_path: Path) -> None:
     def libctr(*args: str, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
         command = [sys.executable, "-m", "ctr", "cp", *args]

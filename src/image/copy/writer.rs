@@ -364,7 +364,7 @@ impl Writer {
     }
 
     fn failed(&self, entry: &Entry, errno: i32) -> Error {
-        Error::system(self.step, self.object(entry), errno)
+        Error::system(self.step, self.object(entry), errno).with_known_hint()
     }
 
     fn fault(&self, entry: &Entry, fault: Fault) -> Error {
