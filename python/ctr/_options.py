@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import _ctr
-from ._sizes import count, size, thousandths
+from ._sizes import count, seconds, size, thousandths
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
@@ -296,19 +296,6 @@ def _names_of(what: str) -> Callable[[Iterable[str]], list[str]]:
 
 # How a keyword is read whose value is written otherwise in Python than in the core's Config. Those that are not here
 # are taken as they are: what they may be, the core says.
-def _seconds_of(name: str) -> Callable[[Any], object]:
-    """A time, of the keyword of this name."""
-
-    def read(value: Any) -> object:
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise TypeError(f"{name} must be a number of seconds, not {type(value).__name__}")
-        if not value >= 0:
-            raise ValueError(f"{name} must be a number of seconds, more than 0, not {value!r}")
-        return value
-
-    return read
-
-
 _READ: dict[str, Callable[[Any], object]] = {
     "env": _environment,
     "mounts": _mounts,
@@ -326,8 +313,8 @@ _READ: dict[str, Callable[[Any], object]] = {
     "io": io_lines,
     "io_weight": lambda value: count(value, "io_weight"),
     "hugetlb": hugetlb_lines,
-    "lifetime": _seconds_of("lifetime"),
-    "cpu_time": _seconds_of("cpu_time"),
+    "lifetime": lambda value: seconds(value, "lifetime", "more than 0"),
+    "cpu_time": lambda value: seconds(value, "cpu_time", "more than 0"),
     "network": _network,
     "ports": _ports,
     "namespaces": _namespaces,

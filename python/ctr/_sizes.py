@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ._errors import invalid
 
 _UNITS = {"": 0, "k": 10, "m": 20, "g": 30, "t": 40, "p": 50}
@@ -49,3 +51,12 @@ def thousandths(value: object, what: str) -> int:
     if not 0 <= value < 1 << 50:
         raise invalid("set-option", f"{what} {value!r}", "out of range", "it is 0 at the least")
     return round(value * 1000)
+
+
+def seconds(value: Any, what: str, least: str = "0 or more") -> Any:
+    """A time, of whatever type a float can be made of but text; it is not negative."""
+    if not hasattr(value, "__float__"):
+        raise TypeError(f"{what} must be a number of seconds, not {type(value).__name__}")
+    if not value >= 0:
+        raise ValueError(f"{what} must be a number of seconds, {least}, not {value!r}")
+    return value

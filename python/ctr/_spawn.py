@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ._errors import refused
 from ._options import mapping
+from ._sizes import seconds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -116,9 +117,7 @@ def exec_options(**given: Unpack[PopenOptions]) -> dict[str, Any]:
     }
     for name, limit in limits.items():
         if limit is not None:
-            if not limit >= 0:
-                raise ValueError(f"{name} must be a number of seconds, 0 or more, not {limit!r}")
-            options[name] = limit
+            options[name] = seconds(limit, name)
     if pty:
         options["pty"] = terminal_size(pty)
     return options

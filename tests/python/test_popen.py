@@ -74,6 +74,8 @@ def test_a_time_limit_ends_it_whatever_we_do(c: ctr.Container) -> None:
     assert c.run(["true"], time_limit=60).exit.reason == "exited"
     with pytest.raises(ValueError, match="0 or more"):
         c.popen(["true"], time_limit=-1)
+    with pytest.raises(TypeError, match="time_limit must be a number of seconds, not str"):
+        c.popen(["true"], time_limit="1")  # type: ignore[call-overload]
 
 
 def test_a_budget_of_cpu_time_ends_all_that_a_program_started(c: ctr.Container) -> None:
