@@ -375,3 +375,15 @@ fn owner() {
     std::io::stdout().flush().unwrap();
     std::thread::sleep(Duration::from_secs(1000));
 }
+
+#[test]
+fn a_life_that_was_over_while_it_was_paused_ends_when_it_is_resumed() {
+    let lifetime = Duration::from_secs(4);
+    let Some(container) = create(&Config::default().with(|c| c.lifetime = Some(lifetime))) else { return };
+    container.pause(SOON).unwrap();
+    std::thread::sleep(Duration::from_secs(5));
+    let begun = Instant::now();
+    container.resume().unwrap();
+    eventually("it has ended", || !container.is_running());
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+}

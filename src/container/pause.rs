@@ -3,14 +3,14 @@
 //! A PID 1 that stands still answers nobody. So whoever asks it for something is refused at once where this handle knows of the
 //! pause, and after a moment of silence where another one has done it; destroy lets it go on to die.
 
-use crate::Step;
+use std::os::fd::AsFd;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::shared::Shared;
 use super::state::Resource;
-use crate::Result;
 use crate::cgroup::Place;
+use crate::{Result, Step, sys};
 
 impl Shared {
     /// Stops all processes within `timeout`, or none.
@@ -24,7 +24,11 @@ impl Shared {
 
     /// Lets all processes go on.
     pub fn resume(&self) -> Result<()> {
-        self.own_cgroup(Step::ResumeContainer)?.resume()
+        self.own_cgroup(Step::ResumeContainer)?.resume()?;
+        // The kernel has it wait for as long as it had to when it was stopped, pselect(2): woken up, it looks at the time. It has
+        // nothing to reap, and may have ended by now.
+        _ = sys::pidfd_send_signal(self.pidfd.as_fd(), libc::SIGCHLD, 0);
+        Ok(())
     }
 
     /// Whether they stand still.
