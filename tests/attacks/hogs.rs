@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
 
-use ctr::{Config, Container, ExecConfig, Exit, ExitReason, Mount, Process, Rlimit, Stdio, Tmpfs};
+use ctr::{Config, Container, ExecConfig, Exit, ExitReason, Limit, Mount, Process, Rlimit, Stdio, Tmpfs};
 
 use crate::attack;
 use crate::fence::{is_well, payload, run, with};
@@ -129,6 +129,8 @@ attack!(hogs_of_every_kind_meet_their_limits_and_a_neighbour_works_on, {
     assert!(stats.memory.peak.is_none_or(|peak| peak <= MEMORY + MIB), "{stats:?}");
 
     let throttled = |container: &Container| container.stats().unwrap().cpu.throttled_periods.unwrap();
+    // So little that even a machine with much else to do gives them more than that.
+    container.set_limit(Limit::Cpus, Some(50)).unwrap();
     let before = throttled(&container);
     assert_eq!(stopped(&container, &["threads"]), (8, "nothing".into()));
     assert!(throttled(&container) > before, "busy threads were not made to wait");
