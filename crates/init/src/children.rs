@@ -87,6 +87,8 @@ impl Children {
     }
 
     /// Kills a child that nobody wants, and remembers it until it is reaped: as long as there is something to reap, we stay.
+    #[inline(never)]
+    #[unsafe(link_section = ".cold")]
     pub fn discard(&mut self, child: &Spawned) {
         super::spawn::kill(child);
         if self.is_full() {

@@ -164,12 +164,15 @@ impl Sweep {
 }
 
 /// The hard limit of such a line: it stands behind a name of 25 bytes and a number of 20, with a space behind each.
+#[inline(never)]
+#[unsafe(link_section = ".cold")]
 fn hard_of(line: &[u8]) -> u64 {
     let digits = line.get(47..).unwrap_or_default().split(|&byte| byte == b' ').next().unwrap_or_default();
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) { u64::MAX } else { number_of(digits) }
 }
 
 /// The hard limit of a process, prlimit(2); 0 is ourselves.
+#[inline(never)]
 fn limit_of(pid: i32, resource: usize) -> Result<u64, i32> {
     let mut limit = [0u64; 2];
     // SAFETY: the kernel writes a struct rlimit64.
@@ -184,6 +187,8 @@ struct Pids<'a>(&'a [u8]);
 impl Iterator for Pids<'_> {
     type Item = i32;
 
+    #[inline(never)]
+    #[unsafe(link_section = ".cold")]
     fn next(&mut self) -> Option<i32> {
         loop {
             let (record, rest) = match self.0 {

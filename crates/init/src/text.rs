@@ -54,6 +54,8 @@ pub fn read_of<'b>(proc: i32, pid: i32, file: &[u8], buffer: &'b mut [u64]) -> &
 }
 
 /// The number that these digits are.
+#[inline(never)]
+#[unsafe(link_section = ".cold")]
 pub fn number_of(digits: &[u8]) -> u64 {
     digits.iter().fold(0u64, |number, digit| number.wrapping_mul(10).wrapping_add(u64::from(digit.wrapping_sub(b'0'))))
 }
