@@ -726,12 +726,17 @@ fn a_forwarder_has_nothing_of_the_host_and_no_rights() {
     assert_eq!(fs::read_to_string(format!("/proc/{pid}/comm")).unwrap(), "ctr-forward\n");
     if nix::unistd::geteuid().is_root() {
         assert_eq!(fs::read_link(format!("/proc/{pid}/cwd")).unwrap().to_str(), Some("/"));
-        let mut leads_to: Vec<_> = fs::read_dir(format!("/proc/{pid}/fd"))
-            .unwrap()
-            .map(|it| fs::read_link(it.unwrap().path()).unwrap().display().to_string())
-            .map(|it| it.split(':').next().unwrap().to_string())
-            .collect();
-        leads_to.sort();
+        let look = || {
+            // One that is closed just now leads nowhere any more.
+            let entries = fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
+            let links = entries.filter_map(|it| Some(fs::read_link(it.unwrap().path()).ok()?.display().to_string()));
+            let mut leads_to: Vec<_> = links.map(|it| it.split(':').next().unwrap().to_string()).collect();
+            leads_to.sort();
+            leads_to
+        };
+        // It closes what it was given to begin with once it has said that it is ready.
+        eventually("three descriptors", || look().len() == 3);
+        let leads_to = look();
         let pidfd = if leads_to.contains(&"pidfd".to_string()) { "pidfd" } else { "anon_inode" };
         assert_eq!(leads_to.len(), 3, "{leads_to:?}");
         assert!(leads_to.iter().all(|it| it == "socket" || it == "anon_inode" || it == pidfd), "{leads_to:?}");

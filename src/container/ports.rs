@@ -143,24 +143,44 @@ fn check(container: &Shared, to: SocketAddr) -> Result<()> {
     Ok(())
 }
 
+/// How often it is tried to listen where another may just begin to.
+const TRIES: usize = 16;
+
 /// A listening socket of this process's network, and where it listens.
 fn listener(container: &Shared, address: SocketAddr) -> Result<(OwnedFd, SocketAddr)> {
     let fail = |errno: Errno| {
         let object = format!("{address} for container {}", container.called());
         Error::system(Step::PublishPort, object, errno as i32).with_known_hint()
     };
+    for _ in 0..TRIES {
+        match listens(address) {
+            // Of two that bind first and listen at the same moment the kernel may refuse both: each is seen as listening already
+            // (`inet_csk_listen_start` of net/ipv4/inet_connection_sock.c). Whoever comes a moment later is refused by bind(2).
+            Err((Errno::EADDRINUSE, true)) => {}
+            socket => {
+                let socket = socket.map_err(|(errno, _)| fail(errno))?;
+                let bound = sys::getsockname(socket.as_fd()).map_err(fail)?;
+                let bound = socket_address(&bound).unwrap_or(address);
+                return Ok((socket, bound));
+            }
+        }
+    }
+    Err(fail(Errno::EADDRINUSE))
+}
+
+/// A socket that listens there, or why not, and whether that came when it was bound already.
+fn listens(address: SocketAddr) -> std::result::Result<OwnedFd, (Errno, bool)> {
+    let early = |errno| (errno, false);
     let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
-    let socket = sys::socket(family, SockType::Stream, SockFlag::SOCK_NONBLOCK).map_err(fail)?;
+    let socket = sys::socket(family, SockType::Stream, SockFlag::SOCK_NONBLOCK).map_err(early)?;
     // Connections that are over don't keep the port. The others are what those that are accepted have from it, tcp(7): what is
     // forwarded is not held back, and who has vanished without a word is noticed some time.
-    setsockopt(&socket, sockopt::ReuseAddr, &true).map_err(fail)?;
-    setsockopt(&socket, sockopt::TcpNoDelay, &true).map_err(fail)?;
-    setsockopt(&socket, sockopt::KeepAlive, &true).map_err(fail)?;
-    sys::bind(socket.as_fd(), &Address::Inet(address).raw()).map_err(fail)?;
-    listen(&socket, Backlog::MAXCONN).map_err(fail)?;
-    let bound = sys::getsockname(socket.as_fd()).map_err(fail)?;
-    let bound = socket_address(&bound).unwrap_or(address);
-    Ok((socket, bound))
+    setsockopt(&socket, sockopt::ReuseAddr, &true).map_err(early)?;
+    setsockopt(&socket, sockopt::TcpNoDelay, &true).map_err(early)?;
+    setsockopt(&socket, sockopt::KeepAlive, &true).map_err(early)?;
+    sys::bind(socket.as_fd(), &Address::Inet(address).raw()).map_err(early)?;
+    listen(&socket, Backlog::MAXCONN).map_err(|errno| (errno, true))?;
+    Ok(socket)
 }
 
 fn called(container: &Shared, to: SocketAddr) -> String {
