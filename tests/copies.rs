@@ -292,10 +292,15 @@ fn an_archive_goes_in_and_comes_out() {
     let written = container.copy_out_tar("/copy", &mut bytes).unwrap();
     assert_eq!(written, bytes.len() as u64);
     fs::write(scope.dir().join("out.tar"), &bytes).unwrap();
-    let tar = scope.dir().join("out.tar");
-    let unpacked = Command::new("tar").arg("-C").arg(scope.dir()).arg("-xf").arg(tar).status().unwrap();
-    assert!(unpacked.success());
-    is_the_tree(&scope.dir().join("copy"), &source);
+    let version = Command::new("tar").arg("--version").output().unwrap();
+    if String::from_utf8_lossy(&version.stdout).contains("GNU tar") {
+        let tar = scope.dir().join("out.tar");
+        let unpacked = Command::new("tar").arg("-C").arg(scope.dir()).arg("-xf").arg(tar).status().unwrap();
+        assert!(unpacked.success());
+        is_the_tree(&scope.dir().join("copy"), &source);
+    } else {
+        common::skipped("there is no GNU tar, and others know no holes");
+    }
     sh(&container, "mkdir /again");
     container.copy_in_tar(&mut bytes.as_slice(), "/again", false, &mut |_| true).unwrap();
     sh(&container, "cmp /copy/sub/large /again/copy/sub/large && test -p /again/copy/fifo");

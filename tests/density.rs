@@ -201,6 +201,9 @@ fn role_at_once() {
 /// A list takes six calls for each container, and wakes no PID 1.
 #[test]
 fn a_list_takes_six_calls_a_container() {
+    if Command::new("strace").arg("-V").stdout(Stdio::null()).status().is_err() {
+        return common::skipped("there is no strace");
+    }
     let log = common::scratch("density").join("strace");
     let status = Command::new("strace")
         .args(["--follow-forks", "--quiet=all", "--signal=none", "--trace=!futex", "--output"])

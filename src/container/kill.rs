@@ -159,6 +159,9 @@ impl Shared {
 
     /// How its PID 1 has ended, as the zygote that made it says, or the kernel.
     fn end_status(&self) -> Option<i32> {
+        if let Some(&status) = self.ended.get() {
+            return Some(status);
+        }
         let channel = self.spawn_channel.as_ref().filter(|_| self.is_held());
         match channel.map(Channel::peek) {
             Some(Ok(Answer::Reply(reply, _))) if reply.tag == EXITED => Some(reply.status),
@@ -173,6 +176,7 @@ impl Shared {
         // Answers that came before it do not matter any more.
         while let Ok(Answer::Reply(reply, _)) = channel.receive(Some(end.saturating_duration_since(Instant::now()))) {
             if reply.tag == EXITED {
+                _ = self.ended.set(reply.status);
                 return;
             }
         }

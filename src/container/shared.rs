@@ -42,6 +42,8 @@ pub struct Shared {
     /// The process that made this handle: a forked child of it must not end what it inherits.
     pub holder: u32,
     pub destroyed: AtomicBool,
+    /// How its PID 1 has ended, once the zygote's last report has been taken.
+    pub ended: OnceLock<i32>,
     /// OOM kills that have been told of.
     pub oom_kills: AtomicU64,
     /// It was made here with a memory limit, its own or its preset's.
@@ -78,6 +80,7 @@ impl Shared {
             made_from: None,
             holder: sys::process_id(),
             destroyed: AtomicBool::new(false),
+            ended: OnceLock::new(),
             oom_kills: AtomicU64::new(0),
             made_with_limit: false,
             may_have_killed: AtomicBool::new(false),
