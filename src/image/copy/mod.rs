@@ -1,6 +1,6 @@
 //! Trees of files from one place to another that may be full of traps: into a running container and out of it. What is read is packed
 //! by `export`, as for an archive, and what comes of it is read by `archive`, so that a tree is copied as its archive would be
-//! unpacked. It is made by a helper at the place where it goes ([`Writer`]): [`super::unpack`] is for places that nobody else can
+//! unpacked. It is made by a helper at the place where it goes ([`Writer`]): [`unpack`](mod@super::unpack) is for places that nobody else can
 //! change meanwhile, and for files of the caller's.
 
 mod file;
