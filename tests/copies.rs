@@ -8,8 +8,7 @@ use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::lane::{RANGE, play};
-use common::leftovers::{Scope, keeps_nothing_open};
+use common::leftovers::Scope;
 use common::{busybox, has_ids, sh};
 use ctr::{Container, ErrorCode, Step, Tmpfs};
 
@@ -82,21 +81,7 @@ fn for_everybody() {
     what_is_mounted_inside_is_copied_and_the_kernels_files_are_not();
 }
 
-#[test]
-fn an_ordinary_user_with_further_ids_can_do_it_all() {
-    play("role_everybody", &["-s", RANGE], &[]);
-}
-
-#[test]
-fn an_ordinary_user_with_a_single_id_can_do_it_all() {
-    play("role_everybody", &[], &[]);
-}
-
-#[test]
-#[ignore = "a role"]
-fn role_everybody() {
-    keeps_nothing_open(for_everybody);
-}
+common::lane::users_can!(for_everybody);
 
 #[test]
 fn a_tree_is_the_same_inside_and_when_it_comes_back() {

@@ -11,8 +11,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use common::lane::{RANGE, play};
-use common::leftovers::{Scope, keeps_nothing_open, processes};
+use common::leftovers::{Scope, processes};
 use common::{busybox, eventually, has_ids, quiet, sh};
 use ctr::{Bind, Container, Error, ErrorCode, Namespace, Step, Tmpfs};
 use libc::{O_APPEND, O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_RDONLY, O_RDWR, O_TRUNC, O_WRONLY};
@@ -63,21 +62,7 @@ fn for_everybody() {
     an_image_without_a_program_will_do();
 }
 
-#[test]
-fn an_ordinary_user_with_further_ids_can_do_it_all() {
-    play("role_everybody", &["-s", RANGE], &[]);
-}
-
-#[test]
-fn an_ordinary_user_with_a_single_id_can_do_it_all() {
-    play("role_everybody", &[], &[]);
-}
-
-#[test]
-#[ignore = "a role"]
-fn role_everybody() {
-    keeps_nothing_open(for_everybody);
-}
+common::lane::users_can!(for_everybody);
 
 #[test]
 fn what_is_written_outside_is_read_inside_and_back() {

@@ -12,8 +12,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::lane::{RANGE, play};
-use common::leftovers::{Scope, keeps_nothing_open};
+use common::leftovers::Scope;
 use common::{LONG, busybox, end_of, eventually, quiet};
 use ctr::{Config, Container, Error, ErrorCode, Network, Port, PublishedPort, SocketType, Step};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -126,21 +125,7 @@ fn for_everybody() {
     urgent_data_stops_nothing();
 }
 
-#[test]
-fn an_ordinary_user_with_further_ids_can_do_it_all() {
-    play("role_everybody", &["-s", RANGE], &[]);
-}
-
-#[test]
-fn an_ordinary_user_with_a_single_id_can_do_it_all() {
-    play("role_everybody", &[], &[]);
-}
-
-#[test]
-#[ignore = "a role"]
-fn role_everybody() {
-    keeps_nothing_open(for_everybody);
-}
+common::lane::users_can!(for_everybody);
 
 #[test]
 fn a_server_inside_is_reached_at_a_port_of_the_host() {

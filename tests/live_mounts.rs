@@ -10,8 +10,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::lane::{RANGE, play, play_in_shared_mounts};
-use common::leftovers::{Scope, keeps_nothing_open};
+use common::lane::play_in_shared_mounts;
+use common::leftovers::Scope;
 use common::record::Written;
 use common::{busybox, captured, end_of, run, scratch, sh, skipped};
 use ctr::{Bind, Config, Container, Error, ErrorCode, Mount, Namespace, NamespaceSet, Namespaces, Stdio, Step, Tmpfs};
@@ -85,21 +85,7 @@ fn for_everybody() {
     set_user_id_and_devices_have_no_effect();
 }
 
-#[test]
-fn an_ordinary_user_with_further_ids_can_do_it_all() {
-    play("role_everybody", &["-s", RANGE], &[]);
-}
-
-#[test]
-fn an_ordinary_user_with_a_single_id_can_do_it_all() {
-    play("role_everybody", &[], &[]);
-}
-
-#[test]
-#[ignore = "a role"]
-fn role_everybody() {
-    keeps_nothing_open(for_everybody);
-}
+common::lane::users_can!(for_everybody);
 
 #[test]
 fn a_program_that_runs_sees_a_mount_at_once_and_its_end() {

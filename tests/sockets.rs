@@ -11,8 +11,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use common::lane::{RANGE, play};
-use common::leftovers::{Scope, keeps_nothing_open};
+use common::leftovers::Scope;
 use common::{LONG, busybox, end_of, has_python, quiet, run, sh};
 use ctr::{Config, Container, Error, ErrorCode, Network, Process, SocketType, Step};
 use nix::fcntl::{FcntlArg, fcntl};
@@ -56,21 +55,7 @@ fn for_everybody() {
     a_network_of_another_container_is_that_ones();
 }
 
-#[test]
-fn an_ordinary_user_with_further_ids_can_do_it_all() {
-    play("role_everybody", &["-s", RANGE], &[]);
-}
-
-#[test]
-fn an_ordinary_user_with_a_single_id_can_do_it_all() {
-    play("role_everybody", &[], &[]);
-}
-
-#[test]
-#[ignore = "a role"]
-fn role_everybody() {
-    keeps_nothing_open(for_everybody);
-}
+common::lane::users_can!(for_everybody);
 
 #[test]
 fn a_server_inside_is_reached_from_outside() {

@@ -43,3 +43,28 @@ pub fn play_in_shared_mounts(role: &str) {
     let status = Command::new("unshare").args(["-m", "sh", "-c", inner]).arg(program).arg(role).status().unwrap();
     assert!(status.success(), "see above");
 }
+
+/// The tests that ordinary users, with further ids and with a single one, can do all that this function does. It is done by a role of
+/// its own, after which nothing is open that was not before.
+#[allow(unused_macros)]
+macro_rules! users_can {
+    ($all:path) => {
+        #[test]
+        fn an_ordinary_user_with_further_ids_can_do_it_all() {
+            $crate::common::lane::play("role_everybody", &["-s", $crate::common::lane::RANGE], &[]);
+        }
+
+        #[test]
+        fn an_ordinary_user_with_a_single_id_can_do_it_all() {
+            $crate::common::lane::play("role_everybody", &[], &[]);
+        }
+
+        #[test]
+        #[ignore = "a role"]
+        fn role_everybody() {
+            $crate::common::leftovers::keeps_nothing_open($all);
+        }
+    };
+}
+#[allow(unused_imports)]
+pub(crate) use users_can;
