@@ -54,6 +54,7 @@ struct Flow {
 }
 
 const NO_PIPE: [i32; 2] = [-1; 2];
+const CLOSED: [i32; 2] = [-1; 2];
 const EMPTY: Flow = Flow { pipe: NO_PIPE, held: 0, ended: false, told: false };
 
 /// A connection: the socket outside, the socket inside. Each flow is from the socket of its number.
@@ -246,6 +247,10 @@ impl Forwarder {
     #[unsafe(link_section = ".cold")]
     fn serve(&mut self, place: usize, side: usize, events: u32) {
         let Some(connection) = self.table.get_mut(place) else { return };
+        // What both sides were told of at once, and the first of them has ended it.
+        if connection.sockets == CLOSED {
+            return;
+        }
         let fails = if connection.connecting {
             connection.connecting = false;
             !connection.is_connected(&self.server)
@@ -262,7 +267,7 @@ impl Forwarder {
     #[unsafe(link_section = ".cold")]
     fn end(&mut self, place: usize, reset: bool) {
         let Some(connection) = self.table.get_mut(place) else { return };
-        for socket in connection.sockets {
+        for socket in core::mem::replace(&mut connection.sockets, CLOSED) {
             if reset {
                 const SO_LINGER: usize = 13;
                 // SAFETY: struct linger: on, and for no time at all.
