@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::OnceLock;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 
@@ -21,6 +21,9 @@ pub(crate) type Acquire<'a> = &'a dyn Fn(&Place, &mut dyn FnMut() -> Result<()>)
 
 /// How often the move of a container's processes goes on for those that were forked meanwhile.
 const PASSES: usize = 100;
+/// How often it waits a millisecond for those that are about to end, which can't be moved any more and are listed until they are gone
+/// (`cgroup_migrate_add_task` of kernel/cgroup/cgroup.c).
+const WAITS: usize = 5000;
 
 impl Cgroup {
     /// Sets a limit; `None` lifts it. What happens below present use is each controller's: see its file.
@@ -147,13 +150,21 @@ fn move_all(controller: Controller, from: &Directory, to: &Directory, end: Optio
         Error::new(code, Step::MoveIntoCgroup, what, errno, why)
     };
     let is_late = || end.is_some_and(|end| Instant::now() >= end);
-    for _ in 0..PASSES {
+    let (mut tried, mut passes, mut waits) = (BTreeSet::new(), 0, 0);
+    while passes < PASSES && waits < WAITS {
         let there: BTreeSet<i32> = list(to)?.into_iter().collect();
         let left: Vec<i32> = list(from)?.into_iter().filter(|pid| !there.contains(pid)).collect();
         if left.is_empty() {
             return Ok(());
         }
+        if left.iter().all(|pid| tried.contains(pid)) {
+            std::thread::sleep(Duration::from_millis(1));
+            waits += 1;
+        } else {
+            passes += 1;
+        }
         for pid in left {
+            tried.insert(pid);
             if is_late() {
                 let why = "its processes could not be moved in time, each of which takes about 10 ms";
                 return Err(failed(ErrorCode::TimedOut, libc::ETIMEDOUT, why).with_hint("give it more time"));
