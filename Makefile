@@ -59,8 +59,9 @@ test-lab: ## JupyterLab in a real browser (needs chromium); CTR_LAB_SHOTS=DIR ke
 	@$(VENV)/bin/pip install -q jupyterlab playwright
 	@$(VENV)/bin/python -m pytest -q -ra -c /dev/null --rootdir tests/lab -p no:cacheprovider tests/lab
 
-soak: ## containers made and killed for SECONDS (600), in the end nothing of them may be left
+soak: ## containers made and killed for SECONDS (600), then a server with 200: in the end nothing of them may be left
 	CTR_SOAK_SECONDS=$(or $(SECONDS),600) $(CARGO) test -q --test soak -- --ignored --exact minutes_of_kills_leave_nothing --nocapture
+	@[ ! -x $(VENV)/bin/python ] || $(VENV)/bin/python tests/python/server_load.py 200 $(or $(SECONDS),600)
 
 fuzz: ## every fuzz target for SECONDS (60) each, from its seeds
 	@tools/fuzz $(or $(SECONDS),60)
