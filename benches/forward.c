@@ -98,12 +98,27 @@ void bench_forward(ctr_container *c) {
     OURS(inside < 0 ? inside : 0);
     int port = ctr_publish(c, "127.0.0.1", 0, "127.0.0.1", (uint16_t)port_of(inside));
     OURS(port < 0 ? port : 0);
+    for (int i = 0; i < 200; i++) {
+        double start = now_us();
+        int client = ctr_connect(c, SOCK_STREAM, "127.0.0.1", (uint16_t)port_of(inside), 1000);
+        double end = now_us();
+        OURS(client < 0 ? client : 0);
+        record("connected", end - start);
+        close(accepted(inside));
+        close(client);
+        start = now_us();
+        client = connected(port_of(outside));
+        record("connected outside", now_us() - start);
+        close(accepted(outside));
+        close(client);
+    }
     for (int i = 0; i < 8; i++) {
         carry(inside, port, "forwarded", "forwarded turn");
         carry(outside, port_of(outside), "loopback", "loopback turn");
     }
     close(outside);
     close(inside);
+    print_row("connect", "connected", "connected outside");
     print_row("forward", "forwarded", "loopback");
     print_row("forward_turn", "forwarded turn", "loopback turn");
 }

@@ -11,10 +11,12 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use common::leftovers::Scope;
+use common::leftovers::{Scope, processes};
 use common::{LONG, busybox, end_of, has_python, quiet, run, sh};
 use ctr::{Config, Container, Error, ErrorCode, Network, Process, SocketType, Step};
 use nix::fcntl::{FcntlArg, fcntl};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 const LOCAL: &str = "127.0.0.1";
 
@@ -389,7 +391,38 @@ fn what_a_connection_takes() {
         drop(socket);
     }
     times.sort();
-    // A helper is started for it. What is much more than that is a mistake.
+    // A helper is asked, and the first time started. What is much more than that is a mistake.
     println!("a connection takes {:?} (median)", times[25]);
     assert!(times[5] < Duration::from_millis(100), "{times:?}");
+}
+
+#[test]
+fn one_helper_makes_them_all_and_another_one_where_it_was_killed() {
+    if !nix::unistd::geteuid().is_root() {
+        return common::skipped("root alone sees whose namespaces a process has");
+    }
+    let scope = Scope::new("sk-kept");
+    let container = made(&scope);
+    let namespace = |pid: i32| fs::read_link(format!("/proc/{pid}/ns/net")).ok();
+    let its_own = namespace(container.pid()).unwrap();
+    let helpers = || {
+        let all = processes().into_iter().filter(|it| it.comm == "ctr-helper" && it.state != 'Z');
+        all.map(|it| it.pid).filter(|&pid| namespace(pid) == Some(its_own.clone())).collect::<Vec<_>>()
+    };
+    let listener = TcpListener::from(container.listen(SocketType::Stream, OsStr::new(LOCAL), 9).unwrap());
+    let first = helpers();
+    assert_eq!(first.len(), 1);
+    for _ in 0..3 {
+        connect(&container, LOCAL, 9).unwrap();
+        listener.accept().unwrap();
+    }
+    container.wait_for_port(LOCAL, 9, LONG).unwrap();
+    assert_eq!(helpers(), first);
+    kill(Pid::from_raw(first[0]), Signal::SIGKILL).unwrap();
+    connect(&container, LOCAL, 9).unwrap();
+    assert_eq!(helpers().len(), 1);
+    assert_ne!(helpers(), first);
+    container.destroy().unwrap();
+    assert!(helpers().is_empty());
+    scope.assert_nothing_left();
 }

@@ -12,30 +12,22 @@ use std::fmt;
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use ctr_wire::HANDED;
 use nix::fcntl::{OFlag, ResolveFlag};
 
+use super::kept;
 use crate::helper::Helper;
 use crate::plan::{CWD, Fd, Plan, Slot, c_string};
 use crate::rootfs::{self, FileStat, Looked};
-use crate::zygote::Zygote;
 use crate::{Error, Result, Step, sys};
 
 /// How often a place is looked for while programs inside move directories about: openat2(2), EAGAIN.
 const TRIES: usize = 50;
 
-/// So long it lives without work, and so long it may take for something, in seconds. While it lives, the mount namespace does, and
-/// what is in memory of the container's files, also when the container has ended.
-const PATIENCE: u32 = 10;
-
 /// The helper, which keeps what it has opened of its own.
 pub struct FileHelper {
     helper: Helper,
-    zygote: Arc<Zygote>,
-    used: Instant,
 }
 
 /// Where it keeps its /proc/self/fd.
@@ -87,7 +79,7 @@ impl<'a> Place<'a> {
 
     fn begin(&self, plan: &mut Plan<'_>) {
         plan.step(self.step, self.object.clone(), "", "");
-        plan.alarm(PATIENCE);
+        kept::renew(plan);
     }
 }
 
@@ -105,14 +97,12 @@ impl FileHelper {
         let kept = plan.keep_in(ROOT);
         plan.dupfd_cloexec(root, 0).out(kept);
         plan.close(root);
-        // It is ended by that signal, as every process that does not catch it.
-        plan.set_signal_mask(!(1 << (libc::SIGALRM - 1)));
-        plan.alarm(PATIENCE);
+        kept::settle(plan);
     }
 
     /// One that has done both.
-    pub fn new(helper: Helper, zygote: &Arc<Zygote>) -> Self {
-        Self { helper: helper.kept(), zygote: Arc::clone(zygote), used: Instant::now() }
+    pub fn new(helper: Helper) -> Self {
+        Self { helper: helper.kept() }
     }
 
     /// Gives it away, for work that takes its time.
@@ -123,17 +113,6 @@ impl FileHelper {
     /// Has it walk a plan of somebody else's.
     pub fn walk(&self, plan: &Plan<'_>, give: &[Slot]) -> Result<Vec<OwnedFd>> {
         self.helper.run(plan, give)
-    }
-
-    /// Whether it is there for a while, and has the rights that this process has now.
-    pub fn serves(&self, zygote: &Arc<Zygote>) -> bool {
-        self.used.elapsed() < Duration::from_secs(u64::from(PATIENCE) / 2) && Arc::ptr_eq(&self.zygote, zygote)
-    }
-
-    /// Has it do something now.
-    pub fn act<T>(&mut self, act: impl Fn(&Self) -> Result<T>) -> Result<T> {
-        self.used = Instant::now();
-        act(self)
     }
 
     /// The file there, only as a place (O_PATH), and what it is.

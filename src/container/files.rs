@@ -4,14 +4,13 @@
 use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sched::CloneFlags;
 
 use super::file_helper::{FileHelper, Place, kind_of};
+use super::kept::is_dead;
 use super::shared::Shared;
 use super::user::User;
 use super::within::{Within, check_root};
@@ -37,9 +36,6 @@ const TAKEN: OFlag = OFlag::O_ACCMODE
     .union(OFlag::O_NOCTTY)
     .union(OFlag::O_LARGEFILE)
     .union(OFlag::O_CLOEXEC);
-
-/// A helper that is gone so soon was killed, and has not waited for a file system.
-const AT_ONCE: Duration = Duration::from_secs(1);
 
 /// How often a file that comes and goes is tried to be opened or made.
 const TRIES: usize = 50;
@@ -147,32 +143,11 @@ fn with_helper<T>(
     act: impl Fn(&FileHelper) -> Result<T>,
 ) -> Result<T> {
     check_root(container, place.step, place)?;
-    if !container.lives() {
-        container.end_file_helper();
-        return Err(container.gone());
-    }
-    let zygote = zygote::current()?;
-    if let Some(user) = chosen(container, user)? {
-        return act(&start(container, &zygote, Some(&user))?);
-    }
-    let mut kept = container.file_helper.lock().unwrap_or_else(PoisonError::into_inner);
-    let is_new = !kept.as_ref().is_some_and(|helper| helper.serves(&zygote));
-    if is_new {
-        *kept = None;
-        *kept = Some(start(container, &zygote, None)?);
-    }
-    let began = Instant::now();
-    let mut done = kept.as_mut().map(|helper| helper.act(&act));
-    if !is_new && began.elapsed() < AT_ONCE && done.as_ref().is_some_and(|done| done.as_ref().is_err_and(is_dead)) {
-        // Somebody has killed it, as whoever is short of memory does.
-        *kept = Some(start(container, &zygote, None)?);
-        done = kept.as_mut().map(|helper| helper.act(&act));
-    }
-    let done = done.unwrap_or_else(|| Err(container.gone()));
-    let is_useless = done.as_ref().is_err_and(|error| error.failed_step() == Step::AskHelper);
-    if is_useless || container.destroyed.load(Ordering::Acquire) {
-        *kept = None;
-    }
+    container.check_for_helper()?;
+    let done = match chosen(container, user)? {
+        Some(user) => act(&start(container, &zygote::current()?, Some(&user))?),
+        None => container.file_helper.with(&container.destroyed, |zygote| start(container, zygote, None), act),
+    };
     match done {
         Err(error) if is_dead(&error) => Err(late(place)),
         done => done,
@@ -207,12 +182,7 @@ fn start(container: &Shared, zygote: &Arc<Zygote>, user: Option<&User>) -> Resul
         plan.prctl(Prctl::Dumpable(false));
     }
     helper.run(&plan, &[]).map_err(add_hint)?;
-    Ok(FileHelper::new(helper, zygote))
-}
-
-/// Whether the helper was gone before it had answered.
-fn is_dead(error: &Error) -> bool {
-    error.failed_step() == Step::AskHelper && error.errno() == libc::EPIPE
+    Ok(FileHelper::new(helper))
 }
 
 fn late(place: &Place<'_>) -> Error {

@@ -76,7 +76,7 @@ impl Shared {
         }
         let end = Instant::now() + PATIENCE;
         self.kill_init(end)?;
-        self.end_file_helper();
+        self.end_helpers();
         self.watchers.look();
         // The zygote reaps it while we remove what was made for it.
         let swept = match (&self.state, self.written) {

@@ -7,9 +7,9 @@
 //! `walls` tells of every wall whether it stands and why, `inspect` all that is known of a running container.
 //! `end` ends one whose record is of no use. `ids` decides whose ids a container has, `clocks` sets its clocks off, `devices` decides
 //! which devices it has, `watch` tells what happens to it, `pause` lets it stand still, `mounts` mounts into it while it runs, by a
-//! helper `within` its namespaces, `sockets` are made inside by the same means and held outside, `ports` of the host lead into it, `files` are opened by one that is kept, a `file_helper`,
-//! and `copy` has trees made by one. `unmapped` finds the mount that can't be
-//! id-mapped by trying it out.
+//! helper `within` its namespaces, `sockets` are made inside by the same means and held outside, `ports` of the host lead into it,
+//! `files` are opened by a `file_helper`; those two are `kept` for a while. `copy` has trees made by one. `unmapped` finds
+//! the mount that can't be id-mapped by trying it out.
 
 mod blueprint;
 mod changes;
@@ -29,6 +29,7 @@ mod ids;
 mod inherit;
 mod inspect;
 mod join;
+mod kept;
 mod kill;
 mod lookup;
 mod mounts;

@@ -4,7 +4,7 @@
 use std::ffi::OsString;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use ctr_wire::{FAILED, IN_LATE};
@@ -12,10 +12,12 @@ use ctr_wire::{FAILED, IN_LATE};
 use super::exit::ExitReason;
 use super::file_helper::FileHelper;
 use super::inherit::{self, Inherited, Lent};
+use super::kept::Kept;
 use super::peer::{Peer, ending};
 use super::state::{Record, RecordFile, Resource, StateDir};
 use super::watchers::Watchers;
 use crate::cgroup::Cgroup;
+use crate::helper::Helper;
 use crate::plan::Plan;
 use crate::security::{Walls, steps};
 use crate::sys::Own;
@@ -60,8 +62,10 @@ pub struct Shared {
     pub may_be_paused: AtomicBool,
     /// Who watches it.
     pub watchers: Watchers,
-    /// What opens its files, while there is work for it.
-    pub file_helper: Mutex<Option<FileHelper>>,
+    /// What opens its files.
+    pub file_helper: Kept<FileHelper>,
+    /// What makes its sockets.
+    pub socket_helper: Kept<Helper>,
 }
 
 impl Shared {
@@ -89,7 +93,8 @@ impl Shared {
             lent: Lent::default(),
             may_be_paused: AtomicBool::new(false),
             watchers: Watchers::default(),
-            file_helper: Mutex::new(None),
+            file_helper: Kept::default(),
+            socket_helper: Kept::default(),
         }
     }
 
@@ -268,11 +273,21 @@ impl Shared {
         self.cgroup.as_ref()?.oom_kills().ok()
     }
 
-    /// Ends the helper for its files, if nobody is using it at this moment: who is does that then.
-    pub fn end_file_helper(&self) {
-        if let Ok(mut helper) = self.file_helper.try_lock() {
-            *helper = None;
+    /// Ends the helpers that are kept for it.
+    pub fn end_helpers(&self) {
+        self.file_helper.end();
+        self.socket_helper.end();
+    }
+
+    /// Refuses where a kept helper has no container any more to do something in.
+    pub fn check_for_helper(&self) -> Result<()> {
+        self.check_running()?;
+        let pidfd = self.pidfd.check().map_err(|_| self.foreign())?;
+        if wait_readable(&[pidfd], Some(Duration::ZERO)).unwrap_or(true) {
+            self.end_helpers();
+            return Err(self.gone());
         }
+        Ok(())
     }
 
     /// Whether PID 1 lives.

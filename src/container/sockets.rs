@@ -14,11 +14,13 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::CloneFlags;
 use nix::sys::socket::{SockFlag, SockType, getsockopt, setsockopt, sockopt};
 
+use super::kept;
 use super::shared::Shared;
 use super::within::{Within, check_root};
 use crate::helper::{Helper, add_hint};
 use crate::network::Address;
 use crate::plan::{Plan, Slot};
+use crate::zygote::Zygote;
 use crate::{Error, ErrorCode, Result, Step, sys};
 
 /// What kind of socket, socket(2).
@@ -64,10 +66,7 @@ impl Connecting {
     pub(super) fn start(container: &Arc<Shared>, kind: SocketType, address: &OsStr, port: u16) -> Result<Self> {
         let address = Address::new(Step::ConnectTo, address, port)?;
         let state = match address {
-            Address::Inet(at) => {
-                let mut inside = Inside::enter(Within::open_network(container)?)?;
-                State::Socket(inside.connect(container, kind, at)?)
-            }
+            Address::Inet(at) => State::Socket(connect(container, kind, at)?),
             Address::Path(_) => {
                 check_root(container, Step::ConnectTo, called(container, &address))?;
                 State::Inside(Box::new(Inside::enter(Within::open(container, &["mnt"])?)?))
@@ -122,9 +121,8 @@ pub fn wait_for_port(container: &Shared, address: &OsStr, port: u16, timeout: Op
         return Err(Error::invalid(Step::ConnectTo, address, why));
     };
     let end = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-    let mut inside = Inside::enter(Within::open_network(container)?)?;
     loop {
-        let socket = inside.connect(container, SocketType::Stream, at);
+        let socket = connect(container, SocketType::Stream, at);
         match socket.and_then(|socket| established(container, &socket, &address, end)) {
             Ok(true) => return Ok(()),
             Ok(false) => {}
@@ -146,7 +144,7 @@ pub fn listen(container: &Shared, kind: SocketType, address: &OsStr, port: u16) 
         let why = "who is to find a socket by its path makes it inside, or in a directory that is bound";
         return Err(Error::invalid(Step::ListenAt, address, why));
     }
-    Inside::enter(Within::open_network(container)?)?.run(Step::ListenAt, container, &address, |plan| {
+    in_network(container, Step::ListenAt, &address, |plan| {
         let (socket, raw) = (plan.slot(), address.raw());
         plan.socket(address.family(), kind.of_nix(), SockFlag::empty()).out(socket);
         let at = plan.data(&raw, 8);
@@ -162,7 +160,52 @@ pub fn listen(container: &Shared, kind: SocketType, address: &OsStr, port: u16) 
     })
 }
 
-/// A helper in namespaces of a container.
+/// Has a helper in the container's network make the socket that `planned` says.
+fn in_network(
+    container: &Shared,
+    step: Step,
+    address: &Address,
+    planned: impl Fn(&mut Plan<'static>) -> Slot,
+) -> Result<OwnedFd> {
+    let start = |zygote: &Arc<Zygote>| {
+        let mut within = Within::open_network(container)?;
+        let helper = within.start(CloneFlags::empty()).start_in(zygote)?;
+        let mut plan = Plan::new();
+        within.enter(&mut plan);
+        kept::settle(&mut plan);
+        helper.run(&plan, &[]).map_err(add_hint)?;
+        Ok(helper.kept())
+    };
+    let ask = |helper: &Helper| {
+        let mut plan = Plan::new();
+        plan.step(step, called(container, address), "", "");
+        kept::renew(&mut plan);
+        let socket = planned(&mut plan);
+        helper.run(&plan, &[socket]).map_err(add_hint)?.pop().ok_or_else(|| no_socket(container, address))
+    };
+    container.check_for_helper()?;
+    container.socket_helper.with(&container.destroyed, start, ask)
+}
+
+/// A socket that is on its way to this address, or there.
+fn connect(container: &Shared, kind: SocketType, at: SocketAddr) -> Result<OwnedFd> {
+    let address = Address::Inet(at);
+    if at.port() == 0 {
+        return Err(Error::invalid(Step::ConnectTo, called(container, &address), "nothing can listen on port 0"));
+    }
+    // It knows its network for good, whoever connects it.
+    let socket = in_network(container, Step::ConnectTo, &address, |plan| {
+        let socket = plan.slot();
+        plan.socket(address.family(), kind.of_nix(), SockFlag::SOCK_NONBLOCK).out(socket);
+        socket
+    })?;
+    match sys::connect(socket.as_fd(), &address.raw()) {
+        Ok(()) | Err(Errno::EINPROGRESS) => Ok(socket),
+        Err(errno) => Err(not_connected(container, &address, errno as i32)),
+    }
+}
+
+/// A helper where a path is, for one socket.
 struct Inside {
     helper: Helper,
     /// It goes there with the first thing that it does.
@@ -177,48 +220,16 @@ impl Inside {
         Ok(Self { helper, entering: Some(plan) })
     }
 
-    /// Has it make the socket that `planned` says.
-    fn run(
-        &mut self,
-        step: Step,
-        container: &Shared,
-        address: &Address,
-        planned: impl FnOnce(&mut Plan<'static>) -> Slot,
-    ) -> Result<OwnedFd> {
-        let mut plan = self.entering.take().unwrap_or_default();
-        plan.step(step, called(container, address), "", "");
-        let socket = planned(&mut plan);
-        let made = self.helper.run(&plan, &[socket]).map_err(add_hint)?.pop();
-        made.ok_or_else(|| Error::system(Step::AskHelper, called(container, address), libc::EPROTO))
-    }
-
-    /// A socket that is on its way to this address, or there.
-    fn connect(&mut self, container: &Shared, kind: SocketType, at: SocketAddr) -> Result<OwnedFd> {
-        let address = Address::Inet(at);
-        if at.port() == 0 {
-            return Err(Error::invalid(Step::ConnectTo, called(container, &address), "nothing can listen on port 0"));
-        }
-        let socket = self.run(Step::ConnectTo, container, &address, |plan| {
-            let socket = plan.slot();
-            plan.socket(address.family(), kind.of_nix(), SockFlag::SOCK_NONBLOCK).out(socket);
-            socket
-        })?;
-        match sys::connect(socket.as_fd(), &address.raw()) {
-            Ok(()) | Err(Errno::EINPROGRESS) => Ok(socket),
-            Err(errno) => Err(not_connected(container, &address, errno as i32)),
-        }
-    }
-
     /// A socket that is connected to a path. The helper's root is the container's by then, so no link leads out of it; and it
     /// is root of the container that connects, which the server may ask: SO_PEERCRED of unix(7).
     fn connect_path(&mut self, container: &Shared, kind: SocketType, address: &Address) -> Result<OwnedFd> {
-        self.run(Step::ConnectTo, container, address, |plan| {
-            let (socket, raw) = (plan.slot(), address.raw());
-            plan.socket(address.family(), kind.of_nix(), SockFlag::SOCK_NONBLOCK).out(socket);
-            let at = plan.data(&raw, 8);
-            plan.connect(socket, at, raw.len());
-            socket
-        })
+        let mut plan = self.entering.take().unwrap_or_default();
+        plan.step(Step::ConnectTo, called(container, address), "", "");
+        let (socket, raw) = (plan.slot(), address.raw());
+        plan.socket(address.family(), kind.of_nix(), SockFlag::SOCK_NONBLOCK).out(socket);
+        let at = plan.data(&raw, 8);
+        plan.connect(socket, at, raw.len());
+        self.helper.run(&plan, &[socket]).map_err(add_hint)?.pop().ok_or_else(|| no_socket(container, address))
     }
 }
 
@@ -280,6 +291,10 @@ fn called(container: &Shared, address: &Address) -> String {
 
 fn not_connected(container: &Shared, address: &Address, errno: i32) -> Error {
     Error::system(Step::ConnectTo, called(container, address), errno).with_known_hint()
+}
+
+fn no_socket(container: &Shared, address: &Address) -> Error {
+    Error::system(Step::AskHelper, called(container, address), libc::EPROTO)
 }
 
 fn timed_out(container: &Shared, address: &Address, why: &str) -> Error {

@@ -24,7 +24,8 @@ const KINDS: [(c_int, SocketType); 2] =
 /// timeout_ms   how long connecting may take, in milliseconds; -1 is as long as the kernel tries, about two minutes
 ///
 /// Programs inside can answer what they like, or not at all: set time-outs, SO_RCVTIMEO of socket(7), and don't trust what comes.
-/// If a container shares the host's network, it is a socket of the host's network. It takes about a millisecond. The kernel
+/// If a container shares the host's network, it is a socket of the host's network. The first takes about a millisecond, those that
+/// follow within seconds a tenth of it. The kernel
 /// connects to a server of a paused container as well, where the caller is root.
 ///
 /// Return value: a descriptor of at least 3, blocking and close-on-exec, which the caller close()s; it outlives the container, but
