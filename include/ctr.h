@@ -578,6 +578,9 @@ typedef struct ctr_image_options ctr_image_options;
 /** What was in the store at the moment of ctr_image_list(). */
 typedef struct ctr_images ctr_images;
 
+/** What was mounted into a container at the moment of ctr_mounts_of(). */
+typedef struct ctr_mounts ctr_mounts;
+
 /** Names in a directory at the moment of ctr_list_dir(). */
 typedef struct ctr_names ctr_names;
 
@@ -1577,18 +1580,72 @@ int ctr_mount(ctr_container *c, const char *source, const char *target, bool rea
 int ctr_mount_tmpfs(ctr_container *c, const char *target, uint64_t size, uint32_t mode);
 
 /**
- * Takes off what ctr_mount() or ctr_mount_tmpfs() has mounted at target, umount2(2), whichever process did it: the last one if
- * there are several. It is found where it is by now, whatever programs inside have moved. One that is gone already, as with another
- * one on which it lay, is no error. The directory or file at target stays.
+ * Takes off what ctr_mount(), ctr_mount_tmpfs(), ctr_config_add_mount_bind() or ctr_config_add_tmpfs() has mounted at target,
+ * umount2(2), whichever process did it: the last one if there are several. It is found where it is by now, whatever programs inside have
+ * moved. One that is gone already, as with another one on which it lay, is no error. The directory or file at target stays.
  *
  * lazy   if programs use it, it is gone all the same for whoever looks for it from now on, and ends with its last use, as by
- *        MNT_DETACH. A bind that has further mounts below it always ends so.
+ *        MNT_DETACH. One that has further mounts below it always ends so, and these end with it.
  *
  * Return value: 0; CTR_ERR_SYSTEM with EBUSY if programs use it and lazy is false, or if another mount covers it; CTR_ERR_NOT_FOUND if
- * nothing was mounted there while the container ran; CTR_ERR_INVALID if it was mounted when the container was made, which is for as
- * long as that runs; else as ctr_mount().
+ * nothing was mounted there, or if it came with the container and programs inside have moved the directory that it is in;
+ * CTR_ERR_INVALID for what the container has for itself (/proc, /sys, /dev, /etc/hosts and the like); else as ctr_mount().
  */
 int ctr_unmount(ctr_container *c, const char *target, bool lazy);
+
+/**
+ * What was mounted into a container for whoever made or joined it, when it was made and since, in that order: all that ctr_unmount()
+ * takes off. ctr_inspect() also tells what the container has for itself.
+ *
+ * Return value: 0 and the list in *out, which ctr_mounts_free() frees; CTR_ERR_DESTROYED, CTR_ERR_SYSTEM if its record can't be read,
+ * CTR_ERR_INVALID. *out is NULL then.
+ */
+int ctr_mounts_of(const ctr_container *c, ctr_mounts **out);
+
+/**
+ * How many mounts are in a list; the others take an index from 0 to one less.
+ *
+ * Return value: the number, or CTR_ERR_INVALID.
+ */
+int ctr_mounts_count(const ctr_mounts *mounts);
+
+/**
+ * The path inside at which it was mounted.
+ *
+ * Return value: a string that is good until ctr_mounts_free(); NULL when there is no such index.
+ */
+const char *ctr_mounts_target(const ctr_mounts *mounts, int index);
+
+/**
+ * What is seen there: a path of the host for "bind".
+ *
+ * Return value: as ctr_mounts_target(); NULL also for what began empty, as "tmpfs".
+ */
+const char *ctr_mounts_source(const ctr_mounts *mounts, int index);
+
+/**
+ * What it is: "bind" or "tmpfs". Later releases may add some.
+ *
+ * Return value: as ctr_mounts_target().
+ */
+const char *ctr_mounts_kind(const ctr_mounts *mounts, int index);
+
+/**
+ * Whether nothing can be written through it.
+ *
+ * Return value: 1 or 0; CTR_ERR_INVALID when there is no such index.
+ */
+int ctr_mounts_read_only(const ctr_mounts *mounts, int index);
+
+/**
+ * Whether it was mounted while the container ran, and not when it was made.
+ *
+ * Return value: as ctr_mounts_read_only().
+ */
+int ctr_mounts_live(const ctr_mounts *mounts, int index);
+
+/** Frees a list of mounts and its strings. NULL is allowed. The mounts are not affected. */
+void ctr_mounts_free(ctr_mounts *mounts);
 
 /**
  * A socket of this process that is connected to a server in a container. It is made inside and handed out: it needs no address of
@@ -2330,8 +2387,8 @@ void ctr_walls_free(ctr_walls *walls);
 /**
  * Describes a running container as a JSON object: "name", "pid", "paused", "image", "image_digest", "created" (seconds since
  * the Epoch), "owner", "detached", "preset", "warning", "state_dir", "store_dir", "upper", "cgroups",
- * "cgroup_place", "warnings", "limits", "network", "namespaces", "uid_map", "capabilities", "mounts", and "walls"
- * with "name", "state" ("on", "partly", "off"), "says" and "why" of each. Later releases may add members.
+ * "cgroup_place", "warnings", "limits", "network", "namespaces", "uid_map", "capabilities", "mounts",
+ * "given_mounts" (what ctr_mounts_of() lists), and "walls" with "name", "state" ("on", "partly", "off"), "says" and "why" of each. Later releases may add members.
  *
  * Return value: 0 and the text in *json, which ctr_string_free() frees; else as ctr_walls_of(), and *json is NULL.
  */

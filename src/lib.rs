@@ -40,7 +40,8 @@ pub use config::{
 };
 pub use container::{
     Client, Connecting, Container, ContainerInfo, Event, EventKind, Exit, ExitReason, InspectedLimits, InspectedMount,
-    InspectedNamespace, Inspection, NamespaceSet, Port, Process, SocketType, Stopping, Wall, WallState, Watch, explain,
+    InspectedNamespace, Inspection, MountInfo, NamespaceSet, Port, Process, SocketType, Stopping, Wall, WallState,
+    Watch, explain,
 };
 pub use error::{Error, ErrorCode, Result};
 pub use probe::{Check, probe};

@@ -14,7 +14,9 @@ use common::lane::play_in_shared_mounts;
 use common::leftovers::Scope;
 use common::record::Written;
 use common::{busybox, captured, end_of, run, scratch, sh, skipped};
-use ctr::{Bind, Config, Container, Error, ErrorCode, Mount, Namespace, NamespaceSet, Namespaces, Stdio, Step, Tmpfs};
+use ctr::{
+    Bind, Client, Config, Container, Error, ErrorCode, Mount, Namespace, NamespaceSet, Namespaces, Stdio, Step, Tmpfs,
+};
 
 fn bind(source: &Path, target: &str, read_only: bool) -> Mount {
     Bind::new(source, target).with(|it| it.read_only = read_only).into()
@@ -82,6 +84,8 @@ fn for_everybody() {
     a_link_leads_nowhere_outside();
     a_busy_mount_is_named_and_can_go_lazily();
     a_mount_is_on_record_while_it_is_there();
+    what_was_mounted_at_create_and_since_is_listed_for_everybody();
+    what_came_with_the_container_can_be_taken_off();
     set_user_id_and_devices_have_no_effect();
 }
 
@@ -200,12 +204,13 @@ fn a_place_that_can_not_be_is_refused_by_name() {
     assert!(error.hint().contains("can't be written to"), "{error}");
     let error = container.mount(&bind(&data, "/mnt/made", true)).unwrap_err();
     assert_eq!(told(&error), (ErrorCode::System, libc::EBUSY, Step::MountAt), "{error}");
-    let error = container.unmount("/mnt/made", true).unwrap_err();
-    assert_eq!(told(&error), (ErrorCode::Invalid, libc::EINVAL, Step::Unmount), "{error}");
-    for target in ["/proc", "/dev/shm", "/mnt/nothing"] {
-        let error = container.unmount(target, true).unwrap_err();
-        assert!([Step::Unmount, Step::MountAt].contains(&error.failed_step()), "{error}");
+    for own in ["/proc", "/proc/sys", "/sys", "/dev", "/dev/shm", "/etc/hosts"] {
+        let error = container.unmount(own, true).unwrap_err();
+        assert_eq!(told(&error), (ErrorCode::Invalid, libc::EINVAL, Step::Unmount), "{error}");
+        assert!(error.to_string().contains("is the container's own"), "{error}");
     }
+    let error = container.unmount("/mnt/nothing", true).unwrap_err();
+    assert_eq!(told(&error), (ErrorCode::NotFound, libc::ENOENT, Step::Unmount), "{error}");
     // What the container has made for itself can be covered, as when it is made, and is there again.
     sh(&container, "echo x > /dev/shm/x");
     container.mount(&bind(&data, "/dev/shm", true)).unwrap();
@@ -324,6 +329,87 @@ fn a_mount_is_on_record_while_it_is_there() {
     container.mount(&bind(&data.join("file"), "/mnt", true)).unwrap_err();
     let after = mounts();
     assert!(after.len() == before || after[after.len() - 1].1 == after[after.len() - 2].0, "{after:?}");
+    container.destroy().unwrap();
+    scope.assert_nothing_left();
+}
+
+/// Target, source, kind, read-only and live of each.
+fn listed(container: &Container) -> Vec<(String, Option<PathBuf>, &'static str, bool, bool)> {
+    let line = |it: ctr::MountInfo| (it.target.display().to_string(), it.source, it.kind, it.read_only, it.live);
+    container.mounts().unwrap().into_iter().map(line).collect()
+}
+
+#[test]
+fn what_was_mounted_at_create_and_since_is_listed_for_everybody() {
+    let scope = Scope::new("listed");
+    let data = data(&scope);
+    let mounts = vec![bind(&data, "/mnt//made/", true), tmpfs("/mnt/fast", Some(1 << 20), None)];
+    let container = host(&scope.config().with(|c| c.mounts = mounts));
+    let joined = Client::new().with_state_dir(scope.state_dir()).join(container.name()).unwrap();
+    joined.mount(&bind(&data.join("file"), "/mnt/file", false)).unwrap();
+    joined.mount(&tmpfs("/mnt/fast/b", None, None)).unwrap();
+    let all = [
+        ("/mnt/made".to_string(), Some(data.clone()), "bind", true, false),
+        ("/mnt/fast".into(), None, "tmpfs", false, false),
+        ("/mnt/file".into(), Some(data.join("file")), "bind", false, true),
+        ("/mnt/fast/b".into(), None, "tmpfs", false, true),
+    ];
+    assert_eq!(listed(&container), all);
+    assert_eq!(listed(&joined), all);
+    let told: serde_json::Value = serde_json::from_str(&joined.inspect().unwrap().to_json()).unwrap();
+    assert_eq!(told["given_mounts"][2]["source"], data.join("file").to_str().unwrap());
+    assert_eq!(told["given_mounts"][1]["source"], serde_json::Value::Null);
+    assert_eq!(told["given_mounts"][0]["read_only"], true);
+    assert_eq!(told["given_mounts"][3]["live"], true);
+    // What went with another one is not there any more.
+    joined.unmount("/mnt/fast", false).unwrap();
+    joined.unmount("/mnt/file", false).unwrap();
+    assert_eq!(listed(&container), all[..1]);
+    container.destroy().unwrap();
+    assert_eq!(joined.mounts().unwrap_err().code(), ErrorCode::Destroyed);
+    scope.assert_nothing_left();
+}
+
+#[test]
+fn what_came_with_the_container_can_be_taken_off() {
+    let scope = Scope::new("made");
+    let data = data(&scope);
+    let mounts = vec![
+        bind(&data, "/mnt/made", false),
+        tmpfs("/dev/shm", Some(1 << 20), None),
+        tmpfs("/mnt/tree", None, None),
+        tmpfs("/mnt/tree/below", None, None),
+        bind(&data, "/mnt/moved/data", true),
+    ];
+    let container = host(&scope.config().with(|c| c.mounts = mounts));
+    let mut shell = Shell::new(&container);
+    shell.ask("exec 5</mnt/made/file; echo x > /dev/shm/x; mv /mnt/moved /mnt/other");
+    let error = container.unmount("/mnt/made", false).unwrap_err();
+    assert_eq!(told(&error), (ErrorCode::System, libc::EBUSY, Step::Unmount), "{error}");
+    // One that was mounted upon it goes first, and can come again.
+    container.mount(&bind(&data, "/mnt/made/deeper", true)).unwrap();
+    container.unmount("/mnt/made/deeper", false).unwrap();
+    shell.ask("exec 5<&-");
+    container.unmount("/mnt/made", false).unwrap();
+    assert_eq!(shell.ask("ls /mnt/made"), "");
+    assert_eq!(fs::read_to_string(data.join("file")).unwrap(), "of the host");
+    assert_eq!(container.unmount("/mnt/made", false).unwrap_err().code(), ErrorCode::NotFound);
+    container.mount(&bind(&data, "/mnt/made", true)).unwrap();
+    assert_eq!(shell.ask("cat /mnt/made/file"), "of the host");
+    // What the container has for itself is there again, and stays.
+    container.unmount("/dev/shm", false).unwrap();
+    assert_eq!(shell.ask("ls /dev/shm"), "");
+    assert_eq!(container.unmount("/dev/shm", false).unwrap_err().code(), ErrorCode::Invalid);
+    assert_eq!(shell.ask("echo y > /dev/shm/y; cat /dev/shm/y"), "y");
+    container.unmount("/mnt/tree", false).unwrap();
+    assert_eq!(container.unmount("/mnt/tree/below", false).unwrap_err().code(), ErrorCode::NotFound);
+    let places: Vec<_> = listed(&container).into_iter().map(|(target, ..)| target).collect();
+    assert_eq!(places, ["/mnt/moved/data", "/mnt/made"]);
+    // Nobody has written down which mount it is that programs have moved.
+    let error = container.unmount("/mnt/moved/data", false).unwrap_err();
+    assert_eq!((error.code(), error.failed_step()), (ErrorCode::NotFound, Step::Unmount), "{error}");
+    assert!(error.to_string().contains("have moved"), "{error}");
+    shell.end();
     container.destroy().unwrap();
     scope.assert_nothing_left();
 }

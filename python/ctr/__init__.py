@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     )
     from ._limits import LimitInForce, Limits, ListInForce
     from ._monitor import Sample
+    from ._mounts import MountInfo
     from ._options import Bind, Tmpfs
     from ._popen import Popen
     from ._probe import Check, probe
@@ -70,6 +71,7 @@ __all__ = [
     "LimitInForce",
     "Limits",
     "ListInForce",
+    "MountInfo",
     "PIPE",
     "Popen",
     "Pressure",
@@ -126,6 +128,7 @@ _ROOMS = {
     "LimitInForce": "_limits",
     "Limits": "_limits",
     "ListInForce": "_limits",
+    "MountInfo": "_mounts",
     "Popen": "_popen",
     "Pressure": "_stats",
     "PressureThreshold": "_watch",

@@ -1,4 +1,4 @@
-"""`libctr mount` and `libctr umount`: what a running container sees."""
+"""`libctr mount`, `umount` and `mounts`: what a running container sees."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ._cli_options import tmpfs
 from ._containers import join
 from ._errors import Error
+from ._words import table
 
 if TYPE_CHECKING:
     import argparse
@@ -25,11 +26,26 @@ def add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
     mounted.add_argument("mount", metavar="SRC:DST[:ro]", nargs="?", help="as for run -v")
     mounted.add_argument("--tmpfs", metavar="DST[:SIZE]", type=tmpfs, help="as for run --tmpfs")
 
-    unmounted = command("umount", _umount, "take off what libctr mount has mounted in a running container")
+    unmounted = command("umount", _umount, "take off what -v, --tmpfs or libctr mount has mounted in a container")
     unmounted.add_argument("name", metavar="NAME", help="the name of the container")
     unmounted.add_argument("targets", metavar="DST", nargs="+", help="where it is mounted inside")
     about = "also while programs use it: it is gone for all others, and ends with its last use"
     unmounted.add_argument("-l", "--lazy", action="store_true", help=about)
+
+
+    listed = command("mounts", _mounts, "list what was mounted in a running container, when it was made and since")
+    listed.add_argument("name", metavar="NAME", help="the name of the container")
+
+
+def _mounts(options: argparse.Namespace) -> int:
+    with join(options.name) as container:
+        given = container.mounts()
+    rows = [("TARGET", "SOURCE", "KIND", "MODE", "MOUNTED")]
+    for it in given:
+        since = "while it ran" if it.live else "with it"
+        rows.append((it.target, it.source or "-", it.kind, "ro" if it.read_only else "rw", since))
+    table(rows)
+    return 0
 
 
 def _mount(options: argparse.Namespace) -> int:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from ._monitor import Monitor
     from ._sockets import Address
     from ._stats import Stats
+    from ._mounts import MountInfo
     from ._walls import Wall
     from ._watch import EventKind, Watch
 
@@ -426,11 +427,20 @@ class Container:
             raise TypeError('read_only goes with source and target; else say it in the mount: "source:target:ro"')
         self._native.mount(mount_option(source))
 
-    def unmount(self, target: Path, *, lazy: bool = False) -> None:
-        """Take off what `mount` has mounted at `target`, whoever did it; the last one if there are several.
+    def mounts(self) -> list[MountInfo]:
+        """What was mounted into it by the keyword `mounts` and by `mount`, also by who joined it, in that order.
 
-        `ctr.Error` with EBUSY while programs use it, `FileNotFoundError` if nothing was mounted there while it ran.
-        What `mounts` has mounted stays as long as the container runs.
+        It is what `unmount` takes off; `inspect()["mounts"]` has also what is the container's own.
+        """
+        from ._mounts import MountInfo
+
+        return Rows(MountInfo(*parts) for parts in self._native.mounts())
+
+    def unmount(self, target: Path, *, lazy: bool = False) -> None:
+        """Take off what `mount` or the keyword `mounts` has mounted at `target`; the last one if there are several.
+
+        What is mounted below it goes with it. `ctr.Error` with EBUSY while programs use it, `FileNotFoundError` if
+        nothing was mounted there; EINVAL for what the container has for itself, as /proc and /dev.
 
         Args:
             target: The place inside, as it was given.
@@ -573,7 +583,8 @@ class Container:
         Its "name", "pid", "paused", "image", "image_digest", "created" (seconds since the epoch), "owner", "detached",
         "preset", "warning" (where it is privileged), "state_dir", "store_dir", "upper", "cgroups", "cgroup_place",
         "warnings" (of limits that were dropped, and of a store that can't be id-mapped), "limits", "network",
-        "namespaces", "uid_map", "capabilities", "mounts" and "walls". Later releases may add keys.
+        "namespaces", "uid_map", "capabilities", "mounts", "given_mounts" (those of `mounts`) and "walls".
+        Later releases may add keys.
         """
         import json
 

@@ -54,6 +54,7 @@ if TYPE_CHECKING:
 
     from ._image import Config, Difference, Image
     from ._monitor import Sample
+    from ._mounts import MountInfo
     from ._watch import EventKind
 
 __all__ = ["Container", "Process", "Watch", "import_image", "join", "run"]
@@ -447,6 +448,10 @@ class Container:
     async def copy_out(self, source: Path, target: Writable, *, archive: bool = False) -> None:
         """Copy a file or tree of the container to the host: `ctr.Container.copy_out`."""
         await until_done(partial(self.container.copy_out, source, target, archive=archive))
+
+    async def mounts(self) -> list[MountInfo]:
+        """What was mounted into it: `ctr.Container.mounts`."""
+        return await until_done(self.container.mounts)
 
     async def unmount(self, target: Path, *, lazy: bool = False) -> None:
         """Take off what `mount` has mounted: `ctr.Container.unmount`."""

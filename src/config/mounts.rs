@@ -54,6 +54,30 @@ impl Mount {
         }
     }
 
+    /// What it is, in one word.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Bind(_) => "bind",
+            Self::Tmpfs(_) => "tmpfs",
+        }
+    }
+
+    /// What is seen there; `None` where it begins empty.
+    pub fn source(&self) -> Option<PathBuf> {
+        match self {
+            Self::Bind(Bind { source, .. }) => Some(source.clone()),
+            Self::Tmpfs(_) => None,
+        }
+    }
+
+    /// Whether nothing can be written through it.
+    pub fn is_read_only(&self) -> bool {
+        match self {
+            Self::Bind(Bind { read_only, .. }) => *read_only,
+            Self::Tmpfs(_) => false,
+        }
+    }
+
     /// The same at another place.
     pub(crate) fn at(&self, place: &Path) -> Self {
         let mut mount = self.clone();

@@ -17,6 +17,7 @@ use super::state::{Claim, ExecDefaults, Record, RecordFile, Resource, StateDir, 
 use super::unmapped;
 use crate::cgroup::{Cgroup, Layout};
 use crate::image::Report;
+use crate::rootfs::place_of;
 use crate::sys::fork_lock::ForkLock;
 use crate::zygote::{self, Zygote};
 use crate::{Config, Error, Result, Step, sys};
@@ -37,7 +38,7 @@ pub fn create(image: &OsStr, config: &Config, report: Report<'_>) -> Result<Shar
         state.sweep_some();
     }
     let blueprint = Blueprint::new(image, config, report, &state, &zygote)?;
-    let record = record(&blueprint, image, owner);
+    let record = record(&blueprint, image, owner)?;
     let written = OnceCell::new();
     let raised = raise(&blueprint, &record, &state, &written, zygote).inspect_err(|_| {
         // What can't be released now stays on record, and the next sweep tries again.
@@ -124,13 +125,13 @@ fn raise(
 /// again and again, must fill nothing.
 const SWEEP_EVERY: u32 = 64;
 
-fn record(blueprint: &Blueprint, image: &OsStr, (owner, owner_start): (u32, u64)) -> Record {
+fn record(blueprint: &Blueprint, image: &OsStr, (owner, owner_start): (u32, u64)) -> Result<Record> {
     let config = &blueprint.config;
     // What the image says about how it is run; empty is nothing.
     let said = |what: fn(&crate::image::ImageConfig) -> &String| {
         blueprint.image_config().map(what).filter(|text| !text.is_empty()).cloned()
     };
-    Record {
+    Ok(Record {
         version: VERSION,
         name: blueprint.name.clone(),
         image: image.to_string_lossy().into_owned(),
@@ -138,7 +139,7 @@ fn record(blueprint: &Blueprint, image: &OsStr, (owner, owner_start): (u32, u64)
         owner: owner as i32,
         owner_start,
         detached: config.detached,
-        resources: resources(blueprint),
+        resources: resources(blueprint)?,
         late_cgroups: blueprint.cgroup.iter().flat_map(Layout::late).cloned().collect(),
         cgroup_place: blueprint.cgroup.as_ref().map(|layout| layout.where_it_is().to_string()).unwrap_or_default(),
         warnings: blueprint.warnings(),
@@ -160,15 +161,20 @@ fn record(blueprint: &Blueprint, image: &OsStr, (owner, owner_start): (u32, u64)
         mounted: config.mounts.iter().map(|mount| mount.target().as_os_str().as_bytes().to_vec().into()).collect(),
         etc_files: blueprint.has_etc_files(),
         run: blueprint.image_config().cloned().unwrap_or_default(),
-    }
+    })
 }
 
-/// What is made on the host before PID 1 serves, in that order.
-fn resources(blueprint: &Blueprint) -> Vec<Resource> {
+/// What is made on the host before PID 1 serves, in that order, and what its caller mounts.
+fn resources(blueprint: &Blueprint) -> Result<Vec<Resource>> {
     let upper = blueprint.upper.iter().map(|path| Resource::Upper { path: path.clone() });
     // The last one is removed first.
     let cgroups = blueprint.cgroup.iter().flat_map(|layout| layout.first().rev().cloned().map(Resource::Cgroup));
-    upper.chain(cgroups).chain([Resource::Socket]).collect()
+    let mounts = blueprint
+        .config
+        .mounts
+        .iter()
+        .map(|mount| Ok(Resource::Mount { number: 0, mount: mount.at(&place_of(mount.target())?), live: false }));
+    upper.chain(cgroups).chain([Resource::Socket]).map(Ok).chain(mounts).collect()
 }
 
 /// This process's pid and when it started, which is asked once; and how often this was called before.

@@ -2,10 +2,10 @@
 
 use serde::{Serialize, Serializer};
 
-use super::mounts;
+use super::mounted::{self, MountInfo};
 use super::ports::{self, Port};
 use super::shared::Shared;
-use super::state::{Root, Text};
+use super::state::Root;
 use super::walls::{self, Facts, Subject, Wall};
 use crate::cgroup::{Cgroup, counted};
 use crate::config::{LimitLists, LimitNumbers};
@@ -60,8 +60,10 @@ pub struct Inspection {
     pub uid_map: Vec<[u64; 3]>,
     /// Capabilities that its programs may have.
     pub capabilities: Vec<String>,
-    /// What is mounted in it.
+    /// What is mounted in it, by its caller and for itself.
     pub mounts: Vec<InspectedMount>,
+    /// What its caller, and who joined it, has mounted: [`crate::Container::mounts`].
+    pub given_mounts: Vec<MountInfo>,
     /// Its walls.
     pub walls: Vec<Wall>,
 }
@@ -163,9 +165,7 @@ fn walls_with(container: &Shared, facts: &Facts) -> Result<Vec<Wall>> {
     let record = &container.record;
     let limits = container.cgroup.as_ref().map_or(Ok(LimitNumbers::default()), Cgroup::limits)?;
     let lists = container.cgroup.as_ref().map_or(Ok(LimitLists::default()), Cgroup::list_limits)?;
-    let live = mounts::live(container)?;
-    let live = live.iter().map(|target| target.as_os_str().as_encoded_bytes());
-    let binds = record.mounted.iter().map(Text::as_bytes).chain(live);
+    let binds = mounted::mounts(container)?.into_iter().map(|mount| mount.target.display().to_string());
     walls::walls(&Subject {
         asked: &record.config,
         foreign: record.root == Root::Foreign,
@@ -176,7 +176,7 @@ fn walls_with(container: &Shared, facts: &Facts) -> Result<Vec<Wall>> {
         limits,
         lists,
         dropped: &record.warnings,
-        binds: binds.map(|target| String::from_utf8_lossy(target).into_owned()).collect(),
+        binds: binds.collect(),
         facts: Some(facts),
     })
 }
@@ -267,6 +267,7 @@ pub fn inspect(container: &Shared) -> Result<Inspection> {
             .into_iter()
             .map(|it| InspectedMount { target: it.target, kind: it.kind, source: it.source, options: it.options })
             .collect(),
+        given_mounts: mounted::mounts(container)?,
         walls,
     })
 }

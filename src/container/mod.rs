@@ -7,9 +7,9 @@
 //! `walls` tells of every wall whether it stands and why, `inspect` all that is known of a running container.
 //! `end` ends one whose record is of no use. `ids` decides whose ids a container has, `clocks` sets its clocks off, `devices` decides
 //! which devices it has, `watch` tells what happens to it, `pause` lets it stand still, `mounts` mounts into it while it runs, by a
-//! helper `within` its namespaces, `sockets` are made inside by the same means and held outside, `ports` of the host lead into it,
-//! `files` are opened by a `file_helper`; those two are `kept` for a while. `copy` has trees made by one. `unmapped` finds
-//! the mount that can't be id-mapped by trying it out.
+//! helper `within` its namespaces, `mounted` lists that and takes it off, `sockets` are made inside by the same means and held outside,
+//! `ports` of the host lead into it, `files` are opened by a `file_helper`; those two are `kept` for a while. `copy` has trees made by
+//! one. `unmapped` finds the mount that can't be id-mapped by trying it out.
 
 mod blueprint;
 mod changes;
@@ -32,6 +32,7 @@ mod join;
 mod kept;
 mod kill;
 mod lookup;
+mod mounted;
 mod mounts;
 mod namespaces;
 mod opened;
@@ -58,6 +59,7 @@ pub use client::{Client, explain};
 pub use exit::{Exit, ExitReason};
 pub use inspect::{InspectedLimits, InspectedMount, InspectedNamespace, Inspection};
 pub use join::NamespaceSet;
+pub use mounted::MountInfo;
 pub use ports::Port;
 pub(crate) use ports::address as socket_address;
 pub use process::Process;
@@ -502,11 +504,18 @@ impl Container {
         ports::ports(&self.shared)
     }
 
-    /// Takes off what [`Container::mount`] has mounted at this place, whoever did it; the last one where there are several. While
-    /// programs use it: EBUSY. With `lazy` it is gone all the same, for whoever looks for it from then on, and ends with its last
-    /// use, as umount2(2) with MNT_DETACH; a bind that has further mounts below it always ends so.
+    /// What was mounted into it for its caller and for those that joined it, when it was made and since, in that order: what
+    /// [`Container::unmount`] takes off. [`Inspection::mounts`] are all that it has, also its own.
+    pub fn mounts(&self) -> Result<Vec<MountInfo>> {
+        mounted::mounts(&self.shared)
+    }
+
+    /// Takes off what [`Container::mount`] or [`Config::mounts`] has mounted at this place, whoever did it; the last one where there
+    /// are several. While programs use it: EBUSY. With `lazy` it is gone all the same, for whoever looks for it from then on, and ends
+    /// with its last use, as umount2(2) with MNT_DETACH; one that has further mounts below it always ends so, and these with it. What
+    /// the container has for itself, as /proc and /dev, stays: [`ErrorCode::Invalid`].
     pub fn unmount(&self, target: impl AsRef<Path>, lazy: bool) -> Result<()> {
-        mounts::unmount(&self.shared, target.as_ref(), lazy)
+        mounted::unmount(&self.shared, target.as_ref(), lazy)
     }
 
     /// Writes its root as a tar archive, as `docker export`: all that the container sees as its files, with owners as they are

@@ -323,6 +323,12 @@ impl Shared {
         state.note_gone(&self.record.name, file, resource)
     }
 
+    /// Writes down what more is known of a resource of this container.
+    pub fn note_known(&self, before: Resource, now: Resource) -> Result<()> {
+        let (Some(state), Some(file)) = (&self.state, self.written) else { return Ok(()) };
+        state.note_known(&self.record.name, file, before, now)
+    }
+
     /// Gives PID 1, which has the rest of the zygote, the scheduling of the calling thread.
     pub fn schedule_as_caller(&self) -> Result<()> {
         let Some(zygote) = &self.zygote else { return Ok(()) };

@@ -15,7 +15,7 @@ use crate::{Error, Result, Step};
 pub(super) struct Table<T> {
     /// What an error calls the argument: "container".
     what: &'static str,
-    /// Tells the kinds apart, 1 to 15. Never 0, so that no handle is NULL.
+    /// Tells the kinds apart, 1 to 31. Never 0, so that no handle is NULL.
     kind: usize,
     /// Slots, in runs of 64, 128, 256 …: a run never moves and is never freed.
     runs: [AtomicPtr<Slot<T>>; RUNS],
@@ -44,7 +44,7 @@ struct Slot<T> {
 const LIVE: u64 = 1 << 31;
 const REFS: u64 = LIVE - 1;
 
-const KIND_BITS: u32 = 4;
+const KIND_BITS: u32 = 5;
 const INDEX_BITS: u32 = if usize::BITS >= 64 { 24 } else { 16 };
 const GENERATION_BITS: u32 = if usize::BITS >= 64 { 32 } else { usize::BITS - KIND_BITS - INDEX_BITS };
 const GENERATIONS: u64 = (1 << GENERATION_BITS) - 1;

@@ -81,8 +81,8 @@ pub extern "C" fn ctr_walls_free(walls: *mut ctr_walls) {
 
 /// Describes a running container as a JSON object: "name", "pid", "paused", "image", "image_digest", "created" (seconds since
 /// the Epoch), "owner", "detached", "preset", "warning", "state_dir", "store_dir", "upper", "cgroups",
-/// "cgroup_place", "warnings", "limits", "network", "namespaces", "uid_map", "capabilities", "mounts", and "walls"
-/// with "name", "state" ("on", "partly", "off"), "says" and "why" of each. Later releases may add members.
+/// "cgroup_place", "warnings", "limits", "network", "namespaces", "uid_map", "capabilities", "mounts",
+/// "given_mounts" (what ctr_mounts_of() lists), and "walls" with "name", "state" ("on", "partly", "off"), "says" and "why" of each. Later releases may add members.
 ///
 /// Return value: 0 and the text in *json, which ctr_string_free() frees; else as ctr_walls_of(), and *json is NULL.
 #[unsafe(no_mangle)]

@@ -1,11 +1,15 @@
-//! ctr_mount: what a container sees comes and goes while it runs.
+//! ctr_mount: what a container sees comes and goes while it runs. ctr_mounts_of: what that is.
 
-use std::ffi::{c_char, c_int};
+use std::ffi::{CString, c_char, c_int};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::ptr::null;
 
-use super::border::{border, bytes};
+use super::border::{border, bytes, out};
 use super::container::container;
-use super::types::{ctr_container, limit};
-use crate::{Bind, Tmpfs};
+use super::handle::{Ref, Table};
+use super::types::{ctr_container, ctr_mounts, limit};
+use crate::{Bind, Error, MountInfo, Result, Step, Tmpfs};
 
 /// Mounts a file or directory of the host into a container that runs, as `mount --rbind`: programs inside see it at once. All that
 /// ctr_config_add_mount_bind() says holds here too: target is an absolute path inside, which is made where it is missing if what
@@ -58,16 +62,16 @@ pub unsafe extern "C" fn ctr_mount_tmpfs(c: *mut ctr_container, target: *const c
     })
 }
 
-/// Takes off what ctr_mount() or ctr_mount_tmpfs() has mounted at target, umount2(2), whichever process did it: the last one if
-/// there are several. It is found where it is by now, whatever programs inside have moved. One that is gone already, as with another
-/// one on which it lay, is no error. The directory or file at target stays.
+/// Takes off what ctr_mount(), ctr_mount_tmpfs(), ctr_config_add_mount_bind() or ctr_config_add_tmpfs() has mounted at target,
+/// umount2(2), whichever process did it: the last one if there are several. It is found where it is by now, whatever programs inside have
+/// moved. One that is gone already, as with another one on which it lay, is no error. The directory or file at target stays.
 ///
 /// lazy   if programs use it, it is gone all the same for whoever looks for it from now on, and ends with its last use, as by
-///        MNT_DETACH. A bind that has further mounts below it always ends so.
+///        MNT_DETACH. One that has further mounts below it always ends so, and these end with it.
 ///
 /// Return value: 0; CTR_ERR_SYSTEM with EBUSY if programs use it and lazy is false, or if another mount covers it; CTR_ERR_NOT_FOUND if
-/// nothing was mounted there while the container ran; CTR_ERR_INVALID if it was mounted when the container was made, which is for as
-/// long as that runs; else as ctr_mount().
+/// nothing was mounted there, or if it came with the container and programs inside have moved the directory that it is in;
+/// CTR_ERR_INVALID for what the container has for itself (/proc, /sys, /dev, /etc/hosts and the like); else as ctr_mount().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ctr_unmount(c: *mut ctr_container, target: *const c_char, lazy: bool) -> c_int {
     border(|| {
@@ -75,4 +79,104 @@ pub unsafe extern "C" fn ctr_unmount(c: *mut ctr_container, target: *const c_cha
         let target = unsafe { bytes("target", target) }?;
         container(c)?.container.unmount(target, lazy).map(|()| 0)
     })
+}
+
+static LISTS: Table<Vec<Line>> = Table::new("mounts", 16);
+
+struct Line {
+    target: CString,
+    source: Option<CString>,
+    kind: CString,
+    info: MountInfo,
+}
+
+/// What was mounted into a container for whoever made or joined it, when it was made and since, in that order: all that ctr_unmount()
+/// takes off. ctr_inspect() also tells what the container has for itself.
+///
+/// Return value: 0 and the list in *out, which ctr_mounts_free() frees; CTR_ERR_DESTROYED, CTR_ERR_SYSTEM if its record can't be read,
+/// CTR_ERR_INVALID. *out is NULL then.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ctr_mounts_of(c: *const ctr_container, out: *mut *mut ctr_mounts) -> c_int {
+    border(|| {
+        // SAFETY: the caller's promise.
+        let out = unsafe { self::out("out", out) }?;
+        *out = LISTS.insert(container(c)?.container.mounts()?.into_iter().map(line).collect())?;
+        Ok(0)
+    })
+}
+
+/// How many mounts are in a list; the others take an index from 0 to one less.
+///
+/// Return value: the number, or CTR_ERR_INVALID.
+#[unsafe(no_mangle)]
+pub extern "C" fn ctr_mounts_count(mounts: *const ctr_mounts) -> c_int {
+    border(|| Ok(c_int::try_from(lines(mounts)?.len()).unwrap_or(c_int::MAX)))
+}
+
+/// The path inside at which it was mounted.
+///
+/// Return value: a string that is good until ctr_mounts_free(); NULL when there is no such index.
+#[unsafe(no_mangle)]
+pub extern "C" fn ctr_mounts_target(mounts: *const ctr_mounts, index: c_int) -> *const c_char {
+    border(|| at(&lines(mounts)?, index).map(|line| line.target.as_ptr()))
+}
+
+/// What is seen there: a path of the host for "bind".
+///
+/// Return value: as ctr_mounts_target(); NULL also for what began empty, as "tmpfs".
+#[unsafe(no_mangle)]
+pub extern "C" fn ctr_mounts_source(mounts: *const ctr_mounts, index: c_int) -> *const c_char {
+    border(|| at(&lines(mounts)?, index).map(|line| line.source.as_ref().map_or(null(), |source| source.as_ptr())))
+}
+
+/// What it is: "bind" or "tmpfs". Later releases may add some.
+///
+/// Return value: as ctr_mounts_target().
+#[unsafe(no_mangle)]
+pub extern "C" fn ctr_mounts_kind(mounts: *const ctr_mounts, index: c_int) -> *const c_char {
+    border(|| at(&lines(mounts)?, index).map(|line| line.kind.as_ptr()))
+}
+
+/// Whether nothing can be written through it.
+///
+/// Return value: 1 or 0; CTR_ERR_INVALID when there is no such index.
+#[unsafe(no_mangle)]
+pub extern "C" fn ctr_mounts_read_only(mounts: *const ctr_mounts, index: c_int) -> c_int {
+    border(|| at(&lines(mounts)?, index).map(|line| line.info.read_only.into()))
+}
+
+/// Whether it was mounted while the container ran, and not when it was made.
+///
+/// Return value: as ctr_mounts_read_only().
+#[unsafe(no_mangle)]
+pub extern "C" fn ctr_mounts_live(mounts: *const ctr_mounts, index: c_int) -> c_int {
+    border(|| at(&lines(mounts)?, index).map(|line| line.info.live.into()))
+}
+
+/// Frees a list of mounts and its strings. NULL is allowed. The mounts are not affected.
+#[unsafe(no_mangle)]
+pub extern "C" fn ctr_mounts_free(mounts: *mut ctr_mounts) {
+    border(|| if mounts.is_null() { Ok(()) } else { LISTS.release(mounts).map(drop) });
+}
+
+fn lines(mounts: *const ctr_mounts) -> Result<Ref<'static, Vec<Line>>> {
+    LISTS.get(mounts)
+}
+
+fn at(lines: &[Line], index: c_int) -> Result<&Line> {
+    usize::try_from(index)
+        .ok()
+        .and_then(|index| lines.get(index))
+        .ok_or_else(|| Error::invalid(Step::Argument, "index", format!("{index} is not one of {} mounts", lines.len())))
+}
+
+fn line(info: MountInfo) -> Line {
+    // A path that was mounted has no NUL in it.
+    let text = |path: &Path| CString::new(path.as_os_str().as_bytes()).unwrap_or_default();
+    Line {
+        target: text(&info.target),
+        source: info.source.as_deref().map(text),
+        kind: CString::new(info.kind).unwrap_or_default(),
+        info,
+    }
 }

@@ -86,6 +86,11 @@ pub struct ctr_walls {
     _opaque: [u8; 0],
 }
 
+/// What was mounted into a container at the moment of ctr_mounts_of().
+pub struct ctr_mounts {
+    _opaque: [u8; 0],
+}
+
 /// Watches a container; see ctr_watch().
 pub struct ctr_watcher {
     _opaque: [u8; 0],

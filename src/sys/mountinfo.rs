@@ -1,8 +1,8 @@
 //! Mounts as the kernel lists them, proc_pid_mountinfo(5).
 
 use std::ffi::OsString;
-use std::os::unix::ffi::OsStringExt;
-use std::path::PathBuf;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
 
 /// A line of mountinfo.
 pub struct Mounted {
@@ -36,6 +36,31 @@ pub struct Placed {
     pub has_others: bool,
     /// Another one covers it.
     pub is_covered: bool,
+}
+
+/// The mounts at this path, in the text of such a file: the one that lies on the others last.
+pub fn at(mountinfo: &[u8], path: &Path) -> Vec<u64> {
+    let number = |field: Option<&[u8]>| std::str::from_utf8(field?).ok()?.parse::<u64>().ok();
+    let mut left = Vec::new();
+    for line in mountinfo.split(|&byte| byte == b'\n') {
+        let mut fields = line.split(|&byte| byte == b' ');
+        let (Some(own), Some(parent), Some(target)) = (number(fields.next()), number(fields.next()), fields.nth(2))
+        else {
+            continue;
+        };
+        if unescaped_bytes(target) == path.as_os_str().as_bytes() {
+            left.push((own, parent));
+        }
+    }
+    // Each lies on its parent, which is among them but for the first.
+    let mut sorted: Vec<u64> = Vec::new();
+    while let Some(next) = left.iter().position(|(_, parent)| match sorted.last() {
+        Some(top) => parent == top,
+        None => left.iter().all(|(other, _)| other != parent),
+    }) {
+        sorted.push(left.swap_remove(next).0);
+    }
+    sorted
 }
 
 /// Where the mount of this number is, in the text of such a file; `None` where it is nowhere.
@@ -114,5 +139,9 @@ mod tests {
         assert_eq!(find(text, 360), Some(Placed { path: path(b"/a \xff"), has_others: true, is_covered: false }));
         assert_eq!(find(text, 37), Some(Placed { path: path(b"/a/b"), has_others: true, is_covered: true }));
         assert_eq!(find(text, 3), None);
+        assert_eq!(at(text, Path::new("/a/b")), [37, 38]);
+        assert_eq!(at(text, &path(b"/a \xff")), [360]);
+        assert_eq!(at(b"40 39 0:1 / /m rw - t t rw\n39 7 0:1 / /m rw - t t rw\n", Path::new("/m")), [39, 40]);
+        assert!(at(text, Path::new("/a")).is_empty());
     }
 }

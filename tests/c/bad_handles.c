@@ -107,6 +107,7 @@ static void every_container_function_refuses(ctr_container *bad)
 	ctr_process *p = (ctr_process *)&p;
 	ctr_watcher *w = (ctr_watcher *)&w;
 	ctr_walls *walls = (ctr_walls *)&walls;
+	ctr_mounts *mounts = (ctr_mounts *)&mounts;
 	ctr_names *names = (ctr_names *)&names;
 	struct stat stat;
 	uint64_t number = 7, other = 7;
@@ -164,6 +165,8 @@ static void every_container_function_refuses(ctr_container *bad)
 	CHECK(text == NULL);
 	ANSWERS(CTR_ERR_INVALID, ctr_walls_of(bad, &walls));
 	CHECK(walls == NULL);
+	ANSWERS(CTR_ERR_INVALID, ctr_mounts_of(bad, &mounts));
+	CHECK(mounts == NULL);
 	text = (char *)&text;
 	ANSWERS(CTR_ERR_INVALID, ctr_inspect(bad, &text));
 	CHECK(text == NULL);
@@ -229,6 +232,17 @@ static void every_walls_function_refuses(ctr_walls *bad)
 	ctr_walls_free(bad);
 }
 
+static void every_mounts_function_refuses(ctr_mounts *bad)
+{
+	ANSWERS(CTR_ERR_INVALID, ctr_mounts_count(bad));
+	CHECK(ctr_mounts_target(bad, 0) == NULL);
+	CHECK(ctr_mounts_source(bad, 0) == NULL);
+	CHECK(ctr_mounts_kind(bad, 0) == NULL);
+	ANSWERS(CTR_ERR_INVALID, ctr_mounts_read_only(bad, 0));
+	ANSWERS(CTR_ERR_INVALID, ctr_mounts_live(bad, 0));
+	ctr_mounts_free(bad);
+}
+
 static void every_names_function_refuses(ctr_names *bad)
 {
 	ANSWERS(CTR_ERR_INVALID, ctr_names_count(bad));
@@ -245,6 +259,7 @@ TEST(null_handles_are_answered)
 	every_watcher_function_refuses(NULL);
 	every_list_function_refuses(NULL);
 	every_walls_function_refuses(NULL);
+	every_mounts_function_refuses(NULL);
 	every_names_function_refuses(NULL);
 	CHECK(strstr(ctr_last_error(), "NULL"));
 	CHECK(ctr_last_errno() == EINVAL);
@@ -261,6 +276,7 @@ TEST(rubbish_handles_are_answered)
 		every_watcher_function_refuses((ctr_watcher *)RUBBISH[i]);
 		every_list_function_refuses((ctr_container_list *)RUBBISH[i]);
 		every_walls_function_refuses((ctr_walls *)RUBBISH[i]);
+		every_mounts_function_refuses((ctr_mounts *)RUBBISH[i]);
 		every_names_function_refuses((ctr_names *)RUBBISH[i]);
 	}
 }
@@ -349,6 +365,7 @@ TEST(null_arguments_are_answered)
 	FAILS(CTR_ERR_INVALID, "text", ctr_explain("host", NULL, NULL));
 	FAILS(CTR_ERR_INVALID, "text", ctr_explain_container(good, NULL));
 	FAILS(CTR_ERR_INVALID, "out", ctr_walls_of(good, NULL));
+	FAILS(CTR_ERR_INVALID, "out", ctr_mounts_of(good, NULL));
 	FAILS(CTR_ERR_INVALID, "json", ctr_inspect(good, NULL));
 	FAILS(CTR_ERR_INVALID, "out", ctr_list(NULL));
 	FAILS(CTR_ERR_INVALID, "state_dir", ctr_list_in(NULL, &list));

@@ -10,6 +10,7 @@ TEST(mounts_are_where_they_were_asked_for)
 	const char *dir = scratch();
 	char path[600];
 	ctr_config *config = named();
+	ctr_mounts *mounts;
 	ctr_container *c;
 
 	snprintf(path, sizeof path, "%s/note", dir);
@@ -29,6 +30,20 @@ TEST(mounts_are_where_they_were_asked_for)
 	CHECK(sh(c, "head -c 4000000 /dev/zero >/fast/x").code != 0);
 	snprintf(path, sizeof path, "%s/new", dir);
 	CHECK(access(path, F_OK) == 0);
+	OK(ctr_mount(c, "/usr", "/fast/usr", true));
+	OK(ctr_mounts_of(c, &mounts));
+	CHECK(ctr_mounts_count(mounts) == 4);
+	CHECK(strcmp(ctr_mounts_target(mounts, 0), "/data") == 0 && strcmp(ctr_mounts_source(mounts, 0), dir) == 0);
+	CHECK(strcmp(ctr_mounts_kind(mounts, 0), "bind") == 0);
+	CHECK(ctr_mounts_read_only(mounts, 0) == 1 && ctr_mounts_read_only(mounts, 1) == 0);
+	CHECK(strcmp(ctr_mounts_kind(mounts, 2), "tmpfs") == 0 && ctr_mounts_source(mounts, 2) == NULL);
+	CHECK(ctr_mounts_live(mounts, 2) == 0 && ctr_mounts_live(mounts, 3) == 1);
+	FAILS(CTR_ERR_INVALID, "index", ctr_mounts_live(mounts, 4));
+	CHECK(ctr_mounts_target(mounts, -1) == NULL);
+	ctr_mounts_free(mounts);
+	OK(ctr_unmount(c, "/data", false));
+	CHECK(sh(c, "test -e /data/note").code != 0);
+	FAILS(CTR_ERR_INVALID, "/dev", ctr_unmount(c, "/dev", false));
 	OK(ctr_destroy(c));
 }
 

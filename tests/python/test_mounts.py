@@ -76,6 +76,34 @@ def test_a_mount_is_written_as_in_the_keyword(c: ctr.Container, data: Path) -> N
     assert caught.value.errno == errno.EINVAL
 
 
+def test_what_was_mounted_is_listed_and_taken_off(data: Path) -> None:
+    mounts = [(data, "/mnt/made", "ro"), ctr.Tmpfs("/mnt/fast", size="1M")]
+    with ctr.Container(mounts=mounts) as c, ctr.join(c.name) as joined:
+        assert list(joined.mounts()) == [
+            ctr.MountInfo("/mnt/made", str(data), "bind", read_only=True, live=False),
+            ctr.MountInfo("/mnt/fast", None, "tmpfs", read_only=False, live=False),
+        ]
+        joined.mount(data, "/mnt/late")
+        told = c.mounts()
+        assert told[2] == ctr.MountInfo("/mnt/late", str(data), "bind", read_only=False, live=True)
+        page = told._repr_html_()  # type: ignore[attr-defined]
+        assert "<th" in page
+        assert "/mnt/late" in page
+        assert c.inspect()["given_mounts"][2]["target"] == "/mnt/late"
+        done = command("mounts", c.name)
+        lines = [line.split() for line in done.stdout.splitlines()]
+        assert lines[0] == ["TARGET", "SOURCE", "KIND", "MODE", "MOUNTED"]
+        assert lines[1] == ["/mnt/made", str(data), "bind", "ro", "with", "it"]
+        assert lines[2] == ["/mnt/fast", "-", "tmpfs", "rw", "with", "it"]
+        assert lines[3] == ["/mnt/late", str(data), "bind", "rw", "while", "it", "ran"]
+        assert command("umount", c.name, "/mnt/made", "/mnt/fast").returncode == 0
+        assert [it.target for it in c.mounts()] == ["/mnt/late"]
+        assert cat(c, "/mnt/made/file") == ""
+        with pytest.raises(ctr.Error, match="the container's own") as caught:
+            c.unmount("/dev")
+        assert caught.value.errno == errno.EINVAL
+
+
 def test_a_joiner_may_as_well(c: ctr.Container, data: Path) -> None:
     with ctr.join(c.name) as joined:
         joined.mount(data, "/mnt/data")

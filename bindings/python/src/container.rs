@@ -39,6 +39,9 @@ const CLEAN_UP: Duration = Duration::from_millis(250);
 /// How `containers` tells of one: name, image, pid, owner, when it was made, detached, paused.
 type InfoParts = (String, String, i32, i32, f64, bool, bool);
 
+/// How `mounts` tells of one: target, source, kind, read-only, live.
+type MountParts = (OsString, Option<OsString>, &'static str, bool, bool);
+
 /// How `walls` tells of one: name, state, says, why.
 type WallParts = (&'static str, &'static str, String, String);
 
@@ -376,6 +379,16 @@ impl Container {
     fn mount(&self, py: Python<'_>, mount: &Bound<'_, PyAny>) -> PyResult<()> {
         let (inner, mount) = (self.inner(py)?, convert::mount(mount)?);
         py.detach(|| inner.mount(&mount)).or_raise(py)
+    }
+
+    /// What was mounted into it.
+    fn mounts(&self, py: Python<'_>) -> PyResult<Vec<MountParts>> {
+        let inner = self.inner(py)?;
+        let mounts = py.detach(|| inner.mounts()).or_raise(py)?;
+        let parts = |it: ctr::MountInfo| {
+            (it.target.into_os_string(), it.source.map(PathBuf::into_os_string), it.kind, it.read_only, it.live)
+        };
+        Ok(mounts.into_iter().map(parts).collect())
     }
 
     /// Takes off what was mounted there.

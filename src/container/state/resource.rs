@@ -23,11 +23,14 @@ pub enum Resource {
     },
     /// Its control socket, beside the record.
     Socket,
-    /// What was mounted into it while it ran. It is gone with its mount namespace, so nobody has to release it.
+    /// What its caller has mounted into it. It is gone with its mount namespace, so nobody has to release it.
     Mount {
-        /// The number of the mount, as in proc_pid_mountinfo(5).
+        /// The number of the mount, as in proc_pid_mountinfo(5). 0 where it came with the container: nobody asks for it then.
         number: u64,
         mount: Mount,
+        /// It was mounted while the container ran.
+        #[serde(default = "yes")]
+        live: bool,
     },
     /// A port of the host that leads to one inside.
     Forward {
@@ -68,6 +71,10 @@ impl Resource {
             }
         }
     }
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// Whether a directory of changes has the name of the container `name` and four digits, or only the name, as the first ones had.

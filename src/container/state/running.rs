@@ -193,17 +193,22 @@ impl StateDir {
         resource: Resource,
         make: impl FnOnce() -> Result<T>,
     ) -> Result<Option<T>> {
-        let Some(_locked) = self.add_line(name, file, Entry::Has(resource))? else { return Ok(None) };
+        let Some(_locked) = self.add_lines(name, file, [Entry::Has(resource)])? else { return Ok(None) };
         make().map(Some)
     }
 
     /// Writes into the record that `resource` is gone. Where the record is gone too, there is nothing to do.
     pub fn note_gone(&self, name: &str, file: RecordFile, resource: Resource) -> Result<()> {
-        self.add_line(name, file, Entry::Gone(resource)).map(drop)
+        self.add_lines(name, file, [Entry::Gone(resource)]).map(drop)
     }
 
-    /// Adds a line to a record, which is locked as long as what is answered is there; `None` where it is being swept, or is gone.
-    fn add_line(&self, name: &str, file: RecordFile, entry: Entry) -> Result<Option<File>> {
+    /// Writes into the record what more is known of a resource, in one go.
+    pub fn note_known(&self, name: &str, file: RecordFile, before: Resource, now: Resource) -> Result<()> {
+        self.add_lines(name, file, [Entry::Gone(before), Entry::Has(now)]).map(drop)
+    }
+
+    /// Adds lines to a record, which is locked as long as what is answered is there; `None` where it is being swept, or is gone.
+    fn add_lines<const N: usize>(&self, name: &str, file: RecordFile, entries: [Entry; N]) -> Result<Option<File>> {
         let file_name = format!("{name}.json");
         let fail = |e: std::io::Error| add_hint(Error::io(Step::WriteRecord, self.path.join(&file_name).display(), &e));
         let flags = OFlag::O_RDWR | OFlag::O_APPEND | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
@@ -216,7 +221,7 @@ impl StateDir {
         if !locked || stat.st_nlink == 0 || stat.st_ino != file.inode {
             return Ok(None);
         }
-        let line = resource::lines([entry]).map_err(|e| fail(e.into()))?;
+        let line = resource::lines(entries).map_err(|e| fail(e.into()))?;
         // What stands before it may be torn.
         let line = [b"\n", &line[..]].concat();
         if stat.st_size as u64 + line.len() as u64 > LARGEST {

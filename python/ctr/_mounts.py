@@ -1,0 +1,20 @@
+"""What was mounted into a container: what `Container.mounts()` tells."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class MountInfo(NamedTuple):
+    """A line of `Container.mounts()`."""
+
+    target: str
+    """Where it is inside."""
+    source: str | None
+    """What is seen there: a path of this machine for "bind"; None where it began empty."""
+    kind: str
+    """"bind" or "tmpfs". Later releases may add some."""
+    read_only: bool
+    """Whether nothing can be written through it."""
+    live: bool
+    """It was mounted while the container ran, and not when it was made."""
