@@ -38,13 +38,24 @@ TAUGHT = {
     "processes": ("my pid is 1", "/proc/1 is sh", "still there: ctr-init", "zombies: 0", "-9 destroyed"),
     "joining": ("host name: inside", "written by who came later", "Permission denied", "a wall"),
     "mounts": ("cannot touch '/shared/x': Read-only file system", "found: from outside", "No space left on device"),
+    "networks": (
+        "lo ",
+        "answered with 200",
+        "[(1, 'lo')]",
+        "Network is unreachable",
+        "HTTP/1.0 200 OK",
+        "the only one that you reach",
+        "through a port: 200",
+        "published: []",
+        "the neighbour heard 200",
+    ),
     "limits": ("because of: out of memory", "still here", "Cannot fork", "timed out"),
     "images": ("welcome to a Linux of one's own", "deleted", "starting on Linux", "has ended: -9"),
 }
 
 
 # With a memory limit.
-LIMITED = ("explain.py", "judge.py", "limits.py")
+LIMITED = ("explain.py", "judge.py", "limits.py", "server.py")
 
 
 @pytest.mark.parametrize(
