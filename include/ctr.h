@@ -590,6 +590,9 @@ typedef struct ctr_process ctr_process;
 /** What this machine allowed at the moment of ctr_probe(). */
 typedef struct ctr_report ctr_report;
 
+/** Volumes that were in the store at the moment of ctr_volume_list(), or one of ctr_volume_create(). */
+typedef struct ctr_volumes ctr_volumes;
+
 /** The walls of a container at the moment of ctr_walls_of(). */
 typedef struct ctr_walls ctr_walls;
 
@@ -694,6 +697,19 @@ int ctr_config_add_env(ctr_config *config, const char *name, const char *value);
  * Return value: 0, or CTR_ERR_INVALID.
  */
 int ctr_config_add_mount_bind(ctr_config *config, const char *source, const char *target, bool read_only);
+
+/**
+ * Adds a volume at target, an absolute path inside that is made where it is missing, as for ctr_config_add_mount_bind(). A volume
+ * is a directory of the store that outlives containers, and that several may use at once. It is made if there is none of this name. One
+ * that is empty and that no container uses gets what the image has at target, with owners and modes, as in docker; that is whole
+ * before anybody sees it, and is done once, whoever begins at the same time. Nothing comes from a "host" image.
+ *
+ * name        at most 64 of a-z A-Z 0-9 _ . -, not starting with a dot or a dash; ctr_create() refuses another
+ * read_only   nothing can be written through it
+ *
+ * Return value: 0, or CTR_ERR_INVALID.
+ */
+int ctr_config_add_volume(ctr_config *config, const char *name, const char *target, bool read_only);
 
 /**
  * Adds an empty tmpfs(5) at target, an absolute path inside that is made where it is missing, as for
@@ -1567,6 +1583,14 @@ int ctr_paused(ctr_container *c);
 int ctr_mount(ctr_container *c, const char *source, const char *target, bool read_only);
 
 /**
+ * Mounts a volume of the store into a container that runs, at a place as for ctr_mount(). What ctr_config_add_volume() says of
+ * volumes holds here too.
+ *
+ * Return value: as ctr_mount(); CTR_ERR_INVALID for what can't be a name.
+ */
+int ctr_mount_volume(ctr_container *c, const char *name, const char *target, bool read_only);
+
+/**
  * Mounts an empty tmpfs(5) into a container that runs, at a place as for ctr_mount().
  *
  * size   the most bytes it may hold, at least 1; CTR_UNLIMITED: as many as the container's changes may take
@@ -1580,7 +1604,7 @@ int ctr_mount(ctr_container *c, const char *source, const char *target, bool rea
 int ctr_mount_tmpfs(ctr_container *c, const char *target, uint64_t size, uint32_t mode);
 
 /**
- * Takes off what ctr_mount(), ctr_mount_tmpfs(), ctr_config_add_mount_bind() or ctr_config_add_tmpfs() has mounted at target,
+ * Takes off what ctr_mount(), ctr_mount_tmpfs(), ctr_mount_volume() or the configuration has mounted at target,
  * umount2(2), whichever process did it: the last one if there are several. It is found where it is by now, whatever programs inside have
  * moved. One that is gone already, as with another one on which it lay, is no error. The directory or file at target stays.
  *
@@ -1624,7 +1648,7 @@ const char *ctr_mounts_target(const ctr_mounts *mounts, int index);
 const char *ctr_mounts_source(const ctr_mounts *mounts, int index);
 
 /**
- * What it is: "bind" or "tmpfs". Later releases may add some.
+ * What it is: "bind", "volume" or "tmpfs". Later releases may add some.
  *
  * Return value: as ctr_mounts_target().
  */
@@ -2560,6 +2584,82 @@ int ctr_image_save_fd(const char *name, int fd, const ctr_image_options *options
  * CTR_ERR_INVALID.
  */
 int ctr_image_build(const char *base, const ctr_image_options *options, ctr_image **out);
+
+/**
+ * Makes a volume: a directory of the store that outlives containers. ctr_config_add_volume() and ctr_mount_volume() make one that is
+ * missing, so this is for who wants its directory, ctr_volumes_path(), before. One that is there already is no error.
+ *
+ * name      at most 64 of a-z A-Z 0-9 _ . -, not starting with a dot or a dash
+ * options   counted is store_dir; NULL for the defaults
+ * out       gets a list of this one volume, which ctr_volumes_free() frees; may be NULL
+ *
+ * Return value: 0; CTR_ERR_INVALID for what can't be a name; CTR_ERR_SYSTEM. *out is NULL then.
+ */
+int ctr_volume_create(const char *name, const ctr_image_options *options, ctr_volumes **out);
+
+/**
+ * All volumes of the store, by name.
+ *
+ * options   counted is store_dir; NULL for the defaults
+ *
+ * Return value: 0 and the list in *out, which ctr_volumes_free() frees; CTR_ERR_SYSTEM, CTR_ERR_INVALID, and *out is NULL.
+ */
+int ctr_volume_list(const ctr_image_options *options, ctr_volumes **out);
+
+/**
+ * The disk space that a volume's files take, in bytes. All of them are looked at, so it takes as long as du(1).
+ *
+ * options   counted is store_dir; NULL for the defaults
+ *
+ * Return value: 0 and the number in *bytes; CTR_ERR_NOT_FOUND, CTR_ERR_SYSTEM, CTR_ERR_INVALID.
+ */
+int ctr_volume_size(const char *name, const ctr_image_options *options, uint64_t *bytes);
+
+/**
+ * Removes a volume and all its files.
+ *
+ * options   counted is store_dir; NULL for the defaults
+ *
+ * Return value: 0; CTR_ERR_NOT_FOUND; CTR_ERR_SYSTEM with EBUSY if a container uses it, which ctr_last_error() names; CTR_ERR_INVALID.
+ */
+int ctr_volume_remove(const char *name, const ctr_image_options *options);
+
+/**
+ * Removes all volumes that no container uses, with their files: nothing can make these again.
+ *
+ * options   counted is store_dir; NULL for the defaults
+ * count     gets how many were removed; may be NULL
+ *
+ * Return value: 0; CTR_ERR_SYSTEM, CTR_ERR_INVALID.
+ */
+int ctr_volume_prune(const ctr_image_options *options, uint64_t *count);
+
+/**
+ * How many volumes are in a list.
+ *
+ * Return value: the number, or CTR_ERR_INVALID.
+ */
+int ctr_volumes_count(const ctr_volumes *volumes);
+
+/**
+ * The name of a volume of a list.
+ *
+ * index   from 0 to ctr_volumes_count() less one
+ *
+ * Return value: a string that is good until ctr_volumes_free(); NULL when there is no such index.
+ */
+const char *ctr_volumes_name(const ctr_volumes *volumes, int index);
+
+/**
+ * The directory that has a volume's files, on the host. Who owns them depends on who runs containers: README and docs/images.md,
+ * "Whose files they are".
+ *
+ * Return value: as ctr_volumes_name().
+ */
+const char *ctr_volumes_path(const ctr_volumes *volumes, int index);
+
+/** Frees a list and its strings. NULL is allowed. The volumes are not affected. */
+void ctr_volumes_free(ctr_volumes *volumes);
 
 /**
  * New options with the defaults. The comment of each function that takes options names the setters that it uses; it

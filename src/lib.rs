@@ -36,12 +36,12 @@ pub use cgroup::{CpuStats, IoStats, MemoryStats, PidsStats, Pressure, PressureSt
 pub use config::{
     Bind, CgroupPolicy, ChangesLimit, Config, Device, DeviceAccess, DeviceKind, DeviceList, DeviceRule, DirectoryUse,
     ExecConfig, HugetlbLimit, IoLimit, Limit, ListLimit, Mount, Namespace, Namespaces, Network, Preset, PublishedPort,
-    Refusal, Rlimit, Seccomp, Session, Stdio, TimeOffset, TimeOffsets, Tmpfs, Upper, Winsize,
+    Refusal, Rlimit, Seccomp, Session, Stdio, TimeOffset, TimeOffsets, Tmpfs, Upper, Volume, Winsize,
 };
 pub use container::{
     Client, Connecting, Container, ContainerInfo, Event, EventKind, Exit, ExitReason, InspectedLimits, InspectedMount,
-    InspectedNamespace, Inspection, MountInfo, NamespaceSet, Port, Process, SocketType, Stopping, Wall, WallState,
-    Watch, explain,
+    InspectedNamespace, Inspection, MountInfo, NamespaceSet, Port, Process, SocketType, Stopping, Volumes, Wall,
+    WallState, Watch, explain,
 };
 pub use error::{Error, ErrorCode, Result};
 pub use probe::{Check, probe};

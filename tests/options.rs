@@ -107,7 +107,7 @@ fn rows() -> Vec<String> {
 #[test]
 fn every_option_of_containers_has_a_setter_in_c() {
     let renamed: [Renamed; 11] = [
-        ("mounts", &["mount_bind", "tmpfs"]),
+        ("mounts", &["mount_bind", "tmpfs", "volume"]),
         ("ports", &["port"]),
         ("namespaces", &["namespace", "namespace_pid", "namespace_path", "namespace_container"]),
         ("time_offsets", &["time_offset"]),

@@ -10,7 +10,7 @@ use std::process::Command;
 use std::sync::{Mutex, OnceLock};
 
 use common::{LONG, captured, has_ids, quiet, read_all, run_with, skipped};
-use ctr::{Config, Container, ExecConfig, Process};
+use ctr::{Bind, Config, Container, ExecConfig, Mount, Process, Volume};
 
 const PACKAGES: &str =
     "nginx-light,postgresql,redis-server,openjdk-17-jre-headless,nodejs,sudo,git,python3-minimal,iputils-ping";
@@ -155,6 +155,57 @@ fn postgres_answers_as_its_own_user() {
     assert_eq!(says(&c, "postgres", "psql -h localhost -At -c 'select count(*) from t'"), "2");
     server.kill(libc::SIGINT).unwrap();
     assert_eq!(server.wait(LONG).unwrap().unwrap().code, 0);
+}
+
+/// The server is killed in the middle of a load, with the whole container, and a new one has all that was committed.
+fn postgres_keeps_what_was_committed(mount: &Mount, is_filled: bool) {
+    const BIN: &str = "/usr/lib/postgresql/15/bin";
+    let make = || debian(Config::default().with(|c| c.mounts = vec![mount.clone()]));
+    let Some(c) = make() else { return };
+    if !other_users(&c, "postgres") {
+        return;
+    }
+    if !is_filled {
+        says(&c, "0", "chown postgres:postgres /var/lib/postgresql");
+    }
+    assert_eq!(says(&c, "0", "stat -c %U:%G /var/lib/postgresql"), "postgres:postgres");
+    says(&c, "postgres", &format!("{BIN}/initdb -D ~/data --no-sync --auth=trust --encoding=UTF8 --locale=C"));
+    let serving = format!("exec {BIN}/postgres -D ~/data -k /tmp");
+    serve(&c, "postgres", &serving);
+    until(&c, "postgres", "psql -h /tmp -c 'create table t (n int primary key)'");
+    let load = "for n in $(seq 100000); do echo \"insert into t values ($n);\"; done | psql -h /tmp";
+    let load = serve(&c, "postgres", load);
+    let mut said = BufReader::new(File::from(load.take_stdout().unwrap())).lines();
+    let mut committed = 0;
+    let is_commit = |line: std::io::Result<String>| line.is_ok_and(|line| line == "INSERT 0 1");
+    while committed < 500 {
+        committed += usize::from(is_commit(said.next().expect("it goes on")));
+    }
+    // SAFETY: it is the container's first process, so all that runs in it ends.
+    unsafe { libc::kill(c.pid(), libc::SIGKILL) };
+    committed += said.filter_map(|line| is_commit(line).then_some(())).count();
+    assert!(committed < 100_000, "it was killed too late");
+    drop(c);
+    let c = make().unwrap();
+    let server = serve(&c, "postgres", &serving);
+    let found = until(&c, "postgres", "psql -h /tmp -AtF ' ' -c 'select count(*), max(n) from t'");
+    let (rows, last) = found.split_once(' ').unwrap();
+    let rows: usize = rows.parse().unwrap();
+    assert!(rows.to_string() == last && rows >= committed, "{committed} were committed, and there are {found}");
+    server.kill(libc::SIGINT).unwrap();
+    assert_eq!(server.wait(LONG).unwrap().unwrap().code, 0);
+}
+
+#[test]
+fn postgres_on_a_volume_keeps_what_was_committed_when_it_is_killed() {
+    // Its own user has it: the image's directory fills it.
+    postgres_keeps_what_was_committed(&Volume::new("postgres", "/var/lib/postgresql").into(), true);
+}
+
+#[test]
+fn postgres_on_a_bind_keeps_what_was_committed_when_it_is_killed() {
+    let directory = common::scratch("postgres");
+    postgres_keeps_what_was_committed(&Bind::new(directory, "/var/lib/postgresql").into(), false);
 }
 
 #[test]

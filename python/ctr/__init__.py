@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from ._run import run
     from ._stats import Pressure, Stall, Stats
     from ._this_python import ThisPython, this_python
+    from ._volumes import Volume, prune_volumes, volume, volumes
     from ._walls import Wall
     from ._watch import Event, PressureThreshold, Watch
 
@@ -86,6 +87,7 @@ __all__ = [
     "ThisPython",
     "TimeoutExpired",
     "Tmpfs",
+    "Volume",
     "Wall",
     "Watch",
     "WorkerLost",
@@ -100,8 +102,11 @@ __all__ = [
     "join",
     "probe",
     "prune",
+    "prune_volumes",
     "run",
     "this_python",
+    "volume",
+    "volumes",
 ]
 
 # The numbers of subprocess.
@@ -141,6 +146,7 @@ _ROOMS = {
     "ThisPython": "_this_python",
     "TimeoutExpired": "_exit",
     "Tmpfs": "_options",
+    "Volume": "_volumes",
     "Wall": "_walls",
     "Watch": "_watch",
     "WorkerLost": "_executor",
@@ -155,8 +161,11 @@ _ROOMS = {
     "join": "_containers",
     "probe": "_probe",
     "prune": "_image",
+    "prune_volumes": "_volumes",
     "run": "_run",
     "this_python": "_this_python",
+    "volume": "_volumes",
+    "volumes": "_volumes",
 }
 
 

@@ -22,6 +22,7 @@ from ._cli_options import add_rows, container_keywords, pair
 from ._cli_sockets import add_commands as add_sockets
 from ._cli_stats import add_commands as add_stats
 from ._cli_streams import PipedFiles
+from ._cli_volumes import add_commands as add_volumes
 from ._container import Container
 from ._containers import containers, destroy, explain, join
 from ._errors import Error
@@ -256,6 +257,7 @@ def _parser() -> _Parser:
     resumed.add_argument("names", metavar="NAME", nargs="+", help="the name of a container")
 
     add_mounts(command)
+    add_volumes(command)
     add_copy(command)
     add_sockets(command)
     add_stats(command)

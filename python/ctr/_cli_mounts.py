@@ -20,7 +20,7 @@ _FAILED = 125
 
 def add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
     """The commands, of which `command` makes parsers."""
-    about = "show a host path, or an empty tmpfs, inside a running container; programs that run see it at once"
+    about = "show a host path, a volume or an empty tmpfs inside a running container; programs that run see it at once"
     mounted = command("mount", _mount, about, "NAME (SRC:DST[:ro] | --tmpfs DST[:SIZE])")
     mounted.add_argument("name", metavar="NAME", help="the name of the container")
     mounted.add_argument("mount", metavar="SRC:DST[:ro]", nargs="?", help="as for run -v")

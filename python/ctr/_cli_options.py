@@ -131,7 +131,7 @@ ROWS = (
     Row(
         "ports", "-p --publish", "publish a port, at 127.0.0.1 if no address is given", "[ADDRESS:]PORT:PORT", many=True
     ),
-    Row("mounts", "-v --volume", "show a host path inside", "SRC:DST[:ro]", many=True),
+    Row("mounts", "-v --volume", "show a host path, or a volume by its name, inside", "SRC:DST[:ro]", many=True),
     Row("mounts", "--tmpfs", "an empty tmpfs inside", "DST[:SIZE]", many=True, read=tmpfs),
     Row("read_only", "--read-only", "mount the root read-only"),
     Row("upper", "--upper", "where changes go: a tmpfs, or the store's disk", choices=("memory", "disk")),

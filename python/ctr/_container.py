@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
 from . import _ctr, _inside, _programs, _sockets
 from ._errors import Error
-from ._options import Bind, check_keywords, container_options, mount_option
+from ._options import check_keywords, container_options, mount_option
 from ._progress import told
 from ._rows import Rows, Script
 from ._sizes import count, size
@@ -92,7 +92,8 @@ class Container:
             hostname: The hostname inside; the name by default.
             domainname: The NIS domain name inside; the host's by default.
             env: Environment of every process, over the defaults (PATH, HOME, HOSTNAME).
-            mounts: `Bind`, `Tmpfs`, (source, target), (source, target, "ro") or "source:target:ro", in order.
+            mounts: `Bind`, `Tmpfs`, `Volume`, (source, target), (source, target, "ro") or "source:target:ro", in order.
+                In these last words a source without a slash is the name of a volume, as in docker.
             memory: Memory limit, "256M" or bytes; no limit by default, 512 MiB in the preset "strict".
             memory_high: Memory above which it is slowed down and nothing is killed; cgroup v2 only.
             memory_low: Memory that is reclaimed last, where the machine has too little: a bid, no promise.
@@ -410,19 +411,20 @@ class Container:
         container. Programs that have made a mount namespace of their own don't see it.
 
             >>> c.mount("data", "/data", read_only=True)
+            >>> c.mount(ctr.volume("cache"), "/cache")
             >>> c.mount(ctr.Tmpfs("/scratch", size="64M"))
 
         `ctr.Error` with EBUSY if the caller has mounted something there already; with EINVAL in /proc and /sys, also by
         way of links inside.
 
         Args:
-            source: A path on the host, with a `target`; or a whole mount, as in `mounts`: a `Bind`, a `Tmpfs`,
-                "source:target:ro".
+            source: A path on the host or a volume, with a `target`; or a whole mount, as in `mounts`: a `Bind`, a `Tmpfs`,
+                a `Volume`, "source:target:ro".
             target: An absolute path inside; it is made where it is missing.
             read_only: Nothing can be written through it, nor through what is mounted below it.
         """
         if target is not None:
-            source = Bind(cast("Path", source), target, read_only)
+            source = (cast("Any", source), target, "ro" if read_only else "rw")
         elif read_only:
             raise TypeError('read_only goes with source and target; else say it in the mount: "source:target:ro"')
         self._native.mount(mount_option(source))

@@ -49,3 +49,8 @@ def _left(file: Any) -> int:
         return max(0, about.st_size - file.tell()) if stat.S_ISREG(about.st_mode) else 0
     except (OSError, ValueError):
         return 0
+
+
+def place(store_dir: Any) -> str | None:
+    """A store's directory as `_ctr` takes it."""
+    return None if store_dir is None else os.fsdecode(store_dir)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Union
 
 from . import _ctr
-from ._files import reading, writing
+from ._files import place, reading, writing
 from ._progress import told
 from ._rows import Rows
 from ._sizes import count, size
@@ -231,7 +230,7 @@ def import_image(
             key: size(value, f"limit {key}") if key in _SIZES else count(value, f"limit {key}")
             for key, value in limits.items()
         }
-    store = _place(store_dir)
+    store = place(store_dir)
     with reading(source) as (opened, total):
         options["total"] = total
         with told(progress, "importing", source) as call:
@@ -268,7 +267,7 @@ def build_image(
     """
     if isinstance(base, Image) and store_dir is None:
         store_dir = base.store_dir
-    store = _place(store_dir)
+    store = place(store_dir)
     if base is not None and not isinstance(base, Image):
         base = find_image(base, progress=progress, store_dir=store_dir)
     options = make_options(name, config, ImageConfig() if base is None else base.config)
@@ -279,31 +278,31 @@ def build_image(
 
 def find_image(source: Path, *, progress: OnProgress | None = None, store_dir: Path | None = None) -> Image:
     """The image of this name or digest, or of the archive at this path, which is imported."""
-    store = _place(store_dir)
+    store = place(store_dir)
     with told(progress, "importing", source) as call:
         return Image(_ctr.find_image(source, call, store), store)
 
 
 def images(*, store_dir: Path | None = None) -> list[Image]:
     """All images in the store, oldest first."""
-    store = _place(store_dir)
+    store = place(store_dir)
     return Rows(Image(parts, store) for parts in _ctr.images(store))
 
 
 def image(name: str, *, store_dir: Path | None = None) -> Image:
     """The image of this name or digest; `FileNotFoundError` if there is none."""
-    store = _place(store_dir)
+    store = place(store_dir)
     return Image(_ctr.image(name, store), store)
 
 
 def prune(*, store_dir: Path | None = None) -> Pruned:
     """Remove images without a name that no container uses, and layers without an image."""
-    return Pruned(*_ctr.prune(_place(store_dir)))
+    return Pruned(*_ctr.prune(place(store_dir)))
 
 
 def disk_use(*, store_dir: Path | None = None) -> int:
     """Bytes of disk space that the images take, shared layers counted once."""
-    return _ctr.disk_use(_place(store_dir))
+    return _ctr.disk_use(place(store_dir))
 
 
 IMAGE_FIELDS = tuple(field.name for field in fields(ImageConfig))
@@ -367,7 +366,3 @@ def config_from(parts: ConfigParts) -> ImageConfig:
     return ImageConfig(
         pairs, tuple(entrypoint), tuple(cmd), working_dir, user, stop_signal, tuple(volumes), labels, architecture
     )
-
-
-def _place(store_dir: Any) -> str | None:
-    return None if store_dir is None else os.fsdecode(store_dir)

@@ -11,9 +11,9 @@ class MountInfo(NamedTuple):
     target: str
     """Where it is inside."""
     source: str | None
-    """What is seen there: a path of this machine for "bind"; None where it began empty."""
+    """What is seen there: a path of this machine for "bind", the name of a "volume"; None where it began empty."""
     kind: str
-    """"bind" or "tmpfs". Later releases may add some."""
+    """"bind", "volume" or "tmpfs". Later releases may add some."""
     read_only: bool
     """Whether nothing can be written through it."""
     live: bool

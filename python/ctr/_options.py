@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import _ctr
 from ._sizes import count, seconds, size, thousandths
+from ._volumes import Volume
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
@@ -108,7 +109,12 @@ def _mounts(mounts: Mounts) -> object:
 
 
 def mount_option(item: Any) -> tuple[str, dict[str, object]]:
-    """A `Bind`, a `Tmpfs`, (source, target[, "ro"]), or docker's "source:target[:ro]"."""
+    """A `Bind`, a `Tmpfs`, a `Volume`, (source, target[, "ro"]), or docker's "source:target[:ro]".
+
+    In docker's words a source without a slash, and not beginning with a dot, is the name of a volume.
+    """
+    if isinstance(item, Volume):
+        return _volume(item.name, item.target, item.read_only)
     if isinstance(item, Tmpfs):
         most = None if item.size is None else size(item.size, "tmpfs size")
         return "tmpfs", {"target": item.target, "size": most, "mode": item.mode}
@@ -116,8 +122,19 @@ def mount_option(item: Any) -> tuple[str, dict[str, object]]:
         return _bind(*item)
     parts = item.split(":") if isinstance(item, str) else tuple(item) if hasattr(item, "__iter__") else ()
     if len(parts) not in (2, 3) or (len(parts) == 3 and parts[2] not in ("ro", "rw")):
-        raise ValueError(f'a mount is a Bind, a Tmpfs, (source, target) or "source:target:ro", not {item!r}')
-    return _bind(parts[0], parts[1], len(parts) == 3 and parts[2] == "ro")
+        raise ValueError(f'a mount is a Bind, Tmpfs, Volume, (source, target) or "source:target:ro", not {item!r}')
+    source, read_only = parts[0], len(parts) == 3 and parts[2] == "ro"
+    if isinstance(source, Volume):
+        return _volume(source.name, parts[1], read_only)
+    if isinstance(item, str) and "/" not in source and not source.startswith("."):
+        return _volume(source, parts[1], read_only)
+    return _bind(source, parts[1], read_only)
+
+
+def _volume(name: str, target: Path | None, read_only: bool) -> tuple[str, dict[str, object]]:
+    if target is None:
+        raise ValueError(f"where is the volume {name} to be? (volume, target) or ctr.Volume({name!r}, target) says it")
+    return "volume", {"name": name, "target": target, "read_only": read_only}
 
 
 def _bind(source: Path, target: Path, read_only: bool) -> tuple[str, dict[str, object]]:

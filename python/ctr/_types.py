@@ -8,6 +8,7 @@ from os import PathLike
 from typing import IO, TYPE_CHECKING, Any, Literal, Protocol, TypedDict, Union
 
 from ._options import Bind, Tmpfs
+from ._volumes import Volume
 
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
@@ -34,7 +35,7 @@ Stream = Union[None, int, IO[Any]]
 Fds = Union[Iterable[int], Mapping[int, int]]
 Pty = Union[bool, tuple[int, int]]
 User = Union[str, int, None]
-Mount = Union[Bind, Tmpfs, str, tuple[Path, Path], tuple[Path, Path, str]]
+Mount = Union[Bind, Tmpfs, Volume, str, tuple[Union[Path, Volume], Path], tuple[Union[Path, Volume], Path, str]]
 Mounts = Iterable[Mount]
 Port = Union[int, str, tuple[str, int]]
 Ports = Union[Mapping[Port, Port], Iterable[Union[tuple[Port, Port], str]]]

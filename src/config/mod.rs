@@ -8,7 +8,7 @@ mod devices;
 mod exec;
 mod limits;
 mod mounts;
-mod names;
+pub(crate) mod names;
 mod ports;
 mod preset;
 mod rlimits;
@@ -19,7 +19,7 @@ pub use devices::{Device, DeviceAccess, DeviceKind, DeviceList, DeviceRule};
 pub use exec::{ExecConfig, Session, Stdio, Winsize};
 pub use limits::{ChangesLimit, HugetlbLimit, IoLimit, Limit, ListLimit};
 pub(crate) use limits::{LimitLists, LimitNumbers};
-pub use mounts::{Bind, Mount, Tmpfs};
+pub use mounts::{Bind, Mount, Tmpfs, Volume};
 pub use ports::PublishedPort;
 pub use preset::{Preset, Refusal, Seccomp};
 pub use rlimits::Rlimit;
@@ -189,7 +189,7 @@ impl Config {
     }
 }
 
-with!(Config, ExecConfig, Namespaces, TimeOffsets, Bind, Tmpfs, IoLimit, HugetlbLimit);
+with!(Config, ExecConfig, Namespaces, TimeOffsets, Bind, Tmpfs, Volume, IoLimit, HugetlbLimit);
 
 /// One choice for each kind of namespace; see namespaces(7).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -16,6 +16,8 @@ pub enum Mount {
     Bind(Bind),
     /// A new, empty tmpfs.
     Tmpfs(Tmpfs),
+    /// A volume of the store.
+    Volume(Volume),
 }
 
 /// A file or directory of the host, seen inside.
@@ -46,11 +48,36 @@ pub struct Tmpfs {
     pub mode: Option<u32>,
 }
 
+/// A directory of the store that outlives containers, seen inside; see [`crate::Volumes`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Volume {
+    /// Its name, of letters, digits, `_`, `.` and `-`. A volume that is not there is made.
+    pub name: String,
+    /// Absolute path inside; made where it is missing and what is above it can be written to. An empty volume that nobody uses
+    /// gets what the image has there.
+    #[serde(with = "text")]
+    pub target: PathBuf,
+    /// Nothing can be written through it.
+    #[serde(default)]
+    pub read_only: bool,
+}
+
 impl Mount {
     /// Where it is inside.
     pub fn target(&self) -> &Path {
         match self {
-            Self::Bind(Bind { target, .. }) | Self::Tmpfs(Tmpfs { target, .. }) => target,
+            Self::Bind(Bind { target, .. })
+            | Self::Tmpfs(Tmpfs { target, .. })
+            | Self::Volume(Volume { target, .. }) => target,
+        }
+    }
+
+    /// The volume that it is one of.
+    pub(crate) fn volume(&self) -> Option<&Volume> {
+        match self {
+            Self::Volume(volume) => Some(volume),
+            _ => None,
         }
     }
 
@@ -59,13 +86,15 @@ impl Mount {
         match self {
             Self::Bind(_) => "bind",
             Self::Tmpfs(_) => "tmpfs",
+            Self::Volume(_) => "volume",
         }
     }
 
-    /// What is seen there; `None` where it begins empty.
+    /// What is seen there, a path or the name of a volume; `None` where it begins empty.
     pub fn source(&self) -> Option<PathBuf> {
         match self {
             Self::Bind(Bind { source, .. }) => Some(source.clone()),
+            Self::Volume(Volume { name, .. }) => Some(name.into()),
             Self::Tmpfs(_) => None,
         }
     }
@@ -73,7 +102,7 @@ impl Mount {
     /// Whether nothing can be written through it.
     pub fn is_read_only(&self) -> bool {
         match self {
-            Self::Bind(Bind { read_only, .. }) => *read_only,
+            Self::Bind(Bind { read_only, .. }) | Self::Volume(Volume { read_only, .. }) => *read_only,
             Self::Tmpfs(_) => false,
         }
     }
@@ -82,7 +111,9 @@ impl Mount {
     pub(crate) fn at(&self, place: &Path) -> Self {
         let mut mount = self.clone();
         match &mut mount {
-            Self::Bind(Bind { target, .. }) | Self::Tmpfs(Tmpfs { target, .. }) => *target = place.to_path_buf(),
+            Self::Bind(Bind { target, .. })
+            | Self::Tmpfs(Tmpfs { target, .. })
+            | Self::Volume(Volume { target, .. }) => *target = place.to_path_buf(),
         }
         mount
     }
@@ -95,6 +126,7 @@ impl Mount {
                 Err(Error::invalid(Step::MountTmpfs, target.display(), "a size of 0 holds nothing")
                     .with_hint("without a size it is a part of the changes, and of their size"))
             }
+            Self::Volume(Volume { name, .. }) => super::names::check(Step::NameVolume, name),
             _ => Ok(()),
         }
     }
@@ -111,6 +143,19 @@ impl Tmpfs {
     /// One without a size of its own.
     pub fn new(target: impl Into<PathBuf>) -> Self {
         Self { target: target.into(), size: None, mode: None }
+    }
+}
+
+impl Volume {
+    /// One that can be written to.
+    pub fn new(name: impl Into<String>, target: impl Into<PathBuf>) -> Self {
+        Self { name: name.into(), target: target.into(), read_only: false }
+    }
+}
+
+impl From<Volume> for Mount {
+    fn from(volume: Volume) -> Self {
+        Self::Volume(volume)
     }
 }
 

@@ -25,7 +25,7 @@ use crate::{Config, Error, Result, Step, sys};
 /// The plan, in words.
 pub fn explain(image: &OsStr, config: &Config, report: Report<'_>) -> Result<String> {
     let state = StateDir::open(config.state_dir.as_deref())?;
-    Blueprint::new(image, config, report, &state, &*zygote::current()?)?.explain()
+    Blueprint::new(image, config, report, &state, &*zygote::current()?, false)?.explain()
 }
 
 /// Makes a container.
@@ -37,7 +37,7 @@ pub fn create(image: &OsStr, config: &Config, report: Report<'_>) -> Result<Shar
     if creates.is_multiple_of(SWEEP_EVERY) {
         state.sweep_some();
     }
-    let blueprint = Blueprint::new(image, config, report, &state, &zygote)?;
+    let blueprint = Blueprint::new(image, config, report, &state, &zygote, true)?;
     let record = record(&blueprint, image, owner)?;
     let written = OnceCell::new();
     let raised = raise(&blueprint, &record, &state, &written, zygote).inspect_err(|_| {

@@ -67,6 +67,11 @@ impl Blueprint {
             let command = format!("mkdir -p {}", quote(&upper.to_string_lossy()));
             before.push(explained("a place on disk for what the container writes", &command));
         }
+        for volume in self.binds.iter().filter(|bind| bind.unmade) {
+            let command = format!("mkdir -p {}", quote(&volume.path.to_string_lossy()));
+            let why = "a volume: it outlives the container, and gets what the image has at its place while it is empty";
+            before.push(explained(why, &command));
+        }
         if handed {
             let command = "unshare --mount bash\nexport MAPPED=$(mktemp -d); chmod 755 $MAPPED";
             before.push(explained("nothing that is mounted from here on is seen by the host", command));

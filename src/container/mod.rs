@@ -9,7 +9,7 @@
 //! which devices it has, `watch` tells what happens to it, `pause` lets it stand still, `mounts` mounts into it while it runs, by a
 //! helper `within` its namespaces, `mounted` lists that and takes it off, `sockets` are made inside by the same means and held outside,
 //! `ports` of the host lead into it, `files` are opened by a `file_helper`; those two are `kept` for a while. `copy` has trees made by
-//! one. `unmapped` finds the mount that can't be id-mapped by trying it out.
+//! one. `volumes` of the store are taken into use. `unmapped` finds the mount that can't be id-mapped by trying it out.
 
 mod blueprint;
 mod changes;
@@ -50,6 +50,7 @@ mod stop;
 mod throttle;
 mod unmapped;
 mod user;
+mod volumes;
 mod walls;
 mod watch;
 mod watchers;
@@ -68,6 +69,7 @@ pub use state::ContainerInfo;
 pub(crate) use state::StateDir;
 pub use stop::Stopping;
 pub(crate) use unmapped::id_map;
+pub use volumes::Volumes;
 pub use walls::{Wall, WallState};
 pub use watch::{Event, EventKind, Watch};
 

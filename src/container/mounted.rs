@@ -27,10 +27,10 @@ pub struct MountInfo {
     /// Where it is inside.
     #[serde(with = "text")]
     pub target: PathBuf,
-    /// What is seen there; `None` where it began empty.
+    /// What is seen there, a path of the host or the name of a volume; `None` where it began empty.
     #[serde(with = "text")]
     pub source: Option<PathBuf>,
-    /// "bind" or "tmpfs". Later releases may add some.
+    /// "bind", "volume" or "tmpfs". Later releases may add some.
     pub kind: &'static str,
     /// Whether nothing can be written through it.
     pub read_only: bool,

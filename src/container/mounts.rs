@@ -14,23 +14,25 @@ use ctr_wire::RESULTS;
 use nix::sched::CloneFlags;
 
 use super::blueprint::{Bind, inodes_of_changes, size_of_changes};
-use super::ids::Ids;
+use super::ids::{Ids, Inside};
 use super::mounted::{self, again, check, looked, pipe};
 use super::shared::Shared;
 use super::state::Resource;
 use super::unmapped;
+use super::volumes;
 use super::within::Within;
 use crate::helper::{Helper, add_hint};
+use crate::image::Id;
 use crate::plan::{Fd, Plan, Slot};
 use crate::rootfs::{self, Context, Detached, Looked, Source, place_of};
 use crate::security::labels;
-use crate::{Error, ErrorCode, Limit, Mount, Result, Step, zygote};
+use crate::{Error, ErrorCode, Limit, Mount, Result, Step, Volume, zygote};
 
 /// Mounts something at a place inside.
 pub fn mount(container: &Shared, mount: &Mount) -> Result<()> {
     let target = checked(container, mount.target())?;
     mount.check()?;
-    let bind = Bind::open(mount).transpose()?;
+    let bind = source(container, mount)?;
     again(|| {
         let (helper, plan, resource) = prepare(container, mount, &target, bind.as_ref())?;
         let attached = container.acquire(resource.clone(), || helper.run(&plan, &[]).map_err(add_hint));
@@ -40,6 +42,25 @@ pub fn mount(container: &Shared, mount: &Mount) -> Result<()> {
         }
         attached.map(drop)
     })
+}
+
+/// What is bound; `None` for a mount that binds nothing. A volume is taken into use.
+fn source(container: &Shared, mount: &Mount) -> Result<Option<Bind>> {
+    let Some(volume) = mount.volume() else { return Bind::open(mount).transpose() };
+    let store = volumes::store_of(container)?;
+    let Some(state) = &container.state else {
+        return Err(Error::invalid(Step::UseVolume, &volume.name, "this container is on no record"));
+    };
+    let shifted = Inside::of(container.pid)?.map(Id::User(ctr_wire::SHARED_RANGE)) == Some(0);
+    let is_a_range = Ids::are_a_range(&*zygote::current()?, &container.record.config.namespaces.user);
+    if is_a_range && !shifted && volumes::are_shifted(&store, std::slice::from_ref(mount))? {
+        let why = "its file system can't be id-mapped, and this container was made with ids of its own";
+        let error = Error::new(ErrorCode::Unsupported, Step::UseVolume, &volume.name, libc::EOPNOTSUPP, why);
+        return Err(error.with_hint("have it among the mounts that the container is made with"));
+    }
+    let trees = volumes::trees_of(&container.record)?;
+    let begun = volumes::begin(&store, state, volume, &trees, shifted, &mut |_| true)?;
+    Bind::of_volume(begun, shifted).map(Some)
 }
 
 /// The place, where something can be mounted into this container at all.
@@ -81,16 +102,17 @@ fn prepare<'a>(
     };
     within.enter(&mut plan);
     let made = match (mount, source) {
-        (Mount::Bind(bind), Some((source, directory))) => {
-            Detached::bind(&mut plan, target, &source, bind.read_only, directory)?
-        }
+        (
+            Mount::Bind(crate::Bind { read_only, .. }) | Mount::Volume(Volume { read_only, .. }),
+            Some((source, directory)),
+        ) => Detached::bind(&mut plan, target, &source, *read_only, directory)?,
         (Mount::Tmpfs(tmpfs), _) => {
             let size = tmpfs.size.map_or_else(|| size_without_one(container), |size| Ok([Some(size), None]))?;
             let labels = labels::Chosen::of(config)?;
             Detached::tmpfs(&mut plan, target, size, tmpfs.mode, Context(labels.mounts.as_deref()))?
         }
-        (Mount::Bind(bind), None) => {
-            return Err(Error::invalid(Step::BindSource, bind.source.display(), "it is not open"));
+        (Mount::Bind(_) | Mount::Volume(_), None) => {
+            return Err(Error::invalid(Step::BindSource, target.display(), "it is not open"));
         }
     };
     let live = made.find_place(&mut plan, target, theirs)?;

@@ -9,7 +9,7 @@ use super::setters::{Settings, checked, set};
 use super::types::{
     ctr_cgroup_policy, ctr_config, ctr_directory, ctr_namespace, ctr_namespace_source, ctr_upper, limit,
 };
-use crate::{Bind, CgroupPolicy, Config, DirectoryUse, Mount, Namespace, Namespaces, Result, Tmpfs, Upper};
+use crate::{Bind, CgroupPolicy, Config, DirectoryUse, Mount, Namespace, Namespaces, Result, Tmpfs, Upper, Volume};
 
 static CONFIGS: Table<Mutex<Config>> = Table::new("config", 1);
 
@@ -105,6 +105,29 @@ pub unsafe extern "C" fn ctr_config_add_mount_bind(
     let paths = || Ok(unsafe { (bytes("source", source)?, bytes("target", target)?) });
     checked(config, paths, |config, (source, target)| {
         config.mounts.push(Mount::Bind(Bind::new(source, target).with(|b| b.read_only = read_only)));
+    })
+}
+
+/// Adds a volume at target, an absolute path inside that is made where it is missing, as for ctr_config_add_mount_bind(). A volume
+/// is a directory of the store that outlives containers, and that several may use at once. It is made if there is none of this name. One
+/// that is empty and that no container uses gets what the image has at target, with owners and modes, as in docker; that is whole
+/// before anybody sees it, and is done once, whoever begins at the same time. Nothing comes from a "host" image.
+///
+/// name        at most 64 of a-z A-Z 0-9 _ . -, not starting with a dot or a dash; ctr_create() refuses another
+/// read_only   nothing can be written through it
+///
+/// Return value: 0, or CTR_ERR_INVALID.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ctr_config_add_volume(
+    config: *mut ctr_config,
+    name: *const c_char,
+    target: *const c_char,
+    read_only: bool,
+) -> c_int {
+    // SAFETY: the caller's promise.
+    let both = || Ok(unsafe { (text("name", name)?, bytes("target", target)?) });
+    checked(config, both, |config, (name, target)| {
+        config.mounts.push(Mount::Volume(Volume::new(name, target).with(|v| v.read_only = read_only)));
     })
 }
 

@@ -38,6 +38,7 @@ mod setters;
 mod sockets;
 mod stats;
 mod types;
+mod volumes;
 mod walls;
 mod watch;
 
@@ -64,5 +65,6 @@ pub use process::*;
 pub use sockets::*;
 pub use stats::*;
 pub use types::*;
+pub use volumes::*;
 pub use walls::*;
 pub use watch::*;

@@ -5,11 +5,11 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::ptr::null;
 
-use super::border::{border, bytes, out};
+use super::border::{border, bytes, out, text};
 use super::container::container;
 use super::handle::{Ref, Table};
 use super::types::{ctr_container, ctr_mounts, limit};
-use crate::{Bind, Error, MountInfo, Result, Step, Tmpfs};
+use crate::{Bind, Error, MountInfo, Result, Step, Tmpfs, Volume};
 
 /// Mounts a file or directory of the host into a container that runs, as `mount --rbind`: programs inside see it at once. All that
 /// ctr_config_add_mount_bind() says holds here too: target is an absolute path inside, which is made where it is missing if what
@@ -43,6 +43,25 @@ pub unsafe extern "C" fn ctr_mount(
     })
 }
 
+/// Mounts a volume of the store into a container that runs, at a place as for ctr_mount(). What ctr_config_add_volume() says of
+/// volumes holds here too.
+///
+/// Return value: as ctr_mount(); CTR_ERR_INVALID for what can't be a name.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ctr_mount_volume(
+    c: *mut ctr_container,
+    name: *const c_char,
+    target: *const c_char,
+    read_only: bool,
+) -> c_int {
+    border(|| {
+        // SAFETY: the caller's promise.
+        let (name, target) = unsafe { (text("name", name)?, bytes("target", target)?) };
+        let volume = Volume::new(name, target).with(|volume| volume.read_only = read_only);
+        container(c)?.container.mount(&volume.into()).map(|()| 0)
+    })
+}
+
 /// Mounts an empty tmpfs(5) into a container that runs, at a place as for ctr_mount().
 ///
 /// size   the most bytes it may hold, at least 1; CTR_UNLIMITED: as many as the container's changes may take
@@ -62,7 +81,7 @@ pub unsafe extern "C" fn ctr_mount_tmpfs(c: *mut ctr_container, target: *const c
     })
 }
 
-/// Takes off what ctr_mount(), ctr_mount_tmpfs(), ctr_config_add_mount_bind() or ctr_config_add_tmpfs() has mounted at target,
+/// Takes off what ctr_mount(), ctr_mount_tmpfs(), ctr_mount_volume() or the configuration has mounted at target,
 /// umount2(2), whichever process did it: the last one if there are several. It is found where it is by now, whatever programs inside have
 /// moved. One that is gone already, as with another one on which it lay, is no error. The directory or file at target stays.
 ///
@@ -129,7 +148,7 @@ pub extern "C" fn ctr_mounts_source(mounts: *const ctr_mounts, index: c_int) -> 
     border(|| at(&lines(mounts)?, index).map(|line| line.source.as_ref().map_or(null(), |source| source.as_ptr())))
 }
 
-/// What it is: "bind" or "tmpfs". Later releases may add some.
+/// What it is: "bind", "volume" or "tmpfs". Later releases may add some.
 ///
 /// Return value: as ctr_mounts_target().
 #[unsafe(no_mangle)]

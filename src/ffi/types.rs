@@ -49,6 +49,11 @@ pub struct ctr_images {
     _opaque: [u8; 0],
 }
 
+/// Volumes that were in the store at the moment of ctr_volume_list(), or one of ctr_volume_create().
+pub struct ctr_volumes {
+    _opaque: [u8; 0],
+}
+
 /// What an image says about how it is run; see ctr_image_config_new() and ctr_image_config_of().
 pub struct ctr_image_config {
     _opaque: [u8; 0],

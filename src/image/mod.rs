@@ -19,6 +19,7 @@ mod documents;
 mod entry;
 mod export;
 mod fault;
+mod fill;
 mod flat;
 #[cfg(fuzzing)]
 #[doc(hidden)]
@@ -52,6 +53,7 @@ mod split;
 mod spool;
 mod store;
 mod unpack;
+mod volumes;
 mod walk;
 mod whiteout;
 mod write;
@@ -76,3 +78,5 @@ pub(crate) use running::{Below, Running};
 pub use save::{SaveFormat, SaveOptions};
 pub use source::Source;
 pub use store::Store;
+pub(crate) use volumes::Begin;
+pub use volumes::VolumeInfo;

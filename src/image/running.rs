@@ -65,7 +65,7 @@ pub(crate) enum Below {
 
 impl Below {
     /// The trees, lowest first.
-    pub(super) fn layers(&self) -> Result<Vec<PathBuf>> {
+    pub(crate) fn layers(&self) -> Result<Vec<PathBuf>> {
         match self {
             Self::Nothing => Ok(Vec::new()),
             Self::Directory(path) => Ok(vec![path.clone()]),

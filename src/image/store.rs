@@ -10,12 +10,13 @@
 //!   layers/HEX/split     what of the layer's archive is not in its tree, where it came in an archive of an image
 //!   shifted/HEX/         the tree with other owners, where the file system can't be id-mapped; see `shifted`
 //!   images/HEX           an image's layers and configuration, JSON; a shared flock(2) on it says that it is in use
+//!   volumes/NAME/        files that outlive containers, which nothing can make again; see `volumes`
 //!   names/NAME           symbolic link whose text is an image's HEX
 //!   seen/DEV-INO         symbolic link whose text says which file of the host was imported as which image
 //!   tmp/…                what is being made, each locked by its maker; what is not locked is swept
 //!   lock                 shared by imports, exclusive for the removal of layers
 //! ```
-//! Everything moves from tmp/ to its place by rename(2). Nothing is synced to disk: the store can be made again.
+//! Everything moves from tmp/ to its place by rename(2). Nothing is synced to disk: images can be made again.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -50,7 +51,7 @@ pub(super) const DEFAULT_ROOT: (u32, u32, u32) = (0, 0, 0o755);
 const DIRECTORIES: [&str; 5] = ["layers", "images", "names", "seen", "tmp"];
 
 /// How long a wait for another process's import sleeps between two looks, so that it can be cancelled.
-const LOOK_EVERY: Duration = Duration::from_millis(5);
+pub(super) const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 impl Store {
     /// The store at `dir`; without one at CTR_STORE_DIR, /var/lib/ctr (root) or $XDG_DATA_HOME/ctr (others). Touches
@@ -343,7 +344,7 @@ pub(super) fn is_there(fd: impl AsFd) -> bool {
     fs::fstat(fd).is_ok_and(|stat| stat.st_nlink > 0)
 }
 
-fn is_empty(dir: impl AsFd) -> std::result::Result<bool, Errno> {
+pub(super) fn is_empty(dir: impl AsFd) -> std::result::Result<bool, Errno> {
     for entry in fs::read_dir(dir)? {
         if !matches!(entry?.file_name().to_bytes(), b"." | b"..") {
             return Ok(false);

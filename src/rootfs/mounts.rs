@@ -14,7 +14,7 @@ use crate::sys::mount::{
     AT_EMPTY_PATH, AT_RECURSIVE, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, MOVE_MOUNT_F_EMPTY_PATH,
     MOVE_MOUNT_T_EMPTY_PATH, MountAttributes, OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE,
 };
-use crate::{Bind, Error, ErrorCode, Mount, Result, Step, Tmpfs};
+use crate::{Bind, Error, ErrorCode, Mount, Result, Step, Tmpfs, Volume};
 
 /// Mounts them below `root`. `sources` are the bind mounts' sources, in order.
 pub fn user_mounts(
@@ -27,7 +27,7 @@ pub fn user_mounts(
     let mut sources = sources.iter();
     for (i, mount) in mounts.iter().enumerate() {
         match mount {
-            Mount::Bind(Bind { target, read_only, .. }) => {
+            Mount::Bind(Bind { target, read_only, .. }) | Mount::Volume(Volume { target, read_only, .. }) => {
                 let Some((source, directory)) = sources.next() else { continue };
                 let at = quote(&target.to_string_lossy());
                 let place = if *directory {
@@ -39,7 +39,10 @@ pub fn user_mounts(
                 plan.step(
                     Step::BindIntoContainer,
                     target.to_string_lossy().into_owned(),
-                    "what the caller shares of the host's files; setuid programs and devices in it have no effect",
+                    match mount {
+                        Mount::Volume(_) => "files that outlive the container; setuid programs and devices have no effect",
+                        _ => "what the caller shares of the host's files; setuid programs and devices in it have no effect",
+                    },
                     format!("{place} && mount --rbind -o nosuid,nodev{option} {} $ROOT{at}", source.typed()),
                 );
                 let slot = bound(plan, source, *read_only)?;

@@ -137,6 +137,13 @@ steps! {
         RemoveImage: "remove-image", "remove the image";
         RemoveImageFrom: "remove-image-from", "remove an image from";
         RemoveLayerFrom: "remove-layer-from", "remove a layer from";
+        NameVolume: "name-volume", "name a volume";
+        FindVolume: "find-volume", "find the volume";
+        CreateVolume: "create-volume", "create the volume";
+        LookIntoVolume: "look-into-volume", "look into the volume";
+        UseVolume: "use-volume", "use the volume";
+        FillVolume: "fill-volume", "fill the volume";
+        RemoveVolume: "remove-volume", "remove the volume";
         OpenStore: "open-store", "open";
         LookAtStore: "look-at-store", "look at";
         LookIntoStore: "look-into-store", "look into";

@@ -9,6 +9,7 @@ static void every_options_function_refuses(ctr_image_options *bad)
 	ctr_image_config *config = ctr_image_config_new();
 	ctr_image *image = (ctr_image *)&image;
 	ctr_images *images = (ctr_images *)&images;
+	ctr_volumes *volumes = (ctr_volumes *)&volumes;
 	uint64_t number = 7, bytes = 7;
 
 	ANSWERS(CTR_ERR_INVALID, ctr_image_options_set_store_dir(bad, "/tmp"));
@@ -46,6 +47,18 @@ static void every_options_function_refuses(ctr_image_options *bad)
 		FAILS(CTR_ERR_INVALID, "options", ctr_image_save("x", "/tmp/x", bad));
 		FAILS(CTR_ERR_INVALID, "options", ctr_image_save_fd("x", 1, bad));
 		FAILS(CTR_ERR_INVALID, "options", ctr_image_remove("x", bad));
+		FAILS(CTR_ERR_INVALID, "options", ctr_volume_list(bad, &volumes));
+		CHECK(volumes == NULL);
+		volumes = (ctr_volumes *)&volumes;
+		FAILS(CTR_ERR_INVALID, "options", ctr_volume_create("x", bad, &volumes));
+		CHECK(volumes == NULL);
+		bytes = 7;
+		FAILS(CTR_ERR_INVALID, "options", ctr_volume_size("x", bad, &bytes));
+		CHECK(bytes == 0);
+		FAILS(CTR_ERR_INVALID, "options", ctr_volume_remove("x", bad));
+		number = 7;
+		FAILS(CTR_ERR_INVALID, "options", ctr_volume_prune(bad, &number));
+		CHECK(number == 0);
 	}
 	ctr_image_config_free(config);
 }
@@ -74,6 +87,14 @@ static void every_images_function_refuses(ctr_images *bad)
 	ANSWERS(CTR_ERR_INVALID, ctr_images_get(bad, 0, &image));
 	CHECK(image == NULL);
 	ctr_images_free(bad);
+}
+
+static void every_volumes_function_refuses(ctr_volumes *bad)
+{
+	ANSWERS(CTR_ERR_INVALID, ctr_volumes_count(bad));
+	CHECK(ctr_volumes_name(bad, 0) == NULL);
+	CHECK(ctr_volumes_path(bad, 0) == NULL);
+	ctr_volumes_free(bad);
 }
 
 static void every_image_config_function_refuses(ctr_image_config *bad)
@@ -143,6 +164,7 @@ TEST(null_and_rubbish_handles_are_answered)
 		every_options_function_refuses(bad);
 		every_image_function_refuses(bad);
 		every_images_function_refuses(bad);
+		every_volumes_function_refuses(bad);
 		every_image_config_function_refuses(bad);
 		every_function_of_a_running_container_refuses(bad);
 		every_differences_function_refuses(bad);
@@ -165,6 +187,7 @@ TEST(released_handles_and_those_of_another_kind_are_answered)
 	OK(ctr_image_list(options, &images));
 	ctr_images_free(images);
 	every_images_function_refuses(images);
+	every_volumes_function_refuses((ctr_volumes *)images);
 	ctr_image_options_free(options);
 	every_options_function_refuses(options);
 	ctr_image_config_free(config);

@@ -457,6 +457,58 @@ TEST(a_directory_with_two_files_runs_with_the_machines_own_programs)
 	OK(ctr_destroy(c));
 }
 
+TEST(a_volume_outlives_its_containers)
+{
+	const char *dir = scratch();
+	char store[600], words[128];
+	ctr_config *config = named();
+	ctr_image_options *options = ctr_image_options_new();
+	ctr_volumes *volumes;
+	ctr_container *c;
+	uint64_t bytes = 0, count = 7;
+
+	snprintf(store, sizeof store, "%s/store", dir);
+	OK(ctr_config_set_store_dir(config, store));
+	OK(ctr_image_options_set_store_dir(options, store));
+	OK(ctr_volume_list(options, &volumes));
+	CHECK(ctr_volumes_count(volumes) == 0);
+	ctr_volumes_free(volumes);
+	OK(ctr_volume_create("made", options, &volumes));
+	CHECK(ctr_volumes_count(volumes) == 1 && is(ctr_volumes_name(volumes, 0), "made"));
+	SH("echo of the host >%s/file", ctr_volumes_path(volumes, 0));
+	CHECK(ctr_volumes_name(volumes, 1) == NULL && ctr_volumes_path(volumes, -1) == NULL);
+	ctr_volumes_free(volumes);
+	OK(ctr_config_add_volume(config, "made", "/made", true));
+	OK(ctr_config_add_volume(config, "new", "/new", false));
+	OK(ctr_create("host", config, &c));
+	CHECK(is(output(c, "cat /made/file; echo kept >/new/file", NULL), "of the host"));
+	CHECK(sh(c, "echo x >/made/x").code != 0);
+	snprintf(words, sizeof words, "the container %s uses it", ctr_name(c));
+	FAILS(CTR_ERR_SYSTEM, words, ctr_volume_remove("new", options));
+	CHECK(errno == EBUSY && is(ctr_last_step_id(), "remove-volume"));
+	OK(ctr_mount_volume(c, "live", "/live", false));
+	CHECK(sh(c, "echo x >/live/x").code == 0);
+	FAILS(CTR_ERR_INVALID, "a name is made of", ctr_mount_volume(c, "../x", "/x", false));
+	FAILS(CTR_ERR_INVALID, "name", ctr_mount_volume(c, NULL, "/x", false));
+	OK(ctr_unmount(c, "/live", false));
+	OK(ctr_destroy(c));
+	OK(ctr_create("host", config, &c));
+	CHECK(is(output(c, "cat /new/file", NULL), "kept"));
+	OK(ctr_destroy(c));
+	OK(ctr_volume_size("new", options, &bytes));
+	CHECK(bytes > 0);
+	OK(ctr_volume_remove("new", options));
+	FAILS(CTR_ERR_NOT_FOUND, "no such volume", ctr_volume_remove("new", options));
+	FAILS(CTR_ERR_NOT_FOUND, "no such volume", ctr_volume_size("new", options, &bytes));
+	FAILS(CTR_ERR_INVALID, "a name is made of", ctr_volume_create("a/b", options, NULL));
+	FAILS(CTR_ERR_INVALID, "name", ctr_volume_create(NULL, options, NULL));
+	FAILS(CTR_ERR_INVALID, "out", ctr_volume_list(options, NULL));
+	OK(ctr_volume_prune(options, &count));
+	CHECK(count == 2);
+	ctr_image_options_free(options);
+	ctr_config_free(config);
+}
+
 int main(void)
 {
 	RUN(an_image_is_imported_listed_named_looked_at_and_removed);
@@ -467,5 +519,6 @@ int main(void)
 	RUN(a_container_is_exported_compared_and_committed);
 	RUN(the_same_input_gives_the_same_bytes_when_the_variable_says_so);
 	RUN(a_directory_with_two_files_runs_with_the_machines_own_programs);
+	RUN(a_volume_outlives_its_containers);
 	return done();
 }

@@ -14,6 +14,7 @@ mod process;
 mod progress;
 mod stream;
 mod values;
+mod volume;
 mod wait;
 mod watch;
 
@@ -38,6 +39,8 @@ mod _ctr {
     use super::process::Process;
     #[pymodule_export]
     use super::version;
+    #[pymodule_export]
+    use super::volume::{make_volume, prune_volumes, remove_volume, volume_size, volumes};
     #[pymodule_export]
     use super::watch::Watch;
 }

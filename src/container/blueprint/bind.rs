@@ -1,8 +1,9 @@
-//! The sources of bind mounts, opened before anything is made.
+//! The sources of bind mounts and volumes, opened before anything is made.
 
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
+use crate::container::volumes::Begun;
 use crate::rootfs::Mapped;
 use crate::{Error, Mount, Result, Step};
 
@@ -12,6 +13,10 @@ pub struct Bind {
     pub fd: OwnedFd,
     pub directory: bool,
     pub mapped: Mapped,
+    /// Nobody made it: it is only explained.
+    pub unmade: bool,
+    /// What keeps it from being removed until its use is on record.
+    _lock: Option<OwnedFd>,
 }
 
 impl Bind {
@@ -31,7 +36,21 @@ impl Bind {
         let directory = stat.st_mode & libc::S_IFMT == libc::S_IFDIR;
         let open = if directory { 0o005 } else { 0o004 };
         let mapped = if read_only && stat.st_mode & open == open { Mapped::BindIfPossible } else { Mapped::Bind };
-        Ok(Self { path, fd, directory, mapped })
+        Ok(Self { path, fd, directory, mapped, unmade: false, _lock: None })
+    }
+
+    /// A volume that is in use; `shifted`, it has the owners already that an id-map would give.
+    pub fn of_volume(volume: Begun, shifted: bool) -> Result<Self> {
+        let Begun { path, lock } = volume;
+        let bound = Self::open_source(&path, false)?;
+        let mapped = if shifted { Mapped::Shifted } else { Mapped::Bind };
+        Ok(Self { mapped, _lock: Some(lock), ..bound })
+    }
+
+    /// A volume that is explained, and may not be there.
+    pub fn unmade(path: PathBuf) -> Result<Self> {
+        let fd = open_path(Path::new("/"))?;
+        Ok(Self { path, fd, directory: true, mapped: Mapped::Bind, unmade: true, _lock: None })
     }
 }
 

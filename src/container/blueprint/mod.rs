@@ -26,6 +26,7 @@ use super::env::{check_env, env_text, name_of, set_env};
 use super::ids::Ids;
 use super::namespaces;
 use super::state::{self, StateDir};
+use super::volumes;
 use super::walls::{self, Subject};
 use crate::cgroup::{Caller, Cgroup, Inside, Layout, Planned};
 use crate::image::{ImageConfig, Progress, Report, Source, Store};
@@ -62,15 +63,22 @@ pub struct Blueprint {
     /// The store that the image is in.
     pub store: PathBuf,
     /// The bind mounts' sources, opened.
-    binds: Vec<Bind>,
+    pub binds: Vec<Bind>,
     pub devices: Devices,
     /// The path of the file whose bytes are the id ranges' locks.
     ranges: CString,
 }
 
 impl Blueprint {
-    /// Decides everything. Looks at the machine, makes nothing but the image in the store.
-    pub fn new(image: &OsStr, config: &Config, report: Report<'_>, state: &StateDir, zygote: &Zygote) -> Result<Self> {
+    /// Decides everything. Looks at the machine, makes nothing but the image in the store and, where it `makes` these, volumes.
+    pub fn new(
+        image: &OsStr,
+        config: &Config,
+        report: Report<'_>,
+        state: &StateDir,
+        zygote: &Zygote,
+        makes: bool,
+    ) -> Result<Self> {
         let name = match &config.name {
             Some(name) => {
                 super::state::check_name(name)?;
@@ -113,13 +121,33 @@ impl Blueprint {
         let on_disk = config.upper == Upper::Disk || !crate::sys::tmpfs_has_user_xattrs();
         let upper = (on_disk && uses_overlay(&image, &config)).then(|| store.path().join("upper").join(&called));
         let mut ids = Ids::of(zygote, state, &config.namespaces.user);
-        let image = if may_be_shifted(&image, &ids, upper.is_some()) && store.is_without_map() {
+        config.mounts.iter().try_for_each(Mount::check)?;
+        let trees = volumes::trees(&image);
+        let may_be_shifted = may_be_shifted(&image, &ids, upper.is_some());
+        let has_volumes = config.mounts.iter().any(|mount| mount.volume().is_some());
+        let with_volumes = has_volumes && ids == Ids::Range && volumes::are_shifted(&store, &config.mounts)?;
+        if with_volumes {
+            store.learn_without_map();
+        }
+        let image = if may_be_shifted && store.is_without_map() {
             ids = Ids::Shared;
             store.shifted(image, &mut |_| report(last))?
         } else {
             image
         };
-        let binds = config.mounts.iter().filter_map(Bind::open).collect::<Result<_>>()?;
+        if with_volumes && !matches!(image, Source::Layers { .. }) {
+            ids = Ids::Shared;
+        }
+        let shifted = ids == Ids::Shared;
+        let open = |mount: &Mount| match mount.volume() {
+            None => Bind::open(mount),
+            Some(volume) if makes => {
+                let begun = volumes::begin(&store, state, volume, &trees, shifted, &mut |_| report(last));
+                Some(begun.and_then(|begun| Bind::of_volume(begun, shifted)))
+            }
+            Some(volume) => Some(Bind::unmade(store.volume_path(&volume.name))),
+        };
+        let binds = config.mounts.iter().filter_map(open).collect::<Result<_>>()?;
         let ranges = c_string(Step::UseStateDirectory, state.path().join("ids").as_os_str().as_bytes())?;
         let blueprint = Self {
             name,
@@ -236,7 +264,6 @@ impl Blueprint {
             return Err(Error::invalid(Step::LimitInodesOfChanges, &self.name, why)
                 .with_hint("directories and devices of the container's own are among them"));
         }
-        self.config.mounts.iter().try_for_each(Mount::check)?;
         if namespaces.user == Namespace::Host && !nix::unistd::geteuid().is_root() && self.new_flags() != 0 {
             return Err(Error::new(
                 ErrorCode::Unsupported,

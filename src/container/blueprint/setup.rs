@@ -241,7 +241,10 @@ impl Blueprint {
         let sources = self
             .binds
             .iter()
-            .map(|bind| Ok((source(setup, &bind.path, Some(&bind.fd), bind.mapped)?, bind.directory)))
+            .map(|bind| match bind.unmade && !self.ids.can_map() {
+                true => Ok((rootfs::Source::Path(bind.path.clone()), bind.directory)),
+                false => Ok((source(setup, &bind.path, Some(&bind.fd), bind.mapped)?, bind.directory)),
+            })
             .collect::<Result<_>>()?;
         Ok(HandedOver { parent, handed, root, nodes, sources })
     }

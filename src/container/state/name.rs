@@ -2,24 +2,12 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::{Error, Result, Step, sys};
-
-/// The longest name of a container.
-const LONGEST_NAME: usize = 64;
+use crate::config::names;
+use crate::{Result, Step, sys};
 
 /// Refuses a name that can't be one.
 pub fn check_name(name: &str) -> Result<()> {
-    let bad = |why: &str| Err(Error::invalid(Step::NameContainer, name, why));
-    if name.is_empty() {
-        return bad("the name is empty");
-    }
-    if name.len() > LONGEST_NAME {
-        return bad("the name is longer than 64 bytes");
-    }
-    if !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b)) || name.starts_with(['.', '-']) {
-        return bad("a name is made of letters, digits, _, . and -, and starts with neither . nor -");
-    }
-    Ok(())
+    names::check(Step::NameContainer, name)
 }
 
 /// A name that nobody has: 12 hexadecimal digits, as docker's short ids.

@@ -31,6 +31,9 @@ impl Walk<'_, '_, '_> {
             },
             None => path.to_vec(),
         };
+        if self.special.is_lower {
+            return self.entry_below(path, &shown);
+        }
         let time = self.time_below(path)?;
         let (above, name) = split(path);
         let name = if name.is_empty() { b"." } else { name };
@@ -172,7 +175,7 @@ impl Walk<'_, '_, '_> {
         let mut file = None;
         if matches!(kind, Kind::File | Kind::Directory) {
             let fd = lower.borrow_mut().open_found(&found, path)?;
-            attributes(fd.as_fd(), &mut entry, None, &|| true)?;
+            attributes(fd.as_fd(), &mut entry, self.special.opener.as_ref(), &|| true)?;
             let rights = Arc::clone(&self.rights);
             inside_attributes(&mut entry, &|id| Some(rights.inside(id)));
             file = Some(fd);
@@ -225,6 +228,7 @@ impl Walk<'_, '_, '_> {
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let opener = self.special.opener.as_ref();
         let opened = match self.dirs.enter(path) {
+            _ if self.special.is_lower => Err(Errno::EACCES),
             Ok(directory) => open(opener, directory, b".", flags),
             Err(Stop::System(errno)) => Err(errno),
             Err(_) => Err(Errno::ENOENT),

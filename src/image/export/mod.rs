@@ -126,6 +126,8 @@ pub(super) struct Special<'s> {
     pub is_opaque: Option<&'s OfPath<'s, bool>>,
     /// What is below. Files have their owners from there where the map has none for them.
     pub lower: Option<&'s RefCell<Lower>>,
+    /// The tree is what `lower` shows.
+    pub is_lower: bool,
     /// The directory that counts instead of the tree's own of this name (in the archive).
     pub directories: Option<&'s OfPath<'s, Outcome<Option<Entry>>>>,
     /// Where to start: a name in the tree, empty for all of it.

@@ -13,7 +13,7 @@ const HEADER: &str = "include/ctr.h";
 const MAP: &str = "src/ffi/ctr.map";
 
 /// The order of the header, which is read from top to bottom.
-const FILES: [&str; 25] = [
+const FILES: [&str; 26] = [
     "types",
     "config",
     "config_limits",
@@ -34,6 +34,7 @@ const FILES: [&str; 25] = [
     "inspect",
     "probe",
     "images",
+    "volumes",
     "image_options",
     "image",
     "image_config",
