@@ -156,8 +156,8 @@ impl Store {
                 continue;
             }
             if is_shifted(&volume) != begin.shifted {
-                let why = "its files belong to ids that this container does not have, since the store's file system could be id-mapped \
-                           for one of both and could not for the other";
+                let why = "its files belong to ids that this container does not have: the store's file system can be id-mapped for one \
+                           of both and can't be for the other";
                 return Err(Error::new(ErrorCode::Unsupported, Step::UseVolume, name, libc::EOPNOTSUPP, why)
                     .with_hint("copy its files to a new volume, as by c.copy_out() and c.copy_in()"));
             }
