@@ -418,8 +418,8 @@ class Container:
         way of links inside.
 
         Args:
-            source: A path on the host or a volume, with a `target`; or a whole mount, as in `mounts`: a `Bind`, a `Tmpfs`,
-                a `Volume`, "source:target:ro".
+            source: A path on the host or a volume, with a `target`; or a whole mount, as in `mounts`: a `Bind`, a
+                `Tmpfs`, a `Volume`, "source:target:ro".
             target: An absolute path inside; it is made where it is missing.
             read_only: Nothing can be written through it, nor through what is mounted below it.
         """
