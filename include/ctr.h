@@ -1641,7 +1641,7 @@ int ctr_mounts_count(const ctr_mounts *mounts);
 const char *ctr_mounts_target(const ctr_mounts *mounts, int index);
 
 /**
- * What is seen there: a path of the host for "bind".
+ * What is seen there: a path of the host for "bind", its name for "volume".
  *
  * Return value: as ctr_mounts_target(); NULL also for what began empty, as "tmpfs".
  */

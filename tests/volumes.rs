@@ -217,6 +217,13 @@ fn a_volume_is_mounted_while_a_container_runs() {
     place.volumes().remove("live").unwrap();
     drop(joined);
     container.destroy().unwrap();
+    // One that came with the container as well.
+    let container = place.create("seed", &[volume("live", "/data")]);
+    let told = &container.mounts().unwrap()[0];
+    assert_eq!((told.kind, told.source.as_deref()), ("volume", Some("live".as_ref())));
+    container.unmount("/data", false).unwrap();
+    place.volumes().remove("live").unwrap();
+    container.destroy().unwrap();
     place.end();
 }
 

@@ -140,7 +140,7 @@ pub extern "C" fn ctr_mounts_target(mounts: *const ctr_mounts, index: c_int) -> 
     border(|| at(&lines(mounts)?, index).map(|line| line.target.as_ptr()))
 }
 
-/// What is seen there: a path of the host for "bind".
+/// What is seen there: a path of the host for "bind", its name for "volume".
 ///
 /// Return value: as ctr_mounts_target(); NULL also for what began empty, as "tmpfs".
 #[unsafe(no_mangle)]
