@@ -126,7 +126,7 @@ impl Mount {
                 Err(Error::invalid(Step::MountTmpfs, target.display(), "a size of 0 holds nothing")
                     .with_hint("without a size it is a part of the changes, and of their size"))
             }
-            Self::Volume(Volume { name, .. }) => super::names::check(Step::NameVolume, name),
+            Self::Volume(Volume { name, .. }) => super::name::check(Step::NameVolume, name),
             _ => Ok(()),
         }
     }

@@ -67,13 +67,7 @@ impl Volumes {
     }
 }
 
-/// A volume in use until its use is on record.
-pub struct Begun {
-    pub path: PathBuf,
-    pub lock: OwnedFd,
-}
-
-/// Takes a volume into use. `trees` are those of the image, lowest first.
+/// Takes a volume into use. `trees` are those of the image, lowest first. Where it is, and what keeps it until its use is on record.
 pub fn begin(
     store: &Store,
     state: &StateDir,
@@ -81,13 +75,12 @@ pub fn begin(
     trees: &[PathBuf],
     shifted: bool,
     report: Report<'_>,
-) -> Result<Begun> {
+) -> Result<(PathBuf, OwnedFd)> {
     let name = volume.name.as_str();
     let directory = std::path::absolute(state.path()).unwrap_or_else(|_| state.path().to_path_buf());
     let is_used = |states: &[PathBuf]| users(store, name, states).map(|users| !users.is_empty());
     let begin = Begin { name, target: &volume.target, trees, shifted, state: &directory, is_used: &is_used };
-    let (path, lock) = store.begin_volume(&begin, report)?;
-    Ok(Begun { path, lock })
+    store.begin_volume(&begin, report)
 }
 
 /// Whether files of these volumes belong to the range of ids that is shared, since their store can't be id-mapped. For the first one

@@ -29,7 +29,7 @@ use super::rights::Rights;
 use super::store::{LOOK_EVERY, Store, is_empty, try_lock};
 use super::walk::Walk;
 use super::{fill, remove};
-use crate::config::names;
+use crate::config::name::check;
 use crate::sys::fs::{self, AtFlags, FileType, FlockArg, Gid, Mode, OFlag, Uid};
 use crate::{Error, ErrorCode, Result, Step};
 
@@ -72,7 +72,7 @@ pub(crate) struct Begin<'b> {
 impl Store {
     /// The volume of this name, made where it is missing.
     pub(crate) fn make_volume(&self, name: &str) -> Result<VolumeInfo> {
-        names::check(Step::NameVolume, name)?;
+        check(Step::NameVolume, name)?;
         let failed = failed(Step::CreateVolume, name);
         if self.open_volume(name)?.is_none() {
             let workspace = self.workspace()?;
@@ -96,7 +96,7 @@ impl Store {
     /// All volumes, by name.
     pub(crate) fn list_volumes(&self) -> Result<Vec<VolumeInfo>> {
         let all = self.entries(PLACE)?.into_iter();
-        Ok(all.filter(|name| names::check(Step::NameVolume, name).is_ok()).map(|name| self.volume_info(name)).collect())
+        Ok(all.filter(|name| check(Step::NameVolume, name).is_ok()).map(|name| self.volume_info(name)).collect())
     }
 
     /// Where a volume of this name has its files, if it is there.
@@ -124,7 +124,7 @@ impl Store {
 
     /// Whether the files of this volume belong to the range that is shared; `None` while it has none.
     pub(crate) fn is_volume_shifted(&self, name: &str) -> Result<Option<bool>> {
-        names::check(Step::NameVolume, name)?;
+        check(Step::NameVolume, name)?;
         let Some(volume) = self.open_volume(name)? else { return Ok(None) };
         Ok(if is_volume_empty(&volume) { None } else { Some(is_shifted(&volume)) })
     }
@@ -218,7 +218,7 @@ impl Store {
     }
 
     fn known_volume(&self, name: &str) -> Result<OwnedFd> {
-        names::check(Step::NameVolume, name)?;
+        check(Step::NameVolume, name)?;
         self.open_volume(name)?.ok_or_else(|| not_here(name))
     }
 

@@ -3,7 +3,6 @@
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use crate::container::volumes::Begun;
 use crate::rootfs::Mapped;
 use crate::{Error, Mount, Result, Step};
 
@@ -40,8 +39,7 @@ impl Bind {
     }
 
     /// A volume that is in use; `shifted`, it has the owners already that an id-map would give.
-    pub fn of_volume(volume: Begun, shifted: bool) -> Result<Self> {
-        let Begun { path, lock } = volume;
+    pub fn of_volume((path, lock): (PathBuf, OwnedFd), shifted: bool) -> Result<Self> {
         let bound = Self::open_source(&path, false)?;
         let mapped = if shifted { Mapped::Shifted } else { Mapped::Bind };
         Ok(Self { mapped, _lock: Some(lock), ..bound })

@@ -2,12 +2,12 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::config::names;
+use crate::config::name::check;
 use crate::{Result, Step, sys};
 
 /// Refuses a name that can't be one.
 pub fn check_name(name: &str) -> Result<()> {
-    names::check(Step::NameContainer, name)
+    check(Step::NameContainer, name)
 }
 
 /// A name that nobody has: 12 hexadecimal digits, as docker's short ids.
