@@ -200,17 +200,146 @@ time.sleep(9998)";
     assert_eq!(other.wait(Some(Duration::ZERO)).unwrap(), None);
 }
 
+/// This file's program, seen inside.
+fn with_roles(config: &Config) -> Config {
+    let program = std::env::current_exe().unwrap();
+    config.clone().with(|c| c.mounts = vec![ctr::Bind::new(program, "/run/roles").with(|b| b.read_only = true).into()])
+}
+
+/// What plays a role in such a container.
+fn plays(role: &str) -> [&str; 5] {
+    ["/run/roles", "--exact", role, "--ignored", "--test-threads=1"]
+}
+
+/// Forks children that are busy for a while, one after the other, and waits until there is none.
+fn fork_forever() -> ! {
+    loop {
+        // SAFETY: the child uses its own time and ends; nothing is allocated in it.
+        unsafe {
+            if libc::fork() == 0 {
+                let mut used: libc::timespec = std::mem::zeroed();
+                while used.tv_nsec < 150_000_000 {
+                    libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &mut used);
+                }
+                libc::_exit(0);
+            }
+            libc::waitpid(-1, std::ptr::null_mut(), 0);
+        }
+    }
+}
+
 #[test]
-fn in_joined_namespaces_a_budget_reaches_as_far() {
+#[ignore = "a role"]
+fn role_ignores_sigchld() {
+    // SAFETY: no handler of ours.
+    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
+    fork_forever();
+}
+
+#[test]
+#[ignore = "a role"]
+fn role_has_no_zombies() {
+    // SAFETY: zeroes are a struct sigaction; no handler of ours.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_flags = libc::SA_NOCLDWAIT;
+        libc::sigaction(libc::SIGCHLD, &action, std::ptr::null_mut());
+    }
+    fork_forever();
+}
+
+/// Whether the processor time of a container can be counted by its cgroup.
+fn counts_lost_time() -> bool {
+    let c = host();
+    let counted = c.stats().is_ok();
+    let v1 = std::fs::read_to_string("/proc/self/mountinfo").unwrap().contains("cgroup rw,cpuacct");
+    let v2 = std::fs::metadata("/sys/fs/cgroup/cgroup.controllers").is_ok();
+    counted && (v1 || v2)
+}
+
+#[test]
+fn children_that_the_kernel_reaps_use_up_a_budget_too() {
+    if !counts_lost_time() {
+        return common::skipped("no cgroup counts what they use");
+    }
+    for (role, before) in [("role_ignores_sigchld", false), ("role_has_no_zombies", true)] {
+        let c = host_with(&with_roles(&Config::default()));
+        // Beside others that sleep, with a budget and without, and where programs have run before.
+        let beside = before.then(|| {
+            assert_eq!(
+                end_of(&c.exec(["sh", "-c", "i=0; while [ $i -lt 9999 ]; do i=$((i+1)); done"], &quiet()).unwrap())
+                    .code,
+                0
+            );
+            [c.exec(["sleep", "300"], &quiet()).unwrap(), c.exec(["sleep", "300"], &budget(60_000)).unwrap()]
+        });
+        let config = budget(1000).with(|c| c.time_limit = Some(Duration::from_secs(20)));
+        let begun = Instant::now();
+        let end = end_of(&c.exec(plays(role), &config).unwrap());
+        let took = begun.elapsed();
+        assert_eq!(end.reason, ExitReason::OutOfCpuTime, "after {took:?}: {end:?}");
+        assert!(took >= Duration::from_millis(900), "{took:?}");
+        for p in beside.iter().flatten() {
+            assert_eq!(p.wait(Some(Duration::ZERO)).unwrap(), None);
+        }
+    }
+}
+
+#[test]
+fn what_the_kernel_has_reaped_is_nobody_elses_doing() {
+    let c = host_with(&with_roles(&Config::default()));
+    // Without a budget it may; whoever has one beside it is not charged.
+    let cheat = c.exec(plays("role_ignores_sigchld"), &quiet()).unwrap();
+    let script = "i=0; while [ $i -lt 40 ]; do i=$((i+1)); sleep 0.05; done; exit 7";
+    let end = end_of(&c.exec(["sh", "-c", script], &budget(1500)).unwrap());
+    assert_eq!((end.reason, end.code), (ExitReason::Exited, 7));
+    assert_eq!(cheat.wait(Some(Duration::ZERO)).unwrap(), None);
+}
+
+#[test]
+fn children_that_are_waited_for_are_not_counted_twice() {
+    let c = host();
+    // Half of the budget, by hundreds of processes that come and go while it is looked at.
+    let each = "sh -c 'i=0; while [ $i -lt 300 ]; do i=$((i+1)); done'";
+    let script = format!("n=0; while [ $n -lt 300 ]; do {each}; n=$((n+1)); done; exit 7");
+    let free = end_of(&c.exec(["sh", "-c", &script], &quiet()).unwrap());
+    let took = (free.user_time + free.system_time).as_millis() as u64;
+    let end = end_of(&c.exec(["sh", "-c", &script], &budget(took + took / 3)).unwrap());
+    assert_eq!((end.reason, end.code), (ExitReason::Exited, 7), "of {took} ms: {end:?}");
+}
+
+#[test]
+fn a_container_is_charged_for_what_the_kernel_reaps() {
+    if !counts_lost_time() {
+        return common::skipped("no cgroup counts what they use");
+    }
+    let c = host_with(&with_roles(&cpu_time(1000)));
+    let cheat = || c.exec(plays("role_ignores_sigchld"), &quiet()).unwrap();
+    let begun = Instant::now();
+    ends_for(&c, &[cheat(), cheat()], ExitReason::OutOfCpuTime, "CPU time");
+    assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn in_a_joined_pid_namespace_a_budget_is_refused_by_name() {
     let c = host();
     let p = c.exec(["sleep", "100"], &quiet()).unwrap();
-    let Ok(joined) = Container::join_pid(p.host_pid().unwrap(), ctr::NamespaceSet::ALL) else {
+    let join = |set| Container::join_pid(p.host_pid().unwrap(), set);
+    let Ok(joined) = join(ctr::NamespaceSet::ALL) else {
         return common::skipped("nobody's namespaces can be joined here");
     };
-    let script = format!("setsid sleep 9999 & (setsid {BUSY} &); sleep 9999");
+    let error = joined.exec(["true"], &budget(500)).err().expect("orphans end elsewhere");
+    assert_eq!(error.code(), ErrorCode::Unsupported, "{error}");
+    assert!(error.to_string().contains("orphans") && error.hint().contains("by its name"), "{error}");
+    // A time limit holds, and so does a budget where orphans come to us.
+    let limited = quiet().with(|c| c.time_limit = Some(Duration::from_millis(300)));
+    assert_eq!(end_of(&joined.exec(["sleep", "9999"], &limited).unwrap()).reason, ExitReason::TimedOut);
+    let Ok(joined) = join(ctr::NamespaceSet((libc::CLONE_NEWUSER | libc::CLONE_NEWUTS) as u32)) else {
+        return common::skipped("namespaces can't be joined without the PID namespace");
+    };
+    let script = format!("setsid sleep 9999 & (setsid {BUSY} &); exec sleep 9999");
     let q = joined.exec(["sh", "-c", &script], &budget(500)).unwrap();
     assert_eq!(end_of(&q).reason, ExitReason::OutOfCpuTime);
-    eventually("all are gone", || count(&c, "sleep 9999") == 0);
     assert_eq!(p.wait(Some(Duration::ZERO)).unwrap(), None);
 }
 

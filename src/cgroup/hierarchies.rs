@@ -95,6 +95,20 @@ pub(super) fn is_below(cgroups: &str, controller: Controller) -> bool {
     Caller { cgroups, parent: None, insists: false }.path(controller.v1_name()).is_some()
 }
 
+/// Whether such a process has this hierarchy of v1 together with the controller.
+pub(super) fn is_together(cgroups: &str, name: &str, controller: Controller) -> bool {
+    let caller = Caller { cgroups, parent: None, insists: false };
+    let of = caller.hierarchy(name).map(|(controllers, _)| controllers);
+    of.is_some_and(|of| of.split(',').any(|found| found == controller.v1_name()))
+}
+
+/// Of a hierarchy of v1 by its name: where the caller is in it, and where it may make cgroups.
+pub(super) fn v1_hierarchy(name: &str, caller: Caller<'_>) -> Option<(PathBuf, Home)> {
+    caller.hierarchy(name)?;
+    let mount = v1_mount(name)?;
+    Some((caller.below(&mount, name)?, v1_home(&mount, name, caller)))
+}
+
 /// The directory of v1 that such a process is in, for one controller.
 pub(super) fn own_of(controller: Controller, cgroups: &str) -> Option<Place> {
     let mounts = Mounts::find([controller].into_iter().collect());

@@ -14,6 +14,7 @@
 mod control;
 mod controller;
 mod cpu;
+mod cpu_time;
 mod cpu_weight;
 mod cpuset;
 mod devices;

@@ -87,6 +87,9 @@ fn attach(container: &Shared) -> Result<()> {
     if container.record.config.cpus.is_some() {
         container.leave_processor_limit_to_zygote();
     }
+    if container.record.config.cpu_time.is_some() {
+        container.hand_over_cpu_time()?;
+    }
     container.schedule_as_caller()?;
     // Last: from then on there may be somebody who connects.
     container.record.config.ports.iter().try_for_each(|port| ports::publish(container, port.address, port.to).map(drop))

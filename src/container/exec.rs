@@ -4,7 +4,7 @@
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -57,6 +57,12 @@ pub fn exec(container: &Arc<Shared>, argv: &[&OsStr], config: &ExecConfig) -> Re
             plan.send(Fd::Owned(slave))
         };
         targets.extend((0..3).map(|target| (slave, target)));
+    }
+    if config.cpu_time_limit.is_some() {
+        if container.leaves_orphans {
+            return Err(no_budget(&lookup, libc::ECHILD));
+        }
+        container.count_cpu_time(&mut plan, &mut header);
     }
     header.before = plan.len();
     header.time_limit = config.time_limit.map_or(0, whole_ms);
@@ -157,6 +163,9 @@ pub fn exec(container: &Arc<Shared>, argv: &[&OsStr], config: &ExecConfig) -> Re
         let why = "what its PID 1 has sent is no process and terminal of the container's: has somebody taken it over?";
         return Err(Error::new(ErrorCode::System, Step::StartProgram, lookup.name(), libc::EPROTO, why));
     }
+    if config.cpu_time_limit.is_some() {
+        container.counts_cpu_time.store(true, Ordering::Relaxed);
+    }
     let pidfd = fds.remove(0);
     let given = handed_back.then(|| fds.remove(0));
     let program = Arc::new(Program {
@@ -205,10 +214,14 @@ fn no_budget(lookup: &Lookup, errno: i32) -> Error {
         return Error::new(ErrorCode::System, Step::StartProgram, lookup.name(), errno, why)
             .with_hint("what a program with a budget has left behind keeps it: end that");
     }
-    let why = "a budget of processor time can't be kept here: its programs could not be found";
-    Error::new(ErrorCode::Unsupported, Step::StartProgram, lookup.name(), libc::EOPNOTSUPP, why).with_hint(
-        "it takes a /proc inside, and hard limits of locks and rttime (getrlimit(2)) that nobody has lowered",
-    )
+    let (why, hint) = if errno == libc::ECHILD {
+        let why = "a budget of processor time can't be kept in a PID namespace that was joined by a pid: its orphans end elsewhere, uncounted";
+        (why, "join the container by its name; or give a time limit, which holds here too")
+    } else {
+        let why = "a budget of processor time can't be kept here: its programs could not be found";
+        (why, "it takes a /proc inside, and hard limits of locks and rttime (getrlimit(2)) that nobody has lowered")
+    };
+    Error::new(ErrorCode::Unsupported, Step::StartProgram, lookup.name(), libc::EOPNOTSUPP, why).with_hint(hint)
 }
 
 /// Room for the mark of the deadline or the budget, which PID 1 writes, and the calls that put it on: crates/init/src/sweep.rs. Where there

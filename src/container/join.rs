@@ -123,6 +123,7 @@ pub fn join_pid(pid: i32, set: NamespaceSet) -> Result<Shared> {
     let joined = Shared {
         spawn_channel: Some(spawned.channel.kept()),
         zygote: Some(zygote),
+        leaves_orphans: flags & libc::CLONE_NEWPID as u32 != 0,
         ..Shared::new(record, spawned.control, spawned.pid, spawned.pidfd)
     };
     joined.schedule_as_caller().inspect_err(|_| _ = joined.destroy())?;

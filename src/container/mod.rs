@@ -16,6 +16,7 @@ mod changes;
 mod client;
 mod clocks;
 mod copy;
+mod cpu_time;
 mod create;
 mod end;
 mod env;
@@ -224,6 +225,7 @@ impl Container {
     /// Sets a limit, live; `None` lifts it. What happens to programs that have more than that already, docs/limits.md says of
     /// each limit.
     pub fn set_limit(&self, limit: Limit, value: Option<u64>) -> Result<()> {
+        let value = value.filter(|value| *value != crate::UNLIMITED);
         self.cgroup()?.set(limit, value, &self.acquire_cgroup())?;
         if limit == Limit::Cpus && value.is_some() {
             self.shared.leave_processor_limit_to_zygote();
@@ -241,7 +243,7 @@ impl Container {
     /// machine's memory, and a file for each 4 KiB of the size. EBUSY where more is in use, and the old one stays. Refused
     /// ([`ErrorCode::Unsupported`]) where changes go elsewhere than to memory.
     pub fn set_changes_limit(&self, limit: ChangesLimit, value: Option<u64>) -> Result<()> {
-        changes::set(&self.shared, limit, value)
+        changes::set(&self.shared, limit, value.filter(|value| *value != crate::UNLIMITED))
     }
 
     /// A limit of what it may change in memory, as the kernel has it.

@@ -60,6 +60,10 @@ pub struct Shared {
     pub lent: Lent,
     /// It was paused by this handle, or that is not known.
     pub may_be_paused: AtomicBool,
+    /// It is a server in a PID namespace whose init is none of ours, which reaps the orphans of what it starts.
+    pub leaves_orphans: bool,
+    /// Its PID 1 has had the file in which its processor time is counted.
+    pub counts_cpu_time: AtomicBool,
     /// Who watches it.
     pub watchers: Watchers,
     /// What opens its files.
@@ -92,6 +96,8 @@ impl Shared {
             inherited: OnceLock::new(),
             lent: Lent::default(),
             may_be_paused: AtomicBool::new(false),
+            leaves_orphans: false,
+            counts_cpu_time: AtomicBool::new(false),
             watchers: Watchers::default(),
             file_helper: Kept::default(),
             socket_helper: Kept::default(),

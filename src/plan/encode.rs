@@ -36,7 +36,7 @@ pub struct Header {
     pub title: Option<(Arg, usize)>,
     /// Slots that go back with the reply; SPAWN: slots of namespaces to be cloned into.
     pub give: [u8; 4],
-    /// SPAWN: slot of the user namespace to be born in.
+    /// SPAWN: slot of the user namespace to be born in. RUN, EXEC: that of the file that counts processor time.
     pub user: u8,
     /// RUN: slot of the listening socket.
     pub listener: u8,

@@ -3,7 +3,8 @@
 //! Each process of a program with a budget bears its mark (`sweep`). What those that live have had is added up by looking at each
 //! of them: its own time by its clock, clock_getres(2), and that of the children that it has waited for by /proc/PID/stat, proc(5).
 //! What was left to us when it ended we reap, and add before it is gone. So nothing lacks but the time of children whose parent
-//! ignores SIGCHLD: the kernel reaps these itself, and adds their time to nobody's (`wait_task_zombie` of kernel/exit.c).
+//! ignores SIGCHLD: the kernel reaps these itself, and adds their time to nobody's (`wait_task_zombie` of kernel/exit.c). Where a
+//! cgroup counts, `lost` finds it.
 //!
 //! A process's time is looked at before its children's, since /proc lists it first: a child that it reaps meanwhile is not counted
 //! twice. Where pids have come round that is not so, and a budget that seems to be used up is looked at once more.
@@ -15,7 +16,8 @@
 use ctr_wire::MAX_CHILDREN;
 
 use super::kernel::{now, nr, syscall3};
-use super::memory::{Budget, MEMORY};
+use super::lost::Seen;
+use super::memory::{Budget, Lost, MEMORY};
 use super::sweep::{BUDGET, Sweep};
 use super::text::{number_of, read_of};
 
@@ -55,6 +57,31 @@ impl Budgets {
         self.count == 0
     }
 
+    /// Has this file of a cgroup count what no process tells of.
+    #[inline(never)]
+    #[unsafe(link_section = ".cold")]
+    pub fn count_by(&mut self, file: i32, sweep: &Sweep) {
+        if self.lost().count_by(file) {
+            self.add_up(sweep);
+            self.lost().begin(0);
+        }
+    }
+
+    /// A program without a budget is started.
+    pub fn disturb(&self) {
+        if !self.is_empty() {
+            self.lost().disturb();
+        }
+    }
+
+    fn lost(&self) -> &'static mut Lost {
+        // SAFETY: one thread uses it, and takes it anew each time.
+        unsafe {
+            let lost = &raw mut MEMORY.lost;
+            &mut *lost
+        }
+    }
+
     fn table(&self) -> &'static mut [Budget] {
         // SAFETY: one thread uses the table, and one slice at a time; places <= MAX_CHILDREN.
         unsafe { core::slice::from_raw_parts_mut((&raw mut MEMORY.budgets).cast(), self.places) }
@@ -69,7 +96,7 @@ impl Budgets {
     /// Opens one of so many milliseconds, on a machine with so many processors. Its mark, or 0 where there are as many as can be.
     #[inline(never)]
     #[unsafe(link_section = ".cold")]
-    pub fn open(&mut self, limit: u64, processors: u64, deadline: u64, now: u64) -> u64 {
+    pub fn open(&mut self, limit: u64, processors: u64, deadline: u64, sweep: &Sweep) -> u64 {
         let free = self.table().iter().position(|budget| budget.mark == 0);
         let place = match free {
             Some(place) => place,
@@ -85,7 +112,11 @@ impl Budgets {
         if let Some(budget) = self.table().get_mut(place) {
             *budget = Budget { mark, limit, deadline, runs: true, ..Budget::NONE };
         }
-        self.count(limit, processors, now);
+        self.count(limit, processors, now());
+        if self.lost().counted().is_some() {
+            self.add_up(sweep);
+            self.lost().begin(mark);
+        }
         mark
     }
 
@@ -135,14 +166,15 @@ impl Budgets {
         }
     }
 
-    /// The program itself is gone, or was never there. What it has left behind has the budget still.
+    /// The program itself is gone, or was never there. What it has left behind has the budget still. Whether it was used up: then that
+    /// may have been the end of it before we knew it as ours.
     #[inline(never)]
     #[unsafe(link_section = ".cold")]
-    pub fn leave(&mut self, mark: u64, now: u64) {
-        if let Some(budget) = self.of(mark) {
-            budget.runs = false;
-            self.next = self.next.min(now.saturating_add(SOONEST));
-        }
+    pub fn leave(&mut self, mark: u64) -> bool {
+        let Some(budget) = self.of(mark) else { return false };
+        budget.runs = false;
+        self.next = self.next.min(now().saturating_add(SOONEST));
+        budget.is_used_up
     }
 
     /// Looks at all of them; whether some are used up now that were not, or somebody has shed a mark.
@@ -151,7 +183,7 @@ impl Budgets {
     pub fn look(&mut self, sweep: &Sweep) -> bool {
         let begun = now();
         let shed = self.add_up(sweep);
-        if self.is_whole_used_up() || self.table().iter().any(|budget| budget.is_over()) {
+        if self.lost().is_unsure || self.is_whole_used_up() || self.table().iter().any(|budget| budget.is_over()) {
             self.add_up(sweep);
         }
         let (mut any, mut wait) = (shed, LATEST);
@@ -185,7 +217,10 @@ impl Budgets {
     #[unsafe(link_section = ".cold")]
     fn add_up(&mut self, sweep: &Sweep) -> bool {
         let mut shed = false;
-        let ([limit, _], mut sum) = (self.whole, 0u64);
+        let [limit, _] = self.whole;
+        let counted = self.lost().counted();
+        let all = limit != 0 || counted.is_some();
+        let mut seen = Seen { counted: counted.unwrap_or(0), told: 0, others: 0, processes: 0 };
         for budget in self.table() {
             (budget.sum, budget.seen) = (budget.gone, 0);
         }
@@ -198,17 +233,30 @@ impl Budgets {
                 Some(mark) => self.of(mark),
                 None => None,
             };
-            if limit == 0 && budget.is_none() {
+            if !all && budget.is_none() {
                 return;
             }
             let time = children_time(sweep.proc, pid).saturating_add(clock_of(pid));
-            sum = sum.saturating_add(time);
-            if let Some(budget) = budget {
-                budget.seen = budget.seen.saturating_add(1);
-                budget.sum = budget.sum.saturating_add(time);
+            seen.told = seen.told.saturating_add(time);
+            seen.processes = seen.processes.saturating_add(1);
+            match budget {
+                Some(budget) => {
+                    budget.seen = budget.seen.saturating_add(1);
+                    budget.sum = budget.sum.saturating_add(time);
+                }
+                // What we have had and reaped is nobody's doing.
+                None if pid != 1 => seen.others = seen.others.saturating_add(time),
+                None => {}
             }
         });
-        self.whole = [limit, sum];
+        self.whole = [limit, seen.told];
+        if counted.is_some() {
+            self.whole = [limit, self.lost().used(&seen)];
+            self.lost().charge(&seen, self.table());
+            for budget in self.table() {
+                budget.sum = budget.sum.saturating_add(budget.lost);
+            }
+        }
         shed
     }
 }

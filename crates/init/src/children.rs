@@ -1,13 +1,14 @@
 //! The table of children: who runs, where its exit is reported, when its time is up.
 
-use ctr_wire::{CPU_TIME_USED_UP, ENDED_ITSELF, EXITED, MAX_CHILDREN, Reply, SLOTS, TIME_IS_UP};
+use ctr_wire::{CPU_TIME_USED_UP, ENDED_ITSELF, EXITED, MAX_CHILDREN, Reply, Request, SLOTS, TIME_IS_UP};
 
 use super::budget::Budgets;
-use super::kernel::{SIGKILL, close, exit, now, nr, sleep, syscall, syscall3};
+use super::kernel::{SIGKILL, close, errno, exit, now, nr, sleep, syscall, syscall3};
 use super::memory::{Child, MEMORY};
 use super::message::{MSG_DONTWAIT, close_slots, receive_into, reply};
 use super::spawn::Spawned;
 use super::sweep::{BUDGET, Sweep};
+use super::walk::Slots;
 
 /// How a child ended, as wait4(2) has it: the status, and of the usage what is reported.
 #[derive(Clone, Copy)]
@@ -229,6 +230,29 @@ impl Children {
         exit(ENDED_ITSELF + i32::from(note))
     }
 
+    /// The mark of the budget of processor time that a program is to have; or why it can't have one.
+    #[inline(never)]
+    #[unsafe(link_section = ".cold")]
+    pub fn open_budget(&mut self, request: &Request, deadline: u64, slots: &mut Slots) -> Result<u64, i32> {
+        if !self.sweep.can_mark() {
+            return Err(errno::EOPNOTSUPP);
+        }
+        self.count_time(request, slots);
+        let processors = u64::from(request.processors);
+        match self.budgets.open(request.cpu_time_limit, processors, deadline, &self.sweep) {
+            0 => Err(errno::EAGAIN),
+            mark => Ok(mark),
+        }
+    }
+
+    /// Takes the file in which the cgroup counts processor time, where the request has one.
+    #[inline(never)]
+    #[unsafe(link_section = ".cold")]
+    pub fn count_time(&mut self, request: &Request, slots: &mut Slots) {
+        let file = slots.get_mut(request.user as usize).map_or(-1, |slot| core::mem::replace(slot, -1));
+        self.budgets.count_by(file, &self.sweep);
+    }
+
     /// `file` limits the processor time of the child `pid`.
     #[inline(never)]
     #[unsafe(link_section = ".cold")]
@@ -332,6 +356,9 @@ impl Children {
             }
             close(child.setup);
         }
+        if child.budget != 0 && self.budgets.leave(child.budget) && child.note == 0 {
+            child.note = CPU_TIME_USED_UP;
+        }
         let [.., max_rss] = end.usage;
         let exited = Reply {
             tag: EXITED,
@@ -351,9 +378,6 @@ impl Children {
             self.deadlines -= 1;
             // What it has left behind has its limit still.
             self.sweep.at(child.deadline);
-        }
-        if child.budget != 0 {
-            self.budgets.leave(child.budget, now());
         }
         if let Some(last) = self.table().last() {
             *child = *last;

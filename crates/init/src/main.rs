@@ -26,6 +26,7 @@ mod claim;
 mod forward;
 mod kernel;
 mod lifeline;
+mod lost;
 mod memory;
 mod message;
 mod newuidmap;

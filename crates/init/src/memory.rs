@@ -113,6 +113,9 @@ pub struct Budget {
     pub gone: u64,
     /// Of all, as far as they have been looked at.
     pub sum: u64,
+    /// Of all, as far as processes tell of it, at the last look; and what was lost.
+    pub before: u64,
+    pub lost: u64,
     /// When its processes end whatever they have used, in milliseconds of CLOCK_MONOTONIC; 0 is never.
     pub deadline: u64,
     /// How many processes were seen at the last look.
@@ -125,8 +128,40 @@ pub struct Budget {
 }
 
 impl Budget {
-    pub const NONE: Self =
-        Self { mark: 0, limit: 0, gone: 0, sum: 0, deadline: 0, seen: 0, unseen: 0, runs: false, is_used_up: false };
+    pub const NONE: Self = Self {
+        mark: 0,
+        limit: 0,
+        gone: 0,
+        sum: 0,
+        before: 0,
+        lost: 0,
+        deadline: 0,
+        seen: 0,
+        unseen: 0,
+        runs: false,
+        is_used_up: false,
+    };
+}
+
+/// Processor time that no process tells of: see [`super::lost`]. Times in nanoseconds.
+pub struct Lost {
+    /// One more than the descriptor of the file in which the cgroup counts, 0 where there is none.
+    pub file: i32,
+    /// What was missing when we began to count.
+    pub first: i64,
+    /// … at the last look.
+    pub last: i64,
+    /// The mark of the budget whose processes alone have run since some look, and what was missing then. 0 is nobody.
+    pub alone: u64,
+    pub base: i64,
+    /// What the processes without a budget had had at the last look.
+    pub others: u64,
+    /// More seems to be lost than two looks agree on.
+    pub is_unsure: bool,
+}
+
+impl Lost {
+    pub const NONE: Self = Self { file: 0, first: 0, last: 0, alone: 0, base: 0, others: 0, is_unsure: false };
 }
 
 /// Where in [`Memory`] the server's stack begins.
@@ -153,6 +188,7 @@ pub struct Memory {
     pub ranges: Ranges,
     pub children: [Child; MAX_CHILDREN],
     pub budgets: [Budget; MAX_CHILDREN],
+    pub lost: Lost,
 }
 
 /// Where it is. All zeroes, so it takes no room in the file.
@@ -168,6 +204,7 @@ pub static mut MEMORY: Memory = Memory {
     ranges: Ranges::NONE,
     children: [Child::NONE; MAX_CHILDREN],
     budgets: [Budget::NONE; MAX_CHILDREN],
+    lost: Lost::NONE,
 };
 
 const _: () = {

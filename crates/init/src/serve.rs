@@ -327,6 +327,9 @@ impl Server {
             self.fail(Failure { call: IN_BUDGET, errno: kernel::errno::EOPNOTSUPP });
             exit(1);
         }
+        if request.user != NONE {
+            self.children.count_time(request, &mut self.slots);
+        }
         let mut gifts = [-1; 5];
         let gifts = self.gifts(request, pidfd, &mut gifts);
         let told = reply(status, &Reply { tag: DONE, pid: news.pid, note: news.range, ..Reply::default() }, gifts);
@@ -405,10 +408,12 @@ impl Server {
         let deadline = if request.time_limit == 0 { 0 } else { now().saturating_add(request.time_limit) };
         let mut budget = 0;
         if request.cpu_time_limit != 0 {
-            budget = match self.open_budget(request, deadline) {
+            budget = match self.children.open_budget(request, deadline, &mut self.slots) {
                 Ok(budget) => budget,
                 Err(errno) => return self.fail(Failure { call: IN_BUDGET, errno }),
             };
+        } else {
+            self.children.budgets.disturb();
         }
         let mark = if budget == 0 { deadline } else { budget };
         if request.mark != 0 && (budget != 0 || deadline < BUDGET) {
@@ -420,7 +425,7 @@ impl Server {
         let started = start(childs, first, &mut self.slots, 0, request.patience, &mut self.children);
         let Started::Runs(pid, pidfd) = started else {
             if budget != 0 {
-                self.children.budgets.leave(budget, now());
+                self.children.budgets.leave(budget);
             }
             return self.fail(match started {
                 Started::Failed(failure) => failure,
@@ -442,27 +447,13 @@ impl Server {
                 unsafe { syscall3(nr::KILL, pid as usize, SIGKILL as usize, 0) };
             }
             if budget != 0 {
-                self.children.budgets.leave(budget, now());
+                self.children.budgets.leave(budget);
             }
             return close(status);
         }
         self.children.add(Child { status, deadline, budget, ..Child::of(pid) });
         if let Some(end) = early {
             self.children.report(pid, &end);
-        }
-    }
-
-    /// The mark of the budget of processor time that a program is to have; or why it can't have one.
-    #[inline(never)]
-    #[unsafe(link_section = ".cold")]
-    fn open_budget(&mut self, request: &Request, deadline: u64) -> Result<u64, i32> {
-        if !self.children.sweep.can_mark() {
-            return Err(kernel::errno::EOPNOTSUPP);
-        }
-        let processors = u64::from(request.processors);
-        match self.children.budgets.open(request.cpu_time_limit, processors, deadline, now()) {
-            0 => Err(kernel::errno::EAGAIN),
-            mark => Ok(mark),
         }
     }
 

@@ -156,7 +156,8 @@ pub struct Request {
     pub give: [u8; 4],
     /// RUN, FORWARD: the slot of a listening socket to serve from now on, or NONE.
     pub listener: u8,
-    /// SPAWN: the slot of the user namespace to be cloned into, or NONE. FORWARD: the slot of a pidfd.
+    /// SPAWN: the slot of the user namespace to be cloned into, or NONE. FORWARD: the slot of a pidfd. RUN, EXEC: that of the file in
+    /// which the cgroup counts processor time, from which PID 1 learns what no process tells of.
     pub user: u8,
     /// With a `cpu_time_limit`: how many processors the machine has.
     pub processors: u16,
