@@ -725,7 +725,7 @@ int ctr_config_add_tmpfs(ctr_config *config, const char *target, uint64_t size, 
 
 /**
  * The memory limit in bytes, swap not included, cgroups(7). ctr_set_mem_limit() changes it later. Default:
- * CTR_UNLIMITED; 512 MiB in CTR_PRESET_STRICT.
+ * none; 512 MiB in CTR_PRESET_STRICT. CTR_UNLIMITED is none in that preset, too.
  *
  * Return value: 0, or CTR_ERR_INVALID.
  */
@@ -733,7 +733,7 @@ int ctr_config_set_memory(ctr_config *config, uint64_t bytes);
 
 /**
  * The most processes and threads at one time, the pids controller of cgroups(7). ctr_set_pids_limit() changes it later.
- * Default: CTR_UNLIMITED; 128 in CTR_PRESET_STRICT.
+ * Default: none; 128 in CTR_PRESET_STRICT. CTR_UNLIMITED is none in that preset, too.
  *
  * Return value: 0, or CTR_ERR_INVALID.
  */
@@ -2041,10 +2041,11 @@ int ctr_exec_config_set_time_limit(ctr_exec_config *config, int64_t ms);
  * limit of each process alone.
  *
  * The container's PID 1 keeps the budget. It looks when the budget may be used up at the earliest, and each 10 ms near the end, less
- * often where that would take a fifth of its time: so much more can be used, by each processor. Not counted is the CPU time of
- * children whose parent ignores SIGCHLD, or has SA_NOCLDWAIT set (sigaction(2)), once they are dead; a time limit beside it holds for
- * these too. What was started is known as with ctr_exec_config_set_time_limit(); where it can't be, ctr_exec() fails with
- * CTR_ERR_UNSUPPORTED.
+ * often where that would take a fifth of its time: so much more can be used, by each processor. The CPU time of children whose
+ * parent ignores SIGCHLD, or has SA_NOCLDWAIT set (sigaction(2)), is learnt from the container's cgroup once they are dead; it is not
+ * counted where there is none that counts, or while other programs of the container run too. A time limit beside it holds for these
+ * as well. What was started is known as with ctr_exec_config_set_time_limit(); where it can't be, and in a PID namespace that was
+ * joined by ctr_join_pid(), ctr_exec() fails with CTR_ERR_UNSUPPORTED.
  *
  * Return value: 0, or CTR_ERR_INVALID.
  */

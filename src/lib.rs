@@ -36,7 +36,7 @@ pub use cgroup::{CpuStats, IoStats, MemoryStats, PidsStats, Pressure, PressureSt
 pub use config::{
     Bind, CgroupPolicy, ChangesLimit, Config, Device, DeviceAccess, DeviceKind, DeviceList, DeviceRule, DirectoryUse,
     ExecConfig, HugetlbLimit, IoLimit, Limit, ListLimit, Mount, Namespace, Namespaces, Network, Preset, PublishedPort,
-    Refusal, Rlimit, Seccomp, Session, Stdio, TimeOffset, TimeOffsets, Tmpfs, Upper, Volume, Winsize,
+    Refusal, Rlimit, Seccomp, Session, Stdio, TimeOffset, TimeOffsets, Tmpfs, UNLIMITED, Upper, Volume, Winsize,
 };
 pub use container::{
     Client, Connecting, Container, ContainerInfo, Event, EventKind, Exit, ExitReason, InspectedLimits, InspectedMount,

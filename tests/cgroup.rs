@@ -100,7 +100,7 @@ fn limits_that_no_container_can_live_with_are_refused_and_leave_nothing() {
         assert_eq!((error.code(), error.errno()), (ErrorCode::Invalid, libc::EINVAL), "{error}");
         assert!(error.to_string().contains("2097152"), "{error}");
     }
-    for pids in [0, 1, u64::MAX] {
+    for pids in [0, 1, u64::MAX - 1] {
         let error = Container::create("host", &scope.config().with(|c| c.pids = Some(pids))).err().unwrap();
         assert_eq!(error.code(), ErrorCode::Invalid, "{error}");
     }
@@ -198,7 +198,7 @@ fn the_processor_limit_moves_while_programs_run() {
         assert_eq!(container.limit(Limit::Cpus).unwrap(), limit);
     }
     assert_eq!(container.inspect().unwrap().limits.cpus, Some(0.5));
-    for bad in [0, 9, 8_192_001, u64::MAX] {
+    for bad in [0, 9, 8_192_001, u64::MAX - 1] {
         assert_eq!(container.set_limit(Limit::Cpus, Some(bad)).unwrap_err().code(), ErrorCode::Invalid);
         let error = Container::create("host", &scope.config().with(|c| c.cpus = Some(bad))).err().unwrap();
         assert_eq!(error.code(), ErrorCode::Invalid, "{error}");

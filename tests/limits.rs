@@ -56,6 +56,23 @@ fn refused_config(config: &Config, code: ErrorCode, words: &[&str]) {
 }
 
 #[test]
+fn no_limit_can_be_said_at_create_and_live() {
+    let scope = Scope::new("unlimited");
+    let mut config = scope.config().with(|c| {
+        c.preset = ctr::Preset::Strict;
+        (c.memory, c.cpus) = (Some(ctr::UNLIMITED), Some(ctr::UNLIMITED));
+    });
+    let Some(container) = create(&config) else { return };
+    let limits = |container: &Container| [Limit::Memory, Limit::Pids].map(|limit| container.limit(limit).unwrap());
+    assert_eq!(limits(&container), [None, Some(128)]);
+    container.set_limit(Limit::Pids, Some(ctr::UNLIMITED)).unwrap();
+    assert_eq!(limits(&container), [None, None]);
+    container.destroy().unwrap();
+    config.pids = Some(ctr::UNLIMITED);
+    assert_eq!(limits(&create(&config).unwrap()), [None, None]);
+}
+
+#[test]
 fn shares_are_set_at_create_and_live() {
     let scope = Scope::new("shares");
     let Some(container) = create(&scope.config().with(|c| c.cpu_weight = Some(250))) else { return };
@@ -70,7 +87,7 @@ fn shares_are_set_at_create_and_live() {
     joined.set_limit(Limit::CpuWeight, None).unwrap();
     assert_eq!(file(&container, name).unwrap(), as_written[2]);
     assert_eq!(container.limit(Limit::Cpus).unwrap(), None, "a share is no limit of time");
-    for bad in [0, 10_001, u64::MAX] {
+    for bad in [0, 10_001, u64::MAX - 1] {
         refused(container.set_limit(Limit::CpuWeight, Some(bad)), ErrorCode::Invalid, &[&bad.to_string(), "10000"]);
         refused_config(&scope.config().with(|c| c.cpu_weight = Some(bad)), ErrorCode::Invalid, &[&bad.to_string()]);
         refused_config(&scope.config().with(|c| c.io_weight = Some(bad)), ErrorCode::Invalid, &[&bad.to_string()]);

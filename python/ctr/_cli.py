@@ -16,6 +16,7 @@ from . import DEVNULL, __version__, _cli_kernel
 from ._cli_copy import add_commands as add_copy
 from ._cli_events import add_command as add_events
 from ._cli_images import add_commands
+from ._cli_json import add_json, print_json
 from ._cli_limits import add_commands as add_limits
 from ._cli_mounts import add_commands as add_mounts
 from ._cli_options import add_rows, container_keywords, pair
@@ -229,6 +230,7 @@ def _parser() -> _Parser:
 
     listed = command("ps", _ps, "list running containers, and how many programs run in each: 0 once they have ended")
     listed.add_argument("-q", "--quiet", action="store_true", help="only names")
+    add_json(listed)
 
     shown = command("explain", _explain, "show every wall, and what run would do, as shell commands", "[IMAGE]")
     add_rows(shown)
@@ -264,7 +266,7 @@ def _parser() -> _Parser:
     add_limits(command)
     add_events(command)
 
-    command("doctor", _doctor, "show what this machine allows and what it does not, and what to do about it")
+    add_json(command("doctor", _doctor, "show what this machine allows and what it does not, and what to do about it"))
 
     add_commands(command)
     _cli_kernel.add_commands(command)
@@ -359,6 +361,10 @@ def _ps(options: argparse.Namespace) -> int:
     if options.quiet:
         print(*(info.name for info in running), sep="\n", end="\n" if running else "")
         return 0
+    if options.json:
+        runs = ((info, _runs(info.pid)) for info in running)
+        print_json([{**info._asdict(), "runs": None if count == "?" else int(count)} for info, count in runs])
+        return 0
     rows = [("NAME", "PID", "RUNS", "STATE", "OWNER", "AGE", "IMAGE")]
     for info in running:
         owner = "detached" if info.detached else str(info.owner)
@@ -437,6 +443,9 @@ def _signal_number(text: str) -> int:
 def _doctor(options: argparse.Namespace) -> int:
     """A line for each check, `ok` or `no`, and a `hint` below it. Fails where no container can be made."""
     checks = probe()
+    if options.json:
+        print_json(checks)
+        return 0 if checks[-1].ok else 1
     width = max(len(check.name) for check in checks)
     for check in checks:
         print(f"{'ok' if check.ok else 'no':4}  {check.name:{width}}  {check.says}".rstrip())

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import os
 import shlex
 import sys
 import time
 from typing import IO, TYPE_CHECKING, Any
 
+from ._cli_json import add_json, print_json
 from ._containers import containers, join
 from ._errors import Error
 from ._image import IMAGE_FIELDS, Image, build_image, disk_use, image, images, import_image, prune
@@ -26,7 +26,10 @@ def add_commands(make: Callable[..., Any]) -> None:
     """The commands and their options; `make` gives a command its parser."""
 
     def command(name: str, act: Callable[[argparse.Namespace], int], about: str, **rest: str) -> Any:
-        return make(name, act, about, **rest).add_argument
+        parser = make(name, act, about, **rest)
+        if name in ("images", "diff"):
+            add_json(parser)
+        return parser.add_argument
 
     about = "unpack a tarball, a docker archive or an OCI layout into the store"
     add = command("import", _import, about, usage="FILE [NAME]", late="name")
@@ -151,6 +154,9 @@ def _images(options: argparse.Namespace) -> int:
     if options.quiet:
         print(*(each.digest for each in found), sep="\n", end="\n" if found else "")
         return 0
+    if options.json:
+        print_json([_described(each) for each in found])
+        return 0
     rows = [("NAME", "DIGEST", "AGE", "SIZE", "LAYERS")]
     for each in found:
         short, old = each.digest.partition(":")[2][:12], age(time.time() - each.created)
@@ -160,7 +166,7 @@ def _images(options: argparse.Namespace) -> int:
 
 
 def _inspect(options: argparse.Namespace) -> int:
-    print(json.dumps([_inspected(name) for name in options.names], indent=2))
+    print_json([_inspected(name) for name in options.names])
     return 0
 
 
@@ -226,6 +232,9 @@ def _export(options: argparse.Namespace) -> int:
 
 def _diff(options: argparse.Namespace) -> int:
     with join(options.container) as container:
+        if options.json:
+            print_json(container.diff())
+            return 0
         for path, change in container.diff():
             if options.null:
                 sys.stdout.buffer.write(change[0].upper().encode() + b" " + os.fsencode(path) + b"\0")

@@ -6,10 +6,11 @@ import contextlib
 import sys
 from typing import TYPE_CHECKING, Any
 
+from ._cli_json import add_json, print_json
 from ._cli_options import ROWS, UNLIMITED, Row, add_rows, dest
 from ._containers import join
 from ._errors import Error
-from ._limits import CHANGES, SIZES, Limits
+from ._limits import CHANGES, SIZES, LimitInForce, Limits
 from ._options import hugetlb_lines, io_lines
 from ._words import table
 
@@ -27,6 +28,7 @@ def add_commands(make: Callable[..., Any]) -> None:
     about = "show the limits of a container: its own, and as they hold in the end, below those of the cgroups above"
     shown = make("limits", _limits, about, "NAME")
     shown.add_argument("name", metavar="NAME", help="the name of a container")
+    add_json(shown)
 
     about = 'change limits of containers while they run; "unlimited" lifts one'
     changed = make("update", _update, about, "NAME...")
@@ -37,14 +39,16 @@ def add_commands(make: Callable[..., Any]) -> None:
 def _limits(options: argparse.Namespace) -> int:
     rows = [("LIMIT", "OWN", "EFFECTIVE")]
     with join(options.name) as container:
-        limits = container.limits()
-        for name, (own, effective) in zip(Limits._fields, limits):
-            rows.append((name, _text(name, own), _text(name, effective)))
+        told: dict[str, Any] = container.limits()._asdict()
         for name in CHANGES:
             # While it is paused nobody tells, and changes on disk have none.
             with contextlib.suppress(Error):
-                own = _text(name, container.limit(name))  # type: ignore[call-overload]
-                rows.append((name, own, own))
+                own = container.limit(name)  # type: ignore[call-overload]
+                told[name] = LimitInForce(own, own)
+    if options.json:
+        print_json([{"limit": name, **limit._asdict()} for name, limit in told.items()])
+        return 0
+    rows += ((name, _text(name, own), _text(name, effective)) for name, (own, effective) in told.items())
     table(rows)
     return 0
 

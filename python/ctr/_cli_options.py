@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ._options import Tmpfs, rlimit
+from ._options import LIMITS, Tmpfs, rlimit
+from ._options import UNLIMITED as NO_LIMIT
 from ._sizes import size
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def _memory(text: str) -> int:
     return limit
 
 
-UNLIMITED = ("unlimited", "-1")
+UNLIMITED = (NO_LIMIT, "-1")
 
 
 def _rate(key: str) -> Callable[[str], tuple[str, dict[str, str | None]]]:
@@ -228,9 +229,21 @@ def add_rows(parser: argparse.ArgumentParser, keywords: Collection[str] = (), ki
         elif row.choices:
             parser.add_argument(*names, dest=into, choices=row.choices, help=row.help)
         elif row.metavar:
-            parser.add_argument(*names, dest=into, metavar=row.metavar, type=kind or row.type, help=row.help)
+            parser.add_argument(*names, dest=into, metavar=row.metavar, type=kind or _type(row), help=row.help)
         else:
             parser.add_argument(*names, dest=into, action="store_const", const=row.value, help=row.help)
+
+
+def _type(row: Row) -> Callable[[str], Any]:
+    """What argparse reads: of a limit "unlimited" too, and the same name where it can't."""
+    if row.keyword not in LIMITS or row.type is str:
+        return row.type
+
+    def read(text: str) -> Any:
+        return text if text in UNLIMITED else row.type(text)
+
+    read.__name__ = row.type.__name__
+    return read
 
 
 def container_keywords(options: argparse.Namespace) -> dict[str, Any]:
@@ -241,7 +254,10 @@ def container_keywords(options: argparse.Namespace) -> dict[str, Any]:
         if typed is None or (row.many and not typed):
             continue
         if not row.many:
-            keywords[row.keyword] = row.read(typed) if row.metavar or row.choices else typed
+            if row.keyword in LIMITS and typed in UNLIMITED:
+                keywords[row.keyword] = NO_LIMIT
+            else:
+                keywords[row.keyword] = row.read(typed) if row.metavar or row.choices else typed
             continue
         read = [row.read(text) for text in typed]
         if type(read[0]) is tuple:

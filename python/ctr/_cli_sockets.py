@@ -8,6 +8,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING
 
+from ._cli_json import add_json, print_json
 from ._containers import join
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
     forwarded.add_argument("ports", metavar="[ADDRESS:]PORT:PORT", nargs="*", help=about)
     about = "end what is published at [ADDRESS:]PORT"
     forwarded.add_argument("-c", "--close", metavar="[ADDRESS:]PORT", action="append", default=[], help=about)
+    add_json(forwarded)
 
 
 def _forward(options: argparse.Namespace) -> int:
@@ -45,7 +47,13 @@ def _forward(options: argparse.Namespace) -> int:
         for address in options.close:
             container._native.unpublish(*port_of(address))
         made = [container.forward(pair["address"], pair["to"]) for pair in wanted]
-        for each in made if made or options.close else container.ports:
+        found = made if made or options.close else container.ports
+        if options.json:
+            print_json(
+                [{"address": written(each.address), "to": written(each.to), "running": each.running} for each in found]
+            )
+            return 0
+        for each in found:
             ended = "" if each.running else "  (its process was killed)"
             print(f"{written(each.address)} -> {written(each.to)}{ended}")
     return 0

@@ -10,6 +10,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+from ._cli_json import add_json, print_json
 from ._containers import containers, join
 from ._errors import Error
 from ._words import age, amount, columns
@@ -31,6 +32,7 @@ def add_commands(make: Callable[..., Any]) -> None:
     about = "show what containers have used: processors, memory, processes, input and output"
     once = make("stats", _stats, about, "[NAME...]")
     once.add_argument("names", metavar="NAME", nargs="*", help="the name of a container; all by default")
+    add_json(once)
 
     about = "show what all containers use, again and again; q or Ctrl-C ends it"
     live = make("top", _top, about)
@@ -41,6 +43,9 @@ def add_commands(make: Callable[..., Any]) -> None:
 
 def _stats(options: argparse.Namespace) -> int:
     looks = _Looks()
+    if options.json:
+        print_json(list(looks.told_of(options.names)))
+        return 0
     # What is over before it is looked at has ended, unless it was asked for by name.
     rows = [looks.at(name) for name in options.names] if options.names else looks.at_all()
     # A share of processors is what lies between two looks: top has it.
@@ -77,11 +82,36 @@ class _Looks:
         self.joined: dict[str, Container] = {}
         self.used: dict[str, tuple[float, float]] = {}
 
-    def at_all(self) -> list[tuple[str, ...]]:
-        """A row for each that runs."""
+    def names(self) -> list[str]:
+        """Those that run."""
         names = [info.name for info in containers()]
         for name in self.joined.keys() - set(names):
             self._forget(name)
+        return names
+
+    def told(self, name: str) -> dict[str, Any]:
+        """All that is known of one, None where nothing is counted."""
+        container = self._joined(name)
+        told: dict[str, Any] = {"name": name, "paused": container.paused, "stats": None}
+        try:
+            told["stats"] = container.stats()
+        except Error as error:
+            if error.code != _NOTHING_TO_COUNT:
+                raise
+        return {**told, "memory_limit": container.memory_limit, "pids_limit": container.pids_limit}
+
+    def told_of(self, asked: list[str]) -> Iterator[dict[str, Any]]:
+        """Of those that were asked for by name, or of all that have not ended meanwhile."""
+        for name in asked or self.names():
+            try:
+                yield self.told(name)
+            except Error as error:
+                if asked or error.code not in _GONE:
+                    raise
+
+    def at_all(self) -> list[tuple[str, ...]]:
+        """A row for each that runs."""
+        names = self.names()
         rows = []
         for name in names:
             try:
@@ -95,7 +125,7 @@ class _Looks:
 
     def at(self, name: str) -> tuple[str, ...]:
         """The row of one."""
-        container = self.joined.get(name) or self.joined.setdefault(name, join(name))
+        container = self._joined(name)
         state = "paused" if container.paused else "running"
         try:
             stats = container.stats()
@@ -128,6 +158,9 @@ class _Looks:
         if before is None or now <= before[1]:
             return "-"
         return f"{100 * (used - before[0]) / (now - before[1]):.1f}"
+
+    def _joined(self, name: str) -> Container:
+        return self.joined.get(name) or self.joined.setdefault(name, join(name))
 
     def _forget(self, name: str) -> None:
         self.used.pop(name, None)

@@ -12,7 +12,6 @@ from ._errors import Error
 from ._options import check_keywords, container_options, mount_option
 from ._progress import told
 from ._rows import Rows, Script
-from ._sizes import count, size
 from ._types import (
     ContainerOptions,
     ImageSource,
@@ -94,7 +93,8 @@ class Container:
             env: Environment of every process, over the defaults (PATH, HOME, HOSTNAME).
             mounts: `Bind`, `Tmpfs`, `Volume`, (source, target), (source, target, "ro") or "source:target:ro", in order.
                 In these last words a source without a slash is the name of a volume, as in docker.
-            memory: Memory limit, "256M" or bytes; no limit by default, 512 MiB in the preset "strict".
+            memory: Memory limit, "256M" or bytes; no limit by default, 512 MiB in the preset "strict". "unlimited" is
+                none there too, and so it is for every limit below.
             memory_high: Memory above which it is slowed down and nothing is killed; cgroup v2 only.
             memory_low: Memory that is reclaimed last, where the machine has too little: a bid, no promise.
             swap: Swap that it may use besides its memory, "1G" or 0; none by default where memory is limited. On cgroup
@@ -238,7 +238,7 @@ class Container:
 
     @memory_limit.setter
     def memory_limit(self, limit: Size | None) -> None:
-        self._native.set_memory_limit(None if limit is None else count(size(limit, "memory limit"), "memory limit"))
+        self.set_limit("memory", limit)
 
     @property
     def memory_usage(self) -> int:
@@ -262,7 +262,7 @@ class Container:
 
     @pids_limit.setter
     def pids_limit(self, limit: int | None) -> None:
-        self._native.set_pids_limit(None if limit is None else count(limit, "pids limit"))
+        self.set_limit("pids", limit)
 
     @property
     def cpu_limit(self) -> float | None:
@@ -290,7 +290,7 @@ class Container:
         return told(self._native, which)
 
     def set_limit(self, which: Number | List, value: Any) -> None:
-        """Set a limit, live, to what its keyword takes; None lifts it.
+        """Set a limit, live, to what its keyword takes; None or "unlimited" lifts it.
 
         Of `io` and `hugetlb` it is all that is limited from then on. On cgroup v1 the first limit of a kind that the
         container was made without takes about 10 ms for each of its processes.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal, NamedTuple, Union, get_args
 
 from ._errors import invalid
-from ._options import hugetlb_lines, io_lines, list_of_numbers
+from ._options import UNLIMITED, hugetlb_lines, io_lines, list_of_numbers
 from ._sizes import count, size, thousandths
 
 Number = Literal[
@@ -95,6 +95,8 @@ def told(native: Any, which: str) -> float | Told:
 def change(native: Any, which: str, value: Any) -> None:
     """Sets a limit of a container of the core."""
     check(which)
+    if isinstance(value, str) and value == UNLIMITED:
+        value = None
     if which in LISTS:
         native.set_list_limit(which, lines(which, value))
     elif which in CHANGES:

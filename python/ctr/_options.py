@@ -61,9 +61,41 @@ class Tmpfs(NamedTuple):
     """Permission bits of its root; 0o1777 where there are none."""
 
 
+UNLIMITED = "unlimited"
+"""A limit that there is not, also where the preset has one."""
+
+LIMITS = (
+    "memory",
+    "memory_high",
+    "memory_low",
+    "swap",
+    "pids",
+    "cpus",
+    "cpu_weight",
+    "cpuset",
+    "cpuset_mems",
+    "io",
+    "io_weight",
+    "hugetlb",
+    "upper_size",
+    "upper_inodes",
+)
+"""The keywords that may be that."""
+
+_OF_PRESETS = ("memory", "pids")
+_NO_LIMIT = (1 << 64) - 1
+
+
 def container_options(**options: Any) -> dict[str, object]:
     """The options that were given. An option that is None stays at the core's default."""
-    return {key: _READ.get(key, _as_it_is)(value) for key, value in options.items() if value is not None}
+    read: dict[str, object] = {}
+    for key, value in options.items():
+        if isinstance(value, str) and value == UNLIMITED and key in LIMITS:
+            if key in _OF_PRESETS:
+                read[key] = _NO_LIMIT
+        elif value is not None:
+            read[key] = _READ.get(key, _as_it_is)(value)
+    return read
 
 
 def check_keywords(function: str, options: Mapping[str, object], known: Collection[str]) -> None:

@@ -29,6 +29,7 @@ __all__ = ["OnProgress", "Self", "Unpack"]
 Path = Union[str, bytes, PathLike[str], PathLike[bytes]]
 Files = Union[Mapping[Any, Path], Iterable[Union[tuple[Path, Path], str]]]
 Size = Union[int, str]
+Unlimited = Literal["unlimited"]
 Argv = Union[Path, Sequence[Path]]
 Environment = Union[Mapping[str, str], Mapping[bytes, bytes], Mapping[str, Path]]
 Stream = Union[None, int, IO[Any]]
@@ -127,14 +128,14 @@ class OfContainers(TypedDict, total=False):
     memory_high: Size | None
     memory_low: Size | None
     swap: Size | None
-    pids: int | None
-    cpus: float | None
-    cpu_weight: int | None
+    pids: int | Unlimited | None
+    cpus: float | Unlimited | None
+    cpu_weight: int | Unlimited | None
     cpuset: str | None
     cpuset_mems: str | None
-    io: Io | None
-    io_weight: int | None
-    hugetlb: Hugetlb | None
+    io: Io | Unlimited | None
+    io_weight: int | Unlimited | None
+    hugetlb: Hugetlb | Unlimited | None
     lifetime: float | None
     cpu_time: float | None
     network: Namespace | None
@@ -145,7 +146,7 @@ class OfContainers(TypedDict, total=False):
     read_only: bool
     upper: Literal["memory", "disk"]
     upper_size: Size | None
-    upper_inodes: int | None
+    upper_inodes: int | Unlimited | None
     etc_files: bool
     directory: Literal["lower", "direct"]
     capabilities: Iterable[str] | int | None

@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result, Step};
 
+/// No limit, not even that of the preset: for those of [`crate::Config`] that are numbers.
+pub const UNLIMITED: u64 = u64::MAX;
+
 /// A limit that is a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

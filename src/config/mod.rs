@@ -18,7 +18,7 @@ mod with;
 
 pub use devices::{Device, DeviceAccess, DeviceKind, DeviceList, DeviceRule};
 pub use exec::{ExecConfig, Session, Stdio, Winsize};
-pub use limits::{ChangesLimit, HugetlbLimit, IoLimit, Limit, ListLimit};
+pub use limits::{ChangesLimit, HugetlbLimit, IoLimit, Limit, ListLimit, UNLIMITED};
 pub(crate) use limits::{LimitLists, LimitNumbers};
 pub use mounts::{Bind, Mount, Tmpfs, Volume};
 pub use ports::PublishedPort;
@@ -54,7 +54,8 @@ pub struct Config {
     pub env: Vec<(OsString, OsString)>,
     /// Further mounts, in order, after the root and before its own /proc, /dev and /sys are sealed.
     pub mounts: Vec<Mount>,
-    /// Memory limit in bytes, swap not included; none where there is none.
+    /// Memory limit in bytes, swap not included; where there is none the preset's, if it has one. [`UNLIMITED`] is none at all, here and
+    /// in the limits that follow.
     pub memory: Option<u64>,
     /// Bytes of memory above which it is reclaimed and its programs are slowed down, and nothing is killed; cgroup v2 only.
     pub memory_high: Option<u64>,
@@ -63,7 +64,7 @@ pub struct Config {
     /// Bytes of swap that it may use besides its memory: 0 where there is a memory limit and nothing is said here, else no limit. On
     /// cgroup v1 it takes a memory limit.
     pub swap: Option<u64>,
-    /// Most processes and threads at one time; no limit where there is none.
+    /// Most processes and threads at one time; where there is none the preset's, if it has one.
     pub pids: Option<u64>,
     /// Time of processors that all programs have together, in thousandths of a processor; no limit where there is none.
     pub cpus: Option<u64>,

@@ -161,21 +161,21 @@ pub unsafe extern "C" fn ctr_config_add_tmpfs(
 }
 
 /// The memory limit in bytes, swap not included, cgroups(7). ctr_set_mem_limit() changes it later. Default:
-/// CTR_UNLIMITED; 512 MiB in CTR_PRESET_STRICT.
+/// none; 512 MiB in CTR_PRESET_STRICT. CTR_UNLIMITED is none in that preset, too.
 ///
 /// Return value: 0, or CTR_ERR_INVALID.
 #[unsafe(no_mangle)]
 pub extern "C" fn ctr_config_set_memory(config: *mut ctr_config, bytes: u64) -> c_int {
-    set(config, |config| config.memory = limit(bytes))
+    set(config, |config| config.memory = Some(bytes))
 }
 
 /// The most processes and threads at one time, the pids controller of cgroups(7). ctr_set_pids_limit() changes it later.
-/// Default: CTR_UNLIMITED; 128 in CTR_PRESET_STRICT.
+/// Default: none; 128 in CTR_PRESET_STRICT. CTR_UNLIMITED is none in that preset, too.
 ///
 /// Return value: 0, or CTR_ERR_INVALID.
 #[unsafe(no_mangle)]
 pub extern "C" fn ctr_config_set_pids(config: *mut ctr_config, count: u64) -> c_int {
-    set(config, |config| config.pids = limit(count))
+    set(config, |config| config.pids = Some(count))
 }
 
 /// The time of processors that all programs of the container have together, the cpu controller of cgroups(7), in thousandths of

@@ -4,7 +4,7 @@ use super::rlimits::NO_CORE;
 use super::seccomp::{Action, Profile};
 use super::sysctl::{Own, Sysctl};
 use super::{capabilities, labels, landlock};
-use crate::{Config, Error, ErrorCode, Namespace, Preset, Refusal, Result, Rlimit, Seccomp, Step};
+use crate::{Config, Error, ErrorCode, Namespace, Preset, Refusal, Result, Rlimit, Seccomp, Step, UNLIMITED};
 
 impl Seccomp {
     fn profile(&self) -> Result<Option<Profile>> {
@@ -107,6 +107,18 @@ impl Walls {
         config.read_only |= walls.read_only;
         config.memory = config.memory.or(walls.memory);
         config.pids = config.pids.or(walls.pids);
+        for limit in [
+            &mut config.memory,
+            &mut config.memory_high,
+            &mut config.memory_low,
+            &mut config.swap,
+            &mut config.pids,
+            &mut config.cpus,
+            &mut config.cpu_weight,
+            &mut config.io_weight,
+        ] {
+            *limit = limit.filter(|value| *value != UNLIMITED);
+        }
         Ok((walls, config))
     }
 
@@ -222,6 +234,16 @@ mod tests {
         shared.namespaces.net = Namespace::Host;
         let error = Walls::of(&shared).unwrap_err().to_string();
         assert!(error.contains("strict"), "{error}");
+    }
+
+    #[test]
+    fn strict_has_no_limit_where_the_caller_says_so() {
+        let mut config =
+            Config { preset: Preset::Strict, memory: Some(UNLIMITED), cpus: Some(UNLIMITED), ..Config::default() };
+        let (_, decided) = Walls::of(&config).unwrap();
+        assert_eq!((decided.memory, decided.pids, decided.cpus), (None, Some(128), None));
+        config.pids = Some(UNLIMITED);
+        assert_eq!(Walls::of(&config).unwrap().1.pids, None);
     }
 
     #[test]

@@ -10,6 +10,7 @@ import sys
 import time
 import uuid
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -416,3 +417,30 @@ def test_own_stdio_a_closed_stream_is_null_inside_and_nothing_of_ours() -> None:
             ["sh", "-c", shell, sys.executable, inside], input=b"", capture_output=True, timeout=100, check=False
         )
         assert done.returncode == 64 + mask, (mask, done)
+
+
+def test_what_lists_lists_as_json(tmp_path: Path) -> None:
+    def told(*words: str) -> Any:
+        return json.loads(command(*words, "--json").stdout)
+
+    with ctr.Container() as c, c.popen(["sleep", "60"]) as program:
+        found = next(each for each in told("ps") if each["name"] == c.name)
+        assert (found["pid"], found["runs"], found["paused"], found["image"]) == (c.pid, 1, False, "host")
+        assert 0 <= time.time() - found["created"] < 600
+        (stats,) = told("stats", c.name)
+        assert (stats["name"], stats["paused"]) == (c.name, False)
+        assert stats["stats"] is None or stats["stats"]["cpu"]["user"] is None or stats["stats"]["cpu"]["user"] >= 0
+        assert c.name in {each["name"] for each in told("stats")}
+        limits = {each["limit"]: each["own"] for each in told("limits", c.name)}
+        assert (limits["memory"], limits["upper_size"]) == (c.memory_limit, c.limit("upper_size"))
+        forwarded = c.forward("127.0.0.1:0", 80)
+        assert told("forward", c.name) == [
+            {"address": f"127.0.0.1:{forwarded.address[1]}", "to": "127.0.0.1:80", "running": True}
+        ]
+        program.kill()
+    (tmp_path / "image").mkdir(mode=0o755)
+    with ctr.Container(tmp_path / "image") as c:
+        c.write_bytes("/new\nline", b"")
+        assert told("diff", c.name) == [{"path": "/new\nline", "change": "added"}]
+    assert told("images") == [] or {"names", "digest", "layers"} <= told("images")[0].keys()
+    assert all(check.keys() == {"name", "ok", "says", "hint"} for check in told("doctor"))

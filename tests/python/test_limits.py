@@ -261,3 +261,40 @@ def test_the_size_of_changes_is_set_while_it_runs() -> None:
         assert ["upper_inodes", "700", "700"] in lines
         c.set_limit("upper_size", None)
         assert c.limit("upper_size") != 32 << 20
+
+
+@LIMITS
+def test_no_limit_can_be_said_wherever_one_is_set() -> None:
+    with ctr.Container(
+        preset="strict", memory="unlimited", cpus="unlimited", io="unlimited", upper_size="unlimited"
+    ) as c:
+        assert (c.memory_limit, c.pids_limit, c.cpu_limit) == (None, 128, None)
+        c.set_limit("pids", "unlimited")
+        c.memory_limit = "64M"
+        c.memory_limit = "unlimited"
+        assert (c.memory_limit, c.pids_limit) == (None, None)
+    for typed in ("unlimited", "-1"):
+        name = f"ctr-test-{uuid.uuid4().hex[:8]}"
+        words = [
+            "run",
+            "-d",
+            "--name",
+            name,
+            "--preset",
+            "strict",
+            "--pids",
+            typed,
+            "-m",
+            typed,
+            "--cpus",
+            typed,
+            "host",
+            "sleep",
+            "60",
+        ]
+        subprocess.run([sys.executable, "-m", "ctr", *words], check=True, capture_output=True)
+        with ctr.join(name) as c:
+            assert (c.memory_limit, c.pids_limit) == (None, None)
+        ctr.destroy(name)
+    with pytest.raises(ctr.Error, match="unlimitted"):
+        ctr.Container(memory="unlimitted")
