@@ -3006,6 +3006,20 @@ void ctr_differences_free(ctr_differences *differences);
 int ctr_commit(ctr_container *c, const ctr_image_options *options, ctr_image **out);
 
 /**
+ * Makes a new image of a running container's changes as they lie there, without packing them, so in as long as it takes to copy them:
+ * ctr_commit() for a new starting point rather than for other tools. Where the changes and the store are on one file system that can do so
+ * (CTR_UPPER_DISK on btrfs or xfs), files share their blocks, ioctl_ficlone(2). All processes of the container stand still meanwhile, as by
+ * ctr_pause(), where its cgroup allows that: then the image is what there was at one moment. Its layer is known in this store only;
+ * ctr_image_save() gives it its digest.
+ *
+ * options   as for ctr_commit()
+ * out       gets the image; may be NULL
+ *
+ * Return value: as ctr_commit(); CTR_ERR_UNSUPPORTED also for a container of a directory.
+ */
+int ctr_snapshot(ctr_container *c, const ctr_image_options *options, ctr_image **out);
+
+/**
  * This thread's last failure, in one sentence: the step, what it failed on, why, and what to do about it, as in
  * "mount proc on /proc: EPERM, operation not permitted (...)". In UTF-8.
  *

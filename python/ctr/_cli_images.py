@@ -88,6 +88,12 @@ def add_commands(make: Callable[..., Any]) -> None:
     add("name", metavar="IMAGE", nargs="?", help="a name for the image")
     _about_the_config(add)
 
+    about = "make an image of what a running container has changed, without packing it: a new starting point"
+    add = command("snapshot", _snapshot, about, usage="NAME [IMAGE]", late="name")
+    add("container", metavar="NAME", help="the name of a container")
+    add("name", metavar="IMAGE", nargs="?", help="a name for the image")
+    _about_the_config(add)
+
     command("prune", _prune, "remove images without a name that no container uses, and unused layers")
 
     command("df", _df, "show the disk space that images take")
@@ -271,6 +277,13 @@ def _commit(options: argparse.Namespace) -> int:
     changes = _changes(options)
     with join(options.container) as container, bar("committing", options.container) as progress:
         print(container.commit(options.name, config=changes, progress=progress).digest)
+    return 0
+
+
+def _snapshot(options: argparse.Namespace) -> int:
+    changes = _changes(options)
+    with join(options.container) as container, bar("copying", options.container) as progress:
+        print(container.snapshot(options.name, config=changes, progress=progress).digest)
     return 0
 
 

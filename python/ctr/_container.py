@@ -570,6 +570,28 @@ class Container:
         with told(progress, "committing", self.name) as call:
             return Image(self._native.commit(options, call), self._native.store_dir())
 
+    def snapshot(
+        self, name: str | None = None, *, config: Config | None = None, progress: OnProgress | None = None
+    ) -> Image:
+        """Make an image of its changes as they lie there: `commit` without packing, for a new starting point.
+
+        It takes as long as to copy what was changed; where that and the store are on one file system that can do so
+        (`upper="disk"` on btrfs or xfs), files share their blocks. All in the container stands still meanwhile, as by
+        `pause`, where its cgroup allows that: then the image is what there was at one moment. Its layer is known in
+        this store only, and gets its digest when it is saved.
+
+        Args:
+            name: A name for the image; taken from the image that had it.
+            config: How it is run, as for `commit`.
+            progress: Called with a `Progress` about ten times a second. An exception that it raises ends the work,
+                which leaves nothing. True shows a bar.
+        """
+        from ._image import Image, make_options
+
+        options = make_options(name, config, self.image_config)
+        with told(progress, "copying", self.name) as call:
+            return Image(self._native.snapshot(options, call), self._native.store_dir())
+
     def walls(self) -> list[Wall]:
         """Every wall, whether it stands and why, as the kernel shows them now; also of a container that was joined.
 

@@ -495,6 +495,17 @@ class Container:
 
         return await in_thread(commit)
 
+    async def snapshot(
+        self, name: str | None = None, *, config: Config | None = None, progress: OnProgress | None = None
+    ) -> Image:
+        """Make an image of its changes: `ctr.Container.snapshot`, in a worker thread. Cancelled, it leaves none."""
+
+        def snapshot(check: Callable[[], None]) -> Image:
+            with _asking(check, progress, "copying", self.name) as call:
+                return self.container.snapshot(name, config=config, progress=call)
+
+        return await in_thread(snapshot)
+
     def __repr__(self) -> str:
         return f"<ctr.aio.Container {self.name!r}>" if self._make is None else "<ctr.aio.Container, not made yet>"
 

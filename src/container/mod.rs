@@ -6,7 +6,7 @@
 //! handle, `state` is the ledger.
 //! `walls` tells of every wall whether it stands and why, `inspect` all that is known of a running container.
 //! `end` ends one whose record is of no use. `ids` decides whose ids a container has, `clocks` sets its clocks off, `devices` decides
-//! which devices it has, `watch` tells what happens to it, `pause` lets it stand still, `mounts` mounts into it while it runs, by a
+//! which devices it has, `watch` tells what happens to it, `pause` lets it stand still, `snapshot` makes an image meanwhile, `mounts` mounts into it while it runs, by a
 //! helper `within` its namespaces, `mounted` lists that and takes it off, `sockets` are made inside by the same means and held outside,
 //! `ports` of the host lead into it, `files` are opened by a `file_helper`; those two are `kept` for a while. `copy` has trees made by
 //! one. `volumes` of the store are taken into use. `unmapped` finds the mount that can't be id-mapped by trying it out.
@@ -44,6 +44,7 @@ mod process;
 mod program;
 mod request;
 mod shared;
+mod snapshot;
 mod sockets;
 mod spawn;
 mod state;
@@ -543,6 +544,14 @@ impl Container {
     /// running; what it changes meanwhile is in the image or not. `report` as in [`Container::export`].
     pub fn commit(&self, options: &MakeOptions, report: Report<'_>) -> Result<Image> {
         export::running(&self.shared)?.commit(options, report)
+    }
+
+    /// Makes a new image of its changes as they lie there, in as long as it takes to copy these: what [`Container::commit`] does without
+    /// packing them. Where its changes and the store are on one file system that can do so (`upper="disk"` on btrfs or xfs), files share
+    /// their blocks. It stands still meanwhile, [`Container::pause`], where that can be: then the image is what there was at one
+    /// moment. Its layer is known in this store only, and has another digest once it is saved. `report` as in [`Container::export`].
+    pub fn snapshot(&self, options: &MakeOptions, report: Report<'_>) -> Result<Image> {
+        snapshot::snapshot(&self.shared, options, report)
     }
 
     /// Kills every process, reaps them and removes all that was made for it. In any state, and twice too.

@@ -120,6 +120,31 @@ pub unsafe extern "C" fn ctr_commit(
     })
 }
 
+/// Makes a new image of a running container's changes as they lie there, without packing them, so in as long as it takes to copy them:
+/// ctr_commit() for a new starting point rather than for other tools. Where the changes and the store are on one file system that can do so
+/// (CTR_UPPER_DISK on btrfs or xfs), files share their blocks, ioctl_ficlone(2). All processes of the container stand still meanwhile, as by
+/// ctr_pause(), where its cgroup allows that: then the image is what there was at one moment. Its layer is known in this store only;
+/// ctr_image_save() gives it its digest.
+///
+/// options   as for ctr_commit()
+/// out       gets the image; may be NULL
+///
+/// Return value: as ctr_commit(); CTR_ERR_UNSUPPORTED also for a container of a directory.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ctr_snapshot(
+    c: *mut ctr_container,
+    options: *const ctr_image_options,
+    out: *mut *mut ctr_image,
+) -> c_int {
+    border(|| {
+        // SAFETY: the caller's promise.
+        let out = unsafe { maybe(out) };
+        let options = options_of(options)?;
+        let image = container(c)?.container.snapshot(&options.make(), &mut |done| options.hear(done))?;
+        give(image, out)
+    })
+}
+
 fn export(c: *mut ctr_container, output: Output<'_>, options: *const ctr_image_options) -> Result<c_int> {
     let options = options_of(options)?;
     container(c)?.container.export(output, &options.export(), &mut |done| options.hear(done)).map(|_| 0)

@@ -77,7 +77,7 @@ impl Store {
             build.parents(b"", b"")?;
             files.into_iter().try_for_each(|file| build.file(file))
         });
-        make::image(self, "the files", base, &options.image, epoch, report, work)
+        make::image(self, "the files", base, &options.image, epoch, report, work.map(make::packed))
     }
 }
 

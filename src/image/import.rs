@@ -336,6 +336,39 @@ pub(super) fn layer(
     counters: &Counters,
     own_umask: bool,
 ) -> Outcome<Tally> {
+    let limits = importing.bounds().0;
+    let mut counts = (0, 0);
+    let tree = made(importing, name, own_umask, &mut || counters.check().map_err(Fault::read), |unpack, layer| {
+        let recorder = taking.splits.then(|| Recorder::create(layer)).transpose()?;
+        let mut archive = Archive::new(stream, limits).stripped(taking.strip).recorded(recorder);
+        while let Some(mut entry) = archive.next()? {
+            if taking.shifted {
+                (entry.uid, entry.gid) = (shift(entry.uid), shift(entry.gid));
+            }
+            if taking.may_be_layout && archive.entries() == 1 && layout::looks_like_layout(&entry.path) {
+                counters.half();
+            }
+            // A piece of an archive may have thousands of entries, and each may take its time.
+            counters.check().map_err(Fault::read)?;
+            unpack.entry(&entry, &mut archive)?;
+            counters.entry();
+        }
+        archive.finish()?;
+        counts = (archive.entries(), archive.named());
+        Ok(archive.content())
+    })?;
+    let (entries, named) = counts;
+    Ok(Tally { entries, named, tree })
+}
+
+/// Makes the tree of a layer as `name` in the workspace, of what `fill` has unpacked. That answers how many bytes its files have.
+pub(super) fn made(
+    importing: &Importing<'_>,
+    name: &str,
+    own_umask: bool,
+    go_on: &mut dyn FnMut() -> Outcome<()>,
+    fill: impl FnOnce(&mut Unpack<'_>, BorrowedFd<'_>) -> Outcome<u64>,
+) -> Outcome<OwnedFd> {
     let failed = |errno| Fault::system(Step::CreateDirectoryFor, b"", errno);
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let directory = |parent: BorrowedFd, name: &str| -> std::result::Result<OwnedFd, Errno> {
@@ -348,32 +381,17 @@ pub(super) fn layer(
     let again = tree.try_clone().map_err(Fault::read)?;
     let gives = importing.rights.ranges().is_some();
     let mut unpack = Unpack::new(again, layer.as_fd(), (limits, used), own_umask, gives)?;
-    let recorder = taking.splits.then(|| Recorder::create(layer.as_fd())).transpose()?;
-    let mut archive = Archive::new(stream, limits).stripped(taking.strip).recorded(recorder);
-    while let Some(mut entry) = archive.next()? {
-        if taking.shifted {
-            (entry.uid, entry.gid) = (shift(entry.uid), shift(entry.gid));
-        }
-        if taking.may_be_layout && archive.entries() == 1 && layout::looks_like_layout(&entry.path) {
-            counters.half();
-        }
-        // A piece of an archive may have thousands of entries, and each may take its time.
-        counters.check().map_err(Fault::read)?;
-        unpack.entry(&entry, &mut archive)?;
-        counters.entry();
-    }
-    archive.finish()?;
+    let size = fill(&mut unpack, layer.as_fd())?;
     if let Some((uid, gid, mode)) = unpack.root() {
         give::write(layer.as_fd(), ROOT, format!("{uid}:{gid}:{mode:o}").as_bytes())?;
     }
-    unpack.finish(&mut || counters.check().map_err(Fault::read))?;
-    let size = archive.content();
+    unpack.finish(go_on)?;
     let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
     fs::openat(&layer, "size", flags, Mode::S_IRUSR | Mode::S_IWUSR)
         .map_err(std::io::Error::from)
         .and_then(|fd| File::from(fd).write_all(size.to_string().as_bytes()))
         .map_err(|error| Fault::system(Step::WriteTo, b"", fs::errno_of(&error).unwrap_or(Errno::EIO)))?;
-    Ok(Tally { entries: archive.entries(), named: archive.named(), tree })
+    Ok(tree)
 }
 
 /// An owner of an image, in the range that is shared; what has no id inside stays as it is, which is nobody's there.

@@ -51,8 +51,7 @@ pub(super) struct Base {
     pub document: Option<String>,
 }
 
-/// An image of `base` and, where `work` writes any, a layer of what it writes: entries without the archive's end. Errors call
-/// it `what`.
+/// An image of `base` and, where there is `work`, a layer that it makes. Errors call it `what`.
 pub(super) fn image(
     store: &Store,
     what: &str,
@@ -60,7 +59,7 @@ pub(super) fn image(
     options: &MakeOptions,
     epoch: Option<i64>,
     report: Report<'_>,
-    work: Option<impl FnOnce(Packing<'_>) -> Outcome<()> + Send>,
+    work: Option<impl FnOnce(&Importing<'_>, Report<'_>) -> Outcome<Digest>>,
 ) -> Result<Image> {
     if let Some(name) = &options.name {
         super::manage::name_link(name)?;
@@ -75,7 +74,7 @@ pub(super) fn image(
     let (digest, _in_use) = Importing::run(store, |importing| {
         let mut layers = base.layers;
         if let Some(work) = work {
-            let made = layer(importing, report, work);
+            let made = work(importing, report);
             layers.push(made.map_err(|fault| fault.into_packing_error(what, &store.shown()))?.hex());
         }
         if layers.is_empty() {
@@ -105,6 +104,13 @@ fn check(config: &ImageConfig) -> Result<()> {
         return bad(Step::GiveImageVolume, volume, "the path is not absolute, or has .. in it");
     }
     Ok(())
+}
+
+/// Has a layer made of what `work` writes: entries without the archive's end.
+pub(super) fn packed(
+    work: impl FnOnce(Packing<'_>) -> Outcome<()> + Send,
+) -> impl FnOnce(&Importing<'_>, Report<'_>) -> Outcome<Digest> {
+    move |importing, report| layer(importing, report, work)
 }
 
 /// Packs, unpacks and keeps one layer.

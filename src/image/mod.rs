@@ -47,6 +47,7 @@ mod rights;
 mod running;
 mod save;
 mod shifted;
+mod snapshot;
 mod source;
 mod sparse;
 mod split;

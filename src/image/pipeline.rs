@@ -236,6 +236,15 @@ fn report_until(finished: &Receiver<()>, counters: &Counters, report: Report<'_>
     }
 }
 
+/// Gives this thread an umask of its own of 0, where the kernel lets us; whether it has.
+pub fn own_umask() -> bool {
+    let is_own = nix::sched::unshare(CloneFlags::CLONE_FS).is_ok();
+    if is_own {
+        nix::sys::stat::umask(Mode::empty());
+    }
+    is_own
+}
+
 /// Runs `work` on a thread of its own, while the caller's reports of what it counts.
 pub fn watch<T: Send>(counters: &Counters, report: Report<'_>, work: impl FnOnce() -> Outcome<T> + Send) -> Outcome<T> {
     let (done, finished) = sync_channel::<()>(1);
@@ -400,10 +409,7 @@ fn unpack<T>(
     counters: &Counters,
     work: impl FnOnce(&mut Stream<'_>, &Counters, bool) -> Outcome<T>,
 ) -> Outcome<T> {
-    let own_umask = nix::sched::unshare(CloneFlags::CLONE_FS).is_ok();
-    if own_umask {
-        nix::sys::stat::umask(Mode::empty());
-    }
+    let own_umask = own_umask();
     let mut stream = Stream { pieces, back, piece: Piece::default(), at: 0, counters };
     let value = work(&mut stream, counters, own_umask)?;
     // What follows an archive's end belongs to the digest, and a compressed one has its checksum there.

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fs::File;
+use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -10,8 +11,9 @@ use std::time::Instant;
 use super::diff::{Change, Compare, Difference, Differences};
 use super::dirs::{Dirs, Opener};
 use super::entry::Entry;
-use super::export::{Export, Special};
+use super::export::{Export, Special, Taker};
 use super::fault::{Fault, Outcome};
+use super::import::Importing;
 use super::lower::Lower;
 use super::make::{self, Base, MakeOptions};
 use super::manage::Image;
@@ -19,7 +21,7 @@ use super::output::{self, ExportOptions, Output, Packing};
 use super::owner::Id;
 use super::pipeline::{Progress, REPORT_EVERY, Report};
 use super::store::{DEFAULT_ROOT, Store};
-use super::write;
+use super::{snapshot, write};
 use crate::sys::fs::{self};
 use crate::{Error, ErrorCode, Result, Step};
 
@@ -51,6 +53,12 @@ pub(crate) struct Running {
     pub volumes: BTreeSet<Vec<u8>>,
     /// It has more users than one, who may have written attributes that only look like ours.
     pub has_users: bool,
+}
+
+/// What a container has changed of its image.
+struct Changes {
+    all: Differences,
+    lower: Lower,
 }
 
 /// What an overlay has below.
@@ -148,6 +156,33 @@ impl Running {
     pub fn commit(&self, options: &MakeOptions, report: Report<'_>) -> Result<Image> {
         let epoch = output::epoch(options.epoch)?;
         let Below::Image(store, digest) = &self.below else { return self.commit_whole(options, epoch, report) };
+        let (base, changes) = self.changed(store, digest, report)?;
+        let work = changes
+            .map(|changes| make::packed(move |packing: Packing<'_>| self.layer(changes, epoch, None, packing.out)));
+        make::image(store, &self.name, base, options, epoch, report, work)
+    }
+
+    /// The same without packing: the layer's tree is made of the changes as they lie there.
+    pub fn snapshot(&self, options: &MakeOptions, report: Report<'_>) -> Result<Image> {
+        let epoch = output::epoch(options.epoch)?;
+        let Below::Image(store, digest) = &self.below else {
+            let why = "what is below its changes is no image of the store";
+            let error = Error::new(ErrorCode::Unsupported, Step::SnapshotContainer, &self.name, libc::EOPNOTSUPP, why);
+            return Err(error.with_hint("commit makes an image of it"));
+        };
+        let (base, changes) = self.changed(store, digest, report)?;
+        let work = changes.map(|changes| {
+            move |importing: &Importing<'_>, report: Report<'_>| {
+                snapshot::layer(importing, report, |taker| {
+                    self.layer(changes, epoch, Some(taker), &mut std::io::sink())
+                })
+            }
+        });
+        make::image(store, &self.name, base, options, epoch, report, work)
+    }
+
+    /// What a new image stands on, and what differs from that, if anything.
+    fn changed(&self, store: &Store, digest: &str, report: Report<'_>) -> Result<(Base, Option<Changes>)> {
         let layers = self.below.layers()?;
         let record = store.known_digest(digest.strip_prefix("sha256:").unwrap_or_default(), digest)?.record;
         let real = record.real_layers().to_vec();
@@ -156,34 +191,42 @@ impl Running {
         let failed = |fault: Fault| fault.into_packing_error(&self.name, "");
         let lower = RefCell::new(Lower::open(&layers).map_err(failed)?);
         let all = self.differences(&lower, report).map_err(failed)?;
-        let lower = lower.into_inner();
-        let work = (!all.is_empty()).then_some(move |packing: Packing<'_>| {
-            let lower = RefCell::new(lower);
-            let names = |path: &[u8]| Ok(all.is_wanted(path).then(|| path.to_vec()));
-            let is_opaque = |path: &[u8]| all.opaque.contains(path);
-            // What was made with the container has changed the time of the directory it is in, and nothing else.
-            let root = |path: &[u8]| match path {
-                b"" => Ok(lower.borrow_mut().directory(b"")?.map(|entry| self.with_root(entry))),
-                _ if self.mount_points.contains(path) && all.is_only_on_the_way(path) => {
-                    lower.borrow_mut().directory(path)
-                }
-                _ => Ok(None),
-            };
-            let special = Special {
-                names: Some(&names),
-                is_opaque: Some(&is_opaque),
-                directories: Some(&root),
-                lower: Some(&lower),
-                opener: self.opener.clone(),
-                remembered: all.remembered.clone(),
-                doubts_owners: self.has_users,
-                ..Special::default()
-            };
-            let Some(upper) = &self.upper else { return Ok(()) };
-            let export = Export { is_layer: true, latest: epoch, inside: Some(&*self.inside), ..Export::default() };
-            export.entries(special, duplicate(upper)?, packing.out).map(drop)
-        });
-        make::image(store, &self.name, base, options, epoch, report, work)
+        let changes = (!all.is_empty()).then(|| Changes { all, lower: lower.into_inner() });
+        Ok((base, changes))
+    }
+
+    /// Writes the entries of the layer of what differs, or has them taken.
+    fn layer(
+        &self,
+        changes: Changes,
+        latest: Option<i64>,
+        taker: Option<&Taker<'_>>,
+        out: &mut dyn Write,
+    ) -> Outcome<()> {
+        let Changes { all, lower } = changes;
+        let lower = RefCell::new(lower);
+        let names = |path: &[u8]| Ok(all.is_wanted(path).then(|| path.to_vec()));
+        let is_opaque = |path: &[u8]| all.opaque.contains(path);
+        // What was made with the container has changed the time of the directory it is in, and nothing else.
+        let root = |path: &[u8]| match path {
+            b"" => Ok(lower.borrow_mut().directory(b"")?.map(|entry| self.with_root(entry))),
+            _ if self.mount_points.contains(path) && all.is_only_on_the_way(path) => lower.borrow_mut().directory(path),
+            _ => Ok(None),
+        };
+        let special = Special {
+            names: Some(&names),
+            is_opaque: Some(&is_opaque),
+            directories: Some(&root),
+            lower: Some(&lower),
+            taker,
+            opener: self.opener.clone(),
+            remembered: all.remembered.clone(),
+            doubts_owners: self.has_users,
+            ..Special::default()
+        };
+        let Some(upper) = &self.upper else { return Ok(()) };
+        let export = Export { is_layer: true, latest, inside: Some(&*self.inside), ..Export::default() };
+        export.entries(special, duplicate(upper)?, out).map(drop)
     }
 
     fn commit_whole(&self, options: &MakeOptions, epoch: Option<i64>, report: Report<'_>) -> Result<Image> {
@@ -193,7 +236,7 @@ impl Running {
             return Err(error.with_hint("export it, or make it from a tarball or a directory"));
         }
         let layers = self.below.layers()?;
-        let work = Some(|packing: Packing<'_>| {
+        let work = make::packed(|packing: Packing<'_>| {
             let lower = RefCell::new(Lower::open(&layers)?);
             let special = Special {
                 lower: Some(&lower),
@@ -206,7 +249,7 @@ impl Running {
             let export = Export { is_layer: true, latest: epoch, inside: Some(&*self.inside), ..Export::default() };
             export.entries(special, duplicate(&self.root)?, packing.out).map(drop)
         });
-        make::image(&self.store, &self.name, Base::default(), options, epoch, report, work)
+        make::image(&self.store, &self.name, Base::default(), options, epoch, report, Some(work))
     }
 
     fn layers_below(&self, step: Step) -> Result<Vec<PathBuf>> {

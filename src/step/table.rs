@@ -176,6 +176,7 @@ steps! {
         Pack: "pack", "pack";
         Save: "save", "save";
         CommitContainer: "commit-container", "commit container";
+        SnapshotContainer: "snapshot-container", "take a snapshot of container";
         CompareWithImage: "compare-with-image", "compare with its image";
         MakeImage: "make-image", "make an image of";
         GiveImageVariable: "give-image-variable", "give the image the environment variable";

@@ -190,6 +190,13 @@ fn length_of(result: isize) -> nix::Result<usize> {
     Errno::result(result).map(|length| length as usize)
 }
 
+/// ioctl_ficlone(2): `to` has what is in `from`, of the same file system, and shares it until one of both is written to.
+pub fn ficlone(to: impl AsFd, from: impl AsFd) -> nix::Result<()> {
+    // SAFETY: both are open, and nothing else is handed over.
+    let result = unsafe { libc::ioctl(to.as_fd().as_raw_fd(), libc::FICLONE, from.as_fd().as_raw_fd()) };
+    Errno::result(result).map(drop)
+}
+
 /// renameat2(2) to a name that is not taken yet. A file system may lack RENAME_NOREPLACE; then it is done plainly, which replaces no
 /// directory that is not empty.
 pub fn rename_to_new(from: impl AsFd, name: &str, to: impl AsFd, place: &str) -> nix::Result<()> {

@@ -130,6 +130,7 @@ static void every_function_of_a_running_container_refuses(ctr_container *bad)
 	ANSWERS(CTR_ERR_INVALID, ctr_diff(bad, &differences));
 	CHECK(differences == NULL);
 	ANSWERS(CTR_ERR_INVALID, ctr_commit(bad, NULL, &image));
+	ANSWERS(CTR_ERR_INVALID, ctr_snapshot(bad, NULL, &image));
 	CHECK(image == NULL);
 	ANSWERS(CTR_ERR_INVALID, ctr_exec_image(bad, argv, NULL, &p));
 	CHECK(p == NULL);

@@ -398,6 +398,7 @@ TEST(a_container_is_exported_compared_and_committed)
 	FAILS(CTR_ERR_UNSUPPORTED, "no image below", ctr_diff(c, &all));
 	CHECK(all == NULL);
 	ANSWERS(CTR_ERR_UNSUPPORTED, ctr_commit(c, NULL, &image));
+	ANSWERS(CTR_ERR_UNSUPPORTED, ctr_snapshot(c, NULL, &image));
 	CHECK(ctr_container_image(c) == NULL);
 	const char *none[] = {NULL};
 	ctr_process *p;
@@ -411,7 +412,7 @@ TEST(the_same_input_gives_the_same_bytes_when_the_variable_says_so)
 	const char *dir = scratch(), *tarball = busybox(dir, "true");
 	ctr_container *c = container_in(dir, tarball);
 	ctr_image_options *options = options_in(dir);
-	ctr_image *one, *two;
+	ctr_image *one, *two, *snapshot;
 	char path[700];
 
 	CHECK(setenv("SOURCE_DATE_EPOCH", "1600000000", 1) == 0);
@@ -419,6 +420,10 @@ TEST(the_same_input_gives_the_same_bytes_when_the_variable_says_so)
 	OK(ctr_commit(c, NULL, &one));
 	CHECK(sh(c, "sleep 0.02; touch /x").code == 0);
 	OK(ctr_commit(c, NULL, &two));
+	OK(ctr_snapshot(c, NULL, &snapshot));
+	CHECK(ctr_image_count(snapshot, CTR_IMAGE_LAYER) == ctr_image_count(two, CTR_IMAGE_LAYER));
+	CHECK(!is(ctr_image_text(snapshot, CTR_IMAGE_DIGEST, 0), ctr_image_text(two, CTR_IMAGE_DIGEST, 0)));
+	ctr_image_free(snapshot);
 	CHECK(is(ctr_image_text(one, CTR_IMAGE_DIGEST, 0), ctr_image_text(two, CTR_IMAGE_DIGEST, 0)));
 	snprintf(path, sizeof path, "%s/out.tar", dir);
 	OK(ctr_export(c, path, NULL));

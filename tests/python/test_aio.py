@@ -250,6 +250,9 @@ async def test_work_on_files(tmp_path: Path) -> None:
         assert "/home/made" in [difference.path for difference in await c.diff()]
         assert await c.export(tmp_path / "out.tar", progress=told.append) == (tmp_path / "out.tar").stat().st_size
         made = await c.commit("aio-made")
+        snapshot = await c.snapshot("aio-snapshot")
+        assert len(snapshot.layers) == len(made.layers)
+        snapshot.remove()
         await c.kill_all()
         await c.stop(1.0)
         assert not c.running

@@ -100,10 +100,13 @@ def test_a_running_container_becomes_an_archive_and_an_image(box: str, tmp_path:
         digest = ok("commit", name, "made", "-c", "cmd=ls -d /new", "-c", "entrypoint=", "-c", "env=A=1").strip()
         assert ctr.image("made").digest == digest
         assert command("commit", name, "-c", "colour=red").returncode == 125
+        taken = ok("snapshot", name, "taken", "-c", "cmd=ls -d /new", "-c", "entrypoint=").strip()
+        assert ctr.image("taken").digest == taken != digest
+        assert command("snapshot", "no-such-container", "x").returncode == 125
         assert ok("export", name, "-o", str(tmp_path / "out.tar")) == ""
     with tarfile.open(tmp_path / "out.tar") as archive:
         assert "new" in [name.removeprefix("./") for name in archive.getnames()]
-    assert ok("run", "made") == "/new\n"
+    assert ok("run", "made") == ok("run", "taken") == "/new\n"
 
 
 def test_a_name_in_a_listing_forges_no_line_and_obeys_no_terminal(box: str) -> None:

@@ -336,6 +336,13 @@ def test_what_a_container_has_changed_is_told_and_committed(box: ctr.Image) -> N
         image = c.commit("changed", config={"cmd": ["bye"], "env": {"NEW": "1"}}, progress=told.append)
         assert told
         again = c.commit()
+        snapshot = c.snapshot("snapshot", config={"cmd": ["bye"]}, progress=told.append)
+        assert not c.paused
+    assert snapshot.names == ("snapshot",)
+    assert snapshot.layers[:2] == box.layers
+    assert out(ctr.run(snapshot, ["/work"], entrypoint="ls", capture_output=True, text=True)) == "new"
+    assert out(ctr.run(snapshot, capture_output=True, text=True)) == "says bye"
+    snapshot.remove()
     assert image == ctr.image("changed")
     assert image.layers[:2] == again.layers[:2] == box.layers
     assert image.layers[2] == again.layers[2]
@@ -347,6 +354,8 @@ def test_what_a_container_has_changed_is_told_and_committed(box: ctr.Image) -> N
         c.run(["touch", "/tmp/x"], user="root", check=True)
         with pytest.raises(EOFError):
             c.commit("never", progress=end_it)
+        with pytest.raises(EOFError):
+            c.snapshot("never", progress=end_it)
     with pytest.raises(FileNotFoundError):
         ctr.image("never")
     with ctr.Container(box) as c:

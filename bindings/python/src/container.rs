@@ -364,6 +364,19 @@ impl Container {
         listener.answer(answer.or_raise(py)).map(image::parts)
     }
 
+    /// Makes an image of its changes as they lie there.
+    #[pyo3(signature = (options, progress=None))]
+    fn snapshot(
+        &self,
+        py: Python<'_>,
+        options: &Bound<'_, PyDict>,
+        progress: Option<Py<PyAny>>,
+    ) -> PyResult<ImageParts> {
+        let (inner, options, mut listener) = (self.inner(py)?, make_options(options)?, Listener::new(progress));
+        let answer = py.detach(|| inner.snapshot(&options, &mut |done| listener.hear(done)));
+        listener.answer(answer.or_raise(py)).map(image::parts)
+    }
+
     /// The store that its image is in.
     fn store_dir(&self, py: Python<'_>) -> PyResult<OsString> {
         Ok(self.inner(py)?.store_dir().as_os_str().to_owned())

@@ -25,6 +25,9 @@ impl Walk<'_, '_, '_> {
             };
             entry.sparse = Some(map);
         }
+        if let Some(taker) = self.special.taker {
+            return taker(&entry, Some(fd.as_fd()));
+        }
         self.put_header(&entry)?;
         let whole = [Extent { offset: 0, length: entry.size }];
         for extent in entry.sparse.as_deref().unwrap_or(&whole) {
@@ -51,6 +54,9 @@ impl Walk<'_, '_, '_> {
     }
 
     pub(super) fn put_header(&mut self, entry: &Entry) -> Outcome<()> {
+        if let Some(taker) = self.special.taker {
+            return taker(entry, None);
+        }
         let mut header = std::mem::take(&mut self.header);
         header.clear();
         write::header(entry, &mut header);

@@ -13,7 +13,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{BufReader, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 pub(super) use attributes::{attributes, is_replaced, leased, look, owner, read_link};
@@ -117,6 +117,9 @@ fn read_kept(file: File, kept: &mut BTreeMap<Vec<u8>, Entry>, remembered: &Remem
 /// A question about a path.
 type OfPath<'p, T> = dyn Fn(&[u8]) -> T + 'p;
 
+/// Takes an entry, and its file where that has content.
+pub(super) type Taker<'t> = dyn Fn(&Entry, Option<BorrowedFd<'_>>) -> Outcome<()> + 't;
+
 /// What only some of our own exports need: those of running containers, of differences and of builds.
 #[derive(Default)]
 pub(super) struct Special<'s> {
@@ -146,6 +149,8 @@ pub(super) struct Special<'s> {
     pub remembered: Remembered,
     /// What lies on file systems of the kernel's own is left out: files there have no size, and what is read there may wait.
     pub leaves_kernels: bool,
+    /// Takes entries, and the files that have their content, in the place of an archive.
+    pub taker: Option<&'s Taker<'s>>,
     /// Our own attributes are not believed: someone who is not the image's root may have written them.
     pub doubts_owners: bool,
 }

@@ -13,7 +13,7 @@ use super::super::entry::{Entry, Kind, split};
 use super::super::fault::{Fault, Outcome, show};
 use super::super::whiteout;
 use super::metadata::{owner, time};
-use super::{Unpack, failed, stopped};
+use super::{Content, Unpack, failed, stopped};
 use crate::Step;
 use crate::sys::fs::{self, AtFlags, FchmodatFlags, FileType, Mode, OFlag, UnlinkatFlags, UtimensatFlags};
 
@@ -41,19 +41,14 @@ impl Unpack<'_> {
         self.put_by(entry)
     }
 
-    pub(super) fn file<R: BufRead>(&mut self, entry: &Entry, archive: &mut Archive<R>) -> Outcome<()> {
+    pub(super) fn file(&mut self, entry: &Entry, content: &mut dyn Content) -> Outcome<()> {
         let mode = self.identity.mode(entry);
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let is_plain = entry.xattrs.is_empty() && (self.identity.is_root || !self.identity.must_record(entry));
         let first = Mode::from_bits_truncate(if is_plain { mode & 0o777 } else { 0o600 });
         let fd = self.make(entry, Step::Create, |parent, name| fs::openat(parent, name, flags, first))?;
         let file = File::from(fd);
-        archive.content_of(entry)?;
-        let written = match &entry.sparse {
-            None => write_whole(&file, archive),
-            Some(_) => write_sparse(&file, entry, archive),
-        };
-        written.map_err(|fault| match fault {
+        content.write(&file, entry).map_err(|fault| match fault {
             // The place in the archive is known here, the name of the entry too.
             Fault::Bad { entry: place, why } if place.is_empty() => Fault::bad(&entry.path, why),
             Fault::System { step, object, errno } if object.is_empty() => {
@@ -136,6 +131,16 @@ impl Unpack<'_> {
             true => Ok(()),
             false if identity.gives => self.owe(entry),
             false => self.keep(entry),
+        }
+    }
+}
+
+impl<R: BufRead> Content for Archive<'_, R> {
+    fn write(&mut self, file: &File, entry: &Entry) -> Outcome<()> {
+        self.content_of(entry)?;
+        match &entry.sparse {
+            None => write_whole(file, self),
+            Some(_) => write_sparse(file, entry, self),
         }
     }
 }

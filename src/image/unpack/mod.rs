@@ -10,14 +10,13 @@ mod metadata;
 mod places;
 mod whiteouts;
 
-use std::io::BufRead;
+use std::fs::File;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::atomic::Ordering;
 
 use nix::errno::Errno;
 
 use super::acl::Names;
-use super::archive::Archive;
 use super::dirs::{Dirs, Stop};
 use super::entry::{Entry, Kind};
 use super::fault::{Fault, Outcome};
@@ -34,6 +33,12 @@ const TO_READ: OFlag =
 
 /// Rounds over the hard links whose target came later; more than links to links ever need.
 const LINK_ROUNDS: usize = 16;
+
+/// Where the content of files comes from.
+pub trait Content {
+    /// Writes that of `entry` to a new file.
+    fn write(&mut self, file: &File, entry: &Entry) -> Outcome<()>;
+}
 
 pub struct Unpack<'a> {
     limits: &'a Limits,
@@ -116,10 +121,10 @@ impl<'a> Unpack<'a> {
         Ok(unpack)
     }
 
-    /// Makes what `entry` says, its data coming from `archive`.
-    pub fn entry<R: BufRead>(&mut self, entry: &Entry, archive: &mut Archive<R>) -> Outcome<()> {
+    /// Makes what `entry` says, its data coming from `content`.
+    pub fn entry(&mut self, entry: &Entry, content: &mut dyn Content) -> Outcome<()> {
         self.used.entries.fetch_add(1, Ordering::Relaxed);
-        self.make_entry(entry, archive)?;
+        self.make_entry(entry, content)?;
         self.count_walks(entry)
     }
 
@@ -137,10 +142,10 @@ impl<'a> Unpack<'a> {
         Ok(())
     }
 
-    fn make_entry<R: BufRead>(&mut self, entry: &Entry, archive: &mut Archive<R>) -> Outcome<()> {
+    fn make_entry(&mut self, entry: &Entry, content: &mut dyn Content) -> Outcome<()> {
         let (above, name) = entry.split();
         if !matches!(self.dirs.enter(above), Err(Stop::NotDirectory(_))) {
-            return self.real_entry(entry, archive);
+            return self.real_entry(entry, content);
         }
         // A name may lead through a symbolic link of the same archive, as of packages for a system whose /lib is usr/lib.
         let above = match &self.link_way {
@@ -152,10 +157,10 @@ impl<'a> Unpack<'a> {
             }
         };
         let path = if above.is_empty() { name.to_vec() } else { [&above, &b"/"[..], name].concat() };
-        self.real_entry(&Entry { path, ..entry.clone() }, archive)
+        self.real_entry(&Entry { path, ..entry.clone() }, content)
     }
 
-    fn real_entry<R: BufRead>(&mut self, entry: &Entry, archive: &mut Archive<R>) -> Outcome<()> {
+    fn real_entry(&mut self, entry: &Entry, content: &mut dyn Content) -> Outcome<()> {
         if entry.path.is_empty() {
             return match entry.kind {
                 Kind::Directory => {
@@ -173,7 +178,7 @@ impl<'a> Unpack<'a> {
         }
         match entry.kind {
             Kind::Directory => self.directory(entry),
-            Kind::File => self.file(entry, archive),
+            Kind::File => self.file(entry, content),
             Kind::HardLink => {
                 if self.hard_link(entry)? {
                     return Ok(());
