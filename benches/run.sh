@@ -49,6 +49,8 @@ $cc "${flags[@]}" -I"$top/include" -o "$out/density" "$here"/{density,bench}.c -
     -Wl,-rpath,"$libdir" -lpthread || exit 1
 $cc "${flags[@]}" -I"$top/include" -o "$out/limits" "$here"/{limits,bench}.c -L"$libdir" -lctr \
     -Wl,-rpath,"$libdir" || exit 1
+$cc "${flags[@]}" -I"$top/include" -o "$out/networks" "$here"/{networks,bench}.c -L"$libdir" -lctr \
+    -Wl,-rpath,"$libdir" || exit 1
 $cc "${flags[@]}" -static -o "$out/kernel" "$here"/{kernel,kernel_container,bench}.c || exit 1
 
 ### images: a small one of busybox alone, as directory and as tarball, and a Debian of 170 MB
@@ -87,6 +89,8 @@ if wanted targets; then
         bench "$mode"
     done
     "$out/files" "$out/busybox.tar" "$tmp" >> "$results" 2> "$out/errors" || skip files "failed: $(tail -n 1 "$out/errors")"
+    unshare --net "$out/networks" "$out/busybox.tar" >> "$results" 2> "$out/errors" ||
+        skip networks "failed: $(tail -n 1 "$out/errors")"
     if [ -f "$large" ]; then bench large_image "$large"; else skip large_image "mmdebstrap could not make the image"; fi
     if $python -c 'import ctr' 2> "$out/errors"; then
         for row in "python_same host" "python_busybox $out/busybox.tar"; do

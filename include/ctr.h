@@ -772,7 +772,7 @@ int ctr_config_set_cgroup_parent(ctr_config *config, const char *path);
 
 /**
  * Whose network the container has: "none" (one of its own with loopback only), "host", "container:NAME" of a running container,
- * or the path of a namespace, as "/proc/7/ns/net". It stands for a choice of CTR_NS_NET; ctr_create() refuses both. Default:
+ * the path of a namespace, as "/proc/7/ns/net", or the name of a network of ctr_network(), of which it becomes a member. It stands for a choice of CTR_NS_NET; ctr_create() refuses both. Default:
  * "none".
  *
  * Return value: 0, or CTR_ERR_INVALID for anything else.
@@ -1764,6 +1764,66 @@ int ctr_unpublish(ctr_container *c, const char *address, uint16_t port);
  * Return value: 0, or CTR_ERR_INVALID for what is no address.
  */
 int ctr_config_add_port(ctr_config *config, const char *address, uint16_t port, const char *to, uint16_t to_port);
+
+/**
+ * Makes a named network, if there is none of this name yet: containers of ctr_config_set_network() with that name talk to each other, by
+ * addresses of its subnets and by their names, and to nobody else: not to the host, not to other networks, not to the outside. While it
+ * has members there is a bridge, ip-link(8), to which each is connected by a pair of interfaces, veth(4); without members it is a record.
+ * It is there until ctr_network_remove(), or until the machine starts anew.
+ *
+ * name        1 to 64 of a-z A-Z 0-9 _ . - and not starting with a dot or a dash; not "none", "host", "new", "container" or "egress"
+ * subnet      its IPv4 addresses, as "10.0.3.0/24": a prefix of 8 to 29 bits. NULL: one of 10.201.0.0/24 to 10.204.255.0/24 that neither
+ *             a route of this machine nor another network has
+ * ipv6        its IPv6 addresses, as "fd00:1::/64": a prefix of 16 to 120 bits; "auto": a random one of fd00::/8; NULL: it has none
+ * state_dir   where it is written down, as ctr_config_set_state_dir(); NULL for the usual place
+ *
+ * It takes root, with CAP_NET_ADMIN of capabilities(7) over the machine's network.
+ *
+ * Return value: 0; CTR_ERR_INVALID with EEXIST if it is there with other subnets, with EADDRINUSE if the machine has a route for a part
+ * of them, or another network has, and for what is no name or no subnet; CTR_ERR_UNSUPPORTED with EPERM for who is not root;
+ * CTR_ERR_SYSTEM.
+ */
+int ctr_network(const char *name, const char *subnet, const char *ipv6, const char *state_dir);
+
+/**
+ * The named networks, in the order of their names, as a JSON array of objects: "name", "subnet", "ipv6" (null if it has none), "bridge" (the name of
+ * the interface that is there while it has members) and "members", the names of the containers in it. Later releases may add members. It
+ * also removes what dead owners left, as ctr_list(). state_dir is as for ctr_network().
+ *
+ * Return value: 0 and the text in *json, which ctr_string_free() frees; CTR_ERR_SYSTEM, CTR_ERR_INVALID; *json is NULL then.
+ */
+int ctr_networks(const char *state_dir, char **json);
+
+/**
+ * Removes a named network that has no members. state_dir is as for ctr_network().
+ *
+ * Return value: 0; CTR_ERR_NOT_FOUND if there is none of this name; CTR_ERR_SYSTEM with EBUSY if containers are in it; CTR_ERR_INVALID.
+ */
+int ctr_network_remove(const char *name, const char *state_dir);
+
+/**
+ * The named networks that a running container is in, and its addresses there, as a JSON object: {"web":["10.201.0.2","fd00:1::2"]}, IPv4
+ * first; {} if it is in none.
+ *
+ * Return value: 0 and the text in *json, which ctr_string_free() frees; CTR_ERR_DESTROYED, CTR_ERR_INVALID; *json is NULL then.
+ */
+int ctr_addresses(const ctr_container *c, char **json);
+
+/**
+ * The IPv4 address that the container has in its named network, as "10.0.3.5"; ctr_create() fails with EADDRINUSE if another member has
+ * it. Default: one that is free.
+ *
+ * Return value: 0, or CTR_ERR_INVALID for what is no IPv4 address.
+ */
+int ctr_config_set_ip(ctr_config *config, const char *ip);
+
+/**
+ * One more name by which members of its named network find the container, besides its name and its hostname. Several members may have the
+ * same one; which of them is found, their resolver decides, the first in /etc/hosts mostly.
+ *
+ * Return value: 0, or CTR_ERR_INVALID.
+ */
+int ctr_config_add_alias(ctr_config *config, const char *alias);
 
 /**
  * Opens a file or directory of a container, open(2). No program is started inside, so an image without a shell will do.

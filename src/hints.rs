@@ -150,6 +150,10 @@ pub const PROCESSES: &str = "too many processes: ulimit -u, or the pids limit of
 /// fork, or execve(2) after it, fails inside.
 pub const CONTAINER_PROCESSES: &str = "the container's pids limit, or this user's (ulimit -u), is reached";
 
+/// Named networks are root's.
+pub const NETWORK_RIGHTS: &str = "named networks take root, with the capability NET_ADMIN over this machine's network: network=\"host\" shares that, \
+     and c.connect(), c.listen() and ports reach a container without any network";
+
 /// A port of the host that somebody has.
 pub const PORT_IN_USE: &str =
     "a program of this machine, or another container's port, is there: ss -ltnp shows it; port 0 is one that is free";

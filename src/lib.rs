@@ -40,8 +40,8 @@ pub use config::{
 };
 pub use container::{
     Client, Connecting, Container, ContainerInfo, Event, EventKind, Exit, ExitReason, InspectedLimits, InspectedMount,
-    InspectedNamespace, Inspection, MountInfo, NamespaceSet, Port, Process, SocketType, Stopping, Volumes, Wall,
-    WallState, Watch, explain,
+    InspectedNamespace, Inspection, MountInfo, NamedNetwork, NamespaceSet, Port, Process, SocketType, Stopping,
+    Volumes, Wall, WallState, Watch, explain,
 };
 pub use error::{Error, ErrorCode, Result};
 pub use probe::{Check, probe};

@@ -106,9 +106,10 @@ fn rows() -> Vec<String> {
 
 #[test]
 fn every_option_of_containers_has_a_setter_in_c() {
-    let renamed: [Renamed; 11] = [
+    let renamed: [Renamed; 12] = [
         ("mounts", &["mount_bind", "tmpfs", "volume"]),
         ("ports", &["port"]),
+        ("aliases", &["alias"]),
         ("namespaces", &["namespace", "namespace_pid", "namespace_path", "namespace_container"]),
         ("time_offsets", &["time_offset"]),
         ("seccomp", &["seccomp", "seccomp_file", "seccomp_json"]),

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from ._limits import LimitInForce, Limits, ListInForce
     from ._monitor import Sample
     from ._mounts import MountInfo
+    from ._networks import Network, network, networks
     from ._options import Bind, Tmpfs
     from ._popen import Popen
     from ._probe import Check, probe
@@ -73,6 +74,7 @@ __all__ = [
     "Limits",
     "ListInForce",
     "MountInfo",
+    "Network",
     "PIPE",
     "Popen",
     "Pressure",
@@ -100,6 +102,8 @@ __all__ = [
     "images",
     "import_image",
     "join",
+    "network",
+    "networks",
     "probe",
     "prune",
     "prune_volumes",
@@ -134,6 +138,7 @@ _ROOMS = {
     "Limits": "_limits",
     "ListInForce": "_limits",
     "MountInfo": "_mounts",
+    "Network": "_networks",
     "Popen": "_popen",
     "Pressure": "_stats",
     "PressureThreshold": "_watch",
@@ -159,6 +164,8 @@ _ROOMS = {
     "images": "_image",
     "import_image": "_image",
     "join": "_containers",
+    "network": "_networks",
+    "networks": "_networks",
     "probe": "_probe",
     "prune": "_image",
     "prune_volumes": "_volumes",

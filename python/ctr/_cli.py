@@ -19,6 +19,7 @@ from ._cli_images import add_commands
 from ._cli_json import add_json, print_json
 from ._cli_limits import add_commands as add_limits
 from ._cli_mounts import add_commands as add_mounts
+from ._cli_networks import add_commands as add_networks
 from ._cli_options import add_rows, container_keywords, pair
 from ._cli_sockets import add_commands as add_sockets
 from ._cli_stats import add_commands as add_stats
@@ -262,6 +263,7 @@ def _parser() -> _Parser:
     add_volumes(command)
     add_copy(command)
     add_sockets(command)
+    add_networks(command)
     add_stats(command)
     add_limits(command)
     add_events(command)

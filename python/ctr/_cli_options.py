@@ -128,7 +128,9 @@ ROWS = (
     Row("hugetlb", "--hugetlb", "how much of the huge pages, as 2M=64M", "PAGE=SIZE", many=True, read=_hugetlb),
     Row("lifetime", "--lifetime", "end it after so long", "SECONDS", type=float, read=float),
     Row("cpu_time", "--cpu-time", "end it when all in it has used so much CPU time", "SECONDS", type=float, read=float),
-    Row("network", "--network", '"none" (the default), "host" or "container:NAME"', "NET"),
+    Row("network", "--network", '"none" (the default), "host", "container:NAME" or the name of a network', "NET"),
+    Row("ip", "--ip", "its address in that network", "ADDRESS"),
+    Row("aliases", "--network-alias", "one more name in that network", "NAME", many=True),
     Row(
         "ports", "-p --publish", "publish a port, at 127.0.0.1 if no address is given", "[ADDRESS:]PORT:PORT", many=True
     ),

@@ -113,7 +113,10 @@ class Container:
             hugetlb: How much of the huge pages it may use, by the size of a page, as {"2M": "64M"}.
             lifetime: After how many seconds it ends, with all that runs in it; `end_reason` is "timed out" then.
             cpu_time: After how much CPU time of all that runs in it together it ends: "out of cpu time".
-            network: "none" (only loopback; the default), "host", "container:NAME", or a path of a namespace.
+            network: "none" (only loopback; the default), "host", "container:NAME", a path of a namespace, or the name
+                of a `ctr.network`, in which it finds the other members by name, and they it.
+            ip: The IPv4 address that it has in its named network; a free one by default.
+            aliases: What it is called in its named network, besides its name and its hostname.
             cgroup: What happens if no cgroup can be made: "auto" fails if a limit was asked for, "required" always,
                 "optional" never (a limit that can't be set is then a `UserWarning`); "off" makes none.
             cgroup_parent: The cgroup below which its cgroup is made: "/batch/job1" below the mount point of the
@@ -516,6 +519,11 @@ class Container:
         from ._forward import ports
 
         return ports(self._native)
+
+    @property
+    def addresses(self) -> dict[str, list[str]]:
+        """The named networks that it is in, and its addresses there, IPv4 first: {"web": ["10.201.0.2"]}."""
+        return dict(self._native.addresses())
 
     def pause(self, timeout: float | None = 10.0) -> None:
         """Stop every process inside where it is, as `docker pause`; one that is paused already stays so.

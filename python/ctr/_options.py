@@ -186,9 +186,13 @@ def _ports(published: Ports) -> object:
 def _network(network: Namespace) -> object:
     if network == "none":
         return network
-    said = f'network is "none", "host", "container:NAME", a pid or a path, not {network!r}'
-    if network == "new":
+    said = f'network is "none", "host", "container:NAME", a pid, a path or the name of a ctr.network, not {network!r}'
+    if network in ("new", ""):
         raise ValueError(said)
+    name = network if isinstance(network, str) else getattr(network, "subnet", None) and getattr(network, "name", None)
+    # Whether it can be the name of one, and there is one, the core says.
+    if isinstance(name, str) and name != "host" and ":" not in name and "/" not in name:
+        return "named", name
     return _namespace("net", network, said)
 
 
@@ -365,6 +369,7 @@ _READ: dict[str, Callable[[Any], object]] = {
     "lifetime": lambda value: seconds(value, "lifetime", "more than 0"),
     "cpu_time": lambda value: seconds(value, "cpu_time", "more than 0"),
     "network": _network,
+    "aliases": _names_of("aliases"),
     "ports": _ports,
     "namespaces": _namespaces,
     "capabilities": _capability_mask,

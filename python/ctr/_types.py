@@ -139,6 +139,8 @@ class OfContainers(TypedDict, total=False):
     lifetime: float | None
     cpu_time: float | None
     network: Namespace | None
+    ip: str | None
+    aliases: Iterable[str]
     ports: Ports | None
     cgroup: Literal["auto", "required", "optional", "off"]
     cgroup_parent: Path | None

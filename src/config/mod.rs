@@ -27,6 +27,7 @@ pub use rlimits::Rlimit;
 pub(crate) use with::with;
 
 use std::ffi::OsString;
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -97,6 +98,10 @@ pub struct Config {
     pub cgroup_parent: Option<PathBuf>,
     /// Whose network it has; as `namespaces.net` says where there is none. Only one of the two can be chosen.
     pub network: Option<Network>,
+    /// The address that it has in a named network; a free one where there is none.
+    pub ip: Option<Ipv4Addr>,
+    /// What it is called in a named network besides its name and its hostname.
+    pub aliases: Vec<String>,
     /// Ports of the host that lead into it from its first moment on. One that somebody has makes the creation fail.
     pub ports: Vec<PublishedPort>,
     /// Which namespaces are new, shared or joined.
@@ -270,6 +275,8 @@ pub enum Network {
     Path(#[serde(with = "text")] PathBuf),
     /// That of this running container.
     Container(String),
+    /// A network namespace of its own that is a member of this network, which is there: see [`crate::NamedNetwork`].
+    Named(String),
 }
 
 /// What to do where no cgroup can be had.
@@ -351,6 +358,8 @@ mod tests {
             cgroup: CgroupPolicy::Optional,
             cgroup_parent: Some(odd.clone()),
             network: Some(Network::Container("c".into())),
+            ip: Some([10, 0, 3, 2].into()),
+            aliases: vec!["db".into()],
             ports: vec![PublishedPort::new(([127, 0, 0, 1], 8080).into(), "[::1]:80".parse().unwrap())],
             namespaces: Namespaces {
                 mount: Namespace::Host,

@@ -1,11 +1,11 @@
-//! What a container or a volume may be called.
+//! What a container, a volume or a network may be called.
 
 use crate::{Error, Result, Step};
 
-/// The longest name of a container or a volume.
+/// The longest name of one.
 const LONGEST_NAME: usize = 64;
 
-/// Refuses a name that no container and no volume can have.
+/// Refuses a name that none can have.
 pub fn check(step: Step, name: &str) -> Result<()> {
     let bad = |why: &str| Err(Error::invalid(step, name, why));
     if name.is_empty() {

@@ -23,7 +23,7 @@ impl Network {
     /// Whose namespace that takes.
     pub(crate) fn namespace(&self) -> Namespace {
         match self {
-            Self::None => Namespace::New,
+            Self::None | Self::Named(_) => Namespace::New,
             Self::Host => Namespace::Host,
             Self::Pid(pid) => Namespace::Pid(*pid),
             Self::Path(path) => Namespace::Path(path.clone()),
@@ -35,15 +35,17 @@ impl Network {
 impl FromStr for Network {
     type Err = Error;
 
-    /// "none", "host", "container:NAME", or the path of a namespace.
+    /// "none", "host", "container:NAME", the path of a namespace, or the name of a network.
     fn from_str(text: &str) -> Result<Self> {
         match text.split_once(':') {
             None if text == "none" => Ok(Self::None),
             None if text == "host" => Ok(Self::Host),
             Some(("container", name)) => Ok(Self::Container(name.into())),
             _ if text.starts_with('/') => Ok(Self::Path(text.into())),
+            // Whether it can be one, and there is one, is looked at when it is used.
+            None if !text.is_empty() && !text.contains('/') => Ok(Self::Named(text.into())),
             _ => Err(Error::invalid(Step::ChooseNetwork, text, "there is none of this name")
-                .with_hint("none, host, container:NAME or the path of a namespace")),
+                .with_hint("none, host, container:NAME, the path of a namespace or the name of a network")),
         }
     }
 }
@@ -59,10 +61,11 @@ mod tests {
             ("host", Network::Host),
             ("container:web:1", Network::Container("web:1".into())),
             ("/proc/7/ns/net", Network::Path("/proc/7/ns/net".into())),
+            ("web", Network::Named("web".into())),
         ] {
             assert_eq!(text.parse::<Network>().unwrap(), network);
         }
-        for text in ["bridge", "container", "none:1", "proc/7/ns/net"] {
+        for text in ["none:1", "proc/7/ns/net"] {
             let error = text.parse::<Network>().unwrap_err().to_string();
             assert!(
                 error.contains(&format!("choose the network {text}")) && error.contains("container:NAME"),

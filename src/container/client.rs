@@ -126,7 +126,7 @@ impl Client<'_> {
         export::running(&container.shared)?.diff(&mut |progress| self.goes_on(progress))
     }
 
-    fn state(&self) -> Result<StateDir> {
+    pub(super) fn state(&self) -> Result<StateDir> {
         StateDir::open(self.state_dir.as_deref())
     }
 

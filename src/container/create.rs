@@ -3,6 +3,7 @@
 
 use std::cell::OnceCell;
 use std::ffi::OsStr;
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -10,11 +11,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, bind};
 
 use super::blueprint::{Acquired, Blueprint};
-use super::ports;
 use super::shared::Shared;
 use super::spawn::{Spawned, spawn};
 use super::state::{Claim, ExecDefaults, Record, RecordFile, Resource, StateDir, VERSION, start_of};
 use super::unmapped;
+use super::{network, ports};
 use crate::cgroup::{Cgroup, Layout};
 use crate::image::Report;
 use crate::rootfs::place_of;
@@ -25,7 +26,7 @@ use crate::{Config, Error, Result, Step, sys};
 /// The plan, in words.
 pub fn explain(image: &OsStr, config: &Config, report: Report<'_>) -> Result<String> {
     let state = StateDir::open(config.state_dir.as_deref())?;
-    Blueprint::new(image, config, report, &state, &*zygote::current()?, false)?.explain()
+    Blueprint::new(image, config, report, &state, &*zygote::current()?, false)?.explain(&state)
 }
 
 /// Makes a container.
@@ -51,7 +52,8 @@ pub fn create(image: &OsStr, config: &Config, report: Report<'_>) -> Result<Shar
     {
         return create(image, config, report);
     }
-    let (spawned, cgroup, zygote) = raised.map_err(|error| of_image(unmapped::blame(error), image))?;
+    let (mut spawned, cgroup, zygote) = raised.map_err(|error| of_image(unmapped::blame(error), image))?;
+    let inside = spawned.given.pop();
     let cgroup = cgroup.map(|cgroup| cgroup.of(spawned.pid, config.cgroup_parent.as_deref()));
     let container = Shared {
         written: written.get().copied(),
@@ -63,7 +65,7 @@ pub fn create(image: &OsStr, config: &Config, report: Report<'_>) -> Result<Shar
         made_with_limit: blueprint.config.memory.is_some(),
         ..Shared::new(record, spawned.control, spawned.pid, spawned.pidfd)
     };
-    attach(&container).inspect_err(|_| {
+    attach(&container, inside).inspect_err(|_| {
         // The caller never had it: PID 1 and all that is on record, also by attach itself, goes.
         _ = container.destroy();
     })?;
@@ -83,7 +85,12 @@ fn of_image(error: Error, image: &OsStr) -> Error {
 /// Attach: PID 1 serves, no program runs in it, and the caller has not been answered. What is done here needs a container that
 /// is there, by its pidfd or its namespaces; what outlives processes is had by [`Shared::acquire`]. Where anything fails, all of
 /// the container is taken back.
-fn attach(container: &Shared) -> Result<()> {
+///
+/// `inside` is a netlink socket of its network namespace, for a member of a named network.
+fn attach(container: &Shared, inside: Option<OwnedFd>) -> Result<()> {
+    if let Some(inside) = inside {
+        network::attach(container, inside)?;
+    }
     if container.record.config.cpus.is_some() {
         container.leave_processor_limit_to_zygote();
     }
@@ -111,6 +118,7 @@ fn raise(
             make_upper(upper)?;
         }
         let cgroup = blueprint.cgroup.as_ref().map(Layout::make).transpose()?;
+        network::join(state, &blueprint.config, &blueprint.name, blueprint.names.hostname.as_deref())?;
         let acquired = acquire(state, &blueprint.name, claim, cgroup.as_ref())?;
         Ok(held.get_or_init(|| (acquired, cgroup)))
     };
@@ -177,7 +185,8 @@ fn resources(blueprint: &Blueprint) -> Result<Vec<Resource>> {
         .mounts
         .iter()
         .map(|mount| Ok(Resource::Mount { number: 0, mount: mount.at(&place_of(mount.target())?), live: false }));
-    upper.chain(cgroups).chain([Resource::Socket]).map(Ok).chain(mounts).collect()
+    let network = network::chosen(&blueprint.config).map(|name| Resource::Network { name: name.into() });
+    upper.chain(cgroups).chain(network).chain([Resource::Socket]).map(Ok).chain(mounts).collect()
 }
 
 /// This process's pid and when it started, which is asked once; and how often this was called before.

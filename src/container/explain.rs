@@ -7,6 +7,8 @@ use ctr_wire::RANGE_FIRST;
 
 use super::blueprint::{Acquired, Blueprint, open_path};
 use super::ids::Ids;
+use super::network;
+use super::state::StateDir;
 use super::walls;
 use crate::cgroup::Layout;
 use crate::plan::{explained, quote};
@@ -14,7 +16,7 @@ use crate::{Result, Step};
 
 impl Blueprint {
     /// Everything that a person would type, below a list of all walls.
-    pub fn explain(mut self) -> Result<String> {
+    pub fn explain(mut self, state: &StateDir) -> Result<String> {
         self.unmade = self.upper.as_ref().map(|_| open_path(&self.store)).transpose()?;
         let acquired = Acquired::default();
         let setup = self.setup(None)?;
@@ -46,6 +48,10 @@ impl Blueprint {
         text.extend([cgroup, before].into_iter().flatten());
         let parts = [setup.parent.commands(), first, root, in_root, after, settle, pivot, last, behind];
         text.extend(parts.into_iter().flatten().map(|(_, command)| command));
+        if let Some(commands) = network::commands(&self.config, state) {
+            text += "# Its place in the network. This goes into another shell, where PID is that of the new namespaces' process:\n";
+            text.extend(commands.lines().map(|line| format!("# {line}\n")));
+        }
         for port in &self.config.ports {
             let (address, to) = (port.address, port.to);
             let (family, bind) = match address.ip() {

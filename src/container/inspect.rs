@@ -3,6 +3,7 @@
 use serde::{Serialize, Serializer};
 
 use super::mounted::{self, MountInfo};
+use super::network;
 use super::ports::{self, Port};
 use super::shared::Shared;
 use super::state::Root;
@@ -223,7 +224,7 @@ pub fn inspect(container: &Shared) -> Result<Inspection> {
     };
     let own_user = facts.namespace("user").is_none_or(|namespace| !namespace.shared);
     let network = match (record.config.namespaces.asked("net"), facts.namespace("net")) {
-        (None, _) if !foreign => "none".into(),
+        (None, _) if !foreign => network::chosen(&record.config).unwrap_or("none").into(),
         (_, Some(namespace)) if namespace.shared => "host".into(),
         (Some(source), _) => source.to_string(),
         (None, _) => record.image.clone(),

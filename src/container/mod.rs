@@ -8,8 +8,9 @@
 //! `end` ends one whose record is of no use. `ids` decides whose ids a container has, `clocks` sets its clocks off, `devices` decides
 //! which devices it has, `watch` tells what happens to it, `pause` lets it stand still, `snapshot` makes an image meanwhile, `mounts` mounts into it while it runs, by a
 //! helper `within` its namespaces, `mounted` lists that and takes it off, `sockets` are made inside by the same means and held outside,
-//! `ports` of the host lead into it, `files` are opened by a `file_helper`; those two are `kept` for a while. `copy` has trees made by
-//! one. `volumes` of the store are taken into use. `unmapped` finds the mount that can't be id-mapped by trying it out.
+//! `network` makes it a member of a named network, which `networks` makes and lists, `ports` of the host lead into it, `files` are opened by
+//! a `file_helper`; those two are `kept` for a while. `copy` has trees made by one. `volumes` of the store are taken into use. `unmapped`
+//! finds the mount that can't be id-mapped by trying it out.
 
 mod blueprint;
 mod changes;
@@ -36,6 +37,8 @@ mod lookup;
 mod mounted;
 mod mounts;
 mod namespaces;
+mod network;
+mod networks;
 mod opened;
 mod pause;
 mod peer;
@@ -63,6 +66,7 @@ pub use exit::{Exit, ExitReason};
 pub use inspect::{InspectedLimits, InspectedMount, InspectedNamespace, Inspection};
 pub use join::NamespaceSet;
 pub use mounted::MountInfo;
+pub use networks::NamedNetwork;
 pub use ports::Port;
 pub(crate) use ports::address as socket_address;
 pub use process::Process;
@@ -77,6 +81,7 @@ pub use watch::{Event, EventKind, Watch};
 
 use std::ffi::{OsStr, OsString};
 use std::io::{Read, Write};
+use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
@@ -502,6 +507,11 @@ impl Container {
     /// free.
     pub fn unpublish(&self, address: impl AsRef<OsStr>, port: u16) -> Result<()> {
         ports::unpublish(&self.shared, ports::address(address.as_ref(), port)?)
+    }
+
+    /// The named networks that it is in, and its addresses there; none where it is in no such network.
+    pub fn addresses(&self) -> Result<Vec<(String, Vec<IpAddr>)>> {
+        network::addresses(&self.shared)
     }
 
     /// The ports of the host that lead into it, whoever has published them.

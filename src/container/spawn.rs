@@ -20,6 +20,8 @@ pub struct Spawned {
     pub channel: Channel,
     pub pid: i32,
     pub pidfd: OwnedFd,
+    /// What it has handed out with its first answer, as its header asked for.
+    pub given: Vec<OwnedFd>,
 }
 
 enum Failure {
@@ -141,13 +143,13 @@ impl Spawn<'_, '_> {
         // Only the child and the zygote may have these, or their end would not be ours to see.
         drop((answers, theirs));
         match sent.and_then(|()| self.hear(finish, &channel)) {
-            Ok((pid, pidfd)) => {
+            Ok((pid, pidfd, given)) => {
                 zygote.stands(run.walls);
                 if self.setup.poolable {
                     // Not before: a clone with namespaces and a child's mounting wait for each other in the kernel.
                     zygote.add_spare(&self.spawn);
                 }
-                Ok(Spawned { control, channel, pid, pidfd })
+                Ok(Spawned { control, channel, pid, pidfd, given })
             }
             Err(failure) => {
                 abandon(&channel);
@@ -160,14 +162,17 @@ impl Spawn<'_, '_> {
         self.finish(self.begin(zygote)?, finish, zygote)
     }
 
-    /// Waits for the news of a spawn: the pid of the child and its pidfd.
-    fn hear(&self, finish: &Finish<'_>, channel: &Channel) -> Outcome<(i32, OwnedFd)> {
+    /// Waits for the news of a spawn: the pid of the child, its pidfd, and what it hands out.
+    fn hear(&self, finish: &Finish<'_>, channel: &Channel) -> Outcome<(i32, OwnedFd, Vec<OwnedFd>)> {
         let hear = || {
             let heard = channel.receive(Some(PATIENCE));
             heard.map_err(|e| Failure::Error(Error::io(Step::HearFromPid1, self.name, &e)))
         };
         match hear()? {
-            Answer::Reply(reply, mut fds) if reply.tag == DONE && !fds.is_empty() => Ok((reply.pid, fds.remove(0))),
+            Answer::Reply(reply, mut fds) if reply.tag == DONE && !fds.is_empty() => {
+                let pidfd = fds.remove(0);
+                Ok((reply.pid, pidfd, fds))
+            }
             Answer::Reply(reply, _) if reply.tag == FAILED && matches!(reply.note, PREPARE | RUN) => {
                 // It ends by itself now; when that is reported, nothing of it is left.
                 while matches!(hear()?, Answer::Reply(reply, _) if reply.tag != EXITED) {}

@@ -220,7 +220,7 @@ pub unsafe extern "C" fn ctr_config_set_cgroup_parent(config: *mut ctr_config, p
 }
 
 /// Whose network the container has: "none" (one of its own with loopback only), "host", "container:NAME" of a running container,
-/// or the path of a namespace, as "/proc/7/ns/net". It stands for a choice of CTR_NS_NET; ctr_create() refuses both. Default:
+/// the path of a namespace, as "/proc/7/ns/net", or the name of a network of ctr_network(), of which it becomes a member. It stands for a choice of CTR_NS_NET; ctr_create() refuses both. Default:
 /// "none".
 ///
 /// Return value: 0, or CTR_ERR_INVALID for anything else.

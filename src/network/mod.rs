@@ -1,11 +1,18 @@
 //! The network of a container: the loopback device of its own namespace, see netdevice(7), who may do what there, and the addresses
-//! of its sockets.
+//! of its sockets. And what named networks are made of: interfaces (`link`, by `netlink`), addresses (`subnet`), and the file of names
+//! (`roster`).
 
 mod address;
+pub mod link;
 mod names;
+mod netlink;
+pub mod roster;
+mod subnet;
 
 pub use address::{Address, socket_address};
 pub use names::{Net, hosts, is_name, resolv_conf};
+pub use netlink::Netlink;
+pub use subnet::{FIRST as FIRST_MEMBER, Subnet};
 
 use nix::fcntl::OFlag;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType};

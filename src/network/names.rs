@@ -8,6 +8,8 @@ use std::io::Read;
 pub enum Net {
     /// A new one, with loopback only, or that of a container that has such.
     Loopback,
+    /// A new one that is a member of a named network.
+    Members,
     /// The caller's.
     Host,
     /// Another's, about which nothing is known.
@@ -23,7 +25,8 @@ const OWN: &str = "127.0.1.1";
 /// says.
 pub fn hosts(net: Net, names: &[&str]) -> String {
     let of_the_host = || read("/etc/hosts").filter(|text| !text.trim().is_empty());
-    let mut text = (net != Net::Loopback).then(of_the_host).flatten().unwrap_or_else(|| LOCALHOST.into());
+    let mut text =
+        matches!(net, Net::Host | Net::Other).then(of_the_host).flatten().unwrap_or_else(|| LOCALHOST.into());
     for name in names.iter().filter(|name| is_name(name)) {
         let known = text.lines().any(|line| words(line).skip(1).any(|word| word == *name));
         if !known {
@@ -40,6 +43,9 @@ pub fn hosts(net: Net, names: &[&str]) -> String {
 pub fn resolv_conf(net: Net) -> String {
     match net {
         Net::Loopback => "# This network has loopback only: there is nobody to ask.\n".into(),
+        Net::Members => {
+            "# The members of this network have their names in /etc/hosts: there is nobody to ask.\n".into()
+        }
         Net::Host => read("/etc/resolv.conf").unwrap_or_default(),
         Net::Other => {
             let text = read("/etc/resolv.conf").unwrap_or_default();

@@ -72,6 +72,10 @@ steps! {
         NameContainer: "name-container", "name the container";
         ChooseNetwork: "choose-network", "choose the network";
         ChooseNetworkOf: "choose-network-of", "choose the network of";
+        NameNetwork: "name-network", "name the network";
+        ChooseSubnet: "choose-subnet", "choose the subnet";
+        ChooseAddress: "choose-address", "choose the address";
+        ChooseAlias: "choose-alias", "choose the alias";
         SetEnvironmentVariable: "set-environment-variable", "set the environment variable";
         SetHostnameOf: "set-hostname-of", "set the hostname of";
         SetDomainNameOf: "set-domain-name-of", "set the domain name of";
@@ -222,6 +226,9 @@ steps! {
             libc::EPERM => hints::DEVICE_LIST,
         };
         SetLimit: "set-limit", "set the";
+        UseNetworks: "use-networks", "use the networks in";
+        MakeNetwork: "make-network", "make the network", by refused_network;
+        JoinNetwork: "join-network", "join the network", by refused_network;
         MakeControlSocket: "make-control-socket", "make the control socket of";
     }
     Spawn {
@@ -448,6 +455,8 @@ steps! {
         RemoveControlSocket: "remove-control-socket", "remove the control socket of";
         RemoveTree: "remove-tree", "remove";
         PutRecordAside: "put-record-aside", "put aside the damaged record";
+        LeaveNetwork: "leave-network", "leave the network";
+        RemoveNetwork: "remove-network", "remove the network";
         SweepRecord: "sweep-record", "sweep";
         LookAtOwner: "look-at-owner", "look at the owner of container";
     }
@@ -470,6 +479,17 @@ steps! {
 
 fn refused_label(errno: i32, _: &str) -> Option<Cow<'static, str>> {
     Some(hints::refused_label(errno)).filter(|hint| !hint.is_empty()).map(Cow::from)
+}
+
+fn refused_network(errno: i32, _: &str) -> Option<Cow<'static, str>> {
+    Some(match errno {
+        libc::EPERM | libc::EACCES => hints::NETWORK_RIGHTS.into(),
+        libc::EOPNOTSUPP | libc::EAFNOSUPPORT | libc::ENOSYS => {
+            "this kernel has no bridge or no veth, or no IPv6 if the network has it: modprobe bridge veth".into()
+        }
+        libc::EXFULL => "a bridge has at most 1024 members".into(),
+        _ => return None,
+    })
 }
 
 fn refused_sysctl(errno: i32, object: &str) -> Option<Cow<'static, str>> {

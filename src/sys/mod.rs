@@ -476,6 +476,14 @@ pub fn owner_of_namespace(namespace: impl AsFd) -> Result<OwnedFd> {
     owned(unsafe { libc::ioctl(namespace.as_fd().as_raw_fd(), NS_GET_USERNS) })
 }
 
+/// The network namespace of a socket, SIOCGSKNS of linux/sockios.h (Linux 4.10); EPERM without the capability NET_ADMIN over it.
+pub fn namespace_of_socket(socket: impl AsFd) -> nix::Result<OwnedFd> {
+    const SIOCGSKNS: libc::Ioctl = 0x894c;
+    // SAFETY: it takes no argument, and answers a new descriptor.
+    let namespace = owned(unsafe { libc::ioctl(socket.as_fd().as_raw_fd(), SIOCGSKNS) });
+    namespace.map_err(|error| fs::errno_of(&error).unwrap_or(nix::errno::Errno::EIO))
+}
+
 /// The number of a terminal by its master, TIOCGPTN of ioctl_tty(2); `None` of what is no master.
 pub fn pty_number(fd: BorrowedFd<'_>) -> Option<u32> {
     let mut number = 0u32;

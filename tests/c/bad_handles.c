@@ -64,6 +64,8 @@ static void every_config_function_refuses(ctr_config *bad)
 	ANSWERS(CTR_ERR_INVALID, ctr_config_add_sysctl(bad, "x", "y"));
 	ANSWERS(CTR_ERR_INVALID, ctr_config_add_device(bad, "/dev/null"));
 	ANSWERS(CTR_ERR_INVALID, ctr_config_add_port(bad, "127.0.0.1", 0, "127.0.0.1", 80));
+	ANSWERS(CTR_ERR_INVALID, ctr_config_set_ip(bad, "10.0.3.2"));
+	ANSWERS(CTR_ERR_INVALID, ctr_config_add_alias(bad, "db"));
 	ANSWERS(CTR_ERR_INVALID, ctr_config_set_device_list(bad, CTR_DEVICE_LIST_OFF));
 	ANSWERS(CTR_ERR_INVALID, ctr_config_set_apparmor(bad, "x"));
 	ANSWERS(CTR_ERR_INVALID, ctr_config_set_selinux(bad, "x"));
@@ -157,6 +159,8 @@ static void every_container_function_refuses(ctr_container *bad)
 	CHECK(names == NULL);
 	ANSWERS(CTR_ERR_INVALID, ctr_publish(bad, "127.0.0.1", 0, "127.0.0.1", 80));
 	ANSWERS(CTR_ERR_INVALID, ctr_unpublish(bad, "127.0.0.1", 1));
+	ANSWERS(CTR_ERR_INVALID, ctr_addresses(bad, &text));
+	CHECK(text == NULL);
 	ANSWERS(CTR_ERR_INVALID, ctr_watch(bad, 0, &w));
 	CHECK(w == NULL);
 	ANSWERS(CTR_ERR_INVALID, ctr_stats(bad, &number, 1));

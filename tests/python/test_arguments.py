@@ -127,8 +127,9 @@ def test_a_namespace_is_chosen_by_word_pid_path_or_container() -> None:
 def test_a_namespace_that_does_not_exist_is_refused_by_name() -> None:
     with pytest.raises(ValueError, match="unknown kind of namespace: 'mnt'"):
         container_options(namespaces={"mnt": "host"})
-    with pytest.raises(ValueError, match=r'network is "none".* not \'bridge0\''):
-        container_options(network="bridge0")
+    with pytest.raises(ValueError, match=r'network is "none".* not \'net/bridge0\''):
+        container_options(network="net/bridge0")
+    assert container_options(network="bridge0") == {"network": ("named", "bridge0")}
     with pytest.raises(ValueError, match="may not both be used"):
         ctr.explain(network="host", namespaces={"net": "host"})
     with pytest.raises(ValueError, match="unknown kind"):

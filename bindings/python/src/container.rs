@@ -1,6 +1,7 @@
 //! `_ctr.Container`: a handle on a container. `ctr.Container` stands on it.
 
 use std::ffi::OsString;
+use std::net::IpAddr;
 use std::os::fd::{AsRawFd, IntoRawFd};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -521,6 +522,16 @@ impl Container {
         Ok(ports.into_iter().map(port_parts).collect())
     }
 
+    /// The named networks that it is in, and its addresses there.
+    fn addresses(&self, py: Python<'_>) -> PyResult<Vec<(String, Vec<String>)>> {
+        let inner = self.inner(py)?;
+        let addresses = py.detach(|| inner.addresses()).or_raise(py)?;
+        let texts = |(name, addresses): (String, Vec<IpAddr>)| {
+            (name, addresses.into_iter().map(|address| address.to_string()).collect())
+        };
+        Ok(addresses.into_iter().map(texts).collect())
+    }
+
     /// Stops all processes, or none where that takes longer than `timeout` seconds.
     fn pause(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<()> {
         let (inner, end) = (self.inner(py)?, deadline(timeout)?);
@@ -662,6 +673,41 @@ pub fn containers(py: Python<'_>, state_dir: Option<PathBuf>) -> PyResult<Vec<In
         (info.name, info.image, info.pid, info.owner, created, info.detached, info.paused)
     };
     Ok(found.or_raise(py)?.into_iter().map(told).collect())
+}
+
+/// How `networks` tells of one: name, subnet, subnet of IPv6, bridge, members.
+type NetworkParts = (String, String, Option<String>, String, Vec<String>);
+
+fn network_parts(network: ctr::NamedNetwork) -> NetworkParts {
+    (network.name, network.subnet, network.ipv6, network.bridge, network.members)
+}
+
+/// A named network, made where it isn't there.
+#[pyfunction]
+#[pyo3(signature = (name, subnet, ipv6, state_dir=None))]
+pub fn network(
+    py: Python<'_>,
+    name: &str,
+    subnet: Option<&str>,
+    ipv6: Option<&str>,
+    state_dir: Option<PathBuf>,
+) -> PyResult<NetworkParts> {
+    py.detach(|| client(state_dir).network(name, subnet, ipv6)).or_raise(py).map(network_parts)
+}
+
+/// The named networks.
+#[pyfunction]
+#[pyo3(signature = (state_dir=None))]
+pub fn networks(py: Python<'_>, state_dir: Option<PathBuf>) -> PyResult<Vec<NetworkParts>> {
+    let found = py.detach(|| client(state_dir).networks()).or_raise(py)?;
+    Ok(found.into_iter().map(network_parts).collect())
+}
+
+/// Removes a named network.
+#[pyfunction]
+#[pyo3(signature = (name, state_dir=None))]
+pub fn remove_network(py: Python<'_>, name: &str, state_dir: Option<PathBuf>) -> PyResult<()> {
+    py.detach(|| client(state_dir).remove_network(name)).or_raise(py)
 }
 
 fn client<'r>(state_dir: Option<PathBuf>) -> ctr::Client<'r> {

@@ -24,7 +24,7 @@ use pyo3::prelude::*;
 #[pymodule]
 mod _ctr {
     #[pymodule_export]
-    use super::container::{Container, containers, destroy, explain};
+    use super::container::{Container, containers, destroy, explain, network, networks, remove_network};
     #[pymodule_export]
     use super::convert::{check_device, check_rlimit};
     #[pymodule_export]

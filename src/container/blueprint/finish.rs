@@ -4,6 +4,7 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use ctr_wire as wire;
 use nix::sched::CloneFlags;
+use nix::sys::socket::{AddressFamily, SockFlag, SockType};
 
 use super::{Blueprint, Setup};
 use crate::image::Source;
@@ -90,6 +91,13 @@ impl Blueprint {
             // As many can wait while it stands still; the machine may allow fewer, net.core.somaxconn.
             finish.listen(listener, 4096);
             run.listener = listener.0;
+        }
+        if let Some(network) = crate::container::network::chosen(&self.config) {
+            // By it the host knows the namespace, and sets what is in it.
+            finish.step(Step::JoinNetwork, network.to_string(), "", "");
+            let netlink = finish.slot();
+            finish.socket(AddressFamily::Netlink, SockType::Raw, SockFlag::empty()).out(netlink);
+            run = run.giving(&[netlink]);
         }
         let title = format!("ctr-init: {}", self.name);
         let mut padded = title.into_bytes();

@@ -25,14 +25,15 @@ use super::clocks;
 use super::env::{check_env, env_text, name_of, set_env};
 use super::ids::Ids;
 use super::namespaces;
+use super::network as named;
 use super::state::{self, StateDir};
 use super::volumes;
 use super::walls::{self, Subject};
 use crate::cgroup::{Caller, Cgroup, Inside, Layout, Planned};
 use crate::image::{ImageConfig, Progress, Report, Source, Store};
-use crate::network;
+use crate::network::{self, Net};
 use crate::plan::c_string;
-use crate::rootfs::{Absent, EtcFiles};
+use crate::rootfs::{Absent, ETC_FILES, EtcFiles};
 use crate::security::{Walls, landlock};
 use crate::zygote::Zygote;
 use crate::{Config, DirectoryUse, Error, ErrorCode, Mount, Namespace, Result, Step, Upper, hints};
@@ -102,7 +103,16 @@ impl Blueprint {
         if let Some(namespaces) = shared {
             asked.namespaces = namespaces;
         }
-        let (walls, config) = Walls::of(&asked)?;
+        named::check(&asked, state, &name)?;
+        let (walls, mut config) = Walls::of(&asked)?;
+        if let Some(network) = named::chosen(&config)
+            && config.namespaces.mount == Namespace::New
+            && config.etc_files.unwrap_or(true)
+        {
+            // First, so that what the caller mounts there covers it.
+            let names = crate::Bind::new(state.network_hosts(network), ETC_FILES[0]).with(|it| it.read_only = true);
+            config.mounts.insert(0, Mount::Bind(names));
+        }
         let store = Store::open(config.store_dir.as_deref())?;
         let mut last = Progress::default();
         let image = store.resolved(image, &mut |progress| {
@@ -361,7 +371,8 @@ impl Blueprint {
         let Names { hostname, neighbour, net } = &self.names;
         let names: Vec<_> = hostname.iter().chain(neighbour).map(String::as_str).collect();
         Some(EtcFiles {
-            hosts: Some(network::hosts(*net, &names)),
+            // Members of a named network have one file together.
+            hosts: (*net != Net::Members).then(|| network::hosts(*net, &names)),
             hostname: hostname.as_ref().map(|name| format!("{name}\n")),
             resolv_conf: Some(network::resolv_conf(*net)),
             read_only: self.config.read_only,

@@ -2,7 +2,7 @@
 
 use crate::container::state::StateDir;
 use crate::network::{self, Net};
-use crate::{Config, Namespace};
+use crate::{Config, Namespace, Network};
 
 /// The names that its programs find.
 pub struct Names {
@@ -32,6 +32,7 @@ impl Names {
             Namespace::Pid(_) | Namespace::Path(_) => None,
         };
         let (net, neighbour) = match &config.namespaces.net {
+            Namespace::New if matches!(config.network, Some(Network::Named(_))) => (Net::Members, None),
             Namespace::New => (Net::Loopback, None),
             Namespace::Host => (Net::Host, None),
             Namespace::Container(of) => {

@@ -278,6 +278,15 @@ mod tests {
     }
 
     #[test]
+    fn a_network_is_one_that_can_have_that_name() {
+        let with = |name: &str| format!(r#"{{"has":{{"network":{{"name":"{name}"}}}}}}"#);
+        assert_eq!(of(&[HEADER, &with("web")]).resources(), [Resource::Network { name: "web".into() }]);
+        for name in ["../web", "a/b", ".web", "", "none"] {
+            assert!(matches!(of(&[HEADER, &with(name)]), Content::Damaged(left) if left.is_empty()), "{name}");
+        }
+    }
+
+    #[test]
     fn a_record_of_the_first_version_is_told_and_swept() {
         let text = r#"{"version":1,"name":"c","image":"i","created":1,"owner":2,"owner_start":3,"detached":true,"cgroups":["/m","/p"],"upper":"/s/upper/c","exec":{"anything":1},"store":"/s"}"#;
         let Content::Older(outline) = of(&[text]) else { panic!("not taken for a record of version 1") };

@@ -14,6 +14,7 @@ mod directory;
 pub mod forwarder;
 mod ledger;
 mod name;
+mod networks;
 mod place;
 mod record;
 mod resource;
@@ -22,7 +23,8 @@ mod sweep;
 
 pub use directory::{RecordFile, StateDir, listener_pid, listener_pidfd};
 pub use ledger::VERSION;
-pub use name::{check_name, random_name};
+pub use name::{check_name, check_network, random_name};
+pub use networks::{Member, NetworkRecord, Networks, own_namespace};
 pub use record::{ExecDefaults, Listed, Record, Root, Text, start_of};
 pub use resource::Resource;
 pub use running::{Claim, ContainerInfo, Found, Unusable};

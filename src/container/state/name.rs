@@ -3,11 +3,20 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::config::name::check;
-use crate::{Result, Step, sys};
+use crate::{Error, Result, Step, sys};
 
 /// Refuses a name that can't be one.
 pub fn check_name(name: &str) -> Result<()> {
     check(Step::NameContainer, name)
+}
+
+/// Refuses what can't be the name of a network: as a container's, and none of the words that choose one.
+pub fn check_network(name: &str) -> Result<()> {
+    check(Step::NameNetwork, name)?;
+    if ["none", "host", "new", "egress", "container"].contains(&name) {
+        return Err(Error::invalid(Step::NameNetwork, name, "this word chooses another network"));
+    }
+    Ok(())
 }
 
 /// A name that nobody has: 12 hexadecimal digits, as docker's short ids.

@@ -6,6 +6,7 @@ use std::path::{Component, Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::name::check_network;
 use crate::Mount;
 use crate::cgroup::Place;
 use crate::config::text;
@@ -40,6 +41,8 @@ pub enum Resource {
         pid: i32,
         start: u64,
     },
+    /// Its place in a named network: its addresses there, its interface, its names.
+    Network { name: String },
 }
 
 /// A line about a resource.
@@ -59,6 +62,7 @@ impl Resource {
     pub fn is_of(&self, name: &str, store: Option<&Path>) -> bool {
         match self {
             Self::Cgroup(_) | Self::Socket | Self::Mount { .. } | Self::Forward { .. } => true,
+            Self::Network { name } => check_network(name).is_ok(),
             Self::Upper { path } => {
                 let parents = || path.components().any(|part| part == Component::ParentDir);
                 let parent = path.parent().filter(|parent| parent.ends_with("upper"));

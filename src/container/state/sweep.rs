@@ -174,6 +174,7 @@ impl StateDir {
                 },
                 Resource::Mount { .. } => Ok(()),
                 Resource::Forward { address, pid, start, .. } => forwarder::end(*address, *pid, *start),
+                Resource::Network { name: network } => self.leave_network(network, name),
                 Resource::Socket => self.remove_socket(name).or_else(|errno| match errno {
                     Errno::ENOENT => Ok(()),
                     _ => Err(Error::system(Step::RemoveControlSocket, name, errno as i32)),

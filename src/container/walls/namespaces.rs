@@ -1,6 +1,7 @@
 //! The lines of the namespaces: its own, another's, or shared with the host, and what is lost by that.
 
 use super::super::ids::Ids;
+use super::super::network;
 use super::wall::{Subject, Wall, WallState};
 use crate::cgroup;
 use crate::{Namespace, TimeOffset, TimeOffsets, hints};
@@ -53,7 +54,9 @@ fn ids_of_map(map: &str) -> (String, u64) {
 
 pub(super) fn namespace(of: &Subject<'_>, (kind, name, own, lost): (&str, &'static str, &str, &str)) -> Wall {
     let source = of.asked.namespaces.asked(kind);
-    let why = of.because(source.map(|source| format!("namespace {kind} = {source}")));
+    let network = network::chosen(of.asked).filter(|_| kind == "net");
+    let asked = source.map(|source| format!("namespace {kind} = {source}"));
+    let why = of.because(asked.or_else(|| network.map(|network| format!("network = {network}"))));
     let shared = of.facts.and_then(|facts| facts.namespace(kind)).map(|namespace| namespace.shared);
     let host = || Wall { name, state: WallState::Off, says: format!("shared with the host: {lost}"), why: why.clone() };
     match source {
@@ -63,9 +66,10 @@ pub(super) fn namespace(of: &Subject<'_>, (kind, name, own, lost): (&str, &'stat
         Some(Namespace::New) | None => {
             let asked = Some(of.asked.time_offsets).filter(|offsets| *offsets != TimeOffsets::default());
             let offsets = of.facts.map_or(asked, |facts| facts.time_offsets);
-            let says = match (offsets, &of.asked.domainname) {
-                (Some(offsets), _) if kind == "time" => clocks(&offsets),
-                (_, Some(domain)) if kind == "uts" => format!("{own}, the domain name {domain}"),
+            let says = match (offsets, &of.asked.domainname, network) {
+                (Some(offsets), ..) if kind == "time" => clocks(&offsets),
+                (_, Some(domain), _) if kind == "uts" => format!("{own}, the domain name {domain}"),
+                (.., Some(network)) => format!("{own}, and the members of the network {network}"),
                 _ if kind == "cgroup" => cgroup_seen(of).unwrap_or(own).into(),
                 _ => own.into(),
             };

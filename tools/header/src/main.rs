@@ -13,7 +13,7 @@ const HEADER: &str = "include/ctr.h";
 const MAP: &str = "src/ffi/ctr.map";
 
 /// The order of the header, which is read from top to bottom.
-const FILES: [&str; 26] = [
+const FILES: [&str; 27] = [
     "types",
     "config",
     "config_limits",
@@ -24,6 +24,7 @@ const FILES: [&str; 26] = [
     "mounts",
     "sockets",
     "ports",
+    "networks",
     "files",
     "copy",
     "stats",
