@@ -1604,7 +1604,7 @@ int ctr_mount_volume(ctr_container *c, const char *name, const char *target, boo
 int ctr_mount_tmpfs(ctr_container *c, const char *target, uint64_t size, uint32_t mode);
 
 /**
- * Takes off what ctr_mount(), ctr_mount_tmpfs(), ctr_mount_volume() or the configuration has mounted at target,
+ * Takes off what ctr_mount() and its like, or the configuration, have mounted at target,
  * umount2(2), whichever process did it: the last one if there are several. It is found where it is by now, whatever programs inside have
  * moved. One that is gone already, as with another one on which it lay, is no error. The directory or file at target stays.
  *
@@ -1648,7 +1648,7 @@ const char *ctr_mounts_target(const ctr_mounts *mounts, int index);
 const char *ctr_mounts_source(const ctr_mounts *mounts, int index);
 
 /**
- * What it is: "bind", "volume" or "tmpfs". Later releases may add some.
+ * What it is: "bind", "volume", "tmpfs" or "disk". Later releases may add some.
  *
  * Return value: as ctr_mounts_target().
  */
@@ -1670,6 +1670,38 @@ int ctr_mounts_live(const ctr_mounts *mounts, int index);
 
 /** Frees a list of mounts and its strings. NULL is allowed. The mounts are not affected. */
 void ctr_mounts_free(ctr_mounts *mounts);
+
+/**
+ * Adds a disk: the file system of source, which is a block device or a file that is the image of one, appears at target, an absolute path
+ * inside that is made where it is missing, as for ctr_config_add_mount_bind(). Only root of the machine may: CTR_ERR_UNSUPPORTED for
+ * everybody else, whose error names what they can do. A container is made with 8 disks at most.
+ *
+ * filesystem   "ext2", "ext3", "ext4", "xfs", "btrfs", "squashfs", "erofs" or "vfat"; NULL: the one that is found there
+ * partition    the partition of this number of a GPT or an MBR, counted from 1; 0: the file system is on all of source
+ * read_only    nothing is written, neither by programs inside nor by the kernel: a journal that a crash has left is passed over.
+ *              The way to mount what others have made: a file system that was made to do harm finds more of the kernel when it is written to
+ * noexec       programs on it can't be started
+ *
+ * Set-user-ID programs and device nodes on it have no effect. Its files belong inside to whom they belong on the disk: root's to the
+ * container's root. An image, and a partition, has a loop device, loop(4), which is gone when the container is, however that ends. An
+ * image that is written to is in use by nobody else meanwhile, by a lock, flock(2), and any number of containers may read one.
+ *
+ * Return value: 0, or CTR_ERR_INVALID for a file system of another name. What else is wrong ctr_create() says: CTR_ERR_SYSTEM with ENOENT, with
+ * EISDIR or ENOTBLK for what is no disk, with EBUSY for an image in use, with EINVAL for one that is damaged or was cut off, with what the
+ * kernel says about it; CTR_ERR_INVALID with ENXIO for a partition that there isn't, and with EINVAL where no file system is found;
+ * CTR_ERR_UNSUPPORTED with ENODEV for a file system that the kernel lacks, and where there are no loop devices.
+ */
+int ctr_config_add_disk(ctr_config *config, const char *source, const char *target, const char *filesystem, uint32_t partition, bool read_only, bool noexec);
+
+/**
+ * Mounts a disk into a container that runs, as ctr_config_add_disk(), at a place as for ctr_mount(): programs inside see it at once.
+ * ctr_unmount() takes it off, and the loop device goes with it.
+ *
+ * c   a container that this process made or joined
+ *
+ * Return value: 0; what ctr_create() answers about disks; else as ctr_mount().
+ */
+int ctr_mount_disk(ctr_container *c, const char *source, const char *target, const char *filesystem, uint32_t partition, bool read_only, bool noexec);
 
 /**
  * A socket of this process that is connected to a server in a container. It is made inside and handed out: it needs no address of

@@ -131,6 +131,32 @@ pub const NO_PLACE: &str = "the place is not there, and what is above it can't b
 pub const BUSY_MOUNT: &str = "programs have files of it open or work in it, or something else is mounted on it: end that first, or unmount lazily, so \
      that it is gone for all others";
 
+/// Whose mounts of disks are not root's.
+pub const DISK_AS_USER: &str = "as an ordinary user, mount it on the host with squashfuse, fuse2fs -o ro or erofsfuse (packages squashfuse, fuse2fs and \
+     erofsfuse), and bind the directory: Bind, -v";
+
+/// Root that is not root of the machine.
+pub const DISK_NOT_ROOT: &str = "only root of the machine mounts file systems of disks: in a container, also as its root, bind what is mounted \
+     outside";
+
+/// There are no loop devices.
+pub const LOOP: &str = "an image, or a partition, takes a loop device: as root, modprobe loop, and in a container give it /dev/loop-control and \
+     /dev/loop0 and so on";
+
+/// The kernel has made a device that /dev doesn't have.
+pub fn loop_node(number: u32) -> String {
+    format!(
+        "all loop devices that /dev has are in use: as root, mknod /dev/loop{number} b 7 {number}, or end some that losetup -l lists"
+    )
+}
+
+/// What the kernel doesn't take for a file system.
+pub const DAMAGED_DISK: &str = "it is damaged, of another file system than was said, or uses what this kernel lacks: the kernel's log, dmesg, says which; \
+     fsck on a copy of it may help";
+
+/// A device that is mounted otherwise.
+pub const BUSY_DISK: &str = "it is mounted already, and read-only where this one is not or the other way round, or swap, or a part of another device";
+
 /// No other address leads anywhere.
 pub const LOOPBACK_ONLY: &str = "a container's own network has 127.0.0.1, and ::1 where the kernel has IPv6";
 

@@ -9,7 +9,7 @@
 //! ```
 //!
 //! The rooms, from top to bottom: [`ffi`] (the C ABI) and the Python bindings stand on this file's names; `container`
-//! knows the whole story; `image`, `rootfs`, `cgroup`, `network` and `security` turn a [`Config`] into steps of a `plan`;
+//! knows the whole story; `image`, `rootfs`, `disk`, `cgroup`, `network` and `security` turn a [`Config`] into steps of a `plan`;
 //! `helper` is a process in other namespaces that does what this one may not; `zygote` starts and talks to the freestanding program
 //! (`ctr_init`, in the language of `ctr_wire`), which walks plans; `sys` has the system calls.
 
@@ -18,6 +18,7 @@
 mod cgroup;
 mod config;
 mod container;
+mod disk;
 mod error;
 pub mod ffi;
 mod helper;
@@ -35,8 +36,9 @@ mod zygote;
 pub use cgroup::{CpuStats, IoStats, MemoryStats, PidsStats, Pressure, PressureStats, Stall, Stats};
 pub use config::{
     Bind, CgroupPolicy, ChangesLimit, Config, Device, DeviceAccess, DeviceKind, DeviceList, DeviceRule, DirectoryUse,
-    ExecConfig, HugetlbLimit, IoLimit, Limit, ListLimit, Mount, Namespace, Namespaces, Network, Preset, PublishedPort,
-    Refusal, Rlimit, Seccomp, Session, Stdio, TimeOffset, TimeOffsets, Tmpfs, UNLIMITED, Upper, Volume, Winsize,
+    Disk, ExecConfig, FileSystem, HugetlbLimit, IoLimit, Limit, ListLimit, Mount, Namespace, Namespaces, Network,
+    Preset, PublishedPort, Refusal, Rlimit, Seccomp, Session, Stdio, TimeOffset, TimeOffsets, Tmpfs, UNLIMITED, Upper,
+    Volume, Winsize,
 };
 pub use container::{
     Client, Connecting, Container, ContainerInfo, Event, EventKind, Exit, ExitReason, InspectedLimits, InspectedMount,

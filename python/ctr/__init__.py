@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from ._monitor import Sample
     from ._mounts import MountInfo
     from ._networks import Network, network, networks
-    from ._options import Bind, Tmpfs
+    from ._options import Bind, Disk, Tmpfs
     from ._popen import Popen
     from ._probe import Check, probe
     from ._run import run
@@ -64,6 +64,7 @@ __all__ = [
     "ContainerPoolExecutor",
     "DEVNULL",
     "Difference",
+    "Disk",
     "Error",
     "Event",
     "Exit",
@@ -128,6 +129,7 @@ _ROOMS = {
     "ContainerInfo": "_containers",
     "ContainerPoolExecutor": "_executor",
     "Difference": "_image",
+    "Disk": "_options",
     "Error": "_errors",
     "Event": "_watch",
     "Exit": "_exit",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from ._cli_options import tmpfs
+from ._cli_options import DISK, disk, tmpfs
 from ._containers import join
 from ._errors import Error
 from ._words import table
@@ -20,18 +20,18 @@ _FAILED = 125
 
 def add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
     """The commands, of which `command` makes parsers."""
-    about = "show a host path, a volume or an empty tmpfs inside a running container; programs that run see it at once"
-    mounted = command("mount", _mount, about, "NAME (SRC:DST[:ro] | --tmpfs DST[:SIZE])")
+    about = "show a host path, a volume, a disk or a tmpfs inside a running container; programs that run see it at once"
+    mounted = command("mount", _mount, about, f"NAME (SRC:DST[:ro] | --tmpfs DST[:SIZE] | --disk {DISK})")
     mounted.add_argument("name", metavar="NAME", help="the name of the container")
     mounted.add_argument("mount", metavar="SRC:DST[:ro]", nargs="?", help="as for run -v")
     mounted.add_argument("--tmpfs", metavar="DST[:SIZE]", type=tmpfs, help="as for run --tmpfs")
+    mounted.add_argument("--disk", metavar=DISK, help="as for run --disk")
 
     unmounted = command("umount", _umount, "take off what -v, --tmpfs or libctr mount has mounted in a container")
     unmounted.add_argument("name", metavar="NAME", help="the name of the container")
     unmounted.add_argument("targets", metavar="DST", nargs="+", help="where it is mounted inside")
     about = "also while programs use it: it is gone for all others, and ends with its last use"
     unmounted.add_argument("-l", "--lazy", action="store_true", help=about)
-
 
     listed = command("mounts", _mounts, "list what was mounted in a running container, when it was made and since")
     listed.add_argument("name", metavar="NAME", help="the name of the container")
@@ -49,9 +49,13 @@ def _mounts(options: argparse.Namespace) -> int:
 
 
 def _mount(options: argparse.Namespace) -> int:
-    given = [each for each in (options.mount, options.tmpfs) if each is not None]
+    try:
+        typed = None if options.disk is None else disk(options.disk)
+    except ValueError as error:
+        options.parser.error(str(error))
+    given = [each for each in (options.mount, options.tmpfs, typed) if each is not None]
     if len(given) != 1:
-        options.parser.error("either SRC:DST[:ro] or --tmpfs DST[:SIZE] says what is mounted")
+        options.parser.error("either SRC:DST[:ro] or --tmpfs DST[:SIZE] or --disk IMAGE:DST says what is mounted")
     with join(options.name) as container:
         container.mount(given[0])
     return 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ._options import LIMITS, Tmpfs, rlimit
+from ._options import LIMITS, Disk, Tmpfs, rlimit
 from ._options import UNLIMITED as NO_LIMIT
 from ._sizes import size
 
@@ -75,6 +75,35 @@ def tmpfs(text: str) -> Tmpfs:
     return Tmpfs(target, most or None)
 
 
+def disk(text: str) -> Disk:
+    """The path of a device may have colons in it."""
+    found: dict[str, Any] = {}
+    place = text
+    while "," in place:
+        rest, _, word = place.rpartition(",")
+        name, _, value = word.partition("=")
+        if word == "noexec":
+            found["noexec"] = True
+        elif name == "partition" and value.isdecimal():
+            found["partition"] = int(value)
+        elif name == "filesystem" and value:
+            found["filesystem"] = value
+        else:
+            break
+        place = rest
+    source, _, mode = place.rpartition(":")
+    if mode in ("ro", "rw"):
+        found["read_only"], place = mode == "ro", source
+    source, _, target = place.rpartition(":")
+    if not (source and target):
+        raise ValueError(f"write IMAGE:DST[:rw][,partition=N][,filesystem=NAME][,noexec], not {text!r}")
+    return Disk(source, target, **found)
+
+
+DISK = "IMAGE:DST[:rw][,partition=N]"
+"""How most disks are typed."""
+
+
 def _limit(text: str) -> tuple[str, tuple[int | None, int | None]]:
     name, value = pair(text)
     soft, _, hard = value.partition(":")
@@ -136,6 +165,7 @@ ROWS = (
     ),
     Row("mounts", "-v --volume", "show a host path, or a volume by its name, inside", "SRC:DST[:ro]", many=True),
     Row("mounts", "--tmpfs", "an empty tmpfs inside", "DST[:SIZE]", many=True, read=tmpfs),
+    Row("mounts", "--disk", "a block device or the image of one, read-only if not rw", DISK, many=True, read=disk),
     Row("read_only", "--read-only", "mount the root read-only"),
     Row("upper", "--upper", "where changes go: a tmpfs, or the store's disk", choices=("memory", "disk")),
     Row(

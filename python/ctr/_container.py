@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from ._image import Config, Difference, Image, ImageConfig
     from ._limits import Limits, List, Number, Told
     from ._monitor import Monitor
+    from ._mounts import MountInfo
     from ._sockets import Address
     from ._stats import Stats
-    from ._mounts import MountInfo
     from ._walls import Wall
     from ._watch import EventKind, Watch
 
@@ -91,8 +91,8 @@ class Container:
             hostname: The hostname inside; the name by default.
             domainname: The NIS domain name inside; the host's by default.
             env: Environment of every process, over the defaults (PATH, HOME, HOSTNAME).
-            mounts: `Bind`, `Tmpfs`, `Volume`, (source, target), (source, target, "ro") or "source:target:ro", in order.
-                In these last words a source without a slash is the name of a volume, as in docker.
+            mounts: `Bind`, `Tmpfs`, `Volume`, `Disk`, (source, target), (source, target, "ro"), "source:target:ro", in
+                order. In these last words a source without a slash is the name of a volume, as in docker.
             memory: Memory limit, "256M" or bytes; no limit by default, 512 MiB in the preset "strict". "unlimited" is
                 none there too, and so it is for every limit below.
             memory_high: Memory above which it is slowed down and nothing is killed; cgroup v2 only.
@@ -416,13 +416,14 @@ class Container:
             >>> c.mount("data", "/data", read_only=True)
             >>> c.mount(ctr.volume("cache"), "/cache")
             >>> c.mount(ctr.Tmpfs("/scratch", size="64M"))
+            >>> c.mount(ctr.Disk("data.img", "/srv/data", partition=2))
 
         `ctr.Error` with EBUSY if the caller has mounted something there already; with EINVAL in /proc and /sys, also by
         way of links inside.
 
         Args:
             source: A path on the host or a volume, with a `target`; or a whole mount, as in `mounts`: a `Bind`, a
-                `Tmpfs`, a `Volume`, "source:target:ro".
+                `Tmpfs`, a `Volume`, a `Disk`, "source:target:ro".
             target: An absolute path inside; it is made where it is missing.
             read_only: Nothing can be written through it, nor through what is mounted below it.
         """

@@ -13,7 +13,7 @@ class MountInfo(NamedTuple):
     source: str | None
     """What is seen there: a path of this machine for "bind", the name of a "volume"; None where it began empty."""
     kind: str
-    """"bind", "volume" or "tmpfs". Later releases may add some."""
+    """"bind", "volume", "tmpfs" or "disk". Later releases may add some."""
     read_only: bool
     """Whether nothing can be written through it."""
     live: bool

@@ -61,6 +61,23 @@ class Tmpfs(NamedTuple):
     """Permission bits of its root; 0o1777 where there are none."""
 
 
+class Disk(NamedTuple):
+    """A block device, or a file that is the image of one, whose file system is mounted; for root alone."""
+
+    source: Path
+    """Path on the host."""
+    target: Path
+    """Absolute path inside; made where it is missing, if what is above it can be written to: not /usr of "host"."""
+    filesystem: str | None = None
+    """"ext2", "ext3", "ext4", "xfs", "btrfs", "squashfs", "erofs" or "vfat"; the one that is found there if None."""
+    partition: int | None = None
+    """The partition of this number, of a GPT or an MBR; None is all of it."""
+    read_only: bool = True
+    """Nothing is written, also not by the kernel, which passes over a journal that a crash has left."""
+    noexec: bool = False
+    """Programs on it can't be started."""
+
+
 UNLIMITED = "unlimited"
 """A limit that there is not, also where the preset has one."""
 
@@ -141,7 +158,7 @@ def _mounts(mounts: Mounts) -> object:
 
 
 def mount_option(item: Any) -> tuple[str, dict[str, object]]:
-    """A `Bind`, a `Tmpfs`, a `Volume`, (source, target[, "ro"]), or docker's "source:target[:ro]".
+    """A `Bind`, a `Tmpfs`, a `Disk`, a `Volume`, (source, target[, "ro"]), or docker's "source:target[:ro]".
 
     In docker's words a source without a slash, and not beginning with a dot, is the name of a volume.
     """
@@ -150,6 +167,8 @@ def mount_option(item: Any) -> tuple[str, dict[str, object]]:
     if isinstance(item, Tmpfs):
         most = None if item.size is None else size(item.size, "tmpfs size")
         return "tmpfs", {"target": item.target, "size": most, "mode": item.mode}
+    if isinstance(item, Disk):
+        return "disk", {**item._asdict(), "source": os.path.abspath(item.source)}
     if isinstance(item, Bind):
         return _bind(*item)
     parts = item.split(":") if isinstance(item, str) else tuple(item) if hasattr(item, "__iter__") else ()

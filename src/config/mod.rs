@@ -5,6 +5,7 @@
 //! serde. docs/extending.md says what else an option takes, and tests/options.rs compares the faces.
 
 mod devices;
+mod disk;
 mod exec;
 mod limits;
 mod mounts;
@@ -17,6 +18,7 @@ pub(crate) mod text;
 mod with;
 
 pub use devices::{Device, DeviceAccess, DeviceKind, DeviceList, DeviceRule};
+pub use disk::{Disk, FileSystem};
 pub use exec::{ExecConfig, Session, Stdio, Winsize};
 pub use limits::{ChangesLimit, HugetlbLimit, IoLimit, Limit, ListLimit, UNLIMITED};
 pub(crate) use limits::{LimitLists, LimitNumbers};
@@ -196,7 +198,7 @@ impl Config {
     }
 }
 
-with!(Config, ExecConfig, Namespaces, TimeOffsets, Bind, Tmpfs, Volume, IoLimit, HugetlbLimit);
+with!(Config, ExecConfig, Namespaces, TimeOffsets, Bind, Disk, Tmpfs, Volume, IoLimit, HugetlbLimit);
 
 /// One choice for each kind of namespace; see namespaces(7).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

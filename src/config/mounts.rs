@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::text;
+use super::{Disk, text};
 use crate::{Error, Result, Step};
 
 /// One mount into a container.
@@ -18,6 +18,8 @@ pub enum Mount {
     Tmpfs(Tmpfs),
     /// A volume of the store.
     Volume(Volume),
+    /// The file system of a block device, or of the image of one.
+    Disk(Disk),
 }
 
 /// A file or directory of the host, seen inside.
@@ -69,7 +71,8 @@ impl Mount {
         match self {
             Self::Bind(Bind { target, .. })
             | Self::Tmpfs(Tmpfs { target, .. })
-            | Self::Volume(Volume { target, .. }) => target,
+            | Self::Volume(Volume { target, .. })
+            | Self::Disk(Disk { target, .. }) => target,
         }
     }
 
@@ -87,13 +90,14 @@ impl Mount {
             Self::Bind(_) => "bind",
             Self::Tmpfs(_) => "tmpfs",
             Self::Volume(_) => "volume",
+            Self::Disk(_) => "disk",
         }
     }
 
     /// What is seen there, a path or the name of a volume; `None` where it begins empty.
     pub fn source(&self) -> Option<PathBuf> {
         match self {
-            Self::Bind(Bind { source, .. }) => Some(source.clone()),
+            Self::Bind(Bind { source, .. }) | Self::Disk(Disk { source, .. }) => Some(source.clone()),
             Self::Volume(Volume { name, .. }) => Some(name.into()),
             Self::Tmpfs(_) => None,
         }
@@ -102,7 +106,9 @@ impl Mount {
     /// Whether nothing can be written through it.
     pub fn is_read_only(&self) -> bool {
         match self {
-            Self::Bind(Bind { read_only, .. }) | Self::Volume(Volume { read_only, .. }) => *read_only,
+            Self::Bind(Bind { read_only, .. })
+            | Self::Volume(Volume { read_only, .. })
+            | Self::Disk(Disk { read_only, .. }) => *read_only,
             Self::Tmpfs(_) => false,
         }
     }
@@ -113,7 +119,8 @@ impl Mount {
         match &mut mount {
             Self::Bind(Bind { target, .. })
             | Self::Tmpfs(Tmpfs { target, .. })
-            | Self::Volume(Volume { target, .. }) => *target = place.to_path_buf(),
+            | Self::Volume(Volume { target, .. })
+            | Self::Disk(Disk { target, .. }) => *target = place.to_path_buf(),
         }
         mount
     }
@@ -127,6 +134,7 @@ impl Mount {
                     .with_hint("without a size it is a part of the changes, and of their size"))
             }
             Self::Volume(Volume { name, .. }) => super::name::check(Step::NameVolume, name),
+            Self::Disk(disk) => disk.check(),
             _ => Ok(()),
         }
     }
@@ -162,6 +170,12 @@ impl From<Volume> for Mount {
 impl From<Bind> for Mount {
     fn from(bind: Bind) -> Self {
         Self::Bind(bind)
+    }
+}
+
+impl From<Disk> for Mount {
+    fn from(disk: Disk) -> Self {
+        Self::Disk(disk)
     }
 }
 

@@ -11,6 +11,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, bind};
 
 use super::blueprint::{Acquired, Blueprint};
+use super::disks::{self, Books};
 use super::shared::Shared;
 use super::spawn::{Spawned, spawn};
 use super::state::{Claim, ExecDefaults, Record, RecordFile, Resource, StateDir, VERSION, start_of};
@@ -21,7 +22,7 @@ use crate::image::Report;
 use crate::rootfs::place_of;
 use crate::sys::fork_lock::ForkLock;
 use crate::zygote::{self, Zygote};
-use crate::{Config, Error, Result, Step, sys};
+use crate::{Config, Error, Mount, Result, Step, sys};
 
 /// The plan, in words.
 pub fn explain(image: &OsStr, config: &Config, report: Report<'_>) -> Result<String> {
@@ -111,7 +112,7 @@ fn raise(
     mut zygote: Arc<Zygote>,
 ) -> Result<(Spawned, Option<Cgroup>, Arc<Zygote>)> {
     let held = OnceCell::new();
-    let acquire = || -> Result<&(Acquired, Option<Cgroup>)> {
+    let acquire = || -> Result<&(Acquired, Option<Cgroup>, Vec<OwnedFd>)> {
         let claim = state.claim(record)?;
         _ = written.set(claim.written);
         if let Some(upper) = &blueprint.upper {
@@ -119,16 +120,25 @@ fn raise(
         }
         let cgroup = blueprint.cgroup.as_ref().map(Layout::make).transpose()?;
         network::join(state, &blueprint.config, &blueprint.name, blueprint.names.hostname.as_deref())?;
+        let books = Books { state, name: &record.name, file: claim.written };
         let acquired = acquire(state, &blueprint.name, claim, cgroup.as_ref())?;
-        Ok(held.get_or_init(|| (acquired, cgroup)))
+        let disks = blueprint.config.mounts.iter().filter(|mount| matches!(mount, Mount::Disk(_)));
+        let disks = blueprint
+            .disks
+            .iter()
+            .zip(disks)
+            .map(|(disk, mount)| Ok(disks::make(disk, &place_of(mount.target())?, &books)?.0));
+        let disks = disks.collect::<Result<Vec<_>>>()?;
+        Ok(held.get_or_init(|| (acquired, cgroup, disks)))
     };
     // Where it can be, the child is on its way while we acquire the rest.
     let ahead = if blueprint.acquires_first() { Some(acquire()?) } else { None };
-    let setup = blueprint.setup(ahead.and_then(|(_, cgroup)| cgroup.as_ref()?.clone_into()))?;
+    let disks = ahead.map_or(&[][..], |(.., disks)| disks);
+    let setup = blueprint.setup(ahead.and_then(|(_, cgroup, _)| cgroup.as_ref()?.clone_into()), disks)?;
     let finish = || blueprint.finish(&setup, &ahead.map_or_else(acquire, Ok)?.0);
     let spawned = spawn(&setup, &blueprint.name, &mut zygote, finish)?;
     drop(setup);
-    let cgroup = held.into_inner().and_then(|(_, cgroup)| cgroup);
+    let cgroup = held.into_inner().and_then(|(_, cgroup, _)| cgroup);
     Ok((spawned, cgroup, zygote))
 }
 

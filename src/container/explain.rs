@@ -19,7 +19,7 @@ impl Blueprint {
     pub fn explain(mut self, state: &StateDir) -> Result<String> {
         self.unmade = self.upper.as_ref().map(|_| open_path(&self.store)).transpose()?;
         let acquired = Acquired::default();
-        let setup = self.setup(None)?;
+        let setup = self.setup(None, &[])?;
         let finish = self.finish(&setup, &acquired)?;
         let mut text = match walls::warning(self.config.preset, self.asked.namespaces.asked("user").is_none()) {
             Some(warning) => format!("# {warning}\n"),

@@ -19,6 +19,7 @@ mod clocks;
 mod copy;
 mod cpu_time;
 mod create;
+mod disks;
 mod end;
 mod env;
 mod exec;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use nix::sched::CloneFlags;
 use serde::Serialize;
 
+use super::disks;
 use super::shared::Shared;
 use super::state::{Resource, Root};
 use super::within::Within;
@@ -15,7 +16,7 @@ use crate::helper::{Helper, add_hint};
 use crate::plan::{Fd, Plan};
 use crate::rootfs::{Looked, Lying, place_of};
 use crate::sys::mountinfo::{self, Placed};
-use crate::{Error, ErrorCode, Namespace, Result, Step, sys};
+use crate::{Error, ErrorCode, Mount, Namespace, Result, Step, sys};
 
 /// How often a place is looked for while programs inside move directories about: openat2(2), EAGAIN.
 const TRIES: usize = 50;
@@ -30,7 +31,7 @@ pub struct MountInfo {
     /// What is seen there, a path of the host or the name of a volume; `None` where it began empty.
     #[serde(with = "text")]
     pub source: Option<PathBuf>,
-    /// "bind", "volume" or "tmpfs". Later releases may add some.
+    /// "bind", "volume", "tmpfs" or "disk". Later releases may add some.
     pub kind: &'static str,
     /// Whether nothing can be written through it.
     pub read_only: bool,
@@ -74,6 +75,9 @@ pub fn unmount(container: &Shared, target: &Path, lazy: bool) -> Result<()> {
         container.note_known(resource(0), resource(known))?;
     }
     let below = again(|| take_off(container, known, &place, lazy))?;
+    if matches!(mount, Mount::Disk(_)) || below.is_some() {
+        disks::unmounted(container, &place, lazy || below.is_some())?;
+    }
     container.strike_off(resource(known))?;
     if let Some(place) = below {
         strike_off_below(container, &place)?;
@@ -204,7 +208,7 @@ pub fn check(container: &Shared) -> Result<()> {
 /// Tries it until programs inside let it find its place.
 pub fn again<T>(mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
     let moved = |error: &Error| match error.failed_step() {
-        Step::BindIntoContainer | Step::MountTmpfs => error.errno() == libc::EAGAIN,
+        Step::BindIntoContainer | Step::MountDiskAt | Step::MountTmpfs => error.errno() == libc::EAGAIN,
         Step::Unmount => matches!(error.errno(), libc::EAGAIN | libc::ENOENT | libc::ENOTDIR | libc::ELOOP),
         _ => false,
     };

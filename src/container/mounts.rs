@@ -14,6 +14,7 @@ use ctr_wire::RESULTS;
 use nix::sched::CloneFlags;
 
 use super::blueprint::{Bind, inodes_of_changes, size_of_changes};
+use super::disks::{self, Made};
 use super::ids::{Ids, Inside};
 use super::mounted::{self, again, check, looked, pipe};
 use super::shared::Shared;
@@ -24,7 +25,7 @@ use super::within::Within;
 use crate::helper::{Helper, add_hint};
 use crate::image::Id;
 use crate::plan::{Fd, Plan, Slot};
-use crate::rootfs::{self, Context, Detached, Looked, Source, place_of};
+use crate::rootfs::{self, Context, Detached, DiskOwners, Looked, Source, place_of};
 use crate::security::labels;
 use crate::{Error, ErrorCode, Limit, Mount, Result, Step, Volume, zygote};
 
@@ -33,12 +34,23 @@ pub fn mount(container: &Shared, mount: &Mount) -> Result<()> {
     let target = checked(container, mount.target())?;
     mount.check()?;
     let bind = source(container, mount)?;
+    let disk = disks::open(mount).transpose()?;
+    let disk = disk.map(|source| Made::new(container, source, &target)).transpose()?;
+    let outcome = attach(container, mount, &target, bind.as_ref(), disk.as_ref());
+    if let (Err(_), Some(disk)) = (&outcome, disk) {
+        disk.give_back(container);
+    }
+    outcome
+}
+
+/// Attaches it there.
+fn attach(container: &Shared, mount: &Mount, target: &Path, bind: Option<&Bind>, disk: Option<&Made>) -> Result<()> {
     again(|| {
-        let (helper, plan, resource) = prepare(container, mount, &target, bind.as_ref())?;
+        let (helper, plan, resource) = prepare(container, mount, target, bind, disk)?;
         let attached = container.acquire(resource.clone(), || helper.run(&plan, &[]).map_err(add_hint));
         if let (Err(_), Resource::Mount { number, .. }) = (&attached, &resource) {
             // The answer may be lost, and the mount there. Where it can't be taken off, it stays on record.
-            _ = mounted::take_off(container, *number, &target, true).and_then(|_| container.strike_off(resource));
+            _ = mounted::take_off(container, *number, target, true).and_then(|_| container.strike_off(resource));
         }
         attached.map(drop)
     })
@@ -75,6 +87,7 @@ fn prepare<'a>(
     mount: &Mount,
     target: &Path,
     bind: Option<&Bind>,
+    disk: Option<&Made>,
 ) -> Result<(Helper, Plan<'a>, Resource)> {
     let config = &container.record.config;
     let mut within = Within::open(container, &["mnt"])?;
@@ -88,6 +101,13 @@ fn prepare<'a>(
         let sent = start.setup.send(Fd::Borrowed(fd.as_fd()));
         let (parent, handed) = &mut start.parent;
         rootfs::idmap(parent, path, sent, HANDED, *mapped);
+        *handed = 1;
+    }
+    if let Some(Made { mount, source, .. }) = disk {
+        let sent = start.setup.send(Fd::Borrowed(mount.as_fd()));
+        let (parent, handed) = &mut start.parent;
+        let owners = DiskOwners::of(Ids::are_a_range(&zygote, &config.namespaces.user), source.read_only);
+        rootfs::hand_over_disk(parent, &source.path, [sent, HANDED], owners, |_, _| String::new());
         *handed = 1;
     }
     let helper = start.start_in(&zygote).map_err(unmapped::blame)?;
@@ -111,6 +131,7 @@ fn prepare<'a>(
             let labels = labels::Chosen::of(config)?;
             Detached::tmpfs(&mut plan, target, size, tmpfs.mode, Context(labels.mounts.as_deref()))?
         }
+        (Mount::Disk(_), _) => Detached::disk(&mut plan, target, HANDED),
         (Mount::Bind(_) | Mount::Volume(_), None) => {
             return Err(Error::invalid(Step::BindSource, target.display(), "it is not open"));
         }

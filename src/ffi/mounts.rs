@@ -81,7 +81,7 @@ pub unsafe extern "C" fn ctr_mount_tmpfs(c: *mut ctr_container, target: *const c
     })
 }
 
-/// Takes off what ctr_mount(), ctr_mount_tmpfs(), ctr_mount_volume() or the configuration has mounted at target,
+/// Takes off what ctr_mount() and its like, or the configuration, have mounted at target,
 /// umount2(2), whichever process did it: the last one if there are several. It is found where it is by now, whatever programs inside have
 /// moved. One that is gone already, as with another one on which it lay, is no error. The directory or file at target stays.
 ///
@@ -148,7 +148,7 @@ pub extern "C" fn ctr_mounts_source(mounts: *const ctr_mounts, index: c_int) -> 
     border(|| at(&lines(mounts)?, index).map(|line| line.source.as_ref().map_or(null(), |source| source.as_ptr())))
 }
 
-/// What it is: "bind", "volume" or "tmpfs". Later releases may add some.
+/// What it is: "bind", "volume", "tmpfs" or "disk". Later releases may add some.
 ///
 /// Return value: as ctr_mounts_target().
 #[unsafe(no_mangle)]

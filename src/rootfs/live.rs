@@ -53,6 +53,13 @@ impl Detached {
         Ok(Self { mounted: keep(plan, made), directory: true, step })
     }
 
+    /// The file system of a disk, which was handed over in this slot.
+    pub fn disk(plan: &mut Plan<'_>, target: &Path, mounted: Slot) -> Self {
+        let step = Step::MountDiskAt;
+        plan.step(step, words(target), "", "");
+        Self { mounted: keep(plan, mounted), directory: true, step }
+    }
+
     /// Opens its place in the mount namespace that the helper is in by now. What is missing of it is made, as when a container is
     /// made. Two looks come back: at the place, and at what is to be mounted there.
     pub fn find_place(self, plan: &mut Plan<'_>, target: &Path, looks: Slot) -> Result<Live> {

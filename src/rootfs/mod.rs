@@ -10,6 +10,7 @@
 //! sharedsubtree.rst.
 
 mod dev;
+mod disk;
 mod etc;
 mod live;
 mod looked;
@@ -19,6 +20,7 @@ mod root;
 mod setup;
 mod shape;
 
+pub use disk::{DiskOwners, hand_over_disk};
 pub use etc::{Absent, ETC_FILES, EtcFiles, etc_files};
 pub use live::{Detached, Lying, open_root, place_of};
 pub use looked::{FileStat, Looked, look};

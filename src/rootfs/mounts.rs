@@ -14,9 +14,9 @@ use crate::sys::mount::{
     AT_EMPTY_PATH, AT_RECURSIVE, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, MOVE_MOUNT_F_EMPTY_PATH,
     MOVE_MOUNT_T_EMPTY_PATH, MountAttributes, OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE,
 };
-use crate::{Bind, Error, ErrorCode, Mount, Result, Step, Tmpfs, Volume};
+use crate::{Bind, Disk, Error, ErrorCode, Mount, Result, Step, Tmpfs, Volume};
 
-/// Mounts them below `root`. `sources` are the bind mounts' sources, in order.
+/// Mounts them below `root`. `sources` are those of binds and disks, in order.
 pub fn user_mounts(
     plan: &mut Plan<'_>,
     root: Slot,
@@ -74,6 +74,20 @@ pub fn user_mounts(
                         slot
                     }
                 };
+                mount_at(plan, root, target, slot, true)?;
+            }
+            Mount::Disk(Disk { target, read_only, noexec, .. }) => {
+                let Some((source, _)) = sources.next() else { continue };
+                let at = quote(&target.to_string_lossy());
+                let options = [(*read_only, ",ro"), (*noexec, ",noexec")];
+                let options: String = options.iter().filter(|(is_so, _)| *is_so).map(|(_, option)| *option).collect();
+                plan.step(
+                    Step::MountDiskAt,
+                    target.to_string_lossy().into_owned(),
+                    "where the disk is seen",
+                    format!("mkdir -p $ROOT{at} && mount --bind -o nosuid,nodev{options} {} $ROOT{at}", source.typed()),
+                );
+                let slot = source.mount(plan)?;
                 mount_at(plan, root, target, slot, true)?;
             }
         }

@@ -170,7 +170,7 @@ fn handed_over(slot: u64) -> String {
 }
 
 /// Where a person has what is handed over.
-fn mapped(handed: Slot) -> String {
+pub(super) fn mapped(handed: Slot) -> String {
     format!("$MAPPED/{}", handed.0)
 }
 

@@ -117,6 +117,13 @@ steps! {
         BindSource: "bind-source", "bind", when {
             libc::ENOENT => "what is bound has to exist on the host",
         };
+        OpenDisk: "open-disk", "open the disk", when {
+            libc::ENOTBLK | libc::EISDIR => "a disk is a block device or a file; a directory is bound",
+            libc::EACCES | libc::EROFS => "it can't be written to; ask for it read-only",
+            libc::EBUSY => hints::BUSY_DISK,
+        };
+        FindPartition: "find-partition", "find the partition";
+        ReadDisk: "read-disk", "read the disk";
         OpenPath: "open-path", "open";
         UsePath: "use-path", "use";
         OpenNamespace: "open-namespace", "open the namespace", when {
@@ -229,6 +236,8 @@ steps! {
         UseNetworks: "use-networks", "use the networks in";
         MakeNetwork: "make-network", "make the network", by refused_network;
         JoinNetwork: "join-network", "join the network", by refused_network;
+        MakeLoopDevice: "make-loop-device", "make a loop device for";
+        MountDisk: "mount-disk", "mount the file system of";
         MakeControlSocket: "make-control-socket", "make the control socket of";
     }
     Spawn {
@@ -270,6 +279,9 @@ steps! {
         IdMapBind: "id-map-bind", "id-map for a bind", when {
             libc::EINVAL => hints::IDMAP_BIND,
             libc::EPERM => hints::IDMAP_REFUSED,
+        };
+        IdMapDisk: "id-map-disk", "id-map the disk", when {
+            libc::EINVAL => "this kernel can't id-map this file system; read-only it goes without, and root's files are nobody's inside",
         };
         HandOver: "hand-over", "hand over";
         MakeTmpfsForNodes: "make-tmpfs-for-nodes", "make a tmpfs for", when {
@@ -340,6 +352,10 @@ steps! {
         BindEtcFile: "bind-etc-file", "bind";
         BindIntoContainer: "bind-into-container", "bind into the container", when {
             libc::EINVAL | libc::ENOTDIR => "a directory goes onto a directory, a file onto a file",
+            libc::ENOENT => hints::NO_PLACE,
+        };
+        MountDiskAt: "mount-disk-at", "mount a disk at", when {
+            libc::EINVAL | libc::ENOTDIR => "a disk goes onto a directory",
             libc::ENOENT => hints::NO_PLACE,
         };
         MountTmpfs: "mount-tmpfs", "mount a tmpfs at", when { libc::ENOENT => hints::NO_PLACE };
@@ -454,6 +470,7 @@ steps! {
         RemoveCgroup: "remove-cgroup", "remove cgroup";
         RemoveControlSocket: "remove-control-socket", "remove the control socket of";
         RemoveTree: "remove-tree", "remove";
+        FreeLoopDevice: "free-loop-device", "free the loop device";
         PutRecordAside: "put-record-aside", "put aside the damaged record";
         LeaveNetwork: "leave-network", "leave the network";
         RemoveNetwork: "remove-network", "remove the network";

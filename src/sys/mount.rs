@@ -1,6 +1,7 @@
 //! Numbers of the mount API that libc and nix lack; see mount_setattr(2), fsopen(2), open_tree(2), move_mount(2).
 
 pub const FSOPEN_CLOEXEC: u32 = 1;
+pub const FSCONFIG_SET_FLAG: u32 = 0;
 pub const FSCONFIG_SET_STRING: u32 = 1;
 pub const FSCONFIG_CMD_CREATE: u32 = 6;
 pub const FSCONFIG_CMD_RECONFIGURE: u32 = 7;

@@ -22,6 +22,7 @@ static void every_config_function_refuses(ctr_config *bad)
 	ANSWERS(CTR_ERR_INVALID, ctr_config_add_mount_bind(bad, "/tmp", "/mnt", true));
 	ANSWERS(CTR_ERR_INVALID, ctr_config_add_tmpfs(bad, "/mnt", CTR_UNLIMITED, 0));
 	ANSWERS(CTR_ERR_INVALID, ctr_config_add_volume(bad, "v", "/mnt", false));
+	ANSWERS(CTR_ERR_INVALID, ctr_config_add_disk(bad, "/dev/null", "/mnt", NULL, 0, true, false));
 	ANSWERS(CTR_ERR_INVALID, ctr_config_set_memory(bad, MIB));
 	ANSWERS(CTR_ERR_INVALID, ctr_config_set_pids(bad, 1));
 	ANSWERS(CTR_ERR_INVALID, ctr_config_set_cpus(bad, 500));
@@ -145,6 +146,7 @@ static void every_container_function_refuses(ctr_container *bad)
 	ANSWERS(CTR_ERR_INVALID, ctr_mount(bad, "/usr", "/mnt", true));
 	ANSWERS(CTR_ERR_INVALID, ctr_mount_tmpfs(bad, "/mnt", CTR_UNLIMITED, 0));
 	ANSWERS(CTR_ERR_INVALID, ctr_mount_volume(bad, "v", "/mnt", false));
+	ANSWERS(CTR_ERR_INVALID, ctr_mount_disk(bad, "/dev/null", "/mnt", NULL, 0, true, false));
 	ANSWERS(CTR_ERR_INVALID, ctr_unmount(bad, "/mnt", true));
 	ANSWERS(CTR_ERR_INVALID, ctr_connect(bad, SOCK_STREAM, "127.0.0.1", 1, 0));
 	ANSWERS(CTR_ERR_INVALID, ctr_listen(bad, SOCK_STREAM, "127.0.0.1", 1));
@@ -384,6 +386,9 @@ TEST(null_arguments_are_answered)
 	FAILS(CTR_ERR_INVALID, "target", ctr_config_add_tmpfs(config, NULL, MIB, 0));
 	FAILS(CTR_ERR_INVALID, "name", ctr_config_add_volume(config, NULL, "/x", false));
 	FAILS(CTR_ERR_INVALID, "target", ctr_config_add_volume(config, "v", NULL, false));
+	FAILS(CTR_ERR_INVALID, "source", ctr_config_add_disk(config, NULL, "/x", NULL, 0, true, false));
+	FAILS(CTR_ERR_INVALID, "target", ctr_config_add_disk(config, "/x", NULL, NULL, 0, true, false));
+	FAILS(CTR_ERR_INVALID, "no file system of disks", ctr_config_add_disk(config, "/x", "/y", "ntfs", 0, true, false));
 	FAILS(CTR_ERR_INVALID, "path", ctr_config_set_namespace_path(config, CTR_NS_NET, NULL));
 	FAILS(CTR_ERR_INVALID, "name", ctr_config_set_namespace_container(config, CTR_NS_NET, NULL));
 	FAILS(CTR_ERR_INVALID, "path", ctr_config_set_state_dir(config, NULL));

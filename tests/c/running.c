@@ -366,8 +366,43 @@ TEST(a_port_of_the_host_leads_into_a_container)
 	FAILS(CTR_ERR_INVALID, "container", ctr_publish(c, "127.0.0.1", 0, "127.0.0.1", 80));
 }
 
+TEST(a_disk_is_mounted_when_a_container_is_made_and_while_it_runs)
+{
+	char image[600], command[4096];
+	const char *dir = scratch();
+	ctr_config *config = named();
+	ctr_container *c = NULL;
+
+	snprintf(image, sizeof image, "%s/image", dir);
+	write_file(image, "", 0);
+	if (geteuid() != 0) {
+		OK(ctr_config_add_disk(config, image, "/mnt/disk", NULL, 0, true, false));
+		FAILS(CTR_ERR_UNSUPPORTED, "only root", ctr_create("host", config, &c));
+		skip("only root mounts disks");
+	}
+	snprintf(command, sizeof command, "PATH=$PATH:/usr/sbin:/sbin; mkdir %s/t && echo hi >%s/t/hello && truncate -s 4M %s && "
+	         "mke2fs -q -F -t ext4 -d %s/t %s", dir, dir, image, dir, image);
+	if (access("/dev/loop-control", R_OK | W_OK) || system(command))
+		skip("no loop devices, or no mke2fs");
+	OK(ctr_config_add_disk(config, image, "/mnt/disk", "ext4", 0, false, true));
+	OK(ctr_create("host", config, &c));
+	CHECK(holds(c, "grep -q hi /mnt/disk/hello && echo more >/mnt/disk/new"));
+	FAILS(CTR_ERR_SYSTEM, "EBUSY, it is in use", ctr_mount_disk(c, image, "/mnt/live", NULL, 0, true, false));
+	CHECK(errno == EBUSY && !strcmp(ctr_last_step_id(), "open-disk"));
+	OK(ctr_destroy(c));
+	c = new_container();
+	OK(ctr_mount_disk(c, image, "/mnt/live", NULL, 0, true, false));
+	CHECK(holds(c, "grep -q more /mnt/live/new && ! touch /mnt/live/x"));
+	OK(ctr_unmount(c, "/mnt/live", false));
+	FAILS(CTR_ERR_INVALID, "no table of partitions", ctr_mount_disk(c, image, "/mnt/live", NULL, 1, true, false));
+	FAILS(CTR_ERR_INVALID, "source", ctr_mount_disk(c, NULL, "/mnt/live", NULL, 0, true, false));
+	OK(ctr_destroy(c));
+	ctr_config_free(config);
+}
+
 int main(void)
 {
+	RUN(a_disk_is_mounted_when_a_container_is_made_and_while_it_runs);
 	RUN(trees_are_copied_in_and_out);
 	RUN(files_inside_are_opened_looked_at_and_listed_from_outside);
 	RUN(a_port_of_the_host_leads_into_a_container);

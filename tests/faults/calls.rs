@@ -64,6 +64,15 @@ pub fn prepare() -> Swept {
     let tar = scratch().join("image.tar.gz");
     let status = std::process::Command::new("tar").arg("-czf").arg(tar).arg("-C").arg(image).arg(".").status();
     assert!(status.unwrap().success());
+    // Where there are loop devices, and mke2fs.
+    let disk = scratch().join("disk");
+    if nix::unistd::geteuid().is_root() && std::path::Path::new("/dev/loop-control").exists() {
+        std::fs::File::create(&disk).unwrap().set_len(1 << 20).unwrap();
+        let made = std::process::Command::new("/usr/sbin/mke2fs").args(["-q", "-F"]).arg(&disk).status();
+        if !made.is_ok_and(|status| status.success()) {
+            std::fs::remove_file(disk).unwrap();
+        }
+    }
     Swept
 }
 

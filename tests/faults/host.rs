@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use ctr::image::{ImportOptions, Input, Store};
 use ctr::{
-    Bind, CgroupPolicy, Client, Config, Container, ErrorCode, ExecConfig, ExitReason, Mount, Namespace, NamespaceSet,
-    Result, SocketType, Stdio, Tmpfs, Upper, Winsize,
+    Bind, CgroupPolicy, Client, Config, Container, Disk, ErrorCode, ExecConfig, ExitReason, Mount, Namespace,
+    NamespaceSet, Result, SocketType, Stdio, Tmpfs, Upper, Winsize,
 };
 
 use crate::fence::scratch;
@@ -34,6 +34,8 @@ pub enum Operation {
     JoinPid,
     /// Mounts into a container that runs, and out of it.
     Mount,
+    /// A create with a disk, and another disk while it runs. Where there can be none, it is a create.
+    Disk,
     /// Sockets inside that are held outside.
     Sockets,
     List,
@@ -45,7 +47,7 @@ pub enum Operation {
 }
 
 impl Operation {
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::FirstCreate,
         Self::Create,
         Self::CreateOnDisk,
@@ -56,6 +58,7 @@ impl Operation {
         Self::Join,
         Self::JoinPid,
         Self::Mount,
+        Self::Disk,
         Self::Sockets,
         Self::List,
         Self::Import,
@@ -80,6 +83,11 @@ pub fn state_dir() -> PathBuf {
 /// Where images are kept.
 pub fn store_dir() -> PathBuf {
     scratch().join("store")
+}
+
+/// The image of a disk, where there can be any.
+pub fn disk() -> Option<PathBuf> {
+    Some(scratch().join("disk")).filter(|image| image.exists())
 }
 
 /// A configuration that uses every room.
@@ -229,6 +237,22 @@ fn carry_out(operation: Operation, count: &mut u64, held: &mut Option<Container>
                 drop(held.take());
             }
         }
+        Operation::Disk => {
+            let disks = |place: &str| disk().map(|image| Disk::new(image, place).into()).into_iter();
+            let made = during(|| {
+                let mut config = config(count);
+                config.mounts.extend(disks("/mnt/made"));
+                let container = Container::create("host", &config)?;
+                let done = disks("/mnt/live").try_for_each(|disk: Mount| {
+                    container.mount(&disk)?;
+                    container.unmount("/mnt/live", false)
+                });
+                done.and(container.destroy()).inspect_err(|_| _ = container.destroy())
+            });
+            if let Err(error) = made {
+                outcome = named(&error);
+            }
+        }
         Operation::Mount => {
             let container = Container::create("host", &config(count)).map_err(|e| e.to_string())?;
             let bind: Mount = Bind::new(scratch().join("outside"), "/mnt/bind").into();
@@ -327,7 +351,9 @@ fn carry_out(operation: Operation, count: &mut u64, held: &mut Option<Container>
         }
         Operation::Life => {
             let outcome_of = during(|| {
-                let container = Container::create("host", &config(count).with(|c| c.upper = Upper::Disk))?;
+                let mut config = config(count).with(|c| c.upper = Upper::Disk);
+                config.mounts.extend(disk().map(|image| Disk::new(image, "/mnt/disk").into()));
+                let container = Container::create("host", &config)?;
                 let process = container.exec(["true"], &captured())?;
                 process.wait(Some(Duration::from_secs(20)))?;
                 container.mount(&Bind::new(scratch().join("outside"), "/mnt/live").into())?;

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use crate::fence::scratch;
 use crate::host::{prefix, state_dir, store_dir};
 
 /// How long what was killed may take to be gone.
@@ -38,6 +39,10 @@ fn look() -> Vec<String> {
     }
     found.extend(names(Path::new("/sys/fs/cgroup"), |name| name.starts_with(&cgroup)));
     found.extend(names(&store_dir().join("upper"), |_| true));
+    found.extend(names(Path::new("/sys/block"), |_| true).into_iter().filter(|device| {
+        let backing = fs::read_to_string(format!("{device}/loop/backing_file"));
+        backing.is_ok_and(|file| Path::new(file.trim_end()).starts_with(scratch()))
+    }));
     found
 }
 

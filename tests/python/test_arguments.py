@@ -67,7 +67,7 @@ def test_only_given_options_reach_the_core() -> None:
     assert exec_options() == {}
 
 
-def test_a_mount_is_written_in_four_ways() -> None:
+def test_a_mount_is_written_in_five_ways() -> None:
     options = container_options(
         mounts=[
             "/a:/b",
@@ -76,6 +76,7 @@ def test_a_mount_is_written_in_four_ways() -> None:
             ("/a", "/b", "ro"),
             ctr.Bind("/a", "/b", True),
             ctr.Tmpfs("/t", "1M"),
+            ctr.Disk("/i", "/d", partition=2),
         ]
     )
     writable = ("bind", {"source": "/a", "target": "/b", "read_only": False})
@@ -87,6 +88,10 @@ def test_a_mount_is_written_in_four_ways() -> None:
         read_only,
         read_only,
         ("tmpfs", {"target": "/t", "size": 1 << 20, "mode": None}),
+        (
+            "disk",
+            {"source": "/i", "target": "/d", "filesystem": None, "partition": 2, "read_only": True, "noexec": False},
+        ),
     ]
 
 

@@ -12,7 +12,7 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 cache=${CTR_TEST_CACHE:-$here/../../build/vm}
 users=() files=() seconds=600 memory=1024 words=
-modules=(virtio_pci virtio_blk overlay veth bridge tun dummy fuse loop)
+modules=(virtio_pci virtio_blk overlay veth bridge tun dummy fuse loop xfs squashfs erofs btrfs vfat nls_cp437 nls_ascii)
 while getopts u:f:t:m:k: option; do
     case $option in
     u) users+=("$OPTARG") ;;

@@ -26,6 +26,11 @@ done < <(cargo test --no-run --lib --tests 2>&1 | tee /dev/stderr | sed -n 's/^ 
 header=/usr/include/linux/capability.h
 [ ! -e $header ] || files+=(-f "$header")
 
+# What makes the images of tests/disks.rs.
+for program in mke2fs debugfs tune2fs mksquashfs mkfs.erofs mkfs.xfs mkfs.btrfs mkfs.vfat sgdisk; do
+    ! found=$(PATH=$PATH:/usr/sbin:/sbin command -v "$program") || files+=(-f "$found:/lane/bin/$program")
+done
+
 # Policies for tests/labels.rs.
 mkdir -p "${cache:=${CTR_TEST_CACHE:-$here/../../build/vm}}"
 for module in apparmor selinux; do
@@ -39,6 +44,8 @@ done
 
 # shellcheck disable=SC2016 # expanded inside
 script='worst=0
+# Before those of busybox.
+export PATH=/lane/bin:$PATH
 # The long ones once.
 [ "$(id -u)" = 0 ] || set -- "$@" --skip ten_thousand_lives --skip a_host_killed_at_any_moment --skip hundreds_of_containers --skip two_hundred_from
 for test in /lane/tests/*; do

@@ -22,6 +22,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::clocks;
+use super::disks;
 use super::env::{check_env, env_text, name_of, set_env};
 use super::ids::Ids;
 use super::namespaces;
@@ -30,6 +31,7 @@ use super::state::{self, StateDir};
 use super::volumes;
 use super::walls::{self, Subject};
 use crate::cgroup::{Caller, Cgroup, Inside, Layout, Planned};
+use crate::disk;
 use crate::image::{ImageConfig, Progress, Report, Source, Store};
 use crate::network::{self, Net};
 use crate::plan::c_string;
@@ -65,6 +67,8 @@ pub struct Blueprint {
     pub store: PathBuf,
     /// The bind mounts' sources, opened.
     pub binds: Vec<Bind>,
+    /// The disks, opened.
+    pub disks: Vec<disk::Source>,
     pub devices: Devices,
     /// The path of the file whose bytes are the id ranges' locks.
     ranges: CString,
@@ -98,6 +102,7 @@ impl Blueprint {
             }
             asked.namespaces.net = network.namespace();
         }
+        config.mounts.iter().try_for_each(Mount::check)?;
         let names = Names::of(&name, &asked, state);
         let (joined, shared) = Joined::open(&asked.namespaces, state)?;
         if let Some(namespaces) = shared {
@@ -145,6 +150,11 @@ impl Blueprint {
         } else {
             image
         };
+        let disks = config.mounts.iter().filter_map(disks::open).collect::<Result<Vec<_>>>()?;
+        if disks.len() > MOST_DISKS {
+            let why = format!("a container is made with {MOST_DISKS} disks at most");
+            return Err(Error::invalid(Step::MountInto, &name, why).with_hint("mount the others when it runs"));
+        }
         if with_volumes && !matches!(image, Source::Layers { .. }) {
             ids = Ids::Shared;
         }
@@ -175,6 +185,7 @@ impl Blueprint {
             unmade: None,
             store: store.path().to_path_buf(),
             binds,
+            disks,
             devices,
             ranges,
         };
@@ -296,10 +307,10 @@ impl Blueprint {
             .fold(0, |flags, kind| flags | kind.flag as u64)
     }
 
-    /// Whether what the host acquires has to be there before the setup: a cgroup to be cloned into, a directory to be
+    /// Whether what the host acquires has to be there before the setup: a cgroup to be cloned into, a directory or a disk to be
     /// handed over.
     pub fn acquires_first(&self) -> bool {
-        self.upper.is_some() || self.cgroup.as_ref().is_some_and(Layout::clones_in)
+        self.upper.is_some() || !self.disks.is_empty() || self.cgroup.as_ref().is_some_and(Layout::clones_in)
     }
 
     /// Whether it has a root, and so a /dev, of its own.
@@ -473,6 +484,8 @@ fn cgroup_parent(config: &Config) -> Option<PathBuf> {
     }
 }
 
+/// As many disks are handed over with one message, beside the image and what is bound.
+const MOST_DISKS: usize = 8;
 /// __NEW_UTS_LEN of linux/utsname.h.
 const MAX_HOSTNAME: usize = 64;
 

@@ -13,9 +13,9 @@ use crate::container::ids::Ids;
 use crate::container::{clocks, namespaces};
 use crate::image::Source;
 use crate::plan::{CWD, Fd, Header, Plan, Prctl, Shell, Slot};
-use crate::rootfs::{self, EtcFiles, Layers, Mapped, Root};
+use crate::rootfs::{self, DiskOwners, EtcFiles, Layers, Mapped, Root};
 use crate::security::{Profile, capabilities, labels, masks, rlimits, steps, sysctl};
-use crate::{DirectoryUse, Error, Namespace, Result, Step};
+use crate::{DirectoryUse, Error, Mount, Namespace, Result, Step};
 
 /// The first half of a container's making: nothing in it lives longer than the child, so it can be under way while the host
 /// still acquires the rest.
@@ -42,8 +42,9 @@ impl<'a> Setup<'a> {
 }
 
 impl Blueprint {
-    /// Both of them. On v2 the child is cloned into its cgroup, which has to be there then.
-    pub fn setup<'a>(&'a self, clone_into: Option<BorrowedFd<'a>>) -> Result<Setup<'a>> {
+    /// Both of them. On v2 the child is cloned into its cgroup, which has to be there then. `disks` are mounted; none are, where it is
+    /// only explained.
+    pub fn setup<'a>(&'a self, clone_into: Option<BorrowedFd<'a>>, disks: &'a [OwnedFd]) -> Result<Setup<'a>> {
         let mut spawn = Header::new(wire::SPAWN);
         let mut setup = Plan::with_room(128, 224, 4096);
         setup.reserve_sent(1); // The control socket.
@@ -108,7 +109,7 @@ impl Blueprint {
         rlimits::set(&mut setup, &self.walls.rlimits);
         limit_privileges(&mut setup, self.capabilities(), self.walls.new_privileges)?;
 
-        let over = self.hand_over(&mut setup)?;
+        let over = self.hand_over(&mut setup, disks)?;
         let mut root = Plan::with_room(32, 64, 2048);
         root.continue_from(&setup);
         if self.own_root() {
@@ -179,12 +180,12 @@ impl Blueprint {
     fn opens_by_path(&self) -> bool {
         let chosen = !self.binds.is_empty() || !self.devices.nodes.is_empty();
         let chosen = chosen || matches!(self.image, Source::Directory(_));
-        chosen && !self.ids.can_map() || self.binds.len() > MAX_HANDED - 3
+        chosen && !self.ids.can_map() || self.binds.len() > MAX_HANDED - 3 - self.disks.len()
     }
 
     /// What the zygote hands over: the directories of the host, id-mapped where root's files are to belong to the container's
     /// root. Elsewhere the child opens them by their path.
-    fn hand_over<'a>(&'a self, setup: &mut Plan<'a>) -> Result<HandedOver<'a>> {
+    fn hand_over<'a>(&'a self, setup: &mut Plan<'a>, mounted: &'a [OwnedFd]) -> Result<HandedOver<'a>> {
         let mut parent = Plan::new();
         let mut handed = 0;
         let mut nodes = None;
@@ -193,6 +194,16 @@ impl Blueprint {
             handed += 1;
             rootfs::make_nodes(&mut parent, &self.devices.nodes, slot, self.context());
             nodes = Some(slot);
+        }
+        let mut disks = Vec::with_capacity(self.disks.len());
+        for (i, disk) in self.disks.iter().enumerate() {
+            let sent = mounted.get(i).map_or(Slot(0), |fd| setup.send(Fd::Borrowed(fd.as_fd())));
+            let slot = Slot((RESULTS + handed) as u8);
+            handed += 1;
+            let owners = DiskOwners::of(self.ids.can_map(), disk.read_only);
+            let command = |place: &str, options: &str| disk.command(place, options);
+            rootfs::hand_over_disk(&mut parent, &disk.path, [sent, slot], owners, command);
+            disks.push((rootfs::Source::Handed(slot, disk.path.clone()), true));
         }
         let mut source = |setup: &mut Plan<'a>, path: &Path, fd: Option<&'a OwnedFd>, what: Mapped| -> Result<_> {
             if !self.ids.can_map() || handed == MAX_HANDED {
@@ -238,14 +249,22 @@ impl Blueprint {
             }),
             (root, _) => root,
         };
-        let sources = self
-            .binds
-            .iter()
-            .map(|bind| match bind.unmade && !self.ids.can_map() {
-                true => Ok((rootfs::Source::Path(bind.path.clone()), bind.directory)),
-                false => Ok((source(setup, &bind.path, Some(&bind.fd), bind.mapped)?, bind.directory)),
-            })
-            .collect::<Result<_>>()?;
+        let (mut binds, mut disks) = (self.binds.iter(), disks.into_iter());
+        let mut sources = Vec::new();
+        for mount in &self.config.mounts {
+            match mount {
+                Mount::Bind(_) | Mount::Volume(_) => {
+                    let Some(bind) = binds.next() else { continue };
+                    let source = match bind.unmade && !self.ids.can_map() {
+                        true => rootfs::Source::Path(bind.path.clone()),
+                        false => source(setup, &bind.path, Some(&bind.fd), bind.mapped)?,
+                    };
+                    sources.push((source, bind.directory));
+                }
+                Mount::Disk(_) => sources.extend(disks.next()),
+                Mount::Tmpfs(_) => {}
+            }
+        }
         Ok(HandedOver { parent, handed, root, nodes, sources })
     }
 
@@ -278,7 +297,7 @@ struct HandedOver<'a> {
     root: Root,
     /// The slot of the device nodes, where they are copies.
     nodes: Option<Slot>,
-    /// The bind mounts' sources, with whether each is a directory.
+    /// The sources of binds and disks, with whether each is a directory.
     sources: Vec<(rootfs::Source, bool)>,
 }
 

@@ -24,6 +24,15 @@ pub enum Resource {
     },
     /// Its control socket, beside the record.
     Socket,
+    /// A loop device, which has the blocks of a disk's image as long as that is mounted.
+    Loop {
+        number: u32,
+        /// Its name, by which it is told from what others have under this number.
+        tag: String,
+        /// Where that is mounted inside.
+        #[serde(with = "text")]
+        target: PathBuf,
+    },
     /// What its caller has mounted into it. It is gone with its mount namespace, so nobody has to release it.
     Mount {
         /// The number of the mount, as in proc_pid_mountinfo(5). 0 where it came with the container: nobody asks for it then.
@@ -61,7 +70,7 @@ impl Resource {
     /// process forwards, [`super::forwarder::open`].
     pub fn is_of(&self, name: &str, store: Option<&Path>) -> bool {
         match self {
-            Self::Cgroup(_) | Self::Socket | Self::Mount { .. } | Self::Forward { .. } => true,
+            Self::Cgroup(_) | Self::Socket | Self::Loop { .. } | Self::Mount { .. } | Self::Forward { .. } => true,
             Self::Network { name } => check_network(name).is_ok(),
             Self::Upper { path } => {
                 let parents = || path.components().any(|part| part == Component::ParentDir);

@@ -19,7 +19,7 @@ use super::place::remove_tree;
 use super::resource::{self, Entry, Resource, cgroups};
 use crate::cgroup::Place;
 use crate::zygote::wait_readable;
-use crate::{Error, Result, Step, cgroup, sys};
+use crate::{Error, Result, Step, cgroup, disk, sys};
 
 /// How long a killed PID 1 may take to let go of its record.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
@@ -172,6 +172,7 @@ impl StateDir {
                     }
                     other => other,
                 },
+                Resource::Loop { number, tag, .. } => disk::has_gone(*number, tag, disk::PATIENCE),
                 Resource::Mount { .. } => Ok(()),
                 Resource::Forward { address, pid, start, .. } => forwarder::end(*address, *pid, *start),
                 Resource::Network { name: network } => self.leave_network(network, name),

@@ -13,7 +13,7 @@ const HEADER: &str = "include/ctr.h";
 const MAP: &str = "src/ffi/ctr.map";
 
 /// The order of the header, which is read from top to bottom.
-const FILES: [&str; 27] = [
+const FILES: [&str; 28] = [
     "types",
     "config",
     "config_limits",
@@ -22,6 +22,7 @@ const FILES: [&str; 27] = [
     "limits",
     "pause",
     "mounts",
+    "disks",
     "sockets",
     "ports",
     "networks",
