@@ -133,7 +133,7 @@ impl StateDir {
         }
     }
 
-    /// Takes a container out of a network, with its interface. That it isn't in there is no error.
+    /// Takes a container out of a network, and its interface down. That it isn't in there is no error.
     pub fn leave_network(&self, name: &str, container: &str) -> Result<()> {
         let networks = self.networks()?;
         let Some(mut record) = networks.read(name)? else { return Ok(()) };
@@ -205,9 +205,9 @@ impl Networks {
         add_hint(Error::io(Step::UseNetworks, self.path.join(format!("{name}.hosts")).display(), e))
     }
 
-    /// Takes members out of a record, which is not written yet. The kernel removes
-    /// an interface with its namespace, which it keeps as long as anybody has a socket of the container's; the address may be another's by
-    /// then, so it is taken down here. To remove it takes the caller tens of milliseconds (`rcu_barrier` of net/core/dev.c).
+    /// Takes members out of a record, which is not written yet. The kernel removes an interface with its namespace, which it keeps as long
+    /// as anybody has a socket of the container's; the address may be another's by then, so it is taken down here. To remove it takes the
+    /// caller tens of milliseconds (`rcu_barrier` of net/core/dev.c).
     pub fn drop_members(&self, record: &mut NetworkRecord, out: impl Fn(&Member) -> bool) -> Result<()> {
         let fail = |errno: Errno| Error::system(Step::LeaveNetwork, &record.name, errno as i32);
         let gone: Vec<_> = record.members.iter().filter(|member| out(member)).cloned().collect();
