@@ -180,7 +180,10 @@ typedef enum ctr_cgroup_policy {
     CTR_CGROUP_AUTO = 0,
     /** Refuse to create. */
     CTR_CGROUP_REQUIRED = 1,
-    /** Do without, whatever limits were asked for. */
+    /**
+     * Do without, whatever limits were asked for. RLIMIT_NPROC and RLIMIT_DATA of setrlimit(2) stand in for those on processes and
+     * memory, which is weaker: ctr_inspect() has it in "warnings".
+     */
     CTR_CGROUP_OPTIONAL = 2,
     /** Make none. */
     CTR_CGROUP_OFF = 3

@@ -114,6 +114,44 @@ fn role_read_only() {
 }
 
 #[test]
+fn limits_of_resources_stand_in_where_there_is_no_cgroup() {
+    if !nix::unistd::geteuid().is_root() {
+        return role_stand_ins();
+    }
+    play("role_stand_ins", READ_ONLY, CloneFlags::CLONE_NEWNS);
+    common::lane::play("role_stand_ins", &["-s", common::lane::RANGE], &[]);
+    common::lane::play("role_stand_ins", &[], &[]);
+}
+
+#[test]
+#[ignore = "a role"]
+fn role_stand_ins() {
+    let scope = Scope::new("stand-ins");
+    let config = limits(&scope).with(|c| (c.cgroup, c.pids) = (CgroupPolicy::Optional, Some(20)));
+    let c = Container::create("host", &config).unwrap();
+    if c.limit(Limit::Pids).unwrap().is_some() {
+        return common::skipped("there are cgroups here");
+    }
+    let warnings = c.warnings().join("\n");
+    assert!(["RLIMIT_NPROC", "RLIMIT_DATA"].iter().all(|words| warnings.contains(words)), "{warnings}");
+    // The flood ends with an error of fork, and what it has started stays; the shell that counts forks no more.
+    let flood = "i=0; while [ $i -lt 60 ]; do sleep 300 >/dev/null 2>&1 & i=$((i+1)); done";
+    let count = sh(&c, &format!("sh -c '{flood}' 2>/dev/null; set -- /proc/[0-9]*; echo $#"));
+    assert!((10..=20).contains(&count.trim().parse::<u32>().unwrap()), "{count}");
+    // A container beside it has its own count, and each process its memory.
+    let nameless = config.clone().with(|c| c.name = None);
+    let beside = Container::create("host", &nameless).unwrap();
+    let copy = |size: &str| run(&beside, &["dd", "if=/dev/zero", "of=/dev/null", "count=1", size]).1;
+    assert_eq!(copy("bs=8M").code, 0);
+    assert_ne!(copy("bs=200M").code, 0);
+    // Whoever says something of the resource is heard.
+    let chosen = nameless.with(|c| c.rlimits = vec![ctr::Rlimit::new("nproc", Some(30), Some(30)).unwrap()]);
+    let c = Container::create("host", &chosen).unwrap();
+    assert_eq!(sh(&c, "grep processes /proc/self/limits").split_whitespace().nth(2), Some("30"));
+    assert!(!c.warnings().join("\n").contains("RLIMIT_NPROC"), "{:?}", c.warnings());
+}
+
+#[test]
 fn where_a_part_of_the_tree_is_mounted_a_container_is_below_its_caller() {
     let name = format!("ctr-pod-{}", std::process::id());
     // The caller is in a cgroup below the one that is mounted, and /proc/self/cgroup says where both are in the whole tree.

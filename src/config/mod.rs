@@ -291,7 +291,8 @@ pub enum CgroupPolicy {
     Auto,
     /// Refuse to create.
     Required,
-    /// Do without, whatever limits were asked for.
+    /// Do without, whatever limits were asked for. RLIMIT_NPROC and RLIMIT_DATA stand in for those on processes and memory, which is
+    /// weaker: see [`crate::Container::warnings`].
     Optional,
     /// Make none.
     Off,

@@ -8,6 +8,7 @@ mod finish;
 mod joined;
 mod names;
 mod setup;
+mod stand_in;
 
 pub use bind::{Bind, open_path};
 pub use finish::{Acquired, Finish};
@@ -109,7 +110,7 @@ impl Blueprint {
             asked.namespaces = namespaces;
         }
         named::check(&asked, state, &name)?;
-        let (walls, mut config) = Walls::of(&asked)?;
+        let (mut walls, mut config) = Walls::of(&asked)?;
         if let Some(network) = named::chosen(&config)
             && config.namespaces.mount == Namespace::New
             && config.etc_files.unwrap_or(true)
@@ -132,7 +133,11 @@ impl Blueprint {
         // Names are one's own in one state directory only; the cgroup tree is everyone's, and a store has containers of several.
         let called = format!("{name}.{}", &super::state::random_name()[..4]);
         let planned = Cgroup::plan(&called, &limits, config.cgroup, caller);
-        let Planned { layout: cgroup, dropped } = planned.map_err(|error| limits_of_preset(error, &asked, &config))?;
+        let Planned { layout: cgroup, mut dropped } =
+            planned.map_err(|error| limits_of_preset(error, &asked, &config))?;
+        if !dropped.is_empty() {
+            stand_in::stand_in(&mut asked, &mut config, &mut walls, &mut dropped);
+        }
         let on_disk = config.upper == Upper::Disk || !crate::sys::tmpfs_has_user_xattrs();
         let upper = (on_disk && uses_overlay(&image, &config)).then(|| store.path().join("upper").join(&called));
         let mut ids = Ids::of(zygote, state, &config.namespaces.user);
