@@ -12,19 +12,10 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from . import DEVNULL, __version__, _cli_kernel
-from ._cli_copy import add_commands as add_copy
-from ._cli_events import add_command as add_events
-from ._cli_images import add_commands
+from . import DEVNULL, __version__
 from ._cli_json import add_json, print_json
-from ._cli_limits import add_commands as add_limits
-from ._cli_mounts import add_commands as add_mounts
-from ._cli_networks import add_commands as add_networks
 from ._cli_options import add_rows, container_keywords, pair
-from ._cli_sockets import add_commands as add_sockets
-from ._cli_stats import add_commands as add_stats
 from ._cli_streams import PipedFiles
-from ._cli_volumes import add_commands as add_volumes
 from ._container import Container
 from ._containers import containers, destroy, explain, join
 from ._errors import Error
@@ -128,7 +119,7 @@ class _Parser(argparse.ArgumentParser):
 
 def command(words: Sequence[str]) -> int:
     """Carry out a command line; the exit status."""
-    parser = _parser()
+    parser = _parser(words[0] if words else "")
     if words and words[0][:1] != "-" and words[0] not in parser.known:
         there = _COMMANDS_ELSEWHERE.get(words[0])
         # What ends or removes something is nobody's second guess.
@@ -189,7 +180,32 @@ def _with_late_words(options: argparse.Namespace, rest: list[str]) -> list[str]:
     return rest
 
 
-def _parser() -> _Parser:
+def _add_the_others(command: Callable[..., Any]) -> None:
+    from . import (
+        _cli_copy,
+        _cli_images,
+        _cli_kernel,
+        _cli_limits,
+        _cli_mounts,
+        _cli_networks,
+        _cli_sockets,
+        _cli_stats,
+        _cli_volumes,
+    )
+    from ._cli_events import add_command
+
+    for others in (_cli_mounts, _cli_volumes, _cli_copy, _cli_sockets, _cli_networks, _cli_stats, _cli_limits):
+        others.add_commands(command)
+    add_command(command)
+
+    add_json(command("doctor", _doctor, "show what this machine allows and what it does not, and what to do about it"))
+
+    _cli_images.add_commands(command)
+    _cli_kernel.add_commands(command)
+
+
+def _parser(wanted: str = "") -> _Parser:
+    """That of all commands, or of the first ones where the wanted one is among them: files of others are not loaded."""
     parser = _Parser(
         prog="libctr",
         usage="libctr [--version] COMMAND [OPTION...] [ARGUMENT...]",
@@ -259,19 +275,8 @@ def _parser() -> _Parser:
     resumed = command("unpause", _unpause, "let paused containers go on")
     resumed.add_argument("names", metavar="NAME", nargs="+", help="the name of a container")
 
-    add_mounts(command)
-    add_volumes(command)
-    add_copy(command)
-    add_sockets(command)
-    add_networks(command)
-    add_stats(command)
-    add_limits(command)
-    add_events(command)
-
-    add_json(command("doctor", _doctor, "show what this machine allows and what it does not, and what to do about it"))
-
-    add_commands(command)
-    _cli_kernel.add_commands(command)
+    if wanted not in commands.choices:
+        _add_the_others(command)
     parser.known = tuple(commands.choices)
     return parser
 
