@@ -588,7 +588,7 @@ fn role_host() {
 }
 
 #[test]
-fn who_is_not_root_is_told_what_to_do() {
+fn an_ordinary_user_is_told_what_to_do() {
     if nix::unistd::geteuid().is_root() {
         common::lane::play("role_user", &[], &[]);
     } else {
