@@ -174,6 +174,34 @@ static void mode_live_mount(void) {
     print_row("live_unmount", "unmount", "unmount by hand");
 }
 
+// Ten directories that are bound from the first moment on, beside none. Both go on: what a lifecycle ends with is not measured.
+static void mode_binds(void) {
+    char source[PATH_MAX], target[32];
+    snprintf(source, sizeof source, "%s/bind-source", tmpfs);
+    CHECK(mkdir(source, 0755));
+    ctr_config *binds = ctr_config_new();
+    OURS(ctr_config_set_memory(binds, MEMORY_LIMIT));
+    for (int i = 0; i < 10; i++) {
+        snprintf(target, sizeof target, "/mnt/%d", i);
+        OURS(ctr_config_add_mount_bind(binds, source, target, false));
+    }
+    for (int i = 0; i < 220; i++) {
+        ctr_container *with, *without;
+        double start = now_us();
+        OURS(ctr_create(image, binds, &with));
+        double ours = now_us();
+        OURS(ctr_create(image, limited, &without));
+        double end = now_us();
+        OURS(ctr_destroy(with));
+        OURS(ctr_destroy(without));
+        if (i < 20) continue;
+        record("ten binds", ours - start);
+        record("no binds", end - ours);
+    }
+    ctr_config_free(binds);
+    print_row("create_binds", "ten binds", "no binds");
+}
+
 static void mode_forward(void) {
     ctr_container *c = create(image);
     bench_forward(c);
@@ -644,6 +672,7 @@ static const struct {
     {"exec", mode_exec},
     {"exec_one_cpu", mode_exec_one_cpu},
     {"live_mount", mode_live_mount},
+    {"binds", mode_binds},
     {"forward", mode_forward},
     {"heap", mode_heap},
     {"large_image", mode_large_image},

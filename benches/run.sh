@@ -85,7 +85,7 @@ bench() { # MODE [ARGUMENT...]: appends what it prints to the results
 
 ### runs
 if wanted targets; then
-    for mode in back_to_back{,_walls} pauses{,_walls} crowd{,_walls} exec{,_one_cpu} live_mount forward heap first memory stats; do
+    for mode in back_to_back{,_walls} pauses{,_walls} crowd{,_walls} exec{,_one_cpu} live_mount binds forward heap first memory stats; do
         bench "$mode"
     done
     "$out/files" "$out/busybox.tar" "$tmp" >> "$results" 2> "$out/errors" || skip files "failed: $(tail -n 1 "$out/errors")"

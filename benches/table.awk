@@ -21,6 +21,7 @@ BEGIN {
     target("python_busybox", "Python: c.run([\"/bin/true\"]), busybox", "subprocess.run", "ms", "ratio", 1.00)
     target("live_mount", "bind mount into a running container", "mount --bind", "ms", "ratio", 3)
     target("live_unmount", "unmount of it", "umount", "ms", "ratio", 3)
+    target("create_binds", "create with 10 binds", "create without", "ms", "ratio", 1.3)
     target("file_read", "read of a small file of a running container", "cat inside", "ms", "ratio", 0.3)
     target("copy_large", "copy of 100 MB into one", "cp", "ms", "ratio", 1.1)
     target("copy_many", "copy of 10,000 small files into one", "tar | tar", "ms", "ratio", 1.2)

@@ -91,6 +91,9 @@ struct stat;
 /** No limit, for every function that takes or returns a limit. */
 #define CTR_UNLIMITED UINT64_MAX
 
+/** In place of a uid: the user as whom the image's programs run, for ctr_mount_owned(). */
+#define CTR_INSIDE UINT32_MAX
+
 /** What ctr_stats() tells of a number that is not counted here. */
 #define CTR_NOT_COUNTED UINT64_MAX
 
@@ -1607,7 +1610,71 @@ int ctr_mount_volume(ctr_container *c, const char *name, const char *target, boo
 int ctr_mount_tmpfs(ctr_container *c, const char *target, uint64_t size, uint32_t mode);
 
 /**
- * Takes off what ctr_mount() and its like, or the configuration, have mounted at target,
+ * As ctr_mount(), of files whose owner inside is another one: what belongs to the owner of source outside belongs to uid and gid inside,
+ * and what these write belongs to the owner of source. So a program that runs as the image's own user can use the caller's files without a
+ * chown(2). Nobody else can make files there (EOVERFLOW), not even root, and files of others are nobody's: so no set-user-ID program of
+ * another user comes out of the container. Only if source is root's, all others have their ids as for ctr_mount(), and root and uid
+ * change places.
+ *
+ * uid, gid   a user and a group inside; CTR_INSIDE for uid: those as whom the image's programs run, and gid is passed over
+ *
+ * It is an id-mapped mount, mount_setattr(2), which takes root of the machine and a file system that has them: ext4, xfs, btrfs, and tmpfs
+ * since Linux 6.3. ctr_probe() says whether they can be had.
+ *
+ * Return value: as ctr_mount(); CTR_ERR_UNSUPPORTED for an ordinary user, unless that owner is uid and gid inside already;
+ * CTR_ERR_INVALID if the container has no such ids.
+ */
+int ctr_mount_owned(ctr_container *c, const char *source, const char *target, bool read_only, uint32_t uid, uint32_t gid);
+
+/**
+ * Adds to a configuration what ctr_mount_owned() mounts.
+ *
+ * Return value: 0, or CTR_ERR_INVALID.
+ */
+int ctr_config_add_mount_owned(ctr_config *config, const char *source, const char *target, bool read_only, uint32_t uid, uint32_t gid);
+
+/**
+ * Mounts a file or directory of another running container of the caller's, as ctr_mount() does one of the host, with what is mounted below
+ * it; of its root "/" what is mounted there stays out. Programs of both see what either writes. It is there as long as it is mounted, also
+ * when the other container has ended.
+ *
+ * name     the other container, as ctr_join() takes it, in the same state directory
+ * source   an absolute path inside that one. Links lead nowhere but into it, whatever its programs do
+ *
+ * Owners are those of the other container. Containers of root have ids of their own each: then it is id-mapped, and where it can't be, as the
+ * overlay of an image, it can be had read-only as far as everybody may read it, or if both have one user namespace
+ * (ctr_config_set_namespace_container()).
+ *
+ * Return value: as ctr_mount(); CTR_ERR_NOT_FOUND if no such container runs; CTR_ERR_INVALID for what is in its /proc or /sys.
+ */
+int ctr_mount_from(ctr_container *c, const char *name, const char *source, const char *target, bool read_only);
+
+/**
+ * Adds to a configuration what ctr_mount_from() mounts.
+ *
+ * Return value: 0, or CTR_ERR_INVALID.
+ */
+int ctr_config_add_mount_from(ctr_config *config, const char *name, const char *source, const char *target, bool read_only);
+
+/**
+ * Mounts the files of an image into a container that runs, read-only, with the owners that they have in it. They are shared with all
+ * containers of that image, and cost nothing. The image can't be removed from its store before the container has ended.
+ *
+ * image   as for ctr_create(), but no plain directory and not "host"; it is looked for in the container's store
+ *
+ * Return value: as ctr_mount(); else as ctr_create() for an image that can't be had.
+ */
+int ctr_mount_image(ctr_container *c, const char *image, const char *target);
+
+/**
+ * Adds to a configuration what ctr_mount_image() mounts.
+ *
+ * Return value: 0, or CTR_ERR_INVALID.
+ */
+int ctr_config_add_mount_image(ctr_config *config, const char *image, const char *target);
+
+/**
+ * Takes off what ctr_mount() and the like, or ctr_config_add_mount_bind() and the like, have mounted at target,
  * umount2(2), whichever process did it: the last one if there are several. It is found where it is by now, whatever programs inside have
  * moved. One that is gone already, as with another one on which it lay, is no error. The directory or file at target stays.
  *
@@ -1644,14 +1711,14 @@ int ctr_mounts_count(const ctr_mounts *mounts);
 const char *ctr_mounts_target(const ctr_mounts *mounts, int index);
 
 /**
- * What is seen there: a path of the host for "bind", its name for "volume".
+ * What is seen there: a path of the host, "NAME:PATH" of another container, the name of a volume, or an image as it was named.
  *
  * Return value: as ctr_mounts_target(); NULL also for what began empty, as "tmpfs".
  */
 const char *ctr_mounts_source(const ctr_mounts *mounts, int index);
 
 /**
- * What it is: "bind", "volume", "tmpfs" or "disk". Later releases may add some.
+ * What it is: "bind", "volume", "tmpfs", "disk" or "image". Later releases may add some.
  *
  * Return value: as ctr_mounts_target().
  */

@@ -123,6 +123,10 @@ pub const IDMAP_BELOW: &str = "unmount it; or bind only directories that it is n
 pub const IDMAP_REFUSED: &str = "it is id-mapped already, or was mounted in another user namespace: bind what it was made from, or bind it \
      read-only, which does without where everybody may read it";
 
+/// Another owner for what an ordinary user binds.
+pub const OWNER: &str = "a program that runs as root inside is you outside, and can use your files: run it with user 0; or let the image's user write \
+     there, chmod o+w; or make the container as root";
+
 /// A place inside, for something to be mounted at, that isn't there.
 pub const NO_PLACE: &str = "the place is not there, and what is above it can't be written to, as /usr, /etc and the like of \"host\", or is a link that \
      leads nowhere: choose one that is there, or below /mnt, /srv or /opt";

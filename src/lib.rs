@@ -36,9 +36,9 @@ mod zygote;
 pub use cgroup::{CpuStats, IoStats, MemoryStats, PidsStats, Pressure, PressureStats, Stall, Stats};
 pub use config::{
     Bind, CgroupPolicy, ChangesLimit, Config, Device, DeviceAccess, DeviceKind, DeviceList, DeviceRule, DirectoryUse,
-    Disk, ExecConfig, FileSystem, HugetlbLimit, IoLimit, Limit, ListLimit, Mount, Namespace, Namespaces, Network,
-    Preset, PublishedPort, Refusal, Rlimit, Seccomp, Session, Stdio, TimeOffset, TimeOffsets, Tmpfs, UNLIMITED, Upper,
-    Volume, Winsize,
+    Disk, ExecConfig, FileSystem, HugetlbLimit, ImageTree, IoLimit, Limit, ListLimit, Mount, Namespace, Namespaces,
+    Network, Owner, Preset, PublishedPort, Refusal, Rlimit, Seccomp, Session, Stdio, TimeOffset, TimeOffsets, Tmpfs,
+    UNLIMITED, Upper, Volume, Winsize,
 };
 pub use container::{
     Client, Connecting, Container, ContainerInfo, Event, EventKind, Exit, ExitReason, InspectedLimits, InspectedMount,

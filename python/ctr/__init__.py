@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from ._monitor import Sample
     from ._mounts import MountInfo
     from ._networks import Network, network, networks
-    from ._options import Bind, Disk, Tmpfs
+    from ._options import Bind, Disk, ImageTree, Tmpfs
     from ._popen import Popen
     from ._probe import Check, probe
     from ._run import run
@@ -71,6 +71,7 @@ __all__ = [
     "Forward",
     "Image",
     "ImageConfig",
+    "ImageTree",
     "LimitInForce",
     "Limits",
     "ListInForce",
@@ -136,6 +137,7 @@ _ROOMS = {
     "Forward": "_forward",
     "Image": "_image",
     "ImageConfig": "_image",
+    "ImageTree": "_options",
     "LimitInForce": "_limits",
     "Limits": "_limits",
     "ListInForce": "_limits",

@@ -79,7 +79,6 @@ _ELSEWHERE = {
     "--lifetime": "run has it, for the container's whole life; a program has --timeout",
     "--cpu-time": "run has it, for the container's whole life; a program has --cpu-timeout",
     "--env-file": "-e NAME=VALUE",
-    "--mount": "-v SRC:DST[:ro]",
     "-P": "-p [ADDRESS:]PORT:PORT, a port each",
     "--security-opt": "--seccomp, --apparmor or --selinux",
 }

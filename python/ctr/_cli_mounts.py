@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from ._cli_options import DISK, disk, tmpfs
+from ._cli_options import DISK, disk, tmpfs, written
 from ._containers import join
 from ._errors import Error
 from ._words import table
@@ -20,12 +20,15 @@ _FAILED = 125
 
 def add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
     """The commands, of which `command` makes parsers."""
-    about = "show a host path, a volume, a disk or a tmpfs inside a running container; programs that run see it at once"
-    mounted = command("mount", _mount, about, f"NAME (SRC:DST[:ro] | --tmpfs DST[:SIZE] | --disk {DISK})")
+    about = (
+        "show a host path, a volume, a disk, an image or a tmpfs inside a running container; programs see it at once"
+    )
+    mounted = command("mount", _mount, about, f"NAME (SRC:DST[:ro] | --tmpfs DST[:SIZE] | --disk {DISK} | --mount …)")
     mounted.add_argument("name", metavar="NAME", help="the name of the container")
     mounted.add_argument("mount", metavar="SRC:DST[:ro]", nargs="?", help="as for run -v")
     mounted.add_argument("--tmpfs", metavar="DST[:SIZE]", type=tmpfs, help="as for run --tmpfs")
     mounted.add_argument("--disk", metavar=DISK, help="as for run --disk")
+    mounted.add_argument("--mount", metavar="type=…,…", dest="written", type=written, help="as for run --mount")
 
     unmounted = command("umount", _umount, "take off what -v, --tmpfs or libctr mount has mounted in a container")
     unmounted.add_argument("name", metavar="NAME", help="the name of the container")
@@ -53,9 +56,9 @@ def _mount(options: argparse.Namespace) -> int:
         typed = None if options.disk is None else disk(options.disk)
     except ValueError as error:
         options.parser.error(str(error))
-    given = [each for each in (options.mount, options.tmpfs, typed) if each is not None]
+    given = [each for each in (options.mount, options.tmpfs, typed, options.written) if each is not None]
     if len(given) != 1:
-        options.parser.error("either SRC:DST[:ro] or --tmpfs DST[:SIZE] or --disk IMAGE:DST says what is mounted")
+        options.parser.error("either SRC:DST[:ro] or --tmpfs DST[:SIZE] or --disk or --mount says what is mounted")
     with join(options.name) as container:
         container.mount(given[0])
     return 0

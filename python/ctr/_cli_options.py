@@ -5,13 +5,16 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ._options import LIMITS, Disk, Tmpfs, rlimit
+from ._options import LIMITS, Bind, Disk, ImageTree, Tmpfs, rlimit
 from ._options import UNLIMITED as NO_LIMIT
 from ._sizes import size
+from ._volumes import Volume
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Collection
+
+    from ._types import Mount
 
 
 class Row(NamedTuple):
@@ -104,6 +107,61 @@ DISK = "IMAGE:DST[:rw][,partition=N]"
 """How most disks are typed."""
 
 
+def written(text: str) -> Mount:
+    """As docker's --mount: `type=bind,src=SRC,dst=DST,ro`, with from=NAME and owner=UID:GID of ours."""
+    said = dict(_setting(word) for word in text.split(","))
+    kind = said.pop("type", "bind")
+    known = _MOUNTS.get(kind)
+    if known is None:
+        raise ValueError(f"type is {', '.join(_MOUNTS)}, not {kind!r}")
+    names = {_SHORT.get(name, name): value for name, value in said.items()}
+    strange = names.keys() - known
+    if strange:
+        raise ValueError(f"type={kind} has {', '.join(sorted(known))}, but not {', '.join(sorted(strange))}")
+    if "target" not in names or ("source" in known and "source" not in names):
+        raise ValueError(f"type={kind} needs {'src= and dst=' if 'source' in known else 'dst='}")
+    target, source = names["target"], names.get("source", "")
+    if kind == "tmpfs":
+        mode = names.get("mode")
+        return Tmpfs(target, names.get("size"), None if mode is None else int(mode, 8))
+    if kind == "image":
+        return ImageTree(source, target)
+    read_only = names.get("readonly", "false") not in ("false", "0")
+    if kind == "volume":
+        return Volume(source, target, read_only)
+    return Bind(source, target, read_only, names.get("from"), _owner(names.get("owner", "caller")))
+
+
+_MOUNTS = {
+    "bind": {"source", "target", "readonly", "from", "owner"},
+    "volume": {"source", "target", "readonly"},
+    "tmpfs": {"target", "size", "mode"},
+    "image": {"source", "target"},
+}
+_SHORT = {
+    "src": "source",
+    "dst": "target",
+    "destination": "target",
+    "ro": "readonly",
+    "tmpfs-size": "size",
+    "tmpfs-mode": "mode",
+}
+
+
+def _setting(word: str) -> tuple[str, str]:
+    name, equals, value = word.partition("=")
+    return name, value if equals else "true"
+
+
+def _owner(text: str) -> str | tuple[int, int]:
+    uid, colon, gid = text.partition(":")
+    if uid.isdigit() and (not colon or gid.isdigit()):
+        return int(uid), int(gid or uid)
+    if text not in ("caller", "inside"):
+        raise ValueError(f"owner is caller, inside or UID:GID, not {text!r}")
+    return text
+
+
 def _limit(text: str) -> tuple[str, tuple[int | None, int | None]]:
     name, value = pair(text)
     soft, _, hard = value.partition(":")
@@ -166,6 +224,14 @@ ROWS = (
     Row("mounts", "-v --volume", "show a host path, or a volume by its name, inside", "SRC:DST[:ro]", many=True),
     Row("mounts", "--tmpfs", "an empty tmpfs inside", "DST[:SIZE]", many=True, read=tmpfs),
     Row("mounts", "--disk", "a block device or the image of one, read-only if not rw", DISK, many=True, read=disk),
+    Row(
+        "mounts",
+        "--mount",
+        "as docker's, type=bind, volume, tmpfs or image; a bind has from=CONTAINER and owner=inside or UID:GID",
+        "type=bind,src=SRC,dst=DST[,ro]",
+        many=True,
+        read=written,
+    ),
     Row("read_only", "--read-only", "mount the root read-only"),
     Row("upper", "--upper", "where changes go: a tmpfs, or the store's disk", choices=("memory", "disk")),
     Row(

@@ -91,8 +91,9 @@ class Container:
             hostname: The hostname inside; the name by default.
             domainname: The NIS domain name inside; the host's by default.
             env: Environment of every process, over the defaults (PATH, HOME, HOSTNAME).
-            mounts: `Bind`, `Tmpfs`, `Volume`, `Disk`, (source, target), (source, target, "ro"), "source:target:ro", in
-                order. In these last words a source without a slash is the name of a volume, as in docker.
+            mounts: `Bind`, `Tmpfs`, `Volume`, `Disk`, `ImageTree`, (source, target), (source, target, "ro") or
+                "source:target:ro", in order. In these last words a source without a slash is the name of a volume, as
+                in docker.
             memory: Memory limit, "256M" or bytes; no limit by default, 512 MiB in the preset "strict". "unlimited" is
                 none there too, and so it is for every limit below.
             memory_high: Memory above which it is slowed down and nothing is killed; cgroup v2 only.
@@ -417,6 +418,8 @@ class Container:
             >>> c.mount(ctr.volume("cache"), "/cache")
             >>> c.mount(ctr.Tmpfs("/scratch", size="64M"))
             >>> c.mount(ctr.Disk("data.img", "/srv/data", partition=2))
+            >>> c.mount(ctr.Bind("/srv/www", "/www", from_container="web", read_only=True))
+            >>> c.mount(ctr.ImageTree("tools", "/tools"))
 
         `ctr.Error` with EBUSY if the caller has mounted something there already; with EINVAL in /proc and /sys, also by
         way of links inside.

@@ -11,9 +11,9 @@ class MountInfo(NamedTuple):
     target: str
     """Where it is inside."""
     source: str | None
-    """What is seen there: a path of this machine for "bind", the name of a "volume"; None where it began empty."""
+    """What is seen there: a path of this machine, "NAME:PATH" of another container, a volume, an image; else None."""
     kind: str
-    """"bind", "volume", "tmpfs" or "disk". Later releases may add some."""
+    """"bind", "volume", "tmpfs", "disk" or "image". Later releases may add some."""
     read_only: bool
     """Whether nothing can be written through it."""
     live: bool

@@ -48,6 +48,23 @@ class Bind(NamedTuple):
     """Absolute path inside; made where it is missing, if what is above it can be written to: not /usr of "host"."""
     read_only: bool = False
     """Nothing can be written through it."""
+    from_container: str | None = None
+    """The name of a running container: `source` is an absolute path inside that one, and links lead nowhere else."""
+    owner: str | tuple[int, int] = "caller"
+    """Who owns inside what belongs to the source's owner outside, and the other way round for what is written there.
+
+    "caller" is whom the container's ids make it: of root's containers the same ids as outside, else root. "inside" is
+    the user of the image's programs, (uid, gid) this one: such a program can use the caller's files without a chown.
+    Nobody else, not even root, can make files there then, unless the source is root's. It takes root to choose one."""
+
+
+class ImageTree(NamedTuple):
+    """The files of an image, read-only, with their owners. The image can't be removed while the container runs."""
+
+    image: Any
+    """What a container can be made from, but "host" and plain directories."""
+    target: Path
+    """Absolute path inside; made where it is missing, if what is above it can be written to: not /usr of "host"."""
 
 
 class Tmpfs(NamedTuple):
@@ -158,7 +175,7 @@ def _mounts(mounts: Mounts) -> object:
 
 
 def mount_option(item: Any) -> tuple[str, dict[str, object]]:
-    """A `Bind`, a `Tmpfs`, a `Disk`, a `Volume`, (source, target[, "ro"]), or docker's "source:target[:ro]".
+    """A `Bind`, `Tmpfs`, `Disk`, `Volume`, `ImageTree`, (source, target[, "ro"]), or docker's "source:target[:ro]".
 
     In docker's words a source without a slash, and not beginning with a dot, is the name of a volume.
     """
@@ -171,6 +188,8 @@ def mount_option(item: Any) -> tuple[str, dict[str, object]]:
         return "disk", {**item._asdict(), "source": os.path.abspath(item.source)}
     if isinstance(item, Bind):
         return _bind(*item)
+    if isinstance(item, ImageTree):
+        return "image", {"image": getattr(item.image, "digest", item.image), "target": item.target}
     parts = item.split(":") if isinstance(item, str) else tuple(item) if hasattr(item, "__iter__") else ()
     if len(parts) not in (2, 3) or (len(parts) == 3 and parts[2] not in ("ro", "rw")):
         raise ValueError(f'a mount is a Bind, Tmpfs, Volume, (source, target) or "source:target:ro", not {item!r}')
@@ -188,8 +207,21 @@ def _volume(name: str, target: Path | None, read_only: bool) -> tuple[str, dict[
     return "volume", {"name": name, "target": target, "read_only": read_only}
 
 
-def _bind(source: Path, target: Path, read_only: bool) -> tuple[str, dict[str, object]]:
-    return "bind", {"source": os.path.abspath(source), "target": target, "read_only": read_only}
+def _bind(
+    source: Path,
+    target: Path,
+    read_only: bool,
+    from_container: str | None = None,
+    owner: str | tuple[int, int] = "caller",
+) -> tuple[str, dict[str, object]]:
+    told: dict[str, object] = {"source": source, "target": target, "read_only": read_only}
+    if from_container is None:
+        told["source"] = os.path.abspath(source)
+    else:
+        told["from_container"] = from_container
+    if owner != "caller":
+        told["owner"] = owner if isinstance(owner, str) else ("ids", tuple(owner))
+    return "bind", told
 
 
 def _namespaces(chosen: Mapping[str, Namespace]) -> object:

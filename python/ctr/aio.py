@@ -451,7 +451,7 @@ class Container:
 
     async def mounts(self) -> list[MountInfo]:
         """What was mounted into it: `ctr.Container.mounts`."""
-        return await until_done(self.container.mounts)
+        return await in_thread(lambda check: self.container.mounts())
 
     async def unmount(self, target: Path, *, lazy: bool = False) -> None:
         """Take off what `mount` has mounted: `ctr.Container.unmount`."""

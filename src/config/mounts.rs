@@ -1,5 +1,6 @@
 //! What is mounted into a container beside its root, and its own /proc, /dev and /sys.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -20,13 +21,15 @@ pub enum Mount {
     Volume(Volume),
     /// The file system of a block device, or of the image of one.
     Disk(Disk),
+    /// The files of an image, read-only.
+    Image(ImageTree),
 }
 
-/// A file or directory of the host, seen inside.
+/// A file or directory of the host, or of another container, seen inside.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Bind {
-    /// Path on the host.
+    /// Path on the host; with [`Bind::from_container`] an absolute one inside that container.
     #[serde(with = "text")]
     pub source: PathBuf,
     /// Absolute path inside; made where it is missing and what is above it can be written to: /usr, /etc and the like of `"host"` can't.
@@ -34,6 +37,41 @@ pub struct Bind {
     pub target: PathBuf,
     /// Nothing can be written through it.
     pub read_only: bool,
+    /// The name of a running container of the caller's whose file or directory it is. Links in it lead nowhere but into that container.
+    #[serde(default)]
+    pub from_container: Option<String>,
+    /// Who owns the files inside.
+    #[serde(default)]
+    pub owner: Owner,
+}
+
+/// Whose the files of a bind are inside. The other way round it holds for what is written there: what that owner writes
+/// belongs, outside, to whoever owns the source. Nobody else can make files there, not even root, and files of others are nobody's: so
+/// nothing comes out of the container that is somebody else's, as a set-user-ID program of root's. Only where the source is root's,
+/// others have ids as without, and root and that owner change places.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+#[serde(rename_all = "snake_case")]
+pub enum Owner {
+    /// Those whom the container's ids make them: of root's containers the same ids as outside, of other users' root.
+    #[default]
+    Caller,
+    /// The user as whom the image's programs run; root where it names none.
+    Inside,
+    /// This user and group inside.
+    Ids(u32, u32),
+}
+
+/// The files of an image as they are in it, with their owners.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ImageTree {
+    /// What a container can be made from, but not a plain directory.
+    #[serde(with = "text")]
+    pub image: OsString,
+    /// Absolute path inside; made where it is missing and what is above it can be written to: /usr, /etc and the like of `"host"` can't.
+    #[serde(with = "text")]
+    pub target: PathBuf,
 }
 
 /// A tmpfs of the container's own.
@@ -72,7 +110,8 @@ impl Mount {
             Self::Bind(Bind { target, .. })
             | Self::Tmpfs(Tmpfs { target, .. })
             | Self::Volume(Volume { target, .. })
-            | Self::Disk(Disk { target, .. }) => target,
+            | Self::Disk(Disk { target, .. })
+            | Self::Image(ImageTree { target, .. }) => target,
         }
     }
 
@@ -91,15 +130,22 @@ impl Mount {
             Self::Tmpfs(_) => "tmpfs",
             Self::Volume(_) => "volume",
             Self::Disk(_) => "disk",
+            Self::Image(_) => "image",
         }
     }
 
     /// What is seen there, a path or the name of a volume; `None` where it begins empty.
     pub fn source(&self) -> Option<PathBuf> {
         match self {
+            Self::Bind(Bind { source, from_container: Some(name), .. }) => {
+                let mut text = OsString::from(format!("{name}:"));
+                text.push(source);
+                Some(text.into())
+            }
             Self::Bind(Bind { source, .. }) | Self::Disk(Disk { source, .. }) => Some(source.clone()),
             Self::Volume(Volume { name, .. }) => Some(name.into()),
             Self::Tmpfs(_) => None,
+            Self::Image(ImageTree { image, .. }) => Some(image.into()),
         }
     }
 
@@ -110,6 +156,16 @@ impl Mount {
             | Self::Volume(Volume { read_only, .. })
             | Self::Disk(Disk { read_only, .. }) => *read_only,
             Self::Tmpfs(_) => false,
+            Self::Image(_) => true,
+        }
+    }
+
+    /// Whether it takes a container that is there already: its /etc/passwd, another one's files, or a helper that puts it together.
+    pub(crate) fn is_late(&self) -> bool {
+        match self {
+            Self::Bind(Bind { from_container, owner, .. }) => from_container.is_some() || *owner != Owner::Caller,
+            Self::Tmpfs(_) | Self::Volume(_) | Self::Disk(_) => false,
+            Self::Image(_) => true,
         }
     }
 
@@ -120,7 +176,8 @@ impl Mount {
             Self::Bind(Bind { target, .. })
             | Self::Tmpfs(Tmpfs { target, .. })
             | Self::Volume(Volume { target, .. })
-            | Self::Disk(Disk { target, .. }) => *target = place.to_path_buf(),
+            | Self::Disk(Disk { target, .. })
+            | Self::Image(ImageTree { target, .. }) => *target = place.to_path_buf(),
         }
         mount
     }
@@ -135,15 +192,50 @@ impl Mount {
             }
             Self::Volume(Volume { name, .. }) => super::name::check(Step::NameVolume, name),
             Self::Disk(disk) => disk.check(),
+            Self::Bind(Bind { source, from_container: Some(name), owner, .. }) => {
+                let object = format!("{} of container {name}", source.display());
+                if !source.is_absolute() {
+                    return Err(Error::invalid(
+                        Step::BindSource,
+                        object,
+                        "a path inside a container is an absolute one",
+                    ));
+                }
+                if *owner != Owner::Caller {
+                    let why = "files of another container have the owners that they have there";
+                    return Err(
+                        Error::invalid(Step::BindSource, object, why).with_hint("owner goes with files of the host")
+                    );
+                }
+                Ok(())
+            }
             _ => Ok(()),
         }
     }
 }
 
+/// Those of `mounts` that are made once the container is there: from the first on that takes that, so that the order stays.
+pub(crate) fn late(mounts: &[Mount]) -> &[Mount] {
+    &mounts[mounts.iter().position(Mount::is_late).unwrap_or(mounts.len())..]
+}
+
 impl Bind {
     /// One that can be written through.
     pub fn new(source: impl Into<PathBuf>, target: impl Into<PathBuf>) -> Self {
-        Self { source: source.into(), target: target.into(), read_only: false }
+        Self {
+            source: source.into(),
+            target: target.into(),
+            read_only: false,
+            from_container: None,
+            owner: Owner::Caller,
+        }
+    }
+}
+
+impl ImageTree {
+    /// The files of this image at this place.
+    pub fn new(image: impl Into<OsString>, target: impl Into<PathBuf>) -> Self {
+        Self { image: image.into(), target: target.into() }
     }
 }
 
@@ -176,6 +268,12 @@ impl From<Bind> for Mount {
 impl From<Disk> for Mount {
     fn from(disk: Disk) -> Self {
         Self::Disk(disk)
+    }
+}
+
+impl From<ImageTree> for Mount {
+    fn from(tree: ImageTree) -> Self {
+        Self::Image(tree)
     }
 }
 

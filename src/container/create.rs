@@ -16,8 +16,9 @@ use super::shared::Shared;
 use super::spawn::{Spawned, spawn};
 use super::state::{Claim, ExecDefaults, Record, RecordFile, Resource, StateDir, VERSION, start_of};
 use super::unmapped;
-use super::{network, ports};
+use super::{mounts, network, ports};
 use crate::cgroup::{Cgroup, Layout};
+use crate::config::late;
 use crate::image::Report;
 use crate::rootfs::place_of;
 use crate::sys::fork_lock::ForkLock;
@@ -99,6 +100,9 @@ fn attach(container: &Shared, inside: Option<OwnedFd>) -> Result<()> {
         container.hand_over_cpu_time()?;
     }
     container.schedule_as_caller()?;
+    for mount in late(&container.record.config.mounts) {
+        mounts::mount_new(container, mount)?;
+    }
     // Last: from then on there may be somebody who connects.
     container.record.config.ports.iter().try_for_each(|port| ports::publish(container, port.address, port.to).map(drop))
 }
@@ -122,7 +126,7 @@ fn raise(
         network::join(state, &blueprint.config, &blueprint.name, blueprint.names.hostname.as_deref())?;
         let books = Books { state, name: &record.name, file: claim.written };
         let acquired = acquire(state, &blueprint.name, claim, cgroup.as_ref())?;
-        let disks = blueprint.config.mounts.iter().filter(|mount| matches!(mount, Mount::Disk(_)));
+        let disks = blueprint.config.mounts[..blueprint.early].iter().filter(|mount| matches!(mount, Mount::Disk(_)));
         let disks = blueprint
             .disks
             .iter()
@@ -190,9 +194,7 @@ fn resources(blueprint: &Blueprint) -> Result<Vec<Resource>> {
     let upper = blueprint.upper.iter().map(|path| Resource::Upper { path: path.clone() });
     // The last one is removed first.
     let cgroups = blueprint.cgroup.iter().flat_map(|layout| layout.first().rev().cloned().map(Resource::Cgroup));
-    let mounts = blueprint
-        .config
-        .mounts
+    let mounts = blueprint.config.mounts[..blueprint.early]
         .iter()
         .map(|mount| Ok(Resource::Mount { number: 0, mount: mount.at(&place_of(mount.target())?), live: false }));
     let network = network::chosen(&blueprint.config).map(|name| Resource::Network { name: name.into() });

@@ -198,6 +198,7 @@ pub fn has_many_ids(pid: &str) -> bool {
 }
 
 /// The maps of a process's user namespace, the other way round: what a host's id is inside.
+#[derive(PartialEq, Eq)]
 pub struct Inside {
     users: Vec<[u32; 3]>,
     groups: Vec<[u32; 3]>,
@@ -223,6 +224,19 @@ impl Inside {
         ranges.iter().any(|&[inside, _, count]| id.checked_sub(inside).is_some_and(|offset| offset < count))
     }
 
+    /// What the first user inside is outside.
+    pub fn first(&self) -> Option<u32> {
+        self.users.first().map(|&[_, outside, _]| outside)
+    }
+
+    /// Maps of users and groups for a mount on which `owner`, a user and a group of the host, are `inside`. Where the owner is root,
+    /// these are the owner inside, and all others what they are on the host; else there is nobody but the owner: whatever is
+    /// made there is the owner's. `None` where there is no such user or group inside.
+    pub fn with_owner(&self, owner: [u32; 2], inside: [u32; 2]) -> Option<[String; 2]> {
+        let map = if owner[0] == 0 { swapped } else { alone };
+        Some([map(&self.users, owner[0], inside[0])?, map(&self.groups, owner[1], inside[1])?])
+    }
+
     /// The id inside; `None` where the namespace has none for it.
     pub fn map(&self, id: Id) -> Option<u32> {
         let (id, ranges) = match id {
@@ -236,6 +250,39 @@ impl Inside {
     }
 }
 
+fn outside(map: &[[u32; 3]], id: u32) -> Option<u32> {
+    let in_piece =
+        |&[first, outside, count]: &[u32; 3]| id.checked_sub(first).filter(|&at| at < count).map(|at| outside + at);
+    map.iter().find_map(in_piece)
+}
+
+/// The line of such a map with this id of files alone.
+fn alone(map: &[[u32; 3]], owner: u32, inside: u32) -> Option<String> {
+    Some(format!("{owner} {} 1\n", outside(map, inside)?))
+}
+
+/// Lines of such a map: the ids of files as they are inside, but these two for one another.
+fn swapped(map: &[[u32; 3]], owner: u32, inside: u32) -> Option<String> {
+    let mut lines = alone(map, owner, inside)?;
+    if let Some(other) = outside(map, owner).filter(|_| owner != inside) {
+        lines += &format!("{inside} {other} 1\n");
+    }
+    let mut cuts = [u64::from(owner), u64::from(inside)];
+    cuts.sort_unstable();
+    for piece in map {
+        let [first, outside, count] = piece.map(u64::from);
+        let mut from = first;
+        for to in cuts.into_iter().chain([first + count]) {
+            let end = to.clamp(from, first + count);
+            if end > from {
+                lines += &format!("{from} {} {}\n", outside + from - first, end - from);
+            }
+            from = from.max((to + 1).clamp(first, first + count));
+        }
+    }
+    Some(lines)
+}
+
 /// A line of /proc/PID/uid_map: the first id inside, the first outside, how many.
 fn line(line: &str) -> Option<[u32; 3]> {
     let numbers: Vec<u32> = line.split_ascii_whitespace().filter_map(|number| number.parse().ok()).collect();
@@ -245,6 +292,18 @@ fn line(line: &str) -> Option<[u32; 3]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_owner_changes_places_with_who_has_its_id_inside() {
+        let range = [[0, 1000, 100]];
+        assert_eq!(swapped(&range, 0, 33).unwrap(), "0 1033 1\n33 1000 1\n1 1001 32\n34 1034 66\n");
+        assert_eq!(swapped(&range, 500, 0).unwrap(), "500 1000 1\n1 1001 99\n");
+        assert_eq!(swapped(&range, 7, 7).unwrap(), "7 1007 1\n0 1000 7\n8 1008 92\n");
+        assert_eq!(swapped(&range, 99, 98).unwrap(), "99 1098 1\n98 1099 1\n0 1000 98\n");
+        assert_eq!(swapped(&[[0, 0, u32::MAX]], 1, 0).unwrap(), "1 0 1\n0 1 1\n2 2 4294967293\n");
+        assert_eq!(swapped(&range, 0, 100), None);
+        assert_eq!((alone(&range, 4711, 33).unwrap().as_str(), alone(&range, 4711, 100)), ("4711 1033 1\n", None));
+    }
 
     #[test]
     fn ids_outside_are_found_inside_or_not_at_all() {

@@ -6,11 +6,11 @@
 //! handle, `state` is the ledger.
 //! `walls` tells of every wall whether it stands and why, `inspect` all that is known of a running container.
 //! `end` ends one whose record is of no use. `ids` decides whose ids a container has, `clocks` sets its clocks off, `devices` decides
-//! which devices it has, `watch` tells what happens to it, `pause` lets it stand still, `snapshot` makes an image meanwhile, `mounts` mounts into it while it runs, by a
-//! helper `within` its namespaces, `mounted` lists that and takes it off, `sockets` are made inside by the same means and held outside,
-//! `network` makes it a member of a named network, which `networks` makes and lists, `ports` of the host lead into it, `files` are opened by
-//! a `file_helper`; those two are `kept` for a while. `copy` has trees made by one. `volumes` of the store are taken into use. `unmapped`
-//! finds the mount that can't be id-mapped by trying it out.
+//! which devices it has, `watch` tells what happens to it, `pause` lets it stand still, `snapshot` makes an image meanwhile, `mounts` mounts
+//! into it while it runs, by a helper `within` its namespaces, `given` opens what that is, `mounted` lists it and takes it off, `sockets` are
+//! made inside by the same means and held outside, `network` makes it a member of a named network, which `networks` makes and lists, `ports`
+//! of the host lead into it, `files` are opened by a `file_helper`; those two are `kept` for a while. `copy` has trees made by one. `volumes`
+//! of the store are taken into use. `unmapped` finds the mount that can't be id-mapped by trying it out.
 
 mod blueprint;
 mod changes;
@@ -28,6 +28,7 @@ mod explain;
 mod export;
 mod file_helper;
 mod files;
+mod given;
 mod ids;
 mod inherit;
 mod inspect;

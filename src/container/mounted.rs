@@ -28,10 +28,11 @@ pub struct MountInfo {
     /// Where it is inside.
     #[serde(with = "text")]
     pub target: PathBuf,
-    /// What is seen there, a path of the host or the name of a volume; `None` where it began empty.
+    /// What is seen there: a path of the host, "NAME:PATH" of another container, the name of a volume, an image as it was named; `None`
+    /// where it began empty.
     #[serde(with = "text")]
     pub source: Option<PathBuf>,
-    /// "bind", "volume", "tmpfs" or "disk". Later releases may add some.
+    /// "bind", "volume", "tmpfs", "disk" or "image". Later releases may add some.
     pub kind: &'static str,
     /// Whether nothing can be written through it.
     pub read_only: bool,
@@ -208,7 +209,9 @@ pub fn check(container: &Shared) -> Result<()> {
 /// Tries it until programs inside let it find its place.
 pub fn again<T>(mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
     let moved = |error: &Error| match error.failed_step() {
-        Step::BindIntoContainer | Step::MountDiskAt | Step::MountTmpfs => error.errno() == libc::EAGAIN,
+        Step::BindIntoContainer | Step::MountDiskAt | Step::MountTmpfs | Step::BindSource => {
+            error.errno() == libc::EAGAIN
+        }
         Step::Unmount => matches!(error.errno(), libc::EAGAIN | libc::ENOENT | libc::ENOTDIR | libc::ELOOP),
         _ => false,
     };

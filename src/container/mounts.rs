@@ -10,69 +10,59 @@
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
-use ctr_wire::RESULTS;
 use nix::sched::CloneFlags;
 
 use super::blueprint::{Bind, inodes_of_changes, size_of_changes};
-use super::disks::{self, Made};
-use super::ids::{Ids, Inside};
+use super::disks::Made;
+use super::given::{Given, HANDED, Layers, Tree};
+use super::ids::Ids;
 use super::mounted::{self, again, check, looked, pipe};
 use super::shared::Shared;
 use super::state::Resource;
 use super::unmapped;
-use super::volumes;
 use super::within::Within;
 use crate::helper::{Helper, add_hint};
-use crate::image::Id;
-use crate::plan::{Fd, Plan, Slot};
+use crate::plan::{Fd, Plan};
 use crate::rootfs::{self, Context, Detached, DiskOwners, Looked, Source, place_of};
 use crate::security::labels;
-use crate::{Error, ErrorCode, Limit, Mount, Result, Step, Volume, zygote};
+use crate::{Error, ErrorCode, Limit, Mount, Result, Step, zygote};
 
 /// Mounts something at a place inside.
 pub fn mount(container: &Shared, mount: &Mount) -> Result<()> {
+    mount_as(container, mount, true)
+}
+
+/// The same for a mount that a container was made with, when it is there.
+pub fn mount_new(container: &Shared, mount: &Mount) -> Result<()> {
+    mount_as(container, mount, false)
+}
+
+fn mount_as(container: &Shared, mount: &Mount, live: bool) -> Result<()> {
     let target = checked(container, mount.target())?;
     mount.check()?;
-    let bind = source(container, mount)?;
-    let disk = disks::open(mount).transpose()?;
-    let disk = disk.map(|source| Made::new(container, source, &target)).transpose()?;
-    let outcome = attach(container, mount, &target, bind.as_ref(), disk.as_ref());
-    if let (Err(_), Some(disk)) = (&outcome, disk) {
+    let given = Given::open(container, mount, &target)?;
+    if let Given::Image(layers) = &given {
+        layers.keep(container)?;
+    }
+    let outcome = attach(container, mount, &target, &given, live);
+    if let (Err(_), Given::Disk(disk)) = (&outcome, given) {
         disk.give_back(container);
     }
     outcome
 }
 
 /// Attaches it there.
-fn attach(container: &Shared, mount: &Mount, target: &Path, bind: Option<&Bind>, disk: Option<&Made>) -> Result<()> {
+fn attach(container: &Shared, mount: &Mount, target: &Path, given: &Given, live: bool) -> Result<()> {
     again(|| {
-        let (helper, plan, resource) = prepare(container, mount, target, bind, disk)?;
+        let (helper, plan, number) = prepare(container, mount, target, given)?;
+        let resource = Resource::Mount { number, mount: mount.at(target), live };
         let attached = container.acquire(resource.clone(), || helper.run(&plan, &[]).map_err(add_hint));
-        if let (Err(_), Resource::Mount { number, .. }) = (&attached, &resource) {
+        if attached.is_err() {
             // The answer may be lost, and the mount there. Where it can't be taken off, it stays on record.
-            _ = mounted::take_off(container, *number, target, true).and_then(|_| container.strike_off(resource));
+            _ = mounted::take_off(container, number, target, true).and_then(|_| container.strike_off(resource));
         }
         attached.map(drop)
     })
-}
-
-/// What is bound; `None` for a mount that binds nothing. A volume is taken into use.
-fn source(container: &Shared, mount: &Mount) -> Result<Option<Bind>> {
-    let Some(volume) = mount.volume() else { return Bind::open(mount).transpose() };
-    let store = volumes::store_of(container)?;
-    let Some(state) = &container.state else {
-        return Err(Error::invalid(Step::UseVolume, &volume.name, "this container is on no record"));
-    };
-    let shifted = Inside::of(container.pid)?.map(Id::User(ctr_wire::SHARED_RANGE)) == Some(0);
-    let is_a_range = Ids::are_a_range(&*zygote::current()?, &container.record.config.namespaces.user);
-    if is_a_range && !shifted && volumes::are_shifted(&store, std::slice::from_ref(mount))? {
-        let why = "its file system can't be id-mapped, and this container was made with ids of its own";
-        let error = Error::new(ErrorCode::Unsupported, Step::UseVolume, &volume.name, libc::EOPNOTSUPP, why);
-        return Err(error.with_hint("have it among the mounts that the container is made with"));
-    }
-    let trees = volumes::trees_of(&container.record)?;
-    let begun = volumes::begin(&store, state, volume, &trees, shifted, &mut |_| true)?;
-    Bind::of_volume(begun, shifted).map(Some)
 }
 
 /// The place, where something can be mounted into this container at all.
@@ -81,32 +71,38 @@ pub fn checked(container: &Shared, target: &Path) -> Result<PathBuf> {
     place_of(target)
 }
 
-/// Has a helper make what is to be mounted and find its place. What then attaches it, and what goes on record before that.
-fn prepare<'a>(
-    container: &Shared,
-    mount: &Mount,
-    target: &Path,
-    bind: Option<&Bind>,
-    disk: Option<&Made>,
-) -> Result<(Helper, Plan<'a>, Resource)> {
+/// Has a helper make what is to be mounted and find its place. What then attaches it, and the number of the mount.
+fn prepare<'a>(container: &Shared, mount: &Mount, target: &Path, given: &Given) -> Result<(Helper, Plan<'a>, u64)> {
     let config = &container.record.config;
     let mut within = Within::open(container, &["mnt"])?;
     within.check_own(container, "mnt")?;
     let zygote = zygote::current()?;
-    let mapped = bind.filter(|_| Ids::are_a_range(&zygote, &config.namespaces.user));
-    let unmapped = bind.filter(|_| mapped.is_none());
-    let new = if unmapped.is_some() { CloneFlags::CLONE_NEWNS } else { CloneFlags::empty() };
-    let mut start = within.start(new);
-    if let Some(Bind { path, fd, mapped, .. }) = mapped {
+    let ranges = Ids::are_a_range(&zygote, &config.namespaces.user);
+    let has_own_mounts = match given {
+        Given::Host(_) => !ranges,
+        Given::Image(_) => true,
+        Given::Empty | Given::Tree(_) | Given::Disk(_) => false,
+    };
+    let mut start = within.start(if has_own_mounts { CloneFlags::CLONE_NEWNS } else { CloneFlags::empty() });
+    let to_map = match given {
+        Given::Host(Bind { path, fd, mapped, .. }) if ranges => Some((path, fd, *mapped)),
+        Given::Tree(Tree { path, fd, mapped: Some(mapped), .. }) => Some((path, fd, *mapped)),
+        Given::Image(Layers { base, fd, mapped, .. }) if ranges => Some((base, fd, *mapped)),
+        _ => None,
+    };
+    if let Some((path, fd, mapped)) = to_map {
         let sent = start.setup.send(Fd::Borrowed(fd.as_fd()));
         let (parent, handed) = &mut start.parent;
-        rootfs::idmap(parent, path, sent, HANDED, *mapped);
+        match given {
+            Given::Tree(_) => rootfs::idmap_tree(parent, path, sent, HANDED, mapped),
+            _ => rootfs::idmap(parent, path, sent, HANDED, mapped),
+        }
         *handed = 1;
     }
-    if let Some(Made { mount, source, .. }) = disk {
+    if let Given::Disk(Made { mount, source, .. }) = given {
         let sent = start.setup.send(Fd::Borrowed(mount.as_fd()));
         let (parent, handed) = &mut start.parent;
-        let owners = DiskOwners::of(Ids::are_a_range(&zygote, &config.namespaces.user), source.read_only);
+        let owners = DiskOwners::of(ranges, source.read_only);
         rootfs::hand_over_disk(parent, &source.path, [sent, HANDED], owners, |_, _| String::new());
         *handed = 1;
     }
@@ -115,26 +111,47 @@ fn prepare<'a>(
     let mut plan = Plan::new();
     let (mut looks, theirs) = pipe(Step::MountAt, target)?;
     let theirs = plan.send(Fd::Owned(theirs));
-    let source = match (mapped, bind) {
-        (Some(bind), _) => Some((Source::Handed(HANDED, bind.path.clone()), bind.directory)),
-        (None, Some(bind)) => Some((Source::Path(bind.path.clone()).copied(&mut plan)?, bind.directory)),
-        (None, None) => None,
+    let labels = labels::Chosen::of(config)?;
+    let context = Context(labels.mounts.as_deref());
+    let read_only = mount.is_read_only();
+    let source = |path: &PathBuf| match to_map {
+        Some(_) => Source::Handed(HANDED, path.clone()),
+        None => Source::Path(path.clone()),
     };
-    within.enter(&mut plan);
-    let made = match (mount, source) {
-        (
-            Mount::Bind(crate::Bind { read_only, .. }) | Mount::Volume(Volume { read_only, .. }),
-            Some((source, directory)),
-        ) => Detached::bind(&mut plan, target, &source, *read_only, directory)?,
-        (Mount::Tmpfs(tmpfs), _) => {
+    // What lies in the caller's mounts is copied before the helper leaves them.
+    let made = match (mount, given) {
+        (_, Given::Host(Bind { path, directory, .. })) => {
+            let source = source(path).copied(&mut plan)?;
+            within.enter(&mut plan);
+            Detached::bind(&mut plan, target, &source, read_only, *directory)?
+        }
+        (_, Given::Image(Layers { base, names, .. })) => {
+            let layers = rootfs::Layers { base: source(base), names: names.clone(), upper: None, root: None };
+            let made = Detached::image(&mut plan, target, &layers, context)?;
+            within.enter(&mut plan);
+            made
+        }
+        (_, Given::Tree(Tree { path, fd, directory, mapped })) => {
+            let slot = match mapped {
+                Some(_) => HANDED,
+                None => {
+                    let fd = fd.try_clone().map_err(|e| Error::io(Step::BindIntoContainer, target.display(), &e))?;
+                    plan.send(Fd::Owned(fd))
+                }
+            };
+            within.enter(&mut plan);
+            Detached::bind(&mut plan, target, &Source::Handed(slot, path.clone()), read_only, *directory)?
+        }
+        (_, Given::Disk(_)) => {
+            within.enter(&mut plan);
+            Detached::disk(&mut plan, target, HANDED)
+        }
+        (Mount::Tmpfs(tmpfs), Given::Empty) => {
             let size = tmpfs.size.map_or_else(|| size_without_one(container), |size| Ok([Some(size), None]))?;
-            let labels = labels::Chosen::of(config)?;
-            Detached::tmpfs(&mut plan, target, size, tmpfs.mode, Context(labels.mounts.as_deref()))?
+            within.enter(&mut plan);
+            Detached::tmpfs(&mut plan, target, size, tmpfs.mode, context)?
         }
-        (Mount::Disk(_), _) => Detached::disk(&mut plan, target, HANDED),
-        (Mount::Bind(_) | Mount::Volume(_), None) => {
-            return Err(Error::invalid(Step::BindSource, target.display(), "it is not open"));
-        }
+        (_, Given::Empty) => return Err(Error::invalid(Step::MountInto, target.display(), "nothing is to be mounted")),
     };
     let live = made.find_place(&mut plan, target, theirs)?;
     helper.run(&plan, &[]).map_err(add_hint)?;
@@ -144,11 +161,8 @@ fn prepare<'a>(
     let place = looked(&mut looks, Step::MountAt, target)?;
     let made = looked(&mut looks, Step::MountAt, target)?;
     check_place(container, target, &place)?;
-    Ok((helper, attach, Resource::Mount { number: made.mount, mount: mount.at(target), live: true }))
+    Ok((helper, attach, made.mount))
 }
-
-/// Where the zygote hands over what it has id-mapped.
-const HANDED: Slot = Slot(RESULTS as u8);
 
 /// Refuses a place that links inside have made another one than it seems, and one that is in use.
 fn check_place(container: &Shared, target: &Path, place: &Looked) -> Result<()> {

@@ -8,8 +8,9 @@ use std::ptr::null;
 use super::border::{border, bytes, out, text};
 use super::container::container;
 use super::handle::{Ref, Table};
-use super::types::{ctr_container, ctr_mounts, limit};
-use crate::{Bind, Error, MountInfo, Result, Step, Tmpfs, Volume};
+use super::setters::checked;
+use super::types::{CTR_INSIDE, ctr_config, ctr_container, ctr_mounts, limit};
+use crate::{Bind, Error, ImageTree, MountInfo, Owner, Result, Step, Tmpfs, Volume};
 
 /// Mounts a file or directory of the host into a container that runs, as `mount --rbind`: programs inside see it at once. All that
 /// ctr_config_add_mount_bind() says holds here too: target is an absolute path inside, which is made where it is missing if what
@@ -81,7 +82,138 @@ pub unsafe extern "C" fn ctr_mount_tmpfs(c: *mut ctr_container, target: *const c
     })
 }
 
-/// Takes off what ctr_mount() and its like, or the configuration, have mounted at target,
+/// As ctr_mount(), of files whose owner inside is another one: what belongs to the owner of source outside belongs to uid and gid inside,
+/// and what these write belongs to the owner of source. So a program that runs as the image's own user can use the caller's files without a
+/// chown(2). Nobody else can make files there (EOVERFLOW), not even root, and files of others are nobody's: so no set-user-ID program of
+/// another user comes out of the container. Only if source is root's, all others have their ids as for ctr_mount(), and root and uid
+/// change places.
+///
+/// uid, gid   a user and a group inside; CTR_INSIDE for uid: those as whom the image's programs run, and gid is passed over
+///
+/// It is an id-mapped mount, mount_setattr(2), which takes root of the machine and a file system that has them: ext4, xfs, btrfs, and tmpfs
+/// since Linux 6.3. ctr_probe() says whether they can be had.
+///
+/// Return value: as ctr_mount(); CTR_ERR_UNSUPPORTED for an ordinary user, unless that owner is uid and gid inside already;
+/// CTR_ERR_INVALID if the container has no such ids.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ctr_mount_owned(
+    c: *mut ctr_container,
+    source: *const c_char,
+    target: *const c_char,
+    read_only: bool,
+    uid: u32,
+    gid: u32,
+) -> c_int {
+    border(|| {
+        // SAFETY: the caller's promise.
+        let (source, target) = unsafe { (bytes("source", source)?, bytes("target", target)?) };
+        let bind = Bind::new(source, target).with(|it| (it.read_only, it.owner) = (read_only, owner(uid, gid)));
+        container(c)?.container.mount(&bind.into()).map(|()| 0)
+    })
+}
+
+/// Adds to a configuration what ctr_mount_owned() mounts.
+///
+/// Return value: 0, or CTR_ERR_INVALID.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ctr_config_add_mount_owned(
+    config: *mut ctr_config,
+    source: *const c_char,
+    target: *const c_char,
+    read_only: bool,
+    uid: u32,
+    gid: u32,
+) -> c_int {
+    // SAFETY: the caller's promise.
+    let paths = || Ok(unsafe { (bytes("source", source)?, bytes("target", target)?) });
+    checked(config, paths, |config, (source, target)| {
+        let bind = Bind::new(source, target).with(|it| (it.read_only, it.owner) = (read_only, owner(uid, gid)));
+        config.mounts.push(bind.into());
+    })
+}
+
+/// Mounts a file or directory of another running container of the caller's, as ctr_mount() does one of the host, with what is mounted below
+/// it; of its root "/" what is mounted there stays out. Programs of both see what either writes. It is there as long as it is mounted, also
+/// when the other container has ended.
+///
+/// name     the other container, as ctr_join() takes it, in the same state directory
+/// source   an absolute path inside that one. Links lead nowhere but into it, whatever its programs do
+///
+/// Owners are those of the other container. Containers of root have ids of their own each: then it is id-mapped, and where it can't be, as the
+/// overlay of an image, it can be had read-only as far as everybody may read it, or if both have one user namespace
+/// (ctr_config_set_namespace_container()).
+///
+/// Return value: as ctr_mount(); CTR_ERR_NOT_FOUND if no such container runs; CTR_ERR_INVALID for what is in its /proc or /sys.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ctr_mount_from(
+    c: *mut ctr_container,
+    name: *const c_char,
+    source: *const c_char,
+    target: *const c_char,
+    read_only: bool,
+) -> c_int {
+    border(|| {
+        // SAFETY: the caller's promise.
+        let (name, source, target) =
+            unsafe { (text("name", name)?, bytes("source", source)?, bytes("target", target)?) };
+        let set = |it: &mut Bind| (it.from_container, it.read_only) = (Some(name.into()), read_only);
+        container(c)?.container.mount(&Bind::new(source, target).with(set).into()).map(|()| 0)
+    })
+}
+
+/// Adds to a configuration what ctr_mount_from() mounts.
+///
+/// Return value: 0, or CTR_ERR_INVALID.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ctr_config_add_mount_from(
+    config: *mut ctr_config,
+    name: *const c_char,
+    source: *const c_char,
+    target: *const c_char,
+    read_only: bool,
+) -> c_int {
+    // SAFETY: the caller's promise.
+    let words = || Ok(unsafe { (text("name", name)?, bytes("source", source)?, bytes("target", target)?) });
+    checked(config, words, |config, (name, source, target)| {
+        let set = |it: &mut Bind| (it.from_container, it.read_only) = (Some(name.into()), read_only);
+        config.mounts.push(Bind::new(source, target).with(set).into());
+    })
+}
+
+/// Mounts the files of an image into a container that runs, read-only, with the owners that they have in it. They are shared with all
+/// containers of that image, and cost nothing. The image can't be removed from its store before the container has ended.
+///
+/// image   as for ctr_create(), but no plain directory and not "host"; it is looked for in the container's store
+///
+/// Return value: as ctr_mount(); else as ctr_create() for an image that can't be had.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ctr_mount_image(c: *mut ctr_container, image: *const c_char, target: *const c_char) -> c_int {
+    border(|| {
+        // SAFETY: the caller's promise.
+        let (image, target) = unsafe { (bytes("image", image)?, bytes("target", target)?) };
+        container(c)?.container.mount(&ImageTree::new(image, target).into()).map(|()| 0)
+    })
+}
+
+/// Adds to a configuration what ctr_mount_image() mounts.
+///
+/// Return value: 0, or CTR_ERR_INVALID.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ctr_config_add_mount_image(
+    config: *mut ctr_config,
+    image: *const c_char,
+    target: *const c_char,
+) -> c_int {
+    // SAFETY: the caller's promise.
+    let words = || Ok(unsafe { (bytes("image", image)?, bytes("target", target)?) });
+    checked(config, words, |config, (image, target)| config.mounts.push(ImageTree::new(image, target).into()))
+}
+
+fn owner(uid: u32, gid: u32) -> Owner {
+    if uid == CTR_INSIDE { Owner::Inside } else { Owner::Ids(uid, gid) }
+}
+
+/// Takes off what ctr_mount() and the like, or ctr_config_add_mount_bind() and the like, have mounted at target,
 /// umount2(2), whichever process did it: the last one if there are several. It is found where it is by now, whatever programs inside have
 /// moved. One that is gone already, as with another one on which it lay, is no error. The directory or file at target stays.
 ///
@@ -140,7 +272,7 @@ pub extern "C" fn ctr_mounts_target(mounts: *const ctr_mounts, index: c_int) -> 
     border(|| at(&lines(mounts)?, index).map(|line| line.target.as_ptr()))
 }
 
-/// What is seen there: a path of the host for "bind", its name for "volume".
+/// What is seen there: a path of the host, "NAME:PATH" of another container, the name of a volume, or an image as it was named.
 ///
 /// Return value: as ctr_mounts_target(); NULL also for what began empty, as "tmpfs".
 #[unsafe(no_mangle)]
@@ -148,7 +280,7 @@ pub extern "C" fn ctr_mounts_source(mounts: *const ctr_mounts, index: c_int) -> 
     border(|| at(&lines(mounts)?, index).map(|line| line.source.as_ref().map_or(null(), |source| source.as_ptr())))
 }
 
-/// What it is: "bind", "volume", "tmpfs" or "disk". Later releases may add some.
+/// What it is: "bind", "volume", "tmpfs", "disk" or "image". Later releases may add some.
 ///
 /// Return value: as ctr_mounts_target().
 #[unsafe(no_mangle)]
@@ -191,10 +323,10 @@ fn at(lines: &[Line], index: c_int) -> Result<&Line> {
 
 fn line(info: MountInfo) -> Line {
     // A path that was mounted has no NUL in it.
-    let text = |path: &Path| CString::new(path.as_os_str().as_bytes()).unwrap_or_default();
+    let string = |path: &Path| CString::new(path.as_os_str().as_bytes()).unwrap_or_default();
     Line {
-        target: text(&info.target),
-        source: info.source.as_deref().map(text),
+        target: string(&info.target),
+        source: info.source.as_deref().map(string),
         kind: CString::new(info.kind).unwrap_or_default(),
         info,
     }

@@ -6,6 +6,9 @@ use crate::{ErrorCode, Exit, ExitReason, WallState};
 /// No limit, for every function that takes or returns a limit.
 pub const CTR_UNLIMITED: u64 = u64::MAX;
 
+/// In place of a uid: the user as whom the image's programs run, for ctr_mount_owned().
+pub const CTR_INSIDE: u32 = u32::MAX;
+
 /// What ctr_stats() tells of a number that is not counted here.
 pub const CTR_NOT_COUNTED: u64 = u64::MAX;
 

@@ -42,6 +42,14 @@ impl Start<'_> {
         start
     }
 
+    /// In a new user namespace with these maps of users and groups, of which it may have none itself. It takes root.
+    pub fn mapped(maps: &[String; 2]) -> Self {
+        let mut start = Self::with(libc::CLONE_NEWUSER);
+        let setup = &mut start.setup;
+        start.header.maps = maps.each_ref().map(|map| Some((setup.bytes(map), map.len())));
+        start
+    }
+
     /// In a new user namespace, with the ids of this thread's user; without ranges that is their own as 0, and nobody else.
     pub fn of_this_user() -> Self {
         SubIds::of_this_user().map_or_else(|_| Self::new(libc::CLONE_NEWUSER), Self::with_ranges)

@@ -106,14 +106,21 @@ fn id_mapped() -> Check {
     const NAME: &str = "id-mapped mounts";
     if !zygote::current().is_ok_and(|zygote| zygote.maps_all_ids()) {
         let says = match SubIds::of_this_user() {
-            _ if nix::unistd::geteuid().is_root() => "not needed: containers have the same ids as this process",
-            Ok(_) => "not needed: files of an image are given to the ids of this user's ranges",
-            Err(_) => "not needed: with a single id all files of an image are root's inside, and this user's outside",
+            _ if nix::unistd::geteuid().is_root() => {
+                "not needed: containers have the same ids as this process; a bind can't have owners of its own"
+            }
+            Ok(_) => {
+                "not needed: files of an image are given to the ids of this user's ranges; a bind can't have owners of its own"
+            }
+            Err(_) => "not needed: with a single id all files are root's inside, and this user's outside",
         };
         return Check::of(NAME, Ok(()), says);
     }
     let place = Store::open(None).map(|store| store.path().to_path_buf()).unwrap_or_default();
     let place = place.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/")).to_path_buf();
-    let says = format!("files of root in {} can belong to the container's root, uncopied", place.display());
+    let says = format!(
+        "files of root in {} can belong to the container's root, uncopied, and a bind's to any user inside",
+        place.display()
+    );
     Check::of(NAME, id_map(&place), says)
 }

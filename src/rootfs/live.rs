@@ -12,8 +12,9 @@ use nix::mount::MntFlags;
 use super::Context;
 use super::looked::{look, look_at};
 use super::mounts::{attach_to, bound, components, open_at, tmpfs};
-use super::root::Source;
+use super::root::{Layers, Source, layers_alone};
 use crate::plan::{CWD, Plan, Slot, c_string};
+use crate::sys::mount::{AT_EMPTY_PATH, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY};
 use crate::{Result, Step, sys};
 
 /// What is to be mounted, attached nowhere yet.
@@ -37,6 +38,15 @@ impl Detached {
         plan.step(step, words(target), "", "");
         let made = bound(plan, source, read_only)?;
         Ok(Self { mounted: keep(plan, made), directory, step })
+    }
+
+    /// The files of an image, read-only. This process has a copy of the caller's mounts for itself.
+    pub fn image(plan: &mut Plan<'_>, target: &Path, layers: &Layers, context: Context<'_>) -> Result<Self> {
+        let made = layers_alone(plan, layers, context)?;
+        let step = Step::BindIntoContainer;
+        plan.step(step, words(target), "", "");
+        plan.set_attributes(made, c"", MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, AT_EMPTY_PATH);
+        Ok(Self { mounted: keep(plan, made), directory: true, step })
     }
 
     /// A new tmpfs, of so many bytes and inodes.

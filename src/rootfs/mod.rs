@@ -24,9 +24,9 @@ pub use disk::{DiskOwners, hand_over_disk};
 pub use etc::{Absent, ETC_FILES, EtcFiles, etc_files};
 pub use live::{Detached, Lying, open_root, place_of};
 pub use looked::{FileStat, Looked, look};
-pub use mounts::{image_places, user_mounts};
+pub use mounts::{image_places, late_mounts, user_mounts};
 pub use nodes::{Node, make_nodes, nodes};
-pub use root::{Layers, Mapped, Root, Source, furnish, idmap, make, pivot};
+pub use root::{Layers, Mapped, Root, Source, furnish, idmap, idmap_tree, make, pivot};
 pub use setup::setup;
 pub use shape::Shape;
 

@@ -14,7 +14,7 @@ use crate::sys::mount::{
     AT_EMPTY_PATH, AT_RECURSIVE, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, MOVE_MOUNT_F_EMPTY_PATH,
     MOVE_MOUNT_T_EMPTY_PATH, MountAttributes, OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE,
 };
-use crate::{Bind, Disk, Error, ErrorCode, Mount, Result, Step, Tmpfs, Volume};
+use crate::{Bind, Disk, Error, ErrorCode, ImageTree, Mount, Owner, Result, Step, Tmpfs, Volume};
 
 /// Mounts them below `root`. `sources` are those of binds and disks, in order.
 pub fn user_mounts(
@@ -90,6 +90,61 @@ pub fn user_mounts(
                 let slot = source.mount(plan)?;
                 mount_at(plan, root, target, slot, true)?;
             }
+            Mount::Image(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// Tells of what is mounted when the container is there, by a helper. Where the root is read-only by then, it makes their places.
+pub fn late_mounts(plan: &mut Plan<'_>, root: Slot, mounts: &[Mount], read_only: bool) -> Result<()> {
+    for mount in mounts {
+        let target = mount.target();
+        let at = quote(&target.to_string_lossy());
+        let option = if mount.is_read_only() { ",ro" } else { "" };
+        let (why, command, directory) = match mount {
+            Mount::Tmpfs(_) => ("an empty place", format!("mount -t tmpfs -o nosuid,nodev tmpfs $ROOT{at}"), true),
+            Mount::Image(ImageTree { image, .. }) => {
+                let image = quote(&image.to_string_lossy());
+                let command =
+                    format!("mount -t overlay -o ro,nosuid,nodev,lowerdir=$LAYERS_OF_{image} overlay $ROOT{at}");
+                ("the files of an image, read-only and shared", command, true)
+            }
+            Mount::Disk(Disk { source, .. }) => {
+                let source = quote(&source.to_string_lossy());
+                ("the file system of a disk", format!("mount -o loop,nosuid,nodev{option} {source} $ROOT{at}"), true)
+            }
+            Mount::Volume(Volume { name, .. }) => {
+                let command = format!("mount --rbind -o nosuid,nodev{option} $STORE/volumes/{} $ROOT{at}", quote(name));
+                ("files that outlive the container", command, true)
+            }
+            Mount::Bind(Bind { source, from_container: Some(name), .. }) => {
+                let source = quote(&source.to_string_lossy());
+                let command = format!(
+                    "# open_tree(2) of {source} in the mounts of container {name}, then move_mount(2), nosuid,nodev{option}, to $ROOT{at}"
+                );
+                ("what another container has there", command, true)
+            }
+            Mount::Bind(Bind { source, owner, .. }) => {
+                let map = match owner {
+                    Owner::Caller => "",
+                    _ => ",X-mount.idmap=\"u:$OWNER:$UID_INSIDE:1 g:$GROUP:$GID_INSIDE:1\"",
+                };
+                let from = quote(&source.to_string_lossy());
+                let command = format!("mount --rbind -o nosuid,nodev{option}{map} {from} $ROOT{at}");
+                (
+                    "what the caller shares of the host's files, whose owner is another one inside",
+                    command,
+                    source.is_dir(),
+                )
+            }
+        };
+        let step = if matches!(mount, Mount::Tmpfs(_)) { Step::MountTmpfs } else { Step::BindIntoContainer };
+        plan.step(step, target.to_string_lossy().into_owned(), why, format!("mkdir -p $ROOT{at}; {command}"));
+        let names = components(target)?;
+        if read_only {
+            let opened = open_at(plan, root, &names, directory);
+            plan.close(opened);
         }
     }
     Ok(())

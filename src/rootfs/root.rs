@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 
 use ctr_wire as wire;
 use nix::fcntl::{AtFlags, OFlag, ResolveFlag};
-use nix::mount::MntFlags;
+use nix::mount::{MntFlags, MsFlags};
 use nix::unistd::AccessFlags;
 
-use super::{Context, DEV, LOWER, PROC, ROOT, SYS, TMP, UPPER, WORK, attach, part_of_changes};
+use super::{Context, DEV, LOWER, PROC, ROOT, STAGING, SYS, TMP, UPPER, WORK, attach, part_of_changes};
 use crate::plan::{CWD, Plan, Shell, Slot, c_string, quote};
 use crate::sys::mount::{
     AT_EMPTY_PATH, AT_RECURSIVE, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, MoveFlags, OPEN_TREE_CLOEXEC,
@@ -127,6 +127,17 @@ pub fn idmap(parent: &mut Plan<'_>, path: &Path, sent: Slot, handed: Slot, what:
         let shell = Shell::From(idmapped, u64::from(handed.0) << 1 | u64::from(recursive));
         parent.step(if recursive { Step::IdMapBind } else { Step::IdMap }, object, why, shell);
     }
+    copy_mapped(parent, sent, handed, what, recursive);
+}
+
+/// The same of a copy that somebody else has made already.
+pub fn idmap_tree(parent: &mut Plan<'_>, path: &Path, sent: Slot, handed: Slot, what: Mapped) {
+    parent.step(Step::IdMapBind, path.to_string_lossy().into_owned(), "", "");
+    parent.dupfd_cloexec(sent, 0).out(handed);
+    set_map(parent, handed, what, AT_RECURSIVE);
+}
+
+fn copy_mapped(parent: &mut Plan<'_>, sent: Slot, handed: Slot, what: Mapped, recursive: bool) {
     let empty = parent.string(c"");
     let recursive = if recursive { AT_RECURSIVE } else { TreeFlags::default() };
     let flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | recursive;
@@ -134,6 +145,11 @@ pub fn idmap(parent: &mut Plan<'_>, path: &Path, sent: Slot, handed: Slot, what:
     if what == Mapped::Shifted {
         return;
     }
+    set_map(parent, handed, what, recursive);
+}
+
+fn set_map(parent: &mut Plan<'_>, handed: Slot, what: Mapped, recursive: TreeFlags) {
+    let empty = parent.string(c"");
     let map = parent.set_id_map(handed, empty, Slot(wire::USER_NAMESPACE as u8), AT_EMPTY_PATH | recursive);
     if what == Mapped::BindIfPossible {
         // Overlays, most FUSE, NFS, /proc and cgroupfs refuse it. All or nothing: a part that is mapped is none.
@@ -198,7 +214,7 @@ pub fn make(plan: &mut Plan<'_>, root: &Root, context: Context<'_>, new_privileg
 
 fn overlay(plan: &mut Plan<'_>, layers: &Layers, context: Context<'_>, new_privileges: bool) -> Result<()> {
     let base = layers.base.path();
-    let options = overlay_options(layers)?;
+    let options = overlay_options(layers, true)?;
     let typed = layers.base.typed();
     let lower = if layers.names.is_empty() {
         typed
@@ -247,6 +263,29 @@ fn overlay(plan: &mut Plan<'_>, layers: &Layers, context: Context<'_>, new_privi
     Ok(())
 }
 
+/// The layers as a file system of their own that nobody can write to, attached nowhere yet. The mount namespace is this process's alone.
+pub(super) fn layers_alone(plan: &mut Plan<'_>, layers: &Layers, context: Context<'_>) -> Result<Slot> {
+    plan.step(Step::MountOverlay, layers.base.path().to_string_lossy().into_owned(), "", "");
+    let base = layers.base.mount(plan)?;
+    if layers.names.is_empty() {
+        return Ok(base);
+    }
+    plan.propagate(c"/", MsFlags::MS_SLAVE);
+    plan.mount(c"tmpfs", STAGING, 0, c"mode=755");
+    let (staging, at) = (plan.string(STAGING), plan.string(LOWER));
+    plan.chdir(staging);
+    for name in [LOWER, ROOT] {
+        plan.mkdir(name, 0o755);
+    }
+    attach(plan, base, CWD, at);
+    plan.close(base);
+    let options = overlay_options(layers, false)?;
+    plan.mount(c"overlay", ROOT, libc::MS_RDONLY | libc::MS_NOSUID, &context.with(&options));
+    let (made, at) = (plan.slot(), plan.string(ROOT));
+    plan.open_tree(CWD, at, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC).out(made);
+    Ok(made)
+}
+
 /// PID 1 keeps a copy of the root's mount from before anything is mounted on it: no mount covers anything there. It lies in the
 /// staging, where the lower layer needs no path any more, and is unmounted with it; PID 1's descriptor keeps it.
 fn keep_hold(plan: &mut Plan<'_>) {
@@ -273,7 +312,7 @@ fn hold(plan: &mut Plan<'_>) {
 
 /// The options of mount(2), which takes a page of them at most; paths are relative to the scratch. Colons and backslashes in
 /// a name are escaped as overlayfs wants it.
-fn overlay_options(layers: &Layers) -> Result<CString> {
+fn overlay_options(layers: &Layers, writable: bool) -> Result<CString> {
     let mut options = b"lowerdir=".to_vec();
     let lower = LOWER.to_bytes();
     if layers.names.is_empty() {
@@ -292,7 +331,7 @@ fn overlay_options(layers: &Layers) -> Result<CString> {
             options.push(byte);
         }
     }
-    for (option, name) in [(&b",upperdir="[..], UPPER), (b",workdir=", WORK)] {
+    for (option, name) in [(&b",upperdir="[..], UPPER), (b",workdir=", WORK)].into_iter().filter(|_| writable) {
         options.extend_from_slice(option);
         if layers.upper.is_some() {
             // On disk both lie in one directory, which is mounted where the upper directory would be.

@@ -23,6 +23,9 @@ static void every_config_function_refuses(ctr_config *bad)
 	ANSWERS(CTR_ERR_INVALID, ctr_config_add_tmpfs(bad, "/mnt", CTR_UNLIMITED, 0));
 	ANSWERS(CTR_ERR_INVALID, ctr_config_add_volume(bad, "v", "/mnt", false));
 	ANSWERS(CTR_ERR_INVALID, ctr_config_add_disk(bad, "/dev/null", "/mnt", NULL, 0, true, false));
+	ANSWERS(CTR_ERR_INVALID, ctr_config_add_mount_owned(bad, "/tmp", "/mnt", true, 1, 1));
+	ANSWERS(CTR_ERR_INVALID, ctr_config_add_mount_from(bad, "web", "/tmp", "/mnt", true));
+	ANSWERS(CTR_ERR_INVALID, ctr_config_add_mount_image(bad, "image", "/mnt"));
 	ANSWERS(CTR_ERR_INVALID, ctr_config_set_memory(bad, MIB));
 	ANSWERS(CTR_ERR_INVALID, ctr_config_set_pids(bad, 1));
 	ANSWERS(CTR_ERR_INVALID, ctr_config_set_cpus(bad, 500));
@@ -147,6 +150,9 @@ static void every_container_function_refuses(ctr_container *bad)
 	ANSWERS(CTR_ERR_INVALID, ctr_mount_tmpfs(bad, "/mnt", CTR_UNLIMITED, 0));
 	ANSWERS(CTR_ERR_INVALID, ctr_mount_volume(bad, "v", "/mnt", false));
 	ANSWERS(CTR_ERR_INVALID, ctr_mount_disk(bad, "/dev/null", "/mnt", NULL, 0, true, false));
+	ANSWERS(CTR_ERR_INVALID, ctr_mount_owned(bad, "/usr", "/mnt", true, CTR_INSIDE, 0));
+	ANSWERS(CTR_ERR_INVALID, ctr_mount_from(bad, "web", "/usr", "/mnt", true));
+	ANSWERS(CTR_ERR_INVALID, ctr_mount_image(bad, "image", "/mnt"));
 	ANSWERS(CTR_ERR_INVALID, ctr_unmount(bad, "/mnt", true));
 	ANSWERS(CTR_ERR_INVALID, ctr_connect(bad, SOCK_STREAM, "127.0.0.1", 1, 0));
 	ANSWERS(CTR_ERR_INVALID, ctr_listen(bad, SOCK_STREAM, "127.0.0.1", 1));

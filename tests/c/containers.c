@@ -47,6 +47,37 @@ TEST(mounts_are_where_they_were_asked_for)
 	OK(ctr_destroy(c));
 }
 
+TEST(another_containers_files_and_an_owner_of_its_own_are_mounted)
+{
+	const char *dir = scratch();
+	ctr_config *config = named();
+	ctr_mounts *mounts;
+	ctr_container *web, *c;
+	char source[300];
+
+	OK(ctr_create("host", config, &web));
+	ctr_config_free(config);
+	CHECK(sh(web, "echo of web >/srv/file").code == 0);
+	config = named();
+	OK(ctr_config_add_mount_from(config, ctr_name(web), "/srv", "/mnt/srv", true));
+	OK(ctr_config_add_mount_owned(config, dir, "/mnt/own", false, 0, 0));
+	OK(ctr_create("host", config, &c));
+	ctr_config_free(config);
+	CHECK(strcmp(output(c, "cat /mnt/srv/file", NULL), "of web") == 0);
+	CHECK(strcmp(output(c, "stat -c %u /mnt/own", NULL), "0") == 0);
+	OK(ctr_mount_from(c, ctr_name(web), "/srv/file", "/mnt/file", true));
+	OK(ctr_mount_owned(c, dir, "/mnt/inside", true, CTR_INSIDE, 0));
+	CHECK(strcmp(output(c, "cat /mnt/file", NULL), "of web") == 0);
+	OK(ctr_mounts_of(c, &mounts));
+	snprintf(source, sizeof source, "%s:/srv", ctr_name(web));
+	CHECK(ctr_mounts_count(mounts) == 4 && strcmp(ctr_mounts_source(mounts, 0), source) == 0);
+	ctr_mounts_free(mounts);
+	FAILS(CTR_ERR_NOT_FOUND, "no-such", ctr_mount_from(c, "no-such", "/srv", "/mnt/x", true));
+	FAILS(CTR_ERR_NOT_FOUND, "no-such", ctr_mount_image(c, "no-such", "/mnt/x"));
+	OK(ctr_destroy(c));
+	OK(ctr_destroy(web));
+}
+
 TEST(a_namespace_is_shared_with_the_host_on_its_own)
 {
 	const int kinds[] = {CTR_NS_NET, CTR_NS_UTS, CTR_NS_IPC, CTR_NS_CGROUP, CTR_NS_PID};

@@ -362,6 +362,7 @@ async def test_nobody_waits_for_the_end_of_what_was_killed_in_a_paused_container
 async def test_what_is_mounted_comes_and_goes(a: ctr.aio.Container) -> None:
     await a.mount(ctr.Tmpfs("/mnt/live", mode=0o700))
     assert (await a.run(["stat", "-c", "%a", "/mnt/live"], capture_output=True, text=True)).stdout == "700\n"
+    assert [(it.target, it.live) for it in await a.mounts()] == [("/mnt/live", True)]
     await a.unmount("/mnt/live")
     with pytest.raises(FileNotFoundError):
         await a.unmount("/mnt/live", lazy=True)

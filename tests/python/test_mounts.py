@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -102,6 +103,50 @@ def test_what_was_mounted_is_listed_and_taken_off(data: Path) -> None:
         with pytest.raises(ctr.Error, match="the container's own") as caught:
             c.unmount("/dev")
         assert caught.value.errno == errno.EINVAL
+
+
+def test_files_of_another_container_and_of_an_image(
+    c: ctr.Container, data: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    c.run(["sh", "-c", "echo of another > /srv/file"], check=True)
+    root = tmp_path_factory.mktemp("root")
+    (root / "tool").write_text("of an image\n")
+    store = tmp_path_factory.mktemp("store")
+    subprocess.run(["tar", "-C", root, "-cf", root / "../tools.tar", "tool"], check=True)
+    image = ctr.import_image(root / "../tools.tar", name="tools", store_dir=store)
+    mounts = [
+        ctr.Bind("/srv", "/mnt/srv", read_only=True, from_container=c.name),
+        ctr.ImageTree(image, "/mnt/tools"),
+        ctr.Bind(data, "/mnt/own", owner=(0, 0)),
+    ]
+    with ctr.Container(mounts=mounts, store_dir=store) as other:
+        seen = cat(other, "/mnt/srv/file", "/mnt/tools/tool", "/mnt/own/file")
+        assert seen == "of another\nof an image\nof the host\n"
+        other.mount(ctr.ImageTree("tools", "/mnt/again"))
+        assert [it.kind for it in other.mounts()] == ["bind", "image", "bind", "image"]
+        assert other.mounts()[0].source == f"{c.name}:/srv"
+        done = command("mount", other.name, "--mount", f"type=bind,src=/srv/file,dst=/mnt/file,ro,from={c.name}")
+        assert (done.returncode, done.stderr) == (0, "")
+        done = command("mount", other.name, "--mount", f"src={data},dst=/mnt/in,owner=inside")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert cat(other, "/mnt/file", "/mnt/in/file") == "of another\nof the host\n"
+        with pytest.raises(ValueError, match="owner"):
+            other.mount(ctr.Bind(data, "/mnt/x", owner="nobody"))
+        if os.geteuid() != 0:
+            with pytest.raises(ctr.Error, match="only root of the machine") as caught:
+                other.mount(ctr.Bind(data, "/mnt/x", owner=(33, 33)))
+            assert caught.value.errno == errno.EPERM
+    written = f"type=bind,src={data},dst=/mnt/own,ro"
+    done = command("run", "--mount", written, "--mount", "type=tmpfs,dst=/mnt/t", "host", "cat", "/mnt/own/file")
+    assert (done.returncode, done.stdout) == (0, "of the host\n"), done.stderr
+    for wrong in (
+        "type=disk,src=a,dst=/b",
+        "type=bind,dst=/b",
+        "type=bind,src=a,dst=/b,size=3",
+        "src=a,dst=/b,owner=me",
+    ):
+        done = command("mount", c.name, "--mount", wrong)
+        assert done.returncode == 125, wrong
 
 
 def test_a_joiner_may_as_well(c: ctr.Container, data: Path) -> None:

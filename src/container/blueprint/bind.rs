@@ -25,7 +25,8 @@ impl Bind {
         Some(Self::open_source(&bind.source, bind.read_only))
     }
 
-    fn open_source(source: &Path, read_only: bool) -> Result<Self> {
+    /// Opens a file or directory of the host.
+    pub fn open_source(source: &Path, read_only: bool) -> Result<Self> {
         let fail = |e: std::io::Error| Error::io(Step::BindSource, source.display(), &e).with_known_hint();
         // The path without symlinks: the child opens it once more, and follows none.
         let path = std::fs::canonicalize(source).map_err(fail)?;

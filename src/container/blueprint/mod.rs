@@ -12,7 +12,7 @@ mod stand_in;
 
 pub use bind::{Bind, open_path};
 pub use finish::{Acquired, Finish};
-pub use setup::Setup;
+pub use setup::{Setup, split_layers};
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -32,6 +32,7 @@ use super::state::{self, StateDir};
 use super::volumes;
 use super::walls::{self, Subject};
 use crate::cgroup::{Caller, Cgroup, Inside, Layout, Planned};
+use crate::config::late;
 use crate::disk;
 use crate::image::{ImageConfig, Progress, Report, Source, Store};
 use crate::network::{self, Net};
@@ -66,7 +67,9 @@ pub struct Blueprint {
     pub unmade: Option<OwnedFd>,
     /// The store that the image is in.
     pub store: PathBuf,
-    /// The bind mounts' sources, opened.
+    /// How many of its mounts are made with it; the others follow when it is there.
+    pub early: usize,
+    /// The bind mounts' sources among them, opened.
     pub binds: Vec<Bind>,
     /// The disks, opened.
     pub disks: Vec<disk::Source>,
@@ -155,7 +158,8 @@ impl Blueprint {
         } else {
             image
         };
-        let disks = config.mounts.iter().filter_map(disks::open).collect::<Result<Vec<_>>>()?;
+        let early = config.mounts.len() - late(&config.mounts).len();
+        let disks = config.mounts[..early].iter().filter_map(disks::open).collect::<Result<Vec<_>>>()?;
         if disks.len() > MOST_DISKS {
             let why = format!("a container is made with {MOST_DISKS} disks at most");
             return Err(Error::invalid(Step::MountInto, &name, why).with_hint("mount the others when it runs"));
@@ -172,7 +176,7 @@ impl Blueprint {
             }
             Some(volume) => Some(Bind::unmade(store.volume_path(&volume.name))),
         };
-        let binds = config.mounts.iter().filter_map(open).collect::<Result<_>>()?;
+        let binds = config.mounts[..early].iter().filter_map(open).collect::<Result<_>>()?;
         let ranges = c_string(Step::UseStateDirectory, state.path().join("ids").as_os_str().as_bytes())?;
         let blueprint = Self {
             name,
@@ -189,6 +193,7 @@ impl Blueprint {
             upper,
             unmade: None,
             store: store.path().to_path_buf(),
+            early,
             binds,
             disks,
             devices,

@@ -136,7 +136,9 @@ impl Blueprint {
             rootfs::image_places(plan, slot, image.working_dir.as_ref(), &image.volumes, read_only)?;
         }
         rootfs::nodes(plan, slot, &self.devices.nodes, over.nodes)?;
-        rootfs::user_mounts(plan, slot, &self.config.mounts, &over.sources, self.context())?;
+        let (early, late) = self.config.mounts.split_at(self.early);
+        rootfs::user_mounts(plan, slot, early, &over.sources, self.context())?;
+        rootfs::late_mounts(plan, slot, late, read_only)?;
         rootfs::pivot(plan, slot, read_only);
         Ok(())
     }
@@ -251,7 +253,7 @@ impl Blueprint {
         };
         let (mut binds, mut disks) = (self.binds.iter(), disks.into_iter());
         let mut sources = Vec::new();
-        for mount in &self.config.mounts {
+        for mount in &self.config.mounts[..self.early] {
             match mount {
                 Mount::Bind(_) | Mount::Volume(_) => {
                     let Some(bind) = binds.next() else { continue };
@@ -262,7 +264,7 @@ impl Blueprint {
                     sources.push((source, bind.directory));
                 }
                 Mount::Disk(_) => sources.extend(disks.next()),
-                Mount::Tmpfs(_) => {}
+                Mount::Tmpfs(_) | Mount::Image(_) => {}
             }
         }
         Ok(HandedOver { parent, handed, root, nodes, sources })
@@ -305,7 +307,7 @@ struct HandedOver<'a> {
 const MAX_HANDED: usize = wire::MAX_FDS / 2 - 3;
 
 /// Layers are given lowest first, by absolute path, all in one directory of the store; an overlay wants them highest first.
-fn split_layers(layers: &[PathBuf]) -> (PathBuf, Vec<PathBuf>) {
+pub fn split_layers(layers: &[PathBuf]) -> (PathBuf, Vec<PathBuf>) {
     let base =
         layers.first().and_then(|layer| layer.ancestors().find(|base| layers.iter().all(|l| l.starts_with(base))));
     let base = base.unwrap_or(Path::new("/")).to_path_buf();
