@@ -542,7 +542,7 @@ TEST(a_domain_name_and_a_network_are_chosen)
 	CHECK(sh(c, "test $(cat /proc/sys/kernel/domainname) = nis.example").code == 0);
 	CHECK(sh(c, "test $(grep -c : /proc/net/dev) = 1").code == 0);
 	OK(ctr_destroy(c));
-	FAILS(CTR_ERR_INVALID, "network", ctr_config_set_network(config, "some"));
+	FAILS(CTR_ERR_INVALID, "network", ctr_config_set_network(config, "some/path"));
 	ctr_config_free(config);
 }
 
