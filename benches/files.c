@@ -1,4 +1,5 @@
-// Files of a container from outside: one that is read, beside cat inside; one and many that are copied in, beside cp and tar.
+// Files of a container from outside: one that is read, beside cat inside; one and many that are copied in, beside cp and tar; a create
+// with a scratch mount of 20,000, beside one of a single one.
 //
 //   files IMAGE TMPFS
 //
@@ -39,6 +40,21 @@ static void read_outside(ctr_container *c) {
     if (fd < 0) OURS(fd);
     if (read(fd, text, sizeof text) != 6) die("the small file");
     close(fd);
+}
+
+/* A create with a scratch mount of a directory. */
+static double with_scratch(const char *image, const char *tmpfs, const char *name) {
+    char source[PATH_MAX];
+    ctr_config *config = ctr_config_new();
+    ctr_container *c;
+    snprintf(source, sizeof source, "%s/files/%s", tmpfs, name);
+    OURS(ctr_config_add_scratch(config, source, "/src"));
+    double start = now_us();
+    OURS(ctr_create(image, config, &c));
+    double end = now_us();
+    OURS(ctr_destroy(c));
+    ctr_config_free(config);
+    return end - start;
 }
 
 int main(int argc, char **argv) {
@@ -91,6 +107,14 @@ int main(int argc, char **argv) {
         if (i) record("copy many", ours - start), record("tar", end - ours);
     }
     print_row("copy_many", "copy many", "tar");
+    shell("mkdir -p files/few files/many/more && echo one >files/few/one && cp -r files/many/[0-9]* files/many/more");
+    for (int i = 0; i < 120; i++) {
+        double few = with_scratch(argv[1], argv[2], "few"), many = with_scratch(argv[1], argv[2], "many");
+        if (i < 20) continue;
+        record("scratch of many", many);
+        record("scratch of few", few);
+    }
+    print_row("scratch", "scratch of many", "scratch of few");
     ctr_exec_config_free(quiet);
     OURS(ctr_destroy(c));
     shell("rm -r files");

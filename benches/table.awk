@@ -25,6 +25,7 @@ BEGIN {
     target("file_read", "read of a small file of a running container", "cat inside", "ms", "ratio", 0.3)
     target("copy_large", "copy of 100 MB into one", "cp", "ms", "ratio", 1.1)
     target("copy_many", "copy of 10,000 small files into one", "tar | tar", "ms", "ratio", 1.2)
+    target("scratch", "create, scratch mount of 20,000 files", "of one file", "ms", "ratio", 1.05)
     target("connect", "ctr_connect() to a server inside", "connect(2) on loopback", "ms", "ours", 0.1)
     target("forward", "256 MiB through a published port", "through loopback", "ms", "ratio", 2)
     target("forward_turn", "a byte there and back through it", "through loopback", "ms", "ratio", 0)

@@ -557,6 +557,16 @@ typedef enum ctr_change {
     CTR_CHANGE_DELETED = 2
 } ctr_change;
 
+/** What ctr_apply_scratch() does where the host has changed what the container has changed too. */
+typedef enum ctr_conflicts {
+    /** Nothing is applied. */
+    CTR_CONFLICTS_REFUSE = 0,
+    /** The host's files stay as they are; all else is applied. */
+    CTR_CONFLICTS_KEEP = 1,
+    /** The container's files take their place. */
+    CTR_CONFLICTS_OVERWRITE = 2
+} ctr_conflicts;
+
 /** How a container is made; see ctr_config_new(). */
 typedef struct ctr_config ctr_config;
 
@@ -566,7 +576,7 @@ typedef struct ctr_container ctr_container;
 /** What ran at the moment of ctr_list(). */
 typedef struct ctr_container_list ctr_container_list;
 
-/** What a container had changed at the moment of ctr_diff(). */
+/** What a container had changed at the moment of ctr_diff() or ctr_diff_scratch(), or what ctr_apply_scratch() has done. */
 typedef struct ctr_differences ctr_differences;
 
 /** How a program is started in a container; see ctr_exec_config_new(). */
@@ -728,6 +738,23 @@ int ctr_config_add_volume(ctr_config *config, const char *name, const char *targ
  * Return value: 0, or CTR_ERR_INVALID.
  */
 int ctr_config_add_tmpfs(ctr_config *config, const char *target, uint64_t size, uint32_t mode);
+
+/**
+ * Adds a directory of the host as copy-on-write at target, an absolute path inside that is made where it is missing, as for
+ * ctr_config_add_mount_bind(): an overlay, overlayfs.rst of the kernel, so the container changes it for itself alone and the files
+ * of source stay as they are. However many files it has, it costs the same. ctr_diff_scratch() lists what has changed,
+ * ctr_apply_scratch() carries it over to source, ctr_discard_scratch() drops it; it is gone with the container.
+ *
+ * source   a directory; what is mounted below it is not seen inside
+ *
+ * Changes take memory, and count in ctr_config_set_upper_size() together with those of the root; with CTR_UPPER_DISK, and on kernels
+ * before Linux 6.6, they are on disk. Programs see a file of source that is changed on the host while they run as it was or
+ * as it is, overlayfs doesn't say which, as long as they have not changed it themselves. A container has 6 scratch mounts at
+ * most.
+ *
+ * Return value: 0, or CTR_ERR_INVALID.
+ */
+int ctr_config_add_scratch(ctr_config *config, const char *source, const char *target);
 
 /**
  * The memory limit in bytes, swap not included, cgroups(7). ctr_set_mem_limit() changes it later. Default:
@@ -1718,7 +1745,7 @@ const char *ctr_mounts_target(const ctr_mounts *mounts, int index);
 const char *ctr_mounts_source(const ctr_mounts *mounts, int index);
 
 /**
- * What it is: "bind", "volume", "tmpfs", "disk" or "image". Later releases may add some.
+ * What it is: "bind", "volume", "tmpfs", "disk", "image" or "scratch". Later releases may add some.
  *
  * Return value: as ctr_mounts_target().
  */
@@ -3180,6 +3207,61 @@ int ctr_commit(ctr_container *c, const ctr_image_options *options, ctr_image **o
  * Return value: as ctr_commit(); CTR_ERR_UNSUPPORTED also for a container of a directory.
  */
 int ctr_snapshot(ctr_container *c, const ctr_image_options *options, ctr_image **out);
+
+/**
+ * Mounts a directory of the host as copy-on-write into a container that runs: ctr_config_add_scratch() says what that is, ctr_mount()
+ * at which places it works. Its changes are in a tmpfs(5) of their own, as large as those of the root may be
+ * (ctr_config_set_upper_size(), half of the memory limit, or half of the machine's memory). ctr_unmount() takes it off, with its changes.
+ *
+ * Return value: as ctr_mount(); CTR_ERR_SYSTEM with ENOTDIR if source is no directory, with ENOSPC if there are 6 scratch mounts already;
+ * CTR_ERR_UNSUPPORTED before Linux 6.6 if the container has no directory on disk for its changes (its root is no image and it was made
+ * without a scratch mount).
+ */
+int ctr_mount_scratch(ctr_container *c, const char *source, const char *target);
+
+/**
+ * What a running container has changed beneath a scratch mount, by path inside: what is added to the host's directory, as that is
+ * now, changed (content, owner, mode, a file's time, kind) or deleted from it.
+ *
+ * target   the place of the mount inside
+ *
+ * Return value: 0 and the differences in *out, which ctr_differences_free() frees; CTR_ERR_NOT_FOUND if no scratch mount is there;
+ * CTR_ERR_SYSTEM with ESTALE if the host's directory is not found at its place any more; CTR_ERR_DESTROYED, CTR_ERR_INVALID. *out is NULL
+ * then.
+ */
+int ctr_diff_scratch(ctr_container *c, const char *target, ctr_differences **out);
+
+/**
+ * Carries what ctr_diff_scratch() lists over to the host's directory, one file after another: each is made beside the old one and takes
+ * its place by renameat2(2), so that it is whole at any moment. The container runs on; a file that a program writes to meanwhile may be
+ * carried over in part, and the next call gets the rest. Links are made and never followed, on either side.
+ *
+ * Files belong to whom they would belong if the directory were bound. Set-user-ID and set-group-ID bits of files and their capabilities
+ * are left out; devices and sockets are not made.
+ *
+ * A file is in conflict if the container has changed it, and if it was changed on the host after the mount was made or last applied:
+ * by its time of change (st_ctime, stat(2)), of which one in the same tick of the clock, 10 ms at most, counts as before; or deleted. So
+ * is a directory in which anything was changed, if the container has deleted or replaced it. Where the file system of the host can't
+ * exchange names (RENAME_EXCHANGE), a change in the very moment of the replacement is not noticed.
+ *
+ * conflicts     one of enum ctr_conflicts
+ * applied       gets what the host has now; may be NULL
+ * conflicting   gets what has stayed as it was on both sides; may be NULL
+ * left_out      gets devices and sockets; may be NULL
+ *
+ * Return value: 0, and what ctr_differences_free() frees each; CTR_ERR_SYSTEM with EEXIST if there are conflicts and conflicts is
+ * CTR_CONFLICTS_REFUSE (ctr_last_error() names them, and nothing was applied, unless the host has changed something while this was going
+ * on), else if a step failed: what was applied before is there; else as ctr_diff_scratch(). All are NULL then.
+ */
+int ctr_apply_scratch(ctr_container *c, const char *target, int conflicts, ctr_differences **applied, ctr_differences **conflicting, ctr_differences **left_out);
+
+/**
+ * Drops what a running container has changed beneath a scratch mount: a new mount of the host's directory takes its place. Programs
+ * that have files or directories of the old one open, or work in it, keep these; for a moment there is an empty directory.
+ *
+ * Return value: 0; CTR_ERR_SYSTEM with EBUSY if something else is mounted on it; else as ctr_diff_scratch().
+ */
+int ctr_discard_scratch(ctr_container *c, const char *target);
 
 /**
  * This thread's last failure, in one sentence: the step, what it failed on, why, and what to do about it, as in

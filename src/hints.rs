@@ -171,6 +171,10 @@ pub const LINKS_INSIDE: &str = "links of /proc that lead to what a process has o
 pub const OVERLAY: &str =
     "the kernel refuses an overlay there: is the image on an overlay itself? choose another store_dir";
 
+/// A scratch mount is refused.
+pub const SCRATCH: &str = "the kernel refuses an overlay over that directory: is something mounted below it, or does it lie on an overlay of \
+     overlays? copy it in (copy_in), or bind it";
+
 /// Overlays in user namespaces are refused whatever they lie on.
 pub const OVERLAY_MODULE: &str = "Linux 5.11 or later lets ordinary users mount overlays; as root: modprobe overlay";
 

@@ -37,8 +37,8 @@ pub use cgroup::{CpuStats, IoStats, MemoryStats, PidsStats, Pressure, PressureSt
 pub use config::{
     Bind, CgroupPolicy, ChangesLimit, Config, Device, DeviceAccess, DeviceKind, DeviceList, DeviceRule, DirectoryUse,
     Disk, ExecConfig, FileSystem, HugetlbLimit, ImageTree, IoLimit, Limit, ListLimit, Mount, Namespace, Namespaces,
-    Network, Owner, Preset, PublishedPort, Refusal, Rlimit, Seccomp, Session, Stdio, TimeOffset, TimeOffsets, Tmpfs,
-    UNLIMITED, Upper, Volume, Winsize,
+    Network, Owner, Preset, PublishedPort, Refusal, Rlimit, Scratch, Seccomp, Session, Stdio, TimeOffset, TimeOffsets,
+    Tmpfs, UNLIMITED, Upper, Volume, Winsize,
 };
 pub use container::{
     Client, Connecting, Container, ContainerInfo, Event, EventKind, Exit, ExitReason, InspectedLimits, InspectedMount,

@@ -171,6 +171,54 @@ fn a_limit_more_costs_a_create_these_calls_of_the_host() {
     assert!([None, Some(19)].contains(&more[3]), "{more:?}");
 }
 
+/// Creates with a scratch mount of directories of so many files.
+const SCRATCHES: [usize; 2] = [10, 20_000];
+
+#[test]
+#[ignore = "a role"]
+fn role_scratch_counted() {
+    for files in SCRATCHES {
+        let tree = common::scratch("counted-tree").join(files.to_string());
+        std::fs::create_dir_all(&tree).unwrap();
+        (0..files).for_each(|file| std::fs::write(tree.join(file.to_string()), "").unwrap());
+        let config = Config::default().with(|c| c.mounts = vec![ctr::Scratch::new(&tree, "/src").into()]);
+        for round in 0..4 {
+            if round == 3 {
+                mark(&files.to_string());
+            }
+            let c = Container::create(busybox_tar(), &config).unwrap();
+            if round == 3 {
+                mark("end");
+            }
+            c.destroy().unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_scratch_mount_costs_the_same_however_many_files_it_has() {
+    let trace = trace_of("scratches", "role_scratch_counted");
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut phase = "before";
+    // Of the host, the zygote and PID 1.
+    for (_, call) in &trace {
+        match call.split_once("/ctr-mark/") {
+            Some((_, rest)) => phase = rest.split('"').next().unwrap(),
+            None => *counts.entry(phase).or_default() += 1,
+        }
+    }
+    let [few, many] = SCRATCHES.map(|files| counts[files.to_string().as_str()]);
+    // What a spare PID 1 does beside may fall on either side of a mark.
+    assert!(few.abs_diff(many) < 100, "{few} and {many} calls");
+    let host = trace.iter().find(|(_, call)| call.contains("/ctr-mark/")).expect("it was there").0;
+    let of_host = |files: usize| {
+        let files = format!("/ctr-mark/{files}\"");
+        let calls = trace.iter().filter(|(pid, _)| *pid == host).skip_while(|(_, call)| !call.contains(&files));
+        calls.skip(1).take_while(|(_, call)| !call.contains("/ctr-mark/")).count()
+    };
+    assert_eq!(of_host(SCRATCHES[0]), of_host(SCRATCHES[1]));
+}
+
 #[test]
 fn the_zygote_asks_for_memory_once_and_pid_1_never() {
     if !can_limit() {

@@ -107,7 +107,7 @@ fn rows() -> Vec<String> {
 #[test]
 fn every_option_of_containers_has_a_setter_in_c() {
     let renamed: [Renamed; 12] = [
-        ("mounts", &["mount_bind", "mount_owned", "mount_from", "mount_image", "tmpfs", "volume", "disk"]),
+        ("mounts", &["mount_bind", "mount_owned", "mount_from", "mount_image", "tmpfs", "volume", "disk", "scratch"]),
         ("ports", &["port"]),
         ("aliases", &["alias"]),
         ("namespaces", &["namespace", "namespace_pid", "namespace_path", "namespace_container"]),

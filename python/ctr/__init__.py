@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ._exit import CalledProcessError, CompletedProcess, Exit
     from ._forward import Forward
     from ._image import (
+        Applied,
         Difference,
         Image,
         ImageConfig,
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from ._monitor import Sample
     from ._mounts import MountInfo
     from ._networks import Network, network, networks
-    from ._options import Bind, Disk, ImageTree, Tmpfs
+    from ._options import Bind, Disk, ImageTree, Scratch, Tmpfs
     from ._popen import Popen
     from ._probe import Check, probe
     from ._run import run
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = [
+    "Applied",
     "Bind",
     "CalledProcessError",
     "Check",
@@ -86,6 +88,7 @@ __all__ = [
     "RemoteError",
     "STDOUT",
     "Sample",
+    "Scratch",
     "Stall",
     "Stats",
     "ThisPython",
@@ -122,6 +125,7 @@ DEVNULL = -3
 
 # Loaded when first asked for, so that `import ctr` costs next to nothing.
 _ROOMS = {
+    "Applied": "_image",
     "Bind": "_options",
     "CalledProcessError": "_exit",
     "Check": "_probe",
@@ -150,6 +154,7 @@ _ROOMS = {
     "Pruned": "_image",
     "RemoteError": "_executor",
     "Sample": "_monitor",
+    "Scratch": "_options",
     "Stall": "_stats",
     "Stats": "_stats",
     "ThisPython": "_this_python",

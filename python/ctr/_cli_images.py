@@ -75,6 +75,7 @@ def add_commands(make: Callable[..., Any]) -> None:
 
     add = command("diff", _diff, "list what a running container has changed: A added, C changed, D deleted")
     add("container", metavar="NAME", help="the name of a container")
+    add("target", metavar="DST", nargs="?", help="only beneath the scratch mount at this place")
     add(
         "-z",
         "--null",
@@ -239,9 +240,9 @@ def _export(options: argparse.Namespace) -> int:
 def _diff(options: argparse.Namespace) -> int:
     with join(options.container) as container:
         if options.json:
-            print_json(container.diff())
+            print_json(container.diff(options.target))
             return 0
-        for path, change in container.diff():
+        for path, change in container.diff(options.target):
             if options.null:
                 sys.stdout.buffer.write(change[0].upper().encode() + b" " + os.fsencode(path) + b"\0")
             else:

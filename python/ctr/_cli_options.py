@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ._options import LIMITS, Bind, Disk, ImageTree, Tmpfs, rlimit
+from ._options import LIMITS, Bind, Disk, ImageTree, Scratch, Tmpfs, rlimit
 from ._options import UNLIMITED as NO_LIMIT
 from ._sizes import size
 from ._volumes import Volume
@@ -71,6 +71,13 @@ def _rate(key: str) -> Callable[[str], tuple[str, dict[str, str | None]]]:
 def _hugetlb(text: str) -> tuple[str, str | None]:
     page, most = pair(text, "PAGE=SIZE")
     return page, None if most in UNLIMITED else most
+
+
+def scratch(text: str) -> Scratch:
+    source, colon, target = text.rpartition(":")
+    if not (colon and source and target):
+        raise ValueError(f"write SRC:DST, not {text!r}")
+    return Scratch(source, target)
 
 
 def tmpfs(text: str) -> Tmpfs:
@@ -224,6 +231,7 @@ ROWS = (
     Row("mounts", "-v --volume", "show a host path, or a volume by its name, inside", "SRC:DST[:ro]", many=True),
     Row("mounts", "--tmpfs", "an empty tmpfs inside", "DST[:SIZE]", many=True, read=tmpfs),
     Row("mounts", "--disk", "a block device or the image of one, read-only if not rw", DISK, many=True, read=disk),
+    Row("mounts", "--scratch", "a host directory inside as copy-on-write", "SRC:DST", many=True, read=scratch),
     Row(
         "mounts",
         "--mount",

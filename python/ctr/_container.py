@@ -27,11 +27,11 @@ from ._types import (
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from types import TracebackType
 
     from ._forward import Forward
-    from ._image import Config, Difference, Image, ImageConfig
+    from ._image import Applied, Config, Difference, Image, ImageConfig
     from ._limits import Limits, List, Number, Told
     from ._monitor import Monitor
     from ._mounts import MountInfo
@@ -41,6 +41,12 @@ if TYPE_CHECKING:
     from ._watch import EventKind, Watch
 
 _CHANGES = ("added", "changed", "deleted")
+
+
+def _differences(lines: Iterable[tuple[str, int]]) -> list[Difference]:
+    from ._image import Difference
+
+    return Rows(Difference(path, _CHANGES[change]) for path, change in lines)
 
 
 class _Signature:
@@ -91,9 +97,9 @@ class Container:
             hostname: The hostname inside; the name by default.
             domainname: The NIS domain name inside; the host's by default.
             env: Environment of every process, over the defaults (PATH, HOME, HOSTNAME).
-            mounts: `Bind`, `Tmpfs`, `Volume`, `Disk`, `ImageTree`, (source, target), (source, target, "ro") or
-                "source:target:ro", in order. In these last words a source without a slash is the name of a volume, as
-                in docker.
+            mounts: `Bind`, `Tmpfs`, `Volume`, `Disk`, `Scratch`, `ImageTree`, (source, target), (source, target, "ro")
+                or "source:target:ro", in order. In these last words a source without a slash is the name of a volume,
+                as in docker.
             memory: Memory limit, "256M" or bytes; no limit by default, 512 MiB in the preset "strict". "unlimited" is
                 none there too, and so it is for every limit below.
             memory_high: Memory above which it is slowed down and nothing is killed; cgroup v2 only.
@@ -343,11 +349,47 @@ class Container:
         with writing(target) as opened, told(progress, "exporting", self.name) as call:
             return self._native.export(opened, {"compression": compression}, call)
 
-    def diff(self) -> list[Difference]:
-        """What it has changed of its image, as `docker diff`, by path. Volumes hold data and are left out."""
-        from ._image import Difference
+    def diff(self, target: Path | None = None) -> list[Difference]:
+        """What it has changed of its image, as `docker diff`, by path. Volumes hold data and are left out.
 
-        return Rows(Difference(path, _CHANGES[change]) for path, change in self._native.diff())
+        Args:
+            target: The place of a `Scratch` mount: what has changed beneath it, compared with the host's directory as
+                that is now. That a directory has another time is no change.
+        """
+        return _differences(self._native.diff() if target is None else self._native.diff_scratch(target))
+
+    def apply(self, target: Path, *, conflicts: Literal["refuse", "keep", "overwrite"] = "refuse") -> Applied:
+        """Carry what has changed beneath a `Scratch` mount over to the host's directory.
+
+        Each file is whole at any moment: the old one or the new one. The container runs on; what a program writes to
+        meanwhile may be carried over in part, and the next time gets the rest. Files belong to whom they would belong
+        if the directory were bound. Set-user-ID and set-group-ID bits of files and their capabilities are left out,
+        devices and sockets are not made.
+
+        A file that was changed on the host too, after the mount was made or last applied, is a conflict; so is a
+        directory that the container has deleted or replaced and in which the host has changed something. It is told by
+        the time of change (`st_ctime`).
+
+        Args:
+            target: The place of the mount.
+            conflicts: "refuse" applies nothing if there are any, and raises `FileExistsError`, a `ctr.Error` that names
+                them; "keep" leaves the host's files as they are, and applies the rest; "overwrite" has the container's
+                files take their place.
+        """
+        from ._image import Applied
+
+        return Applied(*map(_differences, self._native.apply_scratch(target, conflicts)))
+
+    def discard(self, target: Path) -> None:
+        """Drop what has changed beneath a `Scratch` mount: a new mount of the host's directory takes its place.
+
+        Programs that have files or directories of the old one open, or work in it, keep these; for a moment there is an
+        empty directory. `ctr.Error` with EBUSY while something else is mounted on it.
+
+        Args:
+            target: The place of the mount.
+        """
+        self._native.discard_scratch(target)
 
     def stats(self) -> Stats:
         """What it uses now: memory by kind, time of processors, processes, input and output, OOM kills, pressure.
@@ -411,8 +453,8 @@ class Container:
         """Mount something into it while it runs: programs inside see it at once, nobody on the host does.
 
         Everything is as for the keyword `mounts`: the same places, whose files they are, no setuid programs and no
-        devices; a `Tmpfs` without a size is as large as the changes may be. It ends with `unmount` or with the
-        container. Programs that have made a mount namespace of their own don't see it.
+        devices; a `Tmpfs` without a size, and what a `Scratch` has changed, may be as large as the changes. It ends
+        with `unmount` or with the container. Programs that have made a mount namespace of their own don't see it.
 
             >>> c.mount("data", "/data", read_only=True)
             >>> c.mount(ctr.volume("cache"), "/cache")
@@ -426,7 +468,7 @@ class Container:
 
         Args:
             source: A path on the host or a volume, with a `target`; or a whole mount, as in `mounts`: a `Bind`, a
-                `Tmpfs`, a `Volume`, a `Disk`, "source:target:ro".
+                `Tmpfs`, a `Volume`, a `Disk`, a `Scratch`, "source:target:ro".
             target: An absolute path inside; it is made where it is missing.
             read_only: Nothing can be written through it, nor through what is mounted below it.
         """

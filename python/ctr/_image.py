@@ -172,6 +172,17 @@ class Difference(NamedTuple):
     """"added", "changed" (content, owner, mode, time or kind) or "deleted"."""
 
 
+class Applied(NamedTuple):
+    """What `Container.apply` has done."""
+
+    changes: list[Difference]
+    """What the host has now."""
+    conflicts: list[Difference]
+    """What was changed on the host as well, or lies below that, and has stayed as it was on both sides."""
+    left_out: list[Difference]
+    """Devices and sockets, which are not made on the host."""
+
+
 class Pruned(NamedTuple):
     """What `ctr.prune` removed."""
 

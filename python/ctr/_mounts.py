@@ -13,7 +13,7 @@ class MountInfo(NamedTuple):
     source: str | None
     """What is seen there: a path of this machine, "NAME:PATH" of another container, a volume, an image; else None."""
     kind: str
-    """"bind", "volume", "tmpfs", "disk" or "image". Later releases may add some."""
+    """"bind", "volume", "tmpfs", "disk", "image" or "scratch". Later releases may add some."""
     read_only: bool
     """Whether nothing can be written through it."""
     live: bool

@@ -95,6 +95,19 @@ class Disk(NamedTuple):
     """Programs on it can't be started."""
 
 
+class Scratch(NamedTuple):
+    """A directory of the host as copy-on-write: the container changes it for itself alone.
+
+    `Container.diff` lists the changes, `Container.apply` carries them over, `Container.discard` drops them; they are
+    gone with the container.
+    """
+
+    source: Path
+    """Path of a directory on the host. What is mounted below it is not seen inside."""
+    target: Path
+    """Absolute path inside; made where it is missing, if what is above it can be written to: not /usr of "host"."""
+
+
 UNLIMITED = "unlimited"
 """A limit that there is not, also where the preset has one."""
 
@@ -175,7 +188,7 @@ def _mounts(mounts: Mounts) -> object:
 
 
 def mount_option(item: Any) -> tuple[str, dict[str, object]]:
-    """A `Bind`, `Tmpfs`, `Disk`, `Volume`, `ImageTree`, (source, target[, "ro"]), or docker's "source:target[:ro]".
+    """A `Bind`, `Tmpfs`, `Disk`, `Volume`, `Scratch`, `ImageTree`, (source, target[, "ro"]), or "source:target[:ro]".
 
     In docker's words a source without a slash, and not beginning with a dot, is the name of a volume.
     """
@@ -190,9 +203,13 @@ def mount_option(item: Any) -> tuple[str, dict[str, object]]:
         return _bind(*item)
     if isinstance(item, ImageTree):
         return "image", {"image": getattr(item.image, "digest", item.image), "target": item.target}
+    if isinstance(item, Scratch):
+        return "scratch", {"source": os.path.abspath(item.source), "target": item.target}
     parts = item.split(":") if isinstance(item, str) else tuple(item) if hasattr(item, "__iter__") else ()
     if len(parts) not in (2, 3) or (len(parts) == 3 and parts[2] not in ("ro", "rw")):
-        raise ValueError(f'a mount is a Bind, Tmpfs, Volume, (source, target) or "source:target:ro", not {item!r}')
+        raise ValueError(
+            f'a mount is a Bind, Tmpfs, Volume, Scratch, (source, target) or "source:target:ro", not {item!r}'
+        )
     source, read_only = parts[0], len(parts) == 3 and parts[2] == "ro"
     if isinstance(source, Volume):
         return _volume(source.name, parts[1], read_only)

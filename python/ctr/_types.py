@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from os import PathLike
 from typing import IO, TYPE_CHECKING, Any, Literal, Protocol, TypedDict, Union
 
-from ._options import Bind, Disk, ImageTree, Tmpfs
+from ._options import Bind, Disk, ImageTree, Scratch, Tmpfs
 from ._volumes import Volume
 
 if TYPE_CHECKING:
@@ -37,7 +37,15 @@ Fds = Union[Iterable[int], Mapping[int, int]]
 Pty = Union[bool, tuple[int, int]]
 User = Union[str, int, None]
 Mount = Union[
-    Bind, Disk, Tmpfs, Volume, ImageTree, str, tuple[Union[Path, Volume], Path], tuple[Union[Path, Volume], Path, str]
+    Bind,
+    Disk,
+    Scratch,
+    Tmpfs,
+    Volume,
+    ImageTree,
+    str,
+    tuple[Union[Path, Volume], Path],
+    tuple[Union[Path, Volume], Path, str],
 ]
 Mounts = Iterable[Mount]
 Port = Union[int, str, tuple[str, int]]

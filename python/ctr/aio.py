@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator
     from types import TracebackType
 
-    from ._image import Config, Difference, Image
+    from ._image import Applied, Config, Difference, Image
     from ._monitor import Sample
     from ._mounts import MountInfo
     from ._watch import EventKind
@@ -465,9 +465,17 @@ class Container:
         """Let it go on: `ctr.Container.resume`."""
         await until_done(self.container.resume)
 
-    async def diff(self) -> list[Difference]:
-        """What it has changed of its image: `ctr.Container.diff`."""
-        return await in_thread(lambda check: self.container.diff())
+    async def diff(self, target: Path | None = None) -> list[Difference]:
+        """What it has changed of its image, or beneath a `Scratch` mount: `ctr.Container.diff`."""
+        return await in_thread(lambda check: self.container.diff(target))
+
+    async def apply(self, target: Path, *, conflicts: Literal["refuse", "keep", "overwrite"] = "refuse") -> Applied:
+        """Carry what has changed beneath a `Scratch` mount over to the host: `ctr.Container.apply`."""
+        return await in_thread(lambda check: self.container.apply(target, conflicts=conflicts))
+
+    async def discard(self, target: Path) -> None:
+        """Drop what has changed beneath a `Scratch` mount: `ctr.Container.discard`."""
+        await until_done(partial(self.container.discard, target))
 
     async def export(
         self,

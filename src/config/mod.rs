@@ -23,7 +23,7 @@ pub use exec::{ExecConfig, Session, Stdio, Winsize};
 pub use limits::{ChangesLimit, HugetlbLimit, IoLimit, Limit, ListLimit, UNLIMITED};
 pub(crate) use limits::{LimitLists, LimitNumbers};
 pub(crate) use mounts::late;
-pub use mounts::{Bind, ImageTree, Mount, Owner, Tmpfs, Volume};
+pub use mounts::{Bind, ImageTree, Mount, Owner, Scratch, Tmpfs, Volume};
 pub use ports::PublishedPort;
 pub use preset::{Preset, Refusal, Seccomp};
 pub use rlimits::Rlimit;
@@ -344,6 +344,7 @@ mod tests {
             mounts: vec![
                 Mount::Bind(Bind::new(odd.clone(), "/x").with(|b| b.read_only = true)),
                 Mount::Tmpfs(Tmpfs::new("/t").with(|t| t.size = Some(1))),
+                Mount::Scratch(Scratch::new(odd.clone(), "/s")),
             ],
             memory: Some(u64::MAX),
             pids: Some(2),

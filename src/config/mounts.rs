@@ -23,6 +23,8 @@ pub enum Mount {
     Disk(Disk),
     /// The files of an image, read-only.
     Image(ImageTree),
+    /// A directory of the host that the container may change for itself alone.
+    Scratch(Scratch),
 }
 
 /// A file or directory of the host, or of another container, seen inside.
@@ -103,6 +105,24 @@ pub struct Volume {
     pub read_only: bool,
 }
 
+/// A directory of the host as copy-on-write: the container sees it and changes it, and the host's files stay as they are. What has
+/// changed is told by [`Container::diff_scratch`], carried over to the host by [`Container::apply_scratch`] and dropped by
+/// [`Container::discard_scratch`]; it is gone with the container.
+///
+/// [`Container::diff_scratch`]: crate::Container::diff_scratch
+/// [`Container::apply_scratch`]: crate::Container::apply_scratch
+/// [`Container::discard_scratch`]: crate::Container::discard_scratch
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Scratch {
+    /// Path of a directory on the host. What is mounted below it is not seen inside.
+    #[serde(with = "text")]
+    pub source: PathBuf,
+    /// Absolute path inside; made where it is missing and what is above it can be written to: /usr, /etc and the like of `"host"` can't.
+    #[serde(with = "text")]
+    pub target: PathBuf,
+}
+
 impl Mount {
     /// Where it is inside.
     pub fn target(&self) -> &Path {
@@ -111,7 +131,8 @@ impl Mount {
             | Self::Tmpfs(Tmpfs { target, .. })
             | Self::Volume(Volume { target, .. })
             | Self::Disk(Disk { target, .. })
-            | Self::Image(ImageTree { target, .. }) => target,
+            | Self::Image(ImageTree { target, .. })
+            | Self::Scratch(Scratch { target, .. }) => target,
         }
     }
 
@@ -131,6 +152,7 @@ impl Mount {
             Self::Volume(_) => "volume",
             Self::Disk(_) => "disk",
             Self::Image(_) => "image",
+            Self::Scratch(_) => "scratch",
         }
     }
 
@@ -142,7 +164,9 @@ impl Mount {
                 text.push(source);
                 Some(text.into())
             }
-            Self::Bind(Bind { source, .. }) | Self::Disk(Disk { source, .. }) => Some(source.clone()),
+            Self::Bind(Bind { source, .. })
+            | Self::Disk(Disk { source, .. })
+            | Self::Scratch(Scratch { source, .. }) => Some(source.clone()),
             Self::Volume(Volume { name, .. }) => Some(name.into()),
             Self::Tmpfs(_) => None,
             Self::Image(ImageTree { image, .. }) => Some(image.into()),
@@ -155,7 +179,7 @@ impl Mount {
             Self::Bind(Bind { read_only, .. })
             | Self::Volume(Volume { read_only, .. })
             | Self::Disk(Disk { read_only, .. }) => *read_only,
-            Self::Tmpfs(_) => false,
+            Self::Tmpfs(_) | Self::Scratch(_) => false,
             Self::Image(_) => true,
         }
     }
@@ -164,7 +188,7 @@ impl Mount {
     pub(crate) fn is_late(&self) -> bool {
         match self {
             Self::Bind(Bind { from_container, owner, .. }) => from_container.is_some() || *owner != Owner::Caller,
-            Self::Tmpfs(_) | Self::Volume(_) | Self::Disk(_) => false,
+            Self::Tmpfs(_) | Self::Volume(_) | Self::Disk(_) | Self::Scratch(_) => false,
             Self::Image(_) => true,
         }
     }
@@ -177,7 +201,8 @@ impl Mount {
             | Self::Tmpfs(Tmpfs { target, .. })
             | Self::Volume(Volume { target, .. })
             | Self::Disk(Disk { target, .. })
-            | Self::Image(ImageTree { target, .. }) => *target = place.to_path_buf(),
+            | Self::Image(ImageTree { target, .. })
+            | Self::Scratch(Scratch { target, .. }) => *target = place.to_path_buf(),
         }
         mount
     }
@@ -256,6 +281,19 @@ impl Volume {
 impl From<Volume> for Mount {
     fn from(volume: Volume) -> Self {
         Self::Volume(volume)
+    }
+}
+
+impl Scratch {
+    /// One of this directory, at this place.
+    pub fn new(source: impl Into<PathBuf>, target: impl Into<PathBuf>) -> Self {
+        Self { source: source.into(), target: target.into() }
+    }
+}
+
+impl From<Scratch> for Mount {
+    fn from(scratch: Scratch) -> Self {
+        Self::Scratch(scratch)
     }
 }
 

@@ -73,6 +73,14 @@ pub fn get(container: &Shared, which: ChangesLimit) -> Result<Option<u64>> {
     told(&directory(container, step)?.0, which, step)
 }
 
+/// As many bytes and inodes as the container may change in memory; `None` leaves it to the kernel.
+pub fn size_without_one(container: &Shared) -> Result<[Option<u64>; 2]> {
+    let config = &container.record.config;
+    let memory = container.maybe_cgroup()?.map_or(Ok(None), |cgroup| cgroup.limit(Limit::Memory))?;
+    let size = size_of_changes(config.upper_size, memory);
+    Ok([size, inodes_of_changes(config.upper_inodes, size)])
+}
+
 fn of(which: ChangesLimit) -> (Step, u64) {
     match which {
         ChangesLimit::Size => (Step::LimitSizeOfChanges, LEAST_OF_UPPER),
@@ -93,7 +101,7 @@ fn told(directory: &OwnedFd, which: ChangesLimit, step: Step) -> Result<Option<u
 fn directory(container: &Shared, step: Step) -> Result<(OwnedFd, bool)> {
     container.check_running()?;
     let why = match &container.record.root {
-        _ if container.record.upper().is_some() => "its changes go to disk",
+        Root::Directory(_) | Root::Image(_) if container.record.upper().is_some() => "its changes go to disk",
         Root::Host => return Ok((export::held_tmpfs(container, false)?, false)),
         Root::Directory(_) | Root::Image(_) => return Ok((export::held_tmpfs(container, true)?, true)),
         Root::Direct => "its root is a directory as it is, on which nothing is limited",

@@ -2,15 +2,15 @@
 
 use std::borrow::Cow;
 use std::ffi::OsStr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, TryLockError};
 use std::time::{Duration, UNIX_EPOCH};
 
 use super::join::NamespaceSet;
 use super::shared::Shared;
 use super::state::{ContainerInfo, StateDir};
-use super::{Container, create, end, export, join, peer};
-use crate::image::{Difference, Progress, Source, Store};
+use super::{Container, create, end, export, join, peer, scratch};
+use crate::image::{Applied, Conflicts, Difference, Progress, Source, Store};
 use crate::{Config, Result, cgroup};
 
 type Hears<'r> = Box<dyn FnMut(Progress) -> bool + Send + 'r>;
@@ -124,6 +124,21 @@ impl Client<'_> {
     /// As [`Container::diff`].
     pub fn diff(&self, container: &Container) -> Result<Vec<Difference>> {
         export::running(&container.shared)?.diff(&mut |progress| self.goes_on(progress))
+    }
+
+    /// As [`Container::diff_scratch`].
+    pub fn diff_scratch(&self, container: &Container, target: impl AsRef<Path>) -> Result<Vec<Difference>> {
+        scratch::diff(&container.shared, target.as_ref(), &mut |progress| self.goes_on(progress))
+    }
+
+    /// As [`Container::apply_scratch`].
+    pub fn apply_scratch(
+        &self,
+        container: &Container,
+        target: impl AsRef<Path>,
+        conflicts: Conflicts,
+    ) -> Result<Applied> {
+        scratch::apply(&container.shared, target.as_ref(), conflicts, &mut |progress| self.goes_on(progress))
     }
 
     pub(super) fn state(&self) -> Result<StateDir> {

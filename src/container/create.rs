@@ -194,11 +194,12 @@ fn resources(blueprint: &Blueprint) -> Result<Vec<Resource>> {
     let upper = blueprint.upper.iter().map(|path| Resource::Upper { path: path.clone() });
     // The last one is removed first.
     let cgroups = blueprint.cgroup.iter().flat_map(|layout| layout.first().rev().cloned().map(Resource::Cgroup));
+    let scratches = blueprint.scratches().map(Resource::Scratch);
     let mounts = blueprint.config.mounts[..blueprint.early]
         .iter()
         .map(|mount| Ok(Resource::Mount { number: 0, mount: mount.at(&place_of(mount.target())?), live: false }));
     let network = network::chosen(&blueprint.config).map(|name| Resource::Network { name: name.into() });
-    upper.chain(cgroups).chain(network).chain([Resource::Socket]).map(Ok).chain(mounts).collect()
+    upper.chain(cgroups).chain(network).chain([Resource::Socket]).chain(scratches).map(Ok).chain(mounts).collect()
 }
 
 /// This process's pid and when it started, which is asked once; and how often this was called before.

@@ -12,7 +12,7 @@ use nix::sys::statfs::{FsType, OVERLAYFS_SUPER_MAGIC, TMPFS_MAGIC, fstatfs};
 
 use super::ids::Inside;
 use super::shared::Shared;
-use super::state::{Record, Root, Text};
+use super::state::{Record, Root, Scratch, Text};
 use crate::image::{Below, Opener, Opens, Rights, Running, Store};
 use crate::plan::{CWD, Fd, Header, Plan, Slot, c_string};
 use crate::rootfs::ETC_FILES;
@@ -148,6 +148,15 @@ pub fn held_tmpfs(container: &Shared, of_overlay: bool) -> Result<OwnedFd> {
     held(container, if of_overlay { UPPER } else { ROOT }, &Is::On(TMPFS_MAGIC))
 }
 
+/// The place of the changes of a scratch mount, in the slot that PID 1 has for it.
+pub fn held_scratch(container: &Shared, scratch: &Scratch) -> Result<OwnedFd> {
+    let is = match container.record.upper() {
+        Some(upper) => Is::Directory(upper.join(&scratch.name)),
+        None => Is::On(TMPFS_MAGIC),
+    };
+    held(container, usize::from(scratch.slot), &is)
+}
+
 /// What PID 1 holds in this slot: a directory.
 fn held(container: &Shared, slot: usize, is: &Is) -> Result<OwnedFd> {
     let slot = Slot(slot as u8);
@@ -185,7 +194,7 @@ fn hand_over(container: &Shared, is: &Is, calls: impl FnOnce(&mut Plan<'_>, Slot
 }
 
 /// Has PID 1 open one name in a directory of its own.
-fn opener(container: &Arc<Shared>) -> Opener {
+pub fn opener(container: &Arc<Shared>) -> Opener {
     Arc::new(ByInit { container: Arc::clone(container), rights: Rights::of_this_user() })
 }
 

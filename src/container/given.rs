@@ -14,8 +14,9 @@ use super::blueprint::{Bind, open_path, split_layers};
 use super::disks::{self, Made};
 use super::ids::{Ids, Inside};
 use super::mounted::{again, check, looked, pipe};
+use super::scratches;
 use super::shared::Shared;
-use super::state::StateDir;
+use super::state::{Scratch, StateDir};
 use super::unmapped;
 use super::user::User;
 use super::volumes;
@@ -33,6 +34,9 @@ pub enum Given {
     Empty,
     /// A file or directory of the host, whose files have the owners that the container's ids make of them.
     Host(Bind),
+    /// A directory of the host that is to be below an overlay, and what is on record of the place of its changes. It is to be forgotten
+    /// where it comes to nothing.
+    Scratch(Bind, Scratch),
     /// A copy of mounts, attached nowhere.
     Tree(Tree),
     /// Layers of an image.
@@ -71,6 +75,11 @@ impl Given {
         match mount {
             Mount::Tmpfs(_) | Mount::Disk(_) => Ok(Self::Empty),
             Mount::Volume(it) => volume(container, mount, it).map(Self::Host),
+            Mount::Scratch(it) => {
+                let bind = Bind::open_below(&it.source)?;
+                let scratch = scratches::reserve(container, target, &bind)?;
+                Ok(Self::Scratch(bind, scratch))
+            }
             Mount::Image(tree) => layers(container, tree).map(Self::Image),
             Mount::Bind(bind) => match &bind.from_container {
                 Some(name) => from_container(container, name, &bind.source, bind.read_only).map(Self::Tree),
@@ -201,6 +210,8 @@ fn owned(container: &Shared, bind: Bind, owner: Owner) -> Result<Given> {
 
 /// Where the zygote hands over what it has id-mapped.
 pub const HANDED: Slot = Slot(RESULTS as u8);
+/// Where it hands over the directory of the changes of a scratch mount.
+pub const ALSO_HANDED: Slot = Slot(RESULTS as u8 + 1);
 
 /// The layers of an image.
 fn layers(container: &Shared, tree: &ImageTree) -> Result<Layers> {

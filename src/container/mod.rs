@@ -48,6 +48,8 @@ mod ports;
 mod process;
 mod program;
 mod request;
+mod scratch;
+mod scratches;
 mod shared;
 mod snapshot;
 mod sockets;

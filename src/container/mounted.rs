@@ -8,6 +8,7 @@ use nix::sched::CloneFlags;
 use serde::Serialize;
 
 use super::disks;
+use super::scratches;
 use super::shared::Shared;
 use super::state::{Resource, Root};
 use super::within::Within;
@@ -32,7 +33,7 @@ pub struct MountInfo {
     /// where it began empty.
     #[serde(with = "text")]
     pub source: Option<PathBuf>,
-    /// "bind", "volume", "tmpfs", "disk" or "image". Later releases may add some.
+    /// "bind", "volume", "tmpfs", "disk", "image" or "scratch". Later releases may add some.
     pub kind: &'static str,
     /// Whether nothing can be written through it.
     pub read_only: bool,
@@ -79,7 +80,7 @@ pub fn unmount(container: &Shared, target: &Path, lazy: bool) -> Result<()> {
     if matches!(mount, Mount::Disk(_)) || below.is_some() {
         disks::unmounted(container, &place, lazy || below.is_some())?;
     }
-    container.strike_off(resource(known))?;
+    struck_off(container, resource(known))?;
     if let Some(place) = below {
         strike_off_below(container, &place)?;
     }
@@ -90,7 +91,15 @@ pub fn unmount(container: &Shared, target: &Path, lazy: bool) -> Result<()> {
 fn strike_off_below(container: &Shared, place: &Path) -> Result<()> {
     let is_below =
         |it: &Resource| matches!(it, Resource::Mount { number: 0, mount, .. } if mount.target().starts_with(place));
-    container.resources()?.into_iter().filter(is_below).try_for_each(|gone| container.strike_off(gone))
+    container.resources()?.into_iter().filter(is_below).try_for_each(|gone| struck_off(container, gone))
+}
+
+/// Notes that one is gone, and forgets the changes of a scratch mount.
+fn struck_off(container: &Shared, gone: Resource) -> Result<()> {
+    if let Resource::Mount { mount: Mount::Scratch(scratch), .. } = &gone {
+        scratches::find(container, &scratch.target).and_then(|it| scratches::forget(container, it))?;
+    }
+    container.strike_off(gone)
 }
 
 /// Whether a place is the container's own by its name.
@@ -209,7 +218,7 @@ pub fn check(container: &Shared) -> Result<()> {
 /// Tries it until programs inside let it find its place.
 pub fn again<T>(mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
     let moved = |error: &Error| match error.failed_step() {
-        Step::BindIntoContainer | Step::MountDiskAt | Step::MountTmpfs | Step::BindSource => {
+        Step::BindIntoContainer | Step::MountDiskAt | Step::MountTmpfs | Step::MountScratch | Step::BindSource => {
             error.errno() == libc::EAGAIN
         }
         Step::Unmount => matches!(error.errno(), libc::EAGAIN | libc::ENOENT | libc::ENOTDIR | libc::ELOOP),

@@ -7,25 +7,27 @@
 //! for who has CAP_SYS_ADMIN over that (`may_mount` and `check_mnt` of fs/namespace.c). Then it enters the container's mount
 //! namespace, where move_mount(2) attaches whatever is attached nowhere.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use nix::sched::CloneFlags;
 
-use super::blueprint::{Bind, inodes_of_changes, size_of_changes};
+use super::blueprint::{Bind, open_path};
+use super::changes::size_without_one;
 use super::disks::Made;
-use super::given::{Given, HANDED, Layers, Tree};
+use super::given::{ALSO_HANDED, Given, HANDED, Layers, Tree};
 use super::ids::Ids;
 use super::mounted::{self, again, check, looked, pipe};
+use super::scratches;
 use super::shared::Shared;
 use super::state::Resource;
 use super::unmapped;
 use super::within::Within;
 use crate::helper::{Helper, add_hint};
 use crate::plan::{Fd, Plan};
-use crate::rootfs::{self, Context, Detached, DiskOwners, Looked, Source, place_of};
+use crate::rootfs::{self, Context, Detached, DiskOwners, Looked, Mapped, Source, place_of};
 use crate::security::labels;
-use crate::{Error, ErrorCode, Limit, Mount, Result, Step, zygote};
+use crate::{Error, ErrorCode, Mount, Result, Step, zygote};
 
 /// Mounts something at a place inside.
 pub fn mount(container: &Shared, mount: &Mount) -> Result<()> {
@@ -45,8 +47,10 @@ fn mount_as(container: &Shared, mount: &Mount, live: bool) -> Result<()> {
         layers.keep(container)?;
     }
     let outcome = attach(container, mount, &target, &given, live);
-    if let (Err(_), Given::Disk(disk)) = (&outcome, given) {
-        disk.give_back(container);
+    match given {
+        Given::Disk(disk) if outcome.is_err() => disk.give_back(container),
+        Given::Scratch(_, scratch) if outcome.is_err() => _ = scratches::forget(container, scratch),
+        _ => {}
     }
     outcome
 }
@@ -54,7 +58,10 @@ fn mount_as(container: &Shared, mount: &Mount, live: bool) -> Result<()> {
 /// Attaches it there.
 fn attach(container: &Shared, mount: &Mount, target: &Path, given: &Given, live: bool) -> Result<()> {
     again(|| {
-        let (helper, plan, number) = prepare(container, mount, target, given)?;
+        let Prepared { helper, plan, number, changes } = prepare(container, mount, target, given)?;
+        if let (Given::Scratch(_, scratch), Some(changes)) = (given, changes) {
+            scratches::hand_over(container, scratch, &changes)?;
+        }
         let resource = Resource::Mount { number, mount: mount.at(target), live };
         let attached = container.acquire(resource.clone(), || helper.run(&plan, &[]).map_err(add_hint));
         if attached.is_err() {
@@ -65,14 +72,34 @@ fn attach(container: &Shared, mount: &Mount, target: &Path, given: &Given, live:
     })
 }
 
+/// What is ready to be mounted, but for its attaching.
+struct Prepared<'a> {
+    helper: Helper,
+    /// What attaches it.
+    plan: Plan<'a>,
+    /// The number of the mount.
+    number: u64,
+    /// The place of the changes of a scratch mount.
+    changes: Option<OwnedFd>,
+}
+
 /// The place, where something can be mounted into this container at all.
 pub fn checked(container: &Shared, target: &Path) -> Result<PathBuf> {
     check(container)?;
     place_of(target)
 }
 
-/// Has a helper make what is to be mounted and find its place. What then attaches it, and the number of the mount.
-fn prepare<'a>(container: &Shared, mount: &Mount, target: &Path, given: &Given) -> Result<(Helper, Plan<'a>, u64)> {
+/// A helper that is about to enter a container's mount namespace.
+pub(super) struct Begun<'a> {
+    pub helper: Helper,
+    pub within: Within,
+    pub plan: Plan<'a>,
+    /// What it has of the host's until then. Of a scratch mount the second one is the directory of its changes, where these go to disk.
+    pub sources: [Option<Source>; 2],
+}
+
+/// Starts it. It gets what is to be mounted.
+pub(super) fn begin<'a>(container: &Shared, given: &Given) -> Result<Begun<'a>> {
     let config = &container.record.config;
     let mut within = Within::open(container, &["mnt"])?;
     within.check_own(container, "mnt")?;
@@ -80,24 +107,32 @@ fn prepare<'a>(container: &Shared, mount: &Mount, target: &Path, given: &Given) 
     let ranges = Ids::are_a_range(&zygote, &config.namespaces.user);
     let has_own_mounts = match given {
         Given::Host(_) => !ranges,
-        Given::Image(_) => true,
+        Given::Image(_) | Given::Scratch(..) => true,
         Given::Empty | Given::Tree(_) | Given::Disk(_) => false,
     };
     let mut start = within.start(if has_own_mounts { CloneFlags::CLONE_NEWNS } else { CloneFlags::empty() });
     let to_map = match given {
-        Given::Host(Bind { path, fd, mapped, .. }) if ranges => Some((path, fd, *mapped)),
+        Given::Host(Bind { path, fd, mapped, .. }) | Given::Scratch(Bind { path, fd, mapped, .. }, _) if ranges => {
+            Some((path, fd, *mapped))
+        }
         Given::Tree(Tree { path, fd, mapped: Some(mapped), .. }) => Some((path, fd, *mapped)),
         Given::Image(Layers { base, fd, mapped, .. }) if ranges => Some((base, fd, *mapped)),
         _ => None,
     };
+    let changes = container.record.upper().filter(|_| matches!(given, Given::Scratch(..)));
     if let Some((path, fd, mapped)) = to_map {
         let sent = start.setup.send(Fd::Borrowed(fd.as_fd()));
+        let changes = changes.map(|path| Ok((path, start.setup.send(Fd::Owned(open_path(path)?))))).transpose()?;
         let (parent, handed) = &mut start.parent;
         match given {
             Given::Tree(_) => rootfs::idmap_tree(parent, path, sent, HANDED, mapped),
             _ => rootfs::idmap(parent, path, sent, HANDED, mapped),
         }
         *handed = 1;
+        if let Some((path, sent)) = changes {
+            rootfs::idmap(parent, path, sent, ALSO_HANDED, Mapped::Image);
+            *handed = 2;
+        }
     }
     if let Given::Disk(Made { mount, source, .. }) = given {
         let sent = start.setup.send(Fd::Borrowed(mount.as_fd()));
@@ -107,31 +142,51 @@ fn prepare<'a>(container: &Shared, mount: &Mount, target: &Path, given: &Given) 
         *handed = 1;
     }
     let helper = start.start_in(&zygote).map_err(unmapped::blame)?;
-
-    let mut plan = Plan::new();
-    let (mut looks, theirs) = pipe(Step::MountAt, target)?;
-    let theirs = plan.send(Fd::Owned(theirs));
-    let labels = labels::Chosen::of(config)?;
-    let context = Context(labels.mounts.as_deref());
-    let read_only = mount.is_read_only();
-    let source = |path: &PathBuf| match to_map {
-        Some(_) => Source::Handed(HANDED, path.clone()),
-        None => Source::Path(path.clone()),
+    let source = |path: &Path, slot| match to_map {
+        Some(_) => Source::Handed(slot, path.to_path_buf()),
+        None => Source::Path(path.to_path_buf()),
     };
     // What lies in the caller's mounts is copied before the helper leaves them.
-    let made = match (mount, given) {
-        (_, Given::Host(Bind { path, directory, .. })) => {
-            let source = source(path).copied(&mut plan)?;
-            within.enter(&mut plan);
-            Detached::bind(&mut plan, target, &source, read_only, *directory)?
+    let mut plan = Plan::new();
+    let sources = match given {
+        Given::Host(bind) => [Some(source(&bind.path, HANDED).copied(&mut plan)?), None],
+        Given::Scratch(bind, _) => {
+            let below = source(&bind.path, HANDED).copied(&mut plan)?;
+            [Some(below), changes.map(|path| source(path, ALSO_HANDED).copied(&mut plan)).transpose()?]
         }
-        (_, Given::Image(Layers { base, names, .. })) => {
-            let layers = rootfs::Layers { base: source(base), names: names.clone(), upper: None, root: None };
+        Given::Image(layers) => [Some(source(&layers.base, HANDED)), None],
+        Given::Empty | Given::Tree(_) | Given::Disk(_) => [None, None],
+    };
+    Ok(Begun { helper, within, plan, sources })
+}
+
+/// Has a helper make what is to be mounted and find its place.
+fn prepare<'a>(container: &Shared, mount: &Mount, target: &Path, given: &Given) -> Result<Prepared<'a>> {
+    let Begun { helper, within, mut plan, sources } = begin(container, given)?;
+    let (mut looks, theirs) = pipe(Step::MountAt, target)?;
+    let theirs = plan.send(Fd::Owned(theirs));
+    let labels = labels::Chosen::of(&container.record.config)?;
+    let context = Context(labels.mounts.as_deref());
+    let read_only = mount.is_read_only();
+    let mut changes = None;
+    let made = match (mount, given, sources) {
+        (_, Given::Host(bind), [Some(source), _]) => {
+            within.enter(&mut plan);
+            Detached::bind(&mut plan, target, &source, read_only, bind.directory)?
+        }
+        (_, Given::Scratch(bind, scratch), sources) => {
+            let (made, kept) = scratches::overlay(container, &mut plan, scratch, bind, &sources)?;
+            changes = Some(kept);
+            within.enter(&mut plan);
+            made
+        }
+        (_, Given::Image(Layers { names, .. }), [Some(base), _]) => {
+            let layers = rootfs::Layers { base, names: names.clone(), upper: None, root: None };
             let made = Detached::image(&mut plan, target, &layers, context)?;
             within.enter(&mut plan);
             made
         }
-        (_, Given::Tree(Tree { path, fd, directory, mapped })) => {
+        (_, Given::Tree(Tree { path, fd, directory, mapped }), _) => {
             let slot = match mapped {
                 Some(_) => HANDED,
                 None => {
@@ -142,26 +197,26 @@ fn prepare<'a>(container: &Shared, mount: &Mount, target: &Path, given: &Given) 
             within.enter(&mut plan);
             Detached::bind(&mut plan, target, &Source::Handed(slot, path.clone()), read_only, *directory)?
         }
-        (_, Given::Disk(_)) => {
+        (_, Given::Disk(_), _) => {
             within.enter(&mut plan);
             Detached::disk(&mut plan, target, HANDED)
         }
-        (Mount::Tmpfs(tmpfs), Given::Empty) => {
+        (Mount::Tmpfs(tmpfs), Given::Empty, _) => {
             let size = tmpfs.size.map_or_else(|| size_without_one(container), |size| Ok([Some(size), None]))?;
             within.enter(&mut plan);
             Detached::tmpfs(&mut plan, target, size, tmpfs.mode, context)?
         }
-        (_, Given::Empty) => return Err(Error::invalid(Step::MountInto, target.display(), "nothing is to be mounted")),
+        _ => return Err(Error::invalid(Step::MountInto, target.display(), "nothing is to be mounted")),
     };
     let live = made.find_place(&mut plan, target, theirs)?;
-    helper.run(&plan, &[]).map_err(add_hint)?;
+    let changes = helper.run(&plan, changes.as_slice()).map_err(add_hint)?.pop();
     let mut attach = Plan::new();
     live.attach(&mut attach, target);
     drop(plan);
     let place = looked(&mut looks, Step::MountAt, target)?;
     let made = looked(&mut looks, Step::MountAt, target)?;
     check_place(container, target, &place)?;
-    Ok((helper, attach, made.mount))
+    Ok(Prepared { helper, plan: attach, number: made.mount, changes })
 }
 
 /// Refuses a place that links inside have made another one than it seems, and one that is in use.
@@ -182,12 +237,4 @@ fn check_place(container: &Shared, target: &Path, place: &Looked) -> Result<()> 
     let why = "EBUSY, something that was asked for is mounted there already";
     Err(Error::new(ErrorCode::System, Step::MountAt, target.display(), libc::EBUSY, why)
         .with_hint("unmount that first, or choose another place"))
-}
-
-/// As many bytes and inodes as the container may change in memory; `None` leaves it to the kernel.
-fn size_without_one(container: &Shared) -> Result<[Option<u64>; 2]> {
-    let config = &container.record.config;
-    let memory = container.maybe_cgroup()?.map_or(Ok(None), |cgroup| cgroup.limit(Limit::Memory))?;
-    let size = size_of_changes(config.upper_size, memory);
-    Ok([size, inodes_of_changes(config.upper_inodes, size)])
 }

@@ -58,10 +58,15 @@ pub unsafe extern "C" fn ctr_diff(c: *mut ctr_container, out: *mut *mut ctr_diff
     border(|| {
         // SAFETY: the caller's promise.
         let out = unsafe { self::out("out", out) }?;
-        let line = |line: Difference| (string(line.path.as_os_str().as_bytes()), line);
-        *out = DIFFERENCES.insert(container(c)?.container.diff()?.into_iter().map(line).collect())?;
+        *out = give_differences(container(c)?.container.diff()?)?;
         Ok(0)
     })
+}
+
+/// As a handle.
+pub fn give_differences(lines: Vec<Difference>) -> Result<*mut ctr_differences> {
+    let line = |line: Difference| (string(line.path.as_os_str().as_bytes()), line);
+    DIFFERENCES.insert(lines.into_iter().map(line).collect())
 }
 
 /// How many differences there are; the others take an index from 0 to one less.

@@ -9,7 +9,9 @@ use super::setters::{Settings, checked, set};
 use super::types::{
     ctr_cgroup_policy, ctr_config, ctr_directory, ctr_namespace, ctr_namespace_source, ctr_upper, limit,
 };
-use crate::{Bind, CgroupPolicy, Config, DirectoryUse, Mount, Namespace, Namespaces, Result, Tmpfs, Upper, Volume};
+use crate::{
+    Bind, CgroupPolicy, Config, DirectoryUse, Mount, Namespace, Namespaces, Result, Scratch, Tmpfs, Upper, Volume,
+};
 
 static CONFIGS: Table<Mutex<Config>> = Table::new("config", 1);
 
@@ -158,6 +160,32 @@ pub unsafe extern "C" fn ctr_config_add_tmpfs(
             })));
         },
     )
+}
+
+/// Adds a directory of the host as copy-on-write at target, an absolute path inside that is made where it is missing, as for
+/// ctr_config_add_mount_bind(): an overlay, overlayfs.rst of the kernel, so the container changes it for itself alone and the files
+/// of source stay as they are. However many files it has, it costs the same. ctr_diff_scratch() lists what has changed,
+/// ctr_apply_scratch() carries it over to source, ctr_discard_scratch() drops it; it is gone with the container.
+///
+/// source   a directory; what is mounted below it is not seen inside
+///
+/// Changes take memory, and count in ctr_config_set_upper_size() together with those of the root; with CTR_UPPER_DISK, and on kernels
+/// before Linux 6.6, they are on disk. Programs see a file of source that is changed on the host while they run as it was or
+/// as it is, overlayfs doesn't say which, as long as they have not changed it themselves. A container has 6 scratch mounts at
+/// most.
+///
+/// Return value: 0, or CTR_ERR_INVALID.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ctr_config_add_scratch(
+    config: *mut ctr_config,
+    source: *const c_char,
+    target: *const c_char,
+) -> c_int {
+    // SAFETY: the caller's promise.
+    let paths = || Ok(unsafe { (bytes("source", source)?, bytes("target", target)?) });
+    checked(config, paths, |config, (source, target)| {
+        config.mounts.push(Scratch::new(source, target).into());
+    })
 }
 
 /// The memory limit in bytes, swap not included, cgroups(7). ctr_set_mem_limit() changes it later. Default:

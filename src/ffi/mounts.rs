@@ -280,7 +280,7 @@ pub extern "C" fn ctr_mounts_source(mounts: *const ctr_mounts, index: c_int) -> 
     border(|| at(&lines(mounts)?, index).map(|line| line.source.as_ref().map_or(null(), |source| source.as_ptr())))
 }
 
-/// What it is: "bind", "volume", "tmpfs", "disk" or "image". Later releases may add some.
+/// What it is: "bind", "volume", "tmpfs", "disk", "image" or "scratch". Later releases may add some.
 ///
 /// Return value: as ctr_mounts_target().
 #[unsafe(no_mangle)]

@@ -62,7 +62,7 @@ pub struct ctr_image_config {
     _opaque: [u8; 0],
 }
 
-/// What a container had changed at the moment of ctr_diff().
+/// What a container had changed at the moment of ctr_diff() or ctr_diff_scratch(), or what ctr_apply_scratch() has done.
 pub struct ctr_differences {
     _opaque: [u8; 0],
 }
@@ -569,6 +569,17 @@ pub enum ctr_change {
     CTR_CHANGE_CHANGED = 1,
     /// Only the image has it. What was below a deleted directory is not listed.
     CTR_CHANGE_DELETED = 2,
+}
+
+/// What ctr_apply_scratch() does where the host has changed what the container has changed too.
+#[repr(C)]
+pub enum ctr_conflicts {
+    /// Nothing is applied.
+    CTR_CONFLICTS_REFUSE = 0,
+    /// The host's files stay as they are; all else is applied.
+    CTR_CONFLICTS_KEEP = 1,
+    /// The container's files take their place.
+    CTR_CONFLICTS_OVERWRITE = 2,
 }
 
 /// How a process ended, and what it used. 128 bytes for good: later releases give a meaning to what is reserved, which

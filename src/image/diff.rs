@@ -9,6 +9,7 @@ use std::ffi::OsString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use nix::errno::Errno;
 
@@ -55,6 +56,8 @@ pub(super) struct Differences {
     also: BTreeSet<Vec<u8>>,
     /// Directories that hide something below them.
     pub opaque: BTreeSet<Vec<u8>>,
+    /// All names of a file of which one differs, by each of them.
+    pub linked: BTreeMap<Vec<u8>, Arc<Vec<Vec<u8>>>>,
     /// What these take.
     pub remembered: Remembered,
 }
@@ -92,6 +95,8 @@ impl Differences {
                 names.push(name);
             }
             if names.iter().any(|name| self.is_named(name)) {
+                let group = Arc::new(names.clone());
+                self.linked.extend(names.iter().map(|name| (name.clone(), Arc::clone(&group))));
                 self.also.extend(names);
             }
         }
@@ -120,6 +125,8 @@ pub(super) struct Compare<'c> {
     pub mount_points: &'c BTreeSet<Vec<u8>>,
     /// Volumes: what is in them is data and not the image's.
     pub left_out: &'c BTreeSet<Vec<u8>>,
+    /// Whether a directory differs by its time alone.
+    pub times_of_directories: bool,
     /// Asked now and then; false stops it.
     pub go_on: &'c RefCell<dyn FnMut() -> bool + 'c>,
 }
@@ -282,7 +289,7 @@ impl Compare<'_> {
             };
             below.link = self.lower.borrow_mut().read_link(found, path)?;
         }
-        if kind == Kind::Directory && self.mount_points.contains(path) {
+        if kind == Kind::Directory && (!self.times_of_directories || self.mount_points.contains(path)) {
             above.mtime = below.mtime;
         }
         if above != below {
@@ -356,7 +363,7 @@ fn entry(path: &[u8], kind: Kind, stat: &FileStat) -> Entry {
     entry
 }
 
-fn names(directory: &OwnedFd, path: &[u8], remembered: &Remembered) -> Outcome<Names> {
+pub(super) fn names(directory: &OwnedFd, path: &[u8], remembered: &Remembered) -> Outcome<Names> {
     let failed = |errno| Fault::system(Step::List, path, errno);
     let mut names = Names::new(remembered);
     // Not opened anew, which we may not be allowed to.
@@ -373,6 +380,6 @@ fn names(directory: &OwnedFd, path: &[u8], remembered: &Remembered) -> Outcome<N
     Ok(names.sorted())
 }
 
-fn join(path: &[u8], name: &[u8]) -> Vec<u8> {
+pub(super) fn join(path: &[u8], name: &[u8]) -> Vec<u8> {
     if path.is_empty() { name.to_vec() } else { [path, b"/", name].concat() }
 }

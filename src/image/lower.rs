@@ -61,6 +61,14 @@ impl Lower {
         Ok(Self { layers, way: Vec::new(), rights, opener: opener.clone() })
     }
 
+    /// One of a single directory, which is open.
+    pub fn of(directory: OwnedFd) -> Self {
+        let rights = Rights::of_this_user();
+        let opener = rights.opener();
+        let layers = vec![Dirs::new(directory).with_opener(opener.clone())];
+        Self { layers, way: Vec::new(), rights, opener }
+    }
+
     /// What `path` (as [`Entry::path`]) is.
     pub fn find(&mut self, path: &[u8]) -> Outcome<Option<Found>> {
         Ok(self.visible(path)?.into_iter().next())

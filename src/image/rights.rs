@@ -11,7 +11,7 @@ use nix::fcntl::AtFlags;
 use super::dirs::{Opener, Opens};
 use super::owner::Id;
 use crate::helper::{Helper, Start, SubIds};
-use crate::plan::{Arg, Fd, Plan, c_string};
+use crate::plan::{Arg, Fd, Plan, Slot, c_string};
 use crate::sys::fs::{self, OFlag};
 use crate::{Error, Result, Step};
 
@@ -101,6 +101,31 @@ impl Rights {
     /// Has the helper walk a plan.
     pub fn run(&self, plan: &Plan<'_>) -> std::result::Result<(), Errno> {
         self.helper().and_then(|helper| helper.run(plan, &[])).map(drop).map_err(|error| errno(&error))
+    }
+
+    /// Makes a file in a directory that is another's: openat(2) with O_CREAT and O_EXCL.
+    pub fn create(&self, parent: BorrowedFd, name: &[u8]) -> std::result::Result<OwnedFd, Errno> {
+        let mut plan = Plan::new();
+        let parent = plan.send(Fd::Borrowed(parent));
+        plan.step(Step::Open, "a file", "", "");
+        let (name, file) = (string(&mut plan, name)?, plan.slot());
+        let flags = OFlag::O_RDWR | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        plan.create(parent, name, flags, 0o600).out(file);
+        let mut fds = self.helper().and_then(|helper| helper.run(&plan, &[file])).map_err(|error| errno(&error))?;
+        fds.pop().ok_or(Errno::EPROTO)
+    }
+
+    /// Has the helper do something in a directory that is another's.
+    pub fn within(
+        &self,
+        parent: BorrowedFd,
+        calls: impl FnOnce(&mut Plan<'_>, Slot) -> std::result::Result<(), Errno>,
+    ) -> std::result::Result<(), Errno> {
+        let mut plan = Plan::new();
+        let parent = plan.send(Fd::Borrowed(parent));
+        plan.step(Step::Open, "a directory", "", "");
+        calls(&mut plan, parent)?;
+        self.run(&plan)
     }
 
     /// Links a file that is another's (protected_hardlinks of proc_sys_fs(5)).

@@ -279,6 +279,7 @@ impl Running {
             believes: !self.has_users,
             mount_points: &self.mount_points,
             left_out: &self.volumes,
+            times_of_directories: true,
             go_on: &go_on,
         };
         let mut all = compare.run()?;

@@ -1,7 +1,7 @@
 //! The system calls of plans on files and descriptors, one method each: named as in the man page, with its arguments in their order
 //! and its flags a type. Those on mounts are in `mount`, those by which a process changes what it is itself in `process`.
 
-use nix::fcntl::{AtFlags, OFlag, ResolveFlag};
+use nix::fcntl::{AtFlags, OFlag, RenameFlags, ResolveFlag};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType};
 use nix::unistd::{AccessFlags, UnlinkatFlags, Whence};
 
@@ -213,6 +213,11 @@ impl Plan<'_> {
     /// linkat(2).
     pub fn linkat(&mut self, from: (impl Into<At>, Arg), to: (impl Into<At>, Arg), flags: AtFlags) -> &mut Call {
         self.call(libc::SYS_linkat, [from.0.into().0, from.1, to.0.into().0, to.1, flags.bits().into()])
+    }
+
+    /// renameat2(2), in one directory.
+    pub fn renameat2(&mut self, dir: Slot, from: Arg, to: Arg, flags: RenameFlags) -> &mut Call {
+        self.call(libc::SYS_renameat2, [dir.into(), from, dir.into(), to, flags.bits().into()])
     }
 
     /// symlinkat(2).

@@ -256,7 +256,7 @@ impl<'a> Plan<'a> {
 
     /// A slot for a result that lives as long as the process, or until [`Plan::close`].
     pub fn kept_slot(&mut self) -> Slot {
-        self.take_slot(wire::HANDED + 16, wire::PROC)
+        self.take_slot(wire::HANDED + 16, wire::SCRATCHES)
     }
 
     /// This very slot, for a result that lives as long as the process.

@@ -70,6 +70,11 @@ impl Detached {
         Self { mounted: keep(plan, mounted), directory: true, step }
     }
 
+    /// An overlay of a directory of the host, made by [`super::scratch_alone`].
+    pub fn scratch(plan: &mut Plan<'_>, made: Slot) -> Self {
+        Self { mounted: keep(plan, made), directory: true, step: Step::MountScratch }
+    }
+
     /// Opens its place in the mount namespace that the helper is in by now. What is missing of it is made, as when a container is
     /// made. Two looks come back: at the place, and at what is to be mounted there.
     pub fn find_place(self, plan: &mut Plan<'_>, target: &Path, looks: Slot) -> Result<Live> {
@@ -120,6 +125,17 @@ impl Lying {
         let in_plan = plan.string(c_string(Step::Unmount, name.as_os_str().as_encoded_bytes())?);
         look_at(plan, CWD, in_plan, looks);
         Ok(Self(name))
+    }
+
+    /// Takes it off, whoever uses it, and mounts another in its place. For a moment there is nothing: the kernel takes no mount beneath
+    /// one that lies on the root of the namespace (`can_move_mount_beneath` of fs/namespace.c).
+    pub fn replace(&self, plan: &mut Plan<'_>, target: &Path, by: &Detached) -> Result<()> {
+        self.take_off(plan, target, true)?;
+        plan.step(by.step, words(target), "", "");
+        let (name, place) = (plan.string(c_string(by.step, self.0.as_os_str().as_encoded_bytes())?), plan.slot());
+        plan.openat(CWD, name, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC).out(place);
+        attach_to(plan, by.mounted, place);
+        Ok(())
     }
 
     /// Takes it off, in a further plan of the same helper. `lazy`, it is gone for whoever looks from now on, and ends with its

@@ -17,6 +17,7 @@ mod looked;
 mod mounts;
 mod nodes;
 mod root;
+mod scratch;
 mod setup;
 mod shape;
 
@@ -24,9 +25,10 @@ pub use disk::{DiskOwners, hand_over_disk};
 pub use etc::{Absent, ETC_FILES, EtcFiles, etc_files};
 pub use live::{Detached, Lying, open_root, place_of};
 pub use looked::{FileStat, Looked, look};
-pub use mounts::{image_places, late_mounts, user_mounts};
+pub use mounts::{Shared, image_places, late_mounts, place_of_changes, user_mounts};
 pub use nodes::{Node, make_nodes, nodes};
-pub use root::{Layers, Mapped, Root, Source, furnish, idmap, idmap_tree, make, pivot};
+pub use root::{Layers, Mapped, Root, Source, attach_changes, furnish, idmap, idmap_tree, make, pivot};
+pub use scratch::{Parts, scratch_alone};
 pub use setup::setup;
 pub use shape::Shape;
 

@@ -7,6 +7,7 @@ use std::path::{Component, Path, PathBuf};
 use nix::fcntl::{OFlag, ResolveFlag};
 
 use super::root::Source;
+use super::scratch::{Parts, scratch};
 use super::{Context, new_tmpfs, part_of_changes};
 use crate::plan::{Plan, Slot, c_string, quote};
 use crate::sys::has_openat2;
@@ -14,21 +15,32 @@ use crate::sys::mount::{
     AT_EMPTY_PATH, AT_RECURSIVE, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, MOVE_MOUNT_F_EMPTY_PATH,
     MOVE_MOUNT_T_EMPTY_PATH, MountAttributes, OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE,
 };
-use crate::{Bind, Disk, Error, ErrorCode, ImageTree, Mount, Owner, Result, Step, Tmpfs, Volume};
+use crate::{Bind, Disk, Error, ErrorCode, ImageTree, Mount, Owner, Result, Scratch, Step, Tmpfs, Volume};
 
-/// Mounts them below `root`. `sources` are those of binds and disks, in order.
+/// What the caller shares of the host's.
+pub struct Shared {
+    pub source: Source,
+    pub directory: bool,
+    /// Owner, group and mode as they are inside, of what is below a scratch mount.
+    pub owner: (u32, u32, u32),
+}
+
+/// Mounts them below `root`. `sources` are those of binds, disks and scratch mounts, in order; `on_disk` says that changes go to the directory
+/// that is mounted in the staging.
 pub fn user_mounts(
     plan: &mut Plan<'_>,
     root: Slot,
     mounts: &[Mount],
-    sources: &[(Source, bool)],
+    sources: &[Shared],
+    on_disk: bool,
     context: Context<'_>,
 ) -> Result<()> {
     let mut sources = sources.iter();
+    let mut scratches = ctr_wire::SCRATCHES;
     for (i, mount) in mounts.iter().enumerate() {
         match mount {
             Mount::Bind(Bind { target, read_only, .. }) | Mount::Volume(Volume { target, read_only, .. }) => {
-                let Some((source, directory)) = sources.next() else { continue };
+                let Some(Shared { source, directory, .. }) = sources.next() else { continue };
                 let at = quote(&target.to_string_lossy());
                 let place = if *directory {
                     format!("mkdir -p $ROOT{at}")
@@ -47,6 +59,14 @@ pub fn user_mounts(
                 );
                 let slot = bound(plan, source, *read_only)?;
                 mount_at(plan, root, target, slot, *directory)?;
+            }
+            Mount::Scratch(Scratch { target, .. }) => {
+                let Some(Shared { source, owner, .. }) = sources.next() else { continue };
+                let kept = plan.keep_in(scratches);
+                scratches += 1;
+                let parts = Parts { target, name: &place_of_changes(kept), owner: *owner, kept };
+                let made = scratch(plan, source, &parts, on_disk, context)?;
+                mount_at(plan, root, target, made, true)?;
             }
             Mount::Tmpfs(Tmpfs { target, size, mode }) => {
                 let mode = mode.unwrap_or(0o1777);
@@ -77,7 +97,7 @@ pub fn user_mounts(
                 mount_at(plan, root, target, slot, true)?;
             }
             Mount::Disk(Disk { target, read_only, noexec, .. }) => {
-                let Some((source, _)) = sources.next() else { continue };
+                let Some(Shared { source, .. }) = sources.next() else { continue };
                 let at = quote(&target.to_string_lossy());
                 let options = [(*read_only, ",ro"), (*noexec, ",noexec")];
                 let options: String = options.iter().filter(|(is_so, _)| *is_so).map(|(_, option)| *option).collect();
@@ -109,6 +129,15 @@ pub fn late_mounts(plan: &mut Plan<'_>, root: Slot, mounts: &[Mount], read_only:
                 let command =
                     format!("mount -t overlay -o ro,nosuid,nodev,lowerdir=$LAYERS_OF_{image} overlay $ROOT{at}");
                 ("the files of an image, read-only and shared", command, true)
+            }
+            Mount::Scratch(Scratch { source, .. }) => {
+                let source = quote(&source.to_string_lossy());
+                let place = format!("$SCRATCH/late{at}");
+                let command = format!(
+                    "mkdir -p {place}/upper {place}/work && mount -t overlay -o nosuid,nodev,lowerdir={source},upperdir={place}/upper,\
+                     workdir={place}/work,userxattr overlay $ROOT{at}"
+                );
+                ("the host's files below, which stay as they are; what the container changes above", command, true)
             }
             Mount::Disk(Disk { source, .. }) => {
                 let source = quote(&source.to_string_lossy());
@@ -148,6 +177,11 @@ pub fn late_mounts(plan: &mut Plan<'_>, root: Slot, mounts: &[Mount], read_only:
         }
     }
     Ok(())
+}
+
+/// What the place of the changes of a scratch mount is called that is made with its container.
+pub fn place_of_changes(kept: Slot) -> String {
+    format!("scratch{}", kept.0)
 }
 
 /// A copy of the mounts of `source`, attached nowhere yet. What is mounted below it is as closed as it is itself.

@@ -240,10 +240,7 @@ fn overlay(plan: &mut Plan<'_>, layers: &Layers, context: Context<'_>, new_privi
     attach(plan, slot, CWD, at);
     plan.close(slot);
     if let Some(upper) = &layers.upper {
-        let slot = upper.mount(plan)?;
-        let at = plan.string(UPPER);
-        attach(plan, slot, CWD, at);
-        plan.close(slot);
+        attach_changes(plan, upper)?;
     }
     let [upper, on_disk] = [UPPER.to_bytes().to_vec(), [UPPER.to_bytes(), b"/", UPPER.to_bytes()].concat()];
     let name = plan.bytes(if layers.upper.is_some() { on_disk } else { upper });
@@ -284,6 +281,15 @@ pub(super) fn layers_alone(plan: &mut Plan<'_>, layers: &Layers, context: Contex
     let (made, at) = (plan.slot(), plan.string(ROOT));
     plan.open_tree(CWD, at, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC).out(made);
     Ok(made)
+}
+
+/// Mounts the directory of the changes on disk in the staging.
+pub fn attach_changes(plan: &mut Plan<'_>, upper: &Source) -> Result<()> {
+    let slot = upper.mount(plan)?;
+    let at = plan.string(UPPER);
+    attach(plan, slot, CWD, at);
+    plan.close(slot);
+    Ok(())
 }
 
 /// PID 1 keeps a copy of the root's mount from before anything is mounted on it: no mount covers anything there. It lies in the

@@ -189,6 +189,7 @@ steps! {
         CommitContainer: "commit-container", "commit container";
         SnapshotContainer: "snapshot-container", "take a snapshot of container";
         CompareWithImage: "compare-with-image", "compare with its image";
+        CompareWithHost: "compare-with-host", "compare with the host's directory";
         MakeImage: "make-image", "make an image of";
         GiveImageVariable: "give-image-variable", "give the image the environment variable";
         GiveImageWorkingDirectory: "give-image-working-directory", "give the image the working directory";
@@ -359,6 +360,11 @@ steps! {
             libc::ENOENT => hints::NO_PLACE,
         };
         MountTmpfs: "mount-tmpfs", "mount a tmpfs at", when { libc::ENOENT => hints::NO_PLACE };
+        MountScratch: "mount-scratch", "mount a scratch at", when {
+            libc::ENOENT => hints::NO_PLACE,
+            libc::EINVAL => hints::SCRATCH,
+            libc::EPERM | libc::ENODEV => hints::OVERLAY_MODULE,
+        };
         MakeWorkingDirectory: "make-working-directory", "make the working directory";
         MakeVolume: "make-volume", "make the volume";
         MakeRootReadOnly: "make-root-read-only", "make read-only";
@@ -416,6 +422,9 @@ steps! {
         OpenInside: "open-inside", "open", when { libc::ELOOP => hints::LINKS_INSIDE };
         LookAtInside: "look-at-inside", "look at", when { libc::ELOOP => hints::LINKS_INSIDE };
         ListInside: "list-inside", "list", when { libc::ELOOP => hints::LINKS_INSIDE };
+        FindScratch: "find-scratch", "find the scratch mount at";
+        ApplyScratch: "apply-scratch", "apply the changes of";
+        DiscardScratch: "discard-scratch", "discard the changes of";
         Unmount: "unmount", "unmount", when { libc::EBUSY => hints::BUSY_MOUNT };
         ConnectTo: "connect-to", "connect to", when {
             libc::ECONNREFUSED => "does anything listen there yet? wait_for_port waits for that",

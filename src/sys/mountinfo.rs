@@ -84,6 +84,18 @@ pub fn find(mountinfo: &[u8], number: u64) -> Option<Placed> {
     })
 }
 
+/// The number of the overlay whose upper directory has a path that ends so, in the text of such a file.
+pub fn overlay(mountinfo: &[u8], upper: &str) -> Option<u64> {
+    let text = String::from_utf8_lossy(mountinfo);
+    let line = text.lines().rfind(|line| {
+        let Some((_, system)) = line.split_once(" - overlay ") else { return false };
+        let options = system.split_once(' ').map_or("", |(_, options)| options).split(',');
+        let upper_of = |option: &str| option.strip_prefix("upperdir=").map(str::to_owned);
+        options.filter_map(upper_of).any(|path| path == upper || path.ends_with(&format!("/{upper}")))
+    })?;
+    line.split(' ').next()?.parse().ok()
+}
+
 /// `36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue`
 fn mounted(line: &str) -> Option<Mounted> {
     let (of_mount, of_system) = line.split_once(" - ")?;
@@ -130,6 +142,15 @@ mod tests {
         );
         assert!(mount.has("ro") && mount.has("nodev") && !mount.has("rw") && !mount.has("noexec"));
         assert!(mounted("36 35").is_none());
+    }
+
+    #[test]
+    fn an_overlay_is_found_by_its_upper_directory() {
+        let text = b"36 1 0:1 / / rw - overlay overlay rw,lowerdir=l,upperdir=upper,workdir=w\n\
+            37 36 0:2 / /s rw - overlay overlay rw,lowerdir=s/lower,upperdir=s/upper,workdir=s/work\n\
+            38 36 0:3 / /t rw - overlay overlay rw,upperdir=upper/t/upper,workdir=t/work\n";
+        assert_eq!((overlay(text, "s/upper"), overlay(text, "t/upper")), (Some(37), Some(38)));
+        assert_eq!(overlay(text, "r/upper"), None);
     }
 
     #[test]

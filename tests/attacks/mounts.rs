@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead, BufReader};
 
-use ctr::{Bind, ErrorCode, ExecConfig, Mount, Stdio, Step, Tmpfs};
+use ctr::image::Conflicts;
+use ctr::{Bind, ErrorCode, ExecConfig, Mount, Scratch, Stdio, Step, Tmpfs};
 
 use crate::attack;
 use crate::fence::{defaults, is_well, payload, run, scratch, secret};
@@ -116,5 +117,42 @@ attack!(a_forged_record_unmounts_no_wall, {
     let error = container.unmount("/mnt/x", true).unwrap_err();
     assert_eq!(error.code(), ErrorCode::Invalid, "{error}");
     assert_eq!(mounts(&container.pid().to_string()), theirs);
+    is_well(&container);
+});
+
+// Changes are applied by the caller's own rights, while programs inside swap directories for links, as in docker CVE-2018-15664.
+attack!(apply_goes_nowhere_while_directories_are_swapped_for_links, {
+    secret();
+    let (outside, tree) = (scratch().join("apart"), scratch().join("tree"));
+    for dir in [&outside, &tree] {
+        fs::create_dir(dir).unwrap();
+        fs::write(dir.join("f"), "outside").unwrap();
+    }
+    let container = defaults();
+    container.mount(&Scratch::new(&tree, "/mnt/src").into()).unwrap();
+    let up = format!("../../../../../../../..{}", outside.display());
+    let script = format!(
+        "cd /mnt/src; mkdir d; while :; do echo $$ > d/f; echo $$ > f; mv d e; ln -s {up} d; rm d; ln -s {} d; rm d; mv e d; \
+         rm -rf n; mkdir -p n/m; echo > n/m/f; mv n/m/f n/g; ln -sf / n/m/f; mv n/m n/f; done 2> /dev/null",
+        outside.display()
+    );
+    let busy = container.exec(["/bin/sh", "-c", &script], &ExecConfig::default()).unwrap();
+    let mut done = 0;
+    for _ in 0..300 {
+        let applied = container.apply_scratch("/mnt/src", Conflicts::Keep).unwrap();
+        // Nobody has changed the host's.
+        assert!(applied.conflicts.is_empty(), "{applied:?}");
+        done += applied.changes.len();
+    }
+    println!("{done} changes were applied");
+    assert!(done > 300);
+    busy.kill(libc::SIGKILL).unwrap();
+    busy.wait(None).unwrap();
+    container.apply_scratch("/mnt/src", Conflicts::Keep).unwrap();
+    assert_eq!(container.diff_scratch("/mnt/src").unwrap(), []);
+    assert_eq!(fs::read_to_string(outside.join("f")).unwrap(), "outside");
+    assert_eq!(fs::read_dir(&outside).unwrap().count(), 1, "something was made on the host");
+    let left = fs::read_dir(&tree).unwrap().map(|entry| entry.unwrap().file_name()).collect::<Vec<_>>();
+    assert!(left.iter().all(|name| !name.to_string_lossy().starts_with(".ctr-")), "{left:?}");
     is_well(&container);
 });

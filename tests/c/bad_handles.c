@@ -26,6 +26,7 @@ static void every_config_function_refuses(ctr_config *bad)
 	ANSWERS(CTR_ERR_INVALID, ctr_config_add_mount_owned(bad, "/tmp", "/mnt", true, 1, 1));
 	ANSWERS(CTR_ERR_INVALID, ctr_config_add_mount_from(bad, "web", "/tmp", "/mnt", true));
 	ANSWERS(CTR_ERR_INVALID, ctr_config_add_mount_image(bad, "image", "/mnt"));
+	ANSWERS(CTR_ERR_INVALID, ctr_config_add_scratch(bad, "/tmp", "/mnt"));
 	ANSWERS(CTR_ERR_INVALID, ctr_config_set_memory(bad, MIB));
 	ANSWERS(CTR_ERR_INVALID, ctr_config_set_pids(bad, 1));
 	ANSWERS(CTR_ERR_INVALID, ctr_config_set_cpus(bad, 500));
@@ -115,6 +116,7 @@ static void every_container_function_refuses(ctr_container *bad)
 	ctr_watcher *w = (ctr_watcher *)&w;
 	ctr_walls *walls = (ctr_walls *)&walls;
 	ctr_mounts *mounts = (ctr_mounts *)&mounts;
+	ctr_differences *differences = (ctr_differences *)&differences;
 	ctr_names *names = (ctr_names *)&names;
 	struct stat stat;
 	uint64_t number = 7, other = 7;
@@ -153,6 +155,10 @@ static void every_container_function_refuses(ctr_container *bad)
 	ANSWERS(CTR_ERR_INVALID, ctr_mount_owned(bad, "/usr", "/mnt", true, CTR_INSIDE, 0));
 	ANSWERS(CTR_ERR_INVALID, ctr_mount_from(bad, "web", "/usr", "/mnt", true));
 	ANSWERS(CTR_ERR_INVALID, ctr_mount_image(bad, "image", "/mnt"));
+	ANSWERS(CTR_ERR_INVALID, ctr_mount_scratch(bad, "/tmp", "/mnt"));
+	ANSWERS(CTR_ERR_INVALID, ctr_diff_scratch(bad, "/mnt", &differences));
+	ANSWERS(CTR_ERR_INVALID, ctr_apply_scratch(bad, "/mnt", CTR_CONFLICTS_REFUSE, &differences, NULL, NULL));
+	ANSWERS(CTR_ERR_INVALID, ctr_discard_scratch(bad, "/mnt"));
 	ANSWERS(CTR_ERR_INVALID, ctr_unmount(bad, "/mnt", true));
 	ANSWERS(CTR_ERR_INVALID, ctr_connect(bad, SOCK_STREAM, "127.0.0.1", 1, 0));
 	ANSWERS(CTR_ERR_INVALID, ctr_listen(bad, SOCK_STREAM, "127.0.0.1", 1));
@@ -395,6 +401,7 @@ TEST(null_arguments_are_answered)
 	FAILS(CTR_ERR_INVALID, "source", ctr_config_add_disk(config, NULL, "/x", NULL, 0, true, false));
 	FAILS(CTR_ERR_INVALID, "target", ctr_config_add_disk(config, "/x", NULL, NULL, 0, true, false));
 	FAILS(CTR_ERR_INVALID, "no file system of disks", ctr_config_add_disk(config, "/x", "/y", "ntfs", 0, true, false));
+	FAILS(CTR_ERR_INVALID, "source", ctr_config_add_scratch(config, NULL, "/mnt"));
 	FAILS(CTR_ERR_INVALID, "path", ctr_config_set_namespace_path(config, CTR_NS_NET, NULL));
 	FAILS(CTR_ERR_INVALID, "name", ctr_config_set_namespace_container(config, CTR_NS_NET, NULL));
 	FAILS(CTR_ERR_INVALID, "path", ctr_config_set_state_dir(config, NULL));

@@ -172,6 +172,64 @@ TEST(mounts_come_and_go_while_programs_run)
 	rmdir(path);
 }
 
+/* The lines of a list, as "A path\n". */
+static const char *lines_of(ctr_differences *list)
+{
+	static char text[256];
+	char *end = text;
+	int count = ctr_differences_count(list), i;
+
+	*text = 0;
+	for (i = 0; i < count; i++)
+		end += snprintf(end, text + sizeof text - end, "%c %s\n", "ACD"[ctr_differences_change(list, i)],
+		                ctr_differences_path(list, i));
+	ctr_differences_free(list);
+	return text;
+}
+
+TEST(a_scratch_mount_is_applied_or_discarded)
+{
+	ctr_config *config = ctr_config_new();
+	ctr_differences *list, *conflicts, *left_out;
+	ctr_container *c;
+	char path[] = "/tmp/ctr-scratch-XXXXXX", file[64];
+
+	CHECK(mkdtemp(path) && chmod(path, 0755) == 0);
+	snprintf(file, sizeof file, "%s/file", path);
+	write_file(file, "of the host", 11);
+	OK(ctr_config_add_scratch(config, path, "/mnt/src"));
+	OK(ctr_create("host", config, &c));
+	ctr_config_free(config);
+	CHECK(holds(c, "rm /mnt/src/file; mkdir /mnt/src/d"));
+	OK(ctr_diff_scratch(c, "/mnt/src", &list));
+	CHECK(!strcmp(lines_of(list), "A /mnt/src/d\nD /mnt/src/file\n"));
+	CHECK(!access(file, F_OK));
+	OK(ctr_apply_scratch(c, "/mnt/src", CTR_CONFLICTS_REFUSE, &list, &conflicts, &left_out));
+	CHECK(!strcmp(lines_of(list), "A /mnt/src/d\nD /mnt/src/file\n"));
+	CHECK(!*lines_of(conflicts));
+	CHECK(!*lines_of(left_out));
+	CHECK(access(file, F_OK) && errno == ENOENT);
+	CHECK(holds(c, "echo inside > /mnt/src/file"));
+	usleep(30000);
+	write_file(file, "outside", 7);
+	FAILS(CTR_ERR_SYSTEM, "/mnt/src/file; nothing was applied",
+	      ctr_apply_scratch(c, "/mnt/src", CTR_CONFLICTS_REFUSE, NULL, NULL, NULL));
+	CHECK(errno == EEXIST && !strcmp(ctr_last_step_id(), "apply-scratch"));
+	FAILS(CTR_ERR_INVALID, "ctr_conflicts", ctr_apply_scratch(c, "/mnt/src", 3, NULL, NULL, NULL));
+	OK(ctr_discard_scratch(c, "/mnt/src"));
+	CHECK(holds(c, "grep -q outside /mnt/src/file"));
+	FAILS(CTR_ERR_NOT_FOUND, "no scratch mount", ctr_diff_scratch(c, "/mnt", &list));
+	OK(ctr_unmount(c, "/mnt/src", false));
+	OK(ctr_mount_scratch(c, path, "/mnt/src"));
+	CHECK(holds(c, "rm -r /mnt/src/d"));
+	OK(ctr_destroy(c));
+	unlink(file);
+	strcat(path, "/d");
+	CHECK(rmdir(path) == 0);
+	path[strlen(path) - 2] = 0;
+	CHECK(rmdir(path) == 0);
+}
+
 TEST(a_socket_inside_is_held_outside)
 {
 	ctr_container *c = new_container(), *joined;
@@ -408,6 +466,7 @@ int main(void)
 	RUN(a_port_of_the_host_leads_into_a_container);
 	RUN(a_socket_inside_is_held_outside);
 	RUN(mounts_come_and_go_while_programs_run);
+	RUN(a_scratch_mount_is_applied_or_discarded);
 	RUN(what_a_container_uses_is_told_as_far_as_it_is_counted);
 	RUN(a_container_stands_still_and_goes_on);
 	RUN(what_has_no_cgroup_can_not_be_paused);

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
-use ctr::image::{Output, Report};
+use ctr::image::{Conflicts, Difference, Output, Report};
 use ctr::{ChangesLimit, Error, ErrorCode, Limit, ListLimit, NamespaceSet, SocketType, Step};
 use pyo3::exceptions::PyKeyboardInterrupt;
 use pyo3::prelude::*;
@@ -42,6 +42,13 @@ type InfoParts = (String, String, i32, i32, f64, bool, bool);
 
 /// How `mounts` tells of one: target, source, kind, read-only, live.
 type MountParts = (OsString, Option<OsString>, &'static str, bool, bool);
+
+/// How `diff` tells: paths, each with 0 (added), 1 (changed) or 2 (deleted).
+type Differences = Vec<(OsString, i32)>;
+
+fn differences(lines: Vec<Difference>) -> Differences {
+    lines.into_iter().map(|line| (line.path.into_os_string(), line.change as i32)).collect()
+}
 
 /// How `walls` tells of one: name, state, says, why.
 type WallParts = (&'static str, &'static str, String, String);
@@ -349,12 +356,37 @@ impl Container {
     }
 
     /// What it has changed of its image: paths, each with 0 (added), 1 (changed) or 2 (deleted).
-    fn diff(&self, py: Python<'_>) -> PyResult<Vec<(OsString, i32)>> {
+    fn diff(&self, py: Python<'_>) -> PyResult<Differences> {
         let inner = self.inner(py)?;
         let mut listener = Listener::new(None);
         let answer = py.detach(|| ctr::Client::new().with_report(|done| listener.hear(done)).diff(&inner));
-        let found = listener.answer(answer.or_raise(py))?;
-        Ok(found.into_iter().map(|line| (line.path.into_os_string(), line.change as i32)).collect())
+        listener.answer(answer.or_raise(py)).map(differences)
+    }
+
+    /// What it has changed beneath a scratch mount.
+    fn diff_scratch(&self, py: Python<'_>, target: Bytes) -> PyResult<Differences> {
+        let inner = self.inner(py)?;
+        let mut listener = Listener::new(None);
+        let client = ctr::Client::new();
+        let answer = py.detach(|| client.with_report(|done| listener.hear(done)).diff_scratch(&inner, target.0));
+        listener.answer(answer.or_raise(py)).map(differences)
+    }
+
+    /// Carries that over to the host: what was applied, what was in conflict, what was left out.
+    fn apply_scratch(&self, py: Python<'_>, target: Bytes, conflicts: &Bound<'_, PyAny>) -> PyResult<[Differences; 3]> {
+        let how = [("refuse", Conflicts::Refuse), ("keep", Conflicts::Keep), ("overwrite", Conflicts::Overwrite)];
+        let (inner, how) = (self.inner(py)?, one_of("conflicts", conflicts, &how)?);
+        let mut listener = Listener::new(None);
+        let client = ctr::Client::new();
+        let answer = py.detach(|| client.with_report(|done| listener.hear(done)).apply_scratch(&inner, target.0, how));
+        let applied = listener.answer(answer.or_raise(py))?;
+        Ok([applied.changes, applied.conflicts, applied.left_out].map(differences))
+    }
+
+    /// Drops it.
+    fn discard_scratch(&self, py: Python<'_>, target: Bytes) -> PyResult<()> {
+        let inner = self.inner(py)?;
+        py.detach(|| inner.discard_scratch(target.0)).or_raise(py)
     }
 
     /// Makes an image of its files.

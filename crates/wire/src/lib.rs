@@ -39,6 +39,8 @@ pub const ROOT: usize = SLOTS - 3;
 pub const UPPER: usize = SLOTS - 4;
 /// Where PID 1 has its /proc, by which it finds whose time is up. Not there where /proc is none of its own.
 pub const PROC: usize = SLOTS - 5;
+/// The first slot of those where PID 1 has the places of the changes of scratch mounts, up to [`PROC`].
+pub const SCRATCHES: usize = PROC - 6;
 /// Slot 0 of each request: the channel for its [`Reply`]s.
 pub const STATUS: usize = 0;
 /// Where the zygote keeps the pipe with what a program that failed has said.

@@ -1,10 +1,11 @@
-//! The sources of bind mounts and volumes, opened before anything is made.
+//! The sources of bind mounts, volumes and scratch mounts, opened before anything is made.
 
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
+use crate::image::{Id, Rights};
 use crate::rootfs::Mapped;
-use crate::{Error, Mount, Result, Step};
+use crate::{Error, ErrorCode, Mount, Result, Step};
 
 /// What is bound.
 pub struct Bind {
@@ -16,13 +17,32 @@ pub struct Bind {
     pub unmade: bool,
     /// What keeps it from being removed until its use is on record.
     _lock: Option<OwnedFd>,
+    /// Which one it is, by device and inode.
+    pub identity: (u64, u64),
+    /// Owner, group and mode as they are inside, of what is below a scratch mount.
+    pub owner: (u32, u32, u32),
 }
 
 impl Bind {
-    /// Opens the source of a bind mount; `None` for other mounts.
+    /// Opens the source of a bind or scratch mount; `None` for other mounts.
     pub fn open(mount: &Mount) -> Option<Result<Self>> {
-        let Mount::Bind(bind) = mount else { return None };
-        Some(Self::open_source(&bind.source, bind.read_only))
+        match mount {
+            Mount::Bind(bind) => Some(Self::open_source(&bind.source, bind.read_only)),
+            Mount::Scratch(scratch) => Some(Self::open_below(&scratch.source)),
+            Mount::Tmpfs(_) | Mount::Volume(_) | Mount::Disk(_) | Mount::Image(_) => None,
+        }
+    }
+
+    /// A directory that is to be below an overlay, which sees nothing of what is mounted on it.
+    pub fn open_below(source: &Path) -> Result<Self> {
+        let bind = Self::open_source(source, false)?;
+        if !bind.directory {
+            let why = "ENOTDIR, only a directory can be a scratch mount";
+            return Err(Error::new(ErrorCode::System, Step::BindSource, bind.path.display(), libc::ENOTDIR, why));
+        }
+        let (rights, (uid, gid, mode)) = (Rights::of_this_user(), bind.owner);
+        let owner = (rights.inside(Id::User(uid)), rights.inside(Id::Group(gid)), mode);
+        Ok(Self { mapped: Mapped::Image, owner, ..bind })
     }
 
     /// Opens a file or directory of the host.
@@ -36,7 +56,8 @@ impl Bind {
         let directory = stat.st_mode & libc::S_IFMT == libc::S_IFDIR;
         let open = if directory { 0o005 } else { 0o004 };
         let mapped = if read_only && stat.st_mode & open == open { Mapped::BindIfPossible } else { Mapped::Bind };
-        Ok(Self { path, fd, directory, mapped, unmade: false, _lock: None })
+        let (identity, owner) = ((stat.st_dev, stat.st_ino), (stat.st_uid, stat.st_gid, stat.st_mode & 0o7777));
+        Ok(Self { path, fd, directory, mapped, unmade: false, _lock: None, identity, owner })
     }
 
     /// A volume that is in use; `shifted`, it has the owners already that an id-map would give.
@@ -49,7 +70,17 @@ impl Bind {
     /// A volume that is explained, and may not be there.
     pub fn unmade(path: PathBuf) -> Result<Self> {
         let fd = open_path(Path::new("/"))?;
-        Ok(Self { path, fd, directory: true, mapped: Mapped::Bind, unmade: true, _lock: None })
+        let bind = Self {
+            path,
+            fd,
+            directory: true,
+            mapped: Mapped::Bind,
+            unmade: true,
+            _lock: None,
+            identity: (0, 0),
+            owner: (0, 0, 0o755),
+        };
+        Ok(bind)
     }
 }
 

@@ -36,8 +36,8 @@ use crate::config::late;
 use crate::disk;
 use crate::image::{ImageConfig, Progress, Report, Source, Store};
 use crate::network::{self, Net};
-use crate::plan::c_string;
-use crate::rootfs::{Absent, ETC_FILES, EtcFiles};
+use crate::plan::{Slot, c_string};
+use crate::rootfs::{Absent, ETC_FILES, EtcFiles, place_of, place_of_changes};
 use crate::security::{Walls, landlock};
 use crate::zygote::Zygote;
 use crate::{Config, DirectoryUse, Error, ErrorCode, Mount, Namespace, Result, Step, Upper, hints};
@@ -142,7 +142,9 @@ impl Blueprint {
             stand_in::stand_in(&mut asked, &mut config, &mut walls, &mut dropped);
         }
         let on_disk = config.upper == Upper::Disk || !crate::sys::tmpfs_has_user_xattrs();
-        let upper = (on_disk && uses_overlay(&image, &config)).then(|| store.path().join("upper").join(&called));
+        let has_scratch = config.mounts.iter().any(|mount| matches!(mount, Mount::Scratch(_)));
+        let has_upper = uses_overlay(&image, &config) || has_scratch;
+        let upper = (on_disk && has_upper).then(|| store.path().join("upper").join(&called));
         let mut ids = Ids::of(zygote, state, &config.namespaces.user);
         config.mounts.iter().try_for_each(Mount::check)?;
         let trees = volumes::trees(&image);
@@ -279,7 +281,8 @@ impl Blueprint {
                 return Err(Error::invalid(step, &self.name, format!("that takes {needs} of its own")));
             }
         }
-        if (self.config.upper_size.is_some() || self.config.upper_inodes.is_some()) && self.upper.is_some() {
+        let in_memory = self.upper.is_none() || !uses_overlay(&self.image, &self.config);
+        if (self.config.upper_size.is_some() || self.config.upper_inodes.is_some()) && !in_memory {
             let old = "before Linux 6.6 they are on disk always";
             let why = if self.config.upper == Upper::Disk { "they go to disk" } else { old };
             return Err(Error::invalid(Step::LimitSizeOfChanges, &self.name, why)
@@ -294,6 +297,10 @@ impl Blueprint {
             let why = format!("{count} are too few: the smallest number is {LEAST_INODES}");
             return Err(Error::invalid(Step::LimitInodesOfChanges, &self.name, why)
                 .with_hint("directories and devices of the container's own are among them"));
+        }
+        if self.config.mounts.iter().filter(|mount| matches!(mount, Mount::Scratch(_))).count() > MAX_SCRATCHES {
+            let why = format!("a container has {MAX_SCRATCHES} scratch mounts at most");
+            return Err(Error::invalid(Step::MountScratch, &self.name, why));
         }
         if namespaces.user == Namespace::Host && !nix::unistd::geteuid().is_root() && self.new_flags() != 0 {
             return Err(Error::new(
@@ -420,6 +427,29 @@ impl Blueprint {
         }
     }
 
+    /// The scratch mounts that are made with it, in order.
+    pub fn scratches(&self) -> impl Iterator<Item = state::Scratch> {
+        let mut sources = self.binds.iter();
+        let scratch = move |mount: &Mount| match mount {
+            Mount::Tmpfs(_) | Mount::Disk(_) | Mount::Image(_) => None,
+            Mount::Bind(_) | Mount::Volume(_) => sources.next().and(None),
+            Mount::Scratch(it) => sources.next().map(|source| (it.target.clone(), source)),
+        };
+        self.config.mounts[..self.early].iter().filter_map(scratch).zip(ctr_wire::SCRATCHES..).map(
+            |((target, source), slot)| {
+                let slot = Slot(slot as u8);
+                let target = place_of(&target).unwrap_or(target);
+                state::Scratch {
+                    slot: slot.0,
+                    name: place_of_changes(slot),
+                    target,
+                    source: source.path.clone(),
+                    identity: source.identity,
+                }
+            },
+        )
+    }
+
     /// Capabilities that programs may have.
     pub fn capabilities(&self) -> u64 {
         self.walls.capabilities
@@ -496,6 +526,10 @@ fn cgroup_parent(config: &Config) -> Option<PathBuf> {
 
 /// As many disks are handed over with one message, beside the image and what is bound.
 const MOST_DISKS: usize = 8;
+
+/// So many slots PID 1 has for the places of their changes.
+pub const MAX_SCRATCHES: usize = ctr_wire::PROC - ctr_wire::SCRATCHES;
+
 /// __NEW_UTS_LEN of linux/utsname.h.
 const MAX_HOSTNAME: usize = 64;
 

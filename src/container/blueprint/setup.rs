@@ -136,8 +136,12 @@ impl Blueprint {
             rootfs::image_places(plan, slot, image.working_dir.as_ref(), &image.volumes, read_only)?;
         }
         rootfs::nodes(plan, slot, &self.devices.nodes, over.nodes)?;
+        if let Some(upper) = &over.upper {
+            plan.step(Step::MountScratch, "the changes", "they go to disk", "");
+            rootfs::attach_changes(plan, upper)?;
+        }
         let (early, late) = self.config.mounts.split_at(self.early);
-        rootfs::user_mounts(plan, slot, early, &over.sources, self.context())?;
+        rootfs::user_mounts(plan, slot, early, &over.sources, self.upper.is_some(), self.context())?;
         rootfs::late_mounts(plan, slot, late, read_only)?;
         rootfs::pivot(plan, slot, read_only);
         Ok(())
@@ -244,30 +248,32 @@ impl Blueprint {
                 Root::Overlay(Layers { base: source(setup, &base, None, what)?, names, upper: None, root: *root })
             }
         };
-        let root = match (root, &self.upper) {
-            (Root::Overlay(layers), Some(upper)) => Root::Overlay(Layers {
-                upper: Some(source(setup, upper, self.unmade.as_ref(), Mapped::Image)?),
-                ..layers
-            }),
-            (root, _) => root,
+        let disk = self.upper.as_ref().map(|upper| source(setup, upper, self.unmade.as_ref(), Mapped::Image));
+        let (root, upper) = match (root, disk.transpose()?) {
+            (Root::Overlay(layers), upper) => (Root::Overlay(Layers { upper, ..layers }), None),
+            root_and_upper => root_and_upper,
         };
         let (mut binds, mut disks) = (self.binds.iter(), disks.into_iter());
         let mut sources = Vec::new();
         for mount in &self.config.mounts[..self.early] {
             match mount {
-                Mount::Bind(_) | Mount::Volume(_) => {
+                Mount::Bind(_) | Mount::Volume(_) | Mount::Scratch(_) => {
                     let Some(bind) = binds.next() else { continue };
                     let source = match bind.unmade && !self.ids.can_map() {
                         true => rootfs::Source::Path(bind.path.clone()),
                         false => source(setup, &bind.path, Some(&bind.fd), bind.mapped)?,
                     };
-                    sources.push((source, bind.directory));
+                    sources.push(rootfs::Shared { source, directory: bind.directory, owner: bind.owner });
                 }
-                Mount::Disk(_) => sources.extend(disks.next()),
+                Mount::Disk(_) => sources.extend(disks.next().map(|(source, directory)| rootfs::Shared {
+                    source,
+                    directory,
+                    owner: (0, 0, 0),
+                })),
                 Mount::Tmpfs(_) | Mount::Image(_) => {}
             }
         }
-        Ok(HandedOver { parent, handed, root, nodes, sources })
+        Ok(HandedOver { parent, handed, root, upper, nodes, sources })
     }
 
     fn explain_namespaces(&self, setup: &mut Plan<'_>, flags: u64) {
@@ -297,10 +303,12 @@ struct HandedOver<'a> {
     /// How many slots it hands over.
     handed: usize,
     root: Root,
+    /// The directory of the changes on disk, where those of the root don't go there.
+    upper: Option<rootfs::Source>,
     /// The slot of the device nodes, where they are copies.
     nodes: Option<Slot>,
-    /// The sources of binds and disks, with whether each is a directory.
-    sources: Vec<(rootfs::Source, bool)>,
+    /// The sources of binds, disks and scratch mounts.
+    sources: Vec<rootfs::Shared>,
 }
 
 /// How many directories can be handed over: they and two more descriptors go with one message, and need slots.

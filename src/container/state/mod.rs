@@ -26,5 +26,5 @@ pub use ledger::VERSION;
 pub use name::{check_name, check_network, random_name};
 pub use networks::{Member, NetworkRecord, Networks, own_namespace};
 pub use record::{ExecDefaults, Listed, Record, Root, Text, start_of};
-pub use resource::Resource;
+pub use resource::{Resource, Scratch};
 pub use running::{Claim, ContainerInfo, Found, Unusable};

@@ -42,6 +42,8 @@ pub enum Resource {
         #[serde(default = "yes")]
         live: bool,
     },
+    /// A scratch mount, of its making or while it ran. PID 1 has the place of its changes, so nobody has to release it.
+    Scratch(Scratch),
     /// A port of the host that leads to one inside.
     Forward {
         address: SocketAddr,
@@ -52,6 +54,34 @@ pub enum Resource {
     },
     /// Its place in a named network: its addresses there, its interface, its names.
     Network { name: String },
+}
+
+/// What is known of a scratch mount.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scratch {
+    /// Where PID 1 has the place of its changes.
+    pub slot: u8,
+    /// What that place is called, in the tmpfs that it is in or in the directory of the changes on disk.
+    pub name: String,
+    /// Where it is inside.
+    #[serde(with = "text")]
+    pub target: PathBuf,
+    /// The directory of the host, without links.
+    #[serde(with = "text")]
+    pub source: PathBuf,
+    /// Which one that is, by device and inode.
+    pub identity: (u64, u64),
+}
+
+impl Scratch {
+    /// Whether it is one that ctr makes.
+    fn is_sound(&self) -> bool {
+        let name = self.name.strip_prefix("scratch").unwrap_or_default();
+        (ctr_wire::SCRATCHES..ctr_wire::PROC).contains(&usize::from(self.slot))
+            && !name.is_empty()
+            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'.')
+            && self.source.is_absolute()
+    }
 }
 
 /// A line about a resource.
@@ -72,6 +102,7 @@ impl Resource {
         match self {
             Self::Cgroup(_) | Self::Socket | Self::Loop { .. } | Self::Mount { .. } | Self::Forward { .. } => true,
             Self::Network { name } => check_network(name).is_ok(),
+            Self::Scratch(scratch) => scratch.is_sound(),
             Self::Upper { path } => {
                 let parents = || path.components().any(|part| part == Component::ParentDir);
                 let parent = path.parent().filter(|parent| parent.ends_with("upper"));

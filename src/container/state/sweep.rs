@@ -173,7 +173,7 @@ impl StateDir {
                     other => other,
                 },
                 Resource::Loop { number, tag, .. } => disk::has_gone(*number, tag, disk::PATIENCE),
-                Resource::Mount { .. } => Ok(()),
+                Resource::Mount { .. } | Resource::Scratch(_) => Ok(()),
                 Resource::Forward { address, pid, start, .. } => forwarder::end(*address, *pid, *start),
                 Resource::Network { name: network } => self.leave_network(network, name),
                 Resource::Socket => self.remove_socket(name).or_else(|errno| match errno {

@@ -13,7 +13,7 @@ const HEADER: &str = "include/ctr.h";
 const MAP: &str = "src/ffi/ctr.map";
 
 /// The order of the header, which is read from top to bottom.
-const FILES: [&str; 28] = [
+const FILES: [&str; 29] = [
     "types",
     "config",
     "config_limits",
@@ -41,6 +41,7 @@ const FILES: [&str; 28] = [
     "image",
     "image_config",
     "changes",
+    "scratch",
     "error",
 ];
 
