@@ -546,6 +546,43 @@ TEST(a_domain_name_and_a_network_are_chosen)
 	ctr_config_free(config);
 }
 
+TEST(a_network_has_members_that_know_each_other)
+{
+	ctr_config *config;
+	ctr_container *web, *c;
+	char *text, grep[200];
+
+	if (geteuid())
+		skip("named networks take root");
+	/* It plays the host: no interface is made in the machine's own network. */
+	CHECK(unshare(CLONE_NEWNET) == 0);
+	OK(ctr_network("c-network", "10.201.7.0/24", "auto", NULL));
+	FAILS(CTR_ERR_INVALID, "c-network", ctr_network("c-network", "10.201.8.0/24", NULL, NULL));
+	config = named();
+	OK(ctr_config_set_network(config, "c-network"));
+	OK(ctr_create("host", config, &web));
+	ctr_config_free(config);
+	config = named();
+	OK(ctr_config_set_network(config, "c-network"));
+	OK(ctr_config_set_ip(config, "10.201.7.9"));
+	OK(ctr_create("host", config, &c));
+	ctr_config_free(config);
+	OK(ctr_addresses(c, &text));
+	CHECK(strstr(text, "\"c-network\":[\"10.201.7.9\",\"fd"));
+	ctr_string_free(text);
+	snprintf(grep, sizeof grep, "grep -q '^10.201.7.9.*%s' /etc/hosts", ctr_name(c));
+	CHECK(sh(web, grep).code == 0);
+	OK(ctr_networks(NULL, &text));
+	CHECK(strstr(text, "c-network") && strstr(text, ctr_name(web)) && strstr(text, ctr_name(c)));
+	ctr_string_free(text);
+	FAILS(CTR_ERR_SYSTEM, "c-network", ctr_network_remove("c-network", NULL));
+	CHECK(ctr_last_errno() == EBUSY);
+	OK(ctr_destroy(c));
+	OK(ctr_destroy(web));
+	OK(ctr_network_remove("c-network", NULL));
+	FAILS(CTR_ERR_NOT_FOUND, "c-network", ctr_network_remove("c-network", NULL));
+}
+
 int main(void)
 {
 	RUN(mounts_are_where_they_were_asked_for);
@@ -560,6 +597,8 @@ int main(void)
 	RUN(the_processor_limit_is_told_and_changed_by_its_kind);
 	RUN(a_container_whose_record_is_damaged_is_ended_by_its_name);
 	RUN(a_domain_name_and_a_network_are_chosen);
+	RUN(a_network_has_members_that_know_each_other);
+	RUN(another_containers_files_and_an_owner_of_its_own_are_mounted);
 	RUN(another_process_joins_by_name);
 	RUN(a_process_that_ctr_did_not_make_is_joined_by_its_pid);
 	RUN(a_detached_container_outlives_its_maker_and_others_do_not);

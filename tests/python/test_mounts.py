@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -78,7 +79,7 @@ def test_a_mount_is_written_as_in_the_keyword(c: ctr.Container, data: Path) -> N
 
 
 def test_what_was_mounted_is_listed_and_taken_off(data: Path) -> None:
-    mounts = [(data, "/mnt/made", "ro"), ctr.Tmpfs("/mnt/fast", size="1M")]
+    mounts: list[Any] = [(data, "/mnt/made", "ro"), ctr.Tmpfs("/mnt/fast", size="1M")]
     with ctr.Container(mounts=mounts) as c, ctr.join(c.name) as joined:
         assert list(joined.mounts()) == [
             ctr.MountInfo("/mnt/made", str(data), "bind", read_only=True, live=False),
@@ -114,7 +115,7 @@ def test_files_of_another_container_and_of_an_image(
     store = tmp_path_factory.mktemp("store")
     subprocess.run(["tar", "-C", root, "-cf", root / "../tools.tar", "tool"], check=True)
     image = ctr.import_image(root / "../tools.tar", name="tools", store_dir=store)
-    mounts = [
+    mounts: list[Any] = [
         ctr.Bind("/srv", "/mnt/srv", read_only=True, from_container=c.name),
         ctr.ImageTree(image, "/mnt/tools"),
         ctr.Bind(data, "/mnt/own", owner=(0, 0)),
