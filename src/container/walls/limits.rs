@@ -3,15 +3,24 @@
 use super::wall::{Subject, Wall, WallState};
 use crate::security::Walls;
 use crate::security::rlimits::NO_CORE;
-use crate::{CgroupPolicy, Limit, ListLimit};
+use crate::{CgroupPolicy, Limit, ListLimit, Rlimit};
 
-pub(super) fn rlimits(of: &Subject<'_>) -> Wall {
+pub(super) fn rlimits(of: &Subject<'_>, preset: &Walls) -> Wall {
+    // What stands in for limits of the preset that take a cgroup.
+    let stands_in = |limit: &&Rlimit| {
+        let pairs = [(Limit::Pids, "nproc", preset.pids), (Limit::Memory, "data", preset.memory)];
+        pairs.into_iter().any(|(which, name, value)| {
+            of.asked.limits()[which as usize].is_none()
+                && value.is_some()
+                && Rlimit::new(name, value, value).is_ok_and(|it| it == **limit)
+        })
+    };
     // Core files have a line of their own.
-    let asked = of.asked.rlimits.iter().filter(|limit| !limit.is_of(&NO_CORE));
-    let asked: Vec<_> = asked.map(ToString::to_string).collect();
-    let says = if asked.is_empty() { "as the caller's".into() } else { asked.join(", ") };
-    let why = of.because((!asked.is_empty()).then(|| "rlimits".into()));
-    Wall { name: "rlimits", state: WallState::on(!asked.is_empty()), says, why }
+    let all = || of.asked.rlimits.iter().filter(|limit| !limit.is_of(&NO_CORE));
+    let there: Vec<_> = all().map(ToString::to_string).collect();
+    let says = if there.is_empty() { "as the caller's".into() } else { there.join(", ") };
+    let why = of.because((!all().all(|limit| stands_in(&limit))).then(|| "rlimits".into()));
+    Wall { name: "rlimits", state: WallState::on(!there.is_empty()), says, why }
 }
 
 /// A limit that is a number: those of memory, processes and time of processors always, others where there is one, or was to be.

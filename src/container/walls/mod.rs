@@ -49,7 +49,7 @@ pub fn walls(of: &Subject<'_>) -> Result<Vec<Wall>> {
         sysctls(of),
         keyring(of, &preset),
         core_dumps(of, &preset),
-        rlimits(of),
+        rlimits(of, &preset),
         read_only_root(of, &preset),
     ]);
     walls.extend(Limit::ALL.into_iter().filter_map(|which| limit(of, &preset, which)));
