@@ -73,7 +73,7 @@ def _mount(options: argparse.Namespace) -> int:
     given = [options.mount, options.tmpfs, typed, options.scratch, options.written]
     given = [each for each in given if each is not None]
     if len(given) != 1:
-        options.parser.error("SRC:DST[:ro], --tmpfs, --disk, --scratch or --mount says what is mounted")
+        options.parser.error("one of SRC:DST[:ro], --tmpfs, --disk, --scratch and --mount says what is mounted")
     with join(options.name) as container:
         container.mount(given[0])
     return 0
