@@ -214,26 +214,30 @@ pub fn run<T: Send>(
             let _ = done.send(());
             answer
         })?;
-        report_until(&finished, &counters, report);
+        let goes_on = report_until(&finished, &counters, report);
         let worker = join(worker);
         let blob_digest = join(reader)?;
         let digest = join(hasher);
         let value = worker?;
         // The last report, complete.
-        if !report(counters.progress()) {
+        if !goes_on || !report(counters.progress()) {
             return Err(Fault::Cancelled);
         }
         Ok(Passed { value, digest, blob_digest })
     })
 }
 
-/// Reports now and then, until `finished`. A report that says so stops the work.
-fn report_until(finished: &Receiver<()>, counters: &Counters, report: Report<'_>) {
+/// Reports now and then, until `finished`. A report that says so stops the work, and is the last one: whether none has.
+fn report_until(finished: &Receiver<()>, counters: &Counters, report: Report<'_>) -> bool {
     while finished.recv_timeout(REPORT_EVERY) == Err(RecvTimeoutError::Timeout) {
         if !report(counters.progress()) {
             counters.stop.store(true, Ordering::Relaxed);
+            // That it has stopped, or was done already.
+            _ = finished.recv();
+            return false;
         }
     }
+    true
 }
 
 /// Gives this thread an umask of its own of 0, where the kernel lets us; whether it has.
@@ -254,10 +258,10 @@ pub fn watch<T: Send>(counters: &Counters, report: Report<'_>, work: impl FnOnce
             let _ = done.send(());
             answer
         })?;
-        report_until(&finished, counters, report);
+        let goes_on = report_until(&finished, counters, report);
         let value = join(worker)?;
         // The last report, complete.
-        if !report(counters.progress()) {
+        if !goes_on || !report(counters.progress()) {
             return Err(Fault::Cancelled);
         }
         Ok(value)
@@ -450,5 +454,26 @@ impl Read for Stream<'_> {
         buffer[..length].copy_from_slice(&piece[..length]);
         self.consume(length);
         Ok(length)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_that_stops_the_work_is_the_last_one() {
+        let (counters, mut heard) = (Counters::new(0), 0);
+        let mut stop = |_| {
+            heard += 1;
+            false
+        };
+        // It is over before it looks whether it is to stop.
+        let answer = watch(&counters, &mut stop, || {
+            std::thread::sleep(REPORT_EVERY * 3);
+            Ok(())
+        });
+        assert!(matches!(answer, Err(Fault::Cancelled)));
+        assert_eq!(heard, 1);
     }
 }
