@@ -24,7 +24,7 @@ fn ends_all_of(script: &str, mark: &str, at_least: usize) {
     let c = host();
     let other = c.exec(["sleep", "777"], &quiet()).unwrap();
     let beside = c.exec(["sleep", "778"], &budget(60_000)).unwrap();
-    let p = c.exec(["sh", "-c", script], &budget(1500)).unwrap();
+    let p = c.exec(["sh", "-c", script], &budget(3000)).unwrap();
     eventually("its family is there", || count(&c, mark) >= at_least);
     let end = end_of(&p);
     assert_eq!((end.reason, end.signal), (ExitReason::OutOfCpuTime, libc::SIGKILL), "{script}");
@@ -428,7 +428,7 @@ fn a_container_ends_after_its_lifetime_with_all_that_runs() {
 
 #[test]
 fn a_container_ends_when_its_cpu_time_is_used_up_by_whomever() {
-    let c = host_with(&cpu_time(1500));
+    let c = host_with(&cpu_time(4000));
     // Programs and orphans of several, none of which has so much alone; and one that has ended before.
     let loops = "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done";
     for _ in 0..3 {
@@ -440,7 +440,7 @@ fn a_container_ends_when_its_cpu_time_is_used_up_by_whomever() {
     programs.push(idle);
     ends_for(&c, &programs, ExitReason::OutOfCpuTime, "CPU time");
     let used: Duration = programs.iter().map(|p| end_of(p).user_time + end_of(p).system_time).sum();
-    assert!(used < Duration::from_millis(1500 + 500), "{used:?}");
+    assert!(used < Duration::from_millis(4000 + 500), "{used:?}");
 }
 
 #[test]
