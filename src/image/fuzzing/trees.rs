@@ -89,6 +89,7 @@ fn changed(above: &Path, lower: &RefCell<Lower>) -> Option<Differences> {
         lower,
         inside: &|id| Some(same(id)),
         believes: true,
+        times_of_directories: true,
         mount_points: &BTreeSet::new(),
         left_out: &BTreeSet::new(),
         go_on: &go_on,
