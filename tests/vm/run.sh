@@ -60,7 +60,7 @@ echo "$((passed - skipped)) tests, $skipped skipped" >/run/note
 rm /tmp/out /tmp/all
 exit $worst'
 failed=0
-"$here/boot.sh" -u root -u user -u stranger -m 2560 -t "${CTR_VM_SECONDS:-3000}" "${files[@]}" -- sh -c "$script" sh "$@" || failed=$?
+"$here/boot.sh" -u root -u user -u stranger -m 2560 -t "${CTR_VM_SECONDS:-4200}" "${files[@]}" -- sh -c "$script" sh "$@" || failed=$?
 [ $failed = 0 ] || exit $failed
 # A kernel has AppArmor or SELinux: once more with the other one, for its labels only.
 "$here/boot.sh" -u root -u user -k 'lsm=landlock,yama,selinux selinux=1' "${labels[@]}" -- sh -c "$script" sh
