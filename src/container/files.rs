@@ -41,7 +41,7 @@ const TAKEN: OFlag = OFlag::O_ACCMODE
 const TRIES: usize = 50;
 
 /// As many bytes of names as one list may have: a directory may have been made to do harm.
-const MOST_NAMES: usize = 64 << 20;
+const MAX_NAMES: usize = 64 << 20;
 
 /// Opens a file or directory, open(2).
 pub fn open(container: &Shared, path: &OsStr, flags: i32, mode: u32, user: Option<&str>) -> Result<OwnedFd> {
@@ -126,8 +126,8 @@ pub fn list(container: &Shared, path: &OsStr) -> Result<Vec<OsString>> {
             continue;
         }
         bytes += name.len() + size_of::<OsString>();
-        if bytes > MOST_NAMES {
-            let why = format!("its names take more than {} MiB", MOST_NAMES >> 20);
+        if bytes > MAX_NAMES {
+            let why = format!("its names take more than {} MiB", MAX_NAMES >> 20);
             return Err(place.refused(ErrorCode::System, libc::EOVERFLOW, why));
         }
         names.push(OsString::from_vec(name.to_vec()));

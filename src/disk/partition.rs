@@ -19,9 +19,9 @@ pub struct Table(Vec<(u32, Extent)>);
 pub type ReadAt<'a> = &'a dyn Fn(u64, usize) -> Option<Vec<u8>>;
 
 /// No table has more entries: the specification's least are 128, in 16 KiB.
-const MOST_ENTRIES: u32 = 1024;
+const MAX_ENTRIES: u32 = 1024;
 /// Logical partitions are a list, which may be a circle.
-const MOST_LOGICAL: u32 = 60;
+const MAX_LOGICAL: u32 = 60;
 /// An MBR counts in these, whatever the disk has.
 const SECTOR: u64 = 512;
 /// The type of the one partition that an MBR has beside a GPT.
@@ -68,7 +68,7 @@ fn gpt(at_byte: u64, sector: u64, read: ReadAt<'_>) -> Option<Table> {
     let (sum, entries_sum) = (le32(&header, 16)?, le32(&header, 88)?);
     let (first, count, each) = (le64(&header, 72)?, le32(&header, 80)?, le32(&header, 84)?);
     header[16..20].fill(0);
-    if crc32(&header[..size]) != sum || count > MOST_ENTRIES || !(128..=1024).contains(&each) {
+    if crc32(&header[..size]) != sum || count > MAX_ENTRIES || !(128..=1024).contains(&each) {
         return None;
     }
     let entries = read(first.checked_mul(sector)?, count as usize * each as usize)?;
@@ -97,7 +97,7 @@ fn mbr(read: ReadAt<'_>) -> Option<Table> {
         }
     }
     let (base, mut next) = (extended.unwrap_or(0), extended);
-    for number in 5..5 + MOST_LOGICAL {
+    for number in 5..5 + MAX_LOGICAL {
         let Some(record) = next else { break };
         let Some([own, link, ..]) = entries(record * SECTOR, read) else { break };
         if own.kind != 0 {

@@ -162,8 +162,8 @@ impl Blueprint {
         };
         let early = config.mounts.len() - late(&config.mounts).len();
         let disks = config.mounts[..early].iter().filter_map(disks::open).collect::<Result<Vec<_>>>()?;
-        if disks.len() > MOST_DISKS {
-            let why = format!("a container is made with {MOST_DISKS} disks at most");
+        if disks.len() > MAX_DISKS {
+            let why = format!("a container is made with {MAX_DISKS} disks at most");
             return Err(Error::invalid(Step::MountInto, &name, why).with_hint("mount the others when it runs"));
         }
         if with_volumes && !matches!(image, Source::Layers { .. }) {
@@ -525,7 +525,7 @@ fn cgroup_parent(config: &Config) -> Option<PathBuf> {
 }
 
 /// As many disks are handed over with one message, beside the image and what is bound.
-const MOST_DISKS: usize = 8;
+const MAX_DISKS: usize = 8;
 
 /// So many slots PID 1 has for the places of their changes.
 pub const MAX_SCRATCHES: usize = ctr_wire::PROC - ctr_wire::SCRATCHES;
