@@ -140,6 +140,12 @@ pub(super) fn new_string(text: &str) -> Result<*mut c_char> {
     Ok(copy)
 }
 
+/// The line of this index; `of` is what the lines are called.
+pub fn at<'l, T>(lines: &'l [T], index: c_int, of: &str) -> Result<&'l T> {
+    let line = usize::try_from(index).ok().and_then(|index| lines.get(index));
+    line.ok_or_else(|| Error::invalid(Step::Argument, "index", format!("{index} is not one of {} {of}", lines.len())))
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::error::{ctr_last_errno, ctr_last_error};

@@ -4,15 +4,15 @@ use std::ffi::{CString, c_char, c_int};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use super::border::{border, bytes, out};
+use super::border::{at, border, bytes, out};
 use super::container::container;
 use super::handle::Table;
 use super::image::string;
 use super::images::{descriptor, give, maybe};
 use super::setters::current as options_of;
 use super::types::{ctr_container, ctr_differences, ctr_image, ctr_image_options};
-use crate::image::{Difference, Output};
-use crate::{Error, Result, Step};
+use crate::image::{Difference, Image, MakeOptions, Output, Report};
+use crate::{Container, Result};
 
 static DIFFERENCES: Table<Vec<(CString, Difference)>> = Table::new("differences", 10);
 
@@ -82,7 +82,7 @@ pub extern "C" fn ctr_differences_count(differences: *const ctr_differences) -> 
 /// Return value: a string that is good until ctr_differences_free(); NULL when there is no such index.
 #[unsafe(no_mangle)]
 pub extern "C" fn ctr_differences_path(differences: *const ctr_differences, index: c_int) -> *const c_char {
-    border(|| Ok(at(&DIFFERENCES.get(differences)?, index)?.0.as_ptr()))
+    border(|| Ok(at(&DIFFERENCES.get(differences)?, index, "lines")?.0.as_ptr()))
 }
 
 /// What has happened to it.
@@ -90,7 +90,7 @@ pub extern "C" fn ctr_differences_path(differences: *const ctr_differences, inde
 /// Return value: one of enum ctr_change; CTR_ERR_INVALID when there is no such index.
 #[unsafe(no_mangle)]
 pub extern "C" fn ctr_differences_change(differences: *const ctr_differences, index: c_int) -> c_int {
-    border(|| Ok(at(&DIFFERENCES.get(differences)?, index)?.1.change as c_int))
+    border(|| Ok(at(&DIFFERENCES.get(differences)?, index, "lines")?.1.change as c_int))
 }
 
 /// Frees differences and their strings. NULL is allowed.
@@ -116,13 +116,8 @@ pub unsafe extern "C" fn ctr_commit(
     options: *const ctr_image_options,
     out: *mut *mut ctr_image,
 ) -> c_int {
-    border(|| {
-        // SAFETY: the caller's promise.
-        let out = unsafe { maybe(out) };
-        let options = options_of(options)?;
-        let image = container(c)?.container.commit(&options.make(), &mut |done| options.hear(done))?;
-        give(image, out)
-    })
+    // SAFETY: the caller's promise.
+    border(|| unsafe { image_of(c, options, out, Container::commit) })
 }
 
 /// Makes a new image of a running container's changes as they lie there, without packing them, so in as long as it takes to copy them:
@@ -141,23 +136,29 @@ pub unsafe extern "C" fn ctr_snapshot(
     options: *const ctr_image_options,
     out: *mut *mut ctr_image,
 ) -> c_int {
-    border(|| {
-        // SAFETY: the caller's promise.
-        let out = unsafe { maybe(out) };
-        let options = options_of(options)?;
-        let image = container(c)?.container.snapshot(&options.make(), &mut |done| options.hear(done))?;
-        give(image, out)
-    })
+    // SAFETY: the caller's promise.
+    border(|| unsafe { image_of(c, options, out, Container::snapshot) })
+}
+
+/// What makes an image of a container.
+type Make = fn(&Container, &MakeOptions, Report<'_>) -> Result<Image>;
+
+/// # Safety
+/// As of the functions above: `out` is NULL or can be written to.
+unsafe fn image_of(
+    c: *mut ctr_container,
+    options: *const ctr_image_options,
+    out: *mut *mut ctr_image,
+    make: Make,
+) -> Result<c_int> {
+    // SAFETY: the caller's promise.
+    let out = unsafe { maybe(out) };
+    let options = options_of(options)?;
+    let image = make(&container(c)?.container, &options.make(), &mut |done| options.hear(done))?;
+    give(image, out)
 }
 
 fn export(c: *mut ctr_container, output: Output<'_>, options: *const ctr_image_options) -> Result<c_int> {
     let options = options_of(options)?;
     container(c)?.container.export(output, &options.export(), &mut |done| options.hear(done)).map(|_| 0)
-}
-
-fn at(lines: &[(CString, Difference)], index: c_int) -> Result<&(CString, Difference)> {
-    usize::try_from(index)
-        .ok()
-        .and_then(|index| lines.get(index))
-        .ok_or_else(|| Error::invalid(Step::Argument, "index", format!("{index} is not one of {} lines", lines.len())))
 }

@@ -2,11 +2,11 @@
 
 use std::ffi::{CString, c_char, c_int};
 
-use super::border::{border, new_string, out};
+use super::border::{at, border, new_string, out};
 use super::container::container;
 use super::handle::{Ref, Table};
 use super::types::{ctr_container, ctr_walls};
-use crate::{Error, Result, Step, Wall};
+use crate::{Result, Wall};
 
 static WALLS: Table<Vec<Line>> = Table::new("walls", 13);
 
@@ -46,7 +46,7 @@ pub extern "C" fn ctr_walls_count(walls: *const ctr_walls) -> c_int {
 /// Return value: a string that is good until ctr_walls_free(); NULL when there is no such index.
 #[unsafe(no_mangle)]
 pub extern "C" fn ctr_walls_name(walls: *const ctr_walls, index: c_int) -> *const c_char {
-    border(|| at(&lines(walls)?, index).map(|line| line.name.as_ptr()))
+    border(|| at(&lines(walls)?, index, "walls").map(|line| line.name.as_ptr()))
 }
 
 /// Whether a wall stands.
@@ -54,7 +54,7 @@ pub extern "C" fn ctr_walls_name(walls: *const ctr_walls, index: c_int) -> *cons
 /// Return value: one of enum ctr_wall_state; CTR_ERR_INVALID when there is no such index.
 #[unsafe(no_mangle)]
 pub extern "C" fn ctr_walls_state(walls: *const ctr_walls, index: c_int) -> c_int {
-    border(|| at(&lines(walls)?, index).map(|line| line.state))
+    border(|| at(&lines(walls)?, index, "walls").map(|line| line.state))
 }
 
 /// How it stands, in a few words; may be "".
@@ -62,7 +62,7 @@ pub extern "C" fn ctr_walls_state(walls: *const ctr_walls, index: c_int) -> c_in
 /// Return value: as ctr_walls_name().
 #[unsafe(no_mangle)]
 pub extern "C" fn ctr_walls_says(walls: *const ctr_walls, index: c_int) -> *const c_char {
-    border(|| at(&lines(walls)?, index).map(|line| line.says.as_ptr()))
+    border(|| at(&lines(walls)?, index, "walls").map(|line| line.says.as_ptr()))
 }
 
 /// Why it is so: the preset, what was asked for, what this machine lacks.
@@ -70,7 +70,7 @@ pub extern "C" fn ctr_walls_says(walls: *const ctr_walls, index: c_int) -> *cons
 /// Return value: as ctr_walls_name().
 #[unsafe(no_mangle)]
 pub extern "C" fn ctr_walls_why(walls: *const ctr_walls, index: c_int) -> *const c_char {
-    border(|| at(&lines(walls)?, index).map(|line| line.why.as_ptr()))
+    border(|| at(&lines(walls)?, index, "walls").map(|line| line.why.as_ptr()))
 }
 
 /// Frees a list of walls and its strings. NULL is allowed.
@@ -97,13 +97,6 @@ pub unsafe extern "C" fn ctr_inspect(c: *const ctr_container, json: *mut *mut c_
 
 fn lines(walls: *const ctr_walls) -> Result<Ref<'static, Vec<Line>>> {
     WALLS.get(walls)
-}
-
-fn at(lines: &[Line], index: c_int) -> Result<&Line> {
-    usize::try_from(index)
-        .ok()
-        .and_then(|index| lines.get(index))
-        .ok_or_else(|| Error::invalid(Step::Argument, "index", format!("{index} is not one of {} walls", lines.len())))
 }
 
 fn line(wall: Wall) -> Line {

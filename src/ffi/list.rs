@@ -4,10 +4,10 @@ use std::ffi::{CString, c_char, c_int};
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
-use super::border::{border, bytes, out};
+use super::border::{at, border, bytes, out};
 use super::handle::{Ref, Table};
 use super::types::ctr_container_list;
-use crate::{Client, Container, ContainerInfo, Error, Result, Step};
+use crate::{Client, Container, ContainerInfo, Result};
 
 static LISTS: Table<Vec<Line>> = Table::new("list", 5);
 
@@ -59,7 +59,7 @@ pub extern "C" fn ctr_list_count(list: *const ctr_container_list) -> c_int {
 /// Return value: a string that is good until ctr_list_free(); NULL when there is no such index.
 #[unsafe(no_mangle)]
 pub extern "C" fn ctr_list_name(list: *const ctr_container_list, index: c_int) -> *const c_char {
-    border(|| at(&lines(list)?, index).map(|line| line.name.as_ptr()))
+    border(|| at(&lines(list)?, index, "lines").map(|line| line.name.as_ptr()))
 }
 
 /// What a container was made from, as ctr_create() got it.
@@ -67,7 +67,7 @@ pub extern "C" fn ctr_list_name(list: *const ctr_container_list, index: c_int) -
 /// Return value: as ctr_list_name().
 #[unsafe(no_mangle)]
 pub extern "C" fn ctr_list_image(list: *const ctr_container_list, index: c_int) -> *const c_char {
-    border(|| at(&lines(list)?, index).map(|line| line.image.as_ptr()))
+    border(|| at(&lines(list)?, index, "lines").map(|line| line.image.as_ptr()))
 }
 
 /// The pid of a container's PID 1 on the host.
@@ -75,7 +75,7 @@ pub extern "C" fn ctr_list_image(list: *const ctr_container_list, index: c_int) 
 /// Return value: the pid; CTR_ERR_INVALID when there is no such index.
 #[unsafe(no_mangle)]
 pub extern "C" fn ctr_list_pid(list: *const ctr_container_list, index: c_int) -> i32 {
-    border(|| at(&lines(list)?, index).map(|line| line.info.pid))
+    border(|| at(&lines(list)?, index, "lines").map(|line| line.info.pid))
 }
 
 /// The pid of the process that made a container.
@@ -83,7 +83,7 @@ pub extern "C" fn ctr_list_pid(list: *const ctr_container_list, index: c_int) ->
 /// Return value: as ctr_list_pid().
 #[unsafe(no_mangle)]
 pub extern "C" fn ctr_list_owner(list: *const ctr_container_list, index: c_int) -> i32 {
-    border(|| at(&lines(list)?, index).map(|line| line.info.owner))
+    border(|| at(&lines(list)?, index, "lines").map(|line| line.info.owner))
 }
 
 /// When a container was made, in milliseconds since the Epoch, time(7).
@@ -93,7 +93,7 @@ pub extern "C" fn ctr_list_owner(list: *const ctr_container_list, index: c_int) 
 pub extern "C" fn ctr_list_created(list: *const ctr_container_list, index: c_int) -> i64 {
     border(|| {
         let lines = lines(list)?;
-        let since = at(&lines, index)?.info.created.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let since = at(&lines, index, "lines")?.info.created.duration_since(UNIX_EPOCH).unwrap_or_default();
         Ok(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
     })
 }
@@ -103,7 +103,7 @@ pub extern "C" fn ctr_list_created(list: *const ctr_container_list, index: c_int
 /// Return value: 1 or 0; CTR_ERR_INVALID when there is no such index.
 #[unsafe(no_mangle)]
 pub extern "C" fn ctr_list_detached(list: *const ctr_container_list, index: c_int) -> c_int {
-    border(|| at(&lines(list)?, index).map(|line| line.info.detached.into()))
+    border(|| at(&lines(list)?, index, "lines").map(|line| line.info.detached.into()))
 }
 
 /// Whether a container is paused, ctr_pause().
@@ -111,7 +111,7 @@ pub extern "C" fn ctr_list_detached(list: *const ctr_container_list, index: c_in
 /// Return value: 1 or 0; CTR_ERR_INVALID when there is no such index.
 #[unsafe(no_mangle)]
 pub extern "C" fn ctr_list_paused(list: *const ctr_container_list, index: c_int) -> c_int {
-    border(|| at(&lines(list)?, index).map(|line| line.info.paused.into()))
+    border(|| at(&lines(list)?, index, "lines").map(|line| line.info.paused.into()))
 }
 
 /// Frees a list and its strings. NULL is allowed. The containers are not affected.
@@ -122,13 +122,6 @@ pub extern "C" fn ctr_list_free(list: *mut ctr_container_list) {
 
 fn lines(list: *const ctr_container_list) -> Result<Ref<'static, Vec<Line>>> {
     LISTS.get(list)
-}
-
-fn at(lines: &[Line], index: c_int) -> Result<&Line> {
-    usize::try_from(index)
-        .ok()
-        .and_then(|index| lines.get(index))
-        .ok_or_else(|| Error::invalid(Step::Argument, "index", format!("{index} is not one of {} lines", lines.len())))
 }
 
 fn new_list(infos: Vec<ContainerInfo>) -> Result<*mut ctr_container_list> {

@@ -5,12 +5,12 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::ptr::null;
 
-use super::border::{border, bytes, out, text};
+use super::border::{at, border, bytes, out, text};
 use super::container::container;
 use super::handle::{Ref, Table};
 use super::setters::checked;
 use super::types::{CTR_INSIDE, ctr_config, ctr_container, ctr_mounts, limit};
-use crate::{Bind, Error, ImageTree, MountInfo, Owner, Result, Step, Tmpfs, Volume};
+use crate::{Bind, ImageTree, MountInfo, Owner, Result, Tmpfs, Volume};
 
 /// Mounts a file or directory of the host into a container that runs, as `mount --rbind`: programs inside see it at once. All that
 /// ctr_config_add_mount_bind() says holds here too: target is an absolute path inside, which is made where it is missing if what
@@ -269,7 +269,7 @@ pub extern "C" fn ctr_mounts_count(mounts: *const ctr_mounts) -> c_int {
 /// Return value: a string that is good until ctr_mounts_free(); NULL when there is no such index.
 #[unsafe(no_mangle)]
 pub extern "C" fn ctr_mounts_target(mounts: *const ctr_mounts, index: c_int) -> *const c_char {
-    border(|| at(&lines(mounts)?, index).map(|line| line.target.as_ptr()))
+    border(|| at(&lines(mounts)?, index, "mounts").map(|line| line.target.as_ptr()))
 }
 
 /// What is seen there: a path of the host, "NAME:PATH" of another container, the name of a volume, or an image as it was named.
@@ -277,7 +277,9 @@ pub extern "C" fn ctr_mounts_target(mounts: *const ctr_mounts, index: c_int) -> 
 /// Return value: as ctr_mounts_target(); NULL also for what began empty, as "tmpfs".
 #[unsafe(no_mangle)]
 pub extern "C" fn ctr_mounts_source(mounts: *const ctr_mounts, index: c_int) -> *const c_char {
-    border(|| at(&lines(mounts)?, index).map(|line| line.source.as_ref().map_or(null(), |source| source.as_ptr())))
+    border(|| {
+        at(&lines(mounts)?, index, "mounts").map(|line| line.source.as_ref().map_or(null(), |source| source.as_ptr()))
+    })
 }
 
 /// What it is: "bind", "volume", "tmpfs", "disk", "image" or "scratch". Later releases may add some.
@@ -285,7 +287,7 @@ pub extern "C" fn ctr_mounts_source(mounts: *const ctr_mounts, index: c_int) -> 
 /// Return value: as ctr_mounts_target().
 #[unsafe(no_mangle)]
 pub extern "C" fn ctr_mounts_kind(mounts: *const ctr_mounts, index: c_int) -> *const c_char {
-    border(|| at(&lines(mounts)?, index).map(|line| line.kind.as_ptr()))
+    border(|| at(&lines(mounts)?, index, "mounts").map(|line| line.kind.as_ptr()))
 }
 
 /// Whether nothing can be written through it.
@@ -293,7 +295,7 @@ pub extern "C" fn ctr_mounts_kind(mounts: *const ctr_mounts, index: c_int) -> *c
 /// Return value: 1 or 0; CTR_ERR_INVALID when there is no such index.
 #[unsafe(no_mangle)]
 pub extern "C" fn ctr_mounts_read_only(mounts: *const ctr_mounts, index: c_int) -> c_int {
-    border(|| at(&lines(mounts)?, index).map(|line| line.info.read_only.into()))
+    border(|| at(&lines(mounts)?, index, "mounts").map(|line| line.info.read_only.into()))
 }
 
 /// Whether it was mounted while the container ran, and not when it was made.
@@ -301,7 +303,7 @@ pub extern "C" fn ctr_mounts_read_only(mounts: *const ctr_mounts, index: c_int) 
 /// Return value: as ctr_mounts_read_only().
 #[unsafe(no_mangle)]
 pub extern "C" fn ctr_mounts_live(mounts: *const ctr_mounts, index: c_int) -> c_int {
-    border(|| at(&lines(mounts)?, index).map(|line| line.info.live.into()))
+    border(|| at(&lines(mounts)?, index, "mounts").map(|line| line.info.live.into()))
 }
 
 /// Frees a list of mounts and its strings. NULL is allowed. The mounts are not affected.
@@ -312,13 +314,6 @@ pub extern "C" fn ctr_mounts_free(mounts: *mut ctr_mounts) {
 
 fn lines(mounts: *const ctr_mounts) -> Result<Ref<'static, Vec<Line>>> {
     LISTS.get(mounts)
-}
-
-fn at(lines: &[Line], index: c_int) -> Result<&Line> {
-    usize::try_from(index)
-        .ok()
-        .and_then(|index| lines.get(index))
-        .ok_or_else(|| Error::invalid(Step::Argument, "index", format!("{index} is not one of {} mounts", lines.len())))
 }
 
 fn line(info: MountInfo) -> Line {

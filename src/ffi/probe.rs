@@ -2,10 +2,10 @@
 
 use std::ffi::{CString, c_char, c_int};
 
-use super::border::{border, out};
+use super::border::{at, border, out};
 use super::handle::{Ref, Table};
 use super::types::ctr_report;
-use crate::{Check, Error, Result, Step};
+use crate::{Check, Result};
 
 static REPORTS: Table<Vec<Line>> = Table::new("report", 12);
 
@@ -45,7 +45,7 @@ pub extern "C" fn ctr_report_count(report: *const ctr_report) -> c_int {
 /// Return value: a string that is good until ctr_report_free(); NULL when there is no such index.
 #[unsafe(no_mangle)]
 pub extern "C" fn ctr_report_name(report: *const ctr_report, index: c_int) -> *const c_char {
-    border(|| at(&lines(report)?, index).map(|line| line.name.as_ptr()))
+    border(|| at(&lines(report)?, index, "checks").map(|line| line.name.as_ptr()))
 }
 
 /// Whether it is allowed.
@@ -53,7 +53,7 @@ pub extern "C" fn ctr_report_name(report: *const ctr_report, index: c_int) -> *c
 /// Return value: 1 or 0; CTR_ERR_INVALID when there is no such index.
 #[unsafe(no_mangle)]
 pub extern "C" fn ctr_report_ok(report: *const ctr_report, index: c_int) -> c_int {
-    border(|| at(&lines(report)?, index).map(|line| line.ok.into()))
+    border(|| at(&lines(report)?, index, "checks").map(|line| line.ok.into()))
 }
 
 /// What was found; where it is not allowed, why, and what is lost.
@@ -61,7 +61,7 @@ pub extern "C" fn ctr_report_ok(report: *const ctr_report, index: c_int) -> c_in
 /// Return value: as ctr_report_name().
 #[unsafe(no_mangle)]
 pub extern "C" fn ctr_report_says(report: *const ctr_report, index: c_int) -> *const c_char {
-    border(|| at(&lines(report)?, index).map(|line| line.says.as_ptr()))
+    border(|| at(&lines(report)?, index, "checks").map(|line| line.says.as_ptr()))
 }
 
 /// What to do about it; "" where there is nothing to do, or nothing known.
@@ -69,7 +69,7 @@ pub extern "C" fn ctr_report_says(report: *const ctr_report, index: c_int) -> *c
 /// Return value: as ctr_report_name().
 #[unsafe(no_mangle)]
 pub extern "C" fn ctr_report_hint(report: *const ctr_report, index: c_int) -> *const c_char {
-    border(|| at(&lines(report)?, index).map(|line| line.hint.as_ptr()))
+    border(|| at(&lines(report)?, index, "checks").map(|line| line.hint.as_ptr()))
 }
 
 /// Frees a report and its strings. NULL is allowed.
@@ -80,13 +80,6 @@ pub extern "C" fn ctr_report_free(report: *mut ctr_report) {
 
 fn lines(report: *const ctr_report) -> Result<Ref<'static, Vec<Line>>> {
     REPORTS.get(report)
-}
-
-fn at(lines: &[Line], index: c_int) -> Result<&Line> {
-    usize::try_from(index)
-        .ok()
-        .and_then(|index| lines.get(index))
-        .ok_or_else(|| Error::invalid(Step::Argument, "index", format!("{index} is not one of {} checks", lines.len())))
 }
 
 fn line(check: Check) -> Line {

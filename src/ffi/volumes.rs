@@ -3,13 +3,13 @@
 use std::ffi::{CString, c_char, c_int};
 use std::os::unix::ffi::OsStrExt;
 
-use super::border::{border, out, text};
+use super::border::{at, border, out, text};
 use super::handle::{Ref, Table};
 use super::images::maybe;
 use super::setters::current as options_of;
 use super::types::{ctr_image_options, ctr_volumes};
 use crate::image::VolumeInfo;
-use crate::{Error, Result, Step, Volumes};
+use crate::{Result, Volumes};
 
 static LISTS: Table<Vec<Line>> = Table::new("volumes", 17);
 
@@ -125,7 +125,7 @@ pub extern "C" fn ctr_volumes_count(volumes: *const ctr_volumes) -> c_int {
 /// Return value: a string that is good until ctr_volumes_free(); NULL when there is no such index.
 #[unsafe(no_mangle)]
 pub extern "C" fn ctr_volumes_name(volumes: *const ctr_volumes, index: c_int) -> *const c_char {
-    border(|| at(&lines(volumes)?, index).map(|line| line.name.as_ptr()))
+    border(|| at(&lines(volumes)?, index, "volumes").map(|line| line.name.as_ptr()))
 }
 
 /// The directory that has a volume's files, on the host. Who owns them depends on who runs containers: README and docs/images.md,
@@ -134,7 +134,7 @@ pub extern "C" fn ctr_volumes_name(volumes: *const ctr_volumes, index: c_int) ->
 /// Return value: as ctr_volumes_name().
 #[unsafe(no_mangle)]
 pub extern "C" fn ctr_volumes_path(volumes: *const ctr_volumes, index: c_int) -> *const c_char {
-    border(|| at(&lines(volumes)?, index).map(|line| line.path.as_ptr()))
+    border(|| at(&lines(volumes)?, index, "volumes").map(|line| line.path.as_ptr()))
 }
 
 /// Frees a list and its strings. NULL is allowed. The volumes are not affected.
@@ -149,13 +149,6 @@ fn volumes(options: *const ctr_image_options) -> Result<Volumes> {
 
 fn lines(volumes: *const ctr_volumes) -> Result<Ref<'static, Vec<Line>>> {
     LISTS.get(volumes)
-}
-
-fn at(lines: &[Line], index: c_int) -> Result<&Line> {
-    let line = usize::try_from(index).ok().and_then(|index| lines.get(index));
-    line.ok_or_else(|| {
-        Error::invalid(Step::Argument, "index", format!("{index} is not one of {} volumes", lines.len()))
-    })
 }
 
 fn new_list(infos: Vec<VolumeInfo>) -> Result<*mut ctr_volumes> {
